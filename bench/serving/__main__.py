@@ -1,0 +1,122 @@
+"""`python -m bench.serving`: every server with the same models and load, in turn, in one run.
+
+All servers stay up while one of them is loaded, so that a slow moment of the machine meets each of
+them alike over the rounds. Prints the tables and writes the raw numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import platform
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from bench.serving import load, report
+from bench.serving.models import BenchModel, resnet50, small_mlp
+from bench.serving.ours import BareTriton, Cloche, RawOnnxRuntime, TritonBehindNginx
+from bench.serving.peers import BentoML, Contender, LitServe, MLServer
+
+_CONTENDERS: tuple[Contender, ...] = (
+    Cloche(),
+    BareTriton(),
+    TritonBehindNginx(),
+    RawOnnxRuntime(),
+    MLServer(),
+    BentoML(),
+    LitServe(),
+)
+
+
+def main() -> None:
+    arguments = _arguments()
+    load.require()
+    chosen = [c for c in _CONTENDERS if c.name in arguments.contenders]
+    measurements: list[load.Measurement] = []
+    with tempfile.TemporaryDirectory(prefix="cloche-bench-") as temporary:
+        folder = Path(temporary)
+        for make in (small_mlp, resnet50):
+            model = make(folder)
+            if model.name in arguments.models:
+                measurements += _measure(model, chosen, arguments, folder)
+    text = _document(measurements, chosen, arguments)
+    print(text)
+    arguments.out.with_suffix(".md").write_text(text)
+    raw = {"machine": _machine(), "measurements": [dataclasses.asdict(m) for m in measurements]}
+    arguments.out.with_suffix(".json").write_text(json.dumps(raw, indent=1) + "\n")
+
+
+def _measure(
+    model: BenchModel, chosen: list[Contender], arguments: argparse.Namespace, folder: Path
+) -> list[load.Measurement]:
+    measurements = []
+    with contextlib.ExitStack() as stack:
+        endpoints = {}
+        for contender in chosen:
+            print(f"starting {contender.name} with {model.name}", flush=True)
+            own = folder / f"{model.name}-{contender.name}"
+            own.mkdir()
+            endpoints[contender.name] = stack.enter_context(contender.serving(model, own))
+        for round_number in range(arguments.rounds + 1):
+            for connections in (1, 32):
+                for contender in chosen:
+                    for form, target in endpoints[contender.name].items():
+                        if form not in model.formats:
+                            continue
+                        seconds = arguments.seconds if round_number else 2
+                        result = target.measure(connections, seconds, folder)
+                        one = load.Measurement(
+                            contender.name, model.name, form, connections, **result
+                        )
+                        print(f"round {round_number}", one.summary, flush=True)
+                        if round_number:  # round 0 warms up
+                            measurements.append(one)
+    return measurements
+
+
+def _document(
+    measurements: list[load.Measurement], chosen: list[Contender], arguments: argparse.Namespace
+) -> str:
+    machine = ", ".join(f"{key} {value}" for key, value in _machine().items())
+    settings = "\n".join(f"- {contender.name}: {contender.settings}" for contender in chosen)
+    return (
+        "# Serving\n\n"
+        f"`make bench-serving`: {arguments.rounds} rounds of {arguments.seconds} s for each cell, "
+        "the servers in turn within a round; wrk with one thread on the same machine. Models have "
+        "random weights.\n\n"
+        f"Machine: {machine}\n\nSettings:\n{settings}\n\n"
+        f"## Aims\n\n{report.aims(measurements)}\n## Figures\n\n{report.tables(measurements)}"
+    )
+
+
+def _machine() -> dict[str, object]:
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "cores": psutil.cpu_count(),
+        "processor": names[0] if names else platform.machine(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "kernel": platform.release(),
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.serving", description=__doc__)
+    names = [contender.name for contender in _CONTENDERS]
+    parser.add_argument("--contenders", nargs="+", choices=names, default=names)
+    parser.add_argument("--models", nargs="+", default=["mlp", "resnet50"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=6)
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/serving"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The command line: one module per verb, loaded when it is called.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 superseded, 130 interrupted. Results go to stdout,
+progress and errors to stderr; with `--json` an error is an object on stdout.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code; `arguments` defaults to those of the process."""
+    try:
+        from cloche.cli.application import run
+
+        return run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return 130

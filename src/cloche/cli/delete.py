@@ -1,0 +1,69 @@
+"""`cloche delete`: stop and remove a service."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from cloche.cli import options, rendering, session
+from cloche.errors import ClocheError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from cloche.clients.control import ControlClient
+
+POLL_SECONDS = 0.2
+GONE = "service.unknown"
+
+
+@click.command()
+@options.service
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--timeout", type=options.Duration(), default="2m", show_default=True,
+              help="How long to wait until it is gone.")  # fmt: skip
+@options.as_json
+def command(*, name: str, yes: bool, timeout: float, as_json: bool) -> int:
+    """Stop and remove service NAME with all its replicas and its history."""
+    here = session.begin()
+    control = here.control()
+    replicas = control.service(name)["replicas"]["ready"]
+    if not yes and not _confirmed(name, replicas):
+        click.echo("Nothing was deleted.", err=True)
+        return 1
+    control.delete(name)
+    with here.progress.step(f"Removing {name}"):
+        deadline = time.monotonic() + timeout
+        while _exists(control, name):
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    "delete.timeout",
+                    f"{name} was not gone after {timeout:.0f} s.",
+                    hint="It goes on in the control plane; `cloche status` shows it.",
+                )
+            time.sleep(POLL_SECONDS)
+    result = {"service": name, "deleted": True}
+    rendering.show_json(result) if as_json else click.echo(f"{name} is gone.")
+    return 0
+
+
+def _confirmed(name: str, replicas: int) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "usage.confirmation",
+            f"Deleting {name} has to be confirmed, and there is no terminal to ask on.",
+            hint="Add --yes.",
+        )
+    question = f"Delete {name} with its {replicas} running replicas and its history?"
+    return click.confirm(question, err=True)
+
+
+def _exists(control: ControlClient, name: str) -> bool:
+    try:
+        control.service(name)
+    except ClocheError as error:
+        if error.code == GONE:
+            return False
+        raise
+    return True

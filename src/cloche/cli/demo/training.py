@@ -1,0 +1,126 @@
+"""Train a digits classifier and register it: run by the demo, in the environment of MLflow.
+
+    python training.py TRACKING_URI FOLDER
+
+The data are the 1,797 scans of handwritten digits that scikit-learn carries (E. Alpaydin,
+C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998).
+Leaves FOLDER/held_out.npz (pixels, labels) and FOLDER/result.json; prints one line per step.
+"""
+
+# mypy: disable-error-code="import-not-found, import-untyped"
+# What is imported below stands in the environment that this runs in, not in Cloche's.
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+NAME = "digits"
+ALIAS = "champion"
+SEED = 7
+MARK = "demo: "
+"""Begins the lines that are meant for the demo; MLflow writes others."""
+
+
+def main(tracking_uri: str, folder: Path) -> None:
+    """Train, export, register, and say how good the model is."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    say("training on scikit-learn's digits")
+    pixels, labels = load_digits(return_X_y=True)
+    parts = train_test_split(
+        pixels.astype(np.float32), labels, test_size=0.25, random_state=SEED, stratify=labels
+    )
+    train_pixels, test_pixels, train_labels, test_labels = parts
+    model = trained(train_pixels, train_labels)
+    accuracy = float(model.score(test_pixels, test_labels))
+    np.savez(folder / "held_out.npz", pixels=test_pixels, labels=test_labels)
+    say(f"accuracy on {len(test_labels)} held-out scans: {accuracy:.1%}; registering {NAME}")
+    wait_for(tracking_uri)
+    version = register(tracking_uri, exported(model), test_pixels[:4], accuracy)
+    result = {"version": version, "accuracy": accuracy, "held_out": len(test_labels)}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def wait_for(tracking_uri: str, seconds: float = 120.0) -> None:
+    """Return when MLflow answers: it starts while the model is trained."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(f"{tracking_uri}/health", timeout=5):  # noqa: S310
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def trained(pixels: Any, labels: Any) -> Any:
+    """Return a small multi-layer perceptron, fitted."""
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    network = MLPClassifier(hidden_layer_sizes=(64,), max_iter=200, random_state=SEED)
+    return make_pipeline(StandardScaler(), network).fit(pixels, labels)
+
+
+def exported(model: Any) -> Any:
+    """Return the pipeline as ONNX with two tensors as outputs: label and probabilities."""
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+
+    return convert_sklearn(
+        model,
+        name=NAME,
+        initial_types=[("pixels", FloatTensorType([None, 64]))],
+        options={id(model): {"zipmap": False}},
+    )
+
+
+def register(tracking_uri: str, model: Any, example: Any, accuracy: float) -> str:
+    """Log the model with its signature and an example, and return its version."""
+    import mlflow
+    import mlflow.onnx
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_experiment(NAME)
+    outputs = [
+        TensorSpec(np.dtype("int64"), (-1,), "label"),
+        TensorSpec(np.dtype("float32"), (-1, 10), "probabilities"),
+    ]
+    signature = ModelSignature(
+        Schema([TensorSpec(np.dtype("float32"), (-1, 64), "pixels")]), Schema(outputs)
+    )
+    with mlflow.start_run():
+        mlflow.log_params({"hidden_layer_sizes": "64", "seed": SEED})
+        mlflow.log_metric("accuracy", accuracy)
+        logged = mlflow.onnx.log_model(
+            model,
+            name="model",
+            signature=signature,
+            input_example={"pixels": example},
+            registered_model_name=NAME,
+        )
+    version = str(logged.registered_model_version)
+    mlflow.MlflowClient().set_registered_model_alias(NAME, ALIAS, version)
+    return version
+
+
+def say(text: str) -> None:
+    """Tell the demo what happens now."""
+    sys.stdout.write(f"{MARK}{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

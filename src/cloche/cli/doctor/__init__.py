@@ -1,0 +1,78 @@
+"""`cloche doctor`: what Cloche needs on this machine, each finding with its remedy."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from cloche import settings as machine
+from cloche.cli import options, progress, rendering
+from cloche.cli.doctor.outcome import Outcome, State
+from cloche.errors import ClocheError, ErrorGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloche.settings import Settings
+
+MARKS = {State.OK: ("✓", "green"), State.WARNING: ("!", "yellow"), State.FAILED: ("✗", "red")}
+
+
+@click.command()
+@options.as_json
+def command(*, as_json: bool) -> int:
+    """Check the platform, the tools, the home folder, the ports and what runs."""
+    outcomes = _examine()
+    worst_failed = any(outcome.state is State.FAILED for outcome in outcomes)
+    if as_json:
+        checks = [outcome.to_dict() for outcome in outcomes]
+        rendering.show_json({"ok": not worst_failed, "checks": checks})
+    else:
+        width = max(len(outcome.name) for outcome in outcomes)
+        for outcome in outcomes:
+            _show(outcome, width)
+    return 1 if worst_failed else 0
+
+
+def _examine() -> list[Outcome]:
+    from cloche.cli.doctor import home, platform, running, software
+
+    try:
+        settings = machine.load()
+        outcomes = [Outcome("settings", State.OK, f"Read for {settings.home}.")]
+    except ClocheError as error:
+        settings = machine.Settings(home=machine.default_home(os.environ))
+        outcomes = _of_error("settings", error)
+    shown = progress.for_terminal()
+    checks: list[tuple[str, Callable[[Settings], Outcome]]] = [
+        ("platform", platform.system), ("python", platform.python), ("uv", platform.uv),
+        ("memory", platform.memory), ("home", home.writable), ("disk", home.disk),
+        ("triton", software.triton), ("envoy", software.envoy),
+        ("control plane", running.control_plane), ("gateway", running.gateway),
+    ]  # fmt: skip
+    for name, check in checks:
+        with shown.step(f"Checking {name}"):
+            try:
+                outcomes.append(check(settings))
+            except ClocheError as error:
+                outcomes += _of_error(name, error)
+    return outcomes
+
+
+def _of_error(name: str, error: ClocheError) -> list[Outcome]:
+    members = error.errors if isinstance(error, ErrorGroup) else (error,)
+    return [
+        Outcome(name, State.FAILED, member.what, member.hint, member.where) for member in members
+    ]
+
+
+def _show(outcome: Outcome, width: int) -> None:
+    mark, color = MARKS[outcome.state]
+    click.echo(f"{click.style(mark, fg=color)} {outcome.name.ljust(width)}  {outcome.what}")
+    indent = " " * (width + 4)
+    if outcome.where:
+        click.echo(f"{indent}where: {outcome.where}")
+    if outcome.hint:
+        click.echo(f"{indent}hint: {outcome.hint}")

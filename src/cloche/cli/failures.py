@@ -1,0 +1,106 @@
+"""How errors look: one rendering for people, one for `--json`.
+
+    error[source.onnx.truncated]: The file ends in the middle of the graph.
+      where: ./model.onnx
+      hint: Copy it again and compare its size with the original.
+
+The members of a group follow it in the same form, indented.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import click
+
+from cloche.errors import ClocheError, ErrorGroup, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def render(error: ClocheError, *, as_json: bool) -> None:
+    """Say what went wrong: on stderr for people, as `{"error": …}` on stdout for programs."""
+    if as_json:
+        click.echo(json.dumps({"error": error.to_dict()}, ensure_ascii=False))
+        return
+    for line in lines_of(error):
+        click.echo(line, err=True)
+
+
+def lines_of(error: ClocheError) -> list[str]:
+    """Return the error as lines of text, the members of a group below it."""
+    label = click.style(f"error[{error.code}]", fg="red", bold=True)
+    lines = [f"{label}: {_indented(error.what)}"]
+    if error.where:
+        lines.append(f"  where: {error.where}")
+    if error.hint:
+        lines.append(f"  hint: {_indented(error.hint)}")
+    if isinstance(error, ErrorGroup):
+        for member in error.errors:
+            lines += ["  " + line for line in lines_of(member)]
+    return lines
+
+
+def render_usage(error: click.ClickException, *, as_json: bool) -> int:
+    """Render what click refused (an unknown option, a missing argument) like any other error."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "cloche"
+    usage = UsageError(
+        "usage.arguments", error.format_message(), where=path, hint=f"See `{path} --help`."
+    )
+    render(usage, as_json=as_json)
+    return usage.exit_code
+
+
+def render_unexpected(error: Exception, *, as_json: bool) -> int:
+    """Render an error that no stage translated: short, with the traceback in a file."""
+    known = _translated(error)
+    if known is not None:
+        render(known, as_json=as_json)
+        return known.exit_code
+    details = "".join(traceback.format_exception(error))
+    path = _keep(details)
+    if path is None:
+        sys.stderr.write(details)
+    hint = "This is a defect of Cloche. Please report it, with the traceback in that file."
+    what = f"Something went wrong that Cloche did not foresee: {type(error).__name__}: {error}"
+    internal = ClocheError("internal", what, where=str(path) if path else None, hint=hint)
+    render(internal, as_json=as_json)
+    return 1
+
+
+def _translated(error: Exception) -> ClocheError | None:
+    """Name the few failures of the machine that can happen in any line of code."""
+    if not isinstance(error, OSError):
+        return None
+    where = str(error.filename) if error.filename else None
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "Free some space, or run `cloche cache clean`, and try again."
+        return ClocheError("disk.full", "The disk is full.", where=where, hint=hint, retriable=True)
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        hint = "Check who owns it and its permissions; CLOCHE_HOME names another folder."
+        return ClocheError("file.permission", f"{error.strerror}.", where=where, hint=hint)
+    return None
+
+
+def _keep(details: str) -> Path | None:
+    from cloche import settings
+
+    path = settings.default_home(os.environ) / "logs" / "cli-error.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(details, encoding="utf-8")
+        path.chmod(0o600)
+    except OSError:
+        return None
+    return path
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")

@@ -1,0 +1,70 @@
+"""`cloche init`: write a cloche.yaml to begin with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from cloche.cli import options, rendering
+from cloche.errors import UsageError
+
+
+@click.command()
+@click.argument("model")
+@options.name
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(path_type=Path),
+    default=Path("cloche.yaml"),
+    show_default=True,
+    help="The file to write.",
+)
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@options.as_json
+def command(*, model: str, name: str | None, file: Path, force: bool, as_json: bool) -> None:
+    """Write the cloche.yaml that `cloche deploy MODEL` amounts to."""
+    from cloche import spec
+
+    made = spec.from_reference(
+        _seen_from(model, file.absolute().parent), name, directory=file.absolute().parent
+    )
+    text = spec.to_yaml(made, schema_url=_schema())
+    try:
+        with file.open("w" if force else "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise UsageError(
+            "init.exists", f"{file} is there already.", hint="Add --force to write over it."
+        ) from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise UsageError("init.file", f"{file} cannot be written: {error.strerror}.") from None
+    result = {"file": str(file), "service": made.service_name, "model": made.model}
+    if as_json:
+        rendering.show_json(result)
+        return
+    where = "" if file == Path("cloche.yaml") else f" -f {file}"
+    click.echo(f"Wrote {file} for {made.service_name}. Next: cloche deploy{where}")
+
+
+def _seen_from(model: str, folder: Path) -> str:
+    """Return a path as it is written in a file of that folder; other references stay."""
+    if ":" in model or Path(model).is_absolute() or folder == Path.cwd():
+        return model
+    return os.path.relpath(Path(model).absolute(), folder)
+
+
+def _schema() -> str | None:
+    """Put the schema where an editor finds it; None where the home cannot be written."""
+    from cloche import settings
+    from cloche.spec.schema import schema_text
+
+    path = settings.default_home(os.environ) / "cloche.schema.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(schema_text(), encoding="utf-8")
+    except OSError:
+        return None
+    return str(path)

@@ -1,0 +1,76 @@
+"""`cloche inspect`: what is known of a model without running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloche.cli import options, rendering, session
+
+if TYPE_CHECKING:
+    from cloche.artifacts import ModelFacts, ModelSnapshot
+
+
+@click.command()
+@options.model
+@options.file
+@options.as_json
+def command(*, model: str | None, file: Path | None, as_json: bool) -> None:
+    """Say what is known of MODEL (or of the model in cloche.yaml) without running it."""
+    from cloche import pipeline
+    from cloche.cli import specification
+
+    here = session.begin()
+    spec, directory = specification.chosen(model, file, None)
+    snapshot, facts = pipeline.inspect(
+        spec.model, directory=directory, settings=here.settings, progress=here.progress
+    )
+    rendering.show_json(_report(snapshot, facts)) if as_json else _show(snapshot, facts)
+
+
+def _report(snapshot: ModelSnapshot, facts: ModelFacts) -> dict[str, Any]:
+    from cloche.artifacts import to_builtins
+
+    return {
+        "model": {
+            "reference": snapshot.reference,
+            "source": snapshot.source,
+            "pinned": snapshot.pinned,
+            "version": snapshot.version,
+            "digest": snapshot.digest,
+            "format": str(snapshot.format),
+            "size": snapshot.size,
+            "entry": snapshot.entry,
+            "metadata": to_builtins(snapshot.metadata),
+        },
+        "facts": to_builtins(facts),
+    }
+
+
+def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
+    from cloche.artifacts import to_builtins
+
+    inputs = [rendering.tensor_text(to_builtins(tensor)) for tensor in facts.inputs]
+    outputs = [rendering.tensor_text(to_builtins(tensor)) for tensor in facts.outputs]
+    memory = rendering.size_text(facts.memory_bytes) if facts.memory_bytes else "not known"
+    batch = "yes" if facts.batch.present else "no"
+    pairs = [
+        ("model", snapshot.pinned),
+        ("digest", snapshot.digest),
+        ("format", f"{facts.format}, {facts.framework}"),
+        ("size", f"{rendering.size_text(facts.size_bytes)}, memory about {memory}"),
+        ("backend", facts.backend),
+        ("batching", f"{batch} ({facts.batch.certainty}): {facts.batch.why}"),
+        *zip(["inputs", *[""] * len(inputs)], inputs, strict=False),
+        *zip(["outputs", *[""] * len(outputs)], outputs, strict=False),
+    ]
+    if facts.opsets:
+        opsets = ", ".join(f"{name or 'ai.onnx'} {number}" for name, number in facts.opsets.items())
+        pairs.append(("opsets", opsets))
+    if facts.requirements:
+        pairs.append(("python", f"{facts.python}, {', '.join(facts.requirements)}"))
+    click.echo(rendering.fields(pairs))
+    for finding in facts.findings:
+        click.echo(rendering.finding_text(finding))

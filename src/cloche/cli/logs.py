@@ -1,0 +1,24 @@
+"""`cloche logs`: what the replicas of a service said."""
+
+from __future__ import annotations
+
+import click
+
+from cloche.cli import options, rendering, session
+
+
+@click.command()
+@options.service
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until ctrl-C.")
+@click.option("--lines", type=click.IntRange(min=0), default=100, show_default=True,
+              help="Last lines of each replica to begin with.")  # fmt: skip
+@click.option("--revision", type=click.IntRange(min=1), help="Only this revision's replicas.")
+@options.as_json
+def command(*, name: str, follow: bool, lines: int, revision: int | None, as_json: bool) -> None:
+    """Show the logs of the replicas of service NAME."""
+    control = session.begin().control()
+    for replica, line in control.logs(name, lines=lines, follow=follow, revision=revision):
+        if as_json:
+            rendering.show_json({"replica": replica, "line": line})
+        else:
+            click.echo(f"{replica} | {line}")

@@ -1,0 +1,236 @@
+"""Progress on stderr: bars and spinners on a terminal, plain lines elsewhere.
+
+Only work that takes longer than a moment is shown, so that quick commands stay quiet and the
+library that draws bars is not even loaded for them.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cloche.cli.rendering import duration_text, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.progress import Progress as RichProgress
+
+    from cloche.progress import Progress, Step
+
+QUIET_SECONDS = 0.7
+LINE_SECONDS = 10.0
+
+
+def for_terminal(stream: TextIO | None = None) -> Progress:
+    """Return the progress that suits stderr: drawn on a terminal, lines otherwise."""
+    stream = stream or sys.stderr
+    return TerminalProgress(stream) if stream.isatty() else LineProgress(stream)
+
+
+class LineProgress:
+    """One line when work has taken a moment, one every ten seconds, one at its end."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+
+    @contextmanager
+    def step(self, title: str, total: int | None = None) -> Iterator[Step]:
+        """Announce work; a step that ends within a moment says nothing."""
+        step = _LineStep(title, total, self._stream, self._clock)
+        with _ticking(step.tick):
+            try:
+                yield step
+            except BaseException:
+                step.end("failed after")
+                raise
+        step.end("done in")
+
+
+class _LineStep:
+    def __init__(
+        self, title: str, total: int | None, stream: TextIO, clock: Callable[[], float]
+    ) -> None:
+        self._title, self._total = title, total
+        self._stream, self._clock = stream, clock
+        self._began = self._said = clock()
+        self._shown = False
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def advance(self, amount: int) -> None:
+        self._done += amount
+
+    def note(self, text: str) -> None:
+        if self._shown or self._clock() - self._began >= QUIET_SECONDS:
+            self._shown = True
+            self._say(f"{self._title}: {text}")
+
+    def tick(self) -> None:
+        """Say that the work goes on, if it is time to."""
+        if not self._shown:
+            self._shown = True
+            self._say(f"{self._title} …")
+        elif self._clock() - self._said >= LINE_SECONDS:
+            self._say(f"{self._title}: {self._state()}")
+
+    def end(self, how: str) -> None:
+        if self._shown:
+            self._say(f"{self._title}: {how} {duration_text(self._clock() - self._began)}")
+
+    def _state(self) -> str:
+        elapsed = duration_text(self._clock() - self._began)
+        if not self._done:
+            return f"{elapsed} so far"
+        of = f" of {size_text(self._total)}" if self._total else ""
+        return f"{size_text(self._done)}{of}, {elapsed} so far"
+
+    def _say(self, line: str) -> None:
+        with self._lock:
+            self._said = self._clock()
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+
+@contextmanager
+def _ticking(tick: Callable[[], None]) -> Iterator[None]:
+    """Call `tick` after a quiet moment and then every second, in a thread of its own."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(QUIET_SECONDS):
+            tick()
+
+    thread = threading.Thread(target=run, daemon=True, name="progress")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class TerminalProgress:
+    """A spinner or a bar per piece of work that takes longer than a moment."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.RLock()
+        self._drawing: RichProgress | None = None
+        self._shown = 0
+
+    @contextmanager
+    def step(self, title: str, total: int | None = None) -> Iterator[Step]:
+        """Announce work; what took longer than a moment leaves one line behind."""
+        step = _TerminalStep(self, title, total)
+        timer = threading.Timer(QUIET_SECONDS, step.show)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield step
+        except BaseException:
+            timer.cancel()
+            step.end(worked=False)
+            raise
+        timer.cancel()
+        step.end(worked=True)
+
+    def open(self) -> RichProgress:
+        """Return the drawing, begun if this is the first piece of work to be shown."""
+        with self._lock:
+            if self._drawing is None:
+                self._drawing = _drawing(self._stream)
+                self._drawing.start()
+            self._shown += 1
+            return self._drawing
+
+    def close(self) -> None:
+        """End the drawing with the last piece of work in it."""
+        with self._lock:
+            self._shown -= 1
+            if self._shown == 0 and self._drawing is not None:
+                self._drawing.stop()
+                self._drawing = None
+
+
+class _TerminalStep:
+    def __init__(self, owner: TerminalProgress, title: str, total: int | None) -> None:
+        self._owner, self._title, self._total = owner, title, total
+        self._began = time.monotonic()
+        self._done = 0
+        self._note = ""
+        self._ended = False
+        self._lock = threading.RLock()
+        self._drawing: RichProgress | None = None
+        self._task: int | None = None
+
+    def show(self) -> None:
+        """Begin to draw this step; called when it has taken a moment."""
+        with self._lock:
+            if self._ended:
+                return
+            self._drawing = self._owner.open()
+            self._task = self._drawing.add_task(
+                self._title, total=self._total, completed=self._done, note=self._note,
+                bytes=self._total is not None,
+            )  # fmt: skip
+
+    def advance(self, amount: int) -> None:
+        with self._lock:
+            self._done += amount
+            if self._drawing is not None and self._task is not None:
+                self._drawing.update(self._task, completed=self._done)  # type: ignore[arg-type]
+
+    def note(self, text: str) -> None:
+        with self._lock:
+            self._note = text
+            if self._drawing is not None and self._task is not None:
+                self._drawing.update(self._task, note=text)  # type: ignore[arg-type]
+
+    def end(self, *, worked: bool) -> None:
+        with self._lock:
+            self._ended = True
+            if self._drawing is None or self._task is None:
+                return
+            took = duration_text(time.monotonic() - self._began)
+            mark = "[green]✓[/]" if worked else "[red]✗[/]"
+            self._drawing.remove_task(self._task)  # type: ignore[arg-type]
+            self._drawing.console.print(f"{mark} {self._title} [dim]{took}[/]", highlight=False)
+            self._owner.close()
+
+
+def _drawing(stream: TextIO) -> RichProgress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        SpinnerColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+    from rich.text import Text
+
+    class _Amount(DownloadColumn):
+        """Bytes done, for the steps that count bytes."""
+
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.total is not None else Text("")
+
+    class _Bar(BarColumn):
+        """A bar, for the steps whose end is known."""
+
+        def render(self, task: Task) -> Any:
+            return super().render(task) if task.total is not None else Text("")
+
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), _Bar(bar_width=24), _Amount(),
+        TextColumn("[dim]{task.fields[note]}[/]"), TimeElapsedColumn(),
+        console=Console(file=stream, stderr=True), transient=True, redirect_stdout=False,
+        redirect_stderr=False,
+    )  # fmt: skip

@@ -1,0 +1,102 @@
+"""How results look: JSON for programs, aligned text for people."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cloche.artifacts import Finding
+
+GAP = "  "
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON value on one line, so that the last line of stdout can always be read."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as columns as wide as their widest cell."""
+    lines = [list(header), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def fields(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return `name  value` lines with the values aligned."""
+    pairs = list(pairs)
+    width = max((len(name) for name, _ in pairs), default=0)
+    return "\n".join(f"{name.ljust(width)}{GAP}{value}".rstrip() for name, value in pairs)
+
+
+def size_text(size: float) -> str:
+    """Return bytes as people write them: `98.3 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as people write it: `0.8 s`, `2 min 5 s`, `3 h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} d"
+
+
+def age_text(timestamp: str, now: datetime | None = None) -> str:
+    """Return how long ago an ISO 8601 time was; the text itself where it is none."""
+    try:
+        then = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return timestamp
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    return duration_text(max(0.0, ((now or datetime.now(UTC)) - then).total_seconds()))
+
+
+def tensor_text(tensor: dict[str, Any]) -> str:
+    """Return `input FP32 [batch, 64]`; a dynamic axis without a name is `?`."""
+    labels = [*tensor.get("labels", ()), *[None] * len(tensor["shape"])]
+    axes = [
+        str(size) if size >= 0 else label or "?"
+        for size, label in zip(tensor["shape"], labels, strict=False)
+    ]
+    optional = " (optional)" if tensor.get("optional") else ""
+    return f"{tensor['name']} {tensor['datatype']} [{', '.join(axes)}]{optional}"
+
+
+def verification_text(verification: dict[str, Any] | None) -> str:
+    """Return `passed (example, 12 ms)`, or a dash where nothing has been verified."""
+    if verification is None:
+        return "-"
+    outcome = "passed" if verification["passed"] else "failed"
+    return f"{outcome} ({verification['kind']}, {verification['duration_ms']:.1f} ms)"
+
+
+def finding_text(finding: Finding) -> str:
+    """Return `warning[onnx.batch]: … (where) hint: …` in the form of an error."""
+    lines = [f"{finding.severity}[{finding.code}]: {finding.what}"]
+    if finding.where:
+        lines.append(f"  where: {finding.where}")
+    if finding.hint:
+        lines.append(f"  hint: {finding.hint}")
+    return "\n".join(lines)

@@ -1,0 +1,64 @@
+"""What a verb needs to begin: the machine's settings, progress, the control plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from cloche import settings as machine
+from cloche.cli import progress as terminal
+from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from cloche.clients.control import ControlClient
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of the command line."""
+
+    settings: Settings
+    progress: Progress
+
+    def control(self) -> ControlClient:
+        """Return the running control plane; one that has crashed is started again.
+
+        Raises ClocheError where nothing was ever deployed in this home.
+        """
+        from cloche.clients import control
+
+        if self.deployed():
+            return _closed_later(control.connect_or_start(self.settings, self.progress))
+        raise ClocheError(
+            "control.nothing-deployed",
+            "Nothing has been deployed here yet.",
+            where=str(self.settings.home),
+            hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",
+        )
+
+    def started_control(self) -> ControlClient:
+        """Return the control plane, started in the background when none runs."""
+        from cloche.clients import control
+
+        return _closed_later(control.connect_or_start(self.settings, self.progress))
+
+    def deployed(self) -> bool:
+        """Return whether this home has a record of services."""
+        return (self.settings.home / "state.db").exists()
+
+
+def begin() -> Session:
+    """Read the settings and choose the progress that suits stderr."""
+    return Session(machine.load(), terminal.for_terminal())
+
+
+def _closed_later(control: ControlClient) -> ControlClient:
+    """Have the connections closed when the command ends."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(control.close)
+    return control

@@ -1,0 +1,49 @@
+"""Which spec a command line means: a model reference, `-f FILE`, or ./cloche.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloche.cli.options import refuse_together
+from cloche.errors import UsageError
+
+if TYPE_CHECKING:
+    from cloche.spec import ServiceSpec
+
+DEFAULT_FILE = "cloche.yaml"
+
+
+def chosen(model: str | None, file: Path | None, name: str | None) -> tuple[ServiceSpec, Path]:
+    """Return the spec and the folder that its relative paths start from."""
+    from cloche import spec
+
+    refuse_together(MODEL=model, **{"--file": file})
+    if model is not None:
+        _refuse_spec_file(model)
+        return spec.from_reference(model, name, directory=Path.cwd()), Path.cwd()
+    path = file or _default_file()
+    loaded = spec.load(path)
+    if name is not None:
+        named = spec.from_reference(loaded.model, name)  # says what is wrong with the name, if so
+        loaded = loaded.model_copy(update={"name": named.name})
+    return loaded, path.absolute().parent
+
+
+def _refuse_spec_file(model: str) -> None:
+    if model.endswith((".yaml", ".yml")) and Path(model).is_file():
+        raise UsageError(
+            "usage.spec_as_model", f"{model} is a spec, not a model.", hint=f"Write -f {model}."
+        )
+
+
+def _default_file() -> Path:
+    path = Path(DEFAULT_FILE)
+    if not path.is_file():
+        raise UsageError(
+            "usage.no-model",
+            f"No model was named, and there is no {DEFAULT_FILE} in this folder.",
+            where=str(Path.cwd()),
+            hint="Write `cloche deploy MODEL`, or `cloche init MODEL` for a file to begin with.",
+        )
+    return path

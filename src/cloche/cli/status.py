@@ -1,0 +1,97 @@
+"""`cloche status`: the gateway, the services and their replicas."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloche.cli import options, rendering, session
+
+if TYPE_CHECKING:
+    from cloche.settings import Settings
+
+REFRESH_SECONDS = 2.0
+
+
+@click.command()
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--watch", is_flag=True, help="Show it again every two seconds until ctrl-C.")
+@options.as_json
+def command(*, name: str | None, watch: bool, as_json: bool) -> None:
+    """Show the gateway, the services (or the one named NAME) and their replicas."""
+    here = session.begin()
+    while True:
+        report = _report(here, name)
+        if watch and not as_json:
+            click.clear()
+        rendering.show_json(report) if as_json else _show(report)
+        if not watch:
+            return
+        time.sleep(REFRESH_SECONDS)
+
+
+def _report(here: session.Session, name: str | None) -> dict[str, Any]:
+    if name is None and not here.deployed():
+        return {"gateway": _no_gateway(here.settings), "services": []}
+    control = here.control()
+    report: dict[str, Any] = control.status()
+    if name is not None:
+        return report | {"services": [control.service(name)]}
+    return report
+
+
+def _no_gateway(settings: Settings) -> dict[str, Any]:
+    address = f"{settings.gateway_host}:{settings.gateway_port}"
+    return {
+        "ready": False, "http": f"http://{address}", "grpc": address, "pid": None,
+        "detail": "Nothing has been deployed here yet.",
+    }  # fmt: skip
+
+
+def _show(report: dict[str, Any]) -> None:
+    gateway = report["gateway"]
+    state = "ready" if gateway["ready"] else "not ready"
+    detail = f"  ({gateway['detail']})" if gateway.get("detail") else ""
+    click.echo(f"gateway  {gateway['http']}  {state}{detail}")
+    if not report["services"]:
+        click.echo("No services. `cloche deploy MODEL` makes one.")
+        return
+    header = ("NAME", "REVISION", "PHASE", "REPLICAS", "MODEL", "VERIFIED", "URL")
+    click.echo(rendering.table(header, [_row(service) for service in report["services"]]))
+    for service in report["services"]:
+        for line in _troubles(service):
+            click.echo(line)
+
+
+def _row(service: dict[str, Any]) -> tuple[str, ...]:
+    live, wanted = service["live"], service["wanted"]
+    revision = str(live or wanted)
+    if live is not None and wanted != live:
+        revision = f"{live} → {wanted}"
+    verification = service["verification"]
+    verified = "-" if verification is None else "yes" if verification["passed"] else "no"
+    if verification is not None and verification["kind"] == "smoke" and verification["passed"]:
+        verified = "smoke"
+    replicas = service["replicas"]
+    return (
+        service["service"], revision, service["phase"],
+        f"{replicas['ready']}/{replicas['wanted']}", service["model"]["pinned"], verified,
+        service["http"],
+    )  # fmt: skip
+
+
+def _troubles(service: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a service, a line each."""
+    lines = []
+    failure = service.get("failure")
+    if failure:
+        lines.append(f"  {service['service']}: error[{failure['code']}]: {failure['what']}")
+        if failure.get("hint"):
+            lines.append(f"    hint: {failure['hint']}")
+    for replica in service["replicas"]["items"]:
+        if replica["phase"] not in {"ready", "starting", "stopping"}:
+            detail = f": {replica['detail']}" if replica.get("detail") else ""
+            lines.append(f"  {replica['id']} is {replica['phase']}{detail}")
+    return lines

@@ -1,0 +1,58 @@
+"""`cloche verify`: replay the golden request of a revision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cloche.cli import options, rendering, session
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Verification
+
+
+@click.command()
+@options.service
+@click.option("--url", metavar="URL",
+              help="Base URL of any Triton that serves the same repository.")  # fmt: skip
+@click.option("--revision", type=click.IntRange(min=1), help="Default: the live one.")
+@options.as_json
+def command(*, name: str, url: str | None, revision: int | None, as_json: bool) -> int:
+    """Replay the golden request of service NAME, and compare the answer with the expected one.
+
+    Without --url a running replica is asked, and the outcome is kept with the revision.
+    """
+    from cloche.artifacts import to_builtins
+
+    verification = session.begin().control().verify(name, url=url, revision=revision)
+    if as_json:
+        rendering.show_json({"service": name, **to_builtins(verification)})
+    else:
+        _show(name, verification)
+    return 0 if verification.passed else 1
+
+
+def _show(name: str, verification: Verification) -> None:
+    outcome = "passed" if verification.passed else "FAILED"
+    click.echo(
+        f"{name}: {outcome} ({verification.kind}, {verification.duration_ms:.1f} ms) "
+        f"at {verification.url}"
+    )
+    if verification.detail:
+        click.echo(f"  {verification.detail}")
+    header = ("OUTPUT", "LARGEST DIFFERENCE", "RELATIVE", "TOLERANCE", "")
+    rows = [
+        (
+            output.name, _number(output.max_absolute), _number(output.max_relative),
+            f"{output.absolute_tolerance:g} + {output.relative_tolerance:g}·|expected|",
+            output.detail or "",
+        )
+        for output in verification.outputs
+    ]  # fmt: skip
+    if rows:
+        click.echo(rendering.table(header, rows))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

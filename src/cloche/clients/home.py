@@ -1,0 +1,122 @@
+"""What a control plane leaves in `CLOCHE_HOME` for others to find it.
+
+    control.lock   locked (flock) by the one control plane of this home for as long as it lives
+    control.json   {"pid", "port", "version", "started_at"}, written when its API answers
+    token          what the API wants to be shown; for its owner alone (0600)
+
+The lock is the truth: a control.json whose lock is free was left by one that was killed, and its
+port may be anyone's by now, so the token is never sent there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRecord:
+    """Where a control plane answers, and who it is."""
+
+    pid: int
+    port: int
+    version: str
+    started_at: str
+    """UTC, ISO 8601."""
+
+
+def lock_path(home: Path) -> Path:
+    """Return the file that the control plane of a home keeps locked."""
+    return home / "control.lock"
+
+
+def record_path(home: Path) -> Path:
+    """Return the file that says where the control plane of a home answers."""
+    return home / "control.json"
+
+
+def token_path(home: Path) -> Path:
+    """Return the file that holds the token."""
+    return home / "token"
+
+
+def is_running(home: Path) -> bool:
+    """Return whether a control plane has the lock of a home; it may not answer yet."""
+    try:
+        descriptor = os.open(lock_path(home), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise unusable(home, error) from error
+    try:
+        # Shared, so that those who only look do not see each other as a control plane.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def read_record(home: Path) -> ControlRecord | None:
+    """Return the record of the control plane that runs; None when none runs or answers yet."""
+    import msgspec
+
+    from cloche import artifacts
+
+    if not is_running(home):
+        return None
+    try:
+        record = artifacts.decode(ControlRecord, record_path(home).read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    except OSError as error:
+        raise unusable(home, error) from error
+    # A new one may have the lock already while the record is still that of a killed one.
+    return record if _is_ours(record.pid) else None
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def read_token(home: Path) -> str:
+    """Return the token; raises ClocheError when others could have read it or written it."""
+    path = token_path(home)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor) as file:
+            status = os.fstat(descriptor)
+            token = file.read().strip()
+    except OSError as error:
+        hint = "A control plane writes it when it starts: end the one that runs, and try again."
+        what = f"Cannot read the token of the control plane: {error.strerror}."
+        raise ClocheError("control.token", what, where=str(path), hint=hint) from error
+    if stat.S_IMODE(status.st_mode) & 0o077 or status.st_uid != os.geteuid():
+        raise ClocheError(
+            "control.token",
+            "Others can read or write the token of the control plane, so it is not used.",
+            where=str(path),
+            hint="End the control plane (`cloche serve`, or the process in control.json) and start"
+            " it again: it writes a new token for you alone.",
+        )
+    return token
+
+
+def unusable(home: Path, error: OSError) -> ClocheError:
+    """Return the error that a home cannot be read or written."""
+    hint = "Give yourself write permission there, or point CLOCHE_HOME to a folder of your own."
+    what = f"CLOCHE_HOME cannot be used: {error.strerror}."
+    return ClocheError("home.unusable", what, where=str(error.filename or home), hint=hint)

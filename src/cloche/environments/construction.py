@@ -1,0 +1,168 @@
+"""Making the virtual environment that a lock describes.
+
+    environments/<lock's hex>/           the environment
+    environments/<lock's hex>/.complete  written last: without it the folder is not finished
+    environments/<lock's hex>.lock       held while it is made
+
+An environment holds absolute paths and cannot be renamed into place, so it is built where it stays,
+under a lock that uv inherits: when this process is killed nobody starts over before uv has ended.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cloche.environments import interpreters, uv
+from cloche.errors import ClocheError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from cloche.artifacts import Lock
+    from cloche.progress import Progress, Step
+
+_COMPLETE = ".complete"
+_INSTALL_SECONDS = 3000.0
+_WAIT_SECONDS = 3600.0
+
+
+def path_of(lock: Lock, root: Path) -> Path:
+    """Return where the environment of a lock stands under `root`, made or not."""
+    return root.absolute() / lock.digest.removeprefix("sha256:")
+
+
+def is_complete(folder: Path) -> bool:
+    """Return whether an environment is finished and its interpreter still there."""
+    return (folder / _COMPLETE).is_file() and (folder / "bin" / "python").exists()
+
+
+def existing(lock: Lock, root: Path) -> Path:
+    """Return the finished environment of a lock; raises `environment.missing`."""
+    folder = path_of(lock, root)
+    if not is_complete(folder):
+        raise ClocheError(
+            "environment.missing",
+            "The model's environment is not on this machine, or is not finished.",
+            where=str(folder),
+            hint="Deploy the model again: that makes its environment anew from its lock.",
+        )
+    return folder
+
+
+def materialize(
+    lock: Lock,
+    root: Path,
+    progress: Progress,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Path:
+    """Return the environment of a lock under `root`, made first where it is missing.
+
+    Safe for several processes at once and at any kill. Raises ClocheError: `environment.python`,
+    `.network`, `.timeout`, `.busy`, `.disk` (all retriable), `.access`, `.failed`.
+    """
+    folder = path_of(lock, root)
+    if is_complete(folder):
+        return folder
+    given = os.environ if environment is None else environment
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        title = f"Making the model's environment (Python {lock.python})"
+        with progress.step(title) as step, _locked(folder, step) as descriptor:
+            if not is_complete(folder):
+                _make(lock, folder, step, given, descriptor)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise uv.disk_full(folder) from error
+        raise ClocheError(
+            "environment.failed",
+            f"The model's environment cannot be made: {error.strerror or error}.",
+            where=str(error.filename or folder),
+            hint="Check that the folder can be written to, or set CLOCHE_HOME to another one.",
+        ) from error
+    return folder
+
+
+def _make(
+    lock: Lock, folder: Path, step: Step, environment: Mapping[str, str], descriptor: int
+) -> None:
+    def run(*arguments: str) -> None:
+        uv.run(
+            arguments,
+            environment=environment,
+            folder=folder.parent,
+            timeout=_INSTALL_SECONDS,
+            keep_open=(descriptor,),
+        )
+
+    shutil.rmtree(folder, ignore_errors=True)
+    step.note(f"looking for Python {lock.python}")
+    python = interpreters.find(lock.python, environment=environment, folder=folder.parent)
+    try:
+        _install(lock, folder, python, step, run)
+    except ClocheError:
+        # What is left of a failed attempt is of no use and may be what fills the disk.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _mark_complete(folder, lock.digest)
+
+
+def _install(lock: Lock, folder: Path, python: Path, step: Step, run: Callable[..., None]) -> None:
+    run("venv", "--no-project", "--no-python-downloads", "--python", str(python), str(folder))
+    (folder / "requirements.lock").write_text(lock.text, encoding="utf-8")
+    step.note(f"downloading and installing {lock.text.count('==')} packages")
+    only_wheels = () if "--no-binary" in lock.text else ("--only-binary", ":all:")
+    # No dependencies beyond the lock and nothing without its digest. Modules are compiled as they
+    # are first imported: compiling all of them takes ten times as long as installing them.
+    run(
+        "pip", "install", "--no-python-downloads", "--python", str(folder / "bin" / "python"),
+        "--no-deps", "--require-hashes", *only_wheels,
+        "--requirements", str(folder / "requirements.lock"),
+    )  # fmt: skip
+
+
+def _mark_complete(folder: Path, digest: str) -> None:
+    temporary = folder / f"{_COMPLETE}.tmp"
+    with temporary.open("w") as file:
+        file.write(f"{digest}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / _COMPLETE)
+
+
+@contextmanager
+def _locked(folder: Path, step: Step) -> Iterator[int]:
+    descriptor = os.open(f"{folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _WAIT_SECONDS
+    waited = False
+    try:
+        while not _try(descriptor):
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    "environment.busy",
+                    "Another process has been making the model's environment for too long.",
+                    where=str(folder),
+                    hint="End that process and run the command again.",
+                )
+            if not waited:
+                step.note("another process is making it; waiting")
+                waited = True
+            time.sleep(0.2)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""Resolving a model's requirements, once."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloche import artifacts
+from cloche.artifacts import Lock
+from cloche.environments import requirements as recorded
+from cloche.environments import uv
+from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cloche.progress import Progress
+    from cloche.store import Store
+
+_KIND = "lock"
+_SECONDS = 900.0
+
+
+def lock(
+    requirements: tuple[str, ...],
+    python: str,
+    *,
+    store: Store,
+    progress: Progress,
+    environment: Mapping[str, str],
+) -> Lock:
+    """Return the lock of some requirements for a Python version (`3.11`) on this platform.
+
+    What was resolved before is returned as it was, so that the same model has the same lock however
+    the package index changes. Only wheels are taken, because building a source distribution runs
+    its code before anybody asked to serve it; a recorded `--no-binary NAME` allows it.
+
+    Raises ClocheError: `environment.unresolvable` with the resolver's own words,
+    `environment.requirement` for a line that cannot be locked, `environment.network` (retriable).
+    """
+    key = artifacts.digest_of(artifacts.encode([requirements, python])).removeprefix("sha256:")
+    remembered = store.recall(_KIND, key)
+    if remembered is not None:
+        return artifacts.decode(Lock, remembered)
+    parsed = recorded.parse(requirements)
+    with progress.step(f"Resolving the model's {len(parsed.packages)} requirements") as step:
+        text = _compile(parsed, python, environment)
+        count = text.count("==")
+        step.note(f"{count} packages for Python {python}")
+    digest = artifacts.digest_of(f"python {python}\n{text}".encode())
+    made = Lock(digest, python, text)
+    store.remember(_KIND, key, artifacts.encode(made))
+    return made
+
+
+def _compile(parsed: recorded.Requirements, python: str, environment: Mapping[str, str]) -> str:
+    arguments = [
+        "pip", "compile", "requirements.in", "--python-version", python, "--generate-hashes",
+        "--no-header", "--no-annotate", "--quiet", "--constraints", "constraints.txt",
+    ]  # fmt: skip
+    if not parsed.builds:
+        arguments += ["--only-binary", ":all:"]
+    with tempfile.TemporaryDirectory(prefix="cloche-lock-") as name:
+        folder = Path(name)
+        lines = (*parsed.indexes, *parsed.builds, *parsed.packages)
+        (folder / "requirements.in").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / "constraints.txt").write_text(
+            "\n".join(parsed.constraints) + "\n", encoding="utf-8"
+        )
+        try:
+            text = uv.run(arguments, environment=environment, folder=folder, timeout=_SECONDS)
+        except ClocheError as error:
+            if error.code != "environment.failed":
+                raise
+            raise _unresolvable(error, python) from error
+    pinned = _pinned(text)
+    return "".join(f"{line}\n" for line in parsed.options) + pinned
+
+
+def _unresolvable(error: ClocheError, python: str) -> ClocheError:
+    return ClocheError(
+        "environment.unresolvable",
+        f"The model's requirements cannot be resolved for Python {python}. {error.what}",
+        where="requirements.txt",
+        hint="Log the model again with pip_requirements that fit each other and have wheels for"
+        f" Python {python} on Linux; where one must be built from source, add a line"
+        " `--no-binary NAME`.",
+    )
+
+
+def _pinned(text: str) -> str:
+    """Return the resolver's lines without its options; raises for one that has no digest."""
+    kept = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "-"))]
+    entries = re.split(r"\n(?=\S)", "\n".join(kept))
+    without = [entry.split()[0] for entry in entries if entry and "--hash=" not in entry]
+    if without:
+        raise ClocheError(
+            "environment.unhashed",
+            f"No digest is known for {', '.join(without)}, so that it cannot be locked.",
+            where="requirements.txt",
+            hint="Log the model with released versions of these packages.",
+        )
+    return "\n".join(kept) + "\n"

@@ -1,0 +1,88 @@
+"""The error tree.
+
+Every failure that a user can meet is a `ClocheError`: a stable code, what happened, where, what to
+do about it, and whether trying again can help. Foreign errors are translated where they enter (in
+`clients/`, `environments/`, `servers/`), and the command line renders the result once.
+
+    ClocheError
+    ├── UsageError        what was written is wrong (exit code 2)
+    ├── UnavailableError  something outside did not answer; trying again can help
+    ├── SupersededError   a later deploy or a rollback took over (exit code 3)
+    └── ErrorGroup        several errors of one document, reported together
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ClocheError(Exception):
+    """A failure with a remedy.
+
+    `code` is dotted and stable (`source.onnx.truncated`); `where` is a path, URL, `file:line` or
+    name; `hint` is the next thing to do, as a sentence.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        code: str,
+        what: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        retriable: bool = False,
+    ) -> None:
+        super().__init__(what)
+        self.code = code
+        self.what = what
+        self.where = where
+        self.hint = hint
+        self.retriable = retriable
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as the JSON object that the API and `--json` carry."""
+        return {
+            "code": self.code,
+            "what": self.what,
+            "where": self.where,
+            "hint": self.hint,
+            "retriable": self.retriable,
+        }
+
+
+class UsageError(ClocheError):
+    """What the user wrote cannot be right, whatever the state of the world."""
+
+    exit_code = 2
+
+
+class UnavailableError(ClocheError):
+    """Something outside Cloche did not answer in time or refused for now."""
+
+    def __init__(
+        self, code: str, what: str, *, where: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(code, what, where=where, hint=hint, retriable=True)
+
+
+class SupersededError(ClocheError):
+    """A later request for the same service took over, or the rollout was undone."""
+
+    exit_code = 3
+
+
+class ErrorGroup(ClocheError):
+    """All errors of one document at once; its exit code is the gravest of its members'."""
+
+    def __init__(self, code: str, what: str, errors: Sequence[ClocheError]) -> None:
+        super().__init__(code, what, retriable=bool(errors) and all(e.retriable for e in errors))
+        self.errors = tuple(errors)
+        self.exit_code = max((error.exit_code for error in errors), default=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "errors": [error.to_dict() for error in self.errors]}

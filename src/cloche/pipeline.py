@@ -1,0 +1,215 @@
+"""The stages in order, and the one place that chooses their implementations.
+
+    resolve → inspect → lock → repository   (prepare: only cache changes)
+    server, gateway, environment            (provision: only cache changes)
+    Deployment → control plane → Target, State
+
+What a command prepares it remembers by the digest of all that went in, so that preparing the same
+thing again costs a resolve and one look in the index.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cloche import artifacts
+from cloche.artifacts import (
+    Deployment,
+    Lock,
+    ModelFacts,
+    ModelFormat,
+    ModelRepository,
+    ModelSnapshot,
+)
+from cloche.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+    from cloche.spec import ServiceSpec
+    from cloche.state.state import State
+    from cloche.store import Store
+    from cloche.targets.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model resolved, inspected, locked and written as a repository, ready to be deployed."""
+
+    spec: ServiceSpec
+    snapshot: ModelSnapshot
+    facts: ModelFacts
+    lock: Lock | None
+    repository: ModelRepository
+
+    def deployment(self, by: str) -> Deployment:
+        """Return what the control plane is handed; `by` says who asks, as `user@host`."""
+        return Deployment(
+            service=self.spec.service_name,
+            snapshot=self.snapshot,
+            facts=self.facts,
+            repository=self.repository,
+            lock=self.lock,
+            served=self.spec.served(),
+            operated=self.spec.operated(),
+            by=by,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    facts: ModelFacts
+    lock: Lock | None
+    repository: ModelRepository
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the content-addressed store of this home."""
+    from cloche.store import Store
+
+    return Store(settings.home / "store", settings.cache_max_size)
+
+
+def open_state(settings: Settings) -> State:
+    """Return the record of services, revisions and events of this home."""
+    from cloche.state.sqlite import SqliteState
+
+    return SqliteState(settings.home / "state.db")
+
+
+def open_target(settings: Settings) -> Target:
+    """Return the local target, which adopts what already runs in this home."""
+    from cloche.targets.local.target import LocalTarget
+
+    return LocalTarget(settings, open_store(settings))
+
+
+def inspect(
+    reference: str,
+    *,
+    directory: Path,
+    settings: Settings,
+    progress: Progress,
+    environment: Mapping[str, str] = os.environ,
+) -> tuple[ModelSnapshot, ModelFacts]:
+    """Resolve a model reference and say what is known of the model without running it."""
+    from cloche import sources
+
+    store = open_store(settings)
+    snapshot = sources.resolve(
+        reference, directory=directory, store=store, progress=progress, environment=environment
+    )
+    return snapshot, _facts(snapshot, store, service=None)
+
+
+def prepare(
+    spec: ServiceSpec,
+    *,
+    directory: Path,
+    settings: Settings,
+    progress: Progress,
+    environment: Mapping[str, str] = os.environ,
+) -> Prepared:
+    """Take a spec to a finished repository in the store; nothing but cache changes.
+
+    `directory` is the folder that relative paths in the spec start from. Raises ClocheError for
+    anything that would make the deploy fail later and can be known now.
+    """
+    from cloche import sources
+
+    store = open_store(settings)
+    snapshot = sources.resolve(
+        spec.model, directory=directory, store=store, progress=progress, environment=environment
+    )
+    key = _key(spec, snapshot)
+    made = _recall(store, key)
+    if made is None:
+        made = _make(spec, snapshot, store, progress, environment)
+        store.remember("prepared", key, artifacts.encode(made))
+    return Prepared(spec, snapshot, made.facts, made.lock, made.repository)
+
+
+def provision(prepared: Prepared, *, settings: Settings, progress: Progress) -> None:
+    """Make what serving needs on this machine: server, gateway and the model's environment."""
+    from cloche.servers import triton
+    from cloche.targets.local.envoy import installation as envoy
+
+    servers = settings.home / "servers"
+    triton.install(servers, progress)
+    envoy.install(servers, progress)
+    if prepared.lock is not None:
+        from cloche import environments
+
+        environments.materialize(prepared.lock, settings.home / "environments", progress)
+
+
+def _make(
+    spec: ServiceSpec,
+    snapshot: ModelSnapshot,
+    store: Store,
+    progress: Progress,
+    environment: Mapping[str, str],
+) -> _Remembered:
+    from cloche import inspection, repository
+
+    facts = _facts(snapshot, store, service=spec.service_name)
+    inspection.require_servable(facts, snapshot.pinned)
+    lock = None
+    if facts.requirements and facts.python:
+        from cloche import environments
+
+        lock = environments.lock(
+            facts.requirements,
+            facts.python,
+            store=store,
+            progress=progress,
+            environment=environment,
+        )
+    built = repository.build(spec.service_name, snapshot, facts, lock, spec, store)
+    return _Remembered(facts, lock, built)
+
+
+def _facts(snapshot: ModelSnapshot, store: Store, *, service: str | None) -> ModelFacts:
+    """Inspect what a snapshot holds; `service` says which model of a repository is meant."""
+    from cloche import inspection
+
+    tree = store.tree_path(snapshot.digest)
+    if snapshot.format is not ModelFormat.TRITON:
+        return inspection.inspect(snapshot, tree)
+    from cloche.inspection.onnx import inspect_file
+    from cloche.repository import finished
+
+    return finished.facts(
+        snapshot,
+        tree,
+        service=service,
+        inspect_onnx=lambda path: inspect_file(path, root=path.parent),
+    )
+
+
+def _key(spec: ServiceSpec, snapshot: ModelSnapshot) -> str:
+    """Name everything that the prepared result depends on."""
+    made_of = [
+        __version__,
+        spec.service_name,
+        spec.served(),
+        snapshot.digest,
+        snapshot.format,
+        snapshot.entry,
+        snapshot.metadata,
+    ]
+    return artifacts.digest_of(artifacts.encode(made_of)).removeprefix("sha256:")
+
+
+def _recall(store: Store, key: str) -> _Remembered | None:
+    """Return a remembered result whose bytes are still in the store."""
+    data = store.recall("prepared", key)
+    if data is None:
+        return None
+    made = artifacts.decode(_Remembered, data)
+    return made if store.whole(made.repository.digest) else None

@@ -1,0 +1,176 @@
+"""How requests are joined, how many may wait, and for how long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import Certainty, Severity
+from cloche.errors import UsageError
+from cloche.repository.reasons import shown_size
+from cloche.repository.tensors import can_batch, item_bytes
+
+if TYPE_CHECKING:
+    from cloche.artifacts import ModelFacts
+    from cloche.repository.reasons import Reasons
+    from cloche.spec import ServiceSpec
+
+_LARGEST = 1024
+"""Items that are joined at most by default: beyond it a batch gains nothing and only waits."""
+_UNKNOWN = 32
+"""The largest batch where the memory of one item is not known."""
+_ACTIVATIONS = 512 * 2**20
+"""Bytes of activations that a batch may take by default."""
+_TRANSPORT = 64 * 2**20
+"""Bytes of inputs and outputs that a batch may take where nothing is known of activations."""
+
+
+def fill(config: Any, facts: ModelFacts, spec: ServiceSpec, reasons: Reasons) -> bool:
+    """Set max_batch_size and dynamic_batching; returns whether the model batches.
+
+    Raises UsageError `repository.batching` for a batch that the model cannot take.
+    """
+    asked = spec.batching
+    config.max_batch_size = _maximum(facts, spec, reasons)
+    batching = bool(config.max_batch_size > 0)
+    sizes = asked.preferred_batch_sizes
+    path = "dynamic_batching.preferred_batch_size"
+    if not batching and (sizes or asked.max_queue_delay):
+        key = "preferred_batch_sizes" if sizes else "max_queue_delay"
+        raise _refused(f"batching.{key} is set, and this model is served without batches: "
+                       f"{_why_not(facts)}", "Remove it.")  # fmt: skip
+    if sizes:
+        if max(sizes) > config.max_batch_size:
+            raise _refused(
+                f"a preferred batch of {max(sizes)} is more than max_batch_size, which is "
+                f"{config.max_batch_size}",
+                f"List sizes of at most {config.max_batch_size}, or set max_batch_size too.",
+            )
+        config.dynamic_batching.preferred_batch_size.extend(sizes)
+        reasons.asked(path, list(sizes), "batching.preferred_batch_sizes")
+    elif batching:
+        reasons.default(
+            path,
+            "none",
+            "only engines built for certain sizes gain by it; others take whatever waits",
+        )
+    if batching:
+        config.dynamic_batching.SetInParent()
+        _fill_delay(config.dynamic_batching, asked.max_queue_delay, reasons)
+    _fill_queue(config, spec, reasons)
+    return batching
+
+
+def _maximum(facts: ModelFacts, spec: ServiceSpec, reasons: Reasons) -> int:
+    asked, path = spec.batching.max_batch_size, "max_batch_size"
+    if asked is not None:
+        impossible = can_batch(facts)
+        if asked > 0 and impossible:
+            hint = "Remove batching.max_batch_size, or export the model with a dynamic first axis."
+            raise _refused(f"the model cannot be batched: {impossible}", hint)
+        reasons.asked(path, asked, "batching.max_batch_size")
+        if asked > 0 and not facts.batch.present:
+            reasons.find(
+                Severity.WARNING,
+                "batching",
+                f"Requests are joined because max_batch_size says so, although {facts.batch.why}.",
+                "Compare the answers to one request alone and to several at once.",
+            )
+        return asked
+    if not _batches(facts):
+        reasons.model(path, 0, f"each request is served alone: {_why_not(facts)}")
+        return 0
+    value, why = _fitting(facts, spec)
+    reasons.default(path, value, f"{facts.batch.why}; {why}")
+    return value
+
+
+def _batches(facts: ModelFacts) -> bool:
+    axis = facts.batch
+    believed = axis.present and axis.certainty is not Certainty.UNKNOWN and axis.maximum is None
+    return believed and can_batch(facts) is None
+
+
+def _why_not(facts: ModelFacts) -> str:
+    return (can_batch(facts) if facts.batch.present else None) or facts.batch.why
+
+
+def _fitting(facts: ModelFacts, spec: ServiceSpec) -> tuple[int, str]:
+    """Return the largest power of two whose batch fits the memory set aside for it, and why."""
+    taken, given = item_bytes(facts.inputs), item_bytes(facts.outputs)
+    is_onnx = facts.backend == "onnxruntime"
+    if taken is None or (given is None and is_onnx):
+        return _UNKNOWN, "the size of one item is known per request only, so a modest batch"
+    # What Python code returns is of the size of a row, where its signature leaves that open.
+    cost, budget, what = taken + (taken if given is None else given), _TRANSPORT, "data"
+    if is_onnx:
+        if facts.memory_bytes is None:
+            return _UNKNOWN, "the memory of one item is not known, so a modest batch"
+        cost = max(facts.memory_bytes - facts.size_bytes, cost)
+        budget, what = _ACTIVATIONS, "activations"
+    cost = max(cost, 1)
+    if spec.resources.memory is not None:
+        held = facts.memory_bytes or facts.size_bytes
+        budget = min(budget, (spec.resources.memory // (spec.instances or 1) - held) // 2)
+    fitting = max(1, budget // cost)
+    value = min(1 << (fitting.bit_length() - 1), _LARGEST)
+    held_by = f"{shown_size(cost)} of {what} each"
+    if value == _LARGEST:
+        return value, f"items are small ({held_by}), and more at once gains nothing"
+    return value, f"that many items of {held_by} fit in {shown_size(max(budget, 0))}"
+
+
+def _fill_delay(dynamic: Any, asked: int | None, reasons: Reasons) -> None:
+    path = "dynamic_batching.max_queue_delay_microseconds"
+    if asked is None:
+        reasons.default(
+            path,
+            0,
+            "an idle instance takes what is there at once; while it works, the next batch gathers",
+        )
+        return
+    dynamic.max_queue_delay_microseconds = asked
+    reasons.asked(path, asked, "batching.max_queue_delay")
+
+
+def _fill_queue(config: Any, spec: ServiceSpec, reasons: Reasons) -> None:
+    """Bound the queue where that is asked for.
+
+    Any queue policy takes Triton's batcher off the path that hands it the next batch early. It then
+    sleeps until an instance waits, can miss that it does, and looks again after 500 ms
+    (DynamicBatchScheduler::WaitForPayloadSlotAvailable, in 24.10 as in 2026).
+    """
+    size, timeout = spec.batching.max_queue_size, spec.batching.queue_timeout
+    path = "dynamic_batching.default_queue_policy"
+    if size is None and timeout is None:
+        why = (
+            "with any, Triton's batcher can pause for 500 ms under load (4 and 32 connections to "
+            "one instance got a fifth of the requests/s or less); the gateway bounds what waits"
+        )
+        reasons.measured(path, "none", why)
+        return
+    policy = config.dynamic_batching.default_queue_policy
+    if size is not None:
+        policy.max_queue_size = size
+        reasons.asked(f"{path}.max_queue_size", size, "batching.max_queue_size")
+    if timeout is not None:
+        policy.default_timeout_microseconds = timeout
+        reasons.asked(f"{path}.default_timeout_microseconds", timeout, "batching.queue_timeout")
+        policy.timeout_action = policy.TimeoutAction.Value("REJECT")
+        why = "an answer that nobody waits for is not made"
+        reasons.default(f"{path}.timeout_action", "REJECT", why)
+        policy.allow_timeout_override = True
+        why = "a client may ask for less time than that, never for more"
+        reasons.default(f"{path}.allow_timeout_override", "true", why)
+    if (spec.instances or 1) == 1:
+        reasons.find(
+            Severity.WARNING,
+            "queue_policy",
+            "With a bound or timeout of its queue, Triton pauses for 500 ms again and again under "
+            "load, and serves a fifth of the requests or less.",
+            "Remove batching.max_queue_size and queue_timeout: the gateway has bounds of its own. "
+            "With instances: 2 the pauses are rare.",
+        )
+
+
+def _refused(what: str, hint: str) -> UsageError:
+    return UsageError("repository.batching", f"{what[0].upper()}{what[1:]}.", hint=hint)

@@ -1,0 +1,81 @@
+"""The config.pbtxt of one model: each field with the reason for its value.
+
+Only fields that the oldest supported Triton (release 24.10) parses are written, and nothing that
+depends on the machine: no absolute path, no device number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cloche.repository import batching, server_settings, tensors, warmup
+from cloche.repository.messages import messages, parse, to_text
+from cloche.repository.reasons import Reasons
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Finding, Lock, ModelFacts, Reason
+    from cloche.repository.tensors import Tensors
+    from cloche.spec import ServiceSpec
+
+__all__ = ["VERSION", "Composed", "compose", "parse"]
+
+VERSION = 1
+"""The number of the version folder, always; versions of a model are revisions of the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A finished configuration."""
+
+    text: bytes
+    tensors: Tensors
+    """Inputs and outputs as a client sees them: the batch axis is -1."""
+    max_batch_size: int
+    reasons: tuple[Reason, ...]
+    findings: tuple[Finding, ...]
+
+
+def compose(
+    service: str,
+    facts: ModelFacts,
+    spec: ServiceSpec,
+    *,
+    lock: Lock | None = None,
+    filename: str | None = None,
+) -> Composed:
+    """Return the configuration of a model with these facts under this spec.
+
+    `filename` is that of the model in its version folder where it is not the backend's default.
+    Raises UsageError where the spec asks for what the model cannot do.
+    """
+    reasons = Reasons()
+    config: Any = messages().ModelConfig()
+    config.name = service
+    reasons.asked("name", service, "the service's name")
+    config.backend = facts.backend
+    reasons.model("backend", facts.backend, _why_backend(facts))
+    if filename is not None:
+        config.default_model_filename = filename
+        why = "the model's weights take the default name"
+        reasons.model("default_model_filename", filename, why)
+    config.version_policy.specific.versions.append(VERSION)
+    why = "a version of the model is a revision of the service; nothing else in the folder is taken"
+    reasons.default("version_policy.specific.versions", [VERSION], why)
+    batches = batching.fill(config, facts, spec, reasons)
+    shapes = tensors.fill(config, facts, batching=batches, reasons=reasons)
+    server_settings.fill(config, facts, lock, spec, reasons)
+    warmup.fill(config, facts, spec, reasons)
+    return Composed(
+        text=to_text(config),
+        tensors=shapes,
+        max_batch_size=int(config.max_batch_size),
+        reasons=tuple(reasons.reasons),
+        findings=tuple(reasons.findings),
+    )
+
+
+def _why_backend(facts: ModelFacts) -> str:
+    if facts.backend == "onnxruntime":
+        return "the model is ONNX"
+    return f"the model is Python code ({facts.framework}), run in its own environment"

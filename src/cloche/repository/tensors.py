@@ -1,0 +1,142 @@
+"""Inputs and outputs: from the shapes of a model to the `dims` of ModelConfig.
+
+With batching the first axis is the batch and not part of `dims`. Triton refuses empty `dims`
+and sizes below 1 other than -1 (ValidateIOShape in its model_config_utils.cc), so that
+
+- a value with no axis beside the batch is `[1]`, reshaped to `[]` on the way to the model;
+- a scalar of a model that does not batch is `[1]` alone, which ONNX Runtime's backend takes for the
+  scalar it is: an empty `reshape` is refused there;
+- an axis that is always of size 0 cannot be written for ONNX, whose backend wants the model's own
+  size, and is -1 for Python; one that may be of size 0 is -1 anyhow.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import TensorSpec
+from cloche.errors import ClocheError
+from cloche.repository.messages import DATATYPES, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cloche.artifacts import ModelFacts
+    from cloche.repository.reasons import Reasons
+
+_ITEM_BYTES = {
+    "BOOL": 1, "UINT8": 1, "INT8": 1, "UINT16": 2, "INT16": 2, "FP16": 2, "BF16": 2, "UINT32": 4,
+    "INT32": 4, "FP32": 4, "UINT64": 8, "INT64": 8, "FP64": 8, "BYTES": 64,
+}  # fmt: skip
+"""Bytes of one element; for a string, what a short one takes with its object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """The inputs and outputs of a configuration, and the shapes that a client sees."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def can_batch(facts: ModelFacts) -> str | None:
+    """Return which tensor makes batching impossible and why; None where every one has the axis."""
+    for kind, specs in (("input", facts.inputs), ("output", facts.outputs)):
+        for spec in specs:
+            if not spec.shape:
+                return f"the {kind} {spec.name} is a scalar, which has no axis"
+            if spec.shape[0] != -1:
+                return f"the first axis of the {kind} {spec.name} is fixed at {spec.shape[0]}"
+    return None if facts.inputs else "the model has no inputs"
+
+
+def item_bytes(specs: Iterable[TensorSpec]) -> int | None:
+    """Return the bytes of one item (axis 0 left out), None where an axis is known per request."""
+    total = 0
+    for spec in specs:
+        if any(size < 0 for size in spec.shape[1:]):
+            return None
+        total += math.prod(spec.shape[1:]) * _ITEM_BYTES.get(spec.datatype, 8)
+    return total
+
+
+def fill(config: Any, facts: ModelFacts, *, batching: bool, reasons: Reasons) -> Tensors:
+    """Add a model's inputs and outputs to a ModelConfig.
+
+    Raises ClocheError `repository.datatype` for elements that Triton has no name for and
+    `repository.empty_axis` for a shape that it cannot hold.
+    """
+    onnx = facts.backend == "onnxruntime"
+    fill_one = partial(_fill_one, batching=batching, onnx=onnx, reasons=reasons)
+    inputs: list[TensorSpec] = []
+    for spec in facts.inputs:
+        if spec.optional and batching and onnx:
+            reasons.model(
+                f"input.{spec.name}",
+                "left out",
+                "it has a default in the model, and Triton's ONNX Runtime backend takes no "
+                "optional inputs where requests are batched",
+            )
+            continue
+        field = config.input.add()
+        inputs.append(fill_one(field, "input", spec))
+        if spec.optional:
+            field.optional = True
+            reasons.model(f"input.{spec.name}.optional", "true", "the model has a default for it")
+    outputs = [fill_one(config.output.add(), "output", spec) for spec in facts.outputs]
+    return Tensors(tuple(inputs), tuple(outputs))
+
+
+def _fill_one(
+    field: Any, kind: str, spec: TensorSpec, *, batching: bool, onnx: bool, reasons: Reasons
+) -> TensorSpec:
+    path = f"{kind}.{spec.name}"
+    field.name = spec.name
+    field.data_type = messages().DataType.Value(_datatype(kind, spec))
+    if 0 in spec.shape and onnx:
+        raise _empty(kind, spec)
+    reasons.model(f"{path}.data_type", DATATYPES[spec.datatype], "the model's own type")
+    sizes = spec.shape[1:] if batching else spec.shape
+    dims = tuple(size if size > 0 else -1 for size in sizes) or (1,)
+    field.dims.extend(dims)
+    reasons.model(f"{path}.dims", list(dims), _why(spec, sizes, batching=batching))
+    if batching and not sizes:
+        field.reshape.SetInParent()
+        reasons.model(f"{path}.reshape", "[]", "the model takes it with no axis beside the batch")
+    shape = (-1, *dims) if batching else dims
+    labels = spec.labels if len(spec.labels) == len(shape) else ()
+    return replace(spec, shape=shape, labels=labels)
+
+
+def _empty(kind: str, spec: TensorSpec) -> ClocheError:
+    return ClocheError(
+        "repository.empty_axis",
+        f"The {kind} {spec.name} has the shape {list(spec.shape)}, and Triton's configuration has "
+        "no way to write an axis of size 0.",
+        hint="Export the model with that axis dynamic; requests may then have a size of 0 in it.",
+    )
+
+
+def _datatype(kind: str, spec: TensorSpec) -> str:
+    if spec.datatype not in DATATYPES:
+        raise ClocheError(
+            "repository.datatype",
+            f"The {kind} {spec.name} is of type {spec.datatype}, which Triton does not carry.",
+            hint=f"Export the model with one of {', '.join(sorted(DATATYPES))}.",
+        )
+    return DATATYPES[spec.datatype]
+
+
+def _why(spec: TensorSpec, sizes: tuple[int, ...], *, batching: bool) -> str:
+    labels = spec.labels or (None,) * len(spec.shape)
+    axes = [
+        label or ("?" if size < 0 else str(size))
+        for size, label in zip(spec.shape, labels, strict=False)
+    ]
+    declared = f"the model declares [{', '.join(axes)}]"
+    if not sizes:
+        return f"{declared}; Triton writes a single value as [1]"
+    return f"{declared}; the batch axis is not part of dims" if batching else declared

@@ -1,0 +1,155 @@
+"""Tensors as KServe v2 bodies, for scripts that have numpy and nothing else.
+
+A body is JSON (`{"inputs": […]}` or `{"outputs": […]}`) followed by the raw tensors in its order,
+little-endian and row-major; an element of BYTES is preceded by its length in four bytes. Source:
+the binary tensor data extension of the protocol, which Triton documents at
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import signal
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+DTYPES = {
+    "BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "i1",
+    "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
+}  # fmt: skip
+"""The numpy type of each of the protocol's datatypes but BYTES, which is an array of objects."""
+
+
+def datatype_of(array: Array) -> str:
+    """Return the protocol's name of an array's type; TypeError names one that it has none for."""
+    if array.dtype.kind in "OSU":
+        return "BYTES"
+    for name, dtype in DTYPES.items():
+        if array.dtype == np.dtype(dtype):
+            return name
+    raise TypeError(f"{array.dtype} has no name in the KServe v2 protocol")
+
+
+def encode(tensors: Mapping[str, Array], key: str) -> tuple[bytes, int]:
+    """Return the body of named arrays and the length of its JSON; `key`: inputs or outputs."""
+    described, chunks = [], []
+    for name, array in tensors.items():
+        datatype = datatype_of(array)
+        data = _strings(array) if datatype == "BYTES" else _raw(array, datatype)
+        parameters = {"binary_data_size": len(data)}
+        shape = [int(size) for size in array.shape]
+        described.append(
+            {"name": name, "shape": shape, "datatype": datatype, "parameters": parameters}
+        )
+        chunks.append(data)
+    document: dict[str, Any] = {key: described}
+    if key == "inputs":
+        document["parameters"] = {"binary_data_output": True}
+    header = json.dumps(document, separators=(",", ":")).encode("utf-8")
+    return header + b"".join(chunks), len(header)
+
+
+def decode(body: bytes, header_length: int, key: str) -> dict[str, Array]:
+    """Return the arrays of a body by name; ValueError when it does not hold what it says."""
+    document = json.loads(bytes(body[:header_length]).decode("utf-8"))
+    position = header_length
+    tensors: dict[str, Array] = {}
+    for tensor in document[key]:
+        size = tensor["parameters"]["binary_data_size"]
+        data = body[position : position + size]
+        position += size
+        if len(data) != size:
+            raise ValueError(f"the body ends inside the tensor {tensor['name']}")
+        shape = tuple(tensor["shape"])
+        if tensor["datatype"] == "BYTES":
+            tensors[tensor["name"]] = _elements(data).reshape(shape)
+        else:
+            dtype = DTYPES[tensor["datatype"]]
+            # A copy: some models want to write to what they are given.
+            tensors[tensor["name"]] = np.frombuffer(data, dtype=dtype).reshape(shape).copy()
+    return tensors
+
+
+def _raw(array: Array, datatype: str) -> bytes:
+    return np.ascontiguousarray(array).astype(DTYPES[datatype], copy=False).tobytes()
+
+
+def _strings(array: Array) -> bytes:
+    encoded = []
+    for element in array.ravel():
+        given = isinstance(element, (bytes, bytearray))
+        data = bytes(element) if given else str(element).encode("utf-8")
+        encoded.append(struct.pack("<I", len(data)) + data)
+    return b"".join(encoded)
+
+
+def _elements(data: bytes) -> Array:
+    elements, position = [], 0
+    while position < len(data):
+        (size,) = struct.unpack_from("<I", data, position)
+        elements.append(bytes(data[position + 4 : position + 4 + size]))
+        position += 4 + size
+    array = np.empty(len(elements), dtype=object)
+    array[:] = elements
+    return array
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is gone, however it ended."""
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+    if hasattr(ctypes.CDLL(None), "prctl"):
+        ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL), 0, 0, 0)
+
+
+def answer(folder: Path, run: Callable[[dict[str, Array]], dict[str, Array]]) -> None:
+    """Run the first request in `folder` that the model takes, and write what it answered.
+
+    `run` takes arrays by name and returns arrays by name. In the folder stand `job.json` with
+    `requests` ([file, header length]) and `rows`, and the requests. Written are `outcome.json`
+    with `request` (which one it was) and `errors` (why each earlier one was refused), `answer`, and
+    `alone` where `rows` asks for each row to be run by itself as well.
+    """
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    outcome: dict[str, Any] = {"request": None, "errors": []}
+    for index, (name, header_length) in enumerate(job["requests"]):
+        inputs = decode((folder / name).read_bytes(), header_length, "inputs")
+        try:
+            whole = run(inputs)
+            alone = _row_by_row(run, inputs, job["rows"]) if job["rows"] else None
+        except Exception as error:  # noqa: BLE001 - whatever a model raises is the outcome
+            outcome["errors"].append(f"{type(error).__name__}: {error}"[:2000])
+            continue
+        outcome["request"] = index
+        outcome["answer"] = _write(folder / "answer", whole)
+        if alone is not None:
+            outcome["alone"] = _write(folder / "alone", alone)
+        break
+    (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+
+
+def _row_by_row(
+    run: Callable[[dict[str, Array]], dict[str, Array]], inputs: dict[str, Array], rows: int
+) -> dict[str, Array]:
+    answers = [
+        run({name: array[row : row + 1] for name, array in inputs.items()}) for row in range(rows)
+    ]
+    return {
+        name: np.concatenate([np.atleast_1d(one[name]) for one in answers]) for name in answers[0]
+    }
+
+
+def _write(path: Path, tensors: dict[str, Array]) -> int:
+    body, header_length = encode(tensors, "outputs")
+    path.write_bytes(body)
+    return header_length

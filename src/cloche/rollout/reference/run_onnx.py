@@ -1,0 +1,52 @@
+"""Run an ONNX file with ONNX Runtime on the CPU: `run_onnx.py FOLDER MODEL`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import exchange  # type: ignore[import-not-found]
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+
+def main(folder: str, model: str) -> None:
+    """Answer the job in `folder` with the file `model`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # The plain graph: what the server's optimiser makes of it is what is to be judged.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    declared = {one.name: one for one in session.get_inputs()}
+    names = [one.name for one in session.get_outputs()]
+
+    def run(inputs: dict[str, Array]) -> dict[str, Array]:
+        given = {name: _fitted(array, declared[name]) for name, array in inputs.items()}
+        return {
+            name: np.asarray(value)
+            for name, value in zip(names, session.run(names, given))  # noqa: B905 - Python 3.8
+        }
+
+    exchange.answer(Path(folder), run)
+
+
+def _fitted(array: Array, declared: Any) -> Array:
+    """Return an array as the model has it: text as `str`, one value per row without an axis."""
+    if array.ndim == len(declared.shape) + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if declared.type != "tensor(string)":
+        return array
+    text = [element.decode("utf-8") for element in array.ravel()]
+    return np.array(text, dtype=object).reshape(array.shape)
+
+
+if __name__ == "__main__":
+    exchange.end_with_parent()
+    main(*sys.argv[1:])

@@ -1,0 +1,89 @@
+"""The folder that Triton is given as its backend directory.
+
+`python/` holds the wheel's Python backend and the stub of the server's Python; beside it stand the
+Python-based backends that ship with Cloche, each a folder with a `model.py`. The name carries the
+digest of the shipped files, so that another version of Cloche adds a folder of its own and leaves
+the one that running replicas use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+STUB = "triton_python_backend_stub"
+_SHIPPED = Path(__file__).with_name("backends")
+_ADAPTED = """
+
+# Added by Cloche, see triton_numpy_2.py.
+import sys
+
+import triton_numpy_2
+
+triton_numpy_2.adapt(sys.modules[__name__])
+"""
+# The wheel's stub for 3.13 asks for the libpython that the wheel carries, under this name.
+_RENAMED = {"3.13": "libpython3-419a3a08.13.so.1.0"}
+
+
+def library_names(minor: str) -> tuple[str, ...]:
+    """Return the names that the stub of a Python version may look its libpython up by."""
+    name = f"libpython{minor}.so.1.0"
+    return (name, _RENAMED[minor]) if minor in _RENAMED else (name,)
+
+
+def make(folder: Path, minor: str) -> Path:
+    """Return the backend directory inside an installation, made first where it is missing."""
+    files = _shipped_files()
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(_SHIPPED)}\0".encode() + path.read_bytes() + b"\0")
+    final = folder / f"backends-{digest.hexdigest()[:12]}"
+    if final.is_dir():
+        return final
+    temporary = Path(tempfile.mkdtemp(prefix=".backends-", dir=folder))
+    try:
+        _fill(temporary, folder, minor, files)
+        temporary.chmod(0o755)
+        try:
+            temporary.rename(final)
+        except OSError:
+            if not final.is_dir():  # another process was faster otherwise
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return final
+
+
+def _shipped_files() -> list[Path]:
+    return sorted(path for path in _SHIPPED.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def _fill(temporary: Path, folder: Path, minor: str, files: list[Path]) -> None:
+    packages = folder / "environment" / "lib" / f"python{minor}" / "site-packages"
+    python = temporary / "python"
+    python.mkdir()
+    wheel = packages / "pytriton" / "tritonserver" / "backends" / "python"
+    shutil.copyfile(wheel / "libtriton_python.so", python / "libtriton_python.so")
+    utilities = (wheel / "triton_python_backend_utils.py").read_text(encoding="utf-8")
+    (python / "triton_python_backend_utils.py").write_text(utilities + _ADAPTED, encoding="utf-8")
+    shutil.copyfile(folder / "stubs" / minor / STUB, python / STUB)
+    (python / STUB).chmod(0o755)
+    for source in files:
+        destination = temporary / source.relative_to(_SHIPPED)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, destination)
+    for written in temporary.rglob("*"):
+        if written.is_file():
+            _sync(written)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

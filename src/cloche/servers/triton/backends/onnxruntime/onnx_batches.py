@@ -1,0 +1,144 @@
+"""Requests joined into one run of the model, and its outputs taken apart again.
+
+Inputs are joined by one copy; a lone request is run on the array that it came in. Outputs are
+handed back as views of what the run made. Syntax for Python 3.8.
+"""
+
+# Before Python 3.10 zip() knows no strict.
+# ruff: noqa: B905
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_session  # type: ignore[import-not-found]
+import onnx_signature  # type: ignore[import-not-found]
+
+
+class Unlike(Exception):
+    """These requests cannot be run together."""
+
+
+class Runner:
+    """One session, and how requests of its model become runs."""
+
+    def __init__(
+        self,
+        session: Any,
+        signature: onnx_signature.Signature,
+        config: dict[str, Any],
+        run_options: Any,
+        pb_utils: Any,
+    ) -> None:
+        self._session = session
+        self._run_options = run_options
+        self._tensor = pb_utils.Tensor
+        self._response = pb_utils.InferenceResponse
+        self._error = pb_utils.TritonError
+        self._outputs = [entry["name"] for entry in config["output"]]
+        self._scalar_shapes = onnx_signature.scalar_shapes(config, signature)
+        tensors = list(signature.inputs.values()) + list(signature.overridable.values())
+        self._strings = {one.name for one in tensors if one.datatype == "STRING"}
+        self._scalars = {one.name for one in tensors if not one.shape}
+        self._only_input = None
+        if len(tensors) == 1 and not self._strings and not self._scalars:
+            self._only_input = tensors[0].name
+
+    def answer(self, requests: list[Any]) -> list[Any]:
+        """Return one response per request, in their order."""
+        if len(requests) > 1:
+            try:
+                return self._answer_together(requests)
+            # Whatever went wrong, one request may be the cause: each is run for itself.
+            except Exception:  # noqa: BLE001, S110
+                pass
+        return [self._answer_alone(request) for request in requests]
+
+    def _answer_together(self, requests: list[Any]) -> list[Any]:
+        if self._only_input is not None:
+            parts = [request.inputs()[0].as_numpy() for request in requests]
+            sizes = [len(part) for part in parts]
+            feed = {self._only_input: np.concatenate(parts)}
+        else:
+            feeds = [self._feed(request) for request in requests]
+            names = feeds[0].keys()
+            if any(other.keys() != names for other in feeds):
+                raise Unlike
+            sizes = [len(next(iter(one.values()))) for one in feeds]
+            feed = {name: np.concatenate([one[name] for one in feeds]) for name in names}
+        asked = self._asked(requests)
+        made = self._session.run(asked, feed, self._run_options)
+        total = sum(sizes)
+        if any(len(output) != total for output in made):
+            raise Unlike
+        return self._split(requests, sizes, asked, made)
+
+    def _split(
+        self, requests: list[Any], sizes: list[int], asked: list[str], made: list[Any]
+    ) -> list[Any]:
+        tensor, response = self._tensor, self._response
+        responses = []
+        start = 0
+        if len(asked) == 1:
+            name, output = asked[0], made[0]
+            for size in sizes:
+                end = start + size
+                responses.append(response([tensor(name, output[start:end])]))
+                start = end
+            return responses
+        for request, size in zip(requests, sizes):
+            end = start + size
+            wanted = request.requested_output_names()
+            responses.append(
+                response(
+                    [
+                        tensor(name, output[start:end])
+                        for name, output in zip(asked, made)
+                        if name in wanted
+                    ]
+                )
+            )
+            start = end
+        return responses
+
+    def _answer_alone(self, request: Any) -> Any:
+        try:
+            asked = self._asked([request])
+            made = self._session.run(asked, self._feed(request), self._run_options)
+            outputs = []
+            for name, output in zip(asked, made):
+                shape = self._scalar_shapes.get(name)
+                array = np.asarray(output)
+                outputs.append(self._tensor(name, array if shape is None else array.reshape(shape)))
+            return self._response(outputs)
+        # ONNX Runtime has no common base of its errors; each belongs into the answer.
+        except Exception as error:  # noqa: BLE001
+            return self._response([], self._error(onnx_session.explain(error)))
+
+    def _feed(self, request: Any) -> dict[str, Any]:
+        feed = {}
+        for tensor in request.inputs():
+            name, array = tensor.name(), tensor.as_numpy()
+            if name in self._strings:
+                array = _text(array)
+            if name in self._scalars:
+                array = array.reshape(())
+            feed[name] = array
+        return feed
+
+    def _asked(self, requests: list[Any]) -> list[str]:
+        """Return the outputs that any of the requests asks for, in the configuration's order."""
+        if len(self._outputs) == 1:
+            return self._outputs
+        asked: set[str] = set()
+        for request in requests:
+            asked.update(request.requested_output_names())
+        return [name for name in self._outputs if name in asked]
+
+
+def _text(array: Any) -> Any:
+    """Return an array of `bytes` as the array of `str` that ONNX Runtime takes strings in."""
+    strings = np.empty(array.size, dtype=np.object_)
+    strings[:] = [element.decode("utf-8") for element in array.ravel()]
+    return strings.reshape(array.shape)

@@ -1,0 +1,53 @@
+"""Whether Triton's wheel runs on this machine, said before anything is downloaded."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+from cloche.errors import ClocheError
+
+_ARCHITECTURES = ("x86_64", "aarch64")
+_GLIBC = (2, 35)
+_WHAT_WORKS = (
+    "Use Linux on x86-64 or arm64 with glibc 2.35 or newer (Ubuntu 22.04, Debian 12, Fedora 36, or"
+    " a container or virtual machine of one of them). The repository that `cloche plan` describes"
+    " also runs in Triton's own container image, nvcr.io/nvidia/tritonserver."
+)
+
+
+def check() -> None:
+    """Raise ClocheError `server.triton.platform` where the wheel of Triton cannot run."""
+    reason = unsupported(sys.platform, platform.machine(), _c_library())
+    if reason is not None:
+        raise ClocheError("server.triton.platform", reason, hint=_WHAT_WORKS)
+
+
+def unsupported(system: str, machine: str, c_library: str) -> str | None:
+    """Return why Triton has no wheel for such a machine, None where it has one.
+
+    `c_library` is what `confstr(CS_GNU_LIBC_VERSION)` says (`glibc 2.36`), empty for musl.
+    """
+    if system != "linux":
+        name = {"darwin": "macOS", "win32": "Windows"}.get(system, system)
+        return f"There is no Triton wheel for {name}."
+    if machine not in _ARCHITECTURES:
+        return f"There is no Triton wheel for Linux on {machine}."
+    name, _, version = c_library.partition(" ")
+    if name != "glibc":
+        return "There is no Triton wheel for a Linux whose C library is not glibc (musl, Alpine)."
+    try:
+        numbers = tuple(int(part) for part in version.split(".")[:2])
+    except ValueError:
+        return None  # an unusual name of a glibc build: let the installation decide
+    if numbers < _GLIBC:
+        return f"Triton's wheel needs glibc 2.35 or newer, and this machine has {version}."
+    return None
+
+
+def _c_library() -> str:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,229 @@
+"""Triton from its wheel: an environment of its own, made once and shared by all replicas.
+
+    servers/triton-2.51.0-py3.12-<pins>/
+        environment/        a virtual environment with nvidia-pytriton, numpy and onnxruntime
+        libraries/          links to this Python's libpython under the names that stubs ask for
+        stubs/3.12/…        the stub of each Python version
+        backends-<files>/   what Triton is given as its backend directory
+        installation.json   written last: without it the folder is not finished
+
+A virtual environment holds absolute paths and cannot be renamed into place. So it is built where it
+stays, under a file lock, and a folder without its last file is removed and made again. The lock is
+handed on to uv: when this process is killed, nobody starts over before uv has ended too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+from cloche.progress import SilentProgress
+from cloche.servers.triton import backend_folder, host, interpreters, packages
+from cloche.servers.triton.locking import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cloche.progress import Progress, Step
+
+VERSION = "2.51.0"
+RELEASE = "24.10"
+_MARKER = "installation.json"
+_LOCK_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class TritonInstallation:
+    """A Triton on disk, ready to be started; all paths are absolute."""
+
+    root: Path
+    backends: Path
+    """The backend directory: `python` and the Python-based backends."""
+    version: str
+    """Of the server: `2.51.0`"""
+    release: str
+    """The container release that it corresponds to: `24.10`"""
+    python: str
+    """The Python version that it runs on: `3.12`"""
+
+    @property
+    def environment(self) -> Path:
+        """Return the server's own virtual environment."""
+        return self.root / "environment"
+
+    @property
+    def interpreter(self) -> Path:
+        """Return the Python of that environment, which has numpy and onnxruntime."""
+        return self.environment / "bin" / "python"
+
+    @property
+    def libraries(self) -> Path:
+        """Return the folder with this Python's libpython."""
+        return self.root / "libraries"
+
+    @property
+    def site_packages(self) -> Path:
+        """Return the folder that the wheels were unpacked to."""
+        return self.environment / "lib" / f"python{self.python}" / "site-packages"
+
+    @property
+    def executable(self) -> Path:
+        """Return the `tritonserver` program."""
+        return self.site_packages / "pytriton" / "tritonserver" / "bin" / "tritonserver"
+
+    @property
+    def pythons(self) -> tuple[str, ...]:
+        """Return the Python versions that there are stubs for, newest first."""
+        return interpreters.STUBS
+
+    def stub(self, python: str) -> Path:
+        """Return the stub of a Python version (`3.10`, or longer: `3.10.13`).
+
+        Raises ClocheError `server.triton.stub` when this Triton has none for it.
+        """
+        minor = ".".join(python.split(".")[:2])
+        path = self.root / "stubs" / minor / backend_folder.STUB
+        if minor not in interpreters.STUBS or not path.is_file():
+            raise ClocheError(
+                "server.triton.stub",
+                f"Triton {self.release} cannot run models on Python {python}.",
+                hint="Use an environment with one of Python " + ", ".join(interpreters.STUBS) + ".",
+            )
+        return path
+
+
+def install(
+    root: Path,
+    progress: Progress | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> TritonInstallation:
+    """Return the installation under `root` (`CLOCHE_HOME/servers`), made first where it is missing.
+
+    `environment` is the user's: uv takes its index, proxy and certificates from it. Safe for
+    several processes at once. Raises ClocheError: `server.triton.platform`, `.python`, `.download`
+    (retriable), `.disk`, `.install`.
+    """
+    root = root.absolute()
+    given = os.environ if environment is None else environment
+    existing = _existing(root)
+    if existing is not None:
+        return existing
+    host.check()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        # One lock for all Python versions: two processes never choose differently.
+        with (
+            (progress or SilentProgress()).step(f"Installing Triton {RELEASE}") as step,
+            locked(root / "triton.lock", _LOCK_SECONDS, step) as lock,
+        ):
+            return _existing(root) or _make(root, given, step, lock)
+    except OSError as error:
+        raise packages.translate(error, root) from error
+
+
+def _existing(root: Path) -> TritonInstallation | None:
+    """Return a finished installation of these pins on any Python, the newest first."""
+    for minor in interpreters.SERVER:
+        folder = _folder(root, minor)
+        library = folder / "libraries" / f"libpython{minor}.so.1.0"
+        # A Python that was removed meanwhile leaves a link to nothing.
+        if (folder / _MARKER).is_file() and library.is_file():
+            return _complete(folder, minor)
+    return None
+
+
+def _complete(folder: Path, minor: str) -> TritonInstallation:
+    """Return the installation, with the backends of this version of Cloche in it."""
+    try:
+        backends = backend_folder.make(folder, minor)
+    except OSError as error:
+        raise packages.translate(error, folder) from error
+    return TritonInstallation(folder, backends, VERSION, RELEASE, minor)
+
+
+def _folder(root: Path, minor: str) -> Path:
+    pins = hashlib.sha256(packages.REQUIREMENTS.read_bytes()).hexdigest()[:12]
+    return root / f"triton-{VERSION}-py{minor}-{pins}"
+
+
+def _make(root: Path, environment: Mapping[str, str], step: Step, lock: int) -> TritonInstallation:
+    step.note("looking for a Python to run it on")
+    interpreter = interpreters.find(environment, root)
+    folder = _folder(root, interpreter.minor)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    step.note(f"downloading and unpacking about 250 MB for Python {interpreter.minor}")
+    packages.make_environment(
+        folder / "environment", interpreter.executable, environment, keep_open=lock
+    )
+    step.note("checking that it starts")
+    _link_libraries(folder / "libraries", interpreter)
+    installation = TritonInstallation(folder, folder, VERSION, RELEASE, interpreter.minor)
+    _copy_stubs(installation)
+    _check_that_it_runs(installation)
+    finished = {
+        "version": VERSION,
+        "python": str(interpreter.executable),
+        "python_version": ".".join(map(str, interpreter.version)),
+    }
+    _write_marker(folder, json.dumps(finished, indent=2) + "\n")
+    return _complete(folder, interpreter.minor)
+
+
+def _link_libraries(folder: Path, interpreter: interpreters.Interpreter) -> None:
+    folder.mkdir()
+    for name in backend_folder.library_names(interpreter.minor):
+        (folder / name).symlink_to(interpreter.library)
+
+
+def _copy_stubs(installation: TritonInstallation) -> None:
+    source = installation.site_packages / "pytriton" / "tritonserver" / "python_backend_stubs"
+    for minor in interpreters.STUBS:
+        destination = installation.root / "stubs" / minor
+        destination.mkdir(parents=True)
+        # A copy in another place: where it came from, its RPATH finds the libpython that the wheel
+        # carries for 3.13, which does not fit every 3.13's standard library.
+        shutil.copyfile(source / minor / backend_folder.STUB, destination / backend_folder.STUB)
+        (destination / backend_folder.STUB).chmod(0o755)
+
+
+def _check_that_it_runs(installation: TritonInstallation) -> None:
+    libraries = installation.site_packages / "nvidia_pytriton.libs"
+    try:
+        done = subprocess.run(
+            [installation.executable, "--help"],
+            env={"LD_LIBRARY_PATH": f"{installation.libraries}:{libraries}"},
+            capture_output=True,
+            timeout=60,
+            check=False,
+            text=True,
+        )
+        words = (done.stderr or done.stdout).strip()[-400:]
+        works = "Usage: tritonserver" in done.stdout + done.stderr
+    except (OSError, subprocess.SubprocessError) as error:
+        works, words = False, str(error)
+    if not works:
+        raise ClocheError(
+            "server.triton.install",
+            f"Triton was installed and does not start on this machine: {words}",
+            where=str(installation.root),
+            hint="This machine lacks something that the wheel needs; `cloche doctor` shows what it"
+            " is.",
+        )
+
+
+def _write_marker(folder: Path, text: str) -> None:
+    temporary = folder / f".{_MARKER}.tmp"
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / _MARKER)

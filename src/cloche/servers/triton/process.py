@@ -1,0 +1,147 @@
+"""What a replica is started with: the argument list and the environment of one Triton process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloche.servers.triton.completeness import is_complete
+from cloche.servers.triton.serving import LIBRARIES, MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cloche.servers.triton.installation import TritonInstallation
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where POSIX shared memory lives on Linux
+_GPU_DRIVER = Path("/dev/nvidiactl")
+_PASSED_ON = (
+    "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL",
+    "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
+)  # fmt: skip
+_CLOSED_APIS = "shared-memory,model-repository,trace,logging"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPorts:
+    """The loopback ports of one replica."""
+
+    http: int
+    grpc: int
+    metrics: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCommand:
+    """What to execute; `env` is the whole environment, not an addition to one."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+
+
+def command(
+    installation: TritonInstallation,
+    serving: Path,
+    ports: ServerPorts,
+    *,
+    identity: str,
+    exit_timeout: float = 30.0,
+    environment: Mapping[str, str] | None = None,
+) -> ServerCommand:
+    """Return how to start the replica `identity` on a folder made by `lay_out`.
+
+    On SIGTERM Triton takes no new requests and waits up to `exit_timeout` seconds for those it has.
+    Of `environment` (the process's own by default) only what a server needs is passed on.
+    """
+    given = os.environ if environment is None else environment
+    # Nobody knows this word: what stands behind it is closed, whoever reaches the port.
+    word = secrets.token_hex(16)
+    backend = {
+        "shm-region-prefix-name": shared_memory_prefix(serving, identity),
+        "stub-timeout-seconds": "120",
+    }
+    argv = [
+        str(installation.executable),
+        f"--id={identity}",
+        f"--model-repository={serving / MODELS}",
+        f"--backend-directory={installation.backends}",
+        "--model-control-mode=none",
+        "--strict-readiness=true",
+        "--exit-on-error=true",
+        *_completion(serving / MODELS),
+        f"--exit-timeout-secs={max(1, round(exit_timeout))}",
+        "--log-format=ISO8601",
+        "--http-address=127.0.0.1",
+        f"--http-port={ports.http}",
+        f"--http-thread-count={_http_threads()}",
+        f"--http-restricted-api={_CLOSED_APIS}:cloche-closed={word}",
+        "--grpc-address=127.0.0.1",
+        f"--grpc-port={ports.grpc}",
+        f"--grpc-restricted-protocol={_CLOSED_APIS}:cloche-closed={word}",
+        "--metrics-address=127.0.0.1",
+        f"--metrics-port={ports.metrics}",
+        "--allow-gpu-metrics=false",
+        *_pinned_memory(),
+        *(f"--backend-config=python,{key}={value}" for key, value in backend.items()),
+    ]
+    return ServerCommand(tuple(argv), _environment(installation, serving, given))
+
+
+def shared_memory_prefix(serving: Path, identity: str) -> str:
+    """Return how the names of a replica's shared memory begin; no replica's begins another's."""
+    digest = hashlib.sha256(f"{serving.absolute()}\0{identity}".encode()).hexdigest()
+    return f"cloche-{digest[:20]}-"
+
+
+def clean_shared_memory(serving: Path, identity: str) -> int:
+    """Remove what a killed replica left in shared memory; returns how many regions there were.
+
+    Only for a replica whose processes have all ended.
+    """
+    removed = 0
+    for path in _SHARED_MEMORY.glob(f"{shared_memory_prefix(serving, identity)}*"):
+        path.unlink(missing_ok=True)
+        removed += 1
+    return removed
+
+
+def _completion(models: Path) -> list[str]:
+    found = list(models.glob("*"))
+    complete = bool(found) and all(is_complete(model) for model in found)
+    return ["--disable-auto-complete-config"] if complete else []
+
+
+def _pinned_memory() -> list[str]:
+    """Without a GPU there is nothing to pin memory for, and Triton would warn of it."""
+    return [] if _GPU_DRIVER.exists() else ["--pinned-memory-pool-byte-size=0"]
+
+
+def _http_threads() -> int:
+    return max(4, min(8, len(os.sched_getaffinity(0))))
+
+
+def _environment(
+    installation: TritonInstallation, serving: Path, given: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the smallest environment that server and stubs work in, with no secret of the user's.
+
+    `PATH` decides which environment an embedded Python takes for its own: the server's comes first.
+    """
+    libraries = [
+        serving / LIBRARIES,
+        installation.libraries,
+        installation.site_packages / "nvidia_pytriton.libs",
+    ]
+    passed_on = {name: given[name] for name in _PASSED_ON if given.get(name)}
+    return {
+        "LANG": "C.UTF-8",
+        **passed_on,
+        "PATH": f"{installation.environment / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+        "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+    }

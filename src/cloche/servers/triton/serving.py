@@ -1,0 +1,143 @@
+"""The serving folder: what one revision's replicas are pointed at.
+
+    models/<model>/config.pbtxt, 1/…             the repository, byte for byte
+    models/<model>/environment                   → the model's locked environment
+    models/<model>/triton_python_backend_stub    → the stub of that environment's Python
+    libraries/libpython3.10.so.1.0               → the libpython of that environment's Python
+
+A model asks for its environment with `EXECUTION_ENV_PATH` set to
+`$$TRITON_MODEL_DIRECTORY/environment`: the same bytes work wherever such a folder is put beside
+them. Files are hard links where the file system allows it, so that the store may drop its own name
+of a file while a replica uses it, and so that nothing a model writes beside its files gets into it.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+from cloche.servers.triton import backend_folder, interpreters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cloche.servers.triton.installation import TritonInstallation
+
+MODELS = "models"
+LIBRARIES = "libraries"
+ENVIRONMENT = "environment"
+_ASKS_FOR_IT = f"$$TRITON_MODEL_DIRECTORY/{ENVIRONMENT}".encode()
+
+
+def lay_out(
+    destination: Path,
+    tree: Path,
+    *,
+    models: Iterable[str],
+    environment: Path | None,
+    python: str | None,
+    installation: TritonInstallation,
+) -> Path:
+    """Make the serving folder at `destination` from the repository at `tree`, and return it.
+
+    `environment` is the folder of the virtual environment that models may ask for, `python` its
+    version (`3.10`). An older folder at `destination` is replaced. Raises ClocheError:
+    `server.triton.model`, `.environment`, `.stub`, `.disk`.
+    """
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+        try:
+            (temporary / MODELS).mkdir()
+            (temporary / LIBRARIES).mkdir()
+            for model in models:
+                given = _lay_out_model(temporary / MODELS / model, tree / model, environment)
+                if given:
+                    _fit_interpreter(temporary, model, python, installation)
+            temporary.chmod(0o755)
+            if destination.exists():
+                shutil.rmtree(destination)
+            temporary.rename(destination)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise ClocheError(
+            "server.triton.disk",
+            f"Cannot make the serving folder: {error.strerror or error}.",
+            where=str(error.filename or destination),
+            hint="Free some space on this disk." if full else None,
+            retriable=full,
+        ) from error
+    return destination
+
+
+def _lay_out_model(destination: Path, source: Path, environment: Path | None) -> bool:
+    """Link one model's files; returns whether it was given the environment that it asks for."""
+    if not source.is_dir():
+        raise ClocheError(
+            "server.triton.model",
+            f"The model repository has no folder for the model {source.name}.",
+            where=str(source.parent),
+        )
+    _link_tree(source, destination)
+    configuration = source / "config.pbtxt"
+    asks = configuration.is_file() and _ASKS_FOR_IT in configuration.read_bytes()
+    if not asks or (destination / ENVIRONMENT).exists():
+        return False
+    if environment is None:
+        raise ClocheError(
+            "server.triton.environment",
+            f"The model {source.name} asks for an environment and none was made for it.",
+            where=str(configuration),
+            hint="Deploy the model from its source, so that Cloche locks and makes its"
+            " environment.",
+        )
+    (destination / ENVIRONMENT).symlink_to(environment.absolute())
+    return True
+
+
+def _fit_interpreter(
+    folder: Path, model: str, python: str | None, installation: TritonInstallation
+) -> None:
+    """Link the stub and the libpython that go with the environment of a model."""
+    interpreter = _interpreter(folder / MODELS / model / ENVIRONMENT, python)
+    stub = folder / MODELS / model / backend_folder.STUB
+    stub.symlink_to(installation.stub(interpreter.minor))
+    for name in backend_folder.library_names(interpreter.minor):
+        link = folder / LIBRARIES / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(interpreter.library)
+
+
+def _interpreter(environment: Path, python: str | None) -> interpreters.Interpreter:
+    found = interpreters.probe(environment / "bin" / "python")
+    if found is None or (python is not None and not f"{python}.".startswith(f"{found.minor}.")):
+        raise ClocheError(
+            "server.triton.environment",
+            f"The model's environment is not on a Python {python or '3'} that Triton can embed.",
+            where=str(environment),
+            hint="Triton needs a CPython with a shared libpython (Debian and Ubuntu: `apt install"
+            " libpython3-dev`; uv's own Pythons have one). Remove the environment's folder and"
+            " deploy again.",
+        )
+    return found
+
+
+def _link_tree(source: Path, destination: Path) -> None:
+    destination.mkdir()
+    for entry in source.iterdir():
+        target = destination / entry.name
+        if entry.is_dir():
+            _link_tree(entry, target)
+            continue
+        try:
+            target.hardlink_to(entry.resolve())
+        except OSError as error:
+            if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}:
+                raise
+            target.symlink_to(entry.absolute())

@@ -1,0 +1,287 @@
+"""Downloading files of a registry into the store: together, resumed, bounded in every wait.
+
+What has arrived stands in the store's partial folder under a name made from what is fetched, so
+that it is taken up after a cut connection, an error, or the death of the process, if the server
+honours `Range` and the file is still the same (`If-Range` with its ETag, RFC 9110 §13.1.5), and
+begun again otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import httpx
+
+from cloche.artifacts import FileEntry
+from cloche.errors import ClocheError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from cloche.progress import Progress, Step
+    from cloche.store import Partial, Store
+
+_TOGETHER = 4
+_ATTEMPTS = 5
+"""How often in a row a file may bring no new byte."""
+_PAUSE = 0.5
+"""Seconds before the second attempt; doubled for each one after."""
+_DIGESTS, _TAGS = "remote", "etag"
+
+
+class Server(Protocol):
+    """What a download asks of a connection."""
+
+    base: str
+
+    def stream(
+        self, endpoint: str, headers: dict[str, str], stall: float
+    ) -> AbstractContextManager[httpx.Response]:
+        """Open a file; `stall` is how many seconds may pass without a byte."""
+
+    def check(self, response: httpx.Response) -> None:
+        """Raise the error that an answer stands for."""
+
+    def unreachable(self, error: httpx.TransportError) -> ClocheError:
+        """Return the error for a connection that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file to fetch: its path in the model, where it is, and how large it should be."""
+
+    path: str
+    endpoint: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait: for the next byte, and before the second attempt; in seconds."""
+
+    stall: float = 30.0
+    pause: float = _PAUSE
+
+
+class _AgainError(Exception):
+    """The attempt failed in a way that another may not."""
+
+
+def fetch(
+    files: Sequence[RemoteFile],
+    *,
+    identity: str,
+    title: str,
+    server: Server,
+    store: Store,
+    progress: Progress,
+    patience: Patience | None = None,
+) -> tuple[FileEntry, ...]:
+    """Bring files into the store and return them in order of path.
+
+    `identity` says which version of what they are: files of one identity are taken to be the same
+    as long as path and size are. Raises source.download.… and store.full; what has arrived is kept.
+    """
+    jobs = {
+        file: _Download(file, identity, server, store, patience or Patience()) for file in files
+    }
+    entries = {file: job.remembered() for file, job in jobs.items()}
+    missing = [file for file, entry in entries.items() if entry is None]
+    if missing:
+        total = sum(file.size or 0 for file in missing)
+        store.require_space(total)
+        with progress.step(title, total or None) as step:
+            entries |= _fetch_all({file: jobs[file] for file in missing}, step)
+    found = [entry for entry in entries.values() if entry is not None]
+    return tuple(sorted(found, key=lambda entry: entry.path))
+
+
+def _fetch_all(jobs: dict[RemoteFile, _Download], step: Step) -> dict[RemoteFile, FileEntry]:
+    shared = _SharedStep(step)
+    with ThreadPoolExecutor(_TOGETHER, thread_name_prefix="cloche-download") as pool:
+        futures = {file: pool.submit(job.run, shared) for file, job in jobs.items()}
+        try:
+            wait(futures.values(), return_when=FIRST_EXCEPTION)
+            failed = [f for f in futures.values() if f.done() and f.exception() is not None]
+        finally:
+            shared.stopped.set()
+            for job in jobs.values():
+                job.cancel()
+            pool.shutdown(wait=True, cancel_futures=True)
+    for future in failed:
+        future.result()
+    return {file: future.result() for file, future in futures.items()}
+
+
+class _SharedStep:
+    """A step that several threads advance, and the sign for all of them to stop."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._lock = threading.Lock()
+        self.stopped = threading.Event()
+
+    def advance(self, amount: int) -> None:
+        with self._lock:
+            self._step.advance(amount)
+
+    def note(self, text: str) -> None:
+        with self._lock:
+            self._step.note(text)
+
+
+class _Download:
+    """One file."""
+
+    def __init__(
+        self, file: RemoteFile, identity: str, server: Server, store: Store, patience: Patience
+    ) -> None:
+        self._file = file
+        self._key = f"{server.base}\n{identity}\n{file.path}\n{file.size}"
+        self._server = server
+        self._store = store
+        self._patience = patience
+        self._shown = 0
+        self._connection: socket.socket | None = None
+
+    def cancel(self) -> None:
+        """Wake the thread that waits for this file's next byte."""
+        connection = self._connection
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def remembered(self) -> FileEntry | None:
+        """Return the file if it is in the store already."""
+        remembered = self._store.recall(_DIGESTS, self._key)
+        if remembered is None or not self._store.use(remembered.decode()):
+            return None
+        digest = remembered.decode()
+        return FileEntry(self._file.path, self._store.blob_path(digest).stat().st_size, digest)
+
+    def run(self, step: _SharedStep) -> FileEntry:
+        """Fetch the file, unless another process does so first."""
+        waiting = f"{self._file.path}: another process fetches it"
+        with self._store.download(self._key, waiting=lambda: step.note(waiting)) as partial:
+            entry = self.remembered()
+            if entry is None:
+                digest = self._arrive(partial, step)
+                entry = FileEntry(self._file.path, partial.size, digest)
+                self._store.adopt(partial, digest)
+                self._store.remember(_DIGESTS, self._key, digest.encode())
+        self._show(step, entry.size)
+        return entry
+
+    def _arrive(self, partial: Partial, step: _SharedStep) -> str:
+        failures, furthest, pause = 0, partial.size, self._patience.pause
+        while True:
+            try:
+                return self._attempt(partial, step)
+            except (_AgainError, httpx.TransportError) as error:
+                if partial.size > furthest:
+                    failures, furthest, pause = 0, partial.size, self._patience.pause
+                failures += 1
+                if step.stopped.is_set():
+                    raise _stopped() from error
+                if failures >= _ATTEMPTS or isinstance(error, httpx.UnsupportedProtocol):
+                    raise self._given_up(error, partial.size) from error
+            step.note(f"{self._file.path}: the connection broke, trying again")
+            step.stopped.wait(pause)
+            pause = min(pause * 2, 10.0)
+
+    def _attempt(self, partial: Partial, step: _SharedStep) -> str:
+        tag = self._store.recall(_TAGS, self._key)
+        # A file that is all there was never confirmed as whole, so it is fetched again.
+        offset = partial.size if tag and partial.size != self._file.size else 0
+        headers = {"Range": f"bytes={offset}-", "If-Range": (tag or b"").decode()} if offset else {}
+        stall = self._patience.stall
+        with self._server.stream(self._file.endpoint, headers, stall) as response:
+            self._connection = response.extensions["network_stream"].get_extra_info("socket")
+            if response.status_code == 416:
+                partial.begin_at(0)
+            self._check(response)
+            if response.status_code != 206 or not _continues(response, offset):
+                offset = 0
+            if offset == 0:
+                self._remember_tag(response)
+            self._show(step, offset)
+            digest = partial.begin_at(offset)
+            self._receive(response, partial, digest, step)
+        self._check_size(partial, response)
+        return f"sha256:{digest.hexdigest()}"
+
+    def _receive(
+        self, response: httpx.Response, partial: Partial, digest: hashlib._Hash, step: _SharedStep
+    ) -> None:
+        for block in response.iter_bytes():
+            if step.stopped.is_set():
+                raise _stopped()
+            partial.append(block)
+            digest.update(block)
+            self._show(step, partial.size)
+            if self._file.size is not None and partial.size > self._file.size:
+                raise self._wrong_size(partial.size)
+
+    def _check(self, response: httpx.Response) -> None:
+        if response.status_code in {416, 429} or response.status_code >= 500:
+            raise _AgainError(f"the server answered {response.status_code}")
+        if response.status_code >= 300:
+            response.read()
+            self._server.check(response)
+
+    def _remember_tag(self, response: httpx.Response) -> None:
+        tag = response.headers.get("ETag", "")
+        # A weak tag says that two bodies mean the same, not that their bytes are.
+        strong = "" if tag.startswith("W/") else tag
+        self._store.remember(_TAGS, self._key, strong.encode())
+
+    def _check_size(self, partial: Partial, response: httpx.Response) -> None:
+        """Fail where fewer bytes came than the registry lists for the file."""
+        if self._file.size is not None and partial.size < self._file.size:
+            if int(response.headers.get("Content-Length", -1)) >= 0:
+                raise self._wrong_size(partial.size)
+            raise _AgainError("the answer ended early")
+
+    def _show(self, step: _SharedStep, size: int) -> None:
+        step.advance(size - self._shown)
+        self._shown = size
+
+    def _wrong_size(self, size: int) -> ClocheError:
+        return ClocheError(
+            "source.download.size",
+            f"The server sends {size} bytes of {self._file.path}, and the registry lists"
+            f" {self._file.size}.",
+            where=self._server.base,
+            hint="The file was changed or damaged in the registry: log the model again.",
+        )
+
+    def _given_up(self, error: Exception, size: int) -> ClocheError:
+        if isinstance(error, httpx.TransportError) and size == 0:
+            return self._server.unreachable(error)
+        why = str(error) if isinstance(error, _AgainError) else "the connection broke"
+        if isinstance(error, httpx.ReadTimeout):
+            why = f"no byte came for {self._patience.stall:.0f} seconds"
+        of = f" of {self._file.size}" if self._file.size is not None else ""
+        return UnavailableError(
+            "source.download.cut",
+            f"The download of {self._file.path} was cut off at {size}{of} bytes: {why},"
+            f" {_ATTEMPTS} times in a row.",
+            where=self._server.base,
+            hint="Run the same command again: it goes on from what has arrived.",
+        )
+
+
+def _stopped() -> ClocheError:
+    return ClocheError("source.download.stopped", "The downloads were stopped.")
+
+
+def _continues(response: httpx.Response, offset: int) -> bool:
+    """Return whether a partial answer begins where we left off."""
+    return str(response.headers.get("Content-Range", "")).startswith(f"bytes {offset}-")

@@ -1,0 +1,213 @@
+"""What a user declares: a service, its model, and how it is batched, run and served."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from cloche.spec import names
+from cloche.spec.quantities import Duration, Memory, Processors, problem
+
+_OPERATED = frozenset({"replicas"})
+_NAMED = frozenset({"name", "model"})
+
+Count = Annotated[int, Strict(), Field(ge=1, le=65_536)]
+
+
+class _Section(BaseModel):
+    """A part of the file: frozen, with no key beyond those it knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _scalar(value: Any) -> str:
+    """Return a parameter's value as the text that the server reads."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise problem("a parameter is text or a number", 'Write 1 and 0 for "on" and "off".')
+    text = str(value)
+    if len(text) > 4096 or not text.isprintable():
+        raise problem("a parameter is one line of text", "Shorten it to one printable line.")
+    return text
+
+
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+ParameterValue = Annotated[
+    str,
+    BeforeValidator(_scalar),
+    WithJsonSchema({"type": ["string", "number"]}),
+]
+
+
+class Batching(_Section):
+    """How requests are joined into batches, and how many may wait; durations in microseconds."""
+
+    max_batch_size: Annotated[int, Strict(), Field(ge=0, le=65_536)] | None = None
+    """The largest batch, and the most items of one request; 0 turns batching off."""
+    max_queue_delay: Duration | None = None
+    """How long a request may wait for others to join it."""
+    preferred_batch_sizes: Annotated[tuple[Count, ...], Field(max_length=64)] | None = None
+    """Sizes at which a batch is sent at once, for engines tuned for certain sizes."""
+    max_queue_size: Count | None = None
+    """How many requests may wait; one more is refused."""
+    queue_timeout: Duration | None = None
+    """How long a request may wait before it is refused."""
+
+    @field_validator("preferred_batch_sizes")
+    @classmethod
+    def _sizes_fit(
+        cls, sizes: tuple[int, ...] | None, info: ValidationInfo
+    ) -> tuple[int, ...] | None:
+        limit = info.data.get("max_batch_size")
+        if sizes is None:
+            return None
+        if limit is not None and max(sizes, default=0) > limit:
+            what = f"{max(sizes)} is more than max_batch_size, which is {limit}"
+            raise problem(what, f"List sizes of at most {limit}, or raise max_batch_size.")
+        return tuple(sorted(set(sizes))) or None
+
+    @field_validator("queue_timeout")
+    @classmethod
+    def _timeout_is_positive(cls, timeout: int | None) -> int | None:
+        if timeout == 0:
+            raise problem("0 would refuse every request", "Write one like 10s.")
+        return timeout
+
+
+class Resources(_Section):
+    """What one replica gets; memory in bytes."""
+
+    cpu: Processors | None = None
+    """Processors, such as 2 or 500m."""
+    memory: Memory | None = None
+    """Memory, such as 4Gi."""
+
+
+class Server(_Section):
+    """Settings of the inference server that have no word of their own."""
+
+    parameters: dict[ParameterName, ParameterValue] = Field(default_factory=dict)
+    """The backend's own parameters, such as intra_op_thread_count."""
+    warmup: bool | None = None
+    """Whether a replica runs the model once before it is ready; left out: where that is safe."""
+    graph_optimization: Literal["all", "extended", "basic", "none"] | None = None
+    """How far ONNX Runtime may rewrite the graph: all, extended, basic or none."""
+
+    @field_validator("warmup", mode="before")
+    @classmethod
+    def _is_boolean(cls, value: Any) -> Any:
+        if value is not None and not isinstance(value, bool):
+            raise problem("it is true or false", "Write true or false.")
+        return value
+
+    @field_validator("parameters")
+    @classmethod
+    def _own_parameters(cls, parameters: dict[str, str]) -> dict[str, str]:
+        if "EXECUTION_ENV_PATH" in parameters:
+            what = "EXECUTION_ENV_PATH is set by Cloche, from the model's own requirements"
+            raise problem(what, "Remove it.")
+        return dict(sorted(parameters.items()))
+
+
+def _replicas(value: Any) -> Any:
+    """Accept `{min: 2, max: 2}` for 2."""
+    if not isinstance(value, dict):
+        return value
+    if set(value) != {"min", "max"}:
+        raise problem("a range has exactly `min` and `max`", "Write a number, such as replicas: 2.")
+    if value["min"] != value["max"]:
+        raise problem(
+            "a range is not served by this version, which does not scale by itself",
+            f"Write a number, such as replicas: {value['min']}.",
+        )
+    return value["min"]
+
+
+class ServiceSpec(_Section):
+    """A service as its user declares it; what is left out, Cloche chooses and gives a reason for.
+
+    Durations are held in microseconds and sizes in bytes; they are read and written as people
+    write them.
+    """
+
+    model_config = ConfigDict(title="cloche.yaml")
+
+    name: str | None = None
+    """The service's name; left out, it is taken from the model's. An RFC 1123 label."""
+    model: str
+    """Where the model is: models:/NAME@ALIAS, runs:/RUN/PATH, or a path from this file."""
+    batching: Batching = Batching()
+    instances: Annotated[int, Strict(), Field(ge=1, le=256)] | None = None
+    """How many copies of the model one replica holds."""
+    resources: Resources = Resources()
+    replicas: Annotated[
+        int,
+        Strict(),
+        Field(ge=1, le=1000),
+        BeforeValidator(_replicas),
+    ] = 1
+    """How many servers answer."""
+    server: Server = Server()
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_safe(cls, name: str | None) -> str | None:
+        if name is None or names.is_safe(name):
+            return name
+        proposal = names.corrected(name)
+        raise problem(
+            f"{name!r} is not safe in DNS: use a-z, 0-9 and inner dashes, at most 63 characters",
+            f"Write name: {proposal}" if proposal else "Write a name such as my-model.",
+        )
+
+    @field_validator("model")
+    @classmethod
+    def _model_is_written(cls, model: str) -> str:
+        if not model.strip():
+            raise problem("it is empty", "Write one like models:/NAME@ALIAS or ./model.onnx.")
+        if not model.isprintable() or len(model) > 4096:
+            raise problem("it is not one line of text", "Write one like models:/NAME@ALIAS.")
+        return model.strip()
+
+    @model_validator(mode="after")
+    def _batching_is_on_where_it_is_set(self) -> ServiceSpec:
+        idle = {"max_queue_delay", "preferred_batch_sizes"} & self.batching.model_fields_set
+        if self.batching.max_batch_size == 0 and idle:
+            keys = " and ".join(sorted(idle))
+            raise problem(
+                f"batching.{keys} means nothing with max_batch_size: 0",
+                "Remove it, or raise max_batch_size.",
+            )
+        return self
+
+    @property
+    def service_name(self) -> str:
+        """Return the name, or the one that the model reference suggests (`model` where none)."""
+        return self.name or names.from_reference(self.model) or "model"
+
+    def written(self) -> dict[str, Any]:
+        """Return what stands in the file, quantities as people write them, defaults left out."""
+        written = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        return {key: value for key, value in written.items() if value != {}}
+
+    def served(self) -> dict[str, Any]:
+        """Return the part that makes a revision, canonical: only what was asked for, sorted.
+
+        The model is not in it: its digest stands for it.
+        """
+        written = self.written()
+        return {key: written[key] for key in sorted(written) if key not in _OPERATED | _NAMED}
+
+    def operated(self) -> dict[str, Any]:
+        """Return the part that changes in place, with no new revision."""
+        return {"replicas": self.replicas}

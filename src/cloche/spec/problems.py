@@ -1,0 +1,144 @@
+"""What is wrong with a file, said once per mistake: where, in plain words, with what to do."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import UsageError
+from cloche.spec.model import Batching, Resources, Server, ServiceSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+_SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): ServiceSpec,
+    ("batching",): Batching,
+    ("resources",): Resources,
+    ("server",): Server,
+}
+_NOT_SERVED = {
+    ("access",): "Remove it; the gateway listens on this machine only.",
+    ("autoscale",): "Remove it and write a number of replicas.",
+    ("follow",): "Remove it; deploy again when the alias has moved.",
+    ("models",): "Remove it; write one file per model.",
+    ("pipeline",): "Remove it; an ensemble is served as a finished Triton repository.",
+    ("precision",): "Remove it; the model is served in the precision it was saved in.",
+    ("resources", "gpu"): "Remove it; this version serves on processors.",
+    ("rollout",): "Remove it; a verified revision takes all traffic at once.",
+    ("slo",): "Remove it; watch latency with `cloche status` and Triton's metrics.",
+    ("targets",): "Remove it; this version serves on this machine.",
+}
+_KINDS: dict[str, str] = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "string_type": "text",
+    "model_type": "a group of keys",
+    "model_attributes_type": "a group of keys",
+    "dict_type": "a group of keys",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+_HINTS = {
+    "a whole number": "Write a number, such as 2.",
+    "text": "Write one line of text.",
+    "a group of keys": "Write keys below it, one per line, or in braces: {key: value}.",
+    "a list": "Write it in brackets, such as [4, 8].",
+}
+
+
+def errors_of(
+    invalid: ValidationError, place: Callable[[tuple[str | int, ...]], str | None]
+) -> list[UsageError]:
+    """Return one error per mistake; `place` says where a path of keys stands."""
+    return [_error(details, place) for details in invalid.errors(include_url=False)]
+
+
+def _error(
+    details: ErrorDetails, place: Callable[[tuple[str | int, ...]], str | None]
+) -> UsageError:
+    path = tuple(step for step in details["loc"] if step != "[key]")
+    where = place(path)
+    if details["type"] == "extra_forbidden":
+        return _unknown(tuple(str(step) for step in path), where)
+    if details["type"] == "missing":
+        return UsageError(
+            "spec.missing",
+            f"`{_dotted(path)}` is missing.",
+            where=where,
+            hint="Write where the model is, such as model: models:/NAME@ALIAS or ./model.onnx.",
+        )
+    what, hint = _wording(details)
+    name = f"`{_dotted(path)}`: " if path else ""
+    return UsageError("spec.value", f"{name}{what}.", where=where, hint=hint)
+
+
+def _unknown(path: tuple[str, ...], where: str | None) -> UsageError:
+    name = _dotted(path)
+    if path in _NOT_SERVED:
+        what = f"`{name}` is not served by this version."
+        return UsageError("spec.not-served", what, where=where, hint=_NOT_SERVED[path])
+    return UsageError("spec.unknown", f"Unknown key `{name}`.", where=where, hint=_nearest(path))
+
+
+def _nearest(path: tuple[str, ...]) -> str:
+    """Return which known key is meant: one of the same section, or the same key of another."""
+    section, key = path[:-1], path[-1]
+    known = list(_SECTIONS[section].model_fields)
+    close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
+    if close:
+        return f"Did you mean `{_dotted((*section, close[0]))}`?"
+    for other, model in _SECTIONS.items():
+        if key in model.model_fields:
+            return f"Did you mean `{_dotted((*other, key))}`?"
+    if key == "<<":
+        return "Merge keys are not part of YAML 1.2; write the keys out."
+    return f"The keys here are {', '.join(known)}."
+
+
+def _wording(details: ErrorDetails) -> tuple[str, str]:
+    """Return what is wrong and what to do, for one value."""
+    context: dict[str, Any] = details.get("ctx", {})
+    kind = details["type"]
+    if kind == "quantity":
+        return str(context["what"]), str(context["hint"])
+    if kind in _KINDS:
+        wanted, value = _KINDS[kind], details["input"]
+        is_bare = wanted == "text" and isinstance(value, int | float)
+        hint = "Put quotes around it." if is_bare else _HINTS[wanted]
+        return f"{_shown(value)} is not {wanted}", hint
+    if kind in {"greater_than_equal", "less_than_equal"}:
+        bound, side = next((context[key], key) for key in ("ge", "le") if key in context)
+        what = f"{_shown(details['input'])} is {'below' if side == 'ge' else 'above'} {bound}"
+        return what, f"Write {bound} or {'more' if side == 'ge' else 'less'}."
+    if kind == "literal_error":
+        what = f"{_shown(details['input'])} is none of the choices"
+        return what, f"Write one of {context['expected']}."
+    if kind == "string_pattern_mismatch":
+        return f"{_shown(details['input'])} is not the name of a parameter", (
+            "Use letters, digits, dots, dashes and underscores."
+        )
+    return details["msg"].rstrip(".").lower(), "Correct the value or remove the key."
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "an empty value"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a group of keys"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = str(value)
+    text = text if len(text) <= 60 else f"{text[:57]}…"
+    return repr(text) if isinstance(value, str) else text
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return dotted.removeprefix(".")

@@ -1,0 +1,134 @@
+"""One SQLite file: opened durable, shared by threads, its errors translated.
+
+WAL with `synchronous=FULL`: a transaction that returned survives a power cut, and a reader never
+waits for a writer. What SQLite refuses becomes a ClocheError:
+
+    state.full        the disk has no room
+    state.unwritable  no permission, or a read-only file system
+    state.corrupt     the file is damaged or is none of ours
+    state.busy        another process held it for too long (retriable)
+    state.failed      anything else that SQLite says
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BUSY_SECONDS = 10.0
+
+
+class Database:
+    """A connection that several threads use in turns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with self._translated():
+            self._connection = _open(path)
+
+    def close(self) -> None:
+        """Close the file; the object is of no use afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    def run(self, statement: str, *values: object) -> int:
+        """Run a statement that changes something; returns the row number of an insert."""
+        with self._lock, self._translated():
+            return self._connection.execute(statement, values).lastrowid or 0
+
+    def all(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Return all rows of a query."""
+        with self._lock, self._translated():
+            return self._connection.execute(query, values).fetchall()
+
+    def one(self, query: str, *values: object) -> sqlite3.Row | None:
+        """Return the first row of a query, None when it has none."""
+        found = self.all(query, *values)
+        return found[0] if found else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all that is run inside durable on leaving, or none of it on an exception."""
+        connection = self._connection
+        with self._lock, self._translated():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _translate(error, self.path) from error
+        except OSError as error:
+            raise _unwritable(self.path, error.strerror or str(error)) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # SQLite gives its WAL file the permissions of the database, and that is for its owner alone.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise _corrupt(path, str(damage))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _translate(error: sqlite3.Error, path: Path) -> ClocheError:
+    # The low byte is the primary code; the rest refines it (https://sqlite.org/rescode.html).
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        hint = "Free some space, or run `cloche cache clean`, and try again."
+        what = "The disk is full: the state cannot be written."
+        return ClocheError("state.full", what, where=str(path), hint=hint, retriable=True)
+    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
+        return _unwritable(path, str(error))
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return _corrupt(path, str(error))
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        what = f"Another process has held the state for {_BUSY_SECONDS:.0f} seconds."
+        return UnavailableError("state.busy", what, where=str(path), hint="Try again.")
+    hint = "See that the disk is in order and has room, and try again."
+    return ClocheError("state.failed", f"The state failed: {error}", where=str(path), hint=hint)
+
+
+def _unwritable(path: Path, why: str) -> ClocheError:
+    hint = "Give yourself write permission there, or point CLOCHE_HOME to a folder of your own."
+    return ClocheError(
+        "state.unwritable", f"Cannot write the state: {why}.", where=str(path), hint=hint
+    )
+
+
+def _corrupt(path: Path, why: str) -> ClocheError:
+    hint = (
+        "Move the file (and those beside it that end in -wal and -shm) away to begin with an empty"
+        " history: what runs is ended then, and models are deployed again from the cache."
+    )
+    what = f"The state is damaged, or is no file of Cloche: {why}."
+    return ClocheError("state.corrupt", what, where=str(path), hint=hint)

@@ -1,0 +1,86 @@
+"""The tables of the state, and the way from an older version of them to this one.
+
+`PRAGMA user_version` counts the migrations that a file has been through. A migration that has been
+released never changes; what is to be different comes as the next one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from cloche.state.database import Database
+
+_FIRST = (
+    """
+    CREATE TABLE services (
+        name TEXT PRIMARY KEY,
+        wanted INTEGER NOT NULL,
+        live INTEGER,
+        operated TEXT NOT NULL,
+        deleting INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    """
+    CREATE TABLE revisions (
+        service TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        deployment TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        phase_since TEXT NOT NULL,
+        golden TEXT,
+        verification TEXT,
+        failure TEXT,
+        PRIMARY KEY (service, number)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE numbers (
+        service TEXT PRIMARY KEY,
+        last INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE events (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        at TEXT NOT NULL,
+        service TEXT NOT NULL,
+        revision INTEGER,
+        kind TEXT NOT NULL,
+        what TEXT NOT NULL,
+        by TEXT NOT NULL,
+        detail TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX events_by_service ON events (service, sequence)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+"""The statements of each migration; the n-th one leads to version n."""
+
+
+def migrate(database: Database) -> None:
+    """Bring a file to this version's tables, in one transaction.
+
+    Raises `state.newer` for a file that a later Cloche has written: it may hold what this one would
+    misread, and so is left as it is.
+    """
+    with database.transaction():
+        row = database.one("PRAGMA user_version")
+        version = int(row[0]) if row else 0
+        if version > len(MIGRATIONS):
+            raise ClocheError(
+                "state.newer",
+                f"The state was written by a later Cloche: its version is {version},"
+                f" and this one knows up to {len(MIGRATIONS)}.",
+                where=str(database.path),
+                hint="Use the later Cloche, or point CLOCHE_HOME to another folder.",
+            )
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                database.run(statement)
+        database.run(f"PRAGMA user_version = {len(MIGRATIONS)}")

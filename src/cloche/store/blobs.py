@@ -1,0 +1,56 @@
+"""Files by digest: read-only, immutable, each written once."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+from cloche.store.disk import STAMP_NS, sync_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+def hex_of(digest: str) -> str:
+    """Return the hexadecimal part of a digest; raises store.digest when it is none."""
+    match = _DIGEST.fullmatch(digest)
+    if match is None:
+        raise ClocheError("store.digest", f"{digest!r} is not a digest such as sha256:<64 digits>.")
+    return match[1]
+
+
+def blob_path(root: Path, digest: str) -> Path:
+    """Return where the file of a digest stands, whether it is there or not."""
+    name = hex_of(digest)
+    return root / "sha256" / name[:2] / name
+
+
+def seal(descriptor: int) -> None:
+    """Make a written file durable and read-only, with the stamp that shows it is untouched."""
+    os.fchmod(descriptor, 0o444)
+    os.utime(descriptor, ns=(time.time_ns(), STAMP_NS))
+    os.fsync(descriptor)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a sealed file its place by digest."""
+    made = not path.parent.is_dir()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.rename(path)
+    sync_folder(path.parent)
+    if made:
+        sync_folder(path.parent.parent)
+
+
+def mark_used(path: Path) -> None:
+    """Record in a stored file's access time that it was used now."""
+    modified = path.stat().st_mtime_ns
+    # A store on a read-only disk can still be read.
+    with suppress(PermissionError):
+        os.utime(path, ns=(time.time_ns(), modified))

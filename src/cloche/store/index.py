@@ -1,0 +1,103 @@
+"""Small remembered values, each a file: the stat cache, resolved references, prepared results."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import digest_of
+from cloche.store.disk import sync_folder, write_all, writing
+from cloche.store.partials import scratch_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Index:
+    """Values by kind and key under one folder; any of them may be gone at any time."""
+
+    def __init__(self, root: Path, partial: Path) -> None:
+        self.root = root
+        self._partial = partial
+
+    def recall(self, kind: str, key: str) -> bytes | None:
+        """Return a value and mark it as used, None when there is none."""
+        path = self.path(kind, key)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        with suppress(OSError):
+            os.utime(path)
+        # A power cut can leave an empty file behind where the write was not synced.
+        return data or None
+
+    def remember(self, kind: str, key: str, value: bytes, *, durable: bool = True) -> None:
+        """Keep a value under a kind and a key, in place of an earlier one."""
+        with self.staging(kind, key, value, durable=durable) as commit:
+            commit()
+
+    @contextmanager
+    def staging(
+        self, kind: str, key: str, value: bytes, *, durable: bool = True
+    ) -> Iterator[Callable[[], None]]:
+        """Write a value to a temporary file; calling what this gives puts it in its place."""
+        path = self.path(kind, key)
+        with writing(path, len(value)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with scratch_file(self._partial) as (descriptor, temporary):
+                write_all(descriptor, value)
+                if durable:
+                    os.fsync(descriptor)
+
+                def commit() -> None:
+                    temporary.rename(path)
+                    if durable:
+                        sync_folder(path.parent)
+
+                yield commit
+
+    def forget(self, kind: str, key: str) -> None:
+        """Remove a value that may not be there."""
+        self.path(kind, key).unlink(missing_ok=True)
+
+    def path(self, kind: str, key: str) -> Path:
+        """Return where a value stands; a key that is no plain name is hashed."""
+        if not _PLAIN.fullmatch(kind):
+            raise ValueError(f"{kind!r} is not a kind of value")
+        name = key if _PLAIN.fullmatch(key) else digest_of(key.encode()).removeprefix("sha256:")
+        return self.root / kind / f"{name}.json"
+
+    def values(self) -> Iterator[Path]:
+        """Yield the files of all values."""
+        yield from self.root.glob("*/*.json")
+
+
+# ── the stat cache ────────────────────────────────────────────────────────────────────────────
+
+STAT = "stat"
+
+
+def stat_key(status: os.stat_result) -> str:
+    """Return the key of a file's content as its stat tells it: any write changes the ctime."""
+    return (
+        f"{status.st_dev}-{status.st_ino}-{status.st_size}"
+        f"-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    )
+
+
+def settled(status: os.stat_result) -> bool:
+    """Return whether a later write is sure to change the file's timestamps.
+
+    A clock tick is up to 10 ms and some file systems keep whole seconds, so a file changed within
+    the current tick could change again with the same stat (git calls such a file racy).
+    """
+    newest = max(status.st_mtime_ns, status.st_ctime_ns)
+    tick = 50_000_000 if newest % 1_000_000_000 else 2_000_000_000
+    return time.time_ns() - newest > tick

@@ -1,0 +1,47 @@
+"""Leases: what a piece of work has used since it began is not cleaned away under it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cloche.store.disk import temporary_name
+from cloche.store.locking import locked, try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def lease(folder: Path, guard: Path) -> Iterator[None]:
+    """Protect everything that is used from now until the end of the context."""
+    path = folder / temporary_name("work")
+    with locked(guard, shared=True):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try_lock(descriptor)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def oldest_lease_ns(folder: Path) -> int | None:
+    """Return when the oldest work under way began, and forget the leases of dead processes.
+
+    The caller holds the guard exclusively.
+    """
+    starts = []
+    for path in folder.glob("work-*"):
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                if try_lock(descriptor):
+                    path.unlink()
+                else:
+                    starts.append(os.fstat(descriptor).st_mtime_ns)
+            finally:
+                os.close(descriptor)
+    return min(starts, default=None)

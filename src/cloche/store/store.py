@@ -1,0 +1,321 @@
+"""The content-addressed store: the contract that the stages stand on.
+
+    blobs/sha256/ab/<hex>      files by digest, read-only
+    trees/<hex>/               folders of files by digest, hard links to blobs
+    index/<kind>/<key>.json    small remembered values, any of which may be gone at any time
+    partial/                   downloads and copies under way
+    leases/                    which work is under way
+
+Any number of processes and threads may use one store at once. Whatever is killed at any moment
+leaves something that is taken up again or cleaned, and never mistaken for whole. Errors are
+`store.full`, `store.unwritable`, `store.missing`, `store.changed`, `store.path`, `store.locked`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import FileEntry, digest_of, digest_of_files, encode
+from cloche.errors import ClocheError
+from cloche.store import cleaning, partials, trees
+from cloche.store.blobs import blob_path, hex_of, mark_used, publish, seal
+from cloche.store.copying import copy_and_digest, digest_of_file
+from cloche.store.disk import STAMP_NS, require_space, sync_folder, write_all, writing
+from cloche.store.index import STAT, Index, settled, stat_key
+from cloche.store.layout import TREE, Layout, Manifest, mark_tree_used, read_manifest
+from cloche.store.leases import lease
+from cloche.store.locking import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from cloche.progress import Step
+    from cloche.store.cleaning import Cleaned, Usage
+    from cloche.store.partials import Partial
+
+
+class Store:
+    """Files, trees and small values under one folder, made when something is first written."""
+
+    def __init__(self, root: Path, max_size: int = 50 * 2**30) -> None:
+        self.root = root
+        self.max_size = max_size
+        self._layout = Layout(root)
+        self._index = Index(self._layout.index, self._layout.partial)
+
+    # ── files ─────────────────────────────────────────────────────────────────────────────────
+
+    def add_file(self, path: Path, progress: Step | None = None) -> FileEntry:
+        """Copy a file into the store; the entry's path is the file's name.
+
+        A file whose device, inode, size and times are those of an earlier call is not read again.
+        `progress` advances by bytes. Raises store.changed when somebody writes to it meanwhile.
+        """
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ClocheError("store.special", "This is not a regular file.", where=str(path))
+        known = self._known(status)
+        if known is not None:
+            if progress is not None:
+                progress.advance(status.st_size)
+            return FileEntry(path.name, status.st_size, known)
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            digest = self._copy(source, os.fstat(source).st_size, progress)
+            after = os.fstat(source)
+        finally:
+            os.close(source)
+        if stat_key(after) != stat_key(status):
+            raise ClocheError(
+                "store.changed", "The file was written to while it was read.", where=str(path),
+                hint="Wait until whatever writes it has ended, and try again.", retriable=True,
+            )  # fmt: skip
+        if settled(after):
+            self._index.remember(STAT, stat_key(after), digest.encode(), durable=False)
+        return FileEntry(path.name, after.st_size, digest)
+
+    def known_file(self, path: Path) -> FileEntry | None:
+        """Return what `add_file` would, if that takes no more than a `stat`."""
+        status = path.stat()
+        digest = self._known(status)
+        return FileEntry(path.name, status.st_size, digest) if digest else None
+
+    def add_bytes(self, data: bytes) -> str:
+        """Keep some bytes and return their digest."""
+        digest = digest_of(data)
+        if not self.use(digest):
+            with self._changing(len(data)), partials.scratch_file(self._layout.partial) as scratch:
+                descriptor, path = scratch
+                write_all(descriptor, data)
+                self._publish(descriptor, path, digest)
+        return digest
+
+    def adopt(self, partial: Partial, digest: str) -> None:
+        """Turn a finished download, whose bytes have this digest, into a file of the store."""
+        with self._changing(0):
+            self._publish(partial.descriptor, partial.path, digest)
+
+    def download(
+        self, key: str, *, waiting: Callable[[], None] = lambda: None
+    ) -> AbstractContextManager[Partial]:
+        """Open the download of `key` alone, at whatever a killed process left of it.
+
+        While another process is at the same one this waits, after calling `waiting` once.
+        """
+        self._make()
+        return partials.resumable(self._layout.partial, key, waiting=waiting)
+
+    def use(self, digest: str) -> bool:
+        """Return whether an untouched file of this digest is here, and mark it as used."""
+        path = self.blob_path(digest)
+        if not trees.is_untouched(path):
+            return False
+        self._make()
+        with locked(self._layout.guard, shared=True):
+            if not trees.is_untouched(path):
+                return False
+            mark_used(path)
+        return True
+
+    def read(self, digest: str) -> bytes:
+        """Return the bytes of a stored file; raises store.missing."""
+        try:
+            return self.blob_path(digest).read_bytes()
+        except FileNotFoundError:
+            raise _missing("file", digest) from None
+
+    def blob_path(self, digest: str) -> Path:
+        """Return where the file of a digest stands, whether it is there or not."""
+        return blob_path(self._layout.blobs, digest)
+
+    # ── trees ─────────────────────────────────────────────────────────────────────────────────
+
+    def put_tree(self, files: tuple[FileEntry, ...], *, label: str = "") -> str:
+        """Make the tree of these stored files and return its digest.
+
+        `label` says in listings what it is. Raises store.missing for a file that is not stored and
+        store.path for a path that leaves the tree.
+        """
+        digest = digest_of_files(files)
+        trees.check_paths(files)
+        if self.whole(digest):
+            return digest
+        target = self._layout.tree(digest)
+        with (
+            self._changing(sum(entry.size for entry in files)),
+            self.working(),
+            partials.scratch_folder(self._layout.partial) as folder,
+        ):
+            trees.fill(folder, files, self._used_blob, self._copy_blob)
+            manifest = encode(Manifest(files, label))
+            with (
+                self._index.staging(TREE, hex_of(digest), manifest) as commit,
+                locked(self._layout.guard),
+            ):
+                if target.exists() and trees.suspects(target, files):
+                    partials.remove(target)
+                if not target.exists():
+                    folder.rename(target)
+                commit()
+            sync_folder(target.parent)
+        return digest
+
+    def tree_path(self, digest: str) -> Path:
+        """Return the folder of a tree and mark it as used; raises store.missing."""
+        path = self._layout.tree(digest)
+        if not path.is_dir():
+            raise _missing("tree", digest)
+        mark_tree_used(self._index, digest)
+        return path
+
+    def whole(self, digest: str) -> bool:
+        """Return whether a tree is here with no file missing or touched, by `stat` alone.
+
+        It and its files are marked as used.
+        """
+        manifest = read_manifest(self._index, digest)
+        path = self._layout.tree(digest)
+        if manifest is None or not path.is_dir():
+            return False
+        with locked(self._layout.guard, shared=True):
+            if trees.suspects(path, manifest.files):
+                return False
+            mark_tree_used(self._index, digest)
+        return all(self.use(entry.digest) for entry in manifest.files)
+
+    def verify(self, digest: str, progress: Step | None = None) -> bool:
+        """Read a file or a tree again; False when it is not what its digest says.
+
+        What is damaged is removed, so that the next resolve fetches it anew.
+        """
+        manifest = read_manifest(self._index, digest)
+        if manifest is None:
+            return self._verify_file(self.blob_path(digest), digest, progress)
+        folder = self._layout.tree(digest)
+        damaged = False
+        for entry in manifest.files:
+            path, blob = folder / entry.path, self.blob_path(entry.digest)
+            damaged |= not self._verify_file(path, entry.digest, progress)
+            if blob.exists() and not (path.exists() and path.samefile(blob)):
+                damaged |= not self._verify_file(blob, entry.digest, None)
+        if damaged:
+            with locked(self._layout.guard):
+                partials.remove(folder)
+        return not damaged
+
+    # ── small values ──────────────────────────────────────────────────────────────────────────
+
+    def recall(self, kind: str, key: str) -> bytes | None:
+        """Return a remembered value, None when there is none."""
+        return self._index.recall(kind, key)
+
+    def remember(self, kind: str, key: str, value: bytes) -> None:
+        """Keep a small value under a kind (a plain name) and any key."""
+        self._make()
+        self._index.remember(kind, key, value)
+
+    # ── size ──────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Protect all that is used within from being cleaned by anyone."""
+        self._make()
+        with writing(self.root), lease(self._layout.leases, self._layout.guard):
+            yield
+
+    def require_space(self, needed: int) -> None:
+        """Raise store.full when that many bytes cannot fit on the disk."""
+        require_space(self.root, needed)
+
+    def size(self) -> int:
+        """Return the bytes on disk."""
+        return cleaning.total_size(self._layout)
+
+    def usage(self, keep: Collection[str] = ()) -> tuple[Usage, ...]:
+        """Return what is held, the longest unused first; `keep` names digests that are in use."""
+        self._make()
+        return cleaning.usage(self._layout, keep)
+
+    def clean(self, keep: Collection[str], target_size: int | None = None) -> Cleaned:
+        """Remove the longest unused until `target_size` (default `max_size`) bytes are left.
+
+        Never removed are the digests in `keep`, the files of kept trees, and what work under way
+        has used. 0 removes everything else.
+        """
+        self._make()
+        target = self.max_size if target_size is None else target_size
+        return cleaning.clean(self._layout, keep, target)
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────
+
+    def _make(self) -> None:
+        with writing(self.root):
+            self._layout.make()
+
+    @contextmanager
+    def _changing(self, needed: int) -> Iterator[None]:
+        with writing(self.root, needed):
+            self._layout.make()
+            yield
+
+    def _known(self, status: os.stat_result) -> str | None:
+        remembered = self._index.recall(STAT, stat_key(status))
+        digest = remembered.decode() if remembered else None
+        return digest if digest is not None and self.use(digest) else None
+
+    def _copy(self, source: int, size: int, progress: Step | None) -> str:
+        with self._changing(size), partials.scratch_file(self._layout.partial) as scratch:
+            descriptor, path = scratch
+            digest = copy_and_digest(source, descriptor, self.root, progress)
+            if not self.use(digest):
+                self._publish(descriptor, path, digest)
+        return digest
+
+    def _publish(self, descriptor: int, path: Path, digest: str) -> None:
+        seal(descriptor)
+        with locked(self._layout.guard, shared=True):
+            publish(path, self.blob_path(digest))
+
+    def _used_blob(self, digest: str) -> Path:
+        if not self.use(digest):
+            raise _missing("file", digest)
+        return self.blob_path(digest)
+
+    def _copy_blob(self, blob: Path, target: Path) -> None:
+        source = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                copy_and_digest(source, descriptor, self.root)
+                seal(descriptor)
+            finally:
+                os.close(descriptor)
+        finally:
+            os.close(source)
+
+    def _verify_file(self, path: Path, digest: str, progress: Step | None) -> bool:
+        try:
+            good = digest_of_file(path, progress) == digest
+        except FileNotFoundError:
+            return False
+        if not good:
+            with locked(self._layout.guard):
+                path.unlink(missing_ok=True)
+        elif path.stat().st_mtime_ns != STAMP_NS:
+            os.utime(path, ns=(path.stat().st_atime_ns, STAMP_NS))
+        return good
+
+
+def _missing(what: str, digest: str) -> ClocheError:
+    return ClocheError(
+        "store.missing",
+        f"The {what} {digest} is not in the store.",
+        where=digest,
+        hint="Run `cloche deploy` again: it fetches and builds what is missing.",
+        retriable=True,
+    )

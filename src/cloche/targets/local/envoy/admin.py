@@ -1,0 +1,164 @@
+"""Envoy's admin interface over its socket: what the running gateway has, not what it was told."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cloche.errors import UnavailableError
+
+_SOCKET_PATH_LIMIT = 100
+"""`sun_path` holds 108 bytes (unix(7)); some are left for Envoy's own use."""
+
+
+def socket_path(folder: Path) -> Path:
+    """Return where the admin socket of a gateway folder stands.
+
+    It stands in the folder itself, or, where that makes too long an address for a socket, in a
+    folder of the user's own under the system's temporary one.
+    """
+    inside = folder / "admin.sock"
+    if len(os.fsencode(inside)) <= _SOCKET_PATH_LIMIT:
+        return inside
+    digest = sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"cloche-{os.getuid()}" / f"{digest}.sock"
+
+
+def make_socket_folder(path: Path) -> None:
+    """Make the folder of an admin socket one that only this user can enter."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.parent.lstat()
+    if status.st_uid != os.getuid() or path.parent.is_symlink():
+        raise UnavailableError(
+            "gateway.socket_folder",
+            "The folder for the gateway's admin socket belongs to somebody else.",
+            where=str(path.parent),
+            hint="Use a shorter CLOCHE_HOME, so that the socket can stand in it.",
+        )
+    if status.st_mode & 0o077:
+        path.parent.chmod(0o700)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One endpoint of a cluster as the gateway sees it."""
+
+    cluster: str
+    port: int
+    active: int
+    """Requests that it has and has not answered."""
+    healthy: bool
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Admin:
+    """The admin interface of one running gateway; every call ends within `timeout` seconds."""
+
+    def __init__(self, path: Path, timeout: float = 2.0) -> None:
+        self._path = path
+        self._timeout = timeout
+
+    def live(self) -> bool:
+        """Return whether Envoy has its configuration and takes requests."""
+        try:
+            return self._get("/ready").strip() == b"LIVE"
+        except UnavailableError:
+            return False
+
+    def running(self) -> bool:
+        """Return whether a process answers, be it still starting."""
+        try:
+            self._get("/ready")
+        except UnavailableError:
+            return False
+        return True
+
+    def route_tables(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return the version and the metadata of each route table in use, by name."""
+        found = {}
+        for dumped in self._dump("dynamic_route_configs"):
+            table = dumped.get("route_config", {})
+            metadata = table.get("metadata", {}).get("filter_metadata", {}).get("cloche", {})
+            found[table.get("name", "")] = (dumped.get("version_info", ""), metadata)
+        return found
+
+    def clusters(self) -> frozenset[str]:
+        """Return the names of the clusters that can take requests."""
+        dumped = self._dump("dynamic_active_clusters")
+        return frozenset(each.get("cluster", {}).get("name", "") for each in dumped)
+
+    def hosts(self) -> tuple[Host, ...]:
+        """Return all endpoints of all clusters."""
+        document = self._get_json("/clusters?format=json")
+        return tuple(
+            _host(cluster.get("name", ""), host)
+            for cluster in document.get("cluster_statuses", [])
+            for host in cluster.get("host_statuses", [])
+        )
+
+    def _dump(self, resource: str) -> list[dict[str, Any]]:
+        configs = self._get_json(f"/config_dump?resource={resource}").get("configs", [])
+        return configs if isinstance(configs, list) else []
+
+    def _get_json(self, path: str) -> dict[str, Any]:
+        try:
+            document = json.loads(self._get(path, expected=200))
+        except ValueError as error:
+            raise UnavailableError(
+                "gateway.admin", f"The gateway's admin interface sent no JSON: {error}."
+            ) from error
+        return document if isinstance(document, dict) else {}
+
+    def _get(self, path: str, expected: int | None = None) -> bytes:
+        connection = _SocketConnection(self._path, self._timeout)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise UnavailableError(
+                "gateway.admin",
+                f"The gateway's admin interface does not answer: {error}.",
+                where=str(self._path),
+            ) from error
+        finally:
+            connection.close()
+        if expected is not None and response.status != expected:
+            raise UnavailableError(
+                "gateway.admin",
+                f"The gateway's admin interface answered {response.status} to {path}.",
+                where=str(self._path),
+            )
+        return body
+
+
+def _host(cluster: str, status: dict[str, Any]) -> Host:
+    health = status.get("health_status", {})
+    stats = {each.get("name"): int(each.get("value", 0)) for each in status.get("stats", [])}
+    failing = any(value for name, value in health.items() if name.startswith("failed_"))
+    told = health.get("eds_health_status", "HEALTHY")
+    return Host(
+        cluster=cluster,
+        port=status.get("address", {}).get("socket_address", {}).get("port_value", 0),
+        active=stats.get("rq_active", 0),
+        healthy=not failing and told in {"HEALTHY", "UNKNOWN"},
+    )

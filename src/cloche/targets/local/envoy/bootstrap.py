@@ -1,0 +1,65 @@
+"""The file that Envoy starts from: where its admin answers, and where the rest is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.targets.local.envoy import clusters
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Json = dict[str, Any]
+
+_MOST_CONNECTIONS = 20_000
+
+
+def bootstrap(folder: Path, admin_socket: Path) -> Json:
+    """Return the bootstrap of a gateway whose files stand in `folder`."""
+    return {
+        "node": {"id": "gateway", "cluster": "cloche"},
+        "admin": {
+            # A socket in a folder of the user's own: the admin interface can end the process.
+            "address": {"pipe": {"path": str(admin_socket), "mode": 0o600}},
+        },
+        "dynamic_resources": {
+            "cds_config": _source(folder, "clusters", "clusters.json"),
+            "lds_config": _source(folder, "listeners", "listeners.json"),
+        },
+        "static_resources": {"clusters": [clusters.answers()]},
+        "bootstrap_extensions": [
+            {
+                "name": "envoy.bootstrap.internal_listener",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.bootstrap"
+                    ".internal_listener.v3.InternalListener"
+                },
+            }
+        ],
+        # Every counter costs some of each request; what Cloche asks for is kept by the hosts
+        # themselves and by the replicas.
+        "stats_config": {"stats_matcher": {"reject_all": True}, "use_all_default_tags": False},
+        # Leaves file descriptors for the connections to the replicas, whatever clients do.
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors"
+                        ".downstream_connections.v3.DownstreamConnectionsConfig",
+                        "max_active_downstream_connections": _MOST_CONNECTIONS,
+                    },
+                }
+            ]
+        },
+    }
+
+
+def _source(folder: Path, kind: str, name: str) -> Json:
+    return {
+        "resource_api_version": "V3",
+        "path_config_source": {
+            "path": str(folder / kind / name),
+            "watched_directory": {"path": str(folder / kind)},
+        },
+    }

@@ -1,0 +1,162 @@
+"""Upstreams: one cluster per revision and protocol, and the endpoints that it has now.
+
+The definition of a cluster never changes while it lives; what changes, its endpoints, stands in a
+file of its own, so that Envoy keeps the connections of those that stay.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from cloche.targets.local.envoy.services import ClusterName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cloche.targets.local.envoy.services import (
+        Endpoint,
+        GatewayState,
+        RevisionEndpoints,
+        ServiceRoutes,
+    )
+
+Json = dict[str, Any]
+
+PROTOCOLS = ("http", "grpc")
+ANSWERS = "cloche.answers"
+"""The cluster of the gateway's own listener for what no service answers."""
+
+_TYPES = "type.googleapis.com/envoy"
+CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
+ENDPOINTS_TYPE = f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment"
+_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+STREAM_WINDOW = 128 * 2**20
+"""HTTP/2 flow control is left to the buffers: the first message of a stream is held whole while its
+model's name is read, which a smaller window would bring to a halt."""
+
+
+def named(state: GatewayState) -> Iterator[tuple[ClusterName, ServiceRoutes, RevisionEndpoints]]:
+    """Yield every cluster that a state has."""
+    for service in state.services:
+        for revision in service.revisions:
+            for protocol in PROTOCOLS:
+                yield ClusterName(service.name, revision.revision, protocol), service, revision
+
+
+def cluster(name: ClusterName, model: str, folder: Path) -> Json:
+    """Return the definition of a cluster whose endpoints stand in `folder`."""
+    grpc = name.protocol == "grpc"
+    protocol: Json = (
+        {
+            "http2_protocol_options": {
+                "initial_stream_window_size": STREAM_WINDOW,
+                "initial_connection_window_size": STREAM_WINDOW,
+            }
+        }
+        if grpc
+        else {"http_protocol_options": {}}
+    )
+    return {
+        "@type": CLUSTER_TYPE,
+        "name": str(name),
+        "type": "EDS",
+        "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",
+        "eds_cluster_config": {
+            "eds_config": {
+                "resource_api_version": "V3",
+                "path_config_source": {
+                    "path": str(folder / f"{name}.json"),
+                    "watched_directory": {"path": str(folder)},
+                },
+            }
+        },
+        "typed_extension_protocol_options": {
+            _PROTOCOL_OPTIONS: {
+                "@type": f"type.googleapis.com/{_PROTOCOL_OPTIONS}",
+                "explicit_http_config": protocol,
+            }
+        },
+        # An endpoint that left the file goes at once, even though it still answers its checks.
+        "ignore_health_on_host_removal": True,
+        "common_lb_config": {
+            # With no healthy replica the answer is 503 at once, not a try at a sick one.
+            "healthy_panic_threshold": {"value": 0},
+            # Otherwise workers learn of a change of health up to a second after it is seen here,
+            # and a route to new replicas would come before them.
+            "update_merge_window": "0s",
+        },
+        "health_checks": [health_check(model)],
+    }
+
+
+def answers() -> Json:
+    """Return the cluster of the gateway's own answers: a listener inside the same process."""
+    return {
+        "name": ANSWERS,
+        "type": "STATIC",
+        "typed_extension_protocol_options": {
+            _PROTOCOL_OPTIONS: {
+                "@type": f"type.googleapis.com/{_PROTOCOL_OPTIONS}",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+        "load_assignment": {
+            "cluster_name": ANSWERS,
+            "endpoints": [
+                {
+                    "lb_endpoints": [
+                        {
+                            "endpoint": {
+                                "address": {
+                                    "envoy_internal_address": {"server_listener_name": ANSWERS}
+                                }
+                            }
+                        }
+                    ]
+                }
+            ],
+        },
+    }
+
+
+def health_check(model: str) -> Json:
+    """Return the check that takes a replica out of the rotation while Cloche itself is away.
+
+    Both clusters of a revision ask the HTTP port: it is one server.
+    """
+    return {
+        "timeout": "2s",
+        "interval": "2s",
+        "no_traffic_interval": "2s",
+        "unhealthy_interval": "0.5s",
+        "healthy_threshold": 1,
+        "unhealthy_threshold": 3,
+        "reuse_connection": True,
+        "http_health_check": {
+            "path": f"/v2/models/{quote(model, safe='')}/ready",
+            "codec_client_type": "HTTP1",
+        },
+    }
+
+
+def assignment(name: ClusterName, endpoints: tuple[Endpoint, ...]) -> Json:
+    """Return the endpoints of a cluster."""
+    return {
+        "@type": ENDPOINTS_TYPE,
+        "cluster_name": str(name),
+        "endpoints": [{"lb_endpoints": [_endpoint(name, each) for each in sorted(endpoints)]}],
+    }
+
+
+def _endpoint(name: ClusterName, endpoint: Endpoint) -> Json:
+    port = endpoint.grpc_port if name.protocol == "grpc" else endpoint.http_port
+    return {
+        "health_status": "DRAINING" if endpoint.draining else "UNKNOWN",
+        "endpoint": {
+            "address": {"socket_address": {"address": endpoint.host, "port_value": port}},
+            "health_check_config": {"port_value": endpoint.http_port},
+        },
+    }

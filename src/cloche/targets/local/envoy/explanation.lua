@@ -1,0 +1,87 @@
+-- Says why no service took a request. It decides nothing: it runs in the inner listener, which only
+-- requests reach that no route to a replica matched.
+
+local CALLS = { [""] = true, ["/infer"] = true, ["/generate"] = true, ["/generate_stream"] = true,
+                ["/ready"] = true, ["/config"] = true, ["/stats"] = true }
+local METHODS = { ModelInfer = true, ModelStreamInfer = true, ModelReady = true,
+                  ModelMetadata = true, ModelConfig = true, ModelStatistics = true }
+local SERVER = { ["/v2"] = true, ["/v2/health/live"] = true, ["/v2/health/ready"] = true }
+local PASSED = "it passes inference, ready, metadata, config and statistics of one model"
+local SEE = "; `cloche status` lists what is served"
+local NAME_IT = "name the service with the metadata cloche-service or the host NAME.localhost"
+
+local INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNIMPLEMENTED = 3, 5, 7, 12
+
+local function json_string(text)
+  local function escape(character)
+    return string.format("\\u%04x", character:byte())
+  end
+  return '"' .. text:gsub('[%c"\\]', escape) .. '"'
+end
+
+local function path_of(headers)
+  return (headers:get(":path"):gsub("%?.*$", ""))
+end
+
+local function nobody_serves(what, headers)
+  local revision = headers:get("cloche-revision")
+  return what .. (revision and (" in revision " .. revision) or "") .. SEE
+end
+
+local function of_model(headers, name, rest)
+  local version, call = rest:match("^/versions/([^/]*)(.*)$")
+  if not CALLS[call or rest] then
+    return 403, "the gateway does not pass " .. path_of(headers) .. ": " .. PASSED
+  end
+  if version and version ~= "1" then
+    return 404, "model '" .. name .. "' has no version " .. version .. ": what a service serves is"
+      .. " version 1; ask for another revision with the header cloche-revision"
+  end
+  local service = headers:get("cloche-service")
+  local where = service and ("service '" .. service .. "' does not serve") or "no service serves"
+  return 404, nobody_serves(where .. " model '" .. name .. "'", headers)
+end
+
+local function of_http(headers)
+  local path = path_of(headers)
+  local name, rest = path:match("^/v2/models/([^/]+)(.*)$")
+  if name and path ~= "/v2/models/stats" then return of_model(headers, name, rest) end
+  if path:match("^/v2/") then
+    return 403, "the gateway does not pass " .. path .. ": " .. PASSED
+  end
+  return 404, "nothing is at " .. path .. "; models answer at /v2/models/NAME/infer"
+end
+
+local function of_grpc(headers)
+  local method = path_of(headers):match("^/inference%.GRPCInferenceService/(%w+)$")
+  if not method then
+    return UNIMPLEMENTED, "the gateway passes calls of inference.GRPCInferenceService only"
+  end
+  if not METHODS[method] then
+    return PERMISSION_DENIED, "the gateway does not pass " .. method .. ": " .. PASSED
+  end
+  local service = headers:get("cloche-service") or headers:get(":authority"):match("^([^:]+)%.localhost")
+  local model = headers:get("cloche-model-of-message")
+  if model then return NOT_FOUND, nobody_serves("no service serves model '" .. model .. "'", headers) end
+  local encoding = headers:get("grpc-encoding") or "identity"
+  if encoding ~= "identity" and not service then
+    return INVALID_ARGUMENT, "the model's name cannot be read from a compressed message ("
+      .. encoding .. "): " .. NAME_IT
+  end
+  if service then return NOT_FOUND, nobody_serves("no service is called '" .. service .. "'", headers) end
+  return INVALID_ARGUMENT, "the message names no model"
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local kind = headers:get("content-type") or ""
+  if kind:sub(1, 16) == "application/grpc" then
+    local code, message = of_grpc(headers)
+    handle:respond({ [":status"] = "200", ["grpc-status"] = tostring(code) }, message)
+  elseif kind ~= "application/x-protobuf"
+      and not (headers:get(":method") == "GET" and SERVER[path_of(headers)]) then
+    local status, message = of_http(headers)
+    handle:respond({ [":status"] = tostring(status), ["content-type"] = "application/json" },
+                   '{"error":' .. json_string(message) .. "}")
+  end
+end

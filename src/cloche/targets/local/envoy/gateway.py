@@ -1,0 +1,316 @@
+"""The gateway: an Envoy process that somebody else starts and this object tells what to serve.
+
+    gateway = Gateway(folder, settings, installation)
+    gateway.prepare()                  # writes what Envoy starts from
+    arguments, environment = gateway.command()
+    …start it, or adopt the one that runs…
+    gateway.apply(state)               # again and again, with what should be served now
+
+Everything is kept in files, so that a new object over the same folder goes on where another one
+stopped, and Envoy goes on with neither. `apply` never makes a route to what is not there:
+clusters and endpoints come first and are seen, routes second and are seen, and what lost its routes
+is removed by `sweep` once it has no request left.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import UnavailableError
+from cloche.targets.local.envoy import clusters, listener, ports, routes, xds
+from cloche.targets.local.envoy.admin import Admin, Host, make_socket_folder, socket_path
+from cloche.targets.local.envoy.bootstrap import bootstrap
+from cloche.targets.local.envoy.services import (
+    ClusterName,
+    Endpoint,
+    GatewayState,
+    RevisionEndpoints,
+    ServiceRoutes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from cloche.settings import Settings
+    from cloche.targets.local.envoy.installation import EnvoyInstallation
+    from cloche.targets.target import Route
+
+_WAIT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of telling the gateway."""
+
+    seen: bool
+    """Whether the running gateway was seen to have it; False where none runs."""
+    held: tuple[str, ...] = ()
+    """Services that keep their old routes, because no replica of the new ones is seen healthy."""
+
+
+class Gateway:
+    """One gateway over a folder of its own."""
+
+    def __init__(self, folder: Path, settings: Settings, installation: EnvoyInstallation) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._installation = installation
+        self._socket = socket_path(folder)
+        self._admin = Admin(self._socket)
+        self._applied = folder / "applied.json"
+
+    @property
+    def address(self) -> str:
+        """Return `host:port`, which is both the HTTP and the gRPC address."""
+        return f"{self.settings.gateway_host}:{self.settings.gateway_port}"
+
+    # ── the process ───────────────────────────────────────────────────────────────────────────
+
+    def prepare(self) -> None:
+        """Write all that Envoy starts from; what is served already stays."""
+        for name in ("clusters", "endpoints", "listeners", "routes"):
+            (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_socket_folder(self._socket)
+        if not self._clusters_file.exists():
+            xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, [])
+        self._publish_routes(self._routed())
+        listeners = listener.listeners(self.settings, self.folder / "routes")
+        xds.publish(self.folder / "listeners" / "listeners.json", listener.LISTENER_TYPE, listeners)
+        document = bootstrap(self.folder, self._socket)
+        xds.replace(self.folder / "bootstrap.json", json.dumps(document, indent=1).encode())
+
+    def command(self) -> tuple[list[str], dict[str, str]]:
+        """Return the arguments and the environment of the process to start.
+
+        The environment is all that it gets, nothing of the user's own. SIGTERM ends it at once;
+        so it is ended when its replicas have no request left.
+        """
+        arguments = [
+            str(self._installation.binary),
+            "--config-path",
+            str(self.folder / "bootstrap.json"),
+            "--concurrency",
+            str(self.settings.gateway_workers),
+            "--disable-hot-restart",
+            "--log-level",
+            "warning",
+        ]
+        return arguments, {"PATH": "/usr/bin:/bin"}
+
+    def check_port(self) -> None:
+        """Raise the error that names who has the gateway's port, where somebody has."""
+        ports.check(self.settings.gateway_host, self.settings.gateway_port)
+
+    def ready(self) -> bool:
+        """Return whether the gateway takes requests."""
+        return self._admin.live()
+
+    # ── what it serves ────────────────────────────────────────────────────────────────────────
+
+    def apply(self, state: GatewayState) -> Applied:
+        """Make the gateway serve this state: safe to repeat, safe to be cut off.
+
+        Returns once the running gateway is seen to have it, some seconds later where it does not
+        follow, and at once where none runs: it will read the files when it starts.
+        """
+        self.sweep()
+        self._publish_clusters(state)
+        before = self._routed()
+        running = self._admin.running()
+        may = frozenset(service.name for service in state.services)
+        if running:
+            self._until(lambda: self._has_clusters(state))
+            may = self._until_healthy(before, state)
+        after = _switched(before, state, may)
+        versions = self._publish_routes(after)
+        xds.replace(self._applied, json.dumps(asdict(after)).encode())
+        seen = running and self._until(lambda: self._has_routes(versions))
+        return Applied(seen, tuple(each.name for each in state.services if each.name not in may))
+
+    def sweep(self) -> tuple[str, ...]:
+        """Remove clusters that no route leads to and that have no request; return those left."""
+        routed = {str(name) for name, _, _ in clusters.named(self._routed())}
+        present = xds.published(self._clusters_file)
+        retired = [each["name"] for each in present if each["name"] not in routed]
+        if not retired:
+            return ()
+        busy = {host.cluster for host in self._hosts() if host.active}
+        left = tuple(name for name in retired if name in busy)
+        kept = [each for each in present if each["name"] in routed or each["name"] in left]
+        xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, kept)
+        for name in retired:
+            if name not in left:
+                (self.folder / "endpoints" / f"{name}.json").unlink(missing_ok=True)
+        return left
+
+    def seen_routes(self) -> tuple[Route, ...]:
+        """Return the routes that the running gateway has in both of its tables."""
+        from cloche.targets.target import Route
+
+        tables = self._tables()
+        if set(tables) < {routes.HTTP_TABLE, routes.GRPC_TABLE}:
+            return ()
+        shares: list[set[tuple[str, int, int]]] = [
+            {
+                (each["service"], int(each["revision"]), int(each["weight"]))
+                for each in metadata.get("routes", [])
+            }
+            for _, metadata in tables.values()
+        ]
+        return tuple(Route(*each) for each in sorted(set.intersection(*shares)))
+
+    def active(self, endpoint: Endpoint) -> int:
+        """Return how many requests a replica has from the gateway.
+
+        Endpoints that left the state are no longer counted: keep one there, draining, until it has
+        none. What is seen here lags behind a change by a moment.
+        """
+        own = {endpoint.http_port, endpoint.grpc_port}
+        return sum(host.active for host in self._hosts() if host.port in own)
+
+    # ── files ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _clusters_file(self) -> Path:
+        return self.folder / "clusters" / "clusters.json"
+
+    def _routed(self) -> GatewayState:
+        """Return the state that the route tables on disk were made of."""
+        try:
+            return _decode(json.loads(self._applied.read_bytes()))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return GatewayState()
+
+    def _publish_clusters(self, state: GatewayState) -> None:
+        """Write endpoints, then the clusters that have them and those that still have routes."""
+        folder = self.folder / "endpoints"
+        wanted = {}
+        for name, service, revision in clusters.named(state):
+            assignment = clusters.assignment(name, revision.endpoints)
+            xds.publish(folder / f"{name}.json", clusters.ENDPOINTS_TYPE, [assignment])
+            wanted[str(name)] = clusters.cluster(name, service.models[0], folder)
+        present = {each["name"]: each for each in xds.published(self._clusters_file)}
+        # What is there keeps its definition: a changed one would drop its connections.
+        listed = {**wanted, **present}
+        ordered = [listed[name] for name in sorted(listed)]
+        xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, ordered)
+
+    def _publish_routes(self, state: GatewayState) -> dict[str, str]:
+        """Write both tables and return their versions."""
+        tables = (
+            routes.http_table(state, self.settings),
+            routes.grpc_table(state, self.settings),
+        )
+        return {
+            table["name"]: xds.publish(
+                self.folder / "routes" / f"{table['name']}.json", routes.ROUTES_TYPE, [table]
+            )
+            for table in tables
+        }
+
+    # ── what is seen ──────────────────────────────────────────────────────────────────────────
+
+    def _hosts(self) -> tuple[Host, ...]:
+        """Return the endpoints in use; none where no gateway runs, and so no request is left."""
+        try:
+            return self._admin.hosts()
+        except UnavailableError:
+            if self._admin.running():
+                raise
+            return ()
+
+    def _tables(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        try:
+            return self._admin.route_tables()
+        except UnavailableError:
+            return {}
+
+    def _has_clusters(self, state: GatewayState) -> bool:
+        return {str(name) for name, _, _ in clusters.named(state)} <= self._admin.clusters()
+
+    def _has_routes(self, versions: dict[str, str]) -> bool:
+        seen = {name: version for name, (version, _) in self._tables().items()}
+        return versions.items() <= seen.items()
+
+    def _until_healthy(self, before: GatewayState, state: GatewayState) -> frozenset[str]:
+        """Return the services whose routes may change now, waiting for those that may soon."""
+        healthy: frozenset[str] = frozenset()
+
+        def all_may() -> bool:
+            nonlocal healthy
+            hosts = {host.cluster for host in self._hosts() if host.healthy}
+            healthy = frozenset(may_switch(before, state, hosts))
+            return len(healthy) == len(state.services)
+
+        self._until(all_may)
+        return healthy
+
+    @staticmethod
+    def _until(condition: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                if condition():
+                    return True
+            except UnavailableError:
+                pass
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+
+
+def may_switch(before: GatewayState, wanted: GatewayState, healthy: Iterable[str]) -> Iterable[str]:
+    """Yield the services whose routes can change without a request meeting no replica.
+
+    A service with no route yet may always: an answer that says "no healthy replica" is better than
+    one that says "no such service".
+    """
+    served = {each.name: _shares(each) for each in before.services}
+    seen = set(healthy)
+    for service in wanted.services:
+        fresh = [
+            number for number in _shares(service) if number not in served.get(service.name, ())
+        ]
+        names = {
+            str(ClusterName(service.name, number, protocol))
+            for number in fresh
+            for protocol in clusters.PROTOCOLS
+        }
+        if not served.get(service.name) or names <= seen:
+            yield service.name
+
+
+def _shares(service: ServiceRoutes) -> set[int]:
+    return {each.revision for each in service.revisions if each.weight > 0}
+
+
+def _switched(before: GatewayState, wanted: GatewayState, may: frozenset[str]) -> GatewayState:
+    old = {each.name: each for each in before.services}
+    return GatewayState(
+        tuple(each if each.name in may else old.get(each.name, each) for each in wanted.services)
+    )
+
+
+def _decode(document: dict[str, Any]) -> GatewayState:
+    return GatewayState(
+        tuple(
+            ServiceRoutes(
+                service["name"],
+                tuple(service["models"]),
+                tuple(
+                    RevisionEndpoints(
+                        revision["revision"],
+                        revision["weight"],
+                        tuple(Endpoint(**each) for each in revision["endpoints"]),
+                    )
+                    for revision in service["revisions"]
+                ),
+            )
+            for service in document["services"]
+        )
+    )

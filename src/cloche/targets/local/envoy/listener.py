@@ -1,0 +1,203 @@
+"""The one port: HTTP/1.1 and HTTP/2 told apart by their first bytes, each with its own filters."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloche.targets.local.envoy import answers, clusters, protobuf, replies, routes
+
+if TYPE_CHECKING:
+    from cloche.settings import Settings
+
+Json = dict[str, Any]
+
+_TYPES = "type.googleapis.com/envoy"
+_FILTERS = f"{_TYPES}.extensions.filters"
+LISTENER_TYPE = f"{_TYPES}.config.listener.v3.Listener"
+NAME = "cloche.gateway"
+_CONNECTION_BUFFER = 2**20
+_UPLOAD_SECONDS = 300
+"""How long a request may take to arrive, and a silent HTTP/2 stream may last."""
+
+_READ_NAME = Path(__file__).with_name("read_name.lua").read_text(encoding="utf-8")
+
+
+def listeners(settings: Settings, folder: Path) -> list[Json]:
+    """Return the gateway's listener, and the inner one of its own answers."""
+    return [_gateway(settings, folder), _answers()]
+
+
+def _gateway(settings: Settings, folder: Path) -> Json:
+    return {
+        "@type": LISTENER_TYPE,
+        "name": NAME,
+        "address": {
+            "socket_address": {
+                "address": settings.gateway_host,
+                "port_value": settings.gateway_port,
+            }
+        },
+        # A second process on the same port must fail, not share it.
+        "enable_reuse_port": False,
+        "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER,
+        "listener_filters": [
+            _typed(
+                "envoy.filters.listener.http_inspector",
+                "listener.http_inspector.v3.HttpInspector",
+            )
+        ],
+        "filter_chains": [
+            {
+                "name": "http2",
+                "filter_chain_match": {"application_protocols": ["h2c"]},
+                "filters": [_http2(settings, folder)],
+            },
+            {"name": "http1", "filters": [_http1(settings, folder)]},
+        ],
+    }
+
+
+def _http1(settings: Settings, folder: Path) -> Json:
+    return _connections(
+        "http1",
+        folder,
+        routes.HTTP_TABLE,
+        codec="HTTP1",
+        filters=[_size_limit(settings)],
+        more={
+            "http_protocol_options": {"accept_http_10": True},
+            "local_reply_config": replies.http1(settings),
+            # One timer for all of a request; one that is set anew with each piece costs 3% more.
+            "request_timeout": f"{_UPLOAD_SECONDS}s",
+            "stream_idle_timeout": "0s",
+        },
+    )
+
+
+def _http2(settings: Settings, folder: Path) -> Json:
+    methods: Json = {
+        f"{protobuf.SERVICE}.{method}": {"request_field_extractions": {field: {}}}
+        for method, field in protobuf.NAME_FIELDS.items()
+    }
+    descriptors = base64.b64encode(protobuf.descriptor_set()).decode()
+    filters = [
+        _typed(
+            "envoy.filters.http.grpc_http1_reverse_bridge",
+            "http.grpc_http1_reverse_bridge.v3.FilterConfig",
+            content_type=answers.BRIDGED_TYPE,
+            withhold_grpc_frames=True,
+        ),
+        _typed(
+            "envoy.filters.http.grpc_field_extraction",
+            "http.grpc_field_extraction.v3.GrpcFieldExtractionConfig",
+            descriptor_set={"inline_bytes": descriptors},
+            extractions_by_method=methods,
+        ),
+        _typed(
+            "envoy.filters.http.lua",
+            "http.lua.v3.Lua",
+            default_source_code={"inline_string": _READ_NAME},
+        ),
+    ]
+    return _connections(
+        "http2",
+        folder,
+        routes.GRPC_TABLE,
+        codec="HTTP2",
+        filters=[_size_limit(settings), *({**each, "disabled": True} for each in filters)],
+        more={
+            "http2_protocol_options": {
+                "initial_stream_window_size": clusters.STREAM_WINDOW,
+                "initial_connection_window_size": clusters.STREAM_WINDOW,
+                "max_concurrent_streams": 1024,
+            },
+            "local_reply_config": replies.http2(settings),
+            "stream_idle_timeout": f"{_UPLOAD_SECONDS}s",
+        },
+    )
+
+
+def _connections(
+    name: str, folder: Path, table: str, *, codec: str, filters: list[Json], more: Json
+) -> Json:
+    """Return an HTTP connection manager with nothing in it that a model server does not need."""
+    return _typed(
+        "envoy.filters.network.http_connection_manager",
+        "network.http_connection_manager.v3.HttpConnectionManager",
+        **{
+            "stat_prefix": name,
+            "codec_type": codec,
+            "rds": {
+                "route_config_name": table,
+                "config_source": {
+                    "resource_api_version": "V3",
+                    "path_config_source": {
+                        "path": str(folder / f"{table}.json"),
+                        "watched_directory": {"path": str(folder)},
+                    },
+                },
+            },
+            "generate_request_id": False,
+            "server_header_transformation": "PASS_THROUGH",
+            "skip_xff_append": True,
+            "http_filters": [*filters, router()],
+            **more,
+        },
+    )
+
+
+def _size_limit(settings: Settings) -> Json:
+    """Return the filter that counts what passes, and holds nothing back."""
+    return _typed(
+        "envoy.filters.http.body_size_limit",
+        "http.body_size_limit.v3.BodySizeLimit",
+        max_request_bytes=settings.gateway_max_request_bytes,
+    )
+
+
+def _answers() -> Json:
+    filters = [
+        _typed(
+            "envoy.filters.http.lua",
+            "http.lua.v3.Lua",
+            default_source_code={"inline_string": answers.EXPLANATION},
+        ),
+        router(),
+    ]
+    manager = _typed(
+        "envoy.filters.network.http_connection_manager",
+        "network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="answers",
+        codec_type="HTTP2",
+        generate_request_id=False,
+        server_header_transformation="PASS_THROUGH",
+        http_filters=filters,
+        route_config={
+            "name": answers.LISTENER,
+            "virtual_hosts": [
+                {"name": "answers", "domains": ["*"], "routes": answers.server_routes()}
+            ],
+        },
+    )
+    return {
+        "@type": LISTENER_TYPE,
+        "name": answers.LISTENER,
+        "internal_listener": {},
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def router() -> Json:
+    """Return the filter that sends on, with no counters and no headers of Envoy's own."""
+    return _typed(
+        "envoy.filters.http.router",
+        "http.router.v3.Router",
+        dynamic_stats=False,
+        suppress_envoy_headers=True,
+    )
+
+
+def _typed(name: str, message: str, **fields: Any) -> Json:
+    return {"name": name, "typed_config": {"@type": f"{_FILTERS}.{message}", **fields}}

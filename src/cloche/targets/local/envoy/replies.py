@@ -1,0 +1,140 @@
+"""The words of errors that arise on the way: no replica, no answer in time, too large a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.targets.local.envoy import clusters
+
+if TYPE_CHECKING:
+    from cloche.settings import Settings
+
+Json = dict[str, Any]
+
+_JSON_FORMAT: Json = {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}
+_FILTERS = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+_IS_GRPC: Json = {
+    "header_filter": {
+        "header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    }
+}
+_NOT_GRPC: Json = {
+    "header_filter": {"header": {**_IS_GRPC["header_filter"]["header"], "invert_match": True}}
+}
+_RESOURCE_EXHAUSTED, _INVALID_ARGUMENT, _DEADLINE_EXCEEDED = 8, 3, 4
+_NAME_IT = "name the service with the metadata cloche-service or the host NAME.localhost"
+
+
+def name_limit(settings: Settings) -> int:
+    """Return up to what size of its first message a call is routed by the model's name, in bytes.
+
+    The message is held in memory meanwhile, whatever its sender does next.
+    """
+    return min(settings.gateway_max_request_bytes, clusters.STREAM_WINDOW)
+
+
+def http1(settings: Settings) -> Json:
+    """Return how errors of HTTP/1.1 requests are worded: JSON with one key, `error`."""
+    mappers = [{"filter": found, "body": _text(words)} for found, words, _ in _common(settings)]
+    return {"mappers": mappers, "body_format": _JSON_FORMAT}
+
+
+def http2(settings: Settings) -> Json:
+    """Return how errors of HTTP/2 requests are worded: gRPC messages, JSON for all the others."""
+    limit = name_limit(settings)
+    too_large = f"its first message is larger than {limit} bytes: {_NAME_IT}"
+    unreadable = f"its first message is compressed or malformed: {_NAME_IT}"
+    unread = "the gateway cannot read the name of the call's model, because "
+    of_calls = [
+        (_details("BUFFER"), unread + too_large, _RESOURCE_EXHAUSTED),
+        (_details(""), unread + unreadable, _INVALID_ARGUMENT),
+        *_common(settings),
+    ]
+    grpc = [
+        {
+            "filter": {"and_filter": {"filters": [_IS_GRPC, found]}},
+            "body": _text(words),
+            "headers_to_add": _status(code),
+        }
+        for found, words, code in of_calls
+    ]
+    http = [
+        {
+            "filter": {"and_filter": {"filters": [_NOT_GRPC, found]}},
+            "body": _text(words),
+            "body_format_override": _JSON_FORMAT,
+        }
+        for found, words, _ in _common(settings)
+    ]
+    rest = {"filter": _NOT_GRPC, "body_format_override": _JSON_FORMAT}
+    return {"mappers": [*grpc, *http, rest]}
+
+
+def _common(settings: Settings) -> list[tuple[Json, str, int | None]]:
+    """Return what to recognise, what to say, and the gRPC status where Envoy's own is not right."""
+    size = settings.gateway_max_request_bytes
+    seconds = settings.gateway_request_timeout
+    return [
+        (
+            _flags("UH"),
+            "no replica of this service is healthy now; `cloche status` says why",
+            None,
+        ),
+        (
+            _flags("UT"),
+            f"the replica did not answer within {seconds:g} s (setting gateway.request_timeout)",
+            _DEADLINE_EXCEEDED,
+        ),
+        (
+            _flags("UF", "URX"),
+            "no replica of this service could be reached; nothing has run, so try again",
+            None,
+        ),
+        (
+            _flags("UC", "UR"),
+            "the replica broke off before it answered; the request may have run",
+            None,
+        ),
+        (
+            _status_is(413),
+            (
+                f"the request is larger than {size} bytes, the limit of this gateway"
+                " (setting gateway.max_request_bytes)"
+            ),
+            _RESOURCE_EXHAUSTED,
+        ),
+    ]
+
+
+def _flags(*flags: str) -> Json:
+    return {"response_flag_filter": {"flags": list(flags)}}
+
+
+def _status_is(status: int) -> Json:
+    value = {"default_value": status, "runtime_key": "cloche.unused"}
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _details(word: str) -> Json:
+    """Return a filter for errors of the filter that reads the model's name."""
+    expression = (
+        "response.code_details.startsWith('grpc_field_extraction')"
+        f" && response.code_details.contains('{word}')"
+    )
+    return {
+        "extension_filter": {
+            "name": "envoy.access_loggers.extension_filters.cel",
+            "typed_config": {"@type": _FILTERS, "expression": expression},
+        }
+    }
+
+
+def _text(words: str) -> Json:
+    return {"inline_string": words}
+
+
+def _status(code: int | None) -> list[Json]:
+    if code is None:
+        return []
+    header = {"key": "grpc-status", "value": str(code)}
+    return [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]

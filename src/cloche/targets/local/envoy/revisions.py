@@ -1,0 +1,120 @@
+"""The routes of one call of a service: by weight, and to each revision that can be asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.targets.local.envoy.services import ClusterName
+
+if TYPE_CHECKING:
+    from cloche.settings import Settings
+    from cloche.targets.local.envoy.services import RevisionEndpoints, ServiceRoutes
+
+Json = dict[str, Any]
+
+SERVICE_HEADER = "cloche-service"
+REVISION_HEADER = "cloche-revision"
+_STREAM_IDLE_SECONDS = 600
+_PREVIOUS_HOSTS = (
+    "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+)
+
+
+def routes(
+    service: ServiceRoutes,
+    protocol: str,
+    match: Json,
+    headers: list[Json],
+    settings: Settings,
+    *,
+    stream: bool,
+) -> list[Json]:
+    """Return the route by weights, then one for each revision that can be asked for."""
+    found = []
+    weighted = [revision for revision in service.revisions if revision.weight > 0]
+    by_weight = {"match": match | {"headers": [*headers, absent(REVISION_HEADER)]}}
+    if weighted:
+        found.append(by_weight | _to(service, protocol, weighted, settings, stream=stream))
+    for revision in service.revisions:
+        asked = match | {"headers": [*headers, equals(REVISION_HEADER, str(revision.revision))]}
+        to = _to(service, protocol, [revision], settings, stream=stream)
+        found.append({"match": asked} | to)
+    return found
+
+
+def _to(
+    service: ServiceRoutes,
+    protocol: str,
+    shares: list[RevisionEndpoints],
+    settings: Settings,
+    *,
+    stream: bool,
+) -> Json:
+    names = [str(ClusterName(service.name, each.revision, protocol)) for each in shares]
+    action = _action(settings, stream=stream)
+    if len(shares) == 1:
+        return {
+            "route": action | {"cluster": names[0]},
+            "response_headers_to_add": _revision_header(shares[0]),
+        }
+    weighted = [
+        {
+            "name": name,
+            "weight": revision.weight,
+            "response_headers_to_add": _revision_header(revision),
+        }
+        for name, revision in zip(names, shares, strict=True)
+    ]
+    return {"route": action | {"weighted_clusters": {"clusters": weighted}}}
+
+
+def _action(settings: Settings, *, stream: bool) -> Json:
+    """Return how a request is sent on.
+
+    It is tried again only where no replica can have begun with it: the connection failed, the
+    stream was refused, or the connection was lost before the request's headers were sent.
+    """
+    limits = (
+        {"timeout": "0s", "idle_timeout": f"{_STREAM_IDLE_SECONDS}s"}
+        if stream
+        else {"timeout": f"{settings.gateway_request_timeout:g}s"}
+    )
+    return limits | {
+        "retry_policy": {
+            "retry_on": "connect-failure,refused-stream,reset-before-request",
+            "num_retries": 3,
+            "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.2s"},
+            "retry_host_predicate": [
+                {
+                    "name": "envoy.retry_host_predicates.previous_hosts",
+                    "typed_config": {"@type": _PREVIOUS_HOSTS},
+                }
+            ],
+            "host_selection_retry_max_attempts": 3,
+        },
+    }
+
+
+def _revision_header(revision: RevisionEndpoints) -> list[Json]:
+    return [
+        {
+            "header": {"key": REVISION_HEADER, "value": str(revision.revision)},
+            # Cheaper than replacing, and no replica sends this header itself.
+            "append_action": "APPEND_IF_EXISTS_OR_ADD",
+        }
+    ]
+
+
+def equals(header: str, value: str) -> Json:
+    """Return a matcher for a header of exactly this value."""
+    return {"name": header, "string_match": {"exact": value}}
+
+
+def absent(header: str) -> Json:
+    """Return a matcher for requests without a header."""
+    return {"name": header, "present_match": True, "invert_match": True}
+
+
+def present(header: str) -> Json:
+    """Return a matcher for requests with a header, whatever its value."""
+    return {"name": header, "present_match": True}

@@ -1,0 +1,260 @@
+"""Which request goes where: the two route tables, of HTTP/1.1 and of HTTP/2.
+
+A request passes only when its path *equals* one that a service serves, as it was sent. So no
+normalisation is needed, and none can be tricked: `//`, `%2e`, another case or an encoded slash make
+another path, which nothing serves. Methods are left to Triton: none changes anything there.
+
+What decides the service, first to last: the host (`NAME.localhost`), the header `cloche-service`,
+the model's name in the path or message. What decides the revision: the header `cloche-revision`,
+else the weights.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from cloche.targets.local.envoy import clusters, protobuf, replies, revisions
+from cloche.targets.local.envoy.revisions import SERVICE_HEADER, absent, equals, present
+from cloche.targets.local.envoy.services import model_owners
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cloche.settings import Settings
+    from cloche.targets.local.envoy.services import GatewayState, ServiceRoutes
+
+Json = dict[str, Any]
+
+HTTP_TABLE = "cloche.http"
+GRPC_TABLE = "cloche.grpc"
+ROUTES_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+MODEL_HEADER = "cloche-model-of-message"
+"""Set by the gateway itself from the first gRPC message (in read_name.lua)."""
+
+_FILTER_TYPE = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
+_STREAM_CALL = f"/{protobuf.SERVICE}/ModelStreamInfer"
+_UNARY_CALLS = re.escape(f"/{protobuf.SERVICE}/") + "({})".format(
+    "|".join(call for call in sorted(protobuf.NAME_FIELDS) if call != "ModelStreamInfer")
+)
+_INVALID_ARGUMENT: Json = {
+    "response_headers_to_add": [{"header": {"key": "grpc-status", "value": "3"}}]
+}
+_SERVER_CALLS = ("ServerLive", "ServerReady", "ServerMetadata")
+_MODEL_CALLS = (
+    ("/infer", False),
+    ("/generate", False),
+    ("/generate_stream", True),
+    ("/ready", False),
+    ("", False),
+    ("/config", False),
+    ("/stats", False),
+)
+"""What follows a model's name, and whether the answer is a stream.
+
+A table is searched from its top, and inference is nearly all of the traffic.
+"""
+
+
+def http_table(state: GatewayState, settings: Settings) -> Json:
+    """Return the routes of HTTP/1.1 requests."""
+    everyone, hosts = _http_routes(state, settings)
+    return _table(HTTP_TABLE, state, everyone, hosts)
+
+
+def grpc_table(state: GatewayState, settings: Settings) -> Json:
+    """Return the routes of HTTP/2 requests: gRPC calls, and what passes over HTTP/1.1 too."""
+    everyone, hosts = _http_routes(state, settings)
+    calls = _only_grpc(_grpc_routes_of_everyone(state, settings))
+    return _table(
+        GRPC_TABLE,
+        state,
+        [*calls, *everyone],
+        {
+            service.name: [
+                *_only_grpc([*_grpc_routes_of(service, settings, []), *_grpc_answers()]),
+                *hosts[service.name],
+            ]
+            for service in state.services
+        },
+    )
+
+
+def _table(
+    name: str, state: GatewayState, everyone: list[Json], hosts: dict[str, list[Json]]
+) -> Json:
+    shares = [
+        {"service": service.name, "revision": each.revision, "weight": each.weight}
+        for service in state.services
+        for each in service.revisions
+    ]
+    return {
+        "@type": ROUTES_TYPE,
+        "name": name,
+        # Read back from the running gateway: what it serves, in Cloche's own words.
+        "metadata": {"filter_metadata": {"cloche": {"routes": shares}}},
+        "ignore_port_in_host_matching": True,
+        "virtual_hosts": [
+            {"name": "everyone", "domains": ["*"], "routes": everyone},
+            *(
+                {"name": service, "domains": [f"{service}.localhost"], "routes": routes}
+                for service, routes in sorted(hosts.items())
+            ),
+        ],
+    }
+
+
+# ── HTTP ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _http_routes(
+    state: GatewayState, settings: Settings
+) -> tuple[list[Json], dict[str, list[Json]]]:
+    """Return the routes under any host, and those under each service's own."""
+    owners = model_owners(state)
+    bare = {"headers": [absent(SERVICE_HEADER)]}
+    by_path = [(owner, name, bare["headers"]) for name, owner in sorted(owners.items()) if owner]
+    by_header = [
+        (service, name, [equals(SERVICE_HEADER, service.name)])
+        for service in state.services
+        for name in service.models
+    ]
+    shared = [name for name, owner in sorted(owners.items()) if owner is None]
+    everyone = [
+        *_model_routes([*by_path, *by_header], settings),
+        *(
+            _ambiguous(
+                name, state, {"safe_regex": {"regex": re.escape(_path_of(name)) + "(/.*)?"}} | bare
+            )
+            for name in shared
+        ),
+        *_http_answers(),
+    ]
+    hosts = {
+        service.name: [
+            *_model_routes([(service, name, []) for name in service.models], settings),
+            *_http_answers(),
+        ]
+        for service in state.services
+    }
+    return everyone, hosts
+
+
+def _model_routes(
+    models: list[tuple[ServiceRoutes, str, list[Json]]], settings: Settings
+) -> list[Json]:
+    routes: list[Json] = []
+    for call, stream in _MODEL_CALLS:
+        for service, name, headers in models:
+            for version in ("", "/versions/1"):
+                match = {"path": f"{_path_of(name)}{version}{call}"}
+                routes += revisions.routes(service, "http", match, headers, settings, stream=stream)
+    return routes
+
+
+def _ambiguous(name: str, state: GatewayState, match: Json) -> Json:
+    """Return the route of a model that several services have, named by its name alone."""
+    having = ", ".join(service.name for service in state.services if name in service.models)
+    words = (
+        f"model '{name}' is in several services ({having}): name one with the header or metadata"
+        f" {SERVICE_HEADER} or the host NAME.localhost"
+    )
+    return {
+        "match": match,
+        "direct_response": {"status": 409, "body": {"inline_string": words}},
+    }
+
+
+def _path_of(model: str) -> str:
+    return f"/v2/models/{quote(model, safe='')}"
+
+
+def _http_answers() -> list[Json]:
+    return [{"match": {"prefix": "/"}, "route": {"cluster": clusters.ANSWERS}}]
+
+
+# ── gRPC ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _only_grpc(routes: Iterable[Json]) -> list[Json]:
+    return [{**route, "match": {**route["match"], "grpc": {}}} for route in routes]
+
+
+def _grpc_routes_of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
+    routes: list[Json] = []
+    owners = model_owners(state)
+    for service in state.services:
+        named = [equals(SERVICE_HEADER, service.name)]
+        routes += _grpc_routes_of(service, settings, named)
+        for model in service.models:
+            if owners[model] is service:
+                read = [absent(SERVICE_HEADER), equals(MODEL_HEADER, model)]
+                routes += _grpc_routes_of(service, settings, read)
+    for model in sorted(name for name, owner in owners.items() if owner is None):
+        named = [absent(SERVICE_HEADER), equals(MODEL_HEADER, model)]
+        routes.append(
+            _ambiguous(model, state, {"prefix": "/", "headers": named}) | _INVALID_ARGUMENT
+        )
+    answered = {"route": {"cluster": clusters.ANSWERS}}
+    named_but_unknown = [
+        {"match": {"prefix": f"/{protobuf.SERVICE}/Model", "headers": [present(header)]}} | answered
+        for header in (SERVICE_HEADER, MODEL_HEADER)
+    ]
+    return [*routes, *named_but_unknown, *_by_name(settings), *_grpc_answers()]
+
+
+def _grpc_routes_of(service: ServiceRoutes, settings: Settings, headers: list[Json]) -> list[Json]:
+    stream = revisions.routes(
+        service, "grpc", {"path": _STREAM_CALL}, headers, settings, stream=True
+    )
+    unary = {"safe_regex": {"regex": _UNARY_CALLS}}
+    return [
+        *({**route, **_per_filter(body_size_limit=False)} for route in stream),
+        *revisions.routes(service, "grpc", unary, headers, settings, stream=False),
+    ]
+
+
+def _by_name(settings: Settings) -> list[Json]:
+    """Return the routes on which the first message is read, and the route chosen again.
+
+    Which filters a call passes is settled by the first route that it matches.
+    """
+    uncompressed = {
+        "name": "grpc-encoding",
+        "string_match": {"safe_regex": {"regex": "(identity)?"}},
+        "treat_missing_header_as_empty": True,
+    }
+    rest = {
+        "route": {"cluster": clusters.ANSWERS, "timeout": "0s"},
+        "request_body_buffer_limit": replies.name_limit(settings),
+    }
+    reading = {"grpc_field_extraction": True, "lua": True}
+    return [
+        {"match": {"path": _STREAM_CALL, "headers": [uncompressed]}}
+        | rest
+        | _per_filter(body_size_limit=False, **reading),
+        {"match": {"safe_regex": {"regex": _UNARY_CALLS}, "headers": [uncompressed]}}
+        | rest
+        | _per_filter(**reading),
+    ]
+
+
+def _grpc_answers() -> list[Json]:
+    answered = {"route": {"cluster": clusters.ANSWERS}}
+    server_calls = [
+        {"match": {"path": f"/{protobuf.SERVICE}/{call}"}}
+        | answered
+        | _per_filter(grpc_http1_reverse_bridge=True)
+        for call in _SERVER_CALLS
+    ]
+    return [*server_calls, {"match": {"prefix": "/"}} | answered]
+
+
+def _per_filter(**enabled: bool) -> Json:
+    return {
+        "typed_per_filter_config": {
+            f"envoy.filters.http.{name}": {"@type": _FILTER_TYPE, "config": {}, "disabled": not on}
+            for name, on in enabled.items()
+        }
+    }

@@ -1,0 +1,78 @@
+"""What the gateway should route: services, their revisions, and where the replicas answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One replica, as the gateway reaches it: its HTTP and gRPC ports on loopback.
+
+    A draining endpoint gets no new request and keeps the ones it has; it stays in the state until
+    it has none, so that they can be counted.
+    """
+
+    http_port: int
+    grpc_port: int
+    draining: bool = False
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionEndpoints:
+    """One revision, its share of the service's traffic in percent, and its replicas.
+
+    A revision of weight 0 answers only requests that ask for it with the header `cloche-revision`.
+    """
+
+    revision: int
+    weight: int
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRoutes:
+    """A service, the names of the models that it serves, and its revisions.
+
+    The first model is the one that replicas are asked about when their health is checked.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    revisions: tuple[RevisionEndpoints, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """All that the gateway should serve."""
+
+    services: tuple[ServiceRoutes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ClusterName:
+    """The name of one revision's upstream for one protocol, written `digits.r3.http`."""
+
+    service: str
+    revision: int
+    protocol: str
+    """`http` or `grpc`"""
+
+    def __str__(self) -> str:
+        return f"{self.service}.r{self.revision}.{self.protocol}"
+
+
+def model_owners(state: GatewayState) -> dict[str, ServiceRoutes | None]:
+    """Return which service a model's bare name means; None where two services share the name.
+
+    A service of that very name is meant before any other that has a model called so.
+    """
+    owners: dict[str, ServiceRoutes | None] = {}
+    for service in state.services:
+        for model in service.models:
+            owners[model] = None if model in owners else service
+    for service in state.services:
+        if service.name in service.models:
+            owners[service.name] = service
+    return owners

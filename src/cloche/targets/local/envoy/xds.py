@@ -1,0 +1,75 @@
+"""The files that Envoy follows: each is replaced as a whole, by rename.
+
+Protocol: a file holds one DiscoveryResponse
+(https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#filesystem-subscriptions). Its
+version is the digest of its resources, so that what Envoy has can be compared with what stands in
+the file, by a process that did not write it too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+Json = dict[str, Any]
+
+
+def publish(path: Path, type_url: str, resources: Sequence[Json]) -> str:
+    """Write resources where Envoy reads them and return their version.
+
+    A file that has them already is left alone.
+    """
+    listed = [{"@type": type_url, **resource} for resource in resources]
+    version = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
+    if version != published_version(path):
+        response = {"version_info": version, "type_url": type_url, "resources": listed}
+        replace(path, json.dumps(response, indent=1).encode())
+    return version
+
+
+def published_version(path: Path) -> str | None:
+    """Return the version of what a file holds; None where there is no whole file."""
+    version = _read(path).get("version_info")
+    return version if isinstance(version, str) else None
+
+
+def published(path: Path) -> list[Json]:
+    """Return the resources that a file holds, none where there is no whole file."""
+    resources = _read(path).get("resources")
+    return resources if isinstance(resources, list) else []
+
+
+def _read(path: Path) -> Json:
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Replace a file so that a reader sees the old or the new one, also after a crash."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ClocheError(
+            "gateway.unwritable",
+            f"Cannot write the gateway's configuration: {error.strerror}.",
+            where=str(path),
+            hint="Free some space or make the folder writable; the gateway keeps what it has.",
+            retriable=True,
+        ) from error

@@ -1,0 +1,257 @@
+"""The life of one supervised server as a pure state machine.
+
+    waiting → starting → ready ⇄ unready
+       ↑          └────────┴───────┴──→ (ended) → waiting | failed
+       └── ending ←── unready for too long            stop: draining → ending → killing → gone
+
+`advance` takes a life, what was seen and the time, and returns the next life. Each step has one
+effect, given in `Step`, that can be had again without harm: a supervisor writes the life down, then
+does what its step says, and one that comes back after a crash does it once more.
+
+Times are seconds of a clock that runs for the whole boot (CLOCK_MONOTONIC).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from cloche.targets.target import ReplicaPhase
+
+
+class Step(enum.StrEnum):
+    """Where a life stands, and what a supervisor does about it."""
+
+    WAITING = "waiting"
+    """No process; one is started when `due` has come."""
+    STARTING = "starting"
+    """Have a process, and ask whether it is ready."""
+    READY = "ready"
+    """Ask from time to time whether it still is."""
+    UNREADY = "unready"
+    """Ask often whether it is again."""
+    DRAINING = "draining"
+    """It is out of the routes; wait for the requests that it has."""
+    ENDING = "ending"
+    """Ask the process to end."""
+    KILLING = "killing"
+    """Kill the process and all that it started."""
+    FAILED = "failed"
+    """No process, and none is started."""
+    GONE = "gone"
+    """No process; clean up and forget it."""
+
+
+RUNNING = frozenset(
+    {Step.STARTING, Step.READY, Step.UNREADY, Step.DRAINING, Step.ENDING, Step.KILLING}
+)
+"""The steps that have a process."""
+
+
+class After(enum.StrEnum):
+    """What follows when the process has ended."""
+
+    RESTART = "restart"
+    FAIL = "fail"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When a server is checked, restarted and given up; all in seconds but for the counts."""
+
+    first_delay: float = 0.5
+    longest_delay: float = 30.0
+    jitter: float = 0.2
+    """Delays are spread by this share of themselves, so that replicas do not start in step."""
+    stable: float = 60.0
+    """A server that was ready for so long ends for a reason of its own: its delays begin anew."""
+    first_attempts: int = 3
+    """Ends in a row of a server that was never ready, after which it has failed."""
+    attempts: int | None = 6
+    """The same of one that has been ready; None: either is started again for ever."""
+    collisions: int = 10
+    """Starts that met a taken port and so do not count."""
+    start_limit: float = 300.0
+    unready_limit: float = 30.0
+    misses: int = 2
+    """Health checks in a row without an answer, after which a server is not ready."""
+    drain_limit: float = 60.0
+    end_limit: float = 15.0
+    check_every: float = 2.0
+    start_check_every: float = 0.025
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One server's past and present, as far as they decide what happens to it."""
+
+    step: Step = Step.WAITING
+    since: float = 0.0
+    due: float = 0.0
+    after: After = After.RESTART
+    restarts: int = 0
+    ends: int = 0
+    """Times in a row that it ended without having been ready for long."""
+    collisions: int = 0
+    misses: int = 0
+    ready_at: float | None = None
+    """When this process became ready."""
+    was_ready: bool = False
+    """Whether any process of it ever was."""
+    detail: str | None = None
+    """Why it is not ready, as a sentence."""
+
+    @property
+    def phase(self) -> ReplicaPhase:
+        """Return the phase that a target shows."""
+        if self.after is After.REMOVE:
+            return ReplicaPhase.STOPPING
+        if self.step in {Step.ENDING, Step.KILLING}:
+            failing = self.after is After.FAIL
+            return ReplicaPhase.FAILED if failing else ReplicaPhase.RESTARTING
+        if self.step is Step.WAITING:
+            return ReplicaPhase.RESTARTING if self.restarts else ReplicaPhase.STARTING
+        return _PHASES[self.step]
+
+
+_PHASES = {
+    Step.STARTING: ReplicaPhase.STARTING,
+    Step.READY: ReplicaPhase.READY,
+    Step.UNREADY: ReplicaPhase.UNREADY,
+    Step.FAILED: ReplicaPhase.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a supervisor saw of a server at one moment."""
+
+    ended: str | None = None
+    """How its process ended (`ended with exit code 1`), once nothing of it runs; None: it runs."""
+    collided: bool = False
+    """Whether it ended because a port was taken."""
+    healthy: bool | None = None
+    """Its answer to a health check; None: it was not asked."""
+    drained: bool = False
+    """Whether no request is on its way to it or in it."""
+    stop: bool = False
+    """Whether it is to go."""
+
+
+def advance(life: Life, seen: Seen, now: float, policy: Policy, luck: float = 0.5) -> Life:
+    """Return the next life; `luck`, from 0 to 1, places a delay within its jitter."""
+    if seen.stop and life.after is not After.REMOVE:
+        life = _stopped(life, now)
+    if life.step in RUNNING and seen.ended is not None:
+        return _ended(life, seen, now, policy, luck)
+    if life.step is Step.WAITING and now >= life.due:
+        return replace(life, step=Step.STARTING, since=now, misses=0, ready_at=None)
+    if life.step in {Step.STARTING, Step.READY, Step.UNREADY}:
+        return _checked(life, seen.healthy, now, policy)
+    if life.step is Step.DRAINING and (seen.drained or now - life.since >= policy.drain_limit):
+        return replace(life, step=Step.ENDING, since=now)
+    if life.step is Step.ENDING and now - life.since >= policy.end_limit:
+        return replace(life, step=Step.KILLING, since=now)
+    return life
+
+
+def next_look(life: Life, now: float, policy: Policy) -> float | None:
+    """Return after how many seconds to look again if nothing happens; None: no need to."""
+    if life.step in {Step.FAILED, Step.GONE}:
+        return None
+    if life.step is Step.WAITING:
+        return max(0.0, life.due - now)
+    if life.step is Step.ENDING:
+        return max(0.0, life.since + policy.end_limit - now)
+    if life.step is Step.READY and not life.misses:
+        return policy.check_every
+    if life.step in {Step.READY, Step.UNREADY}:
+        return policy.check_every / 4
+    return policy.start_check_every
+
+
+def _stopped(life: Life, now: float) -> Life:
+    life = replace(life, after=After.REMOVE, detail=None)
+    match life.step:
+        case Step.WAITING | Step.FAILED:
+            return replace(life, step=Step.GONE, since=now)
+        case Step.STARTING:  # it never had a request
+            return replace(life, step=Step.ENDING, since=now)
+        case Step.READY | Step.UNREADY:
+            return replace(life, step=Step.DRAINING, since=now)
+        case _:
+            return life
+
+
+def _checked(life: Life, healthy: bool | None, now: float, policy: Policy) -> Life:
+    if healthy:
+        return _healthy(life, now)
+    if life.step is Step.READY:
+        return life if healthy is None else _missed(life, now, policy)
+    if life.step is Step.UNREADY and now - life.since >= policy.unready_limit:
+        detail = (
+            f"It ran, but did not answer its health check for {policy.unready_limit:g} seconds."
+        )
+        return replace(life, step=Step.ENDING, since=now, detail=detail)
+    if life.step is Step.STARTING and now - life.since >= policy.start_limit:
+        detail = f"It was not ready within {policy.start_limit:g} seconds of its start."
+        after = After.RESTART if policy.attempts is None else After.FAIL
+        return replace(life, step=Step.ENDING, since=now, after=after, detail=detail)
+    return life
+
+
+def _healthy(life: Life, now: float) -> Life:
+    if life.step is Step.READY:
+        return replace(life, misses=0)
+    ready_at = now if life.ready_at is None else life.ready_at
+    life = replace(life, step=Step.READY, since=now, misses=0, detail=None)
+    return replace(life, ready_at=ready_at, was_ready=True)
+
+
+def _missed(life: Life, now: float, policy: Policy) -> Life:
+    life = replace(life, misses=life.misses + 1)
+    if life.misses < policy.misses:
+        return life
+    detail = "It runs, but does not answer its health check."
+    return replace(life, step=Step.UNREADY, since=now, detail=detail)
+
+
+def _ended(life: Life, seen: Seen, now: float, policy: Policy, luck: float) -> Life:
+    if life.after is After.REMOVE:
+        return replace(life, step=Step.GONE, since=now)
+    if life.after is After.FAIL:
+        return replace(life, step=Step.FAILED, since=now)
+    if seen.collided and life.ready_at is None and life.collisions < policy.collisions:
+        detail = "Its port was taken by another process; it is started on another one."
+        collisions = life.collisions + 1
+        return replace(
+            life, step=Step.WAITING, since=now, due=now, collisions=collisions, detail=detail
+        )
+    stable = life.ready_at is not None and now - life.ready_at >= policy.stable
+    ends = 1 if stable else life.ends + 1
+    # A server that Cloche ended itself, for not answering, has that as its reason.
+    how = f"It {seen.ended}." if life.step is not Step.ENDING else life.detail
+    life = replace(life, since=now, ends=ends, collisions=0, misses=0, ready_at=None)
+    if _given_up(life, policy):
+        return replace(life, step=Step.FAILED, detail=f"{how} That was the {_nth(ends)} in a row.")
+    due = now + delay(ends, policy, luck)
+    return replace(life, step=Step.WAITING, due=due, restarts=life.restarts + 1, detail=how)
+
+
+def _given_up(life: Life, policy: Policy) -> bool:
+    if policy.attempts is None:
+        return False
+    return life.ends >= (policy.attempts if life.was_ready else policy.first_attempts)
+
+
+def delay(ends: int, policy: Policy, luck: float) -> float:
+    """Return the seconds before the start that follows the `ends`-th end in a row."""
+    # Beyond 2^30 the longest delay holds anyway, and the power stays a small number.
+    plain = min(policy.longest_delay, policy.first_delay * 2.0 ** min(ends - 1, 30))
+    return float(plain * (1 + policy.jitter * (2 * luck - 1)))
+
+
+def _nth(count: int) -> str:
+    names = {1: "first time", 2: "second time", 3: "third time"}
+    return names.get(count, f"{count}th time")

@@ -1,0 +1,102 @@
+"""One replica: a server process of one revision, as its supervisor knows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.targets.local import ports
+from cloche.targets.local.health import HealthCheck
+from cloche.targets.local.lifecycle import Step
+from cloche.targets.local.software import PORTS
+from cloche.targets.target import Placement, Replica, ReplicaPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cloche.targets.local.ports import Ports
+    from cloche.targets.local.processes import Marker
+    from cloche.targets.local.software import Software
+    from cloche.targets.local.supervisor import Launch, Record
+
+_TELLING = {ReplicaPhase.FAILED, ReplicaPhase.RESTARTING}
+
+
+class ReplicaWard:
+    """What a supervisor has to know of a replica (see `supervisor.Ward`)."""
+
+    def __init__(
+        self,
+        name: str,
+        placement: Placement,
+        *,
+        serving: Path,
+        log: Path,
+        software: Software,
+        ports_of_home: Ports,
+        drained: Callable[[Record], bool],
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.placement = placement
+        self._serving = serving
+        self._software = software
+        self._ports = ports_of_home
+        self._drained = drained
+        self._health = HealthCheck(placement.repository.models)
+        self._known: tuple[int | None, tuple[int, ...]] | None = None
+
+    def prepare(self, marker: Marker) -> Launch:  # noqa: ARG002 - it goes into the environment
+        return self._software.launch(self._serving, self.name, self._ports.take(self.name, PORTS))
+
+    def healthy(self, record: Record) -> bool:
+        if record.pid is None or not self._health.ready(record.ports[0]):
+            return False
+        if self._known != (record.pid, record.ports):
+            http, grpc, *_ = record.ports
+            if not ports.listens(record.pid, {http, grpc}):
+                return False
+            self._known = (record.pid, record.ports)
+        return True
+
+    def drained(self, record: Record) -> bool:
+        return self._drained(record)
+
+    def clean(self) -> None:
+        self._health.close()
+        self._software.clean(self._serving, self.name)
+        self._ports.release(self.name)
+
+    def let_go(self) -> None:
+        self._health.close()
+
+
+def describe(placement: Placement, record: Record) -> Replica:
+    """Return a replica as a target shows it."""
+    life = record.life
+    running = record.pid is not None
+    return Replica(
+        id=record.name,
+        service=placement.service,
+        revision=placement.revision,
+        phase=life.phase,
+        restarts=life.restarts,
+        since=record.phase_since,
+        url=f"http://{ports.LOOPBACK}:{record.ports[0]}" if running else None,
+        grpc=f"{ports.LOOPBACK}:{record.ports[1]}" if running else None,
+        pid=record.pid,
+        detail=_detail(record),
+        last_log=record.last_log if life.phase in _TELLING else (),
+    )
+
+
+def _detail(record: Record) -> str | None:
+    if record.life.detail is not None:
+        return record.life.detail
+    return {
+        Step.WAITING: "It is about to be started.",
+        Step.STARTING: "It loads its model.",
+        Step.DRAINING: "It finishes the requests that it has.",
+        Step.ENDING: "It was asked to end.",
+        Step.KILLING: "It did not end when it was asked to, and is killed.",
+    }.get(record.life.step)

@@ -1,0 +1,230 @@
+"""The replicas of one revision, as many as are wanted, and the folder that they share.
+
+run/revisions/NAME-r3/wish.json              what should run
+run/revisions/NAME-r3/serving/               what Triton is pointed at
+run/revisions/NAME-r3/replicas/NAME-r3-0.json    one record per replica
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cloche.targets.local import logs, records
+from cloche.targets.local.replica import ReplicaWard, describe
+from cloche.targets.local.routing import Placed
+from cloche.targets.local.supervisor import Record, Supervisor
+from cloche.targets.target import Placement, Replica, ReplicaPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from cloche.targets.local.lifecycle import Policy
+    from cloche.targets.local.ports import Ports
+    from cloche.targets.local.processes import Found
+    from cloche.targets.local.software import Software
+
+SERVING = "serving"
+_WISH = "wish.json"
+_REPLICAS = "replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a target was told of a revision, as it is kept on disk."""
+
+    placement: Placement
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all revisions of one target share."""
+
+    home: Path
+    software: Software
+    policy: Policy
+    ports: Ports
+    drained: Callable[[Record], bool]
+    changed: Callable[[], None]
+
+    @property
+    def folder(self) -> Path:
+        """Return where revisions keep what they have."""
+        return self.home / "run" / "revisions"
+
+    def log(self, name: str) -> Path:
+        """Return the log of a server."""
+        return self.home / "logs" / f"{name}.log"
+
+
+class RevisionRunner:
+    """One revision: told how many replicas to run, it starts and stops them."""
+
+    def __init__(self, placement: Placement, surroundings: Surroundings) -> None:
+        self.placement = placement
+        self.removed = False
+        self._surroundings = surroundings
+        self._name = f"{placement.service}-r{placement.revision}"
+        self.folder = surroundings.folder / self._name
+        self._supervisors: dict[str, Supervisor] = {}
+        self._lock = threading.RLock()
+
+    @staticmethod
+    def restore(folder: Path, surroundings: Surroundings) -> RevisionRunner | None:
+        """Return the revision that a folder was made for; None where it says of none."""
+        wish = records.load(folder / _WISH, Wish)
+        if wish is None:
+            return None
+        runner = RevisionRunner(wish.placement, surroundings)
+        if runner.folder != folder:
+            return None
+        runner.removed = wish.removed
+        return runner
+
+    def adopt(self, leaders: Mapping[str, Found]) -> set[tuple[str, str]]:
+        """Take over the replicas on record; returns the names and runs of those that run.
+
+        `leaders` are the running servers by their run.
+        """
+        kept = set()
+        for path in sorted((self.folder / _REPLICAS).glob("*.json")):
+            record = records.load(path, Record)
+            if record is None or record.name != path.stem:
+                path.unlink(missing_ok=True)
+                continue
+            found = leaders.get(record.run or "")
+            if found is not None and found.marker.name == record.name:
+                kept.add((record.name, found.marker.run))
+                self._surroundings.ports.keep(record.name, record.ports)
+            else:
+                found = None
+            supervisor = self._supervisor(record.name)
+            supervisor.resume(record, found)
+            self._supervisors[record.name] = supervisor
+        return kept
+
+    def start(self) -> None:
+        """Begin to keep what was adopted, and what is missing."""
+        with self._lock:
+            for supervisor in self._supervisors.values():
+                if self.removed:
+                    supervisor.stop()
+                supervisor.start()
+            self._converge()
+        self._tidy()
+
+    def place(self, placement: Placement) -> None:
+        """Make this many replicas run; raises ClocheError when it cannot begin."""
+        serving = self.folder / SERVING
+        with self._lock:
+            if not serving.exists():
+                self._surroundings.software.lay_out(placement.repository, serving)
+            if placement != self.placement or self.removed or not self._wish.exists():
+                records.save(self._wish, Wish(placement))
+            self.placement, self.removed = placement, False
+            self._converge()
+
+    def remove(self) -> None:
+        """Drain and stop all replicas, then forget the revision."""
+        with self._lock:
+            if not self.removed:
+                records.save(self._wish, Wish(self.placement, removed=True))
+                self.removed = True
+            for supervisor in self._supervisors.values():
+                supervisor.stop()
+        self._tidy()
+
+    def close(self) -> None:
+        """Let go of all replicas, which run on; `join` waits until that is done."""
+        for supervisor in self._all():
+            supervisor.close()
+
+    def join(self, deadline: float) -> None:
+        """Wait, after `remove` or `close`, up to `deadline` (of time.monotonic)."""
+        for supervisor in self._all():
+            supervisor.join(max(0.0, deadline - time.monotonic()))
+
+    def placed(self) -> Placed:
+        """Return what routing has to know."""
+        return Placed(self.placement, tuple(one.record for one in self._all() if not one.gone))
+
+    def replicas(self) -> tuple[Replica, ...]:
+        """Return the replicas as a target shows them."""
+        return tuple(describe(self.placement, one.record) for one in self._all() if not one.gone)
+
+    @property
+    def finished(self) -> bool:
+        """Return whether nothing of the revision is left: removed, or never begun."""
+        with self._lock:
+            return not self._supervisors and (self.removed or not self._wish.exists())
+
+    @property
+    def _wish(self) -> Path:
+        return self.folder / _WISH
+
+    def _all(self) -> list[Supervisor]:
+        with self._lock:
+            return [self._supervisors[name] for name in sorted(self._supervisors)]
+
+    def _converge(self) -> None:
+        """Start what is missing, stop what is too many: first those that do not serve."""
+        if self.removed:
+            return
+        staying = [one for one in self._supervisors.values() if not one.stopping]
+        missing = self.placement.replicas - len(staying)
+        for _ in range(missing):
+            self._add()
+        staying.sort(
+            key=lambda one: (one.record.life.phase is not ReplicaPhase.READY, _index(one.ward.name))
+        )
+        for supervisor in staying[len(staying) + missing :] if missing < 0 else ():
+            supervisor.stop()
+
+    def _add(self) -> None:
+        used = {_index(name) for name in self._supervisors}
+        index = next(number for number in range(len(used) + 1) if number not in used)
+        name = f"{self._name}-{index}"
+        supervisor = self._supervisor(name)
+        logs.remove(supervisor.ward.log)  # of another revision that had this number, long ago
+        supervisor.start()
+        self._supervisors[name] = supervisor
+
+    def _supervisor(self, name: str) -> Supervisor:
+        around = self._surroundings
+        ward = ReplicaWard(
+            name,
+            self.placement,
+            serving=self.folder / SERVING,
+            log=around.log(name),
+            software=around.software,
+            ports_of_home=around.ports,
+            drained=around.drained,
+        )
+        return Supervisor(
+            ward,
+            self.folder / _REPLICAS / f"{name}.json",
+            home=around.home,
+            policy=around.policy,
+            changed=self._replica_changed,
+        )
+
+    def _replica_changed(self) -> None:
+        self._tidy()
+        self._surroundings.changed()
+
+    def _tidy(self) -> None:
+        """Forget replicas that are gone, and with the last of a removed revision its folder."""
+        with self._lock:
+            for name in [name for name, one in self._supervisors.items() if one.gone]:
+                del self._supervisors[name]
+            if self.removed and not self._supervisors:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _index(name: str) -> int:
+    return int(name.rpartition("-")[2])

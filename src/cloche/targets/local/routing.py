@@ -1,0 +1,231 @@
+"""What the gateway is told: the wanted routes, joined with the replicas that can answer.
+
+A thread of its own tells the gateway whenever routes or replicas change, and asks it what it serves
+until that is what was wanted.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from cloche.errors import ClocheError
+from cloche.targets.local import records
+from cloche.targets.local.envoy.services import (
+    Endpoint,
+    GatewayState,
+    RevisionEndpoints,
+    ServiceRoutes,
+)
+from cloche.targets.local.lifecycle import Step
+from cloche.targets.target import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from cloche.targets.local.supervisor import Record
+    from cloche.targets.target import Placement
+
+_SERVING = {Step.READY: False, Step.UNREADY: True, Step.DRAINING: True}
+"""The steps in which the gateway knows a replica, and whether it is draining."""
+_ASK_EVERY = 0.02
+_ASK_SLOWLY = 0.5
+_SOON = 5.0
+_SETTLED = 0.2
+"""Seconds after which every worker thread of the gateway goes by what it was told."""
+_log = logging.getLogger(__name__)
+
+
+class Applied(Protocol):
+    """What came of telling the gateway."""
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Services whose new routes it does not take yet, for want of a healthy replica."""
+
+
+class GatewayServer(Protocol):
+    """The gateway, as far as routing needs to know it."""
+
+    def apply(self, state: GatewayState) -> Applied:
+        """Make this what is served."""
+
+    def sweep(self) -> tuple[str, ...]:
+        """Forget what lost its routes and has no request left; return what still has some."""
+
+    def seen_routes(self) -> tuple[Route, ...]:
+        """Return what is served."""
+
+    def active(self, endpoint: Endpoint) -> int:
+        """Return how many requests a replica has from the gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `route` was told, as it is kept on disk."""
+
+    routes: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A revision that is placed, and the records of its replicas."""
+
+    placement: Placement
+    replicas: tuple[Record, ...]
+
+
+def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayState:
+    """Join routes and replicas; a route to a revision that is not placed is left out."""
+    known = {(one.placement.service, one.placement.revision): one for one in placed}
+    by_service: dict[str, list[Route]] = {}
+    for route in sorted(routes, key=_order):
+        if (route.service, route.revision) in known:
+            by_service.setdefault(route.service, []).append(route)
+    services = []
+    for name, shares in by_service.items():
+        # The heaviest revision first: the first model is the one whose health is asked.
+        models = dict.fromkeys(
+            model
+            for share in sorted(shares, key=lambda share: -share.weight)
+            for model in known[name, share.revision].placement.repository.models
+        )
+        revisions = tuple(
+            RevisionEndpoints(
+                share.revision, share.weight, _endpoints(known[name, share.revision].replicas)
+            )
+            for share in shares
+        )
+        services.append(ServiceRoutes(name, tuple(models), revisions))
+    return GatewayState(tuple(services))
+
+
+def _endpoints(replicas: Iterable[Record]) -> tuple[Endpoint, ...]:
+    return tuple(
+        sorted(
+            Endpoint(record.ports[0], record.ports[1], _SERVING[record.life.step])
+            for record in replicas
+            if record.pid is not None and record.life.step in _SERVING
+        )
+    )
+
+
+class Routing:
+    """Keeps the gateway in step with routes and replicas."""
+
+    def __init__(
+        self,
+        gateway: GatewayServer,
+        path: Path,
+        *,
+        placed: Callable[[], Sequence[Placed]],
+        running: Callable[[], bool],
+        changed: Callable[[], None],
+    ) -> None:
+        self._gateway = gateway
+        self._path = path
+        self._placed = placed
+        self._running = running
+        self._changed = changed
+        self._wanted = records.load(path, Wanted) or Wanted()
+        self._applied = GatewayState()
+        self._applied_at: float | None = None
+        self._held = False
+        self._lock = threading.Lock()
+        self._awake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="keep-routes", daemon=True)
+        self.seen: tuple[Route, ...] = ()
+
+    def start(self) -> None:
+        """Begin; the gateway is told all that is wanted once more."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look at routes and replicas now."""
+        self._awake.set()
+
+    def close(self) -> None:
+        """End the thread; the gateway goes on with what it was told."""
+        self._closing = True
+        self.wake()
+        if self._thread.ident is not None:
+            self._thread.join(20.0)
+
+    def route(self, routes: Sequence[Route]) -> None:
+        """Make these the wanted routes; raises ClocheError when that cannot be written."""
+        wanted = Wanted(tuple(sorted(routes, key=_order)))
+        with self._lock:
+            if wanted == self._wanted:
+                return
+            records.save(self._path, wanted)
+            self._wanted = wanted
+        self.wake()
+
+    def drained(self, record: Record) -> bool:
+        """Return whether no request is on its way to a replica that is to go, or in it."""
+        if not self._running():
+            return True
+        if self._applied_at is None or time.monotonic() - self._applied_at < _SETTLED:
+            return False
+        http, grpc, *_ = record.ports
+        offered = any(
+            endpoint.http_port == http and not endpoint.draining
+            for service in self._applied.services
+            for revision in service.revisions
+            for endpoint in revision.endpoints
+        )
+        try:
+            return not offered and self._gateway.active(Endpoint(http, grpc)) == 0
+        except ClocheError:
+            return False
+
+    def _run(self) -> None:
+        pause: float | None = 0.0
+        while not self._closing:
+            self._awake.wait(pause)
+            self._awake.clear()
+            try:
+                pause = self._turn()
+            except ClocheError as error:
+                _log.warning("Routes: %s", error.what)
+                pause = _ASK_SLOWLY
+            except Exception:  # noqa: BLE001 - a fault of ours must not leave the routes as they are for ever
+                _log.exception("Keeping the routes")
+                pause = _ASK_SLOWLY
+
+    def _turn(self) -> float | None:
+        """Tell the gateway what is new; returns after how many seconds to look again."""
+        state = gateway_state(self._wanted.routes, self._placed())
+        if state != self._applied or self._applied_at is None or self._held:
+            self._applied_at = None
+            self._held = bool(self._gateway.apply(state).held)
+            self._applied, self._applied_at = state, time.monotonic()
+        if not self._running():
+            return None  # its supervisor wakes this thread when it is
+        seen = tuple(sorted(self._gateway.seen_routes(), key=_order))
+        if seen != self.seen:
+            self.seen = seen
+            self._changed()
+        if self._held or self._gateway.sweep():
+            return _ASK_SLOWLY
+        if seen == _routes_of(state):
+            return None
+        soon = time.monotonic() - self._applied_at < _SOON
+        return _ASK_EVERY if soon else _ASK_SLOWLY
+
+
+def _order(route: Route) -> tuple[str, int]:
+    return route.service, route.revision
+
+
+def _routes_of(state: GatewayState) -> tuple[Route, ...]:
+    return tuple(
+        Route(service.name, revision.revision, revision.weight)
+        for service in state.services
+        for revision in service.revisions
+    )

@@ -1,0 +1,336 @@
+"""Keeps one server running: a thread that looks, decides with `lifecycle`, and acts.
+
+The thread sleeps until its server ends (pidfd), someone asks for something (eventfd) or the next
+look is due: every 25 ms while a server starts, every two seconds while it is ready. Each decision
+is written down before it is acted on, so that a supervisor of another process can go on from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import select
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from cloche.errors import ClocheError
+from cloche.targets.local import logs, ports, processes, records
+from cloche.targets.local.lifecycle import (
+    RUNNING,
+    After,
+    Life,
+    Policy,
+    Seen,
+    Step,
+    advance,
+    next_look,
+)
+from cloche.targets.local.processes import Found, Marker, ServerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_TROUBLE_PAUSE = 1.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start: the argument list, the whole environment, the ports that it will bind."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that is kept of a server on disk; `pid` is None until its start is known to be done."""
+
+    name: str
+    boot: str
+    life: Life
+    phase_since: str
+    run: str | None = None
+    pid: int | None = None
+    started: int | None = None
+    ports: tuple[int, ...] = ()
+    log_start: int = 0
+    """Bytes of the log when this process began to write."""
+    last_log: tuple[str, ...] = ()
+
+
+class Ward(Protocol):
+    """What a supervisor has to know of the kind of server that it keeps."""
+
+    name: str
+    log: Path
+
+    def prepare(self, marker: Marker) -> Launch:
+        """Return what to start now; raises ClocheError when it cannot be started."""
+
+    def healthy(self, record: Record) -> bool:
+        """Ask the server whether it is ready, within two seconds."""
+
+    def drained(self, record: Record) -> bool:
+        """Return whether no request is on its way to the server or in it."""
+
+    def clean(self) -> None:
+        """Remove what the server left behind; nothing of it runs."""
+
+    def let_go(self) -> None:
+        """Close what is open towards the server, which may run on."""
+
+
+class Supervisor:
+    """One server and the thread that keeps it; close() ends the thread and leaves the server."""
+
+    def __init__(
+        self,
+        ward: Ward,
+        path: Path,
+        *,
+        home: Path,
+        policy: Policy,
+        changed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.ward = ward
+        self._path = path
+        self._home = home
+        self._policy = policy
+        self._changed = changed
+        self._clock = clock
+        life = Life(since=clock(), due=clock())
+        self.record = Record(ward.name, processes.boot(), life, _utc_now())
+        self._process: ServerProcess | None = None
+        self._not_started: str | None = None
+        self._next_check = 0.0
+        self._stop = False
+        self._closing = False
+        self._wake_lock = threading.Lock()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._thread = threading.Thread(target=self._run, name=f"keep-{ward.name}", daemon=True)
+
+    def resume(self, record: Record, found: Found | None) -> None:
+        """Take over from an earlier supervisor; `found` is the server itself if it still runs."""
+        life = record.life
+        if record.boot != processes.boot():
+            life = Life(after=life.after, since=self._clock(), due=self._clock())
+            record = replace(record, boot=processes.boot(), life=life, pid=None)
+        if found is not None:
+            record = replace(record, pid=found.pid, started=found.started)
+        if record.pid is not None and record.started is not None:
+            marker = Marker(self._home, record.name, record.run or "")
+            self._process = processes.adopt(record.pid, record.started, marker)
+            if self._process is None:
+                record = replace(record, pid=None, started=None)
+        elif life.step is Step.STARTING and record.pid is None:
+            # Written down, but never done: no process, and nothing that counts as its end.
+            life = replace(life, step=Step.WAITING, due=self._clock())
+            record = replace(record, life=life)
+        self.record = record
+
+    def start(self) -> None:
+        """Write the record and begin; raises ClocheError when it cannot be written."""
+        try:
+            records.save(self._path, self.record)
+        except ClocheError:
+            self._let_go()
+            raise
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the server to go: drain, end, clean up. It shows in `record`."""
+        self._stop = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Look now."""
+        with self._wake_lock:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
+
+    def close(self) -> None:
+        """Let go of the server, which runs on; `join` waits until that is done."""
+        self._closing = True
+        if self._thread.ident is None:
+            self._let_go()
+        self.wake()
+
+    def join(self, limit: float) -> None:
+        """Wait up to `limit` seconds until the thread has ended, after `stop` or `close`."""
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(limit)
+
+    @property
+    def stopping(self) -> bool:
+        """Return whether the server was asked to go."""
+        return self._stop or self.record.life.after is After.REMOVE
+
+    @property
+    def gone(self) -> bool:
+        """Return whether the server is gone and forgotten."""
+        return self.record.life.step is Step.GONE
+
+    def _run(self) -> None:
+        try:
+            while not self._closing and not self.gone:
+                self._wait(self._guarded_turn())
+        finally:
+            self._let_go()
+
+    def _guarded_turn(self) -> float | None:
+        """Take one turn and return the pause after it: no trouble ends the supervision."""
+        try:
+            self._turn()
+        except ClocheError as error:
+            _log.warning("%s: %s", self.ward.name, error.what)
+            return _TROUBLE_PAUSE
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave a server unsupervised
+            _log.exception("Supervising %s", self.ward.name)
+            return _TROUBLE_PAUSE
+        return next_look(self.record.life, self._clock(), self._policy)
+
+    def _turn(self) -> None:
+        now = self._clock()
+        life = self.record.life
+        seen = self._look(life, now)
+        logs.bound(self.ward.log)
+        following = advance(life, seen, now, self._policy, random.random())  # noqa: S311
+        if following.step is not life.step or following.after is not life.after:
+            self._enter(following)
+        elif following != life:
+            self.record = replace(self.record, life=following)
+
+    def _look(self, life: Life, now: float) -> Seen:
+        if life.step not in RUNNING:
+            return Seen(stop=self._stop)
+        if life.step is Step.KILLING and self._process is not None:
+            self._process.sweep()
+        ended = self._ended()
+        if ended is not None:
+            lines = logs.last_words(self.ward.log, start=self.record.log_start)
+            return Seen(ended=ended, collided=ports.collided(lines), stop=self._stop)
+        if life.step is Step.DRAINING:
+            return Seen(drained=self.ward.drained(self.record), stop=self._stop)
+        healthy = None
+        checked = life.step in {Step.STARTING, Step.READY, Step.UNREADY}
+        if checked and not self._stop and now >= self._next_check:
+            healthy = self.ward.healthy(self.record)
+            self._next_check = now + (next_look(life, now, self._policy) or 0.0) * 0.9
+        return Seen(healthy=healthy, stop=self._stop)
+
+    def _ended(self) -> str | None:
+        """Return how the process ended, once nothing that it started runs any more."""
+        if self._process is None:
+            how = self._not_started or "ended"
+        else:
+            leader = self._process.ended()
+            if leader is None:
+                return None
+            if self.record.pid is not None:
+                # First of all it gets no more requests.
+                self.record = replace(self.record, pid=None, started=None)
+                self._changed()
+            if not self._process.sweep():
+                return None
+            how = leader
+        self.ward.clean()
+        return how
+
+    def _enter(self, life: Life) -> None:
+        """Write down a step, and do what it says."""
+        if life.step is Step.STARTING and self.record.life.step is Step.WAITING:
+            self._launch(life)
+        else:
+            self._write(life)
+        if life.step is Step.ENDING and self._process is not None:
+            self.ward.let_go()  # a server may wait for open connections before it ends
+            self._process.terminate()
+        if life.step is Step.GONE:
+            self._path.unlink(missing_ok=True)
+        self._next_check = 0.0
+        self._changed()
+
+    def _write(self, life: Life) -> None:
+        record = replace(self.record, life=life, phase_since=self._phase_since(life))
+        if life.step not in RUNNING:
+            if self.record.life.step in RUNNING:
+                last = logs.last_words(self.ward.log, start=record.log_start)
+                record = replace(record, last_log=last)
+            record = replace(record, pid=None, started=None, run=None, ports=())
+        if life.step is not Step.GONE:
+            records.save(self._path, record)
+        if life.step not in RUNNING:
+            self._drop_process()
+        self.record = record
+
+    def _launch(self, life: Life) -> None:
+        marker = Marker.new(self._home, self.ward.name)
+        self._not_started = None
+        try:
+            launch = self.ward.prepare(marker)
+        except ClocheError as error:
+            self._not_started = f"could not be started: {error.what.rstrip('.')}"
+            self._write(life)
+            return
+        record = replace(
+            self.record,
+            life=life,
+            phase_since=self._phase_since(life),
+            run=marker.run,
+            ports=launch.ports,
+            log_start=logs.size(self.ward.log),
+        )
+        records.save(self._path, record)
+        try:
+            self._process = processes.spawn(
+                launch.argv, launch.environment, marker=marker, log=self.ward.log
+            )
+        except OSError as error:
+            self._not_started = f"could not be started: {error.strerror or error}"
+            self.record = record
+            return
+        # Shown only now, so that nobody sees the ports of a start without its process.
+        self.record = replace(record, pid=self._process.pid, started=self._process.started)
+        records.save(self._path, self.record)
+
+    def _phase_since(self, life: Life) -> str:
+        return self.record.phase_since if life.phase is self.record.life.phase else _utc_now()
+
+    def _wait(self, seconds: float | None) -> None:
+        if self.gone or self._closing:
+            return
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        # Once it has ended the descriptor stays readable: then only time brings something new.
+        if self._process is not None and self._process.ended() is None:
+            poll.register(self._process.fileno(), select.POLLIN)
+        poll.poll(None if seconds is None else seconds * 1000)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+
+    def _drop_process(self) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _let_go(self) -> None:
+        self._drop_process()
+        self.ward.let_go()
+        # Under the lock: a number that was given back may name another file at once.
+        with self._wake_lock:
+            if self._wake >= 0:
+                os.close(self._wake)
+                self._wake = -1
+
+
+def _utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,110 @@
+"""Progress in lines and on a terminal, and how values are written."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+
+from cloche.cli import progress, rendering
+from fixtures_local import until
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.01)
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_quick_work_says_nothing(stream):
+    with progress.for_terminal(stream).step("Looking") as step:
+        step.advance(10)
+        step.note("here")
+    assert stream.getvalue() == ""
+
+
+def test_lines_where_there_is_no_terminal(impatient):
+    stream = io.StringIO()
+    with progress.for_terminal(stream).step("Copying", 4_000_000) as step:
+        until(stream.getvalue)
+        step.advance(1_000_000)
+        step.note("half of it")
+    begin, noted, end = stream.getvalue().splitlines()
+    assert begin == "Copying …"
+    assert noted == "Copying: half of it"
+    assert end.startswith("Copying: done in 0.")
+
+
+def test_long_work_says_how_far_it_is(impatient, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    stream = io.StringIO()
+    with progress.LineProgress(stream).step("Copying", 4_000_000) as step:
+        step.advance(1_000_000)
+        until(lambda: "1.0 MB of 4.0 MB" in stream.getvalue())
+
+
+def test_failed_work_says_so(impatient):
+    stream = io.StringIO()
+
+    def copy() -> None:
+        with progress.LineProgress(stream).step("Copying"):
+            until(stream.getvalue)
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        copy()
+    assert "Copying: failed after" in stream.getvalue()
+
+
+@pytest.mark.parametrize("total", [None, 10])
+def test_a_terminal_shows_the_work_and_leaves_a_line(impatient, total):
+    stream = Terminal()
+    terminal = progress.for_terminal(stream)
+    with terminal.step("Installing", total) as step:
+        until(lambda: "Installing" in stream.getvalue())
+        step.advance(5)
+        step.note("unpacking")
+        with terminal.step("Checking"):
+            until(lambda: "Checking" in stream.getvalue())
+    assert stream.getvalue().count("✓") == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.9, "9.9 s"), (59, "59 s"), (60, "1 min"), (125, "2 min 5 s"),
+     (7200, "2 h"), (7260, "2 h 1 min"), (400_000, "4 d")],
+)  # fmt: skip
+def test_durations(seconds, text):
+    assert rendering.duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (98_300_000, "98.3 MB"), (5e12, "5.0 TB")]
+)
+def test_sizes(size, text):
+    assert rendering.size_text(size) == text
+
+
+def test_ages_are_told_from_utc():
+    now = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+    assert rendering.age_text("2026-11-01T11:58:00+00:00", now) == "2 min"
+    assert rendering.age_text("2026-11-01T11:58:00", now) == "2 min"
+    assert rendering.age_text("unknown", now) == "unknown"
+
+
+def test_a_table_has_columns_as_wide_as_their_cells():
+    assert rendering.table(("A", "LONG"), [("xyz", "1"), ("", "22")]) == (
+        "A    LONG\nxyz  1\n     22"
+    )
+
+
+def test_a_tensor_names_its_open_axes():
+    tensor = {"name": "x", "datatype": "FP32", "shape": [-1, -1, 3], "labels": ["batch"]}
+    assert rendering.tensor_text(tensor) == "x FP32 [batch, ?, 3]"
+    assert rendering.tensor_text({**tensor, "optional": True}).endswith("(optional)")

@@ -1,0 +1,9 @@
+"""Fixtures shared by all tests, one module per part."""
+
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["fixtures_triton", "fixtures_local", "fixtures_mlflow"]
+
+# How long one example takes says more about the machine than about the code.
+settings.register_profile("cloche", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cloche")

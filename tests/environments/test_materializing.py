@@ -1,0 +1,150 @@
+"""Making environments with real uv: whole or not there, for several processes, at any kill."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import wheels
+
+from cloche import environments
+from cloche.artifacts import Lock, encode
+from cloche.environments import construction
+from cloche.errors import ClocheError
+from cloche.progress import SilentProgress
+from cloche.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+MAKE = """
+import sys
+from pathlib import Path
+from cloche import environments
+from cloche.artifacts import Lock, decode
+from cloche.progress import SilentProgress
+lock = decode(Lock, Path(sys.argv[1]).read_bytes())
+print(environments.materialize(lock, Path(sys.argv[2]), SilentProgress()))
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, **wheels.index(tmp_path / "index")}
+
+
+@pytest.fixture
+def lock(tmp_path: Path, environment: dict[str, str]) -> Lock:
+    return environments.lock(
+        ("branch",), PYTHON, store=Store(tmp_path / "store", 2**30), progress=SilentProgress(),
+        environment=environment,
+    )  # fmt: skip
+
+
+def make(lock: Lock, root: Path, environment: dict[str, str]) -> Path:
+    return environments.materialize(lock, root, SilentProgress(), environment=environment)
+
+
+def version_in(folder: Path) -> str:
+    program = [folder / "bin" / "python", "-c", "import leaf; print(leaf.VERSION)"]
+    return subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def started(lock: Lock, tmp_path: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    (tmp_path / "lock.json").write_bytes(encode(lock))
+    program = [sys.executable, "-c", MAKE, str(tmp_path / "lock.json"), str(tmp_path / "made")]
+    return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_an_environment_is_made_once_with_what_the_lock_says(
+    tmp_path: Path, lock: Lock, environment: dict[str, str]
+) -> None:
+    folder = make(lock, tmp_path / "made", environment)
+    assert version_in(folder) == "2.0"
+    before = (folder / ".complete").stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "index")
+    assert make(lock, tmp_path / "made", environment) == folder
+    assert (folder / ".complete").stat().st_mtime_ns == before
+
+
+def test_an_unfinished_one_is_made_again(
+    tmp_path: Path, lock: Lock, environment: dict[str, str]
+) -> None:
+    folder = make(lock, tmp_path / "made", environment)
+    (folder / ".complete").unlink()
+    (folder / "leftover").touch()
+    assert version_in(make(lock, tmp_path / "made", environment)) == "2.0"
+    assert not (folder / "leftover").exists()
+
+
+def test_one_whose_python_is_gone_is_made_again(
+    tmp_path: Path, lock: Lock, environment: dict[str, str]
+) -> None:
+    folder = make(lock, tmp_path / "made", environment)
+    (folder / "bin" / "python").unlink()
+    (folder / "bin" / "python").symlink_to(tmp_path / "nothing")
+    assert version_in(make(lock, tmp_path / "made", environment)) == "2.0"
+
+
+def test_other_bytes_than_the_lock_says_are_refused_and_nothing_is_left(
+    tmp_path: Path, lock: Lock, environment: dict[str, str]
+) -> None:
+    changed = Lock(lock.digest, lock.python, lock.text.replace("sha256:", "sha256:00")[:-2])
+    with pytest.raises(ClocheError) as caught:
+        make(changed, tmp_path / "made", environment)
+    assert caught.value.code == "environment.failed"
+    assert not construction.path_of(lock, tmp_path / "made").exists()
+
+
+def test_two_processes_make_it_once(
+    tmp_path: Path, lock: Lock, environment: dict[str, str]
+) -> None:
+    processes = [started(lock, tmp_path, environment) for _ in range(2)]
+    folders = {process.communicate(timeout=120)[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0, 0]
+    assert folders == {str(construction.path_of(lock, tmp_path / "made"))}
+
+
+def test_after_a_kill_it_is_made_again(
+    tmp_path: Path, lock: Lock, environment: dict[str, str]
+) -> None:
+    folder = construction.path_of(lock, tmp_path / "made")
+    process = started(lock, tmp_path, environment)
+    deadline = time.monotonic() + 60
+    while not folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert version_in(make(lock, tmp_path / "made", environment)) == "2.0"
+
+
+def test_waiting_for_another_process_ends(
+    tmp_path: Path, lock: Lock, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(construction, "_WAIT_SECONDS", 0.1)
+    folder = construction.path_of(lock, tmp_path / "made")
+    folder.parent.mkdir()
+    with open(f"{folder}.lock", "w") as held:  # noqa: PTH123 - the name is not under a suffix
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ClocheError) as caught:
+            make(lock, tmp_path / "made", environment)
+    assert caught.value.code == "environment.busy"
+    assert caught.value.retriable
+
+
+def test_a_python_that_cannot_be_had_is_named(
+    tmp_path: Path, lock: Lock, environment: dict[str, str]
+) -> None:
+    missing = Lock(lock.digest, "3.99", lock.text)
+    offline = {**environment, "UV_PYTHON_DOWNLOADS": "never"}
+    with pytest.raises(ClocheError, match=r"CPython 3\.99") as caught:
+        make(missing, tmp_path / "made", offline)
+    assert "uv python install 3.99" in str(caught.value.hint)

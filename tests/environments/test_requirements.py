@@ -1,0 +1,74 @@
+"""Which recorded requirement lines can be locked."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloche.environments import requirements
+from cloche.environments.uv import explain, without_credentials
+from cloche.errors import ClocheError, ErrorGroup
+
+
+def test_lines_are_sorted_by_what_they_are() -> None:
+    parsed = requirements.parse((
+        "numpy==2.1 ; python_version > '3.9'",
+        "torch @ https://index.example/torch-2.whl",
+        "-c scipy<2",
+        "--extra-index-url https://user:word@index.example/simple",
+        "--no-binary=annoy",
+        "",
+    ))  # fmt: skip
+    assert len(parsed.packages) == 2
+    assert parsed.constraints == ("scipy<2",)
+    assert parsed.options == (
+        "--extra-index-url https://index.example/simple", "--no-binary=annoy",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("git+https://example.com/a/b@main", "version control"),
+        ("b @ git+ssh://git@example.com/a/b", "version control"),
+        ("./dist/own.whl", "a file of the machine"),
+        ("/opt/own", "a file of the machine"),
+        ("own-1.0-py3-none-any.whl", "a file of the machine"),
+        ("own @ file:///opt/own.whl", "a file of the machine"),
+        ("-e .", "a file of the machine"),
+        ("--find-links /opt/wheels", "a folder of the machine"),
+        ("--pre", "no requirement"),
+        ("$(reboot)", "no requirement"),
+    ],
+)
+def test_lines_that_cannot_be_locked(line: str, words: str) -> None:
+    with pytest.raises(ClocheError, match=words):
+        requirements.parse((line,))
+
+
+def test_all_wrong_lines_are_reported_at_once() -> None:
+    with pytest.raises(ErrorGroup) as caught:
+        requirements.parse(("numpy", "-e .", "--pre"))
+    assert len(caught.value.errors) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "retriable"),
+    [
+        ("error: No solution found when resolving", "environment.failed", False),
+        ("Failed to fetch: `https://u:p@i.example/x`: dns error", "environment.network", True),
+        ("HTTP status client error (401 Unauthorized)", "environment.access", False),
+        ("failed to write: No space left on device (os error 28)", "environment.disk", True),
+    ],
+)
+def test_what_uv_says_becomes_an_error(
+    words: str, code: str, retriable: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    error = explain(words, tmp_path_factory.getbasetemp())
+    assert (error.code, error.retriable) == (code, retriable)
+    assert "u:p@" not in error.what
+
+
+def test_credentials_leave_no_trace() -> None:
+    assert without_credentials("at https://me:secret@i/x and http://t@j") == (
+        "at https://i/x and http://j"
+    )

@@ -1,0 +1,41 @@
+"""A package index of two tiny packages, so that tests need no network."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write(folder: Path, name: str, version: str, requires: str | None = None) -> Path:
+    """Write a wheel of a package with one module that knows its version."""
+    path = folder / name / f"{name}-{version}-py3-none-any.whl"
+    path.parent.mkdir(exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    if requires:
+        metadata += f"Requires-Dist: {requires}\n"
+    files = {
+        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{info}/METADATA": metadata,
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
+        "Tag: py3-none-any\n",
+    }
+    record = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, text in (files | {f"{info}/RECORD": record}).items():
+            archive.writestr(file, text)
+    links = (f'<a href="{wheel.name}">{wheel.name}</a>' for wheel in path.parent.glob("*.whl"))
+    (path.parent / "index.html").write_text(f"<!DOCTYPE html><html>{''.join(links)}</html>")
+    return path
+
+
+def index(folder: Path) -> dict[str, str]:
+    """Write the packages and return the environment in which uv finds only them."""
+    folder.mkdir()
+    write(folder, "leaf", "1.0")
+    write(folder, "leaf", "2.0")
+    write(folder, "branch", "1.0", "leaf<3")
+    return {"UV_DEFAULT_INDEX": folder.as_uri(), "UV_CACHE_DIR": f"{folder}-cache"}

@@ -1,0 +1,199 @@
+"""A real Envoy in front of small servers that speak as Triton does."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from cloche.settings import Settings
+from cloche.targets.local.envoy.gateway import Gateway
+from cloche.targets.local.envoy.installation import EnvoyInstallation
+from cloche.targets.local.envoy.services import (
+    Endpoint,
+    GatewayState,
+    RevisionEndpoints,
+    ServiceRoutes,
+)
+from cloche.targets.local.ports import choose
+from fixtures_local import until
+
+
+class Replica(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """An HTTP and a gRPC server that answer with their label, and remember who asked for what."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.healthy = True
+        self.asked: list[str] = []
+        self.gate = threading.Event()
+        """Requests for `/generate` wait for it."""
+        self.gate.set()
+        self.waiting = threading.Semaphore(0)
+        self._connections: list[socket.socket] = []
+        replica = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                replica._connections.append(self.connection)
+
+            def do_GET(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                if self.headers.get("transfer-encoding") == "chunked":
+                    body = read_chunks(self.rfile)
+                if not self.path.endswith("/ready"):
+                    replica.asked.append(f"{self.command} {self.path}")
+                if self.path.endswith("/generate"):
+                    replica.waiting.release()
+                    replica.gate.wait(30)
+                if self.path.endswith("/config"):
+                    self.close_connection = True
+                    return  # breaks off
+                answer = {
+                    "label": replica.label,
+                    "size": len(body),
+                    "headers": {name.lower(): value for name, value in self.headers.items()},
+                }
+                data = json.dumps(answer).encode()
+                unready = self.path.endswith("/ready") and not replica.healthy
+                self.send_response(503 if unready else 200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_POST = do_GET  # noqa: N815 - the base class has these names
+
+            def log_message(self, *arguments: object) -> None:
+                """Say nothing."""
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self._thread.start()
+        unlimited = [("grpc.max_receive_message_length", -1)]
+        self._grpc = grpc.server(futures.ThreadPoolExecutor(8), options=unlimited)
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._grpc)
+        grpc_port = self._grpc.add_insecure_port("127.0.0.1:0")
+        self._grpc.start()
+        self.endpoint = Endpoint(self._http.server_port, grpc_port)
+
+    def ModelInfer(self, request: Any, context: object) -> Any:  # noqa: N802
+        self.asked.append(f"ModelInfer {request.model_name}")
+        return service_pb2.ModelInferResponse(model_name=self.label, id=str(request.ByteSize()))
+
+    def ModelStreamInfer(self, requests: Any, context: object) -> Iterator[Any]:  # noqa: N802
+        for request in requests:
+            answer = service_pb2.ModelInferResponse(model_name=self.label, id=request.id)
+            yield service_pb2.ModelStreamInferResponse(infer_response=answer)
+
+    def ModelReady(self, request: Any, context: object) -> Any:  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=True)
+
+    def RepositoryModelUnload(self, request: Any, context: object) -> Any:  # noqa: N802
+        self.asked.append("RepositoryModelUnload")
+        return service_pb2.RepositoryModelUnloadResponse()
+
+    def stop(self) -> None:
+        self.gate.set()
+        self._http.shutdown()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._http.server_close()
+        self._thread.join()
+        self._grpc.stop(None).wait()
+
+
+def read_chunks(stream: Any) -> bytes:
+    body = b""
+    while size := int(stream.readline(), 16):
+        body += stream.read(size)
+        stream.readline()
+    stream.readline()
+    return body
+
+
+@dataclass
+class Running:
+    """A gateway whose process runs, and the replicas of the test."""
+
+    gateway: Gateway
+    replicas: list[Replica] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return self.gateway.address
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    def start(self) -> None:
+        self.gateway.prepare()
+        arguments, environment = self.gateway.command()
+        with (self.gateway.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                arguments, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        until(lambda: self.gateway.ready() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log()
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(20)
+
+    def log(self) -> str:
+        return (self.gateway.folder / "log").read_text()
+
+    def replica(self, label: str) -> Replica:
+        made = Replica(label)
+        self.replicas.append(made)
+        return made
+
+    def serve(self, name: str, *shares: tuple[int, Replica | list[Replica]]) -> None:
+        """Make these the only routes: revision 1, 2 … with a weight and replicas each."""
+        self.gateway.apply(GatewayState((service(name, *shares),)))
+
+
+def service(
+    name: str, *shares: tuple[int, Replica | list[Replica]], models: tuple[str, ...] = ()
+) -> ServiceRoutes:
+    revisions = tuple(
+        RevisionEndpoints(
+            number,
+            weight,
+            tuple(each.endpoint for each in (found if isinstance(found, list) else [found])),
+        )
+        for number, (weight, found) in enumerate(shares, start=1)
+    )
+    return ServiceRoutes(name, models or (name,), revisions)
+
+
+@contextmanager
+def running(folder: Path, installation: EnvoyInstallation, **options: Any) -> Iterator[Running]:
+    """Start a gateway with settings of its own; it ends with all of its replicas."""
+    settings = Settings(home=folder, gateway_port=choose(1)[0], **options)
+    made = Running(Gateway(folder / "gateway", settings, installation))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        for replica in made.replicas:
+            replica.stop()

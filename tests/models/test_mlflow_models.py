@@ -1,0 +1,255 @@
+"""MLflow models from the folder they were saved to, to verified answers of real Triton.
+
+They are saved and served in an environment that Cloche locked and made; both are kept in
+CLOCHE_TEST_CACHE, so that only the first run takes long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from cloche import environments, inspection, repository, sources
+from cloche.artifacts import Deployment, GoldenKind
+from cloche.clients.inference import InferenceClient, decode, encode
+from cloche.errors import ClocheError, UnavailableError
+from cloche.progress import SilentProgress
+from cloche.rollout import golden, verification
+from cloche.servers import triton
+from cloche.spec import ServiceSpec
+from cloche.store import Store
+from fixtures_triton import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloche.artifacts import Lock
+    from cloche.servers.triton import TritonInstallation
+
+SCRIPT = Path(__file__).with_name("save_models.py")
+REQUIREMENTS = (
+    "mlflow==3.17.2", "scikit-learn==1.9.1", "pandas==3.1.1", "numpy==2.4.6", "skops==0.16.0",
+)  # fmt: skip
+PYTHON = f"3.{min(sys.version_info[1], 13)}"
+MODELS = ("people", "numbers", "echo", "describe")
+START_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Made:
+    """Everything that the tests share."""
+
+    store: Store
+    environment: Path
+    deployments: dict[str, Deployment]
+
+
+@pytest.fixture(scope="session")
+def saved() -> tuple[Lock, Path, Path]:
+    """Lock and make an environment, and save the models with it."""
+    cache = cache_folder()
+    store = Store(cache / "store", 2**30)
+    progress = SilentProgress()
+    try:
+        lock = environments.lock(
+            REQUIREMENTS, PYTHON, store=store, progress=progress, environment=os.environ
+        )
+        environment = environments.materialize(lock, cache / "environments", progress)
+    except UnavailableError as error:
+        pytest.skip(f"needs a package index for MLflow: {error.what}")
+    key = hashlib.sha256(SCRIPT.read_bytes() + lock.digest.encode()).hexdigest()[:16]
+    folder = cache / "models" / key
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        making = folder.with_name(f"{key}-{os.getpid()}")
+        making.mkdir()
+        program = [environment / "bin" / "python", SCRIPT, making]
+        # MLflow writes a database where it stands.
+        subprocess.run(program, check=True, capture_output=True, timeout=300, cwd=making)
+        try:
+            making.rename(folder)
+        except OSError:  # another worker was faster
+            shutil.rmtree(making)
+    return lock, environment, folder
+
+
+@pytest.fixture(scope="module")
+def made(saved: tuple[Lock, Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Made:
+    lock, environment, folder = saved
+    store = Store(tmp_path_factory.mktemp("models") / "store", 2**30)
+    deployments = {}
+    for name in MODELS:
+        snapshot = sources.resolve(
+            str(folder / name), directory=folder, store=store, progress=SilentProgress(),
+            environment={},
+        )  # fmt: skip
+        facts = inspection.inspect(snapshot, store.tree_path(snapshot.digest))
+        assert facts.requirements == REQUIREMENTS
+        spec = ServiceSpec.model_validate({"model": str(folder / name), "batching": {
+            "max_batch_size": 64}})  # fmt: skip
+        built = repository.build(name, snapshot, facts, lock, spec, store)
+        deployments[name] = Deployment(name, snapshot, facts, built, lock, {}, {})
+    return Made(store, environment, deployments)
+
+
+@contextmanager
+def serving(installation: TritonInstallation, folder: Path, log: Path) -> Iterator[InferenceClient]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    http, grpc, metrics = (one.getsockname()[1] for one in sockets)
+    for one in sockets:
+        one.close()
+    ports = triton.ServerPorts(http=http, grpc=grpc, metrics=metrics)
+    command = triton.command(installation, folder, ports, identity="models")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command.argv, env=command.env, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        with InferenceClient(f"http://127.0.0.1:{http}") as client:
+            deadline = time.monotonic() + START_SECONDS
+            while not client.ready():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"Triton did not come up:\n{log.read_text()[-8000:]}")
+                time.sleep(0.1)
+            yield client
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+        triton.clean_shared_memory(folder, "models")
+
+
+@pytest.fixture(scope="module")
+def client(
+    made: Made, triton_installation: TritonInstallation, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InferenceClient]:
+    files = [entry for one in made.deployments.values() for entry in one.repository.files]
+    folder = tmp_path_factory.mktemp("served") / "serving"
+    triton.lay_out(
+        folder,
+        made.store.tree_path(made.store.put_tree(tuple(files))),
+        models=MODELS,
+        environment=made.environment,
+        python=PYTHON,
+        installation=triton_installation,
+    )
+    with serving(triton_installation, folder, folder.parent / "log") as client:
+        yield client
+
+
+def ask(client: InferenceClient, model: str, tensors: dict[str, Any], **how: Any) -> dict[str, Any]:
+    body, length = encode(tensors, binary=how.get("binary", True))
+    answer = client.infer(model, body, length)
+    return decode(answer.body, answer.header_length)
+
+
+def person(rows: int = 1, **changes: Any) -> dict[str, Any]:
+    given = {"age": 30, "income": 6e4, "city": "Rome", "member": True} | changes
+    types = {"age": "i8", "income": "f8", "city": object, "member": "?"}
+    return {name: np.full((rows, 1), value, types[name]) for name, value in given.items()}
+
+
+def described(**changes: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "when": np.array([["2026-01-31T12:00:00"], ["1999-12-31"]], object),
+        "who": np.array([["zoë"], ["al"]], object),
+        "values": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),
+        "blob": np.array([[b"\xff\x00"], [b""]], object),
+    }
+    given |= changes
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [("people", GoldenKind.EXAMPLE), ("numbers", GoldenKind.GENERATED),
+     ("echo", GoldenKind.GENERATED), ("describe", GoldenKind.GENERATED)],
+)  # fmt: skip
+def test_what_triton_answers_is_what_the_model_says(
+    model: str, kind: GoldenKind, made: Made, client: InferenceClient,
+    triton_installation: TritonInstallation,
+) -> None:  # fmt: skip
+    deployed = made.deployments[model]
+    request = golden.make(
+        deployed, made.store, environment=made.environment,
+        server_python=triton_installation.environment / "bin" / "python",
+    )  # fmt: skip
+    assert request.kind is kind
+    done = verification.verify(
+        request, client.base_url, model=model, store=made.store, repository=deployed.repository
+    )
+    assert done.passed, done.detail
+    assert {one.name for one in done.outputs} == {one.name for one in deployed.repository.outputs}
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
+def test_a_table_is_asked_column_by_column(client: InferenceClient, binary: bool) -> None:
+    answer = ask(client, "people", person(2, income=[[1e4], [9e4]]), binary=binary)
+    assert answer["output"].tolist() == [[b"no"], [b"yes"]]
+
+
+def test_an_array_is_asked_as_one_tensor(client: InferenceClient) -> None:
+    answer = ask(client, "numbers", {"input": np.array([[0.3, 0.1], [0.3, 0.9]])})
+    assert answer["output"].ravel().tolist() == [False, True]
+
+
+def test_columns_of_every_kind(client: InferenceClient) -> None:
+    answer = ask(client, "describe", described())
+    assert answer["year"].ravel().tolist() == [2026, 1999]
+    assert answer["name"].ravel().tolist() == ["ZOË".encode(), b"AL"]
+    assert answer["sum"].ravel().tolist() == [6.0, 15.0]
+    assert answer["bytes"].ravel().tolist() == [2, 0]
+    assert ask(client, "describe", described(who=None))["name"].ravel().tolist() == [b"", b""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"when": np.array([["soon"], ["2026-01-01"]], object)}, "input when takes times"),
+        ({"who": np.array([[b"\xff"], [b"a"]], object)}, "input who holds bytes that are not"),
+        ({"who": np.array([["nobody"], ["a"]], object)}, "ValueError: nobody is not a name"),
+        ({"values": np.ones((2, 3), "f4")}, "'values' data-type is 'FP32'"),
+        ({"blob": None}, "input blob is missing"),
+    ],
+)
+def test_a_wrong_input_is_named(changes: Any, words: str, client: InferenceClient) -> None:
+    with pytest.raises(ClocheError) as caught:
+        ask(client, "describe", described(**changes))
+    assert words in caught.value.what
+
+
+def test_requests_are_joined_and_a_bad_one_harms_no_other(client: InferenceClient) -> None:
+    def one(index: int) -> bool:
+        rows, rich = 1 + index % 3, index % 2 == 0
+        city = b"\xff" if index % 10 == 0 else "Rome"
+        request = person(rows, income=9e4 if rich else 1e4, city=city)
+        if city == b"\xff":
+            with pytest.raises(ClocheError, match="input city"):
+                ask(client, "people", request)
+            return True
+        answer = ask(client, "people", request)["output"]
+        return answer.tolist() == [[b"yes" if rich else b"no"]] * rows
+
+    before = client.statistics("people")["model_stats"][0]
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(one, range(160)))
+    after = client.statistics("people")["model_stats"][0]
+    answered = after["inference_count"] - before["inference_count"]
+    assert after["execution_count"] - before["execution_count"] < answered / 2

@@ -1,0 +1,142 @@
+"""ONNX models against the runtime that serves them: the operator table, and direct runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from cloche import inspection, repository, sources
+from cloche.artifacts import Deployment, GoldenKind
+from cloche.clients.tensors import decode
+from cloche.errors import ClocheError
+from cloche.inspection import operators
+from cloche.progress import SilentProgress
+from cloche.rollout import golden
+from cloche.spec import ServiceSpec
+from cloche.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.servers.triton import TritonInstallation
+
+KERNELS = """
+import json
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+opsets = {}
+for schema in state.get_all_operator_schema():
+    domain = schema.domain or "ai.onnx"
+    opsets[domain] = max(opsets.get(domain, 0), schema.since_version)
+kernels = sorted({(k.domain or "ai.onnx") + "." + k.op_name for k in state.get_all_opkernel_def()
+                  if k.provider == "CPUExecutionProvider"})
+print(json.dumps({"version": onnxruntime.__version__, "opsets": opsets, "kernels": kernels}))
+"""
+
+
+def test_the_operator_table_is_that_of_the_runtime(
+    triton_installation: TritonInstallation,
+) -> None:
+    program = [triton_installation.environment / "bin" / "python", "-c", KERNELS]
+    done = subprocess.run(program, capture_output=True, check=True, timeout=60)
+    real, table = json.loads(done.stdout), operators.runtime()
+    if table["runtime"] != f"onnxruntime {real['version']}":
+        pytest.skip(f"the server's Python has another ONNX Runtime, {real['version']}")
+    assert table["opsets"] == {name: real["opsets"][name] for name in table["opsets"]}
+    listed = {f"{domain}.{name}" for domain, names in table["operators"].items() for name in names}
+    known = {name for name in real["kernels"] if name.rpartition(".")[0] in table["opsets"]}
+    assert known <= listed
+    functions = {
+        f"ai.onnx.{schema.name}"
+        for schema in onnx.defs.get_all_schemas_with_history()
+        if schema.domain == "" and (schema.has_function or schema.has_context_dependent_function)
+    }
+    assert listed - known <= functions | {"ai.onnx.Constant"}
+
+
+def deploy(model: Any, folder: Path, store: Store, **spec: Any) -> Deployment:
+    path = folder / "model.onnx"
+    onnx.save(model, path)
+    snapshot = sources.resolve(
+        str(path), directory=folder, store=store, progress=SilentProgress(), environment={}
+    )
+    facts = inspection.inspect(snapshot, store.tree_path(snapshot.digest))
+    given = ServiceSpec.model_validate({"model": str(path), **spec})
+    built = repository.build("m", snapshot, facts, None, given, store)
+    return Deployment("m", snapshot, facts, built, None, {}, {})
+
+
+def graph(nodes: list[Any], inputs: dict[str, Any], outputs: dict[str, Any], **weights: Any) -> Any:
+    value = helper.make_tensor_value_info
+    made = helper.make_graph(
+        nodes, "g",
+        [value(name, *given) for name, given in inputs.items()],
+        [value(name, *given) for name, given in outputs.items()],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )  # fmt: skip
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+FLOAT, TEXT, LONG = TensorProto.FLOAT, TensorProto.STRING, TensorProto.INT64
+STRIDED = graph(
+    [helper.make_node("Conv", ["x", "w"], ["c"], strides=[8, 8]),
+     helper.make_node("GlobalMaxPool", ["c"], ["y"])],
+    {"x": (FLOAT, ["N", 1, "H", "W"])}, {"y": (FLOAT, ["N", 2, 1, 1])},
+    w=np.ones((2, 1, 8, 8), "f4"),
+)  # fmt: skip
+CASES = {
+    "words": (
+        graph([helper.make_node("Identity", ["x"], ["y"])], {"x": (TEXT, ["N", 2])},
+              {"y": (TEXT, ["N", 2])}),
+        {"x": (3, 2)}, {"y": (3, 2)},
+    ),
+    "one value per row": (
+        graph([helper.make_node("Abs", ["x"], ["y"])], {"x": (LONG, ["N"])}, {"y": (LONG, ["N"])}),
+        {"x": (3, 1)}, {"y": (3, 1)},
+    ),
+    "a scalar": (
+        graph([helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)], {"x": (FLOAT, [2, 2])},
+              {"y": (FLOAT, [])}),
+        {"x": (2, 2)}, {"y": (1,)},
+    ),
+    "too small an image at first": (STRIDED, {"x": (3, 1, 32, 32)}, {"y": (3, 2, 1, 1)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_direct_run_gives_the_expected_answer(
+    name: str, tmp_path: Path, triton_installation: TritonInstallation
+) -> None:
+    model, inputs, outputs = CASES[name]
+    store = Store(tmp_path / "store", 2**30)
+    made = golden.make(
+        deploy(model, tmp_path, store), store, environment=None,
+        server_python=triton_installation.environment / "bin" / "python",
+    )  # fmt: skip
+    assert made.kind is GoldenKind.GENERATED
+    assert made.expected is not None
+    for body, shapes in ((made.request, inputs), (made.expected, outputs)):
+        tensors = decode(store.read(body.digest), body.header_length)
+        assert {key: array.shape for key, array in tensors.items()} == shapes
+
+
+def test_a_model_that_mixes_rows_is_refused_unless_they_come_alone(
+    tmp_path: Path, triton_installation: TritonInstallation
+) -> None:
+    model = graph(
+        [helper.make_node("Softmax", ["x"], ["y"], axis=0)],
+        {"x": (FLOAT, ["N", 4])}, {"y": (FLOAT, ["N", 4])},
+    )  # fmt: skip
+    store = Store(tmp_path / "store", 2**30)
+    python = triton_installation.environment / "bin" / "python"
+    with pytest.raises(ClocheError) as caught:
+        golden.make(deploy(model, tmp_path, store), store, environment=None, server_python=python)
+    assert caught.value.code == "golden.rows"
+    alone = deploy(model, tmp_path, store, batching={"max_batch_size": 0})
+    assert golden.make(alone, store, environment=None, server_python=python).expected is not None

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from cloche.errors import ClocheError, UnavailableError
+from cloche.servers.triton import host, packages
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (("linux", "x86_64", "glibc 2.35"), None),
+        (("linux", "aarch64", "glibc 2.41"), None),
+        (("linux", "x86_64", "glibc 2.36.9000"), None),
+        (("linux", "x86_64", "glibc 2.31"), "glibc 2.35 or newer, and this machine has 2.31"),
+        (("linux", "x86_64", ""), "not glibc (musl"),
+        (("linux", "armv7l", "glibc 2.36"), "on armv7l"),
+        (("darwin", "arm64", ""), "for macOS"),
+        (("win32", "AMD64", ""), "for Windows"),
+    ],
+)
+def test_where_the_wheel_runs(machine: tuple[str, str, str], words: str | None) -> None:
+    reason = host.unsupported(*machine)
+    if words is None:
+        assert reason is None
+    else:
+        assert reason is not None
+        assert words in reason
+
+
+def test_the_refusal_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.sys, "platform", "darwin")
+    with pytest.raises(ClocheError) as caught:
+        host.check()
+    assert caught.value.code == "server.triton.platform"
+    assert "Linux" in (caught.value.hint or "")
+    assert "nvcr.io/nvidia/tritonserver" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "expected"),
+    [
+        ("environment.network", "dns error", "server.triton.download"),
+        ("environment.timeout", "uv did not end", "server.triton.download"),
+        ("environment.disk", "full", "server.triton.disk"),
+        (
+            "environment.failed",
+            "uv said: nvidia-pytriton==0.7.0 has no wheels with a matching platform tag",
+            "server.triton.platform",
+        ),
+        ("environment.failed", "uv said: Hash mismatch for numpy", "server.triton.install"),
+        ("environment.access", "401", "server.triton.install"),
+    ],
+)
+def test_what_uv_says_becomes_one_error(
+    code: str, words: str, expected: str, tmp_path: Path
+) -> None:
+    error = packages.explain(ClocheError(code, words), tmp_path)
+    assert error.code == expected
+    if expected == "server.triton.download":
+        assert isinstance(error, UnavailableError)
+
+
+def test_a_full_disk_is_said_as_such() -> None:
+    folder = Path("/somewhere")
+    full = packages.translate(OSError(errno.ENOSPC, "No space left on device"), folder)
+    denied = packages.translate(PermissionError(errno.EACCES, "Permission denied", "/x"), folder)
+    assert (full.code, full.retriable) == ("server.triton.disk", True)
+    assert (denied.code, denied.where) == ("server.triton.install", "/x")

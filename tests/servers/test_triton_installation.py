@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloche.servers.triton import backend_folder, installation, interpreters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
+    """Replace what downloads by something that leaves the same files; records each making."""
+    calls: list[Path] = []
+    library = tmp_path / "libpython3.12.so.1.0"
+    library.touch()
+    found = interpreters.Interpreter(tmp_path / "python", (3, 12, 1), library)
+
+    def make(folder: Path, _python: Path, _environment: Any, *, keep_open: int) -> None:
+        assert keep_open > 2
+        calls.append(folder)
+        server = folder / "lib" / "python3.12" / "site-packages" / "pytriton" / "tritonserver"
+        python = server / "backends" / "python"
+        python.mkdir(parents=True)
+        (python / "libtriton_python.so").touch()
+        (python / "triton_python_backend_utils.py").write_text("# of the wheel\n")
+        for minor in interpreters.STUBS:
+            stub = server / "python_backend_stubs" / minor / backend_folder.STUB
+            stub.parent.mkdir(parents=True)
+            stub.touch()
+        time.sleep(0.05)
+
+    monkeypatch.setattr(interpreters, "find", lambda *_: found)
+    monkeypatch.setattr(installation.packages, "make_environment", make)
+    monkeypatch.setattr(installation, "_check_that_it_runs", lambda _: None)
+    monkeypatch.setattr(installation.host, "check", lambda: None)
+    return calls
+
+
+def test_it_is_made_once_whoever_asks(made: list[Path], tmp_path: Path) -> None:
+    results: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(installation.install(tmp_path / "servers")))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert len(made) == 1
+    assert len(results) == 4
+    assert len(set(results)) == 1
+    stub = results[0].backends / "python" / backend_folder.STUB
+    assert stub.stat().st_mode & 0o111 == 0o111
+    assert (results[0].backends / "onnxruntime" / "model.py").is_file()
+
+
+def test_one_that_was_cut_off_is_made_again(made: list[Path], tmp_path: Path) -> None:
+    first = installation.install(tmp_path / "servers")
+    (first.root / "installation.json").unlink()
+    (first.root / "environment" / "half").touch()
+    second = installation.install(tmp_path / "servers")
+    assert second == first
+    assert len(made) == 2
+    assert not (second.root / "environment" / "half").exists()
+
+
+def test_one_whose_python_is_gone_is_made_again(made: list[Path], tmp_path: Path) -> None:
+    first = installation.install(tmp_path / "servers")
+    for link in first.libraries.iterdir():
+        link.unlink()
+        link.symlink_to(tmp_path / "removed")
+    installation.install(tmp_path / "servers")
+    assert len(made) == 2
+
+
+def test_other_backends_stand_beside_those_in_use(
+    made: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = installation.install(tmp_path / "servers")
+    shipped = tmp_path / "shipped"
+    (shipped / "onnxruntime").mkdir(parents=True)
+    (shipped / "onnxruntime" / "model.py").write_text("# of another version\n")
+    monkeypatch.setattr(backend_folder, "_SHIPPED", shipped)
+    second = installation.install(tmp_path / "servers")
+    assert len(made) == 1
+    assert second.backends != first.backends
+    assert first.backends.is_dir()
+    assert not list(first.root.glob(".backends-*"))
+
+
+def usable(minor: str) -> Callable[[Path], interpreters.Interpreter | None]:
+    def probe(executable: Path) -> interpreters.Interpreter | None:
+        if executable.name != f"python{minor}":
+            return None
+        first, second = map(int, minor.split("."))
+        return interpreters.Interpreter(executable, (first, second, 1), executable)
+
+    return probe
+
+
+def test_an_interpreter_that_no_stub_can_embed_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for minor in ("3.9", "3.10", "3.12"):
+        executable = tmp_path / f"python{minor}"
+        executable.touch()
+        executable.chmod(0o755)
+    monkeypatch.setattr(interpreters, "probe", usable("3.10"))
+    monkeypatch.setattr(interpreters.uv, "run", lambda *_, **__: "[]")
+    environment = {"PATH": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
+    assert interpreters.find(environment, tmp_path).minor == "3.10"
+
+
+def test_the_interpreter_that_runs_this_is_described_or_refused(tmp_path: Path) -> None:
+    assert interpreters.probe(tmp_path / "absent") is None
+    (tmp_path / "false").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "false").chmod(0o755)
+    assert interpreters.probe(tmp_path / "false") is None

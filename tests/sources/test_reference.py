@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloche.errors import UsageError
+from cloche.sources import (
+    FileReference,
+    LoggedModelReference,
+    RegisteredModelReference,
+    RunReference,
+    parse,
+)
+
+HERE = Path("/here")
+MODEL = "m-" + "0a" * 16
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model.onnx", FileReference("model.onnx", HERE / "model.onnx")),
+        ("./a b/é.onnx", FileReference("./a b/é.onnx", HERE / "a b/é.onnx")),
+        ("/abs/model", FileReference("/abs/model", Path("/abs/model"))),
+        ("file:///abs/a%20b", FileReference("file:///abs/a%20b", Path("/abs/a b"))),
+        ("models", FileReference("models", HERE / "models")),
+        ("digits@champion", FileReference("digits@champion", HERE / "digits@champion")),
+        (
+            "models:/digits@champion",
+            RegisteredModelReference("models:/digits@champion", "digits", alias="champion"),
+        ),
+        ("models:/a b/12", RegisteredModelReference("models:/a b/12", "a b", version="12")),
+        ("models:/digits/latest", RegisteredModelReference("models:/digits/latest", "digits")),
+        ("models:/a@b@c", RegisteredModelReference("models:/a@b@c", "a@b", alias="c")),
+        (f"models:/{MODEL}", LoggedModelReference(f"models:/{MODEL}", MODEL)),
+        ("runs:/ab12/model", RunReference("runs:/ab12/model", "ab12", "model")),
+        ("runs:/ab12/a/b/", RunReference("runs:/ab12/a/b/", "ab12", "a/b")),
+    ],
+)
+def test_forms(text: str, expected: object) -> None:
+    assert parse(text, directory=HERE) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "hint"),
+    [
+        ("", "empty", "models:/NAME@ALIAS"),
+        ("a\0b", "empty", ""),
+        ("hf://org/name", "scheme", "models:/NAME@ALIAS"),
+        ("https://example.org/model.onnx", "scheme", ""),
+        ("model:/digits@champion", "scheme", "models:/digits@champion"),
+        ("models:/digits", "version", "models:/digits@ALIAS"),
+        ("models:/", "version", "models:/NAME@ALIAS"),
+        ("models:/../3", "version", ""),
+        ("models:/digits/champion", "version", "models:/digits@champion"),
+        ("models:/digits/Production", "stage", "models:/digits@production"),
+        ("models:/digits/3/x", "version", ""),
+        ("models:/a/b@c", "alias", ""),
+        ("models:/..@c", "alias", ""),
+        ("models://profile@databricks/digits/3", "authority", "one slash"),
+        ("runs:/ab12", "run", "runs:/RUN/PATH"),
+        ("runs:/ab12/../x", "run", ""),
+        ("runs:/../model", "run", ""),
+        ("file://server/share/model", "host", "file:///PATH"),
+    ],
+)
+def test_what_is_refused_says_how_to_write_it(text: str, code: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse(text, directory=HERE)
+    assert raised.value.code == f"source.reference.{code}"
+    assert hint in (raised.value.hint or "")
+
+
+@given(st.text(max_size=40) | st.text(alphabet="models:runfile/@.0aA%~ ", max_size=40))
+def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
+    try:
+        reference = parse(text, directory=HERE)
+    except UsageError:
+        return
+    if isinstance(reference, FileReference):
+        assert reference.path.is_absolute()
+    elif isinstance(reference, RegisteredModelReference):
+        assert "/" not in reference.name

@@ -1,0 +1,275 @@
+"""What a user may write in a cloche.yaml, and what is said about the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloche import spec
+from cloche.errors import ErrorGroup, UsageError
+from cloche.spec import Batching, Resources, Server, ServiceSpec
+from cloche.spec.document import MAX_BYTES
+
+FULL = """\
+name: resnet50
+model: models:/resnet50@champion
+batching:
+  max_batch_size: 32
+  max_queue_delay: 1ms
+  preferred_batch_sizes: [16, 8, 8]
+  max_queue_size: 256
+  queue_timeout: 1.5s
+instances: 2
+resources: {cpu: 500m, memory: 4Gi}
+replicas: {min: 3, max: 3}
+server:
+  parameters: {intra_op_thread_count: 2}
+  warmup: false
+  graph_optimization: basic
+"""
+
+
+def mistakes(text: str) -> tuple[UsageError, ...]:
+    with pytest.raises(ErrorGroup) as caught:
+        spec.parse(text, where="cloche.yaml")
+    assert caught.value.exit_code == 2
+    assert all(isinstance(error, UsageError) for error in caught.value.errors)
+    return tuple(caught.value.errors)  # type: ignore[arg-type]
+
+
+def test_everything_that_is_served() -> None:
+    assert spec.parse(FULL) == ServiceSpec(
+        name="resnet50",
+        model="models:/resnet50@champion",
+        batching=Batching.model_construct(
+            max_batch_size=32,
+            max_queue_delay=1_000,
+            preferred_batch_sizes=(8, 16),
+            max_queue_size=256,
+            queue_timeout=1_500_000,
+        ),
+        instances=2,
+        resources=Resources.model_construct(cpu=0.5, memory=4 * 2**30),
+        replicas=3,
+        server=Server(
+            parameters={"intra_op_thread_count": "2"}, warmup=False, graph_optimization="basic"
+        ),
+    )
+
+
+def test_a_revision_is_made_of_what_is_served_and_not_of_how_it_is_operated() -> None:
+    full = spec.parse(FULL)
+    assert full.served() == {
+        "batching": {
+            "max_batch_size": 32,
+            "max_queue_delay": "1ms",
+            "preferred_batch_sizes": [8, 16],
+            "max_queue_size": 256,
+            "queue_timeout": "1500ms",
+        },
+        "instances": 2,
+        "resources": {"cpu": "500m", "memory": "4Gi"},
+        "server": {
+            "parameters": {"intra_op_thread_count": "2"},
+            "warmup": False,
+            "graph_optimization": "basic",
+        },
+    }
+    assert full.operated() == {"replicas": 3}
+    assert spec.parse("model: x").served() == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("batching: {max_queue_delay: 1ms}", "batching: {max_queue_delay: 1000us}"),
+        ("resources: {memory: 1Gi}", "resources: {memory: 1024Mi}"),
+        ("resources: {cpu: 0.5}", "resources: {cpu: 500m}"),
+        ("resources: {cpu: 2}", "resources: {cpu: '2.0'}"),
+        ("resources: {}", "instances:"),
+        ("replicas: 1", "replicas: {min: 1, max: 1}"),
+        ("batching: {preferred_batch_sizes: [4, 2]}", "batching: {preferred_batch_sizes: [2, 4]}"),
+        ("batching: {preferred_batch_sizes: []}", "batching: {}"),
+        ("server: {parameters: {a: 1, b: 2}}", "server: {parameters: {b: '2', a: '1'}}"),
+    ],
+)
+def test_the_same_thing_written_otherwise_is_the_same(one: str, other: str) -> None:
+    first, second = (spec.parse(f"model: x\n{text}\n") for text in (one, other))
+    assert first.served() == second.served()
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("models:/Digits_Clf@champion", "digits-clf"),
+        ("models:/digits/3", "digits"),
+        ("models:/m-0a1b2c", "m-0a1b2c"),
+        ("models:/catalog.schema.model@prod", "catalog-schema-model"),
+        ("runs:/0a1b2c/classifier", "classifier"),
+        ("./my model.onnx", "my-model"),
+        ("../Übung.ONNX", "ubung"),
+        ("/srv/models/densenet_onnx/", "densenet-onnx"),
+        ("hf://org/name@rev", "name"),
+        ("a" * 80, "a" * 63),
+    ],
+)
+def test_a_name_comes_from_the_model(reference: str, name: str) -> None:
+    assert spec.from_reference(reference).name == name
+    assert ServiceSpec(model=reference).service_name == name
+
+
+def test_a_name_for_the_folder_one_is_in(tmp_path: Path) -> None:
+    folder = tmp_path / "Churn Model"
+    folder.mkdir()
+    (folder / "cloche.yaml").write_text("model: .\n")
+    assert spec.load(folder / "cloche.yaml").name == "churn-model"
+    with pytest.raises(ErrorGroup) as caught:
+        spec.from_reference("模型.onnx")
+    assert caught.value.errors[0].code == "spec.name"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line", "hint"),
+    [
+        ("modle: x\nmodel: y", "spec.unknown", 1, "`model`"),
+        ("model: y\nmax_batch_size: 3", "spec.unknown", 2, "`batching.max_batch_size`"),
+        ("model: y\nbatching:\n  max-batch-size: 3", "spec.unknown", 3, "`batching.max_batch"),
+        ("model: y\n<<: {a: 1}", "spec.unknown", 2, "Merge keys"),
+        ("model: y\nzzz: 1", "spec.unknown", 2, "The keys here are name, model"),
+        ("name: y", "spec.missing", 1, "models:/NAME@ALIAS"),
+        ("model: x\nmodel: y", "spec.duplicate", 2, "Keep one"),
+        ("model: x\nname: My_Model", "spec.value", 2, "name: my-model"),
+        ("model: x\nname: 模型", "spec.value", 2, "such as my-model"),
+        ("model: ''", "spec.value", 1, "models:/NAME@ALIAS"),
+        ("model: 3", "spec.value", 1, "quotes"),
+        ("model: x\ninstances: 0", "spec.value", 2, "Write 1 or more"),
+        ("model: x\ninstances: 1.5", "spec.value", 2, "such as 2"),
+        ("model: x\ninstances: yes", "spec.value", 2, "such as 2"),
+        ("model: x\nbatching: 32", "spec.value", 2, "below it"),
+        ("model: x\nbatching: {max_queue_delay: 5}", "spec.value", 2, "5ms"),
+        ("model: x\nbatching: {max_queue_delay: 5 sec}", "spec.value", 2, "Write 5s"),
+        ("model: x\nbatching: {max_queue_delay: 5Mi}", "spec.value", 2, "500us"),
+        ("model: x\nbatching: {queue_timeout: 0s}", "spec.value", 2, "10s"),
+        ("model: x\nbatching: {queue_timeout: 3d}", "spec.value", 2, "24h"),
+        (
+            "model: x\nbatching: {max_batch_size: 4, preferred_batch_sizes: [8]}",
+            "spec.value",
+            2,
+            "at most 4",
+        ),
+        (
+            "model: x\nbatching: {max_batch_size: 0, max_queue_delay: 1ms}",
+            "spec.value",
+            1,
+            "raise max_batch_size",
+        ),
+        ("model: x\nresources: {memory: 4}", "spec.value", 2, "4Gi"),
+        ("model: x\nresources: {memory: 4gb}", "spec.value", 2, "Write 4Gi"),
+        ("model: x\nresources: {memory: 500m}", "spec.value", 2, "500Mi"),
+        ("model: x\nresources: {cpu: two}", "spec.value", 2, "500m"),
+        ("model: x\nresources: {cpu: .inf}", "spec.value", 2, "500m"),
+        ("model: x\nreplicas: {min: 1, max: 4}", "spec.value", 2, "replicas: 1"),
+        ("model: x\nreplicas: {min: 1}", "spec.value", 2, "replicas: 2"),
+        ("model: x\nserver: {warmup: 1}", "spec.value", 2, "true or false"),
+        ("model: x\nserver: {graph_optimization: full}", "spec.value", 2, "'extended'"),
+        ("model: x\nserver: {parameters: {a b: 1}}", "spec.value", 2, "letters"),
+        ("model: x\nserver: {parameters: {a: true}}", "spec.value", 2, "Write 1 and 0"),
+        ("model: x\nserver: {parameters: {EXECUTION_ENV_PATH: /x}}", "spec.value", 2, "Remove"),
+        ("model: x\nfollow: true", "spec.not-served", 2, "Remove"),
+        ("model: x\nresources:\n  gpu: 1", "spec.not-served", 3, "Remove"),
+        ("model: x\ntargets:\n  prod: {kind: kubernetes}", "spec.not-served", 2, "Remove"),
+        ("model: x\nname: !!python/object:os.system y", "spec.tag", 2, "Remove"),
+        ("model: x\nbatching:\n\tmax_batch_size: 3", "spec.syntax", 3, "spaces"),
+        ("model: [x", "spec.syntax", 1, "key: value"),
+        ("model: x\nname: @y", "spec.syntax", 2, "quote"),
+        ("model: *x", "spec.syntax", 1, "&"),
+        ("model: &a [*a]", "spec.syntax", 1, "&"),
+        ("model: x\x07", "spec.syntax", 1, "UTF-8"),
+        ("? [a]\n: b", "spec.syntax", 1, None),
+        ("model: x\n---\nmodel: y", "spec.documents", 2, "file of its own"),
+        ("", "spec.empty", None, "cloche init"),
+        ("# only a comment\n---\n", "spec.empty", None, "cloche init"),
+        ("- model: x", "spec.not-a-mapping", 1, "keys"),
+        ("./model.onnx", "spec.not-a-mapping", 1, "keys"),
+    ],
+)
+def test_one_mistake(text: str, code: str, line: int | None, hint: str | None) -> None:
+    (error,) = mistakes(text)
+    assert error.code == code
+    assert error.where == (f"cloche.yaml:{line}" if line else "cloche.yaml")
+    assert hint is None or hint in (error.hint or "")
+
+
+def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
+    text = "model: x\nname: A\nslo: {}\nbatching:\n  max_queue_delay: 1\n  size: 3\ninstances: -1\n"
+    found = [(error.code, error.where) for error in mistakes(text)]
+    assert found == [
+        ("spec.value", "cloche.yaml:2"),
+        ("spec.not-served", "cloche.yaml:3"),
+        ("spec.value", "cloche.yaml:5"),
+        ("spec.unknown", "cloche.yaml:6"),
+        ("spec.value", "cloche.yaml:7"),
+    ]
+
+
+def test_aliases_are_read_but_do_not_multiply() -> None:
+    text = "model: &m ./x.onnx\nserver: {parameters: {a: *m}}\n"
+    assert spec.parse(text).server.parameters == {"a": "./x.onnx"}
+    bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
+    bomb += "".join(f"a{n + 1}: &a{n + 1} [{','.join([f'*a{n}'] * 9)}]\n" for n in range(20))
+    assert mistakes(bomb)[0].code == "spec.too-large"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (None, "spec.not-found"),
+        (b"\x00\xff\xfe" * 9, "spec.encoding"),
+        (b"a" * (MAX_BYTES + 1), "spec.too-large"),
+        (b"[" * MAX_BYTES, "spec.too-large"),
+        (b"{a: " * 2000, "spec.too-large"),
+    ],
+)
+def test_a_file_that_is_none(tmp_path: Path, data: bytes | None, code: str) -> None:
+    path = tmp_path / "cloche.yaml"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises((ErrorGroup, UsageError)) as caught:
+        spec.load(path)
+    group = caught.value
+    assert (group.errors[0] if isinstance(group, ErrorGroup) else group).code == code
+    assert str(path) in ((group.errors[0] if isinstance(group, ErrorGroup) else group).where or "")
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        spec.load(tmp_path)
+    assert caught.value.hint == f"Name {tmp_path / 'cloche.yaml'}."
+
+
+PIECES = (
+    *("model", "name", "batching", ":", " ", "\n", "  ", "- ", "{", "}", "[", "]", ",", "&a", "*a"),
+    *("!x", "|", ">", "'", '"', "\t", "---", "...", "%", "1ms", "? ", "#"),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=200),
+        st.lists(
+            st.sampled_from(PIECES),
+            max_size=40,
+        ).map("".join),
+    )
+)
+def test_no_text_ends_in_anything_but_a_spec_or_a_clear_error(text: str) -> None:
+    errors: tuple[Exception, ...] = ()
+    try:
+        spec.parse(text)
+    except ErrorGroup as group:
+        errors = group.errors
+    assert all(isinstance(error, UsageError) and error.where for error in errors)

@@ -1,0 +1,135 @@
+"""What the gateway's files say while no gateway runs, and when routes may change."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cloche.errors import ClocheError
+from cloche.settings import Settings
+from cloche.targets.local.envoy import ports, xds
+from cloche.targets.local.envoy.admin import make_socket_folder, socket_path
+from cloche.targets.local.envoy.gateway import Gateway, may_switch
+from cloche.targets.local.envoy.installation import EnvoyInstallation
+from cloche.targets.local.envoy.services import (
+    Endpoint,
+    GatewayState,
+    RevisionEndpoints,
+    ServiceRoutes,
+)
+
+
+def state(*weights: int, port: int = 18001) -> GatewayState:
+    revisions = tuple(
+        RevisionEndpoints(number, weight, (Endpoint(port + number, port + 100 + number),))
+        for number, weight in enumerate(weights, start=1)
+    )
+    return GatewayState((ServiceRoutes("a", ("a",), revisions),))
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Gateway:
+    settings = Settings(home=tmp_path, gateway_port=18080)
+    made = Gateway(tmp_path / "g", settings, EnvoyInstallation("0", Path("/nowhere/envoy")))
+    made.prepare()
+    return made
+
+
+def cluster_names(gateway: Gateway) -> list[str]:
+    return [each["name"] for each in xds.published(gateway.folder / "clusters" / "clusters.json")]
+
+
+def test_without_a_process_everything_is_written_for_its_start(gateway: Gateway) -> None:
+    applied = gateway.apply(state(100))
+    assert (applied.seen, applied.held) == (False, ())
+    assert cluster_names(gateway) == ["a.r1.grpc", "a.r1.http"]
+    assert "a.r1.http" in (gateway.folder / "routes" / "cloche.http.json").read_text()
+    assert not gateway.ready()
+    assert gateway.seen_routes() == ()
+    assert gateway.active(Endpoint(18002, 18102)) == 0
+
+
+def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: Gateway) -> None:
+    gateway.apply(state(100, 0))
+    gateway.apply(GatewayState())
+    assert len(cluster_names(gateway)) == 4
+    assert gateway.sweep() == ()
+    assert cluster_names(gateway) == []
+    assert list((gateway.folder / "endpoints").iterdir()) == []
+
+
+def test_a_new_object_over_the_same_folder_goes_on(gateway: Gateway) -> None:
+    gateway.apply(state(100))
+    files = {p: p.read_bytes() for p in gateway.folder.rglob("*.json")}
+    other = Gateway(gateway.folder, gateway.settings, EnvoyInstallation("0", Path("/nowhere")))
+    other.prepare()
+    other.apply(state(100))
+    assert {p: p.read_bytes() for p in gateway.folder.rglob("*.json")} == files
+
+
+def test_endpoints_change_with_no_change_of_their_cluster(gateway: Gateway) -> None:
+    gateway.apply(state(100))
+    before = (gateway.folder / "clusters" / "clusters.json").read_bytes()
+    gateway.apply(state(100, port=19001))
+    assert (gateway.folder / "clusters" / "clusters.json").read_bytes() == before
+    assert "19002" in (gateway.folder / "endpoints" / "a.r1.http.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "healthy", "expected"),
+    [
+        (GatewayState(), state(100), set(), True),
+        (state(100), state(100), set(), True),
+        (state(100), state(0, 100), set(), False),
+        (state(100), state(0, 100), {2}, True),
+        (state(100), state(90, 10), set(), False),
+        (state(90, 10), state(0, 100), set(), True),
+        (state(100), state(100, 0), set(), True),
+    ],
+)
+def test_routes_change_only_to_replicas_that_were_seen_healthy(
+    before: GatewayState, wanted: GatewayState, healthy: set[int], *, expected: bool
+) -> None:
+    names = {f"a.r{number}.{protocol}" for number in healthy for protocol in ("http", "grpc")}
+    assert list(may_switch(before, wanted, names)) == (["a"] if expected else [])
+
+
+def test_the_environment_of_the_process_holds_nothing_of_the_user(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
+    _, environment = gateway.command()
+    assert set(environment) == {"PATH"}
+
+
+def test_who_has_the_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ClocheError) as caught:
+            ports.check("127.0.0.1", port)
+    assert caught.value.code == "gateway.port_taken"
+    assert "(pid " in caught.value.what
+    assert "CLOCHE_GATEWAY_PORT" in (caught.value.hint or "")
+    ports.check("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_said() -> None:
+    with pytest.raises(ClocheError) as caught:
+        ports.check("192.0.2.1", 18080)
+    assert caught.value.code == "gateway.port_unusable"
+
+
+def test_the_admin_socket_fits_its_address_and_is_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert socket_path(Path("/short")) == Path("/short/admin.sock")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    path = socket_path(tmp_path / ("long" * 40))
+    assert path != socket_path(tmp_path / ("other" * 40))
+    make_socket_folder(path)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    path.parent.chmod(0o755)
+    make_socket_folder(path)
+    assert path.parent.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,162 @@
+"""The route tables as data: what leads where, and that nothing leads nowhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloche.settings import Settings
+from cloche.targets.local.envoy import clusters, routes
+from cloche.targets.local.envoy.services import (
+    Endpoint,
+    GatewayState,
+    RevisionEndpoints,
+    ServiceRoutes,
+    model_owners,
+)
+
+SETTINGS = Settings(home=Path("/nowhere"))
+ENDPOINT = Endpoint(18001, 18002)
+
+
+def service(name: str, *models: str, weights: tuple[int, ...] = (100,)) -> ServiceRoutes:
+    revisions = tuple(
+        RevisionEndpoints(number, weight, (ENDPOINT,))
+        for number, weight in enumerate(weights, start=1)
+    )
+    return ServiceRoutes(name, models or (name,), revisions)
+
+
+def everyone(table: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = table["virtual_hosts"][0]["routes"]
+    return found
+
+
+def targets(route: dict[str, Any]) -> dict[str, int]:
+    action = route.get("route", {})
+    if "weighted_clusters" in action:
+        return {each["name"]: each["weight"] for each in action["weighted_clusters"]["clusters"]}
+    return {action["cluster"]: 100} if "cluster" in action else {}
+
+
+def headers(route: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each for each in route["match"].get("headers", [])}
+
+
+@pytest.mark.parametrize(
+    ("services", "owners"),
+    [
+        ([service("a")], {"a": "a"}),
+        ([service("a", "x", "y"), service("b")], {"x": "a", "y": "a", "b": "b"}),
+        # A name that two have is nobody's,
+        ([service("a", "x"), service("b", "x")], {"x": None}),
+        # unless it is the name of one of the services.
+        ([service("a", "x"), service("x"), service("b", "x")], {"x": "x"}),
+        # A service does not own its name when none of its models is called so.
+        ([service("a", "m")], {"m": "a"}),
+    ],
+)
+def test_which_service_a_bare_model_name_means(
+    services: list[ServiceRoutes], owners: dict[str, str | None]
+) -> None:
+    found = model_owners(GatewayState(tuple(services)))
+    assert {model: owner and owner.name for model, owner in found.items()} == owners
+
+
+def test_inference_stands_first_for_all_services() -> None:
+    state = GatewayState((service("a"), service("b", "b", "c"), service("d", weights=(90, 10))))
+    paths = [
+        route["match"].get("path", "") for route in everyone(routes.http_table(state, SETTINGS))
+    ]
+    infer = [index for index, path in enumerate(paths) if path.endswith("/infer")]
+    assert infer == list(range(len(infer)))
+
+
+def test_a_canary_shares_by_weight_and_can_be_asked_for() -> None:
+    table = routes.http_table(GatewayState((service("a", weights=(90, 10, 0)),)), SETTINGS)
+    infer = [
+        route
+        for route in everyone(table)
+        if route["match"].get("path") == "/v2/models/a/infer"
+        and headers(route).get("cloche-service", {}).get("invert_match")
+    ]
+    assert [targets(route) for route in infer] == [
+        {"a.r1.http": 90, "a.r2.http": 10},
+        {"a.r1.http": 100},
+        {"a.r2.http": 100},
+        {"a.r3.http": 100},
+    ]
+    asked = [headers(route)["cloche-revision"].get("string_match") for route in infer]
+    assert asked == [None, {"exact": "1"}, {"exact": "2"}, {"exact": "3"}]
+
+
+def test_a_service_with_no_weight_has_no_route_for_everyone() -> None:
+    table = routes.http_table(GatewayState((service("a", weights=(0,)),)), SETTINGS)
+    leading = [route for route in everyone(table) if targets(route) == {"a.r1.http": 100}]
+    assert leading
+    assert all("string_match" in headers(route)["cloche-revision"] for route in leading)
+
+
+def test_names_are_quoted_as_clients_quote_them() -> None:
+    table = routes.http_table(GatewayState((service("a", "my model/é"),)), SETTINGS)
+    assert "/v2/models/my%20model%2F%C3%A9/infer" in json.dumps(table)
+
+
+def test_calls_are_read_by_name_only_where_nothing_else_names_the_service() -> None:
+    state = GatewayState((service("a"),))
+    table = routes.grpc_table(state, SETTINGS)
+    reading = "envoy.filters.http.grpc_field_extraction"
+    by_host = next(host for host in table["virtual_hosts"] if host["domains"] == ["a.localhost"])
+    assert reading not in json.dumps(by_host)
+    readers = [
+        route
+        for route in everyone(table)
+        if not route.get("typed_per_filter_config", {}).get(reading, {"disabled": True})["disabled"]
+    ]
+    assert len(readers) == 2
+    first = everyone(table).index(readers[0])
+    before = everyone(table)[:first]
+    assert all({"cloche-service", routes.MODEL_HEADER} & set(headers(route)) for route in before)
+
+
+NAMES = st.sampled_from(["a", "b", "c", "x-1", "M_2"])
+SERVICES = st.builds(
+    ServiceRoutes,
+    NAMES,
+    st.lists(NAMES, min_size=1, max_size=3, unique=True).map(tuple),
+    st.lists(
+        st.builds(
+            RevisionEndpoints,
+            st.integers(1, 9),
+            st.integers(0, 100),
+            st.lists(st.builds(Endpoint, st.integers(1, 9), st.integers(10, 19))).map(tuple),
+        ),
+        max_size=3,
+        unique_by=lambda revision: revision.revision,
+    ).map(tuple),
+)
+STATES = st.lists(SERVICES, max_size=4, unique_by=lambda service: service.name).map(
+    lambda services: GatewayState(tuple(services))
+)
+
+
+@settings(max_examples=30)
+@given(STATES)
+def test_every_route_leads_somewhere_and_only_whole_paths_to_a_replica(state: GatewayState) -> None:
+    present = {str(name) for name, _, _ in clusters.named(state)} | {clusters.ANSWERS}
+    for table in (routes.http_table(state, SETTINGS), routes.grpc_table(state, SETTINGS)):
+        for host in table["virtual_hosts"]:
+            for route in host["routes"]:
+                leads_to = set(targets(route))
+                assert leads_to <= present
+                if leads_to - {clusters.ANSWERS}:
+                    assert {"path", "safe_regex"} & set(route["match"])
+                    assert "prefix" not in route["match"]
+            # Whatever is sent, something answers.
+            assert targets(host["routes"][-1]) == {clusters.ANSWERS: 100}
+            assert host["routes"][-1]["match"] == {"prefix": "/"}

@@ -1,0 +1,44 @@
+"""Files that Envoy follows: whole, versioned, untouched when nothing changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cloche.errors import ClocheError
+from cloche.targets.local.envoy import xds
+
+
+def test_the_same_resources_are_not_written_twice(tmp_path: Path) -> None:
+    path = tmp_path / "clusters.json"
+    version = xds.publish(path, "type/a", [{"name": "a"}])
+    inode = path.stat().st_ino
+    assert xds.publish(path, "type/a", [{"name": "a"}]) == version == xds.published_version(path)
+    assert path.stat().st_ino == inode
+    assert xds.publish(path, "type/a", [{"name": "b"}]) != version
+    assert xds.published(path) == [{"@type": "type/a", "name": "b"}]
+    assert [each.name for each in tmp_path.iterdir()] == ["clusters.json"]
+
+
+def test_a_file_holds_a_discovery_response(tmp_path: Path) -> None:
+    version = xds.publish(tmp_path / "x.json", "type/a", [])
+    document = json.loads((tmp_path / "x.json").read_bytes())
+    assert document == {"version_info": version, "type_url": "type/a", "resources": []}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"resources": 1}'])
+def test_what_is_not_whole_counts_as_nothing(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert xds.published(path) == []
+    assert xds.published_version(path) is None
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ClocheError) as caught:
+        xds.publish(tmp_path / "missing" / "x.json", "type/a", [])
+    assert caught.value.code == "gateway.unwritable"
+    assert caught.value.retriable

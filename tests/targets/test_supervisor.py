@@ -1,0 +1,285 @@
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cloche.errors import ClocheError
+from cloche.targets.local import processes, records
+from cloche.targets.local.lifecycle import Life, Policy, Step
+from cloche.targets.local.processes import Found, Marker
+from cloche.targets.local.supervisor import Launch, Record, Supervisor
+from cloche.targets.target import ReplicaPhase
+from fixtures_local import until
+
+SERVING = "import time\nprint('up', flush=True)\ntime.sleep(600)"
+POLICY = Policy(
+    first_delay=0.02,
+    longest_delay=0.1,
+    attempts=4,
+    start_limit=20.0,
+    unready_limit=0.2,
+    drain_limit=5.0,
+    end_limit=0.3,
+    check_every=0.05,
+    start_check_every=0.01,
+)
+
+
+class ScriptWard:
+    """A ward whose server is a Python script and whose health is a variable."""
+
+    name = "m-r1-0"
+
+    def __init__(self, home: Path, code: str = SERVING) -> None:
+        self.log = home / "logs" / f"{self.name}.log"
+        self.code = code
+        self.up = True
+        self.empty = True
+        self.refused: ClocheError | None = None
+        self.prepared = self.cleaned = 0
+
+    def prepare(self, marker: Marker) -> Launch:
+        self.prepared += 1
+        if self.refused:
+            raise self.refused
+        return Launch((sys.executable, "-c", self.code), {"LANG": "C.UTF-8"}, (1, 2))
+
+    def healthy(self, record: Record) -> bool:
+        return self.up and record.pid is not None
+
+    def drained(self, record: Record) -> bool:
+        return self.empty
+
+    def clean(self) -> None:
+        self.cleaned += 1
+
+    def let_go(self) -> None: ...
+
+
+class Keeper:
+    """Makes supervisors of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.path = home / "run" / "m-r1-0.json"
+        self.made: list[Supervisor] = []
+
+    def make(self, ward: ScriptWard, policy: Policy = POLICY) -> Supervisor:
+        supervisor = Supervisor(
+            ward, self.path, home=self.home, policy=policy, changed=lambda: None
+        )
+        self.made.append(supervisor)
+        return supervisor
+
+    def start(self, ward: ScriptWard, policy: Policy = POLICY) -> Supervisor:
+        supervisor = self.make(ward, policy)
+        supervisor.start()
+        return supervisor
+
+    def resume(self, ward: ScriptWard) -> Supervisor:
+        record = records.load(self.path, Record)
+        assert record is not None
+        supervisor = self.make(ward)
+        supervisor.resume(record, self.leader(record.run))
+        supervisor.start()
+        return supervisor
+
+    def leader(self, run: str | None) -> Found | None:
+        return next((one for one in processes.find(self.home) if one.marker.run == run), None)
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    keeper = Keeper(tmp_path)
+    yield keeper
+    for supervisor in keeper.made:
+        supervisor.close()
+        supervisor.join(10)
+    processes.end_strays(tmp_path, kept=())
+    assert processes.find(tmp_path) == []
+    children = psutil.Process().children()
+    assert [one for one in children if one.status() == psutil.STATUS_ZOMBIE] == []
+
+
+def phase(supervisor: Supervisor) -> ReplicaPhase:
+    return supervisor.record.life.phase
+
+
+def kill(supervisor: Supervisor) -> int:
+    pid = supervisor.record.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def test_a_killed_server_is_started_again_and_counted(keeper: Keeper) -> None:
+    ward = ScriptWard(keeper.home)
+    supervisor = keeper.start(ward)
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    pid = kill(supervisor)
+    until(lambda: supervisor.record.pid not in {pid, None})
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    assert supervisor.record.life.restarts == 1
+    assert (ward.prepared, ward.cleaned) == (2, 1)
+    assert len(processes.find(keeper.home)) == 1
+
+
+def test_a_crash_loop_ends_in_failed_with_the_last_words(keeper: Keeper) -> None:
+    ward = ScriptWard(keeper.home, "print('no such model'); raise SystemExit(7)")
+    ward.up = False
+    supervisor = keeper.start(ward)
+    until(lambda: phase(supervisor) is ReplicaPhase.FAILED)
+    record = supervisor.record
+    assert ward.prepared == POLICY.first_attempts
+    assert record.last_log == ("no such model",)
+    assert record.life.detail == "It ended with exit code 7. That was the third time in a row."
+    assert record.pid is None
+    on_disk = records.load(keeper.path, Record)
+    assert on_disk == record
+
+
+def test_a_server_that_never_comes_up_fails_and_is_ended(keeper: Keeper) -> None:
+    ward = ScriptWard(keeper.home)
+    ward.up = False
+    supervisor = keeper.start(ward, replace(POLICY, start_limit=0.3))
+    until(lambda: supervisor.record.life.step is Step.FAILED)
+    assert "not ready within" in (supervisor.record.life.detail or "")
+    assert processes.find(keeper.home) == []
+
+
+def test_a_server_that_stops_answering_is_unready_and_then_started_again(keeper: Keeper) -> None:
+    ward = ScriptWard(keeper.home)
+    supervisor = keeper.start(ward, replace(POLICY, unready_limit=0.5))
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    first = supervisor.record.pid
+    ward.up = False
+    until(lambda: phase(supervisor) is ReplicaPhase.UNREADY)
+    assert supervisor.record.pid == first
+    until(lambda: phase(supervisor) is ReplicaPhase.RESTARTING)
+    ward.up = True
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    assert supervisor.record.pid != first
+
+
+def test_stopping_drains_then_ends_then_kills_and_forgets(keeper: Keeper) -> None:
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVING
+    ward = ScriptWard(keeper.home, stubborn)
+    ward.empty = False
+    supervisor = keeper.start(ward)
+    until(lambda: ward.log.exists() and ward.log.read_text() == "up\n")
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    supervisor.stop()
+    until(lambda: supervisor.record.life.step is Step.DRAINING)
+    assert len(processes.find(keeper.home)) == 1
+    ward.empty = True
+    until(lambda: supervisor.gone)
+    supervisor.join(5)
+    assert ward.cleaned == 1
+    assert not keeper.path.exists()
+    assert processes.find(keeper.home) == []
+
+
+def test_what_cannot_be_prepared_fails_with_its_reason(keeper: Keeper) -> None:
+    ward = ScriptWard(keeper.home)
+    ward.refused = ClocheError("server.triton.install", "Triton is not installed.")
+    supervisor = keeper.start(ward)
+    until(lambda: phase(supervisor) is ReplicaPhase.FAILED)
+    assert supervisor.record.life.detail == (
+        "It could not be started: Triton is not installed. That was the third time in a row."
+    )
+
+
+def test_a_program_that_cannot_be_run_fails_with_its_reason(keeper: Keeper) -> None:
+    class Missing(ScriptWard):
+        def prepare(self, marker: Marker) -> Launch:
+            return Launch(("/no/such/program",), {})
+
+    supervisor = keeper.start(Missing(keeper.home))
+    until(lambda: phase(supervisor) is ReplicaPhase.FAILED)
+    assert "No such file or directory" in (supervisor.record.life.detail or "")
+
+
+def test_a_taken_port_is_no_crash(keeper: Keeper) -> None:
+    ward = ScriptWard(keeper.home, "print('bind: Address already in use'); raise SystemExit(1)")
+    ward.up = False
+    supervisor = keeper.start(ward)
+    until(lambda: ward.prepared > POLICY.first_attempts)
+    ward.code = SERVING
+    until(lambda: ward.log.exists() and "up" in ward.log.read_text())
+    ward.up = True
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    assert supervisor.record.life.restarts == 0
+
+
+def test_a_closed_supervisor_leaves_its_server_to_the_next_one(keeper: Keeper) -> None:
+    ward = ScriptWard(keeper.home)
+    first = keeper.start(ward)
+    until(lambda: phase(first) is ReplicaPhase.READY)
+    first.close()
+    first.join(5)
+    second = keeper.resume(ward)
+    assert (phase(second), second.record.pid) == (ReplicaPhase.READY, first.record.pid)
+    assert second.record.ports == (1, 2)
+    kill(second)
+    until(lambda: second.record.life.restarts == 1 and phase(second) is ReplicaPhase.READY)
+    assert len(processes.find(keeper.home)) == 1
+
+
+def test_a_server_that_was_started_but_not_recorded_is_adopted(keeper: Keeper) -> None:
+    """The one before was killed between starting the server and writing down its pid."""
+    ward = ScriptWard(keeper.home)
+    marker = Marker.new(keeper.home, ward.name)
+    launch = ward.prepare(marker)
+    started = processes.spawn(launch.argv, launch.environment, marker=marker, log=ward.log)
+    started.close()
+    until(lambda: keeper.leader(marker.run) is not None)
+    life = Life(Step.STARTING)
+    record = Record(ward.name, processes.boot(), life, "", run=marker.run, ports=(1, 2))
+    records.save(keeper.path, record)
+    supervisor = keeper.resume(ward)
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    assert supervisor.record.pid == started.pid
+    assert ward.prepared == 1
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record("m-r1-0", processes.boot(), Life(Step.STARTING), "", run="0" * 32),
+        Record("m-r1-0", "another boot", Life(Step.READY, restarts=3), "", run="0", pid=1),
+        Record("m-r1-0", "another boot", Life(Step.FAILED), ""),
+    ],
+    ids=["written down but never started", "of another boot", "failed in another boot"],
+)
+def test_what_never_ran_in_this_boot_starts_afresh(keeper: Keeper, record: Record) -> None:
+    ward = ScriptWard(keeper.home)
+    records.save(keeper.path, record)
+    supervisor = keeper.resume(ward)
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    assert (supervisor.record.life.restarts, ward.prepared) == (0, 1)
+
+
+def test_what_ended_unseen_counts_as_an_end(keeper: Keeper) -> None:
+    ward = ScriptWard(keeper.home)
+    first = keeper.start(ward)
+    until(lambda: phase(first) is ReplicaPhase.READY)
+    first.close()
+    first.join(5)
+    kill(first)
+    second = keeper.resume(ward)
+    until(lambda: second.record.life.restarts == 1 and phase(second) is ReplicaPhase.READY)
+
+
+def test_without_room_for_its_record_nothing_is_started(keeper: Keeper) -> None:
+    ward = ScriptWard(keeper.home)
+    supervisor = keeper.make(ward)
+    keeper.path.parent.mkdir()
+    keeper.path.mkdir()  # stands for a disk that takes no more
+    with pytest.raises(ClocheError, match=r"Cannot write m-r1-0\.json"):
+        supervisor.start()
+    assert ward.prepared == 0
