@@ -65,17 +65,22 @@ def parse_duration(text: str | float) -> float:
 
 
 def _port(value: str | int) -> int:
-    port = int(value)
-    if not 0 <= port <= 65535:
+    port = _whole(value)
+    if port is None or port > 65535:
         raise ValueError(f"{value!r} is not a port; ports are 0 to 65535")
     return port
 
 
 def _count(value: str | int) -> int:
-    count = int(value)
-    if count < 1:
+    count = _whole(value)
+    if not count:
         raise ValueError(f"{value!r} is not a count of 1 or more")
     return count
+
+
+def _whole(value: str | int) -> int | None:
+    text = str(value).strip()
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             values[name] = parse(text)
         except (TypeError, ValueError) as error:
             errors.append(
-                UsageError("settings.value", f"{section}.{key}: {error}", where=where,
+                UsageError("settings.value", f"{section}.{key}: {error}.", where=where,
                            hint=f"Correct {section}.{key} or remove it to get the default.")
             )  # fmt: skip
     if errors:

@@ -19,14 +19,14 @@ def environment(tmp_path: Path, **variables: str) -> dict[str, str]:
         ("HTTPS://Host/ml/", "http", "https://host/ml"),
         ("http://user:pa%40ss@host:5000", "http", "http://host:5000"),
         ("http://[::1]:5000", "http", "http://[::1]:5000"),
-        ("sqlite:///mlflow.db", "sqlite", "sqlite:////work/mlflow.db"),
+        ("sqlite:///mlflow.db", "sqlite", "sqlite:////srv/mlflow.db"),
         ("sqlite:////abs/a%20b.db?timeout=3", "sqlite", "sqlite:////abs/a b.db"),
         ("file:///abs/mlruns", "folder", "/abs/mlruns"),
-        ("mlruns", "folder", "/work/mlruns"),
+        ("mlruns", "folder", "/srv/mlruns"),
     ],
 )
 def test_where_mlflow_keeps_its_records(tmp_path: Path, uri: str, kind: str, plain: str) -> None:
-    address = tracking_address(environment(tmp_path, MLFLOW_TRACKING_URI=uri), Path("/work"))
+    address = tracking_address(environment(tmp_path, MLFLOW_TRACKING_URI=uri), Path("/srv"))
     assert (address.kind, address.uri) == (kind, plain)
     assert "pa@ss" not in repr(address)
 

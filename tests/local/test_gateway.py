@@ -251,7 +251,13 @@ def test_no_spelling_of_a_path_gets_past_the_routes(shared: Running, target: str
         ("a", (("cloche-revision", "7"),), "NOT_FOUND", "'a' in revision 7"),
         ("a", (("cloche-service", "nope"),), "NOT_FOUND", "no service is called 'nope'"),
         ("", (), "INVALID_ARGUMENT", "names no model"),
-        ("two\nlines", (), "INVALID_ARGUMENT", "names no model"),
+        ('two\n"lines"', (), "NOT_FOUND", "no service serves model"),
+        (
+            "nope",
+            (("cloche-model-of-message", '["a"]'),),
+            "NOT_FOUND",
+            "no service serves model 'nope'",
+        ),
         ("same", (), "INVALID_ARGUMENT", "'same' is in several services (a, b)"),
     ],
 )

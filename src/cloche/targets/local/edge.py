@@ -142,6 +142,8 @@ class Edge:
 
     def end(self, limit: float) -> None:
         """End the gateway within `limit` seconds, and close."""
+        # First, so that it is not waited for: a gateway that has ended takes no routes.
+        self._routing.close()
         self._supervisor.stop()
         self._supervisor.join(limit)
         self.close()

@@ -61,7 +61,7 @@ local function of_grpc(headers)
     return PERMISSION_DENIED, "the gateway does not pass " .. method .. ": " .. PASSED
   end
   local service = headers:get("cloche-service") or headers:get(":authority"):match("^([^:]+)%.localhost")
-  local model = headers:get("cloche-model-of-message")
+  local model = (headers:get("cloche-model-of-message") or ""):match('^%["(.+)"%]$')
   if model then return NOT_FOUND, nobody_serves("no service serves model '" .. model .. "'", headers) end
   local encoding = headers:get("grpc-encoding") or "identity"
   if encoding ~= "identity" and not service then

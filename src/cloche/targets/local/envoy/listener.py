@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.targets.local.envoy import answers, clusters, protobuf, replies, routes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cloche.settings import Settings
 
 Json = dict[str, Any]
@@ -20,8 +21,6 @@ NAME = "cloche.gateway"
 _CONNECTION_BUFFER = 2**20
 _UPLOAD_SECONDS = 300
 """How long a request may take to arrive, and a silent HTTP/2 stream may last."""
-
-_READ_NAME = Path(__file__).with_name("read_name.lua").read_text(encoding="utf-8")
 
 
 def listeners(settings: Settings, folder: Path) -> list[Json]:
@@ -95,10 +94,13 @@ def _http2(settings: Settings, folder: Path) -> Json:
             descriptor_set={"inline_bytes": descriptors},
             extractions_by_method=methods,
         ),
+        # Copies what was read to where routes can see it, and has the route chosen again. (A Lua
+        # filter does the same for 7% more of a call.)
         _typed(
-            "envoy.filters.http.lua",
-            "http.lua.v3.Lua",
-            default_source_code={"inline_string": _READ_NAME},
+            "envoy.filters.http.set_filter_state",
+            "http.set_filter_state.v3.Config",
+            clear_route_cache=True,
+            on_request_headers=[_model_of_message()],
         ),
     ]
     return _connections(
@@ -117,6 +119,19 @@ def _http2(settings: Settings, folder: Path) -> Json:
             "stream_idle_timeout": f"{_UPLOAD_SECONDS}s",
         },
     )
+
+
+def _model_of_message() -> Json:
+    read = "%DYNAMIC_METADATA(envoy.filters.http.grpc_field_extraction:{})%".format
+    fields = sorted(set(protobuf.NAME_FIELDS.values()))
+    return {
+        "object_key": routes.MODEL_STATE,
+        "factory_key": "envoy.string",
+        "format_string": {
+            "text_format_source": {"inline_string": "".join(read(field) for field in fields)},
+            "omit_empty_values": True,
+        },
+    }
 
 
 def _connections(

@@ -11,6 +11,7 @@ else the weights.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -30,8 +31,10 @@ Json = dict[str, Any]
 HTTP_TABLE = "cloche.http"
 GRPC_TABLE = "cloche.grpc"
 ROUTES_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+MODEL_STATE = "cloche.model"
+"""Where the gateway keeps the model's name of a call's first message, as JSON: `["digits"]`."""
 MODEL_HEADER = "cloche-model-of-message"
-"""Set by the gateway itself from the first gRPC message (in read_name.lua)."""
+"""Tells the gateway's own answers about a name that no route has."""
 
 _FILTER_TYPE = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 _STREAM_CALL = f"/{protobuf.SERVICE}/ModelStreamInfer"
@@ -73,7 +76,7 @@ def grpc_table(state: GatewayState, settings: Settings) -> Json:
         [*calls, *everyone],
         {
             service.name: [
-                *_only_grpc([*_grpc_routes_of(service, settings, []), *_grpc_answers()]),
+                *_only_grpc([*_grpc_routes_of(service, settings, {}, []), *_grpc_answers()]),
                 *hosts[service.name],
             ]
             for service in state.services
@@ -185,30 +188,30 @@ def _grpc_routes_of_everyone(state: GatewayState, settings: Settings) -> list[Js
     routes: list[Json] = []
     owners = model_owners(state)
     for service in state.services:
-        named = [equals(SERVICE_HEADER, service.name)]
-        routes += _grpc_routes_of(service, settings, named)
+        routes += _grpc_routes_of(service, settings, {}, [equals(SERVICE_HEADER, service.name)])
         for model in service.models:
             if owners[model] is service:
-                read = [absent(SERVICE_HEADER), equals(MODEL_HEADER, model)]
-                routes += _grpc_routes_of(service, settings, read)
+                routes += _grpc_routes_of(service, settings, _read(model), [])
     for model in sorted(name for name, owner in owners.items() if owner is None):
-        named = [absent(SERVICE_HEADER), equals(MODEL_HEADER, model)]
-        routes.append(
-            _ambiguous(model, state, {"prefix": "/", "headers": named}) | _INVALID_ARGUMENT
-        )
-    answered = {"route": {"cluster": clusters.ANSWERS}}
-    named_but_unknown = [
-        {"match": {"prefix": f"/{protobuf.SERVICE}/Model", "headers": [present(header)]}} | answered
-        for header in (SERVICE_HEADER, MODEL_HEADER)
-    ]
-    return [*routes, *named_but_unknown, *_by_name(settings), *_grpc_answers()]
+        routes.append(_ambiguous(model, state, {"prefix": "/"} | _read(model)) | _INVALID_ARGUMENT)
+    unknown = {
+        "match": {"prefix": f"/{protobuf.SERVICE}/Model", "headers": [present(SERVICE_HEADER)]},
+        "route": {"cluster": clusters.ANSWERS},
+    }
+    return [*routes, unknown, *_by_name(settings), *_grpc_answers()]
 
 
-def _grpc_routes_of(service: ServiceRoutes, settings: Settings, headers: list[Json]) -> list[Json]:
-    stream = revisions.routes(
-        service, "grpc", {"path": _STREAM_CALL}, headers, settings, stream=True
-    )
-    unary = {"safe_regex": {"regex": _UNARY_CALLS}}
+def _read(model: str) -> Json:
+    """Return a matcher for calls whose first message was read and names this model."""
+    return {"filter_state": [{"key": MODEL_STATE, "string_match": {"exact": json.dumps([model])}}]}
+
+
+def _grpc_routes_of(
+    service: ServiceRoutes, settings: Settings, more: Json, headers: list[Json]
+) -> list[Json]:
+    stream_call = {"path": _STREAM_CALL} | more
+    stream = revisions.routes(service, "grpc", stream_call, headers, settings, stream=True)
+    unary = {"safe_regex": {"regex": _UNARY_CALLS}} | more
     return [
         *({**route, **_per_filter(body_size_limit=False)} for route in stream),
         *revisions.routes(service, "grpc", unary, headers, settings, stream=False),
@@ -218,7 +221,8 @@ def _grpc_routes_of(service: ServiceRoutes, settings: Settings, headers: list[Js
 def _by_name(settings: Settings) -> list[Json]:
     """Return the routes on which the first message is read, and the route chosen again.
 
-    Which filters a call passes is settled by the first route that it matches.
+    Which filters a call passes is settled by the first route that it matches. A name that no route
+    has leads here a second time, and from here to the gateway's own answers.
     """
     uncompressed = {
         "name": "grpc-encoding",
@@ -228,8 +232,14 @@ def _by_name(settings: Settings) -> list[Json]:
     rest = {
         "route": {"cluster": clusters.ANSWERS, "timeout": "0s"},
         "request_body_buffer_limit": replies.name_limit(settings),
+        "request_headers_to_add": [
+            {
+                "header": {"key": MODEL_HEADER, "value": f"%FILTER_STATE({MODEL_STATE}:PLAIN)%"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+        ],
     }
-    reading = {"grpc_field_extraction": True, "lua": True}
+    reading = {"grpc_field_extraction": True, "set_filter_state": True}
     return [
         {"match": {"path": _STREAM_CALL, "headers": [uncompressed]}}
         | rest
