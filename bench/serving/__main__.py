@@ -65,9 +65,7 @@ def _measure(
             for connections in (1, 32):
                 for contender in chosen:
                     for form, target in endpoints[contender.name].items():
-                        if form not in model.formats:
-                            continue
-                        seconds = arguments.seconds if round_number else 2
+                        seconds = arguments.seconds * model.seconds if round_number else 2
                         result = target.measure(connections, seconds, folder)
                         one = load.Measurement(
                             contender.name, model.name, form, connections, **result

@@ -100,7 +100,7 @@ class RawOnnxRuntime:
     @contextlib.contextmanager
     def serving(self, model: BenchModel, folder: Path) -> Iterator[dict[str, Any]]:
         installation = triton.install(folder / "servers", SilentProgress())
-        yield {form: _InProcess(installation.interpreter, model) for form in model.formats}
+        yield {"binary": _InProcess(installation.interpreter, model)}
 
 
 @contextlib.contextmanager
@@ -162,6 +162,7 @@ def _endpoints(model: BenchModel, url: str, proxies: tuple[int, ...] = ()) -> di
 
 _NGINX = """
 daemon off;
+user root;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/nginx-error.log;
@@ -174,6 +175,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   client_max_body_size 256m;
+  client_body_buffer_size 8m;
   keepalive_requests 10000000;
   upstream triton {{ server {server}; keepalive 64; keepalive_requests 10000000; }}
   server {{

@@ -138,11 +138,12 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
 def _from_file(path: Path, errors: list[UsageError]) -> list[tuple[tuple[str, str], Any, str]]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
+    except (FileNotFoundError, NotADirectoryError):
+        return []  # a home that cannot be one is refused where it is used
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         what = f"Cannot read the settings: {error}"
-        errors.append(UsageError("settings.unreadable", what, where=str(path)))
+        hint = "Correct the file, or remove it to get the defaults."
+        errors.append(UsageError("settings.unreadable", what, where=str(path), hint=hint))
         return []
     found = []
     for section, keys in document.items():

@@ -78,7 +78,7 @@ def test_help_and_import_load_nothing_heavy(program):
         (["deploy"], "usage.no-model", "cloche init MODEL"),
         (["deploy", "-f", "absent.yaml"], "spec.not-found", "absent.yaml"),
         (["deploy", "x.onnx", "--timeout", "soon"], "usage.arguments", "not a duration"),
-        (["deploy", "x.onnx", "--name", "Not_Safe"], "spec.invalid", "not-safe"),
+        (["deploy", "x.onnx", "--name", "Not_Safe"], "spec.value", "not-safe"),
         (["infer", "digits"], "usage.input", "--example"),
         (["infer", "digits", "--example", "--input", "x"], "usage.input", "--example"),
         (["cache", "clean", "--to", "lots"], "usage.arguments", "not a size"),

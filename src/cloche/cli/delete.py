@@ -21,7 +21,7 @@ GONE = "service.unknown"
 @click.command()
 @options.service
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--timeout", type=options.Duration(), default="2m", show_default=True,
+@click.option("--timeout", type=options.duration, default="2m", show_default=True,
               help="How long to wait until it is gone.")  # fmt: skip
 @options.as_json
 def command(*, name: str, yes: bool, timeout: float, as_json: bool) -> int:

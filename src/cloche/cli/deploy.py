@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--wait/--no-wait", default=True, help="Wait until the revision is live (default).")
 @click.option(
     "--timeout",
-    type=options.Duration(),
+    type=options.duration,
     default="10m",
     show_default=True,
     help="How long to wait for the rollout.",
@@ -74,12 +74,13 @@ def roll_out(
     service = prepared.spec.service_name
     answer = control.deploy(prepared.deployment(who()))
     change, number = answer["change"], int(answer["revision"])
-    revision = control.revision(service, number)
-    if wait and not revision.phase.ended:
-        _follow(here, service, number, timeout)
-        control = here.started_control()
+    with _recorded(service, number):
         revision = control.revision(service, number)
-    return _result(control, revision, change), revision
+        if wait and not revision.phase.ended:
+            _follow(here, service, number, timeout)
+            control = here.started_control()
+            revision = control.revision(service, number)
+        return _result(control, revision, change), revision
 
 
 @contextmanager
@@ -92,13 +93,11 @@ def _unrecorded() -> Iterator[None]:
         raise
 
 
-def _follow(here: session.Session, service: str, number: int, timeout: float) -> None:
-    from cloche.clients.following import follow
-
+@contextmanager
+def _recorded(service: str, number: int) -> Iterator[None]:
+    """Say after ctrl-C that the rollout does not end with the command."""
     try:
-        with here.progress.step(f"Rolling out revision {number} of {service}") as step:
-            for event in follow(here.started_control, service, number, timeout=timeout):
-                step.note(event.what)
+        yield
     except KeyboardInterrupt:
         click.echo(
             f"\nRevision {number} of {service} is recorded and goes on in the control plane.\n"
@@ -106,6 +105,14 @@ def _follow(here: session.Session, service: str, number: int, timeout: float) ->
             err=True,
         )
         raise
+
+
+def _follow(here: session.Session, service: str, number: int, timeout: float) -> None:
+    from cloche.clients.following import follow
+
+    with here.progress.step(f"Rolling out revision {number} of {service}") as step:
+        for event in follow(here.started_control, service, number, timeout=timeout):
+            step.note(event.what)
 
 
 def _result(control: ControlClient, revision: Revision, change: str) -> dict[str, Any]:

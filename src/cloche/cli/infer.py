@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     help="JSON, .npy, .npz, CSV or an image; - reads stdin.",
 )
 @click.option("--example", is_flag=True, help="Print a ready request as curl and as Python.")
-@click.option("--timeout", type=options.Duration(), default="60s", show_default=True,
+@click.option("--timeout", type=options.duration, default="60s", show_default=True,
               help="How long to wait for the answer.")  # fmt: skip
 @options.as_json
 def command(*, name: str, source: str | None, example: bool, timeout: float, as_json: bool) -> None:
@@ -82,7 +82,11 @@ def _ask(
     from cloche.clients.inputs import Declared, fit
 
     declared: Declared = Declared(repository.inputs, repository.max_batch_size)
-    tensors = fit(declared, request_input.read(source, declared))
+    try:
+        tensors = fit(declared, request_input.read(source, declared))
+    except ClocheError as error:
+        error.where = error.where or ("stdin" if source == "-" else source)
+        raise
     base, _, _ = status["http"].partition("/v2/models/")
     body, length = encode(tensors, binary=True)
     with InferenceClient(base, timeout=timeout) as client:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,27 +18,18 @@ file = click.option(
 name = click.option("--name", metavar="NAME", help="Name of the service.")
 
 
-class Duration(click.ParamType[float]):
-    """`90`, `90s`, `5m`: seconds as a float."""
+def duration(text: str | float) -> float:
+    """Return the seconds of `90`, `90s` or `5m`; a number without a unit is in seconds."""
+    from cloche.settings import parse_duration
 
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the seconds; a number without a unit is in seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        from cloche.settings import parse_duration
-
-        try:
-            return float(value)
-        except ValueError:
-            pass
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def refuse_together(**given: object) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cloche.clients.inputs import Declared
 
 _ARRAYS = (b"\x93NUMPY", b"PK\x03\x04")
+_HINT = "`cloche infer --help` says what a file may hold; --example prints a ready request."
 _IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 
 
@@ -23,6 +24,14 @@ def read(source: str, declared: Declared) -> Any:
 
     Raises UsageError for a file that cannot be read as what it looks like.
     """
+    try:
+        return _read(source, declared)
+    except UsageError as error:
+        error.hint = error.hint or _HINT
+        raise
+
+
+def _read(source: str, declared: Declared) -> Any:
     data = _bytes(source)
     where = "stdin" if source == "-" else source
     if data.startswith(_ARRAYS):
@@ -86,7 +95,7 @@ def _json(data: bytes, where: str) -> Any:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         place = f"{where}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else where
-        raise UsageError("infer.json", f"This is not JSON: {error}", where=place) from None
+        raise UsageError("infer.json", f"This is not JSON: {error}.", where=place) from None
     if isinstance(document, dict) and isinstance(document.get("inputs"), list):
         return {
             name: value for entry in document["inputs"] for name, value in [_entry(entry, where)]

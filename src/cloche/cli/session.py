@@ -13,6 +13,7 @@ from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
     from cloche.clients.control import ControlClient
+    from cloche.clients.starting import Launched
     from cloche.progress import Progress
     from cloche.settings import Settings
 
@@ -40,11 +41,21 @@ class Session:
             hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",
         )
 
-    def started_control(self) -> ControlClient:
+    def launch(self) -> Launched | None:
+        """Have a control plane ready where none runs; it changes nothing until it is used."""
+        from cloche.clients import control
+
+        launched = control.launch(self.settings)
+        context = click.get_current_context(silent=True)
+        if launched is not None and context is not None:
+            context.call_on_close(launched.abandon)
+        return launched
+
+    def started_control(self, launched: Launched | None = None) -> ControlClient:
         """Return the control plane, started in the background when none runs."""
         from cloche.clients import control
 
-        return _closed_later(control.connect_or_start(self.settings, self.progress))
+        return _closed_later(control.connect_or_start(self.settings, self.progress, launched))
 
     def deployed(self) -> bool:
         """Return whether this home has a record of services."""

@@ -56,10 +56,11 @@ def connect(settings: Settings, *, any_version: bool = False) -> ControlClient:
 
 
 def launch(settings: Settings) -> starting.Launched | None:
-    """Start a control plane in the background where none runs, without waiting for it.
+    """Start a process where no control plane runs, which loads what one needs and then waits.
 
-    What is returned goes to `connect_or_start`, which then waits for that one: its start so costs
-    nothing where there is other work to do meanwhile.
+    What is returned goes to `connect_or_start`, which lets it become the control plane: its start
+    costs little where there is other work to do meanwhile. Until then it changes nothing, and
+    `abandon` ends it.
     """
     return None if home.is_running(settings.home) else starting.Launched(settings)
 
@@ -68,9 +69,10 @@ def connect_or_start(
     settings: Settings, progress: Progress, launched: starting.Launched | None = None
 ) -> ControlClient:
     """Return a client of this home's control plane, starting one in the background if none runs."""
-    launched = launched or launch(settings)
-    if launched is not None:
-        launched.wait(progress)
+    if home.is_running(settings.home):
+        return connect(settings)  # somebody else's was quicker
+    launched = launched or starting.Launched(settings)
+    launched.wait(progress)
     return connect(settings)
 
 

@@ -75,7 +75,10 @@ def error_of(revision: Revision) -> ClocheError | None:
         return None
     from cloche.clients.failures import error_of as error_from
 
-    error = error_from(revision.failure or {"code": "deploy.failed"})
+    failure = revision.failure or {"code": "deploy.failed"}
+    error = error_from(failure)
+    if failure.get("log"):
+        error.what = "\n".join([error.what, *failure["log"]])
     error.where = error.where or f"{service} revision {number}"
     error.hint = error.hint or f"`cloche logs {service}` shows what its replicas said."
     return error

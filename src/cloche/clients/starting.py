@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -25,26 +27,33 @@ if TYPE_CHECKING:
 
 COMMAND = (sys.executable, "-m", "cloche.server")
 """Like `cloche serve`, without the command line in memory, and with errors as JSON."""
+WHEN_TOLD = "--when-told"
+"""Has it load all that it needs and then wait for a byte on its stdin; at its end it ends too."""
 
 _START_SECONDS = 60.0
 _END_SECONDS = 30.0
 _LOG_LINES = 20
 _LARGEST_LOG = 8 * 2**20
+_LITTLE_ROOM = 2**20
 _SECRET = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
 
 
 class Launched:
-    """A control plane that has been started and may not answer yet."""
+    """A control plane that has been started, and touches nothing of its home before it may."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start a control plane in a session of its own; its output goes to logs/control.log."""
+        """Start a process in a session of its own; its output goes to logs/control.log.
+
+        It loads what it needs and waits for `go`. Its caller's end is its own until then.
+        """
+        self._gone = False
         self._home = settings.home
         self._log = _open_log(settings.home)
         self._begin = self._log.stat().st_size
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                COMMAND,
-                stdin=subprocess.DEVNULL,
+                [*COMMAND, WHEN_TOLD],
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=settings.home,
@@ -54,13 +63,32 @@ class Launched:
         # It outlives most callers; one that lives longer must not keep it as a zombie.
         threading.Thread(target=self._process.wait, name="cloche-control", daemon=True).start()
 
+    def go(self) -> None:
+        """Let it become the control plane of its home."""
+        pipe = self._process.stdin
+        if pipe is None or pipe.closed:
+            return
+        self._gone = True
+        with suppress(BrokenPipeError), pipe:
+            pipe.write(b"\n")
+
+    def abandon(self) -> None:
+        """End it, unless it was let go."""
+        if self._gone:
+            return
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
     def wait(self, progress: Progress) -> None:
-        """Return when the API answers.
+        """Let it go, and return when the API answers.
 
         Of two that are started at once one gets the lock of the home and the other ends, and both
         callers go on with the first. Raises what kept it from coming up, or `control.start` with
         the end of its log.
         """
+        self.go()
         deadline = time.monotonic() + _START_SECONDS
         with progress.step("Starting the control plane"):
             while home.read_record(self._home) is None:
@@ -119,6 +147,10 @@ def _not_started(log: Path, begin: int, status: int | None) -> ClocheError:
     known = _error_in(said[-1], status) if said and status else None
     if known is not None:
         return known
+    if not said and status and shutil.disk_usage(log.parent).free < _LITTLE_ROOM:
+        what = "The control plane cannot be started: the disk is full."
+        hint = "Free some space, or run `cloche cache clean`, and try again."
+        return ClocheError("disk.full", what, where=str(log.parent), hint=hint, retriable=True)
     how = f"ended with status {status}" if status is not None else "does not answer"
     what = "\n".join([f"The control plane {how}. The end of its log:", *said])
     hint = "Put right what the log names; `cloche serve` shows the same in the foreground."

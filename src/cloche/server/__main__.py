@@ -1,23 +1,46 @@
-"""`python -m cloche.server`: the control plane with nothing of the command line in its memory."""
+"""`python -m cloche.server`: the control plane with nothing of the command line in its memory.
+
+With `--when-told` it loads what it needs and then waits for a byte on stdin before it begins, so
+that a command can have it ready while it still finds out whether it will need it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from importlib import import_module
 
 from cloche import settings
+from cloche.clients.starting import WHEN_TOLD
 from cloche.errors import ClocheError
 from cloche.server.main import serve
+
+_NEEDED = ("cloche.state.sqlite", "cloche.store", "cloche.targets.local.target")
+"""What is loaded only where it is used otherwise."""
 
 
 def main() -> int:
     """Serve until told to end; a mistake of the user's is one JSON line on stderr."""
+    if WHEN_TOLD in sys.argv[1:] and not _is_told():
+        return 0
     try:
         serve(settings.load())
     except ClocheError as error:
         print(json.dumps({"error": error.to_dict()}), file=sys.stderr)  # noqa: T201
         return error.exit_code
     return 0
+
+
+def _is_told() -> bool:
+    for module in _NEEDED:
+        import_module(module)
+    told = os.read(0, 1) != b""
+    # The pipe is the caller's, and the servers of this home shall not inherit it.
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return told
 
 
 if __name__ == "__main__":

@@ -49,13 +49,16 @@ def parse(text: str, *, where: str = "cloche.yaml", directory: Path | None = Non
 def from_reference(
     model: str, name: str | None = None, *, directory: Path | None = None
 ) -> ServiceSpec:
-    """Return the spec that a model reference alone amounts to; raises ErrorGroup as `load` does.
+    """Return the spec that a model reference alone amounts to.
 
-    `directory` is where a relative path starts, for the name of a reference such as `.`.
+    `directory` is where a relative path starts, for the name of a reference such as `.`. Raises
+    the UsageError of a single mistake, or an ErrorGroup of several as `load` does.
     """
     written = {"model": model} if name is None else {"model": model, "name": name}
-    spec, mistakes = _validate(written, lambda _path: None, directory)
-    if spec is None or mistakes:
+    spec, mistakes = _validate(written, lambda path: str(path[0]), directory)
+    if len(mistakes) == 1:
+        raise mistakes[0]
+    if spec is None:
         raise _group(None, mistakes)
     return spec
 

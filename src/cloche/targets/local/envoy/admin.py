@@ -93,12 +93,11 @@ class Admin:
         return True
 
     def route_tables(self) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return the version and the metadata of each route table in use, by name."""
+        """Return the version and the content of each route table in use, by name."""
         found = {}
         for dumped in self._dump("dynamic_route_configs"):
             table = dumped.get("route_config", {})
-            metadata = table.get("metadata", {}).get("filter_metadata", {}).get("cloche", {})
-            found[table.get("name", "")] = (dumped.get("version_info", ""), metadata)
+            found[table.get("name", "")] = (dumped.get("version_info", ""), table)
         return found
 
     def clusters(self) -> frozenset[str]:

@@ -32,9 +32,6 @@ _TYPES = "type.googleapis.com/envoy"
 CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
 ENDPOINTS_TYPE = f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment"
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-STREAM_WINDOW = 128 * 2**20
-"""HTTP/2 flow control is left to the buffers: the first message of a stream is held whole while its
-model's name is read, which a smaller window would bring to a halt."""
 
 
 def named(state: GatewayState) -> Iterator[tuple[ClusterName, ServiceRoutes, RevisionEndpoints]]:
@@ -48,16 +45,7 @@ def named(state: GatewayState) -> Iterator[tuple[ClusterName, ServiceRoutes, Rev
 def cluster(name: ClusterName, model: str, folder: Path) -> Json:
     """Return the definition of a cluster whose endpoints stand in `folder`."""
     grpc = name.protocol == "grpc"
-    protocol: Json = (
-        {
-            "http2_protocol_options": {
-                "initial_stream_window_size": STREAM_WINDOW,
-                "initial_connection_window_size": STREAM_WINDOW,
-            }
-        }
-        if grpc
-        else {"http_protocol_options": {}}
-    )
+    protocol: Json = {"http2_protocol_options" if grpc else "http_protocol_options": {}}
     return {
         "@type": CLUSTER_TYPE,
         "name": str(name),

@@ -24,15 +24,13 @@ from cloche.targets.local.envoy import clusters, listener, ports, routes, xds
 from cloche.targets.local.envoy.admin import Admin, Host, make_socket_folder, socket_path
 from cloche.targets.local.envoy.bootstrap import bootstrap
 from cloche.targets.local.envoy.services import (
-    ClusterName,
     Endpoint,
     GatewayState,
-    RevisionEndpoints,
-    ServiceRoutes,
 )
+from cloche.targets.local.envoy.switching import decode, may_switch, switched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from cloche.settings import Settings
@@ -99,6 +97,9 @@ class Gateway:
             "--disable-hot-restart",
             "--log-level",
             "warning",
+            # A request that is too large is its sender's mistake, and told to the sender.
+            "--component-log-level",
+            "http:critical",
         ]
         return arguments, {"PATH": "/usr/bin:/bin"}
 
@@ -126,7 +127,7 @@ class Gateway:
         if running:
             self._until(lambda: self._has_clusters(state))
             may = self._until_healthy(before, state)
-        after = _switched(before, state, may)
+        after = switched(before, state, may)
         versions = self._publish_routes(after)
         xds.replace(self._applied, json.dumps(asdict(after)).encode())
         seen = running and self._until(lambda: self._has_routes(versions))
@@ -134,7 +135,7 @@ class Gateway:
 
     def sweep(self) -> tuple[str, ...]:
         """Remove clusters that no route leads to and that have no request; return those left."""
-        routed = {str(name) for name, _, _ in clusters.named(self._routed())}
+        routed = self._routed_clusters()
         present = xds.published(self._clusters_file)
         retired = [each["name"] for each in present if each["name"] not in routed]
         if not retired:
@@ -155,13 +156,7 @@ class Gateway:
         tables = self._tables()
         if set(tables) < {routes.HTTP_TABLE, routes.GRPC_TABLE}:
             return ()
-        shares: list[set[tuple[str, int, int]]] = [
-            {
-                (each["service"], int(each["revision"]), int(each["weight"]))
-                for each in metadata.get("routes", [])
-            }
-            for _, metadata in tables.values()
-        ]
+        shares = [routes.shares_of(table) for _, table in tables.values()]
         return tuple(Route(*each) for each in sorted(set.intersection(*shares)))
 
     def active(self, endpoint: Endpoint) -> int:
@@ -182,9 +177,22 @@ class Gateway:
     def _routed(self) -> GatewayState:
         """Return the state that the route tables on disk were made of."""
         try:
-            return _decode(json.loads(self._applied.read_bytes()))
+            return decode(json.loads(self._applied.read_bytes()))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return GatewayState()
+
+    def _routed_clusters(self) -> set[str]:
+        """Return the clusters that routes lead to: as remembered, as written, and as in use."""
+        found = {str(name) for name, _, _ in clusters.named(self._routed())}
+        for name in (routes.HTTP_TABLE, routes.GRPC_TABLE):
+            for table in xds.published(self._table_file(name)):
+                found |= routes.clusters_of(table)
+        for _, table in self._tables().values():
+            found |= routes.clusters_of(table)
+        return found
+
+    def _table_file(self, name: str) -> Path:
+        return self.folder / "routes" / f"{name}.json"
 
     def _publish_clusters(self, state: GatewayState) -> None:
         """Write endpoints, then the clusters that have them and those that still have routes."""
@@ -207,9 +215,7 @@ class Gateway:
             routes.grpc_table(state, self.settings),
         )
         return {
-            table["name"]: xds.publish(
-                self.folder / "routes" / f"{table['name']}.json", routes.ROUTES_TYPE, [table]
-            )
+            table["name"]: xds.publish(self._table_file(table["name"]), routes.ROUTES_TYPE, [table])
             for table in tables
         }
 
@@ -262,55 +268,3 @@ class Gateway:
             if time.monotonic() > deadline:
                 return False
             time.sleep(_POLL_SECONDS)
-
-
-def may_switch(before: GatewayState, wanted: GatewayState, healthy: Iterable[str]) -> Iterable[str]:
-    """Yield the services whose routes can change without a request meeting no replica.
-
-    A service with no route yet may always: an answer that says "no healthy replica" is better than
-    one that says "no such service".
-    """
-    served = {each.name: _shares(each) for each in before.services}
-    seen = set(healthy)
-    for service in wanted.services:
-        fresh = [
-            number for number in _shares(service) if number not in served.get(service.name, ())
-        ]
-        names = {
-            str(ClusterName(service.name, number, protocol))
-            for number in fresh
-            for protocol in clusters.PROTOCOLS
-        }
-        if not served.get(service.name) or names <= seen:
-            yield service.name
-
-
-def _shares(service: ServiceRoutes) -> set[int]:
-    return {each.revision for each in service.revisions if each.weight > 0}
-
-
-def _switched(before: GatewayState, wanted: GatewayState, may: frozenset[str]) -> GatewayState:
-    old = {each.name: each for each in before.services}
-    return GatewayState(
-        tuple(each if each.name in may else old.get(each.name, each) for each in wanted.services)
-    )
-
-
-def _decode(document: dict[str, Any]) -> GatewayState:
-    return GatewayState(
-        tuple(
-            ServiceRoutes(
-                service["name"],
-                tuple(service["models"]),
-                tuple(
-                    RevisionEndpoints(
-                        revision["revision"],
-                        revision["weight"],
-                        tuple(Endpoint(**each) for each in revision["endpoints"]),
-                    )
-                    for revision in service["revisions"]
-                ),
-            )
-            for service in document["services"]
-        )
-    )

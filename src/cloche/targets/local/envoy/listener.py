@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from cloche.targets.local.envoy import answers, clusters, protobuf, replies, routes
+from cloche.targets.local.envoy import answers, protobuf, replies, routes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,11 +110,7 @@ def _http2(settings: Settings, folder: Path) -> Json:
         codec="HTTP2",
         filters=[_size_limit(settings), *({**each, "disabled": True} for each in filters)],
         more={
-            "http2_protocol_options": {
-                "initial_stream_window_size": clusters.STREAM_WINDOW,
-                "initial_connection_window_size": clusters.STREAM_WINDOW,
-                "max_concurrent_streams": 1024,
-            },
+            "http2_protocol_options": {"max_concurrent_streams": 1024},
             "local_reply_config": replies.http2(settings),
             "stream_idle_timeout": f"{_UPLOAD_SECONDS}s",
         },

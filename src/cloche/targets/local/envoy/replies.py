@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.targets.local.envoy import clusters
-
 if TYPE_CHECKING:
     from cloche.settings import Settings
 
 Json = dict[str, Any]
 
+_LARGEST_HELD = 128 * 2**20
 _JSON_FORMAT: Json = {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}
 _FILTERS = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
 _IS_GRPC: Json = {
@@ -30,7 +29,7 @@ def name_limit(settings: Settings) -> int:
 
     The message is held in memory meanwhile, whatever its sender does next.
     """
-    return min(settings.gateway_max_request_bytes, clusters.STREAM_WINDOW)
+    return min(settings.gateway_max_request_bytes, _LARGEST_HELD)
 
 
 def http1(settings: Settings) -> Json:

@@ -84,6 +84,27 @@ def grpc_table(state: GatewayState, settings: Settings) -> Json:
     )
 
 
+def shares_of(table: Json) -> set[tuple[str, int, int]]:
+    """Return the services, revisions and weights that a table was made of."""
+    metadata = table.get("metadata", {}).get("filter_metadata", {}).get("cloche", {})
+    return {
+        (each["service"], int(each["revision"]), int(each["weight"]))
+        for each in metadata.get("routes", [])
+    }
+
+
+def clusters_of(table: Json) -> set[str]:
+    """Return the names of all clusters that a table leads to."""
+    found: set[str] = set()
+    for host in table.get("virtual_hosts", []):
+        for route in host.get("routes", []):
+            action = route.get("route", {})
+            shares = action.get("weighted_clusters", {}).get("clusters", [])
+            found |= {share["name"] for share in shares}
+            found |= {action["cluster"]} if "cluster" in action else set()
+    return found
+
+
 def _table(
     name: str, state: GatewayState, everyone: list[Json], hosts: dict[str, list[Json]]
 ) -> Json:
