@@ -8,6 +8,9 @@ RUN := $(UV) run --frozen --no-sync
 SERVERS := $(wildcard tests/local tests/models tests/contract)
 PYTEST := $(RUN) pytest
 
+# Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test lint units servers docs bench-serving bench-deploy sync clean
 
 help:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cloche.clients.control import ControlClient
     from cloche.clients.inference import InferenceClient
     from cloche.clients.inputs import Declared
+    from cloche.clients.starting import Launched
     from cloche.pipeline import Prepared
     from cloche.progress import Progress
     from cloche.settings import Settings
@@ -104,11 +105,13 @@ class Client:
         took over, UnavailableError `deploy.timeout` when it takes longer; it goes on then.
         """
         from cloche import pipeline
+        from cloche.clients.control import launched
         from cloche.clients.following import error_of, follow
 
-        prepared = self._prepare(model, name)
-        pipeline.provision(prepared, settings=self.settings, progress=self._progress)
-        control = self._connected(start=True)
+        with launched(self.settings) as ready:
+            prepared = self._prepare(model, name)
+            pipeline.provision(prepared, settings=self.settings, progress=self._progress)
+            control = self._connected(start=True, launched=ready)
         service = prepared.spec.service_name
         answer = control.deploy(prepared.deployment(who()))
         number = int(answer["revision"])
@@ -203,7 +206,7 @@ class Client:
             environment=self._environment,
         )
 
-    def _connected(self, *, start: bool = False) -> ControlClient:
+    def _connected(self, *, start: bool = False, launched: Launched | None = None) -> ControlClient:
         """Return the control plane; one that has crashed in a home with services starts again."""
         from cloche.clients import control
 
@@ -211,7 +214,7 @@ class Client:
         if self._control is not None and running is not None and running == self._record:
             return self._control
         if start or (self.settings.home / "state.db").exists():
-            self._control = control.connect_or_start(self.settings, self._progress)
+            self._control = control.connect_or_start(self.settings, self._progress, launched)
         else:
             self._control = control.connect(self.settings)
         self._record = home_of.read_record(self.settings.home)

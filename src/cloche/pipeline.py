@@ -123,14 +123,15 @@ def prepare(
     from cloche import sources
 
     store = open_store(settings)
-    snapshot = sources.resolve(
-        spec.model, directory=directory, store=store, progress=progress, environment=environment
-    )
-    key = _key(spec, snapshot)
-    made = _recall(store, key)
-    if made is None:
-        made = _make(spec, snapshot, store, progress, environment)
-        store.remember("prepared", key, artifacts.encode(made))
+    with store.working():
+        snapshot = sources.resolve(
+            spec.model, directory=directory, store=store, progress=progress, environment=environment
+        )
+        key = _key(spec, snapshot)
+        made = _recall(store, key)
+        if made is None:
+            made = _make(spec, snapshot, store, progress, environment)
+            store.remember("prepared", key, artifacts.encode(made))
     return Prepared(spec, snapshot, made.facts, made.lock, made.repository)
 
 

@@ -54,7 +54,7 @@ def make(
     changes += _differences(
         ChangeKind.SCALE if current else ChangeKind.CREATE,
         _leaves(operated or {}),
-        _leaves(deployment.operated),
+        _leaves({**(operated or {"replicas": 1}), **deployment.operated}),
     )
     order = list(ChangeKind)
     kind = max((change.kind for change in changes), key=order.index, default=ChangeKind.NONE)

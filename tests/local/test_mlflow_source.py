@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from cloche.clients.mlflow import connect, tracking_address
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
-from cloche.sources import resolve
+from cloche.sources import memory, resolve
 from cloche.sources.locations import Behind, RemoteFolder, locate
 from cloche.store import Store
 from fixtures_mlflow import LOG_MODELS, PASSWORD, run_mlflow
@@ -102,10 +103,30 @@ def test_a_moved_alias_is_seen_and_an_unchanged_one_fetches_nothing(
     seen = len(log.read_text())
     assert take(store, "models:/digits@moving", variables) == before
     asked = [line for line in log.read_text()[seen:].splitlines() if '"GET ' in line]
-    assert len(asked) == 2, asked
+    assert len(asked) == 1, asked
     mlflow_server.post("registered-models/alias", **alias, version="2")
     after = take(store, "models:/digits@moving", variables)
     assert (before.version, after.version) == ("1", "2")
+
+
+def test_a_file_that_was_put_in_by_hand_is_seen_after_a_while(
+    mlflow_server: MlflowServer,
+    mlflow_digits: LoggedDigits,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variables = mlflow_server.environment()
+    before = take(store, "models:/digits/latest", variables)
+    folder = mlflow_server.folder / f"artifacts/0/models/{mlflow_digits.model_id}/artifacts"
+    later = time.time() + 3600
+    monkeypatch.setattr(memory.time, "time", lambda: later)
+    assert take(store, "models:/digits/latest", variables) == before
+    (folder / "more.txt").write_text("more")
+    assert take(store, "models:/digits/latest", variables) == before
+    monkeypatch.setattr(memory.time, "time", lambda: later + 3600)
+    after = take(store, "models:/digits/latest", variables)
+    (folder / "more.txt").unlink()
+    assert {entry.path for entry in after.files} - {e.path for e in before.files} == {"more.txt"}
 
 
 def test_a_damaged_store_is_filled_again(

@@ -467,7 +467,8 @@ def test_ctrl_c_at_any_moment(user: User, service: str, moment: float) -> None:
     until(has_worked, 60)
     command.send_signal(signal.SIGINT)
     outcome = end(command)
-    assert outcome.code in {0, 130}, outcome
+    # A signal to an interpreter that has done all ends it as a signal does.
+    assert outcome.code in {0, 130, -signal.SIGINT}, outcome
     assert "error[" not in outcome.err
     if "is recorded and goes on" in outcome.err:
         with user.control() as control:

@@ -120,6 +120,16 @@ def test_the_same_again_changes_nothing(served: Served) -> None:
     until(lambda: served.control.service("digits")["replicas"]["ready"] == 3)
 
 
+def test_a_deploy_that_says_nothing_of_replicas_leaves_them(served: Served) -> None:
+    served.deployed()
+    served.control.scale("digits", 2)
+    silent = replace(deployment(), operated={})
+    assert served.control.deploy(silent) == {"change": "none", "revision": 1}
+    other = replace(deployment(model="b"), operated={})
+    assert served.control.deploy(other) == {"change": "revision", "revision": 2}
+    assert served.control.service("digits")["replicas"]["wanted"] == 2
+
+
 def test_what_failed_or_is_retired_gets_a_new_number(served: Served) -> None:
     served.verifier.wrong.add("./wrong.onnx")
     assert served.deployed(deployment(model="a")).phase is Phase.LIVE

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ import pytest
 
 from cloche.artifacts import Phase
 from cloche.clients import home, starting
-from cloche.clients.control import ControlClient, connect, connect_or_start
+from cloche.clients.control import ControlClient, connect, connect_or_start, launch
 from cloche.errors import ClocheError, UnavailableError
 from cloche.progress import SilentProgress
 from cloche.server.process import listen, only_one, prepare_home
@@ -29,6 +30,16 @@ from fixtures_control import deployment
 
 SCRIPT = Path(__file__).with_name("control_process.py")
 PROGRESS = SilentProgress()
+LAUNCHING = """
+import sys, time
+from pathlib import Path
+from cloche.clients.control import launch
+from cloche.settings import Settings
+launched = launch(Settings(Path(sys.argv[1])))
+print(flush=True)
+time.sleep(60)
+"""
+"""Has a control plane ready, and never uses it."""
 
 
 @pytest.fixture
@@ -76,6 +87,21 @@ def test_it_starts_in_the_background_and_ends_when_asked(settings: Settings) -> 
     assert not home.is_running(settings.home)
     assert not home.record_path(settings.home).exists()
     assert "Traceback" not in (settings.home / "logs" / "control.log").read_text()
+
+
+def test_one_that_is_not_let_go_changes_nothing_and_ends(settings: Settings) -> None:
+    launched = launch(settings)
+    assert launched is not None
+    launched.abandon()
+    assert not psutil.Process().children()
+    command = [sys.executable, "-c", LAUNCHING, str(settings.home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as caller:
+        assert caller.stdout is not None
+        caller.stdout.readline()
+        (waiting,) = psutil.Process(caller.pid).children()
+        caller.kill()
+    until(lambda: not waiting.is_running())
+    assert sorted(path.name for path in settings.home.rglob("*")) == ["control.log", "logs"]
 
 
 def test_two_that_start_one_at_once_share_it(settings: Settings) -> None:

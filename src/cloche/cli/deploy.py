@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Revision
     from cloche.clients.control import ControlClient
+    from cloche.clients.starting import Launched
     from cloche.pipeline import Prepared
+    from cloche.spec import ServiceSpec
 
 
 @click.command()
@@ -42,35 +44,40 @@ def command(
     MODEL is a file or folder (./model.onnx) or a model of an MLflow registry
     (models:/digits@champion). Without MODEL, ./cloche.yaml or the file named by -f is read.
     """
+    from cloche.cli import specification
+
     here = session.begin()
     with _unrecorded():
-        prepared = prepare(here, model, file, name)
-    result, revision = roll_out(here, prepared, wait=wait, timeout=timeout)
+        spec, directory = specification.chosen(model, file, name)
+        launched = here.launch()
+        prepared = prepare(here, spec, directory)
+    result, revision = roll_out(here, prepared, launched, wait=wait, timeout=timeout)
     return _conclude(result, revision, as_json)
 
 
-def prepare(
-    here: session.Session, model: str | None, file: Path | None, name: str | None
-) -> Prepared:
-    """Read the spec that the command line means and take it to a repository in the store."""
+def prepare(here: session.Session, spec: ServiceSpec, directory: Path) -> Prepared:
+    """Take a spec to a repository in the store; its paths start from `directory`."""
     from cloche import pipeline
-    from cloche.cli import specification
 
-    spec, directory = specification.chosen(model, file, name)
     return pipeline.prepare(
         spec, directory=directory, settings=here.settings, progress=here.progress
     )
 
 
 def roll_out(
-    here: session.Session, prepared: Prepared, *, wait: bool, timeout: float
+    here: session.Session,
+    prepared: Prepared,
+    launched: Launched | None = None,
+    *,
+    wait: bool,
+    timeout: float,
 ) -> tuple[dict[str, Any], Revision]:
     """Hand a prepared model to the control plane; return the documented object and the revision."""
     from cloche import pipeline
 
     with _unrecorded():
         pipeline.provision(prepared, settings=here.settings, progress=here.progress)
-        control = here.started_control()
+        control = here.started_control(launched)
     service = prepared.spec.service_name
     answer = control.deploy(prepared.deployment(who()))
     change, number = answer["change"], int(answer["revision"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.cli import deploy, options, rendering, session
+from cloche.cli import deploy, options, rendering, session, specification
 from cloche.clients.identity import who
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def command(
     Needs no control plane; the model is resolved, inspected and kept in the cache.
     """
     here = session.begin()
-    plan = _plan(here, deploy.prepare(here, model, file, name))
+    prepared = deploy.prepare(here, *specification.chosen(model, file, name))
+    plan = _plan(here, prepared)
     if as_json:
         from cloche.artifacts import to_builtins
 

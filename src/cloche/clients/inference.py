@@ -60,6 +60,7 @@ class InferenceClient:
             timeout=timeout,
             headers={"accept-encoding": "identity", **(headers or {})},
             trust_env=False,
+            verify=base_url.startswith("https:"),  # else making a TLS context takes 0.2 s
             follow_redirects=False,
         )
 

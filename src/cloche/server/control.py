@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -103,6 +104,9 @@ class Control:
         with self._lock:
             self._refuse_when_ending()
             record = self.state.service(name)
+            if record is not None:  # what the spec does not say stays as it is
+                operated = {**record.operated, **deployment.operated}
+                deployment = replace(deployment, operated=operated)
             number = self._same(record, digest) if record is not None else None
             if record is None or number is None:
                 return self._done("revision", self.state.deploy(deployment, digest).number)

@@ -1,7 +1,7 @@
 """Models of an MLflow registry: resolved once, pinned by version and digest.
 
 What a version was resolved to is remembered with what the registry said of it. As long as it says
-the same, and lists the same files, the model is answered from the store.
+the same, and now and then when asked lists the same files, the model is answered from the store.
 """
 
 from __future__ import annotations
@@ -49,14 +49,13 @@ def resolve_mlflow(
         stack.callback(runs.close)
         models = runs if registered == tracking else connect(registered)
         stack.callback(models.close)
-        beside = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="cloche-mlflow"))
+        beside = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="cloche-mlflow"))
 
         def find(location: str, behind: Behind) -> Path | RemoteFolder:
             server = runs if isinstance(runs, RestRegistry) else None
             return locate(location, registry=server, behind=behind, directory=directory)
 
         memory = Memory(store, f"{models.where}\n{runs.where}", find)
-        memory.list_early(reference.text, beside)
         naming = Naming(runs, models)
         named = naming.name(reference)
         known = memory.unchanged(named)

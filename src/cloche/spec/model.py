@@ -209,5 +209,8 @@ class ServiceSpec(_Section):
         return {key: written[key] for key in sorted(written) if key not in _OPERATED | _NAMED}
 
     def operated(self) -> dict[str, Any]:
-        """Return the part that changes in place, with no new revision."""
-        return {"replicas": self.replicas}
+        """Return the part that changes in place, with no new revision: only what was asked for.
+
+        What was not written stays as it is, so that a deploy does not undo `cloche scale`.
+        """
+        return {"replicas": self.replicas} if "replicas" in self.model_fields_set else {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -89,7 +88,7 @@ def require_space(path: Path, needed: int) -> None:
 
 def temporary_name(prefix: str) -> str:
     """Return a name that no other process makes."""
-    return f"{prefix}-{os.getpid()}-{secrets.token_hex(8)}"
+    return f"{prefix}-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
