@@ -213,7 +213,9 @@ class Client:
         running = home_of.read_record(self.settings.home)
         if self._control is not None and running is not None and running == self._record:
             return self._control
-        if start or (self.settings.home / "state.db").exists():
+        home = self.settings.home
+        crashed = (home / "state.db").exists() and not home_of.was_ended(home)
+        if start or crashed:
             self._control = control.connect_or_start(self.settings, self._progress, launched)
         else:
             self._control = control.connect(self.settings)

@@ -440,7 +440,11 @@ def test_down_leaves_nothing_that_runs(user: User, largest: Path) -> None:
         urllib.request.urlopen(f"http://{user.address}/v2", timeout=5)
     log = (user.home / "logs" / "control.log").read_text()
     assert "Traceback" not in log
-    # What was declared stays on record, and is answered for again by the next deploy.
+    # To look does not bring it back, and what was declared stays on record: a deploy does.
+    seen = user.run("status", "--json").expect(0).json
+    assert (seen["gateway"]["ready"], seen["services"]) == (False, [])
+    assert user.run("history", "largest").expect(1).err.startswith("error[control.down]")
+    assert not is_running(user.home)
     again = user.deploy(largest, "largest")
     assert again["change"] == "none"
     until(lambda: ready(user, "largest") == 1, 60)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
 
 
+ENDED = "Nothing runs here: `cloche down` has ended it."
+BRINGS_BACK = "`cloche deploy MODEL` and `cloche serve` bring back what was deployed here."
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One run of the command line."""
@@ -28,18 +32,25 @@ class Session:
     def control(self) -> ControlClient:
         """Return the running control plane; one that has crashed is started again.
 
-        Raises ClocheError where nothing was ever deployed in this home.
+        Raises ClocheError where nothing was ever deployed, or everything was ended on purpose.
         """
         from cloche.clients import control
 
-        if self.deployed():
-            return _closed_later(control.connect_or_start(self.settings, self.progress))
-        raise ClocheError(
-            "control.nothing-deployed",
-            "Nothing has been deployed here yet.",
-            where=str(self.settings.home),
-            hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",
-        )
+        if not self.deployed():
+            raise ClocheError(
+                "control.nothing-deployed",
+                "Nothing has been deployed here yet.",
+                where=str(self.settings.home),
+                hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",
+            )
+        if self.ended():
+            raise ClocheError(
+                "control.down",
+                ENDED,
+                where=str(self.settings.home),
+                hint=BRINGS_BACK,
+            )
+        return _closed_later(control.connect_or_start(self.settings, self.progress))
 
     def launch(self) -> Launched | None:
         """Have a control plane ready where none runs; it changes nothing until it is used."""
@@ -60,6 +71,12 @@ class Session:
     def deployed(self) -> bool:
         """Return whether this home has a record of services."""
         return (self.settings.home / "state.db").exists()
+
+    def ended(self) -> bool:
+        """Return whether `cloche down` has ended what was deployed here."""
+        from cloche.clients import home
+
+        return self.deployed() and home.was_ended(self.settings.home)
 
 
 def begin() -> Session:

@@ -34,7 +34,9 @@ def command(*, name: str | None, watch: bool, as_json: bool) -> None:
 
 def _report(here: session.Session, name: str | None) -> dict[str, Any]:
     if name is None and not here.deployed():
-        return {"gateway": _no_gateway(here.settings), "services": []}
+        return _nothing(here.settings, "Nothing has been deployed here yet.")
+    if name is None and here.ended():
+        return _nothing(here.settings, session.ENDED)
     control = here.control()
     report: dict[str, Any] = control.status()
     if name is not None:
@@ -42,12 +44,12 @@ def _report(here: session.Session, name: str | None) -> dict[str, Any]:
     return report
 
 
-def _no_gateway(settings: Settings) -> dict[str, Any]:
+def _nothing(settings: Settings, why: str) -> dict[str, Any]:
     address = f"{settings.gateway_host}:{settings.gateway_port}"
-    return {
-        "ready": False, "http": f"http://{address}", "grpc": address, "pid": None,
-        "detail": "Nothing has been deployed here yet.",
+    gateway = {
+        "ready": False, "http": f"http://{address}", "grpc": address, "pid": None, "detail": why,
     }  # fmt: skip
+    return {"gateway": gateway, "services": []}
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -56,7 +58,9 @@ def _show(report: dict[str, Any]) -> None:
     detail = f"  ({gateway['detail']})" if gateway.get("detail") else ""
     click.echo(f"gateway  {gateway['http']}  {state}{detail}")
     if not report["services"]:
-        click.echo("No services. `cloche deploy MODEL` makes one.")
+        ended = gateway.get("detail") == session.ENDED
+        made = "No services. `cloche deploy MODEL` makes one."
+        click.echo(session.BRINGS_BACK if ended else made)
         return
     header = ("NAME", "REVISION", "PHASE", "REPLICAS", "MODEL", "VERIFIED", "URL")
     click.echo(rendering.table(header, [_row(service) for service in report["services"]]))

@@ -66,6 +66,14 @@ def is_running(home: Path) -> bool:
     return False
 
 
+def was_ended(home: Path) -> bool:
+    """Return whether nothing runs in a home because it was told so, and not by a crash.
+
+    The folder of what runs is made by a control plane, and removed once all of it has ended.
+    """
+    return not is_running(home) and not (home / "run").exists()
+
+
 def read_record(home: Path) -> ControlRecord | None:
     """Return the record of the control plane that runs; None when none runs or answers yet."""
     import msgspec
