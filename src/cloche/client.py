@@ -147,8 +147,8 @@ class Client:
         status = self._connected().service(name)
         declared, model = self._declaration(name, status)
         body, length = encode(fit(declared, inputs), binary=True)
-        base, _, _ = status["http"].partition("/v2/models/")
-        answer = self._inference_at(base, timeout).infer(model, body, length)
+        inference = self._inference_at(f"http://{status['grpc']}", timeout)
+        answer = inference.infer(model, body, length, headers={"cloche-service": name})
         return decode(answer.body, answer.header_length)
 
     def history(self, name: str) -> tuple[Revision, ...]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class ClocheError(Exception):
@@ -86,3 +86,20 @@ class ErrorGroup(ClocheError):
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "errors": [error.to_dict() for error in self.errors]}
+
+
+def lines_of(error: ClocheError, label: Callable[[str], str] = str) -> list[str]:
+    """Return an error as lines of text, the members of a group below it; `label` may colour."""
+    lines = [f"{label(f'error[{error.code}]')}: {_indented(error.what)}"]
+    if error.where:
+        lines.append(f"  where: {error.where}")
+    if error.hint:
+        lines.append(f"  hint: {_indented(error.hint)}")
+    if isinstance(error, ErrorGroup):
+        for member in error.errors:
+            lines += ["  " + line for line in lines_of(member, label)]
+    return lines
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")

@@ -51,10 +51,12 @@ def make(
     changes = _differences(made, before, after)
     if current and current.digest == deployment.digest:
         changes = []  # the same bytes under another name of the same model are no new revision
+    # What neither the spec nor an earlier one says stays as it is, at first one replica.
+    stands = {"replicas": 1, **(operated or {})}
     changes += _differences(
         ChangeKind.SCALE if current else ChangeKind.CREATE,
-        _leaves(operated or {}),
-        _leaves({**(operated or {"replicas": 1}), **deployment.operated}),
+        _leaves(stands) if current else {},
+        _leaves({**stands, **deployment.operated}),
     )
     order = list(ChangeKind)
     kind = max((change.kind for change in changes), key=order.index, default=ChangeKind.NONE)

@@ -319,6 +319,9 @@ def test_a_failed_golden_request_leaves_what_was_live(user: User) -> None:
             assert client.infer("judged", given).as_numpy("y").tolist() == [2] * 4
 
 
+NAMES = ("chain", "pipeline")
+
+
 def test_an_ensemble_answers_under_its_own_name(user: User) -> None:
     made = user.deploy(ensemble(user.folder / "chain"), "chain")
     assert made["verification"]["kind"] == "smoke"
@@ -328,7 +331,18 @@ def test_an_ensemble_answers_under_its_own_name(user: User) -> None:
     answer = user.run("infer", "chain", "--input", "x.json", "--json").expect(0).json
     assert answer["outputs"][0]["data"] == [4, 8, 12, 16]
     assert user.run("verify", "chain", "--json").expect(0).json["passed"]
-    user.run("delete", "chain", "--yes").expect(0)
+    # A service of the model's name takes it over; the first one goes by host and header.
+    taken = finished(user.folder / "taken", "pipeline", "x")
+    made = user.deploy(taken, "pipeline")
+    assert made["http"] == f"http://{user.address}/v2/models/pipeline/infer"
+    port = user.settings.gateway_port
+    assert user.service("chain")["http"] == (
+        f"http://chain.localhost:{port}/v2/models/pipeline/infer"
+    )
+    answers = [user.run("infer", name, "--input", "x.json", "--json") for name in NAMES]
+    assert [one.json["outputs"][0]["data"][3] for one in answers] == [16, 4]
+    for name in NAMES:
+        user.run("delete", name, "--yes").expect(0)
 
 
 def test_the_later_of_two_deploys_wins(user: User) -> None:

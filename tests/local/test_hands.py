@@ -123,7 +123,7 @@ def test_a_changed_spec_is_planned_then_deployed(place, cloche_command, double):
     assert header.startswith("REVISION")
     assert rows[0].split()[:2] == [str(result["revision"]), "*"]
     back = json.loads(cloche_command("deploy", "double.onnx", "--json"))
-    assert back["replicas"]["wanted"] == 1
+    assert back["replicas"]["wanted"] == 2, "what a spec does not say stays as it is"
 
 
 def test_requests_from_files_and_the_printed_example(place, cloche_command, double):

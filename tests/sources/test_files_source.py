@@ -179,7 +179,7 @@ def test_an_archive_called_onnx(store: Store, folder: Path) -> None:
     _zip(folder / "m.onnx")
     error = refused(store, folder, "m.onnx")
     assert error.code == "source.files.unsupported"
-    assert "unpack" in (error.hint or "")
+    assert "Unpack it" in (error.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,16 @@ def test_last_words_are_not_hidden_by_tables(tmp_path: Path) -> None:
     assert logs.last_words(log, start=7) == ("E failed to load 'm'", "end")
 
 
+def test_last_words_are_not_hidden_by_routine(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    routine = '2026-11-22T15:11:19Z I 62 server.cc:336] "All models are stopped"\n'
+    log.write_text(routine * 30)
+    assert len(logs.last_words(log, start=0)) == 20
+    said = "2026-11-22T15:11:19Z E 62 model_lifecycle.cc:642] failed to load 'm'"
+    log.write_text(f"{said}\n{routine * 30}")
+    assert logs.last_words(log, start=0) == (said,)
+
+
 def test_a_log_is_cut_while_its_server_holds_it(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     with log.open("ab", buffering=0) as held:

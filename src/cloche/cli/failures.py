@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloche.errors import ClocheError, ErrorGroup, UsageError
+from cloche import errors
+from cloche.errors import ClocheError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,25 +36,17 @@ def render(error: ClocheError, *, as_json: bool) -> None:
 
 def lines_of(error: ClocheError) -> list[str]:
     """Return the error as lines of text, the members of a group below it."""
-    label = click.style(f"error[{error.code}]", fg="red", bold=True)
-    lines = [f"{label}: {_indented(error.what)}"]
-    if error.where:
-        lines.append(f"  where: {error.where}")
-    if error.hint:
-        lines.append(f"  hint: {_indented(error.hint)}")
-    if isinstance(error, ErrorGroup):
-        for member in error.errors:
-            lines += ["  " + line for line in lines_of(member)]
-    return lines
+    return errors.lines_of(error, lambda text: click.style(text, fg="red", bold=True))
 
 
 def render_usage(error: click.ClickException, *, as_json: bool) -> int:
     """Render what click refused (an unknown option, a missing argument) like any other error."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "cloche"
-    usage = UsageError(
-        "usage.arguments", error.format_message(), where=path, hint=f"See `{path} --help`."
-    )
+    what = error.format_message()
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        what = f"`{path}` needs a command."  # its message is the whole help
+    usage = UsageError("usage.arguments", what, where=path, hint=f"See `{path} --help`.")
     render(usage, as_json=as_json)
     return usage.exit_code
 
@@ -68,7 +61,8 @@ def render_unexpected(error: Exception, *, as_json: bool) -> int:
     path = _keep(details)
     if path is None:
         sys.stderr.write(details)
-    hint = "This is a defect of Cloche. Please report it, with the traceback in that file."
+    place = "in that file" if path else "above"
+    hint = f"This is a defect of Cloche. Please report it, with the traceback {place}."
     what = f"Something went wrong that Cloche did not foresee: {type(error).__name__}: {error}"
     internal = ClocheError("internal", what, where=str(path) if path else None, hint=hint)
     render(internal, as_json=as_json)
@@ -100,7 +94,3 @@ def _keep(details: str) -> Path | None:
     except OSError:
         return None
     return path
-
-
-def _indented(text: str) -> str:
-    return text.replace("\n", "\n    ")

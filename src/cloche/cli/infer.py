@@ -87,9 +87,9 @@ def _ask(
     except ClocheError as error:
         error.where = error.where or ("stdin" if source == "-" else source)
         raise
-    base, _, _ = status["http"].partition("/v2/models/")
     body, length = encode(tensors, binary=True)
-    with InferenceClient(base, timeout=timeout) as client:
+    named = {"cloche-service": status["service"]}
+    with InferenceClient(f"http://{status['grpc']}", timeout=timeout, headers=named) as client:
         began = time.perf_counter()
         answer = client.infer(repository.models[0], body, length)
         took = (time.perf_counter() - began) * 1000

@@ -54,13 +54,18 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
 
     inputs = [rendering.tensor_text(to_builtins(tensor)) for tensor in facts.inputs]
     outputs = [rendering.tensor_text(to_builtins(tensor)) for tensor in facts.outputs]
-    memory = rendering.size_text(facts.memory_bytes) if facts.memory_bytes else "not known"
+    size = rendering.size_text(facts.size_bytes)
+    if facts.memory_bytes:
+        size += f", about {rendering.size_text(facts.memory_bytes)} in memory"
+    format_ = facts.framework
+    if not format_.startswith(facts.format):
+        format_ = f"{facts.format}, {format_}"
     batch = "yes" if facts.batch.present else "no"
     pairs = [
         ("model", snapshot.pinned),
         ("digest", snapshot.digest),
-        ("format", f"{facts.format}, {facts.framework}"),
-        ("size", f"{rendering.size_text(facts.size_bytes)}, memory about {memory}"),
+        ("format", format_),
+        ("size", size),
         ("backend", facts.backend),
         ("batching", f"{batch} ({facts.batch.certainty}): {facts.batch.why}"),
         *zip(["inputs", *[""] * len(inputs)], inputs, strict=False),

@@ -193,7 +193,7 @@ def _failure(situation: Situation) -> Fail | None:
         if _is_of(replica, wanted) and replica.phase is ReplicaPhase.FAILED:
             return Fail(wanted.number, _failed_replica(replica), replica.id)
     if wanted.verification is not None and not wanted.verification.passed:
-        return Fail(wanted.number, _failed_verification(wanted, wanted.verification))
+        return Fail(wanted.number, _failed_verification(situation, wanted.verification))
     if trouble is not None and not trouble.retriable:
         return Fail(wanted.number, trouble.to_dict())
     return None
@@ -209,12 +209,12 @@ def _failed_replica(replica: Replica) -> dict[str, Any]:
     return {**error.to_dict(), "log": list(replica.last_log)}
 
 
-def _failed_verification(wanted: Revision, verification: Verification) -> dict[str, Any]:
+def _failed_verification(situation: Situation, verification: Verification) -> dict[str, Any]:
+    wanted, live = situation.wanted, situation.record.live
     detail = verification.detail or "the answer is not the expected one"
-    hint = (
-        f"`cloche history {wanted.service}` has the differences; what was live before still is."
-        " Correct the model or its spec and deploy again."
-    )
+    hint = "Correct the model or its spec and deploy again."
+    if live is not None:
+        hint = f"Revision {live} is live as before. {hint}"
     what = f"The golden request failed: {detail}"
     return ClocheError(
         "rollout.verification", what, where=f"{wanted.service} revision {wanted.number}", hint=hint
@@ -235,9 +235,15 @@ def _overdue(situation: Situation) -> Fail | None:
         "rollout.timeout",
         f"Revision {wanted.number} was {wanted.phase.value} for more than {limit:.0f} s: {why}",
         where=f"{wanted.service} revision {wanted.number}",
-        hint=f"See `cloche logs {wanted.service} --revision {wanted.number}` and deploy again.",
+        hint=_where_to_look(wanted),
     )
     return Fail(wanted.number, error.to_dict(), late)
+
+
+def _where_to_look(wanted: Revision) -> str:
+    if wanted.phase is Phase.SHIFTING:
+        return "logs/gateway.log in CLOCHE_HOME says what the gateway does; deploy again."
+    return f"See `cloche logs {wanted.service} --revision {wanted.number}` and deploy again."
 
 
 def _waiting_for(situation: Situation) -> tuple[str | None, str]:

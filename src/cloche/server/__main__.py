@@ -13,7 +13,7 @@ from importlib import import_module
 
 from cloche import settings
 from cloche.clients.starting import WHEN_TOLD
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, lines_of
 from cloche.server.main import serve
 
 _NEEDED = ("cloche.state.sqlite", "cloche.store", "cloche.targets.local.target")
@@ -21,13 +21,15 @@ _NEEDED = ("cloche.state.sqlite", "cloche.store", "cloche.targets.local.target")
 
 
 def main() -> int:
-    """Serve until told to end; a mistake of the user's is one JSON line on stderr."""
-    if WHEN_TOLD in sys.argv[1:] and not _is_told():
+    """Serve until told to end; a mistake of the user's is said on stderr, to a command as JSON."""
+    by_command = WHEN_TOLD in sys.argv[1:]
+    if by_command and not _is_told():
         return 0
     try:
         serve(settings.load())
     except ClocheError as error:
-        print(json.dumps({"error": error.to_dict()}), file=sys.stderr)  # noqa: T201
+        text = json.dumps({"error": error.to_dict()}) if by_command else "\n".join(lines_of(error))
+        print(text, file=sys.stderr)  # noqa: T201
         return error.exit_code
     return 0
 

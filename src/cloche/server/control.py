@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -56,7 +57,8 @@ class Control:
     def status(self) -> dict[str, Any]:
         """Return the gateway and all services, as they are now."""
         observation = self._target.observe()
-        views = [self._view(record, observation) for record in self.state.services()]
+        models = self._services_of_models()
+        views = [self._view(record, observation, models) for record in self.state.services()]
         return {
             "gateway": gateway_view(observation.gateway),
             "services": [view for view in views if view is not None],
@@ -64,7 +66,8 @@ class Control:
 
     def service(self, name: str) -> dict[str, Any]:
         """Return the status of one service."""
-        view = self._view(self._known(name), self._target.observe())
+        record, models = self._known(name), self._services_of_models()
+        view = self._view(record, self._target.observe(), models)
         if view is None:
             raise _unknown(name)
         return view
@@ -212,14 +215,26 @@ class Control:
             if (replica.service, replica.revision) == (revision.service, revision.number)
         ]
 
-    def _view(self, record: ServiceRecord, observation: Observation) -> dict[str, Any] | None:
+    def _view(
+        self, record: ServiceRecord, observation: Observation, services_of: Counter[str]
+    ) -> dict[str, Any] | None:
         wanted = self.state.revision(record.name, record.wanted)
         shown = wanted if record.live is None else self.state.revision(record.name, record.live)
         if wanted is None or shown is None:
             return None  # deleted between two looks
         trouble = self._reconciler.trouble(record.name, wanted.number)
         trouble = trouble or self._reconciler.trouble(record.name, shown.number)
-        return service_view(record, shown, wanted, observation, trouble)
+        model = shown.deployment.repository.models[0]
+        alone = model == record.name or services_of[model] < 2
+        return service_view(record, shown, wanted, observation, trouble, alone=alone)
+
+    def _services_of_models(self) -> Counter[str]:
+        """Return how many services have a model of each name."""
+        found: Counter[str] = Counter()
+        for record in self.state.services():
+            shown = self.state.revision(record.name, record.live or record.wanted)
+            found.update(shown.deployment.repository.models if shown else ())
+        return found
 
     def _known(self, name: str) -> ServiceRecord:
         record = self.state.service(name)

@@ -42,7 +42,7 @@ class ReplicaWatch:
             self._state.record(
                 replica.service,
                 "replica",
-                f"{replica.id} is {replica.phase.value}" + _why(replica),
+                f"{replica.id} {_said(replica.phase)}" + _why(replica),
                 revision=replica.revision,
                 replica=replica.id,
                 phase=replica.phase.value,
@@ -55,6 +55,10 @@ def _differs(before: Replica | None, now: Replica) -> bool:
     if before is None:
         return True
     return (before.phase, before.restarts) != (now.phase, now.restarts)
+
+
+def _said(phase: ReplicaPhase) -> str:
+    return "has failed" if phase is ReplicaPhase.FAILED else f"is {phase.value}"
 
 
 def _why(replica: Replica) -> str:

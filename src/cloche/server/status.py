@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from cloche import artifacts
 from cloche.rollout.phases import replicas_of
@@ -28,14 +28,22 @@ def service_view(
     wanted: Revision,
     observation: Observation,
     trouble: ClocheError | None,
+    *,
+    alone: bool = True,
 ) -> dict[str, Any]:
     """Return a ServiceStatus.
+
+    `alone` says that no other service has the name of this one's model, which means it by itself
+    then; otherwise `http` names the service by host.
 
     `shown` is the live revision, or the wanted one before any is live: `revision`, `model`,
     `verification` and `created_at` are its. `phase` is that of the wanted one, and so is `failure`
     when it failed; a service in trouble says what it is there too.
     """
     name, model = record.name, shown.deployment.repository.models[0]
+    base = observation.gateway.http
+    if not alone:
+        base = f"http://{name}.localhost:{urlsplit(base).port}"
     replicas = [replica for replica in observation.replicas if replica.service == name]
     ready = [
         replica
@@ -51,7 +59,7 @@ def service_view(
         "wanted": record.wanted,
         "deleting": record.deleting,
         "model": model_view(shown),
-        "http": f"{observation.gateway.http}/v2/models/{quote(model, safe='')}/infer",
+        "http": f"{base}/v2/models/{quote(model, safe='')}/infer",
         "grpc": observation.gateway.grpc,
         "verification": artifacts.to_builtins(shown.verification),
         "replicas": {

@@ -118,5 +118,5 @@ def unknown_folder(folder: Path, names: list[str]) -> ClocheError:
 
 
 def _error(code: str, path: Path, what: str, remedy: str) -> ClocheError:
-    hint = f"{SERVED}: {remedy}."
+    hint = f"{remedy[0].upper()}{remedy[1:]}. {SERVED}."
     return ClocheError(f"source.files.{code}", f"{what}.", where=str(path), hint=hint)

@@ -76,3 +76,11 @@ def said_of_verification(number: int, verification: Verification) -> str:
         took = verification.duration_ms
         return f"Revision {number} answered its golden request rightly in {took:.1f} ms."
     return f"Revision {number} failed its golden request: {verification.detail}"
+
+
+def said_of_operation(service: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Return the sentence for another way of operating a service."""
+    first, second = before.get("replicas", 1), after.get("replicas", 1)
+    if first != second:
+        return f"{service} goes from {first} to {second} replicas."
+    return f"{service} is operated as {text_of(after)}."

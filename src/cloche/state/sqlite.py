@@ -62,7 +62,7 @@ class SqliteState:
             before = self._known(service).operated
             text = rows.text_of(operated)
             self._database.run("UPDATE services SET operated = ? WHERE name = ?", text, service)
-            what = f"{service} is operated with {text}."
+            what = rows.said_of_operation(service, before, operated)
             detail = {"before": before, "operated": operated}
             self._append(service, None, "scaled", what, by=by, detail=detail)
             return self._known(service)

@@ -9,6 +9,7 @@ between the last copied byte and the cut, a few microseconds, is lost.
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ _SILENCE = 1.0
 _LOOKED_AT = 300
 _LAST_WORDS = 20
 _LINE = 2000
+_ROUTINE = re.compile(r"\S+ I \d+ ")
+"""How a line of Triton's log begins (ISO8601 format) that is neither a warning nor an error."""
 _KEPT = 40
 """Logs of replicas that are gone, newest first."""
 
@@ -65,11 +68,12 @@ def tail(log: Path, lines: int, *, start: int = 0) -> tuple[str, ...]:
 def last_words(log: Path, *, start: int) -> tuple[str, ...]:
     """Return the lines written since `start` that may tell why a server ended, 20 at most.
 
-    Left out are empty lines and the tables that Triton prints after an error, which would push it
-    out of sight.
+    Left out are empty lines, the tables that Triton prints after an error, which would push it out
+    of sight, and the routine of its log where there is anything else.
     """
     found = [line for line in tail(log, _LOOKED_AT, start=start) if line.strip(" |+-")]
-    telling = [line for line in found if not line.startswith(("|", "+--"))]
+    words = [line for line in found if not line.startswith(("|", "+--"))]
+    telling = [line for line in words if _ROUTINE.match(line) is None] or words
     return tuple(line[:_LINE] for line in telling[-_LAST_WORDS:])
 
 
