@@ -95,8 +95,8 @@ def _read_answer(folder: Path, rows: int) -> Answer:
         raise ClocheError(
             "golden.refused",
             f"The model, run directly, refused the golden request: {outcome['errors'][0]}",
-            hint="Log the model with an input example (MLflow: input_example=…), so that it is "
-            "verified with inputs that mean something to it.",
+            hint="Give it an example: log the model in MLflow with input_example=…. For a bare "
+            "ONNX file, name its dynamic axes at export, so that sizes that belong together agree.",
         )
     outputs = _tensors(folder / "answer", outcome["answer"])
     alone = _tensors(folder / "alone", outcome["alone"]) if rows else None
