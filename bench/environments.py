@@ -10,12 +10,26 @@ from pathlib import Path
 from uv import find_uv_bin
 
 
+def cache() -> Path:
+    """Return the folder that keeps what benches install."""
+    return Path(os.environ.get("CLOCHE_BENCH_CACHE", Path.home() / ".cache" / "cloche-bench"))
+
+
+def home_in(folder: Path) -> Path:
+    """Make a new CLOCHE_HOME whose servers are installed once for all benches."""
+    home = folder / "home"
+    home.mkdir()
+    servers = cache() / "servers"
+    servers.mkdir(parents=True, exist_ok=True)
+    (home / "servers").symlink_to(servers)
+    return home
+
+
 def environment(requirements: Path) -> Path:
     """Return the folder of an environment that holds pinned requirements."""
     text = requirements.read_text()
     name = f"{requirements.parent.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    cache = Path(os.environ.get("CLOCHE_BENCH_CACHE", Path.home() / ".cache" / "cloche-bench"))
-    folder = cache / name
+    folder = cache() / name
     if not (folder / "complete").exists():
         uv = find_uv_bin()
         subprocess.run([uv, "venv", "--clear", "-q", "--python", "3.11", folder], check=True)

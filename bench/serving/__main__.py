@@ -1,14 +1,15 @@
 """`python -m bench.serving`: every server with the same models and load, in turn, in one run.
 
-All servers stay up while one of them is loaded, so that a slow moment of the machine meets each of
-them alike over the rounds. Prints the tables and writes the raw numbers.
+One server is up at a time, since some poll while they are idle; rounds go through all of them in
+turn, so that a slow moment of the machine meets each alike. Prints the tables and writes the raw
+numbers.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
+import itertools
 import json
 import platform
 import tempfile
@@ -30,6 +31,10 @@ _CONTENDERS: tuple[Contender, ...] = (
     BentoML(),
     LitServe(),
 )
+
+
+_WARM_UP = 2
+"""Seconds of load before a cell is measured."""
 
 
 def main() -> None:
@@ -54,25 +59,17 @@ def _measure(
     model: BenchModel, chosen: list[Contender], arguments: argparse.Namespace, folder: Path
 ) -> list[load.Measurement]:
     measurements = []
-    with contextlib.ExitStack() as stack:
-        endpoints = {}
+    for number in range(1, arguments.rounds + 1):
         for contender in chosen:
-            print(f"starting {contender.name} with {model.name}", flush=True)
-            own = folder / f"{model.name}-{contender.name}"
+            own = folder / f"{model.name}-{contender.name}-{number}"
             own.mkdir()
-            endpoints[contender.name] = stack.enter_context(contender.serving(model, own))
-        for round_number in range(arguments.rounds + 1):
-            for connections in (1, 32):
-                for contender in chosen:
-                    for form, target in endpoints[contender.name].items():
-                        seconds = arguments.seconds * model.seconds if round_number else 2
-                        result = target.measure(connections, seconds, folder)
-                        one = load.Measurement(
-                            contender.name, model.name, form, connections, **result
-                        )
-                        print(f"round {round_number}", one.summary, flush=True)
-                        if round_number:  # round 0 warms up
-                            measurements.append(one)
+            with contender.serving(model, own) as endpoints:
+                for connections, (form, target) in itertools.product((1, 32), endpoints.items()):
+                    target.measure(connections, _WARM_UP, own)
+                    result = target.measure(connections, arguments.seconds * model.seconds, own)
+                    one = load.Measurement(contender.name, model.name, form, connections, **result)
+                    print(f"round {number}", one.summary, flush=True)
+                    measurements.append(one)
     return measurements
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.environments import home_in
 from bench.processes import free_port, running
 from bench.serving.load import Endpoint
 from bench.serving.peers import v2_binary, v2_json
@@ -35,7 +36,7 @@ class Cloche:
 
     @contextlib.contextmanager
     def serving(self, model: BenchModel, folder: Path) -> Iterator[dict[str, Endpoint]]:
-        with deployed(model.path, model.name, folder / "home") as (service, gateway):
+        with deployed(model.path, model.name, home_in(folder)) as (service, gateway):
             yield _endpoints(model, service["http"], (gateway["pid"],))
 
 
@@ -99,7 +100,7 @@ class RawOnnxRuntime:
 
     @contextlib.contextmanager
     def serving(self, model: BenchModel, folder: Path) -> Iterator[dict[str, Any]]:
-        installation = triton.install(folder / "servers", SilentProgress())
+        installation = triton.install(home_in(folder) / "servers", SilentProgress())
         yield {"binary": _InProcess(installation.interpreter, model)}
 
 
@@ -130,7 +131,7 @@ def deployed(model: Path, name: str, home: Path) -> Iterator[tuple[dict[str, Any
 @contextlib.contextmanager
 def _triton(model: BenchModel, folder: Path) -> Iterator[str]:
     """Run the server that `cloche deploy` would run, on its own; yields its base URL."""
-    home = settings.Settings(home=folder / "home")
+    home = settings.Settings(home=home_in(folder))
     prepared = pipeline.prepare(
         spec.from_reference(str(model.path), model.name),
         directory=folder, settings=home, progress=SilentProgress(),
