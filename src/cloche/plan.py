@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cloche.rollout.phases import replicas_of
+
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment, Finding, Reason, Revision
 
@@ -52,7 +54,7 @@ def make(
     if current and current.digest == deployment.digest:
         changes = []  # the same bytes under another name of the same model are no new revision
     # What neither the spec nor an earlier one says stays as it is, at first one replica.
-    stands = {"replicas": 1, **(operated or {})}
+    stands = {**(operated or {}), "replicas": replicas_of(operated or {})}
     changes += _differences(
         ChangeKind.SCALE if current else ChangeKind.CREATE,
         _leaves(stands) if current else {},

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from cloche.artifacts import Deployment, Golden, Revision, Verification, digest_of_files
 from cloche.errors import ClocheError, UnavailableError, UsageError
+from cloche.rollout.phases import replicas_of
 from cloche.server.status import gateway_view, service_view
 from cloche.targets.target import ReplicaPhase
 
@@ -132,7 +133,7 @@ class Control:
             record = self._known(name)
             if record.deleting:
                 raise _going(name)
-            if record.operated.get("replicas", 1) != replicas:
+            if replicas_of(record.operated) != replicas:
                 self.state.operate(name, {**record.operated, "replicas": replicas}, by=by)
         self._done("scaled", record.wanted)
         return self.service(name)
