@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ def targets(route: dict[str, Any]) -> dict[str, int]:
     return {action["cluster"]: 100} if "cluster" in action else {}
 
 
+def matches(route: dict[str, Any], path: str) -> bool:
+    pattern = route["match"].get("safe_regex", {}).get("regex")
+    return route["match"].get("path") == path or bool(pattern and re.fullmatch(pattern, path))
+
+
 def headers(route: dict[str, Any]) -> dict[str, Any]:
     return {each["name"]: each for each in route["match"].get("headers", [])}
 
@@ -79,20 +85,21 @@ def test_inference_stands_first_for_all_services() -> None:
 
 def test_a_canary_shares_by_weight_and_can_be_asked_for() -> None:
     table = routes.http_table(GatewayState((service("a", weights=(90, 10, 0)),)), SETTINGS)
-    infer = [
+    calls = [
         route
         for route in everyone(table)
-        if route["match"].get("path") == "/v2/models/a/infer"
+        if matches(route, "/v2/models/a/infer")
         and headers(route).get("cloche-service", {}).get("invert_match")
     ]
-    assert [targets(route) for route in infer] == [
+    assert [targets(route) for route in calls] == [
+        {"a.r1.http": 90, "a.r2.http": 10},
         {"a.r1.http": 90, "a.r2.http": 10},
         {"a.r1.http": 100},
         {"a.r2.http": 100},
         {"a.r3.http": 100},
     ]
-    asked = [headers(route)["cloche-revision"].get("string_match") for route in infer]
-    assert asked == [None, {"exact": "1"}, {"exact": "2"}, {"exact": "3"}]
+    asked = [headers(route)["cloche-revision"].get("string_match") for route in calls]
+    assert asked == [None, None, {"exact": "1"}, {"exact": "2"}, {"exact": "3"}]
 
 
 def test_a_service_with_no_weight_has_no_route_for_everyone() -> None:
@@ -100,6 +107,46 @@ def test_a_service_with_no_weight_has_no_route_for_everyone() -> None:
     leading = [route for route in everyone(table) if targets(route) == {"a.r1.http": 100}]
     assert leading
     assert all("string_match" in headers(route)["cloche-revision"] for route in leading)
+
+
+@pytest.mark.parametrize(
+    ("path", "leads"),
+    [
+        ("/v2/models/a.b", True),
+        ("/v2/models/a.b/versions/1", True),
+        ("/v2/models/a.b/versions/1/infer", True),
+        ("/v2/models/a.b/generate_stream", True),
+        ("/v2/models/a.b/versions/1/stats", True),
+        ("/v2/models/a.b/versions/2/infer", False),
+        ("/v2/models/a.b/load", False),
+        ("/v2/models/a.b/infer/", False),
+        ("/v2/models/axb/infer", False),
+        ("/v2/models/a.b%2Finfer", False),
+        ("/v2/repository/models/a.b/unload", False),
+    ],
+)
+def test_only_whole_paths_of_known_calls_lead_to_a_replica(path: str, leads: bool) -> None:
+    table = routes.http_table(GatewayState((service("a.b"),)), SETTINGS)
+    found = [route for route in everyone(table) if matches(route, path)]
+    assert bool(found) is leads
+
+
+def test_the_tables_of_many_services_stay_small() -> None:
+    state = GatewayState(tuple(service(f"service-{number}") for number in range(100)))
+    for table in (routes.http_table(state, SETTINGS), routes.grpc_table(state, SETTINGS)):
+        count = sum(len(host["routes"]) for host in table["virtual_hosts"])
+        assert count < 100 * 40
+        assert len(json.dumps(table)) < 100 * 15_000
+
+
+def test_a_table_says_what_it_was_made_of() -> None:
+    state = GatewayState((service("a", weights=(90, 10)), service("b")))
+    table = routes.grpc_table(state, SETTINGS)
+    assert routes.shares_of(table) == {("a", 1, 90), ("a", 2, 10), ("b", 1, 100)}
+    leading = {
+        name for host in table["virtual_hosts"] for r in host["routes"] for name in targets(r)
+    }
+    assert leading - {clusters.ANSWERS} == routes.clusters_of(table)
 
 
 def test_names_are_quoted_as_clients_quote_them() -> None:

@@ -93,16 +93,17 @@ class Admin:
         return True
 
     def route_tables(self) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return the version and the content of each route table in use, by name."""
+        """Return the version and the metadata of each route table in use, by name."""
         found = {}
-        for dumped in self._dump("dynamic_route_configs"):
+        fields = "version_info,route_config.name,route_config.metadata"
+        for dumped in self._dump("dynamic_route_configs", fields):
             table = dumped.get("route_config", {})
             found[table.get("name", "")] = (dumped.get("version_info", ""), table)
         return found
 
     def clusters(self) -> frozenset[str]:
         """Return the names of the clusters that can take requests."""
-        dumped = self._dump("dynamic_active_clusters")
+        dumped = self._dump("dynamic_active_clusters", "cluster.name")
         return frozenset(each.get("cluster", {}).get("name", "") for each in dumped)
 
     def hosts(self) -> tuple[Host, ...]:
@@ -114,8 +115,10 @@ class Admin:
             for host in cluster.get("host_statuses", [])
         )
 
-    def _dump(self, resource: str) -> list[dict[str, Any]]:
-        configs = self._get_json(f"/config_dump?resource={resource}").get("configs", [])
+    def _dump(self, resource: str, fields: str) -> list[dict[str, Any]]:
+        """Return some fields of all resources of a kind; whole ones would be megabytes."""
+        path = f"/config_dump?resource={resource}&mask={fields}"
+        configs = self._get_json(path).get("configs", [])
         return configs if isinstance(configs, list) else []
 
     def _get_json(self, path: str) -> dict[str, Any]:

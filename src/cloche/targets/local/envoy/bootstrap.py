@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.targets.local.envoy import clusters
+from cloche.targets.local.envoy.revisions import REVISION_HEADER, SERVICE_HEADER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,12 @@ def bootstrap(folder: Path, admin_socket: Path) -> Json:
                     ".internal_listener.v3.InternalListener"
                 },
             }
+        ],
+        # Headers that every request is asked for are found at once, not searched.
+        "inline_headers": [
+            {"inline_header_name": name, "inline_header_type": kind}
+            for name in (SERVICE_HEADER, REVISION_HEADER)
+            for kind in ("REQUEST_HEADER", "RESPONSE_HEADER")
         ],
         # Every counter costs some of each request; what Cloche asks for is kept by the hosts
         # themselves and by the replicas.

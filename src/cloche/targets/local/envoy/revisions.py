@@ -20,6 +20,23 @@ _PREVIOUS_HOSTS = (
 )
 
 
+RETRIES: Json = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 3,
+    "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.2s"},
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {"@type": _PREVIOUS_HOSTS},
+        }
+    ],
+    "host_selection_retry_max_attempts": 3,
+}
+"""How a request is tried again: only where no replica can have begun with it, since the connection
+failed, the stream was refused, or the connection was lost before the request's headers were sent.
+"""
+
+
 def routes(
     service: ServiceRoutes,
     protocol: str,
@@ -30,16 +47,29 @@ def routes(
     stream: bool,
 ) -> list[Json]:
     """Return the route by weights, then one for each revision that can be asked for."""
-    found = []
-    weighted = [revision for revision in service.revisions if revision.weight > 0]
-    by_weight = {"match": match | {"headers": [*headers, absent(REVISION_HEADER)]}}
-    if weighted:
-        found.append(by_weight | _to(service, protocol, weighted, settings, stream=stream))
+    found = by_weight(service, protocol, match, headers, settings, stream=stream)
     for revision in service.revisions:
         asked = match | {"headers": [*headers, equals(REVISION_HEADER, str(revision.revision))]}
         to = _to(service, protocol, [revision], settings, stream=stream)
         found.append({"match": asked} | to)
     return found
+
+
+def by_weight(
+    service: ServiceRoutes,
+    protocol: str,
+    match: Json,
+    headers: list[Json],
+    settings: Settings,
+    *,
+    stream: bool = False,
+) -> list[Json]:
+    """Return the route of requests that ask for no revision; none where no revision has weight."""
+    weighted = [revision for revision in service.revisions if revision.weight > 0]
+    if not weighted:
+        return []
+    unasked = match | {"headers": [*headers, absent(REVISION_HEADER)]}
+    return [{"match": unasked} | _to(service, protocol, weighted, settings, stream=stream)]
 
 
 def _to(
@@ -51,7 +81,7 @@ def _to(
     stream: bool,
 ) -> Json:
     names = [str(ClusterName(service.name, each.revision, protocol)) for each in shares]
-    action = _action(settings, stream=stream)
+    action = _limits(settings, stream=stream)
     if len(shares) == 1:
         return {
             "route": action | {"cluster": names[0]},
@@ -68,31 +98,10 @@ def _to(
     return {"route": action | {"weighted_clusters": {"clusters": weighted}}}
 
 
-def _action(settings: Settings, *, stream: bool) -> Json:
-    """Return how a request is sent on.
-
-    It is tried again only where no replica can have begun with it: the connection failed, the
-    stream was refused, or the connection was lost before the request's headers were sent.
-    """
-    limits = (
-        {"timeout": "0s", "idle_timeout": f"{_STREAM_IDLE_SECONDS}s"}
-        if stream
-        else {"timeout": f"{settings.gateway_request_timeout:g}s"}
-    )
-    return limits | {
-        "retry_policy": {
-            "retry_on": "connect-failure,refused-stream,reset-before-request",
-            "num_retries": 3,
-            "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.2s"},
-            "retry_host_predicate": [
-                {
-                    "name": "envoy.retry_host_predicates.previous_hosts",
-                    "typed_config": {"@type": _PREVIOUS_HOSTS},
-                }
-            ],
-            "host_selection_retry_max_attempts": 3,
-        },
-    }
+def _limits(settings: Settings, *, stream: bool) -> Json:
+    if stream:
+        return {"timeout": "0s", "idle_timeout": f"{_STREAM_IDLE_SECONDS}s"}
+    return {"timeout": f"{settings.gateway_request_timeout:g}s"}
 
 
 def _revision_header(revision: RevisionEndpoints) -> list[Json]:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from cloche.targets.local.envoy import clusters, protobuf, replies, revisions
 from cloche.targets.local.envoy.revisions import SERVICE_HEADER, absent, equals, present
-from cloche.targets.local.envoy.services import model_owners
+from cloche.targets.local.envoy.services import ClusterName, model_owners
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,19 +45,12 @@ _INVALID_ARGUMENT: Json = {
     "response_headers_to_add": [{"header": {"key": "grpc-status", "value": "3"}}]
 }
 _SERVER_CALLS = ("ServerLive", "ServerReady", "ServerMetadata")
-_MODEL_CALLS = (
-    ("/infer", False),
-    ("/generate", False),
-    ("/generate_stream", True),
-    ("/ready", False),
-    ("", False),
-    ("/config", False),
-    ("/stats", False),
+_INFER = "/infer"
+_CALLS = (
+    ("(/versions/1)?(/infer|/generate|/ready|/config|/stats)?", False),
+    ("(/versions/1)?/generate_stream", True),
 )
-"""What follows a model's name, and whether the answer is a stream.
-
-A table is searched from its top, and inference is nearly all of the traffic.
-"""
+"""What follows a model's name, as a pattern, and whether the answer is a stream."""
 
 
 def http_table(state: GatewayState, settings: Settings) -> Json:
@@ -95,14 +88,11 @@ def shares_of(table: Json) -> set[tuple[str, int, int]]:
 
 def clusters_of(table: Json) -> set[str]:
     """Return the names of all clusters that a table leads to."""
-    found: set[str] = set()
-    for host in table.get("virtual_hosts", []):
-        for route in host.get("routes", []):
-            action = route.get("route", {})
-            shares = action.get("weighted_clusters", {}).get("clusters", [])
-            found |= {share["name"] for share in shares}
-            found |= {action["cluster"]} if "cluster" in action else set()
-    return found
+    return {
+        str(ClusterName(service, revision, protocol))
+        for service, revision, _ in shares_of(table)
+        for protocol in clusters.PROTOCOLS
+    }
 
 
 def _table(
@@ -120,12 +110,21 @@ def _table(
         "metadata": {"filter_metadata": {"cloche": {"routes": shares}}},
         "ignore_port_in_host_matching": True,
         "virtual_hosts": [
-            {"name": "everyone", "domains": ["*"], "routes": everyone},
+            _host("everyone", "*", everyone),
             *(
-                {"name": service, "domains": [f"{service}.localhost"], "routes": routes}
+                _host(service, f"{service}.localhost", routes)
                 for service, routes in sorted(hosts.items())
             ),
         ],
+    }
+
+
+def _host(name: str, domain: str, routes: list[Json]) -> Json:
+    return {
+        "name": name,
+        "domains": [domain],
+        "retry_policy": revisions.RETRIES,
+        "routes": routes,
     }
 
 
@@ -168,13 +167,33 @@ def _http_routes(
 def _model_routes(
     models: list[tuple[ServiceRoutes, str, list[Json]]], settings: Settings
 ) -> list[Json]:
-    routes: list[Json] = []
-    for call, stream in _MODEL_CALLS:
-        for service, name, headers in models:
-            for version in ("", "/versions/1"):
-                match = {"path": f"{_path_of(name)}{version}{call}"}
-                routes += revisions.routes(service, "http", match, headers, settings, stream=stream)
-    return routes
+    """Return the routes of some models, each the only meaning of its name under some headers.
+
+    A table is searched from its top, and inference is nearly all of the traffic: it stands first
+    for every model, in a form that is cheap to pass by. The rest is few routes rather than quick
+    ones, since the tables of hundreds of services are written, read and compared as a whole.
+    """
+    infer = [
+        route
+        for service, name, headers in models
+        for route in revisions.by_weight(
+            service, "http", {"path": _path_of(name) + _INFER}, headers, settings
+        )
+    ]
+    calls = [
+        route
+        for service, name, headers in models
+        for pattern, stream in _CALLS
+        for route in revisions.routes(
+            service,
+            "http",
+            {"safe_regex": {"regex": re.escape(_path_of(name)) + pattern}},
+            headers,
+            settings,
+            stream=stream,
+        )
+    ]
+    return [*infer, *calls]
 
 
 def _ambiguous(name: str, state: GatewayState, match: Json) -> Json:

@@ -31,7 +31,7 @@ def publish(path: Path, type_url: str, resources: Sequence[Json]) -> str:
     version = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
     if version != published_version(path):
         response = {"version_info": version, "type_url": type_url, "resources": listed}
-        replace(path, json.dumps(response, indent=1).encode())
+        replace(path, json.dumps(response).encode())
     return version
 
 
