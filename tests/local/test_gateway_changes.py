@@ -12,12 +12,7 @@ import pytest
 from running_gateway import Calls, Running, installed, running, service
 
 from cloche.errors import ClocheError
-from cloche.targets.local.envoy.services import (
-    Endpoint,
-    GatewayState,
-    RevisionEndpoints,
-    ServiceRoutes,
-)
+from cloche.targets.local.envoy.services import GatewayState
 from cloche.targets.target import Route
 from fixtures_local import until
 
@@ -87,16 +82,16 @@ def test_a_draining_replica_finishes_what_it_has(gateway: Running) -> None:
         )
         held.start()
         assert one.waiting.acquire(timeout=20)
-        until(lambda: gateway.gateway.active(one.endpoint) == 1)
-        leaving = Endpoint(one.endpoint.http_port, one.endpoint.grpc_port, draining=True)
-        revision = RevisionEndpoints(1, 100, (leaving, two.endpoint))
-        gateway.gateway.apply(GatewayState((ServiceRoutes("a", ("a",), (revision,)),)))
         with Load(f"{gateway.url}/v2/models/a/infer") as load:
+            load.wait_for("first")
+            gateway.serve("a", (100, two))
             until(lambda: load.answers[-10:] == [(200, "second")] * 10)
+        assert not gateway.gateway.let_go(one.endpoint)
         one.gate.set()
         held.join()
         assert answers[0].json()["label"] == "first"
-    until(lambda: gateway.gateway.active(one.endpoint) == 0)
+    assert {status for status, _ in load.answers} == {200}
+    until(lambda: gateway.gateway.let_go(one.endpoint))
 
 
 def test_a_dead_replica_costs_no_request_while_another_lives(gateway: Running) -> None:
@@ -127,6 +122,17 @@ def test_routes_wait_for_a_healthy_replica_and_others_do_not_wait_with_them(
     new.healthy = True
     until(lambda: gateway.gateway.apply(wanted).held == ())
     assert httpx.post(post("a"), json={}).json()["label"] == "new"
+
+
+def test_more_services_than_the_user_has_inotify_instances(gateway: Running) -> None:
+    replica = gateway.replica("one")
+    names = [f"service-{number}" for number in range(150)]
+    services = tuple(service(name, (100, replica)) for name in names)
+    until(lambda: gateway.gateway.apply(GatewayState(services)).seen)
+    for name in (names[0], names[-1]):
+        url = f"{gateway.url}/v2/models/{name}/infer"
+        until(lambda url=url: httpx.post(url, json={}).status_code == 200)
+    assert gateway.log() == ""
 
 
 def test_no_healthy_replica_is_said(gateway: Running) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +52,7 @@ def test_without_a_process_everything_is_written_for_its_start(gateway: Gateway)
     assert "a.r1.http" in (gateway.folder / "routes" / "cloche.http.json").read_text()
     assert not gateway.ready()
     assert gateway.seen_routes() == ()
-    assert gateway.active(Endpoint(18002, 18102)) == 0
+    assert gateway.let_go(Endpoint(18002, 18102))
 
 
 def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: Gateway) -> None:
@@ -58,7 +61,6 @@ def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: Gateway) -> N
     assert len(cluster_names(gateway)) == 4
     assert gateway.sweep() == ()
     assert cluster_names(gateway) == []
-    assert list((gateway.folder / "endpoints").iterdir()) == []
 
 
 def test_a_new_object_over_the_same_folder_goes_on(gateway: Gateway) -> None:
@@ -92,12 +94,21 @@ def test_a_change_that_was_cut_off_leaves_no_route_without_its_cluster(
     assert cluster_names(gateway) == []
 
 
-def test_endpoints_change_with_no_change_of_their_cluster(gateway: Gateway) -> None:
-    gateway.apply(state(100))
-    before = (gateway.folder / "clusters" / "clusters.json").read_bytes()
-    gateway.apply(state(100, port=19001))
-    assert (gateway.folder / "clusters" / "clusters.json").read_bytes() == before
-    assert "19002" in (gateway.folder / "endpoints" / "a.r1.http.json").read_text()
+def test_only_the_cluster_whose_endpoints_change_is_another(gateway: Gateway) -> None:
+    def written() -> dict[str, Any]:
+        file = gateway.folder / "clusters" / "clusters.json"
+        return {each["name"]: each for each in xds.published(file)}
+
+    (service,) = state(100).services
+    other = dataclasses.replace(service, name="b")
+    gateway.apply(GatewayState((service, other)))
+    before = written()
+    (moved,) = state(100, port=19001).services
+    gateway.apply(GatewayState((moved, other)))
+    after = written()
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"a.r1.grpc", "a.r1.http"}
+    assert "19002" in json.dumps(after["a.r1.http"])
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,7 @@ def placed(service: str, revision: int, *steps: Step, models: tuple[str, ...] = 
 def test_endpoints_follow_readiness() -> None:
     steps = (Step.STARTING, Step.READY, Step.UNREADY, Step.DRAINING, Step.ENDING)
     state = gateway_state([Route("a", 1, 100)], [placed("a", 1, *steps)])
-    endpoints = state.services[0].revisions[0].endpoints
-    assert endpoints == (
-        Endpoint(1010, 1011),
-        Endpoint(1020, 1021, draining=True),
-        Endpoint(1030, 1031, draining=True),
-    )
+    assert state.services[0].revisions[0].endpoints == (Endpoint(1010, 1011),)
 
 
 def test_revisions_share_a_service_and_the_heaviest_names_its_first_model() -> None:

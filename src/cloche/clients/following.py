@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from cloche.errors import ClocheError
 
 POLL_SECONDS = 10.0
-RECONNECTS = 3
+RECONNECTS = 5
+_PAUSE_SECONDS = 0.05
+"""Before the first of them; each further one waits twice as long. One that was killed may take
+connections for a moment longer, and answers none."""
 
 
 def follow(
@@ -26,6 +29,7 @@ def follow(
     *,
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Event]:
     """Yield the events of a revision until its rollout has ended.
 
@@ -47,6 +51,7 @@ def follow(
             failures += 1
             if failures > RECONNECTS:
                 raise
+            sleep(_PAUSE_SECONDS * 2 ** (failures - 1))
             control = connect()
             continue
         failures = 0

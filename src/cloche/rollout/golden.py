@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from cloche.rollout.direct import Tensors
     from cloche.store import Store
 
-_ROWS = 3
+_ROWS = 2
+"""Enough to tell whether rows are mixed; each more costs two runs of the model."""
 _MOST_ROWS = 16
 
 

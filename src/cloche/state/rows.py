@@ -52,7 +52,7 @@ def event_of(row: sqlite3.Row) -> Event:
     )
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=512)
 def _deployment(text: str) -> Deployment:
     """Read a deployment; it never changes, is the large part of a row, and is read at each tick."""
     return artifacts.decode(Deployment, text)

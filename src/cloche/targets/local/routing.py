@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from cloche.targets.local.supervisor import Record
     from cloche.targets.target import Placement
 
-_SERVING = {Step.READY: False, Step.UNREADY: True, Step.DRAINING: True}
-"""The steps in which the gateway knows a replica, and whether it is draining."""
 _ASK_EVERY = 0.02
 _ASK_SLOWLY = 0.5
 _SOON = 5.0
@@ -60,8 +58,8 @@ class GatewayServer(Protocol):
     def seen_routes(self) -> tuple[Route, ...]:
         """Return what is served."""
 
-    def active(self, endpoint: Endpoint) -> int:
-        """Return how many requests a replica has from the gateway."""
+    def let_go(self, endpoint: Endpoint) -> bool:
+        """Return whether nothing is sent to a replica or awaited from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +105,9 @@ def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayS
 def _endpoints(replicas: Iterable[Record]) -> tuple[Endpoint, ...]:
     return tuple(
         sorted(
-            Endpoint(record.ports[0], record.ports[1], _SERVING[record.life.step])
+            Endpoint(record.ports[0], record.ports[1])
             for record in replicas
-            if record.pid is not None and record.life.step in _SERVING
+            if record.pid is not None and record.life.step is Step.READY
         )
     )
 
@@ -173,14 +171,14 @@ class Routing:
         if self._applied_at is None or time.monotonic() - self._applied_at < _SETTLED:
             return False
         http, grpc, *_ = record.ports
+        replica = Endpoint(http, grpc)
         offered = any(
-            endpoint.http_port == http and not endpoint.draining
+            replica in revision.endpoints
             for service in self._applied.services
             for revision in service.revisions
-            for endpoint in revision.endpoints
         )
         try:
-            return not offered and self._gateway.active(Endpoint(http, grpc)) == 0
+            return not offered and self._gateway.let_go(replica)
         except ClocheError:
             return False
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import socket
+import struct
 import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
@@ -91,6 +93,17 @@ class Admin:
         except UnavailableError:
             return False
         return True
+
+    def process(self) -> int | None:
+        """Return the process that answers; None where none does."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(self._timeout)
+            connection.connect(str(self._path))
+            # struct ucred of unix(7): process, user and group
+            size = struct.calcsize("3i")
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+            return int(struct.unpack("3i", credentials)[0])
+        return None
 
     def route_tables(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return the version and the metadata of each route table in use, by name."""

@@ -1,7 +1,9 @@
-"""Upstreams: one cluster per revision and protocol, and the endpoints that it has now.
+"""Upstreams: one cluster per revision and protocol, with the endpoints that it has now.
 
-The definition of a cluster never changes while it lives; what changes, its endpoints, stands in a
-file of its own, so that Envoy keeps the connections of those that stay.
+A cluster whose endpoints change is replaced: Envoy warms the new one, moves requests over, and lets
+those under way end on the connections that they have. Endpoints in files of their own would spare
+the new connections, but Envoy takes an inotify instance for each such file and aborts when the user
+has no more of them (128 on most systems, all programs together).
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ from urllib.parse import quote
 from cloche.targets.local.envoy.services import ClusterName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
     from cloche.targets.local.envoy.services import (
         Endpoint,
@@ -30,7 +31,8 @@ ANSWERS = "cloche.answers"
 
 _TYPES = "type.googleapis.com/envoy"
 CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
-ENDPOINTS_TYPE = f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment"
+_MOST_RETRIES = 1024
+"""Under way at once; as many as requests may be (Envoy's default)."""
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -42,24 +44,21 @@ def named(state: GatewayState) -> Iterator[tuple[ClusterName, ServiceRoutes, Rev
                 yield ClusterName(service.name, revision.revision, protocol), service, revision
 
 
-def cluster(name: ClusterName, model: str, folder: Path) -> Json:
-    """Return the definition of a cluster whose endpoints stand in `folder`."""
+def cluster(name: ClusterName, model: str, endpoints: Iterable[Endpoint]) -> Json:
+    """Return a cluster of these endpoints, which are asked for the health of `model`."""
     grpc = name.protocol == "grpc"
     protocol: Json = {"http2_protocol_options" if grpc else "http_protocol_options": {}}
     return {
         "@type": CLUSTER_TYPE,
         "name": str(name),
-        "type": "EDS",
+        "type": "STATIC",
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "eds_cluster_config": {
-            "eds_config": {
-                "resource_api_version": "V3",
-                "path_config_source": {
-                    "path": str(folder / f"{name}.json"),
-                    "watched_directory": {"path": str(folder)},
-                },
-            }
+        # When a replica dies all of its clients are sent on at once; Envoy's own limit is 3.
+        "circuit_breakers": {"thresholds": [{"max_retries": _MOST_RETRIES}]},
+        "load_assignment": {
+            "cluster_name": str(name),
+            "endpoints": [{"lb_endpoints": [_endpoint(name, each) for each in sorted(endpoints)]}],
         },
         "typed_extension_protocol_options": {
             _PROTOCOL_OPTIONS: {
@@ -67,8 +66,6 @@ def cluster(name: ClusterName, model: str, folder: Path) -> Json:
                 "explicit_http_config": protocol,
             }
         },
-        # An endpoint that left the file goes at once, even though it still answers its checks.
-        "ignore_health_on_host_removal": True,
         "common_lb_config": {
             # With no healthy replica the answer is 503 at once, not a try at a sick one.
             "healthy_panic_threshold": {"value": 0},
@@ -130,19 +127,9 @@ def health_check(model: str) -> Json:
     }
 
 
-def assignment(name: ClusterName, endpoints: tuple[Endpoint, ...]) -> Json:
-    """Return the endpoints of a cluster."""
-    return {
-        "@type": ENDPOINTS_TYPE,
-        "cluster_name": str(name),
-        "endpoints": [{"lb_endpoints": [_endpoint(name, each) for each in sorted(endpoints)]}],
-    }
-
-
 def _endpoint(name: ClusterName, endpoint: Endpoint) -> Json:
     port = endpoint.grpc_port if name.protocol == "grpc" else endpoint.http_port
     return {
-        "health_status": "DRAINING" if endpoint.draining else "UNKNOWN",
         "endpoint": {
             "address": {"socket_address": {"address": endpoint.host, "port_value": port}},
             "health_check_config": {"port_value": endpoint.http_port},

@@ -7,9 +7,9 @@
     gateway.apply(state)               # again and again, with what should be served now
 
 Everything is kept in files, so that a new object over the same folder goes on where another one
-stopped, and Envoy goes on with neither. `apply` never makes a route to what is not there:
-clusters and endpoints come first and are seen, routes second and are seen, and what lost its routes
-is removed by `sweep` once it has no request left.
+stopped, and Envoy goes on with neither. `apply` never makes a route to what is not there: clusters
+come first and are seen, routes second and are seen, and what lost its routes is removed by `sweep`
+once it has no request left.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Gateway:
 
     def prepare(self) -> None:
         """Write all that Envoy starts from; what is served already stays."""
-        for name in ("clusters", "endpoints", "listeners", "routes"):
+        for name in ("clusters", "listeners", "routes"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         make_socket_folder(self._socket)
         if not self._clusters_file.exists():
@@ -144,9 +144,6 @@ class Gateway:
         left = tuple(name for name in retired if name in busy)
         kept = [each for each in present if each["name"] in routed or each["name"] in left]
         xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, kept)
-        for name in retired:
-            if name not in left:
-                (self.folder / "endpoints" / f"{name}.json").unlink(missing_ok=True)
         return left
 
     def seen_routes(self) -> tuple[Route, ...]:
@@ -159,14 +156,17 @@ class Gateway:
         shares = [routes.shares_of(table) for _, table in tables.values()]
         return tuple(Route(*each) for each in sorted(set.intersection(*shares)))
 
-    def active(self, endpoint: Endpoint) -> int:
-        """Return how many requests a replica has from the gateway.
+    def let_go(self, endpoint: Endpoint) -> bool:
+        """Return whether the gateway sends nothing to a replica and waits for nothing from it.
 
-        Endpoints that left the state are no longer counted: keep one there, draining, until it has
-        none. What is seen here lags behind a change by a moment.
+        As long as it has the replica among its hosts it may send to it. After that the connections
+        say it: each is closed as soon as it has no request.
         """
         own = {endpoint.http_port, endpoint.grpc_port}
-        return sum(host.active for host in self._hosts() if host.port in own)
+        if any(host.port in own for host in self._hosts()):
+            return False
+        process = self._admin.process()
+        return process is None or not ports.connected(process, own)
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────
 
@@ -195,16 +195,13 @@ class Gateway:
         return self.folder / "routes" / f"{name}.json"
 
     def _publish_clusters(self, state: GatewayState) -> None:
-        """Write endpoints, then the clusters that have them and those that still have routes."""
-        folder = self.folder / "endpoints"
-        wanted = {}
-        for name, service, revision in clusters.named(state):
-            assignment = clusters.assignment(name, revision.endpoints)
-            xds.publish(folder / f"{name}.json", clusters.ENDPOINTS_TYPE, [assignment])
-            wanted[str(name)] = clusters.cluster(name, service.models[0], folder)
+        """Write the clusters of a state, and those before it that still have routes."""
+        wanted = {
+            str(name): clusters.cluster(name, service.models[0], revision.endpoints)
+            for name, service, revision in clusters.named(state)
+        }
         present = {each["name"]: each for each in xds.published(self._clusters_file)}
-        # What is there keeps its definition: a changed one would drop its connections.
-        listed = {**wanted, **present}
+        listed = {**present, **wanted}
         ordered = [listed[name] for name in sorted(listed)]
         xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, ordered)
 

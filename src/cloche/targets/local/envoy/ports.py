@@ -1,12 +1,16 @@
-"""Who has the gateway's port."""
+"""Who has the gateway's port, and to which ports it is connected."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import socket
+from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 def check(host: str, port: int) -> None:
@@ -22,6 +26,18 @@ def check(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise _explained(error, host, port) from error
+
+
+def connected(pid: int, ports: Collection[int]) -> bool:
+    """Return whether a process has a connection to one of these ports."""
+    import psutil
+
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.NoSuchProcess:
+        return False
+    # A connection that only waits for its last packets has no socket of the process any more.
+    return any(one.raddr and one.raddr.port in ports for one in connections)
 
 
 def _explained(error: OSError, host: str, port: int) -> ClocheError:

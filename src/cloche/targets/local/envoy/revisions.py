@@ -30,7 +30,8 @@ RETRIES: Json = {
             "typed_config": {"@type": _PREVIOUS_HOSTS},
         }
     ],
-    "host_selection_retry_max_attempts": 3,
+    # A replica that has just died has no request, and so is the one that is chosen before others.
+    "host_selection_retry_max_attempts": 32,
 }
 """How a request is tried again: only where no replica can have begun with it, since the connection
 failed, the stream was refused, or the connection was lost before the request's headers were sent.

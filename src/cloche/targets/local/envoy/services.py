@@ -7,15 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
-    """One replica, as the gateway reaches it: its HTTP and gRPC ports on loopback.
-
-    A draining endpoint gets no new request and keeps the ones it has; it stays in the state until
-    it has none, so that they can be counted.
-    """
+    """One replica, as the gateway reaches it: its HTTP and gRPC ports on loopback."""
 
     http_port: int
     grpc_port: int
-    draining: bool = False
     host: str = "127.0.0.1"
 
 

@@ -1,0 +1,49 @@
+"""Following a rollout over a control plane that goes away meanwhile."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cloche.artifacts import Event, Phase
+from cloche.clients.following import RECONNECTS, follow
+from cloche.errors import UnavailableError
+
+EVENT = Event(1, "2026-01-01T00:00:00Z", "a", 1, "phase", "Revision 1 is live.", "me")
+
+
+class Control:
+    """Answers after some failures; an answer says that revision 1 is live."""
+
+    def __init__(self, failures: int) -> None:
+        self.left = failures
+
+    def revision(self, service: str, number: int) -> Any:
+        if self.left:
+            self.left -= 1
+            raise UnavailableError("control.unreachable", "The control plane went away.")
+        return SimpleNamespace(phase=Phase.LIVE)
+
+    def events(self, service: str, *, after: int, wait: float) -> list[Event]:
+        return [EVENT]
+
+
+def followed(failures: int) -> tuple[list[Event], list[float]]:
+    control, slept = Control(failures), []
+    found = follow(lambda: control, "a", 1, timeout=60, clock=lambda: 0.0, sleep=slept.append)
+    return list(found), slept
+
+
+def test_a_control_plane_that_ends_is_given_time() -> None:
+    events, slept = followed(RECONNECTS)
+    assert events == [EVENT]
+    assert len(slept) == RECONNECTS
+    assert slept == sorted(slept)
+    assert sum(slept) > 1
+
+
+def test_one_that_stays_away_is_said() -> None:
+    with pytest.raises(UnavailableError):
+        followed(RECONNECTS + 1)
