@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -106,6 +107,37 @@ def work(registered: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory)
     for name in ("wine.csv", "digits.json"):
         shutil.copy(registered[1] / name, folder)
     return folder
+
+
+@pytest.mark.timeout(600)
+def test_a_demo_that_is_kept_runs_until_it_is_ended(home: Path) -> None:
+    import uv
+
+    programs = [Path(uv.find_uv_bin()).parent, Path(sys.executable).parent]
+    environment = {
+        **os.environ,
+        "CLOCHE_HOME": str(home),
+        "CLOCHE_GATEWAY_PORT": str(ports.choose(1)[0]),
+        "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
+        "NO_COLOR": "1",
+    }
+    try:
+        said = bash("make demo ARGS=--keep", ROOT, environment)
+        # With the settings of the reader's own shell, where the report is read.
+        environment.pop("CLOCHE_GATEWAY_PORT")
+        found = re.search(r"Try:\n((?:  .+\n)+)End it with: (.+)", said)
+        assert found, said
+        said = bash(found[1], ROOT, environment)
+        assert re.search(r"digits +1 +live +1/1 ", said), said
+        assert "curl" in said
+        assert "passed (example" in said
+        assert "digits: nothing would change." in said
+        said = bash(found[2], ROOT, environment)
+        assert "Ended replica digits-r1-0." in said
+        assert "Ended MLflow" in said
+    finally:
+        said = bash("cloche demo --stop", ROOT, environment)
+    assert "No demo was running." in said
 
 
 @pytest.mark.timeout(900)

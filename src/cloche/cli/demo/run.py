@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from cloche.cli import deploy
@@ -14,7 +14,6 @@ from cloche.clients.following import error_of
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
 
     from cloche.cli.demo.places import Places
     from cloche.progress import Progress
@@ -28,7 +27,7 @@ def run(places: Places, progress: Progress, *, keep: bool) -> dict[str, Any]:
     places = places.made_anew()
     python = registry.environment(places, progress)
     with ExitStack() as started:
-        started.enter_context(_uninterrupted_end(places, progress))
+        started.callback(_end_uninterrupted, places, progress)
         server = registry.start_server(python, places)
         training = registry.start_training(python, places)
         started.callback(_end_child, training)
@@ -81,17 +80,13 @@ def _deploy(places: Places, progress: Progress) -> dict[str, Any]:
     return result
 
 
-@contextmanager
-def _uninterrupted_end(places: Places, progress: Progress) -> Iterator[None]:
-    """End everything on the way out, and let no second ctrl-C leave half of it running."""
+def _end_uninterrupted(places: Places, progress: Progress) -> None:
+    """End everything, and let no second ctrl-C leave half of it running."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        yield
+        ending.end(places, progress)
     finally:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            ending.end(places, progress)
-        finally:
-            signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def _end_child(process: subprocess.Popen[str]) -> None:
