@@ -232,7 +232,7 @@ class Client:
         live = status["live"]
         if live is None:
             raise UnavailableError(
-                "service.not-live",
+                "service.not_live",
                 f"{name} has no live revision yet: it is {status['phase']}.",
                 hint="Wait for its deploy, or see `cloche status`.",
             )

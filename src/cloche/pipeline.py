@@ -11,10 +11,9 @@ thing again costs a resolve and one look in the index.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+import time
+from contextlib import closing
 from dataclasses import dataclass
-from importlib import import_module
-from threading import Timer
 from typing import TYPE_CHECKING
 
 from cloche import artifacts
@@ -29,7 +28,7 @@ from cloche.artifacts import (
 from cloche.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cloche.progress import Progress
@@ -40,8 +39,8 @@ if TYPE_CHECKING:
     from cloche.targets.target import Target
 
 
-_KNOWN_SECONDS = 0.03
-"""A source whose files are known is resolved in less."""
+_RECENT_SECONDS = 3600.0
+"""What was used since may belong to a deploy that is not recorded yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,27 +123,39 @@ def prepare(
 ) -> Prepared:
     """Take a spec to a finished repository in the store; nothing but cache changes.
 
-    `directory` is the folder that relative paths in the spec start from. Raises ClocheError for
-    anything that would make the deploy fail later and can be known now.
+    `directory` is the folder that relative paths in the spec start from. A cache that outgrows its
+    size by it loses what was longest unused, no revision needs and nobody has used for an hour.
+    Raises ClocheError for anything that would make the deploy fail later and can be known now.
     """
     from cloche import sources
 
     store = open_store(settings)
     with store.working():
-        with _loading_ahead(spec.model):
-            snapshot = sources.resolve(
-                spec.model,
-                directory=directory,
-                store=store,
-                progress=progress,
-                environment=environment,
-            )
+        snapshot = sources.resolve(
+            spec.model, directory=directory, store=store, progress=progress, environment=environment
+        )
         key = _key(spec, snapshot)
         made = _recall(store, key)
         if made is None:
             made = _make(spec, snapshot, store, progress, environment)
             store.remember("prepared", key, artifacts.encode(made))
+            _make_room(store, settings)
     return Prepared(spec, snapshot, made.facts, made.lock, made.repository)
+
+
+def kept(settings: Settings) -> set[str]:
+    """Return the digests that the revisions on record need, so that any of them can live again."""
+    if not (settings.home / "state.db").exists():
+        return set()
+    with closing(open_state(settings)) as state:
+        revisions = [one for record in state.services() for one in state.revisions(record.name)]
+    digests: set[str] = set()
+    for revision in revisions:
+        digests |= {revision.deployment.snapshot.digest, revision.deployment.repository.digest}
+        if revision.golden is not None:
+            bodies = (revision.golden.request, revision.golden.expected)
+            digests |= {body.digest for body in bodies if body is not None}
+    return digests
 
 
 def provision(prepared: Prepared, *, settings: Settings, progress: Progress) -> None:
@@ -159,24 +170,6 @@ def provision(prepared: Prepared, *, settings: Settings, progress: Progress) -> 
         from cloche import environments
 
         environments.materialize(prepared.lock, settings.home / "environments", progress)
-
-
-@contextmanager
-def _loading_ahead(reference: str) -> Iterator[None]:
-    """Load what inspects an ONNX file while it is read, hashed and copied, which waits for disks.
-
-    Not at once: a file that is known is not read, and what became of it is remembered.
-    """
-    if not reference.lower().endswith(".onnx"):
-        yield
-        return
-    loading = Timer(_KNOWN_SECONDS, import_module, ["onnx"])
-    loading.daemon = True
-    loading.start()
-    try:
-        yield
-    finally:
-        loading.cancel()
 
 
 def _make(
@@ -203,6 +196,15 @@ def _make(
         )
     built = repository.build(spec.service_name, snapshot, facts, lock, spec, store)
     return _Remembered(facts, lock, built)
+
+
+def _make_room(store: Store, settings: Settings) -> None:
+    """Take from a cache that is too large what is not needed; much may be, then it stays larger."""
+    if store.size() <= store.max_size:
+        return
+    since = time.time() - _RECENT_SECONDS
+    recent = {one.digest for one in store.usage() if one.last_used > since and one.digest}
+    store.clean(kept(settings) | recent)
 
 
 def _facts(snapshot: ModelSnapshot, store: Store, *, service: str | None) -> ModelFacts:

@@ -70,13 +70,13 @@ def test_help_and_import_load_nothing_heavy(program):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["deplyo"], "usage.unknown-verb", "cloche deploy"),
+        (["deplyo"], "usage.unknown_verb", "cloche deploy"),
         (["deploy", "--nmae", "x"], "usage.arguments", "--nmae"),
         (["scale", "digits"], "usage.arguments", "REPLICAS"),
         (["scale", "digits", "many"], "usage.arguments", "many"),
         (["deploy", "a.onnx", "-f", "b.yaml"], "usage.exclusive", "MODEL and --file"),
-        (["deploy"], "usage.no-model", "cloche init MODEL"),
-        (["deploy", "-f", "absent.yaml"], "spec.not-found", "absent.yaml"),
+        (["deploy"], "usage.no_model", "cloche init MODEL"),
+        (["deploy", "-f", "absent.yaml"], "spec.not_found", "absent.yaml"),
         (["deploy", "x.onnx", "--timeout", "soon"], "usage.arguments", "not a duration"),
         (["deploy", "x.onnx", "--name", "Not_Safe"], "spec.value", "not-safe"),
         (["infer", "digits"], "usage.input", "--example"),
@@ -140,7 +140,7 @@ def test_verbs_on_a_home_where_nothing_was_deployed(run, home, verb):
     more = {"scale": ["2"], "infer": ["--example"], "delete": ["--yes"]}.get(verb, [])
     outcome = run(verb, "digits", *more)
     assert outcome.code == 1
-    assert "error[control.nothing-deployed]" in outcome.err
+    assert "error[control.nothing_deployed]" in outcome.err
     assert not home.exists()
 
 

@@ -259,10 +259,10 @@ def test_all_mistakes_of_a_file_are_shown_with_their_lines(user: User) -> None:
     ("arguments", "code", "words"),
     [
         (["deploy", "m.onnx", "--name", "Bad_Name"], "spec.value", "'Bad_Name'"),
-        (["deploy"], "usage.no-model", "no cloche.yaml"),
-        (["deploy", "-f", "gone.yaml"], "spec.not-found", "gone.yaml"),
+        (["deploy"], "usage.no_model", "no cloche.yaml"),
+        (["deploy", "-f", "gone.yaml"], "spec.not_found", "gone.yaml"),
         (["deploy", "m.onnx", "--timeout", "soon"], "usage.arguments", "soon"),
-        (["deploi", "m.onnx"], "usage.unknown-verb", "deploi"),
+        (["deploi", "m.onnx"], "usage.unknown_verb", "deploi"),
     ],
 )
 def test_a_wrong_command_line(user: User, arguments: list[str], code: str, words: str) -> None:

@@ -183,9 +183,9 @@ def test_a_name_for_the_folder_one_is_in(tmp_path: Path) -> None:
         ("model: x\nserver: {parameters: {a b: 1}}", "spec.value", 2, "letters"),
         ("model: x\nserver: {parameters: {a: true}}", "spec.value", 2, "Write 1 and 0"),
         ("model: x\nserver: {parameters: {EXECUTION_ENV_PATH: /x}}", "spec.value", 2, "Remove"),
-        ("model: x\nfollow: true", "spec.not-served", 2, "Remove"),
-        ("model: x\nresources:\n  gpu: 1", "spec.not-served", 3, "Remove"),
-        ("model: x\ntargets:\n  prod: {kind: kubernetes}", "spec.not-served", 2, "Remove"),
+        ("model: x\nfollow: true", "spec.not_served", 2, "Remove"),
+        ("model: x\nresources:\n  gpu: 1", "spec.not_served", 3, "Remove"),
+        ("model: x\ntargets:\n  prod: {kind: kubernetes}", "spec.not_served", 2, "Remove"),
         ("model: x\nname: !!python/object:os.system y", "spec.tag", 2, "Remove"),
         ("model: x\nbatching:\n\tmax_batch_size: 3", "spec.syntax", 3, "spaces"),
         ("model: [x", "spec.syntax", 1, "key: value"),
@@ -197,8 +197,8 @@ def test_a_name_for_the_folder_one_is_in(tmp_path: Path) -> None:
         ("model: x\n---\nmodel: y", "spec.documents", 2, "file of its own"),
         ("", "spec.empty", None, "cloche init"),
         ("# only a comment\n---\n", "spec.empty", None, "cloche init"),
-        ("- model: x", "spec.not-a-mapping", 1, "keys"),
-        ("./model.onnx", "spec.not-a-mapping", 1, "keys"),
+        ("- model: x", "spec.not_a_mapping", 1, "keys"),
+        ("./model.onnx", "spec.not_a_mapping", 1, "keys"),
     ],
 )
 def test_one_mistake(text: str, code: str, line: int | None, hint: str | None) -> None:
@@ -213,7 +213,7 @@ def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
     found = [(error.code, error.where) for error in mistakes(text)]
     assert found == [
         ("spec.value", "cloche.yaml:2"),
-        ("spec.not-served", "cloche.yaml:3"),
+        ("spec.not_served", "cloche.yaml:3"),
         ("spec.value", "cloche.yaml:5"),
         ("spec.unknown", "cloche.yaml:6"),
         ("spec.value", "cloche.yaml:7"),
@@ -225,17 +225,17 @@ def test_aliases_are_read_but_do_not_multiply() -> None:
     assert spec.parse(text).server.parameters == {"a": "./x.onnx"}
     bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
     bomb += "".join(f"a{n + 1}: &a{n + 1} [{','.join([f'*a{n}'] * 9)}]\n" for n in range(20))
-    assert mistakes(bomb)[0].code == "spec.too-large"
+    assert mistakes(bomb)[0].code == "spec.too_large"
 
 
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (None, "spec.not-found"),
+        (None, "spec.not_found"),
         (b"\x00\xff\xfe" * 9, "spec.encoding"),
-        (b"a" * (MAX_BYTES + 1), "spec.too-large"),
-        (b"[" * MAX_BYTES, "spec.too-large"),
-        (b"{a: " * 2000, "spec.too-large"),
+        (b"a" * (MAX_BYTES + 1), "spec.too_large"),
+        (b"[" * MAX_BYTES, "spec.too_large"),
+        (b"{a: " * 2000, "spec.too_large"),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, data: bytes | None, code: str) -> None:

@@ -66,7 +66,7 @@ class Verbs(click.Group):
         if args and not args[0].startswith("-") and args[0] not in verbs:
             near = difflib.get_close_matches(args[0], verbs, 1)
             raise UsageError(
-                "usage.unknown-verb",
+                "usage.unknown_verb",
                 f"There is no command {args[0]!r}.",
                 hint=f"Did you mean `cloche {near[0]}`?" if near else "See `cloche --help`.",
             )

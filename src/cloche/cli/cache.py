@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,7 +27,7 @@ def show(*, as_json: bool) -> None:
 
     here = session.begin()
     store = pipeline.open_store(here.settings)
-    entries = [_entry(usage) for usage in store.usage(_kept(here))]
+    entries = [_entry(usage) for usage in store.usage(pipeline.kept(here.settings))]
     folders = {
         name: _folder_size(here.settings.home / name) for name in ("environments", "servers")
     }
@@ -56,7 +55,7 @@ def clean(*, target: str | None, as_json: bool) -> None:
     here = session.begin()
     store = pipeline.open_store(here.settings)
     with here.progress.step("Cleaning the cache"):
-        cleaned = store.clean(_kept(here), _size(target))
+        cleaned = store.clean(pipeline.kept(here.settings), _size(target))
     removed = [_entry(usage) for usage in cleaned.removed]
     if as_json:
         report = {"freed": cleaned.freed, "size": cleaned.size, "removed": removed}
@@ -73,23 +72,6 @@ def _size(target: str | None) -> int | None:
         return None if target is None else parse_size(target)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--to") from None
-
-
-def _kept(here: session.Session) -> set[str]:
-    """Return the digests that the revisions on record need, so that any of them can live again."""
-    from cloche import pipeline
-
-    if not here.deployed():
-        return set()
-    with closing(pipeline.open_state(here.settings)) as state:
-        revisions = [one for record in state.services() for one in state.revisions(record.name)]
-    kept: set[str] = set()
-    for revision in revisions:
-        kept |= {revision.deployment.snapshot.digest, revision.deployment.repository.digest}
-        if revision.golden is not None:
-            bodies = (revision.golden.request, revision.golden.expected)
-            kept |= {body.digest for body in bodies if body is not None}
-    return kept
 
 
 def _entry(usage: Usage) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _live_repository(control: ControlClient, status: dict[str, Any]) -> ModelRep
     name, live = status["service"], status["live"]
     if live is None:
         raise ClocheError(
-            "service.not-live",
+            "service.not_live",
             f"{name} has no live revision yet: it is {status['phase']}.",
             hint="See `cloche status`.",
             retriable=True,

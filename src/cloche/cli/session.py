@@ -38,7 +38,7 @@ class Session:
 
         if not self.deployed():
             raise ClocheError(
-                "control.nothing-deployed",
+                "control.nothing_deployed",
                 "Nothing has been deployed here yet.",
                 where=str(self.settings.home),
                 hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",

@@ -41,7 +41,7 @@ def _default_file() -> Path:
     path = Path(DEFAULT_FILE)
     if not path.is_file():
         raise UsageError(
-            "usage.no-model",
+            "usage.no_model",
             f"No model was named, and there is no {DEFAULT_FILE} in this folder.",
             where=str(Path.cwd()),
             hint="Write `cloche deploy MODEL`, or `cloche init MODEL` for a file to begin with.",

@@ -83,7 +83,7 @@ class DocumentProblem(Exception):
 def read(text: str, where: str) -> tuple[Node, list[UsageError]]:
     """Return the one document of a text, and what is wrong with it that leaves it readable.
 
-    Raises UsageError (spec.syntax, spec.documents, spec.empty, spec.too-large) when it is not.
+    Raises UsageError (spec.syntax, spec.documents, spec.empty, spec.too_large) when it is not.
     """
     try:
         composer = _Composer(_events(text), where)
@@ -180,7 +180,7 @@ class _Composer:
             self.depth += 1
             if self.depth > MAX_DEPTH:
                 what = f"Values are nested more than {MAX_DEPTH} deep."
-                raise DocumentProblem("spec.too-large", what, _line(event))
+                raise DocumentProblem("spec.too_large", what, _line(event))
             if isinstance(event, MappingStartEvent):
                 node = self.mapping(event)
             elif isinstance(event, SequenceStartEvent):
@@ -207,7 +207,7 @@ class _Composer:
         if self.count > MAX_NODES:
             what = f"The file describes more than {MAX_NODES} values."
             hint = "Write a service in a few lines; remove aliases that repeat others."
-            raise DocumentProblem("spec.too-large", what, _line(event), hint)
+            raise DocumentProblem("spec.too_large", what, _line(event), hint)
 
     def sequence(self, start: Event) -> Node:
         from ruamel.yaml.events import SequenceEndEvent

@@ -34,7 +34,7 @@ def parse(text: str, *, where: str = "cloche.yaml", directory: Path | None = Non
     if not isinstance(root.value, dict):
         what = f"The file is {'a list' if isinstance(root.value, list) else 'a single value'}."
         hint = "Write keys, one per line, such as model: ./model.onnx."
-        wrong = UsageError("spec.not-a-mapping", what, where=f"{where}:{root.line}", hint=hint)
+        wrong = UsageError("spec.not_a_mapping", what, where=f"{where}:{root.line}", hint=hint)
         raise _group(where, [*errors, wrong])
 
     def place(path: tuple[str | int, ...]) -> str:
@@ -92,7 +92,7 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         hint = "Name another with -f FILE, or write one with `cloche init MODEL`."
         raise UsageError(
-            "spec.not-found", f"There is no {path.name} here.", where=where, hint=hint
+            "spec.not_found", f"There is no {path.name} here.", where=where, hint=hint
         ) from None
     except OSError as error:
         instead = path / "cloche.yaml" if path.is_dir() else "another with -f FILE"
@@ -101,7 +101,7 @@ def _text(path: Path) -> str:
     if len(data) > document.MAX_BYTES:
         what = f"The file is larger than {document.MAX_BYTES // 1024} KiB."
         hint = "A cloche.yaml has a few lines; was a model named with -f?"
-        raise UsageError("spec.too-large", what, where=where, hint=hint)
+        raise UsageError("spec.too_large", what, where=where, hint=hint)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -81,7 +81,7 @@ def _unknown(path: tuple[str, ...], where: str | None) -> UsageError:
     name = _dotted(path)
     if path in _NOT_SERVED:
         what = f"`{name}` is not served by this version."
-        return UsageError("spec.not-served", what, where=where, hint=_NOT_SERVED[path])
+        return UsageError("spec.not_served", what, where=where, hint=_NOT_SERVED[path])
     return UsageError("spec.unknown", f"Unknown key `{name}`.", where=where, hint=_nearest(path))
 
 

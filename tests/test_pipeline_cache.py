@@ -1,0 +1,88 @@
+"""The cache keeps to its size by itself, and keeps what is needed."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from cloche import pipeline, spec
+from cloche.pipeline import Prepared
+from cloche.progress import SilentProgress
+from cloche.settings import Settings
+
+SIZE = 300_000
+"""Bytes of each model's weights."""
+
+
+def prepare(settings: Settings, folder: Path, name: str, seed: int) -> Prepared:
+    path = folder / f"{name}.onnx"
+    values = np.random.default_rng(seed).random((1, SIZE // 4)).astype(np.float32)
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", SIZE // 4])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", SIZE // 4])]
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "w"], ["y"])], "m", inputs, outputs,
+        [numpy_helper.from_array(values, "w")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+    return pipeline.prepare(
+        spec.from_reference(str(path), name),
+        directory=folder, settings=settings, progress=SilentProgress(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "home").mkdir()
+    return Settings(home=tmp_path / "home", cache_max_size=int(2.5 * SIZE))
+
+
+def age(settings: Settings) -> None:
+    """Have everything in the store be used two hours ago."""
+    before = time.time() - 7200
+    store = settings.home / "store"
+    for path in store.rglob("*"):
+        if path.is_file():
+            # The time of writing is a mark that a stored file is untouched, so it stays.
+            written = before if path.is_relative_to(store / "index") else path.stat().st_mtime
+            os.utime(path, (before, written))
+
+
+def held(settings: Settings, *prepared: Prepared) -> list[bool]:
+    store = pipeline.open_store(settings)
+    return [store.whole(one.repository.digest) for one in prepared]
+
+
+def test_the_longest_unused_goes_when_another_model_needs_the_room(
+    settings: Settings, tmp_path: Path
+) -> None:
+    one = prepare(settings, tmp_path, "one", 1)
+    two = prepare(settings, tmp_path, "two", 2)
+    assert held(settings, one, two) == [True, True]
+    age(settings)
+    three = prepare(settings, tmp_path, "three", 3)
+    assert held(settings, three) == [True]
+    assert pipeline.open_store(settings).size() <= settings.cache_max_size
+
+
+def test_what_a_revision_needs_stays(settings: Settings, tmp_path: Path) -> None:
+    one = prepare(settings, tmp_path, "one", 1)
+    with closing(pipeline.open_state(settings)) as state:
+        made = one.deployment("me")
+        state.deploy(made, made.digest)
+    two = prepare(settings, tmp_path, "two", 2)
+    age(settings)
+    three = prepare(settings, tmp_path, "three", 3)
+    assert held(settings, one, two, three) == [True, False, True]
+
+
+def test_what_was_used_a_moment_ago_stays(settings: Settings, tmp_path: Path) -> None:
+    made = [prepare(settings, tmp_path, f"m{number}", number) for number in range(4)]
+    assert held(settings, *made) == [True] * 4
