@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -58,20 +57,18 @@ class Control:
     def status(self) -> dict[str, Any]:
         """Return the gateway and all services, as they are now."""
         observation = self._target.observe()
-        models = self._services_of_models()
-        views = [self._view(record, observation, models) for record in self.state.services()]
+        shown = self._shown()
         return {
             "gateway": gateway_view(observation.gateway),
-            "services": [view for view in views if view is not None],
+            "services": [self._view(name, shown, observation) for name in shown],
         }
 
     def service(self, name: str) -> dict[str, Any]:
         """Return the status of one service."""
-        record, models = self._known(name), self._services_of_models()
-        view = self._view(record, self._target.observe(), models)
-        if view is None:
+        shown = self._shown()
+        if name not in shown:
             raise _unknown(name)
-        return view
+        return self._view(name, shown, self._target.observe())
 
     def revisions(self, name: str) -> tuple[Revision, ...]:
         """Return all revisions of a service, oldest first."""
@@ -216,26 +213,31 @@ class Control:
             if (replica.service, replica.revision) == (revision.service, revision.number)
         ]
 
-    def _view(
-        self, record: ServiceRecord, observation: Observation, services_of: Counter[str]
-    ) -> dict[str, Any] | None:
-        wanted = self.state.revision(record.name, record.wanted)
-        shown = wanted if record.live is None else self.state.revision(record.name, record.live)
-        if wanted is None or shown is None:
-            return None  # deleted between two looks
-        trouble = self._reconciler.trouble(record.name, wanted.number)
-        trouble = trouble or self._reconciler.trouble(record.name, shown.number)
-        model = shown.deployment.repository.models[0]
-        alone = model == record.name or services_of[model] < 2
-        return service_view(record, shown, wanted, observation, trouble, alone=alone)
-
-    def _services_of_models(self) -> Counter[str]:
-        """Return how many services have a model of each name."""
-        found: Counter[str] = Counter()
+    def _shown(self) -> dict[str, tuple[ServiceRecord, Revision]]:
+        """Return each service with its live revision, or the wanted one before any is live."""
+        found = {}
         for record in self.state.services():
-            shown = self.state.revision(record.name, record.live or record.wanted)
-            found.update(shown.deployment.repository.models if shown else ())
+            revision = self.state.revision(record.name, record.live or record.wanted)
+            if revision is not None:  # else it was deleted between two looks
+                found[record.name] = record, revision
         return found
+
+    def _view(
+        self,
+        name: str,
+        services: dict[str, tuple[ServiceRecord, Revision]],
+        observation: Observation,
+    ) -> dict[str, Any]:
+        record, shown = services[name]
+        wanted = shown
+        if record.wanted != shown.number:
+            wanted = self.state.revision(name, record.wanted) or shown
+        trouble = self._reconciler.trouble(name, wanted.number)
+        trouble = trouble or self._reconciler.trouble(name, shown.number)
+        model = shown.deployment.repository.models[0]
+        having = sum(model in one.deployment.repository.models for _, one in services.values())
+        alone = model == name or having < 2
+        return service_view(record, shown, wanted, observation, trouble, alone=alone)
 
     def _known(self, name: str) -> ServiceRecord:
         record = self.state.service(name)
