@@ -13,10 +13,12 @@ import itertools
 import json
 import platform
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import psutil
 
+from bench import stolen
 from bench.serving import load, report
 from bench.serving.models import BenchModel, resnet50, small_mlp
 from bench.serving.ours import BareTriton, Cloche, RawOnnxRuntime, TritonBehindNginx
@@ -66,8 +68,13 @@ def _measure(
             with contender.serving(model, own) as endpoints:
                 for connections, (form, target) in itertools.product((1, 32), endpoints.items()):
                     target.measure(connections, _WARM_UP, own)
-                    result = target.measure(connections, arguments.seconds * model.seconds, own)
-                    one = load.Measurement(contender.name, model.name, form, connections, **result)
+                    seconds = arguments.seconds * model.seconds
+                    result, share = stolen.least_disturbed(
+                        partial(target.measure, connections, seconds, own)
+                    )
+                    one = load.Measurement(
+                        contender.name, model.name, form, connections, stolen=share, **result
+                    )
                     print(f"round {number}", one.summary, flush=True)
                     measurements.append(one)
     return measurements
@@ -82,7 +89,9 @@ def _document(
         "# Serving\n\n"
         f"`make bench-serving`: {arguments.rounds} rounds of {arguments.seconds} s for each cell, "
         "the servers in turn within a round; wrk with one thread on the same machine. Models have "
-        "random weights.\n\n"
+        f"random weights. A cell from which the machine's host took more than {stolen.LIMIT:.0%} "
+        f"of the processors' time was measured again, up to {stolen.ATTEMPTS} times, and the least "
+        "disturbed kept; what was taken from it stands in the last column.\n\n"
         f"Machine: {machine}\n\nSettings:\n{settings}\n\n"
         f"## Aims\n\n{report.aims(measurements)}\n## Figures\n\n{report.tables(measurements)}"
     )

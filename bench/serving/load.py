@@ -64,6 +64,8 @@ class Measurement:
     failed: int
     p50_ms: float
     p99_ms: float
+    stolen: float = 0.0
+    """The share of the processors' time that the machine's host gave to others meanwhile."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     """User and system seconds that each named group of processes used meanwhile."""
 
@@ -76,7 +78,8 @@ class Measurement:
     def summary(self) -> str:
         """One line for a person who watches."""
         which = f"{self.contender} {self.model} {self.format} {self.connections}"
-        return f"{which}: {self.rate:,.0f}/s, p50 {self.p50_ms:.2f} ms, failed {self.failed}"
+        figures = f"{self.rate:,.0f}/s, p50 {self.p50_ms:.2f} ms, failed {self.failed}"
+        return f"{which}: {figures}, stolen {self.stolen:.0%}"
 
 
 def require() -> str:

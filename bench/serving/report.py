@@ -28,8 +28,11 @@ def _table(key: Key, contenders: Mapping[str, list[Measurement]]) -> str:
     model, form, connections = key
     lines = [
         f"### {model}, {form}, {connections} connection{'s' if connections > 1 else ''}\n",
-        "| server | requests/s: median (range) | p50 ms | p99 ms | failed | proxy µs/request |",
-        "|---|---|---|---|---|---|",
+        (
+            "| server | requests/s: median (range) | p50 ms | p99 ms | failed | proxy µs/request "
+            "| stolen |"
+        ),
+        "|---|---|---|---|---|---|---|",
     ]
     ordered = sorted(contenders.items(), key=lambda item: -median(m.rate for m in item[1]))
     for name, runs in ordered:
@@ -38,7 +41,8 @@ def _table(key: Key, contenders: Mapping[str, list[Measurement]]) -> str:
         lines.append(
             f"| {name} | {median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) "
             f"| {median(r.p50_ms for r in runs):.2f} | {median(r.p99_ms for r in runs):.2f} "
-            f"| {sum(r.failed for r in runs)} | {'' if cpu is None else f'{cpu:.0f}'} |"
+            f"| {sum(r.failed for r in runs)} | {'' if cpu is None else f'{cpu:.0f}'} "
+            f"| {median(r.stolen for r in runs):.0%} |"
         )
     return "\n".join(lines) + "\n"
 
