@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloche.servers.triton import backend_folder, installation, interpreters
+from cloche.environments import interpreters
+from cloche.servers.triton import backend_folder, installation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -29,13 +29,13 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
         python.mkdir(parents=True)
         (python / "libtriton_python.so").touch()
         (python / "triton_python_backend_utils.py").write_text("# of the wheel\n")
-        for minor in interpreters.STUBS:
+        for minor in interpreters.PYTHONS:
             stub = server / "python_backend_stubs" / minor / backend_folder.STUB
             stub.parent.mkdir(parents=True)
             stub.touch()
         time.sleep(0.05)
 
-    monkeypatch.setattr(interpreters, "find", lambda *_: found)
+    monkeypatch.setattr(interpreters, "find", lambda *_, **__: found)
     monkeypatch.setattr(installation.packages, "make_environment", make)
     monkeypatch.setattr(installation, "_check_that_it_runs", lambda _: None)
     monkeypatch.setattr(installation.host, "check", lambda: None)
@@ -92,33 +92,3 @@ def test_other_backends_stand_beside_those_in_use(
     assert second.backends != first.backends
     assert first.backends.is_dir()
     assert not list(first.root.glob(".backends-*"))
-
-
-def usable(minor: str) -> Callable[[Path], interpreters.Interpreter | None]:
-    def probe(executable: Path) -> interpreters.Interpreter | None:
-        if executable.name != f"python{minor}":
-            return None
-        first, second = map(int, minor.split("."))
-        return interpreters.Interpreter(executable, (first, second, 1), executable)
-
-    return probe
-
-
-def test_an_interpreter_that_no_stub_can_embed_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for minor in ("3.9", "3.10", "3.12"):
-        executable = tmp_path / f"python{minor}"
-        executable.touch()
-        executable.chmod(0o755)
-    monkeypatch.setattr(interpreters, "probe", usable("3.10"))
-    monkeypatch.setattr(interpreters.uv, "run", lambda *_, **__: "[]")
-    environment = {"PATH": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
-    assert interpreters.find(environment, tmp_path).minor == "3.10"
-
-
-def test_the_interpreter_that_runs_this_is_described_or_refused(tmp_path: Path) -> None:
-    assert interpreters.probe(tmp_path / "absent") is None
-    (tmp_path / "false").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / "false").chmod(0o755)
-    assert interpreters.probe(tmp_path / "false") is None

@@ -104,7 +104,9 @@ def _make(
 
     shutil.rmtree(folder, ignore_errors=True)
     step.note(f"looking for Python {lock.python}")
-    python = interpreters.find(lock.python, environment=environment, folder=folder.parent)
+    python = interpreters.find(
+        [lock.python], environment=environment, folder=folder.parent
+    ).executable
     try:
         _install(lock, folder, python, step, run)
     except ClocheError:

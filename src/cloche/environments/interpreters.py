@@ -1,7 +1,7 @@
-"""Finding the Python that a model's environment is made on.
+"""Finding a Python that Triton can embed.
 
-Triton's Python backend embeds the interpreter: it takes a CPython with a shared libpython, which
-distributions often leave out, so every candidate is asked. Where none fits uv downloads one.
+The stub of its Python backend takes a CPython whose libpython is a shared library. Distributions
+often leave that library out, so every candidate is asked. Where none fits uv downloads one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,72 +18,49 @@ from cloche.environments import uv
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+PYTHONS = ("3.13", "3.12", "3.11", "3.10", "3.9", "3.8")
+"""The versions that Triton has stubs for."""
 
 _PROBE = """
 import json, os, platform, sys, sysconfig
 get = sysconfig.get_config_var
-name = get("INSTSONAME") or ""
+name, base = get("INSTSONAME") or "", sys.base_prefix
 folders = [get("LIBDIR") or "", os.path.join(get("LIBDIR") or "", get("MULTIARCH") or ""),
-           os.path.join(sys.base_prefix, "lib"), os.path.join(sys.base_prefix, "lib64")]
-shared = ".so" in name and any(os.path.isfile(os.path.join(f, name)) for f in folders)
+           os.path.join(base, "lib"), os.path.join(base, "lib64")]
+found = [os.path.join(f, name) for f in folders if os.path.isfile(os.path.join(f, name))]
 print(json.dumps({
-    "minor": "%d.%d" % sys.version_info[:2],
-    "usable": platform.python_implementation() == "CPython" and not get("Py_GIL_DISABLED")
-              and sys.version_info[3] == "final" and sys.maxsize > 2**32,
-    "shared": shared,
+    "version": list(sys.version_info[:3]), "final": sys.version_info[3] == "final",
+    "cpython": platform.python_implementation() == "CPython",
+    "threaded": bool(get("Py_GIL_DISABLED")), "bits": sys.maxsize.bit_length() + 1,
     "executable": os.path.realpath(sys.executable),
+    "library": found[0] if ".so" in name and found else None,
 }))
 """
 _PROBE_SECONDS = 20
 _DOWNLOAD_SECONDS = 900.0
 
 
-def find(minor: str, *, environment: Mapping[str, str], folder: Path) -> Path:
-    """Return an interpreter of a version (`3.11`) that Triton can embed, downloaded if need be.
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A CPython that a stub can embed."""
 
-    Raises ClocheError `environment.python` when there is none and none can be got.
-    """
-    found = _first(minor, environment, folder)
-    if found is not None:
-        return found
-    said = ""
+    executable: Path
+    version: tuple[int, int, int]
+    library: Path
+    """Its `libpython3.X.so.1.0`."""
+
+    @property
+    def minor(self) -> str:
+        """Return the version as stubs are named: `3.11`."""
+        return f"{self.version[0]}.{self.version[1]}"
+
+
+def probe(executable: Path) -> Interpreter | None:
+    """Ask an interpreter what it is; None when it does not run or no stub can embed it."""
     try:
-        uv.run(
-            ["python", "install", minor],
-            environment=environment,
-            folder=folder,
-            timeout=_DOWNLOAD_SECONDS,
-        )
-    except ClocheError as error:
-        said = f" {error.what}"
-    found = _first(minor, environment, folder)
-    if found is not None:
-        return found
-    raise ClocheError(
-        "environment.python",
-        f"The model needs a CPython {minor} with a shared libpython, and this machine has none"
-        f" that could be found or downloaded.{said}",
-        hint=f"Install one (Debian and Ubuntu: `apt install libpython{minor}-dev`; with uv:"
-        f" `uv python install {minor}`) and run the command again.",
-        retriable=True,
-    )
-
-
-def _first(minor: str, environment: Mapping[str, str], folder: Path) -> Path | None:
-    seen: set[Path] = set()
-    for candidate in _candidates(minor, environment, folder):
-        if candidate in seen:
-            continue
-        seen.add(candidate)
-        found = _probe(candidate, minor)
-        if found is not None:
-            return found
-    return None
-
-
-def _probe(executable: Path, minor: str) -> Path | None:
-    try:
+        # -I: neither the user's variables nor the current folder change what it says.
         done = subprocess.run(
             [executable, "-I", "-c", _PROBE],
             capture_output=True,
@@ -94,8 +72,54 @@ def _probe(executable: Path, minor: str) -> Path | None:
         said = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
-    fits = said["minor"] == minor and said["usable"] and said["shared"]
-    return Path(said["executable"]) if fits else None
+    usable = said["cpython"] and said["final"] and not said["threaded"] and said["bits"] == 64
+    if not usable or said["library"] is None:
+        return None
+    major, minor, micro = said["version"]
+    return Interpreter(Path(said["executable"]), (major, minor, micro), Path(said["library"]))
+
+
+def find(minors: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Interpreter:
+    """Return an interpreter of one of these versions (`3.12`, `3.11` …), the first there is.
+
+    Where this machine has none uv, which runs in `folder`, downloads the first version. Raises
+    ClocheError `environment.python` when there is none and none can be got.
+    """
+    found = _existing(minors, environment, folder)
+    if found is not None:
+        return found
+    said = ""
+    try:
+        arguments = ["python", "install", minors[0]]
+        uv.run(arguments, environment=environment, folder=folder, timeout=_DOWNLOAD_SECONDS)
+    except ClocheError as error:
+        said = f" {error.what}"
+    found = _existing(minors, environment, folder)
+    if found is not None:
+        return found
+    raise ClocheError(
+        "environment.python",
+        f"This machine has no CPython {' or '.join(minors)} with a shared libpython that could be"
+        f" found, and none could be downloaded.{said}",
+        hint=f"Install one (Debian and Ubuntu: `apt install libpython{minors[0]}-dev`; with uv:"
+        f" `uv python install {minors[0]}`) and run the command again.",
+        retriable=True,
+    )
+
+
+def _existing(
+    minors: Sequence[str], environment: Mapping[str, str], folder: Path
+) -> Interpreter | None:
+    for minor in minors:
+        seen: set[Path] = set()
+        for candidate in _candidates(minor, environment, folder):
+            if candidate in seen:
+                continue
+            seen.add(candidate)
+            found = probe(candidate)
+            if found is not None and found.minor == minor:
+                return found
+    return None
 
 
 def _candidates(minor: str, environment: Mapping[str, str], folder: Path) -> Iterator[Path]:

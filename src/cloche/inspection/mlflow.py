@@ -26,6 +26,7 @@ from cloche.artifacts import (
     Signature,
     TensorSpec,
 )
+from cloche.environments.interpreters import PYTHONS
 from cloche.errors import ClocheError
 from cloche.inspection import example
 from cloche.inspection.requirements import inlined
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelSnapshot
-
-PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
-"""The Python versions that Triton's wheel has a stub for."""
 
 _SIGN = "Log the model again with signature=mlflow.models.infer_signature(inputs, outputs)."
 

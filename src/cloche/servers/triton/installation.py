@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche.environments import interpreters
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
-from cloche.servers.triton import backend_folder, host, interpreters, packages
+from cloche.servers.triton import backend_folder, host, packages
 from cloche.servers.triton.locking import locked
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 VERSION = "2.51.0"
 RELEASE = "24.10"
+_PYTHONS = ("3.12", "3.11", "3.10", "3.9", "3.8")
+"""Those that the server's own packages exist for, best first: numpy 1 ends with 3.12."""
 _MARKER = "installation.json"
 _LOCK_SECONDS = 3600
 
@@ -81,7 +84,7 @@ class TritonInstallation:
     @property
     def pythons(self) -> tuple[str, ...]:
         """Return the Python versions that there are stubs for, newest first."""
-        return interpreters.STUBS
+        return interpreters.PYTHONS
 
     def stub(self, python: str) -> Path:
         """Return the stub of a Python version (`3.10`, or longer: `3.10.13`).
@@ -90,11 +93,13 @@ class TritonInstallation:
         """
         minor = ".".join(python.split(".")[:2])
         path = self.root / "stubs" / minor / backend_folder.STUB
-        if minor not in interpreters.STUBS or not path.is_file():
+        if minor not in self.pythons or not path.is_file():
             raise ClocheError(
                 "server.triton.stub",
                 f"Triton {self.release} cannot run models on Python {python}.",
-                hint="Use an environment with one of Python " + ", ".join(interpreters.STUBS) + ".",
+                hint="Use an environment with one of Python "
+                + ", ".join(interpreters.PYTHONS)
+                + ".",
             )
         return path
 
@@ -108,8 +113,8 @@ def install(
     """Return the installation under `root` (`CLOCHE_HOME/servers`), made first where it is missing.
 
     `environment` is the user's: uv takes its index, proxy and certificates from it. Safe for
-    several processes at once. Raises ClocheError: `server.triton.platform`, `.python`, `.download`
-    (retriable), `.disk`, `.install`.
+    several processes at once. Raises ClocheError: `environment.python`, `server.triton.platform`,
+    `.download` (retriable), `.disk`, `.install`.
     """
     root = root.absolute()
     given = os.environ if environment is None else environment
@@ -131,7 +136,7 @@ def install(
 
 def _existing(root: Path) -> TritonInstallation | None:
     """Return a finished installation of these pins on any Python, the newest first."""
-    for minor in interpreters.SERVER:
+    for minor in _PYTHONS:
         folder = _folder(root, minor)
         library = folder / "libraries" / f"libpython{minor}.so.1.0"
         # A Python that was removed meanwhile leaves a link to nothing.
@@ -156,7 +161,7 @@ def _folder(root: Path, minor: str) -> Path:
 
 def _make(root: Path, environment: Mapping[str, str], step: Step, lock: int) -> TritonInstallation:
     step.note("looking for a Python to run it on")
-    interpreter = interpreters.find(environment, root)
+    interpreter = interpreters.find(_PYTHONS, environment=environment, folder=root)
     folder = _folder(root, interpreter.minor)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -186,7 +191,7 @@ def _link_libraries(folder: Path, interpreter: interpreters.Interpreter) -> None
 
 def _copy_stubs(installation: TritonInstallation) -> None:
     source = installation.site_packages / "pytriton" / "tritonserver" / "python_backend_stubs"
-    for minor in interpreters.STUBS:
+    for minor in interpreters.PYTHONS:
         destination = installation.root / "stubs" / minor
         destination.mkdir(parents=True)
         # A copy in another place: where it came from, its RPATH finds the libpython that the wheel

@@ -19,8 +19,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche.environments import interpreters
 from cloche.errors import ClocheError
-from cloche.servers.triton import backend_folder, interpreters
+from cloche.servers.triton import backend_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
