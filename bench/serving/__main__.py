@@ -48,35 +48,46 @@ def main() -> None:
         folder = Path(temporary)
         for make in (small_mlp, resnet50):
             model = make(folder)
-            if model.name in arguments.models:
-                measurements += _measure(model, chosen, arguments, folder)
-    text = _document(measurements, chosen, arguments)
-    print(text)
-    arguments.out.with_suffix(".md").write_text(text)
+            if model.name not in arguments.models:
+                continue
+            for number in range(1, arguments.rounds + 1):
+                measurements += _round(number, model, chosen, arguments, folder)
+                _write(measurements, chosen, arguments)
+    print(arguments.out.with_suffix(".md").read_text())
+
+
+def _write(
+    measurements: list[load.Measurement], chosen: list[Contender], arguments: argparse.Namespace
+) -> None:
+    """Write what is known so far: a run that is cut off has measured something, too."""
+    arguments.out.with_suffix(".md").write_text(_document(measurements, chosen, arguments))
     raw = {"machine": _machine(), "measurements": [dataclasses.asdict(m) for m in measurements]}
     arguments.out.with_suffix(".json").write_text(json.dumps(raw, indent=1) + "\n")
 
 
-def _measure(
-    model: BenchModel, chosen: list[Contender], arguments: argparse.Namespace, folder: Path
+def _round(
+    number: int,
+    model: BenchModel,
+    chosen: list[Contender],
+    arguments: argparse.Namespace,
+    folder: Path,
 ) -> list[load.Measurement]:
     measurements = []
-    for number in range(1, arguments.rounds + 1):
-        for contender in chosen:
-            own = folder / f"{model.name}-{contender.name}-{number}"
-            own.mkdir()
-            with contender.serving(model, own) as endpoints:
-                for connections, (form, target) in itertools.product((1, 32), endpoints.items()):
-                    target.measure(connections, _WARM_UP, own)
-                    seconds = arguments.seconds * model.seconds
-                    result, share = stolen.least_disturbed(
-                        partial(target.measure, connections, seconds, own)
-                    )
-                    one = load.Measurement(
-                        contender.name, model.name, form, connections, stolen=share, **result
-                    )
-                    print(f"round {number}", one.summary, flush=True)
-                    measurements.append(one)
+    seconds = arguments.seconds * model.seconds
+    for contender in chosen:
+        own = folder / f"{model.name}-{contender.name}-{number}"
+        own.mkdir()
+        with contender.serving(model, own) as endpoints:
+            for connections, (form, target) in itertools.product((1, 32), endpoints.items()):
+                target.measure(connections, _WARM_UP, own)
+                result, share = stolen.least_disturbed(
+                    partial(target.measure, connections, seconds, own)
+                )
+                one = load.Measurement(
+                    contender.name, model.name, form, connections, stolen=share, **result
+                )
+                print(f"round {number}", one.summary, flush=True)
+                measurements.append(one)
     return measurements
 
 
@@ -107,7 +118,7 @@ def _machine() -> dict[str, object]:
         "cores": psutil.cpu_count(),
         "processor": names[0] if names else platform.machine(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
     }
 
 
