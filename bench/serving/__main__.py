@@ -101,8 +101,9 @@ def _document(
         f"`make bench-serving`: {arguments.rounds} rounds of {arguments.seconds} s for each cell, "
         "the servers in turn within a round; wrk with one thread on the same machine. Models have "
         f"random weights. A cell from which the machine's host took more than {stolen.LIMIT:.0%} "
-        f"of the processors' time was measured again, up to {stolen.ATTEMPTS} times, and the least "
-        "disturbed kept; what was taken from it stands in the last column.\n\n"
+        f"of the processors' time was measured again, up to {stolen.ATTEMPTS} times. A row is made "
+        "of the rounds that were not disturbed, where there is one; the last columns say how many "
+        "it is made of and what was taken from them.\n\n"
         f"Machine: {machine}\n\nSettings:\n{settings}\n\n"
         f"## Aims\n\n{report.aims(measurements)}\n## Figures\n\n{report.tables(measurements)}"
     )

@@ -7,6 +7,8 @@ from math import nan
 from statistics import median
 from typing import TYPE_CHECKING
 
+from bench.stolen import LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -21,7 +23,15 @@ def tables(measurements: Iterable[Measurement]) -> str:
     for one in measurements:
         key = (one.model, one.format, one.connections)
         cells.setdefault(key, {}).setdefault(one.contender, []).append(one)
-    return "\n".join(_table(key, contenders) for key, contenders in cells.items())
+    return "\n".join(
+        _table(key, {name: _undisturbed(runs) for name, runs in contenders.items()})
+        for key, contenders in cells.items()
+    )
+
+
+def _undisturbed(runs: list[Measurement]) -> list[Measurement]:
+    """Return the rounds from which the host took little; all of them where it never did."""
+    return [run for run in runs if run.stolen <= LIMIT] or runs
 
 
 def _table(key: Key, contenders: Mapping[str, list[Measurement]]) -> str:
@@ -30,9 +40,9 @@ def _table(key: Key, contenders: Mapping[str, list[Measurement]]) -> str:
         f"### {model}, {form}, {connections} connection{'s' if connections > 1 else ''}\n",
         (
             "| server | requests/s: median (range) | p50 ms | p99 ms | failed | proxy µs/request "
-            "| stolen |"
+            "| rounds | stolen |"
         ),
-        "|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
     ]
     ordered = sorted(contenders.items(), key=lambda item: -median(m.rate for m in item[1]))
     for name, runs in ordered:
@@ -42,7 +52,7 @@ def _table(key: Key, contenders: Mapping[str, list[Measurement]]) -> str:
             f"| {name} | {median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) "
             f"| {median(r.p50_ms for r in runs):.2f} | {median(r.p99_ms for r in runs):.2f} "
             f"| {sum(r.failed for r in runs)} | {'' if cpu is None else f'{cpu:.0f}'} "
-            f"| {median(r.stolen for r in runs):.0%} |"
+            f"| {len(runs)} | {median(r.stolen for r in runs):.0%} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -74,6 +84,7 @@ def aims(measurements: Iterable[Measurement]) -> str:
     for one in measurements:
         key = (one.contender, one.model, one.format, one.connections)
         runs.setdefault(key, []).append(one)
+    runs = {key: _undisturbed(found) for key, found in runs.items()}
 
     def rate(contender: str, model: str, form: str, *connections: int) -> float:
         cells = [runs.get((contender, model, form, count), []) for count in connections]
