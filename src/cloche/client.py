@@ -214,7 +214,7 @@ class Client:
         if self._control is not None and running is not None and running == self._record:
             return self._control
         home = self.settings.home
-        crashed = (home / "state.db").exists() and not home_of.was_ended(home)
+        crashed = home_of.has_services(home) and not home_of.was_ended(home)
         if start or crashed:
             self._control = control.connect_or_start(self.settings, self._progress, launched)
         else:

@@ -145,7 +145,9 @@ def prepare(
 
 def kept(settings: Settings) -> set[str]:
     """Return the digests that the revisions on record need, so that any of them can live again."""
-    if not (settings.home / "state.db").exists():
+    from cloche.clients import home
+
+    if not home.has_services(settings.home):
         return set()
     with closing(open_state(settings)) as state:
         revisions = [one for record in state.services() for one in state.revisions(record.name)]

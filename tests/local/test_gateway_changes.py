@@ -86,12 +86,12 @@ def test_a_draining_replica_finishes_what_it_has(gateway: Running) -> None:
             load.wait_for("first")
             gateway.serve("a", (100, two))
             until(lambda: load.answers[-10:] == [(200, "second")] * 10)
-        assert not gateway.gateway.let_go(one.endpoint)
+        assert not gateway.gateway.is_done_with(one.endpoint)
         one.gate.set()
         held.join()
         assert answers[0].json()["label"] == "first"
     assert {status for status, _ in load.answers} == {200}
-    until(lambda: gateway.gateway.let_go(one.endpoint))
+    until(lambda: gateway.gateway.is_done_with(one.endpoint))
 
 
 def test_a_dead_replica_costs_no_request_while_another_lives(gateway: Running) -> None:

@@ -52,7 +52,7 @@ def test_without_a_process_everything_is_written_for_its_start(gateway: Gateway)
     assert "a.r1.http" in (gateway.folder / "routes" / "cloche.http.json").read_text()
     assert not gateway.ready()
     assert gateway.seen_routes() == ()
-    assert gateway.let_go(Endpoint(18002, 18102))
+    assert gateway.is_done_with(Endpoint(18002, 18102))
 
 
 def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: Gateway) -> None:

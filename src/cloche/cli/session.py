@@ -70,7 +70,9 @@ class Session:
 
     def deployed(self) -> bool:
         """Return whether this home has a record of services."""
-        return (self.settings.home / "state.db").exists()
+        from cloche.clients import home
+
+        return home.has_services(self.settings.home)
 
     def ended(self) -> bool:
         """Return whether `cloche down` has ended what was deployed here."""

@@ -66,6 +66,11 @@ def is_running(home: Path) -> bool:
     return False
 
 
+def has_services(home: Path) -> bool:
+    """Return whether a home has a record of services."""
+    return (home / "state.db").exists()
+
+
 def was_ended(home: Path) -> bool:
     """Return whether nothing runs in a home because it was told so, and not by a crash.
 

@@ -235,8 +235,11 @@ class Control:
         trouble = self._reconciler.trouble(name, wanted.number)
         trouble = trouble or self._reconciler.trouble(name, shown.number)
         model = shown.deployment.repository.models[0]
-        having = sum(model in one.deployment.repository.models for _, one in services.values())
-        alone = model == name or having < 2
+        alone = model == name or not any(
+            model in other.deployment.repository.models
+            for record_of_other, other in services.values()
+            if record_of_other.name != name
+        )
         return service_view(record, shown, wanted, observation, trouble, alone=alone)
 
     def _known(self, name: str) -> ServiceRecord:

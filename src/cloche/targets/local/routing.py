@@ -58,7 +58,7 @@ class GatewayServer(Protocol):
     def seen_routes(self) -> tuple[Route, ...]:
         """Return what is served."""
 
-    def let_go(self, endpoint: Endpoint) -> bool:
+    def is_done_with(self, endpoint: Endpoint) -> bool:
         """Return whether nothing is sent to a replica or awaited from it."""
 
 
@@ -178,7 +178,7 @@ class Routing:
             for revision in service.revisions
         )
         try:
-            return not offered and self._gateway.let_go(replica)
+            return not offered and self._gateway.is_done_with(replica)
         except ClocheError:
             return False
 

@@ -156,7 +156,7 @@ class Gateway:
         shares = [routes.shares_of(table) for _, table in tables.values()]
         return tuple(Route(*each) for each in sorted(set.intersection(*shares)))
 
-    def let_go(self, endpoint: Endpoint) -> bool:
+    def is_done_with(self, endpoint: Endpoint) -> bool:
         """Return whether the gateway sends nothing to a replica and waits for nothing from it.
 
         As long as it has the replica among its hosts it may send to it. After that the connections

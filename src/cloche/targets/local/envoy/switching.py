@@ -43,6 +43,7 @@ def _shares(service: ServiceRoutes) -> set[int]:
 
 
 def switched(before: GatewayState, wanted: GatewayState, may: frozenset[str]) -> GatewayState:
+    """Return the wanted state, with the old routes of those services that may not switch yet."""
     old = {each.name: each for each in before.services}
     return GatewayState(
         tuple(each if each.name in may else old.get(each.name, each) for each in wanted.services)
@@ -50,6 +51,7 @@ def switched(before: GatewayState, wanted: GatewayState, may: frozenset[str]) ->
 
 
 def decode(document: dict[str, Any]) -> GatewayState:
+    """Return the state that was written as JSON; raises KeyError or TypeError for another form."""
     return GatewayState(
         tuple(
             ServiceRoutes(
