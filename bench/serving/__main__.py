@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 
 from bench import stolen
+from bench.awake import processors_awake
+from bench.processes import end_with_cleaning
 from bench.serving import load, report
 from bench.serving.models import BenchModel, resnet50, small_mlp
 from bench.serving.ours import BareTriton, Cloche, RawOnnxRuntime, TritonBehindNginx
@@ -42,9 +44,10 @@ _WARM_UP = 2
 def main() -> None:
     arguments = _arguments()
     load.require()
+    end_with_cleaning()
     chosen = [c for c in _CONTENDERS if c.name in arguments.contenders]
     measurements: list[load.Measurement] = []
-    with tempfile.TemporaryDirectory(prefix="cloche-bench-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="cloche-bench-") as temporary, processors_awake():
         folder = Path(temporary)
         for make in (small_mlp, resnet50):
             model = make(folder)
@@ -100,7 +103,8 @@ def _document(
         "# Serving\n\n"
         f"`make bench-serving`: {arguments.rounds} rounds of {arguments.seconds} s for each cell, "
         "the servers in turn within a round; wrk with one thread on the same machine. Models have "
-        f"random weights. A cell from which the machine's host took more than {stolen.LIMIT:.0%} "
+        f"random weights. Loops of the lowest priority keep the processors from halting, for all "
+        f"servers alike. A cell from which the machine's host took more than {stolen.LIMIT:.0%} "
         f"of the processors' time was measured again, up to {stolen.ATTEMPTS} times. A row is made "
         "of the rounds that were not disturbed, where there is one; the last columns say how many "
         "it is made of and what was taken from them.\n\n"
