@@ -40,9 +40,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/deploy"))
     arguments = parser.parse_args()
     end_with_cleaning()
-    with tempfile.TemporaryDirectory(prefix="cloche-bench-") as temporary, processors_awake():
+    with (
+        tempfile.TemporaryDirectory(prefix="cloche-bench-") as temporary,
+        processors_awake() as awake,
+    ):
         figures = _measure(Path(temporary), arguments.rounds)
-    text = _document(figures)
+    text = _document(figures, awake)
     print(text)
     arguments.out.with_suffix(".md").write_text(text)
     arguments.out.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
@@ -152,7 +155,7 @@ def _idle(home: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _document(figures: dict[str, Any]) -> str:
+def _document(figures: dict[str, Any], awake: str) -> str:
     def row(what: str, values: list[float]) -> str:
         return f"| {what} | {median(values):.2f} | {min(values):.2f} to {max(values):.2f} |"
 
@@ -169,7 +172,7 @@ def _document(figures: dict[str, Any]) -> str:
         "# Deploying\n\n"
         f"`make bench-deploy`: an ONNX file of {figures['file_bytes'] / 1e6:.0f} MB (ResNet-50, "
         f"random weights), {len(ratios)} rounds, each with a file that no cache has seen. "
-        "Loops of the lowest priority keep the processors from halting. A round "
+        f"{awake} A round "
         f"from which the machine's host took more than {stolen.LIMIT:.0%} of the processors' time "
         f"was measured again, up to {stolen.ATTEMPTS} times, and the least disturbed kept.\n\n"
         "| | median | spread |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"

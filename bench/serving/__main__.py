@@ -47,7 +47,10 @@ def main() -> None:
     end_with_cleaning()
     chosen = [c for c in _CONTENDERS if c.name in arguments.contenders]
     measurements: list[load.Measurement] = []
-    with tempfile.TemporaryDirectory(prefix="cloche-bench-") as temporary, processors_awake():
+    with (
+        tempfile.TemporaryDirectory(prefix="cloche-bench-") as temporary,
+        processors_awake() as awake,
+    ):
         folder = Path(temporary)
         for make in (small_mlp, resnet50):
             model = make(folder)
@@ -55,15 +58,18 @@ def main() -> None:
                 continue
             for number in range(1, arguments.rounds + 1):
                 measurements += _round(number, model, chosen, arguments, folder)
-                _write(measurements, chosen, arguments)
+                _write(measurements, chosen, arguments, awake)
     print(arguments.out.with_suffix(".md").read_text())
 
 
 def _write(
-    measurements: list[load.Measurement], chosen: list[Contender], arguments: argparse.Namespace
+    measurements: list[load.Measurement],
+    chosen: list[Contender],
+    arguments: argparse.Namespace,
+    awake: str,
 ) -> None:
     """Write what is known so far: a run that is cut off has measured something, too."""
-    arguments.out.with_suffix(".md").write_text(_document(measurements, chosen, arguments))
+    arguments.out.with_suffix(".md").write_text(_document(measurements, chosen, arguments, awake))
     raw = {"machine": _machine(), "measurements": [dataclasses.asdict(m) for m in measurements]}
     arguments.out.with_suffix(".json").write_text(json.dumps(raw, indent=1) + "\n")
 
@@ -95,7 +101,10 @@ def _round(
 
 
 def _document(
-    measurements: list[load.Measurement], chosen: list[Contender], arguments: argparse.Namespace
+    measurements: list[load.Measurement],
+    chosen: list[Contender],
+    arguments: argparse.Namespace,
+    awake: str,
 ) -> str:
     machine = ", ".join(f"{key} {value}" for key, value in _machine().items())
     settings = "\n".join(f"- {contender.name}: {contender.settings}" for contender in chosen)
@@ -103,9 +112,9 @@ def _document(
         "# Serving\n\n"
         f"`make bench-serving`: {arguments.rounds} rounds of {arguments.seconds} s for each cell, "
         "the servers in turn within a round; wrk with one thread on the same machine. Models have "
-        f"random weights. Loops of the lowest priority keep the processors from halting, for all "
-        f"servers alike. A cell from which the machine's host took more than {stolen.LIMIT:.0%} "
-        f"of the processors' time was measured again, up to {stolen.ATTEMPTS} times. A row is made "
+        f"random weights. {awake} "
+        f"A cell from which the machine's host took more than {stolen.LIMIT:.0%} of the "
+        f"processors' time was measured again, up to {stolen.ATTEMPTS} times. A row is made "
         "of the rounds that were not disturbed, where there is one; the last columns say how many "
         "it is made of and what was taken from them.\n\n"
         f"Machine: {machine}\n\nSettings:\n{settings}\n\n"
