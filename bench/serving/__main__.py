@@ -82,12 +82,12 @@ def _round(
     folder: Path,
 ) -> list[load.Measurement]:
     measurements = []
-    seconds = arguments.seconds * model.seconds
     for contender in chosen:
         own = folder / f"{model.name}-{contender.name}-{number}"
         own.mkdir()
         with contender.serving(model, own) as endpoints:
             for connections, (form, target) in itertools.product((1, 32), endpoints.items()):
+                seconds = arguments.seconds * model.longer[connections]
                 target.measure(connections, _WARM_UP, own)
                 result, share = stolen.least_disturbed(
                     partial(target.measure, connections, seconds, own)
@@ -110,9 +110,10 @@ def _document(
     settings = "\n".join(f"- {contender.name}: {contender.settings}" for contender in chosen)
     return (
         "# Serving\n\n"
-        f"`make bench-serving`: {arguments.rounds} rounds of {arguments.seconds} s for each cell, "
-        "the servers in turn within a round; wrk with one thread on the same machine. Models have "
-        f"random weights. {awake} "
+        f"`make bench-serving`: {arguments.rounds} rounds of {arguments.seconds} s for each cell "
+        "(for ResNet-50 twice as long with one connection and eight times with 32), the servers in "
+        "turn within a round; wrk with one thread on the same machine. Models have random weights. "
+        f"{awake} "
         f"A cell from which the machine's host took more than {stolen.LIMIT:.0%} of the "
         f"processors' time was measured again, up to {stolen.ATTEMPTS} times. A row is made "
         "of the rounds that were not disturbed, where there is one; the last columns say how many "
@@ -142,7 +143,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--contenders", nargs="+", choices=names, default=names)
     parser.add_argument("--models", nargs="+", default=["mlp", "resnet50"])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=6)
+    parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/serving"))
     return parser.parse_args()
 
