@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
+import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,10 +15,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cloche import pipeline, spec
+from cloche import cache, opening, pipeline, spec
+from cloche.artifacts import Lock, digest_of
 from cloche.pipeline import Prepared
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
+from cloche.targets.local.envoy import installation as envoy
 
 SIZE = 300_000
 """Bytes of each model's weights."""
@@ -56,7 +61,7 @@ def age(settings: Settings) -> None:
 
 
 def held(settings: Settings, *prepared: Prepared) -> list[bool]:
-    store = pipeline.open_store(settings)
+    store = opening.store(settings)
     return [store.whole(one.repository.digest) for one in prepared]
 
 
@@ -69,12 +74,12 @@ def test_the_longest_unused_goes_when_another_model_needs_the_room(
     age(settings)
     three = prepare(settings, tmp_path, "three", 3)
     assert held(settings, three) == [True]
-    assert pipeline.open_store(settings).size() <= settings.cache_max_size
+    assert opening.store(settings).size() <= settings.cache_max_size
 
 
 def test_what_a_revision_needs_stays(settings: Settings, tmp_path: Path) -> None:
     one = prepare(settings, tmp_path, "one", 1)
-    with closing(pipeline.open_state(settings)) as state:
+    with closing(opening.state(settings)) as state:
         made = one.deployment("me")
         state.deploy(made, made.digest)
     two = prepare(settings, tmp_path, "two", 2)
@@ -86,3 +91,60 @@ def test_what_a_revision_needs_stays(settings: Settings, tmp_path: Path) -> None
 def test_what_was_used_a_moment_ago_stays(settings: Settings, tmp_path: Path) -> None:
     made = [prepare(settings, tmp_path, f"m{number}", number) for number in range(4)]
     assert held(settings, *made) == [True] * 4
+
+
+def environment_of(settings: Settings, lock: Lock, *, days: float) -> Path:
+    """Stand in for an environment that was asked for some days ago."""
+    folder = settings.home / "environments" / lock.digest.removeprefix("sha256:")
+    folder.mkdir(parents=True)
+    (folder / ".complete").write_text(lock.digest)
+    since = time.time() - days * 86400
+    os.utime(folder / ".complete", (since, since))
+    return folder
+
+
+LOCKS = [Lock(digest_of(bytes([number])), "3.11", "") for number in range(3)]
+
+
+def test_environments_go_after_a_month_without_use(settings: Settings, tmp_path: Path) -> None:
+    one = prepare(settings, tmp_path, "one", 1)
+    with closing(opening.state(settings)) as state:
+        made = dataclasses.replace(one.deployment("me"), lock=LOCKS[0])
+        state.deploy(made, made.digest)
+    needed = environment_of(settings, LOCKS[0], days=50)
+    old = environment_of(settings, LOCKS[1], days=50)
+    recent = environment_of(settings, LOCKS[2], days=5)
+    assert {one.digest for one in cache.usage(settings) if one.kept} >= {LOCKS[0].digest}
+    cleaned = cache.clean(settings)
+    assert [one.digest for one in cleaned.removed] == [LOCKS[1].digest]
+    assert [path.exists() for path in (needed, old, recent)] == [True, False, True]
+    cleaned = cache.clean(settings, 0)
+    assert LOCKS[2].digest in {one.digest for one in cleaned.removed}
+    assert [path.exists() for path in (needed, recent)] == [True, False]
+
+
+def test_what_a_deploy_under_way_has_asked_for_stays(settings: Settings) -> None:
+    with cache.under_way(settings):
+        folder = environment_of(settings, LOCKS[0], days=-0.001)
+        cache.clean(settings, 0)
+        assert folder.exists()
+
+
+def test_servers_of_an_earlier_version_go_when_nothing_runs_from_them(settings: Settings) -> None:
+    servers = settings.home / "servers"
+    idle, busy = servers / "envoy-1.0.0", servers / "triton-1.0-py3.12-abc"
+    for folder in (idle, busy):
+        folder.mkdir(parents=True)
+        shutil.copy("/bin/sleep", folder / "server")
+    current = servers / f"envoy-{envoy.VERSION}"
+    current.mkdir()
+    cache.clean(settings)
+    assert idle.exists()
+    process = subprocess.Popen([busy / "server", "60"])
+    try:
+        cleaned = cache.clean(settings, 0)
+    finally:
+        process.kill()
+        process.wait()
+    assert [one.label for one in cleaned.removed] == ["envoy-1.0.0"]
+    assert [folder.exists() for folder in (idle, busy, current)] == [False, True, True]

@@ -29,7 +29,7 @@ from bench import stolen
 from bench.awake import processors_awake
 from bench.processes import end_with_cleaning, free_port, running
 from bench.serving.models import resnet50
-from cloche import pipeline, settings
+from cloche import opening, pipeline, settings
 from cloche.progress import SilentProgress
 from cloche.servers import triton
 
@@ -127,7 +127,7 @@ def _bare(home: Path, name: str, path: Path, folder: Path) -> float:
     installation = triton.install(home / "servers", SilentProgress())
     serving = folder / f"bare-{name}"
     triton.lay_out(
-        serving, pipeline.open_store(machine).tree_path(prepared.repository.digest),
+        serving, opening.store(machine).tree_path(prepared.repository.digest),
         models=prepared.repository.models, environment=None, python=None,
         installation=installation,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from bench.environments import home_in
 from bench.processes import free_port, running
 from bench.serving.load import Endpoint
 from bench.serving.peers import v2_binary, v2_json
-from cloche import pipeline, settings, spec
+from cloche import opening, pipeline, settings, spec
 from cloche.progress import SilentProgress
 from cloche.servers import triton
 
@@ -137,7 +137,7 @@ def _triton(model: BenchModel, folder: Path) -> Iterator[str]:
         directory=folder, settings=home, progress=SilentProgress(),
     )  # fmt: skip
     installation = triton.install(home.home / "servers", SilentProgress())
-    tree = pipeline.open_store(home).tree_path(prepared.repository.digest)
+    tree = opening.store(home).tree_path(prepared.repository.digest)
     serving = folder / "serving"
     triton.lay_out(
         serving, tree, models=prepared.repository.models, environment=None, python=None,

@@ -104,16 +104,16 @@ class Client:
         Raises ClocheError where the model cannot be served, SupersededError when a later deploy
         took over, UnavailableError `deploy.timeout` when it takes longer; it goes on then.
         """
-        from cloche import pipeline
+        from cloche import cache, pipeline
         from cloche.clients.control import launched
         from cloche.clients.following import error_of, follow
 
-        with launched(self.settings) as ready:
+        with launched(self.settings) as ready, cache.under_way(self.settings):
             prepared = self._prepare(model, name)
             pipeline.provision(prepared, settings=self.settings, progress=self._progress)
             control = self._connected(start=True, launched=ready)
-        service = prepared.spec.service_name
-        answer = control.deploy(prepared.deployment(who()))
+            service = prepared.spec.service_name
+            answer = control.deploy(prepared.deployment(who()))
         number = int(answer["revision"])
         if wait:
             title = f"Rolling out revision {number} of {service}"

@@ -1,4 +1,4 @@
-"""The stages in order, and the one place that chooses their implementations.
+"""The stages in order.
 
     resolve → inspect → lock → repository   (prepare: only cache changes)
     server, gateway, environment            (provision: only cache changes)
@@ -11,14 +11,13 @@ thing again costs a resolve and one look in the index.
 from __future__ import annotations
 
 import os
-import time
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloche import artifacts
+from cloche import artifacts, cache, opening
 from cloche.artifacts import (
     Deployment,
+    InferenceBody,
     Lock,
     ModelFacts,
     ModelFormat,
@@ -34,13 +33,7 @@ if TYPE_CHECKING:
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.spec import ServiceSpec
-    from cloche.state.state import State
     from cloche.store import Store
-    from cloche.targets.target import Target
-
-
-_RECENT_SECONDS = 3600.0
-"""What was used since may belong to a deploy that is not recorded yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +45,7 @@ class Prepared:
     facts: ModelFacts
     lock: Lock | None
     repository: ModelRepository
+    example: InferenceBody | None
 
     def deployment(self, by: str) -> Deployment:
         """Return what the control plane is handed; `by` says who asks, as `user@host`."""
@@ -64,6 +58,7 @@ class Prepared:
             served=self.spec.served(),
             operated=self.spec.operated(),
             by=by,
+            example=self.example,
         )
 
 
@@ -72,27 +67,7 @@ class _Remembered:
     facts: ModelFacts
     lock: Lock | None
     repository: ModelRepository
-
-
-def open_store(settings: Settings) -> Store:
-    """Return the content-addressed store of this home."""
-    from cloche.store import Store
-
-    return Store(settings.home / "store", settings.cache_max_size)
-
-
-def open_state(settings: Settings) -> State:
-    """Return the record of services, revisions and events of this home."""
-    from cloche.state.sqlite import SqliteState
-
-    return SqliteState(settings.home / "state.db")
-
-
-def open_target(settings: Settings) -> Target:
-    """Return the local target, which adopts what already runs in this home."""
-    from cloche.targets.local.target import LocalTarget
-
-    return LocalTarget(settings, open_store(settings))
+    example: InferenceBody | None = None
 
 
 def inspect(
@@ -106,7 +81,7 @@ def inspect(
     """Resolve a model reference and say what is known of the model without running it."""
     from cloche import sources
 
-    store = open_store(settings)
+    store = opening.store(settings)
     snapshot = sources.resolve(
         reference, directory=directory, store=store, progress=progress, environment=environment
     )
@@ -128,36 +103,29 @@ def prepare(
     Raises ClocheError for anything that would make the deploy fail later and can be known now.
     """
     from cloche import sources
+    from cloche.rollout import given_example
 
-    store = open_store(settings)
+    example = None if spec.example is None else directory / spec.example
+    example_digest = None if example is None else given_example.digest_of_file(example)
+    store = opening.store(settings)
     with store.working():
         snapshot = sources.resolve(
             spec.model, directory=directory, store=store, progress=progress, environment=environment
         )
-        key = _key(spec, snapshot)
+        key = _key(spec, snapshot, example_digest)
         made = _recall(store, key)
         if made is None:
-            made = _make(spec, snapshot, store, progress, environment)
+            made = _make(
+                spec,
+                snapshot,
+                store,
+                example=example,
+                progress=progress,
+                environment=environment,
+            )
             store.remember("prepared", key, artifacts.encode(made))
-            _make_room(store, settings)
-    return Prepared(spec, snapshot, made.facts, made.lock, made.repository)
-
-
-def kept(settings: Settings) -> set[str]:
-    """Return the digests that the revisions on record need, so that any of them can live again."""
-    from cloche.clients import home
-
-    if not home.has_services(settings.home):
-        return set()
-    with closing(open_state(settings)) as state:
-        revisions = [one for record in state.services() for one in state.revisions(record.name)]
-    digests: set[str] = set()
-    for revision in revisions:
-        digests |= {revision.deployment.snapshot.digest, revision.deployment.repository.digest}
-        if revision.golden is not None:
-            bodies = (revision.golden.request, revision.golden.expected)
-            digests |= {body.digest for body in bodies if body is not None}
-    return digests
+            cache.make_room(settings)
+    return Prepared(spec, snapshot, made.facts, made.lock, made.repository, made.example)
 
 
 def provision(prepared: Prepared, *, settings: Settings, progress: Progress) -> None:
@@ -178,10 +146,13 @@ def _make(
     spec: ServiceSpec,
     snapshot: ModelSnapshot,
     store: Store,
+    *,
+    example: Path | None,
     progress: Progress,
     environment: Mapping[str, str],
 ) -> _Remembered:
     from cloche import inspection, repository
+    from cloche.rollout import given_example
 
     facts = _facts(snapshot, store, service=spec.service_name)
     inspection.require_servable(facts, snapshot.pinned)
@@ -197,16 +168,9 @@ def _make(
             environment=environment,
         )
     built = repository.build(spec.service_name, snapshot, facts, lock, spec, store)
-    return _Remembered(facts, lock, built)
-
-
-def _make_room(store: Store, settings: Settings) -> None:
-    """Take from a cache that is too large what is not needed; much may be, then it stays larger."""
-    if store.size() <= store.max_size:
-        return
-    since = time.time() - _RECENT_SECONDS
-    recent = {one.digest for one in store.usage() if one.last_used > since and one.digest}
-    store.clean(kept(settings) | recent)
+    if example is None:
+        return _Remembered(facts, lock, built)
+    return _Remembered(facts, lock, built, given_example.keep(example, facts, built, store))
 
 
 def _facts(snapshot: ModelSnapshot, store: Store, *, service: str | None) -> ModelFacts:
@@ -227,7 +191,7 @@ def _facts(snapshot: ModelSnapshot, store: Store, *, service: str | None) -> Mod
     )
 
 
-def _key(spec: ServiceSpec, snapshot: ModelSnapshot) -> str:
+def _key(spec: ServiceSpec, snapshot: ModelSnapshot, example: str | None) -> str:
     """Name everything that the prepared result depends on."""
     made_of = [
         __version__,
@@ -237,6 +201,7 @@ def _key(spec: ServiceSpec, snapshot: ModelSnapshot) -> str:
         snapshot.format,
         snapshot.entry,
         snapshot.metadata,
+        example,
     ]
     return artifacts.digest_of(artifacts.encode(made_of)).removeprefix("sha256:")
 
@@ -247,4 +212,6 @@ def _recall(store: Store, key: str) -> _Remembered | None:
     if data is None:
         return None
     made = artifacts.decode(_Remembered, data)
+    if made.example is not None and not store.use(made.example.digest):
+        return None
     return made if store.whole(made.repository.digest) else None

@@ -71,6 +71,7 @@ def _revision_values(deployment: Deployment) -> dict[str, Any]:
         "model": deployment.snapshot.pinned,
         "model.digest": deployment.snapshot.digest,
         **({"lock.digest": deployment.lock.digest} if deployment.lock else {}),
+        **({"example.digest": deployment.example.digest} if deployment.example else {}),
         **_leaves(deployment.served),
         "repository.digest": deployment.repository.digest,
     }

@@ -1,4 +1,4 @@
-"""The files that `cloche infer --input` reads, and the example requests that it prints."""
+"""The files that hold a request, and the example requests that it prints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from cloche.artifacts import ModelRepository, TensorSpec
-from cloche.cli import request_example, request_input
+from cloche.cli import request_example
+from cloche.clients import request_file
 from cloche.clients.inputs import Declared, fit
 from cloche.errors import ClocheError, UsageError
 
@@ -49,31 +50,31 @@ def array_bytes(save, *arrays, **named):
 )
 def test_every_format_gives_the_same_tensor(tmp_path, text):
     source = write(tmp_path, "request", text)
-    assert fit(MATRIX, request_input.read(source, MATRIX))["x"].array.tolist() == [[1, 2], [3, 4]]
+    assert fit(MATRIX, request_file.read(source, MATRIX))["x"].array.tolist() == [[1, 2], [3, 4]]
 
 
 def test_stdin(monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"[[1, 2]]")))
-    assert request_input.read("-", MATRIX) == [[1, 2]]
+    assert request_file.read("-", MATRIX) == [[1, 2]]
 
 
 def test_csv_columns_are_taken_by_name_in_any_order(tmp_path):
     source = write(tmp_path, "table.csv", "city,age\nBern,41\n\nThun,7\n")
-    fitted = fit(COLUMNS, request_input.read(source, COLUMNS))
+    fitted = fit(COLUMNS, request_file.read(source, COLUMNS))
     assert fitted["age"].array.tolist() == [[41], [7]]
     assert fitted["city"].array.tolist() == [["Bern"], ["Thun"]]
 
 
 def test_csv_flags_and_gaps(tmp_path):
     source = write(tmp_path, "table.csv", "on,at\nTrue,1.5\n0,\n")
-    fitted = fit(FLAGS, request_input.read(source, FLAGS))
+    fitted = fit(FLAGS, request_file.read(source, FLAGS))
     assert fitted["on"].array.tolist() == [[True], [False]]
     assert np.isnan(fitted["at"].array[1, 0])
 
 
 def test_a_csv_that_begins_like_a_bitmap_is_a_csv(tmp_path):
     source = write(tmp_path, "table.csv", "BMI,weight\n1,2\n")
-    assert request_input.read(source, MATRIX) == [[1.0, 2.0]]
+    assert request_file.read(source, MATRIX) == [[1.0, 2.0]]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_a_csv_that_begins_like_a_bitmap_is_a_csv(tmp_path):
 def test_files_that_are_not_what_they_look_like(tmp_path, data, code, words):
     source = write(tmp_path, "request", data)
     with pytest.raises(UsageError, match=words) as caught:
-        request_input.read(source, MATRIX)
+        request_file.read(source, MATRIX)
     assert caught.value.code == code
     assert source in str(caught.value.where) or code == "infer.image"
 
@@ -105,7 +106,7 @@ def test_files_that_are_not_what_they_look_like(tmp_path, data, code, words):
 def test_a_file_that_is_not_there(tmp_path):
     for source in (tmp_path / "absent.json", tmp_path):
         with pytest.raises(UsageError) as caught:
-            request_input.read(str(source), MATRIX)
+            request_file.read(str(source), MATRIX)
         assert caught.value.code == "infer.file"
 
 
@@ -127,7 +128,7 @@ def image(tmp_path, mode="RGB", size=(8, 6), color=(255, 0, 51)):
 )
 def test_an_image_gets_the_size_and_layout_of_the_input(tmp_path, datatype, shape, fitted, red):
     declared = Declared((TensorSpec("image", datatype, shape),))
-    array = fit(declared, request_input.read(image(tmp_path), declared))["image"].array
+    array = fit(declared, request_file.read(image(tmp_path), declared))["image"].array
     assert array.shape == fitted
     if red is not None:
         first = array[0, 0] if shape[1] == 3 else array[0, ..., 0]
@@ -136,7 +137,7 @@ def test_an_image_gets_the_size_and_layout_of_the_input(tmp_path, datatype, shap
 
 def test_an_image_goes_whole_to_a_model_that_decodes_it(tmp_path):
     declared = Declared((TensorSpec("jpeg", "BYTES", (-1, 1)),), max_batch_size=4)
-    array = fit(declared, request_input.read(image(tmp_path), declared))["jpeg"].array
+    array = fit(declared, request_file.read(image(tmp_path), declared))["jpeg"].array
     assert array.shape == (1, 1)
     assert array[0, 0].startswith(b"\x89PNG")
 
@@ -146,7 +147,7 @@ def test_without_pillow_the_hint_says_what_to_install(tmp_path, monkeypatch):
     declared = Declared((TensorSpec("image", "FP32", (-1, 3, 4, 5)),))
     source = write(tmp_path, "image.png", b"\x89PNG\r\n\x1a\n")
     with pytest.raises(ClocheError, match="Pillow") as caught:
-        request_input.read(source, declared)
+        request_file.read(source, declared)
     assert "pip install pillow" in str(caught.value.hint)
 
 

@@ -176,6 +176,27 @@ def _end_all(home: Path) -> None:
 # ── models ────────────────────────────────────────────────────────────────────────────────────
 
 
+def in_fives(path: Path) -> Path:
+    """Write an ONNX model that sums the row of `x[batch, n]` in fives: no other `n` will do."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Reshape", ["x", "fives"], ["grouped"]),
+            helper.make_node("ReduceSum", ["grouped", "axes"], ["y"], keepdims=0),
+        ],
+        "graph",
+        [value("x", TensorProto.FLOAT, ["batch", "n"])],
+        [value("y", TensorProto.FLOAT, ["batch", "m"])],
+        [
+            numpy_helper.from_array(np.array([0, -1, 5], "i8"), "fives"),
+            numpy_helper.from_array(np.array([2], "i8"), "axes"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    return path
+
+
 def scaled_maximum(path: Path, factor: float) -> Path:
     """Write an ONNX model: `y[batch, 1]` is the maximum of the row of `x[batch, n]`, scaled.
 

@@ -21,7 +21,7 @@ import pytest
 import tritonclient.grpc as over_grpc
 import tritonclient.grpc.aio as over_grpc_aio
 import tritonclient.http as over_http
-from command_line import User, a_user, end, ensemble, finished, scaled_maximum
+from command_line import User, a_user, end, ensemble, finished, in_fives, scaled_maximum
 from tritonclient.utils import InferenceServerException
 
 from cloche.artifacts import Phase
@@ -74,6 +74,27 @@ def get(user: User, path: str) -> tuple[int, dict[str, str], Any]:
 
 
 # ── a deploy, and what it gives ───────────────────────────────────────────────────────────────
+
+
+def test_a_model_that_takes_no_made_up_input_is_served_with_an_example(user: User) -> None:
+    in_fives(user.folder / "fives.onnx")
+    failed = user.deploy(user.folder / "fives.onnx", "fives", code=1)
+    assert failed["error"]["code"] == "golden.refused"
+    assert "example: FILE" in failed["error"]["hint"]
+    text = "name: fives\nmodel: ./fives.onnx\nexample: ./ten.json\n"
+    (user.folder / "fives.yaml").write_text(text)
+    absent = user.run("deploy", "-f", "fives.yaml", "--json").expect(2).json["error"]
+    assert (absent["code"], absent["where"]) == ("spec.example", str(user.folder / "ten.json"))
+    (user.folder / "ten.json").write_text('{"x": [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]]}')
+    first = user.run("deploy", "-f", "fives.yaml", "--json").expect(0).json
+    assert (first["phase"], first["verification"]["kind"]) == ("live", "example")
+    again = user.run("deploy", "-f", "fives.yaml", "--json").expect(0).json
+    assert (again["change"], again["revision"]) == ("none", first["revision"])
+    (user.folder / "ten.json").write_text('{"x": [[9, 9, 9, 9, 9, 1, 1, 1, 1, 1]]}')
+    planned = user.run("plan", "-f", "fives.yaml", "--json").expect(0).json
+    assert "example.digest" in [change["field"] for change in planned["changes"]]
+    second = user.run("deploy", "-f", "fives.yaml", "--json").expect(0).json
+    assert second["revision"] == first["revision"] + 1
 
 
 def test_a_file_becomes_a_verified_service(user: User) -> None:

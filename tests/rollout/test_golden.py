@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from cloche.artifacts import (
     Deployment,
     FileEntry,
     GoldenKind,
+    InferenceBody,
     ModelFacts,
     ModelFormat,
     ModelMetadata,
@@ -25,7 +27,7 @@ from cloche.artifacts import (
 )
 from cloche.clients.tensors import decode
 from cloche.errors import ClocheError
-from cloche.rollout import direct, examples, golden, samples
+from cloche.rollout import direct, examples, given_example, golden, samples
 from cloche.store import Store
 
 AXIS = BatchAxis(present=True, certainty=Certainty.CERTAIN, why="it is a test")
@@ -106,6 +108,50 @@ def test_the_models_own_example_comes_first_and_gets_a_second_row(
     kind, request, _ = make(deployed, store, monkeypatch, "{'y': inputs['x']}")
     assert kind is GoldenKind.EXAMPLE
     assert request["x"].tolist() == [[0.5, 1.5], [0.5, 1.5]]
+
+
+def test_the_specs_example_comes_before_the_models_own(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = deployment(store, (X,), (X,), (Y,), example={"inputs": [[0.5, 1.5]]})
+    path = tmp_path / "example.csv"
+    path.write_text("7,8\n9,10\n")
+    kept = given_example.keep(path, deployed.facts, deployed.repository, store)
+    deployed = dataclasses.replace(deployed, example=kept)
+    kind, request, _ = make(deployed, store, monkeypatch, "{'y': inputs['x']}")
+    assert kind is GoldenKind.EXAMPLE
+    assert request["x"].tolist() == [[7, 8], [9, 10]]
+
+
+def test_an_example_makes_another_revision(store: Store) -> None:
+    without = deployment(store, (X,), (X,), (Y,))
+    first, second = (
+        dataclasses.replace(without, example=InferenceBody(f"sha256:{letter * 64}", 1))
+        for letter in "ab"
+    )
+    assert len({without.digest, first.digest, second.digest}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("{", "not JSON"),
+        ('{"x": [[1, 2, 3]]}', r"\[1, 3\]"),
+        ('{"z": [[1, 2]]}', "does not fit"),
+    ],
+)
+def test_a_given_example_that_does_not_fit(
+    store: Store, tmp_path: Path, text: str, words: str
+) -> None:
+    deployed = deployment(store, (X,), (X,), (Y,))
+    path = tmp_path / "example.json"
+    path.write_text(text)
+    with pytest.raises(ClocheError, match=words) as caught:
+        given_example.keep(path, deployed.facts, deployed.repository, store)
+    assert (caught.value.code, caught.value.exit_code) == ("spec.example", 2)
+    members = getattr(caught.value, "errors", [caught.value])
+    assert all(str(path) in str(error.where) and error.hint for error in members)
 
 
 def test_without_a_reference_it_is_a_smoke_test(

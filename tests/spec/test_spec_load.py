@@ -80,6 +80,7 @@ def test_a_revision_is_made_of_what_is_served_and_not_of_how_it_is_operated() ->
     }
     assert full.operated() == {"replicas": 3}
     assert spec.parse("model: x").served() == {}
+    assert spec.parse("model: x\nexample: ./x.json").served() == {}
     assert spec.parse("model: x").operated() == {}
     assert spec.parse("model: x\nreplicas: 1").operated() == {"replicas": 1}
 

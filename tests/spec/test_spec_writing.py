@@ -37,6 +37,7 @@ specs = st.builds(
                 max_queue_size=st.integers(1, 4096),
                 queue_timeout=durations,
             ),
+            "example": st.sampled_from(["./example.json", "rows 1.csv", "/e: x.npy", "1.5"]),
             "instances": st.integers(1, 16),
             "resources": written(cpu=st.floats(0.01, 64), memory=sizes),
             "replicas": st.integers(1, 9),

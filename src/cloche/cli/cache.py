@@ -9,8 +9,6 @@ import click
 from cloche.cli import options, rendering, session
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cloche.store import Usage
 
 
@@ -22,21 +20,19 @@ def command() -> None:
 @command.command()
 @options.as_json
 def show(*, as_json: bool) -> None:
-    """List what the cache holds, the longest unused first."""
-    from cloche import pipeline
+    """List what the cache holds, models' environments too, the longest unused first."""
+    from cloche import cache, opening
+    from cloche.store.disk import folder_size
 
     here = session.begin()
-    store = pipeline.open_store(here.settings)
-    entries = [_entry(usage) for usage in store.usage(pipeline.kept(here.settings))]
-    folders = {
-        name: _folder_size(here.settings.home / name) for name in ("environments", "servers")
-    }
+    home = here.settings.home
     report = {
-        "home": str(here.settings.home),
-        "size": store.size(),
+        "home": str(home),
+        "size": opening.store(here.settings).size(),
         "max_size": here.settings.cache_max_size,
-        "entries": entries,
-        **folders,
+        "entries": [_entry(usage) for usage in cache.usage(here.settings)],
+        "environments": folder_size(home / "environments"),
+        "servers": folder_size(home / "servers"),
     }
     rendering.show_json(report) if as_json else _show(report)
 
@@ -49,13 +45,17 @@ def show(*, as_json: bool) -> None:
 )  # fmt: skip
 @options.as_json
 def clean(*, target: str | None, as_json: bool) -> None:
-    """Remove the longest unused; what any revision of a service needs is kept."""
-    from cloche import pipeline
+    """Remove the longest unused; what any revision of a service needs is kept.
+
+    Environments of models go when they were not asked for in a month. With --to 0 all that are not
+    in use go, and so do servers that an earlier version of Cloche installed.
+    """
+    from cloche import cache
 
     here = session.begin()
-    store = pipeline.open_store(here.settings)
+    size = _size(target)
     with here.progress.step("Cleaning the cache"):
-        cleaned = store.clean(pipeline.kept(here.settings), _size(target))
+        cleaned = cache.clean(here.settings, size)
     removed = [_entry(usage) for usage in cleaned.removed]
     if as_json:
         report = {"freed": cleaned.freed, "size": cleaned.size, "removed": removed}
@@ -79,18 +79,6 @@ def _entry(usage: Usage) -> dict[str, Any]:
         "kind": usage.kind, "digest": usage.digest, "label": usage.label, "size": usage.size,
         "last_used": usage.last_used, "kept": usage.kept,
     }  # fmt: skip
-
-
-def _folder_size(folder: Path) -> int:
-    """Return the bytes of a folder's files, each once however many links it has."""
-    seen: set[tuple[int, int]] = set()
-    size = 0
-    for path in folder.rglob("*"):
-        status = path.lstat()
-        if (status.st_dev, status.st_ino) not in seen:
-            seen.add((status.st_dev, status.st_ino))
-            size += status.st_size
-    return size
 
 
 def _show(report: dict[str, Any]) -> None:

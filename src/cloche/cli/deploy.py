@@ -44,14 +44,17 @@ def command(
     MODEL is a file or folder (./model.onnx) or a model of an MLflow registry
     (models:/digits@champion). Without MODEL, ./cloche.yaml or the file named by -f is read.
     """
+    from cloche import cache
     from cloche.cli import specification
 
     here = session.begin()
     with _unrecorded():
         spec, directory = specification.chosen(model, file, name)
         launched = here.launch()
-        prepared = prepare(here, spec, directory)
-    result, revision = roll_out(here, prepared, launched, wait=wait, timeout=timeout)
+    with cache.under_way(here.settings):
+        with _unrecorded():
+            prepared = prepare(here, spec, directory)
+        result, revision = roll_out(here, prepared, launched, wait=wait, timeout=timeout)
     return _conclude(result, revision, as_json)
 
 

@@ -58,9 +58,9 @@ def _end_through(control: ControlClient) -> dict[str, Any]:
 
 
 def _end_without_control(here: session.Session) -> dict[str, Any]:
-    from cloche import pipeline
+    from cloche import opening
 
-    target = pipeline.open_target(here.settings)
+    target = opening.target(here.settings)
     seen = target.observe()
     target.down()
     return {

@@ -13,7 +13,6 @@ from cloche.errors import ClocheError, UsageError
 if TYPE_CHECKING:
     from cloche.artifacts import ModelRepository
     from cloche.clients.control import ControlClient
-    from cloche.clients.inputs import Declared
 
 
 @click.command()
@@ -77,17 +76,12 @@ def _show_example(status: dict[str, Any], repository: ModelRepository, as_json: 
 def _ask(
     status: dict[str, Any], repository: ModelRepository, source: str, timeout: float, as_json: bool
 ) -> None:
-    from cloche.cli import request_input
+    from cloche.clients import request_file
     from cloche.clients.inference import InferenceClient, decode, encode
-    from cloche.clients.inputs import Declared, fit
+    from cloche.clients.inputs import Declared
 
-    declared: Declared = Declared(repository.inputs, repository.max_batch_size)
-    try:
-        tensors = fit(declared, request_input.read(source, declared))
-    except ClocheError as error:
-        error.where = error.where or ("stdin" if source == "-" else source)
-        raise
-    body, length = encode(tensors, binary=True)
+    declared = Declared(repository.inputs, repository.max_batch_size)
+    body, length = encode(request_file.tensors(source, declared), binary=True)
     named = {"cloche-service": status["service"]}
     with InferenceClient(f"http://{status['grpc']}", timeout=timeout, headers=named) as client:
         began = time.perf_counter()

@@ -47,13 +47,13 @@ def command(
 
 def _plan(here: session.Session, prepared: Prepared) -> Plan:
     """Compare with the recorded state, which is read where it stands."""
-    from cloche import pipeline
+    from cloche import opening
     from cloche import plan as plans
 
     deployment = prepared.deployment(who())
     if not here.deployed():
         return plans.make(deployment, None)
-    with closing(pipeline.open_state(here.settings)) as state:
+    with closing(opening.state(here.settings)) as state:
         record = state.service(deployment.service)
         if record is None or record.deleting:
             return plans.make(deployment, None)

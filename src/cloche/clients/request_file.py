@@ -1,4 +1,4 @@
-"""What `cloche infer --input` reads: JSON, .npy, .npz, CSV or an image, told by its content."""
+"""A file that holds a request: JSON, .npy, .npz, CSV or an image, told by its content."""
 
 from __future__ import annotations
 
@@ -9,14 +9,29 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloche.errors import UsageError
+from cloche.errors import ClocheError, UsageError
 
 if TYPE_CHECKING:
     from cloche.clients.inputs import Declared
+    from cloche.clients.tensors import Tensor
 
 _ARRAYS = (b"\x93NUMPY", b"PK\x03\x04")
 _HINT = "`cloche infer --help` says what a file may hold; --example prints a ready request."
 _IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
+
+
+def tensors(source: str, declared: Declared) -> dict[str, Tensor]:
+    """Return the request in a file (or `-`, stdin) as the tensors that a model declares.
+
+    Raises UsageError, or ErrorGroup with all that does not fit.
+    """
+    from cloche.clients.inputs import fit
+
+    try:
+        return fit(declared, read(source, declared))
+    except ClocheError as error:
+        error.where = error.where or ("stdin" if source == "-" else source)
+        raise
 
 
 def read(source: str, declared: Declared) -> Any:
@@ -37,12 +52,12 @@ def _read(source: str, declared: Declared) -> Any:
     if data.startswith(_ARRAYS):
         return _numpy(data, where)
     if _is_image(data):
-        from cloche.cli import request_image
+        from cloche.clients import request_image
 
         return request_image.read(data, where, declared)
     if data.lstrip()[:1] in {b"{", b"["}:
         return _json(data, where)
-    from cloche.cli import request_table
+    from cloche.clients import request_table
 
     return request_table.read(_text(data, where), where, declared)
 

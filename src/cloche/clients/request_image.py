@@ -1,4 +1,4 @@
-"""An image file for `cloche infer`: resized to what the model takes, as pixels."""
+"""An image that is a request: resized to what the model takes, as pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV for `cloche infer`: columns by name, or rows of one tensor."""
+"""CSV that holds a request: columns by name, or rows of one tensor."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Making the virtual environment that a lock describes.
 
     environments/<lock's hex>/           the environment
-    environments/<lock's hex>/.complete  written last: without it the folder is not finished
+    environments/<lock's hex>/.complete  written last: without it the folder is not finished; its
+                                         time says when the environment was last asked for
     environments/<lock's hex>.lock       held while it is made
 
 An environment holds absolute paths and cannot be renamed into place, so it is built where it stays,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from cloche.artifacts import Lock
     from cloche.progress import Progress, Step
 
-_COMPLETE = ".complete"
+MARKER = ".complete"
 _INSTALL_SECONDS = 3000.0
 _WAIT_SECONDS = 3600.0
 
@@ -40,7 +41,7 @@ def path_of(lock: Lock, root: Path) -> Path:
 
 def is_complete(folder: Path) -> bool:
     """Return whether an environment is finished and its interpreter still there."""
-    return (folder / _COMPLETE).is_file() and (folder / "bin" / "python").exists()
+    return (folder / MARKER).is_file() and (folder / "bin" / "python").exists()
 
 
 def existing(lock: Lock, root: Path) -> Path:
@@ -70,6 +71,7 @@ def materialize(
     """
     folder = path_of(lock, root)
     if is_complete(folder):
+        os.utime(folder / MARKER)
         return folder
     given = os.environ if environment is None else environment
     try:
@@ -131,12 +133,12 @@ def _install(lock: Lock, folder: Path, python: Path, step: Step, run: Callable[.
 
 
 def _mark_complete(folder: Path, digest: str) -> None:
-    temporary = folder / f"{_COMPLETE}.tmp"
+    temporary = folder / f"{MARKER}.tmp"
     with temporary.open("w") as file:
         file.write(f"{digest}\n")
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(folder / _COMPLETE)
+    temporary.replace(folder / MARKER)
 
 
 @contextmanager

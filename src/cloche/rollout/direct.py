@@ -95,8 +95,8 @@ def _read_answer(folder: Path, rows: int) -> Answer:
         raise ClocheError(
             "golden.refused",
             f"The model, run directly, refused the golden request: {outcome['errors'][0]}",
-            hint="Give it an example: log the model in MLflow with input_example=…. For a bare "
-            "ONNX file, name its dynamic axes at export, so that sizes that belong together agree.",
+            hint="Give it an example that it can answer: write `example: FILE` in cloche.yaml, or "
+            "log the model in MLflow with input_example=….",
         )
     outputs = _tensors(folder / "answer", outcome["answer"])
     alone = _tensors(folder / "alone", outcome["alone"]) if rows else None

@@ -1,6 +1,6 @@
 """Making a golden request: inputs, and the answer of a direct run of the model outside Triton.
 
-The inputs are the model's own example where it has one, else made from its signature. Of a batch
+The inputs are the spec's example, or the model's own, or made from its signature. Of a batch
 each row is also run alone: where that gives another answer, requests must not be joined, and the
 revision is refused before it can mix the answers of two callers.
 """
@@ -49,7 +49,7 @@ def make(
         answer = direct.run(model, requests, rows=rows if rows > 1 else 0, timeout=timeout)
     except ClocheError as error:
         if kind is GoldenKind.EXAMPLE and error.code == "golden.refused":
-            error.hint = "Log the model with an input example that it can answer."
+            error.hint = "Give it an example that it can answer."
         raise
     if answer.alone is not None:
         _check_rows(answer.outputs, answer.alone, rows)
@@ -60,8 +60,14 @@ def make(
 
 def _requests(deployment: Deployment, store: Store) -> tuple[GoldenKind, list[Tensors]]:
     """Return requests to try in turn, in the model's own shapes."""
+    from cloche.rollout.reference import exchange
+
     snapshot, facts = deployment.snapshot, deployment.facts
     most = deployment.repository.max_batch_size
+    if deployment.example is not None:
+        data = store.read(deployment.example.digest)
+        given = exchange.decode(data, deployment.example.header_length or len(data), "inputs")
+        return GoldenKind.EXAMPLE, [_resized(given, most) if most else given]
     if snapshot.metadata.input_example is not None:
         path = store.tree_path(snapshot.digest) / snapshot.metadata.input_example
         example = examples.read(path, facts.inputs)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from cloche import pipeline
+from cloche import opening
 from cloche.server.app import create_app
 from cloche.server.changes import Changes
 from cloche.server.control import Control
@@ -46,9 +46,9 @@ _GRACE_SECONDS = 2
 def open_parts(settings: Settings) -> tuple[State, Target, Verifier]:
     """Return what the control plane of this machine stands on."""
     return (
-        pipeline.open_state(settings),
-        pipeline.open_target(settings),
-        LocalVerifier(settings, pipeline.open_store(settings)),
+        opening.state(settings),
+        opening.target(settings),
+        LocalVerifier(settings, opening.store(settings)),
     )
 
 

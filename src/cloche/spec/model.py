@@ -20,7 +20,8 @@ from cloche.spec import names
 from cloche.spec.quantities import Duration, Memory, Processors, problem
 
 _OPERATED = frozenset({"replicas"})
-_NAMED = frozenset({"name", "model"})
+_NAMED = frozenset({"name", "model", "example"})
+"""What stands for something else: a name, or the digest of the bytes that it names."""
 
 Count = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 
@@ -146,6 +147,9 @@ class ServiceSpec(_Section):
     """The service's name; left out, it is taken from the model's. An RFC 1123 label."""
     model: str
     """Where the model is: models:/NAME@ALIAS, runs:/RUN/PATH, or a path from this file."""
+    example: str | None = None
+    """A request that the model can answer: a JSON, .npy, .npz, CSV or image file, a path from this
+    file. Each new revision has to answer it before it gets traffic."""
     batching: Batching = Batching()
     instances: Annotated[int, Strict(), Field(ge=1, le=256)] | None = None
     """How many copies of the model one replica holds."""
@@ -179,6 +183,13 @@ class ServiceSpec(_Section):
             raise problem("it is not one line of text", "Write one like models:/NAME@ALIAS.")
         return model.strip()
 
+    @field_validator("example")
+    @classmethod
+    def _example_is_written(cls, example: str | None) -> str | None:
+        if example is not None and (not example.strip() or not example.isprintable()):
+            raise problem("it is not a path", "Write one like ./example.json.")
+        return example
+
     @model_validator(mode="after")
     def _batching_is_on_where_it_is_set(self) -> ServiceSpec:
         idle = {"max_queue_delay", "preferred_batch_sizes"} & self.batching.model_fields_set
@@ -203,7 +214,7 @@ class ServiceSpec(_Section):
     def served(self) -> dict[str, Any]:
         """Return the part that makes a revision, canonical: only what was asked for, sorted.
 
-        The model is not in it: its digest stands for it.
+        The model and the example are not in it: their digests stand for them.
         """
         written = self.written()
         return {key: written[key] for key in sorted(written) if key not in _OPERATED | _NAMED}

@@ -42,6 +42,8 @@ def _tidy(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     tidied = {key: _tidy(item) for key, item in value.items()}
+    if isinstance(tidied.get("description"), str):
+        tidied["description"] = " ".join(tidied["description"].split())
     if isinstance(tidied.get("title"), str):
         del tidied["title"]
     if "default" in tidied and not isinstance(tidied["default"], int):

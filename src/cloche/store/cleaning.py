@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloche.store.blobs import blob_path
-from cloche.store.disk import temporary_name
+from cloche.store.disk import folder_size, temporary_name
 from cloche.store.index import STAT, Index
 from cloche.store.layout import TREE, manifest_used_ns, read_manifest
 from cloche.store.leases import oldest_lease_ns
@@ -32,14 +31,15 @@ _FORGOTTEN_AFTER = 90 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One thing that the store holds.
+    """One thing that the store holds, or that stands beside it.
 
     `size` is in bytes; a file that several trees share counts in each, and once in
     `Store.size()`. `label` says what it is, where that is known.
     """
 
     kind: str
-    """`tree`, `blob` (a file that no tree holds) or `partial` (a download or copy under way)."""
+    """`tree`, `blob` (a file that no tree holds) or `partial` (a download or copy under way);
+    beside the store `environment` and `server`."""
     digest: str | None
     label: str
     size: int
@@ -136,25 +136,11 @@ def usage(layout: Layout, keep: Collection[str]) -> tuple[Usage, ...]:
         return tuple(Inventory(layout, keep).entries())
 
 
-def total_size(layout: Layout) -> int:
-    """Return the bytes on disk, each file once however many trees link to it."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    for folder, _, names in os.walk(layout.root):
-        for name in names:
-            with suppress(FileNotFoundError):
-                status = os.lstat(os.path.join(folder, name))  # noqa: PTH118
-                if (status.st_dev, status.st_ino) not in seen:
-                    seen.add((status.st_dev, status.st_ino))
-                    total += status.st_size
-    return total
-
-
 def clean(layout: Layout, keep: Collection[str], target_size: int) -> Cleaned:
     """Remove leftovers, then the longest unused, until at most `target_size` bytes are left."""
-    before = total_size(layout)
+    before = folder_size(layout.root)
     sweep(layout.partial, keep_downloads=target_size > 0)
-    size = total_size(layout)
+    size = folder_size(layout.root)
     removed = []
     with locked(layout.guard):
         inventory = Inventory(layout, keep)
@@ -165,7 +151,7 @@ def clean(layout: Layout, keep: Collection[str], target_size: int) -> Cleaned:
                 size -= inventory.remove(entry)
                 removed.append(entry)
         _forget_values(layout, everything=target_size == 0)
-    size = total_size(layout)
+    size = folder_size(layout.root)
     return Cleaned(before - size, size, tuple(removed))
 
 

@@ -105,3 +105,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def folder_size(folder: Path) -> int:
+    """Return the bytes of the files under a folder, each once however many links it has."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = os.lstat(os.path.join(inside, name))  # noqa: PTH118
+                if (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    total += status.st_size
+    return total

@@ -23,10 +23,10 @@ from cloche.errors import ClocheError
 from cloche.store import cleaning, partials, trees
 from cloche.store.blobs import blob_path, hex_of, mark_used, publish, seal
 from cloche.store.copying import copy_and_digest, digest_of_file
-from cloche.store.disk import STAMP_NS, require_space, sync_folder, write_all, writing
+from cloche.store.disk import STAMP_NS, folder_size, require_space, sync_folder, write_all, writing
 from cloche.store.index import STAT, Index, settled, stat_key
 from cloche.store.layout import TREE, Layout, Manifest, mark_tree_used, read_manifest
-from cloche.store.leases import lease
+from cloche.store.leases import lease, oldest_lease_ns
 from cloche.store.locking import locked
 
 if TYPE_CHECKING:
@@ -228,13 +228,20 @@ class Store:
         with writing(self.root), lease(self._layout.leases, self._layout.guard):
             yield
 
+    def work_began(self) -> float | None:
+        """Return when the oldest work under way began, in seconds since 1970."""
+        self._make()
+        with locked(self._layout.guard):
+            began = oldest_lease_ns(self._layout.leases)
+        return None if began is None else began / 1e9
+
     def require_space(self, needed: int) -> None:
         """Raise store.full when that many bytes cannot fit on the disk."""
         require_space(self.root, needed)
 
     def size(self) -> int:
         """Return the bytes on disk."""
-        return cleaning.total_size(self._layout)
+        return folder_size(self.root)
 
     def usage(self, keep: Collection[str] = ()) -> tuple[Usage, ...]:
         """Return what is held, the longest unused first; `keep` names digests that are in use."""

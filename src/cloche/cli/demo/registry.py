@@ -27,13 +27,13 @@ LOG_LINES = 15
 
 def environment(places: Places, progress: Progress) -> Path:
     """Return the Python of the environment that MLflow and the training run in, made once."""
-    from cloche import environments, pipeline
+    from cloche import environments, opening
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     lock = environments.lock(
         REQUIREMENTS,
         python,
-        store=pipeline.open_store(places.outer),
+        store=opening.store(places.outer),
         progress=progress,
         environment=os.environ,
     )

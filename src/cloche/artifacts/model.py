@@ -1,0 +1,162 @@
+"""A model as its source has it, and what inspection finds in it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of a tree: its path relative to the tree's root (POSIX), size in bytes, digest."""
+
+    path: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a model, as its own format describes it.
+
+    `datatype` is Triton's name (`FP32`, `INT64`, `BYTES` …). `shape` is the whole shape with the
+    batch axis in it; -1 is a size known only per request, and `()` is a scalar. `labels` holds the
+    symbolic names of dynamic axes where the format gives them (`"batch"`, `None` …).
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    labels: tuple[str | None, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a registry recorded about a model's inputs and outputs."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...] = ()
+    columns: bool = False
+    """True when the inputs are columns of one table (MLflow's ColSpec), False for tensors."""
+    unnamed: tuple[str, ...] = ()
+    """Names that Cloche made up because the registry recorded none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetadata:
+    """What came along with the bytes of a model; empty where the source has nothing to say."""
+
+    signature: Signature | None = None
+    input_example: str | None = None
+    """Path of the example inside the snapshot."""
+    requirements: tuple[str, ...] = ()
+    python: str | None = None
+    """The Python version that the model was saved with, such as `3.11.7`."""
+    flavors: tuple[str, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    run_id: str | None = None
+
+
+class ModelFormat(enum.StrEnum):
+    """What the files of a snapshot look like."""
+
+    ONNX = "onnx"
+    MLFLOW = "mlflow"
+    """A folder with an MLmodel file."""
+    TRITON = "triton"
+    """A finished Triton model repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSnapshot:
+    """A model resolved once: its files by digest, and what its source knows of it.
+
+    `digest` is that of the sorted list of files, and so of the bytes alone. `reference` is what was
+    written (`models:/digits@champion`), `pinned` what it was resolved to (`models:/digits/3`, an
+    absolute path), `version` the registry's own number where there is one.
+    """
+
+    reference: str
+    pinned: str
+    source: str
+    """`files` or `mlflow`."""
+    version: str | None
+    digest: str
+    format: ModelFormat
+    files: tuple[FileEntry, ...]
+    entry: str
+    """The file that stands for the model (`model.onnx`, `MLmodel`), or `.` for the whole folder."""
+    metadata: ModelMetadata = field(default_factory=ModelMetadata)
+
+    @property
+    def size(self) -> int:
+        """Return the size of all files in bytes."""
+        return sum(entry.size for entry in self.files)
+
+
+class Certainty(enum.StrEnum):
+    """How sure an inspection is of what it says."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAxis:
+    """Whether requests can be joined along axis 0, and why that is believed."""
+
+    present: bool
+    certainty: Certainty
+    why: str
+    maximum: int | None = None
+    """The size where the axis is fixed (an exported batch of 8), None where it is free."""
+
+
+class Severity(enum.StrEnum):
+    """What a finding asks of the reader."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth telling the user about a model or a repository."""
+
+    severity: Severity
+    code: str
+    what: str
+    where: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What inspection found in a snapshot, without running the model."""
+
+    format: ModelFormat
+    framework: str
+    """What made the model, such as `onnx (pytorch 2.9)` or `sklearn`."""
+    backend: str
+    """The Triton backend that serves it: `onnxruntime` or `python`."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batch: BatchAxis
+    size_bytes: int
+    memory_bytes: int | None
+    """Estimate of the resident memory of one instance: weights and the largest activations."""
+    opsets: dict[str, int] = field(default_factory=dict)
+    operators: dict[str, int] = field(default_factory=dict)
+    """How often each operator occurs, by `Domain.Name`."""
+    unsupported_operators: tuple[str, ...] = ()
+    python: str | None = None
+    """`3.11`: the interpreter that a Python model needs."""
+    requirements: tuple[str, ...] = ()
+    columns: bool = False
+    """True when the inputs are the columns of one table."""
+    findings: tuple[Finding, ...] = ()

@@ -1,0 +1,91 @@
+"""Which models' environments stand on this machine, and taking away those that nothing needs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cloche.environments.construction import MARKER
+from cloche.store import Cleaned, Usage
+from cloche.store.disk import folder_size
+from cloche.store.partials import size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+
+def usage(root: Path, keep: Collection[str]) -> list[Usage]:
+    """Return the environments under `root`; `keep` are the digests of locks that are in use."""
+    found = []
+    with suppress(FileNotFoundError):
+        for folder in root.iterdir():
+            with suppress(FileNotFoundError):
+                if folder.is_dir():
+                    found.append(_usage(folder, keep))
+    return found
+
+
+def clean(root: Path, keep: Collection[str], *, before: float) -> Cleaned:
+    """Remove the environments that nothing in `keep` needs and nobody asked for since `before`.
+
+    `before` is in seconds since 1970. One that is being made stays. Files that uv's own cache links
+    to as well are not counted as freed.
+    """
+    freed, removed, left = 0, [], 0
+    for one in usage(root, keep):
+        folder = root / str(one.digest).removeprefix("sha256:")
+        size = size_of(folder)
+        if not one.kept and one.last_used < before and _remove(folder, before):
+            freed += size
+            removed.append(one)
+        else:
+            left += one.size
+    return Cleaned(freed, left, tuple(removed))
+
+
+def _usage(folder: Path, keep: Collection[str]) -> Usage:
+    digest = f"sha256:{folder.name}"
+    return Usage(
+        kind="environment",
+        digest=digest,
+        label=_label(folder),
+        size=folder_size(folder),
+        last_used=_last_used(folder),
+        kept=digest in keep,
+    )
+
+
+def _label(folder: Path) -> str:
+    """Return `Python 3.11, 34 packages`."""
+    try:
+        lock = (folder / "requirements.lock").read_text(encoding="utf-8")
+        python = next((folder / "lib").glob("python*")).name.removeprefix("python")
+    except (FileNotFoundError, StopIteration):
+        return "unfinished environment"
+    return f"Python {python}, {lock.count('==')} packages"
+
+
+def _last_used(folder: Path) -> float:
+    marker = folder / MARKER
+    return (marker if marker.exists() else folder).stat().st_mtime
+
+
+def _remove(folder: Path, before: float) -> bool:
+    """Remove one under the lock that its making takes; False where that is held or it was used."""
+    descriptor = os.open(f"{folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _last_used(folder) >= before:
+            return False
+        # Without its marker it is not finished, whatever of it a kill leaves.
+        (folder / MARKER).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    finally:
+        os.close(descriptor)
+    return True
