@@ -71,8 +71,8 @@ class Measurement:
 
     @property
     def rate(self) -> float:
-        """Requests per second."""
-        return self.requests / self.seconds
+        """Requests per second that were answered well: a refusal is quick, and no service."""
+        return max(0, self.requests - self.failed) / self.seconds
 
     @property
     def summary(self) -> str:

@@ -315,6 +315,27 @@ def ready(user: User, name: str) -> int:
 # ── what fails leaves what was ────────────────────────────────────────────────────────────────
 
 
+def test_the_versions_of_a_finished_repository_are_asked_by_number(user: User) -> None:
+    repository = user.folder / "numbered"
+    for version in ("2", "30"):
+        finished(repository, "numbered", f"x * {version}")
+        (repository / "numbered" / "1").rename(repository / "numbered" / version)
+    configuration = repository / "numbered" / "config.pbtxt"
+    configuration.write_text(configuration.read_text() + "version_policy: { all {} }\n")
+    user.deploy(repository, "numbered")
+    given = np.array([1, 2, 3, 4], "f4")
+    with over_http.InferenceServerClient(user.address) as http:
+        for version, factor in (("2", 2), ("30", 30), ("", 30)):
+            answer = http.infer("numbered", http_input(given), model_version=version)
+            np.testing.assert_array_equal(answer.as_numpy("y"), given * factor)
+        assert http.is_model_ready("numbered", "2")
+        with pytest.raises(InferenceServerException, match="version 7"):
+            http.infer("numbered", http_input(given), model_version="7")
+    with over_grpc.InferenceServerClient(user.address) as grpc:
+        answer = grpc.infer("numbered", grpc_input(given), model_version="2")
+        np.testing.assert_array_equal(answer.as_numpy("y"), given * 2)
+
+
 def test_a_failed_golden_request_leaves_what_was_live(user: User) -> None:
     good = finished(user.folder / "judged", "judged", "x + 1")
     made = user.deploy(good, "judged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -129,6 +130,14 @@ def test_only_whole_paths_of_known_calls_lead_to_a_replica(path: str, leads: boo
     table = routes.http_table(GatewayState((service("a.b"),)), SETTINGS)
     found = [route for route in everyone(table) if matches(route, path)]
     assert bool(found) is leads
+
+
+def test_a_repository_with_versions_of_its_own_answers_for_each() -> None:
+    numbered = dataclasses.replace(service("a"), numbered=True)
+    table = routes.http_table(GatewayState((numbered,)), SETTINGS)
+    for version, leads in (("1", True), ("30", True), ("0", False), ("1x", False), ("", False)):
+        path = f"/v2/models/a/versions/{version}/infer"
+        assert any(matches(route, path) for route in everyone(table)) is leads, version
 
 
 def test_the_tables_of_many_services_stay_small() -> None:

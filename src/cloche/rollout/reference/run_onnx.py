@@ -23,6 +23,8 @@ def main(folder: str, model: str) -> None:
     options.log_severity_level = 3
     # The plain graph: what the server's optimiser makes of it is what is to be judged.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    # Threads that spin while they wait take the cores from the server that starts meanwhile.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     declared = {one.name: one for one in session.get_inputs()}
     names = [one.name for one in session.get_outputs()]

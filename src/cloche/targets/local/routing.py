@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from cloche.errors import ClocheError
@@ -26,6 +27,8 @@ from cloche.targets.target import Route
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from cloche.artifacts import ModelRepository
 
     from cloche.targets.local.supervisor import Record
     from cloche.targets.target import Placement
@@ -87,19 +90,26 @@ def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayS
     services = []
     for name, shares in by_service.items():
         # The heaviest revision first: the first model is the one whose health is asked.
-        models = dict.fromkeys(
-            model
+        repositories = [
+            known[name, share.revision].placement.repository
             for share in sorted(shares, key=lambda share: -share.weight)
-            for model in known[name, share.revision].placement.repository.models
-        )
+        ]
+        models = dict.fromkeys(model for each in repositories for model in each.models)
         revisions = tuple(
             RevisionEndpoints(
                 share.revision, share.weight, _endpoints(known[name, share.revision].replicas)
             )
             for share in shares
         )
-        services.append(ServiceRoutes(name, tuple(models), revisions))
+        numbered = any(_is_numbered(each) for each in repositories)
+        services.append(ServiceRoutes(name, tuple(models), revisions, numbered))
     return GatewayState(tuple(services))
+
+
+def _is_numbered(repository: ModelRepository) -> bool:
+    """Return whether a repository has a folder MODEL/VERSION of a version other than 1."""
+    folders = {PurePosixPath(file.path).parts[1] for file in repository.files if "/" in file.path}
+    return any(folder.isdecimal() and folder != "1" for folder in folders)
 
 
 def _endpoints(replicas: Iterable[Record]) -> tuple[Endpoint, ...]:

@@ -34,8 +34,8 @@ local function of_model(headers, name, rest)
     return 403, "the gateway does not pass " .. path_of(headers) .. ": " .. PASSED
   end
   if version and version ~= "1" then
-    return 404, "model '" .. name .. "' has no version " .. version .. ": what a service serves is"
-      .. " version 1; ask for another revision with the header cloche-revision"
+    return 404, "model '" .. name .. "' has no version " .. version .. ": what Cloche makes of"
+      .. " a model is version 1; ask for another revision with the header cloche-revision"
   end
   local service = headers:get("cloche-service")
   local where = service and ("service '" .. service .. "' does not serve") or "no service serves"

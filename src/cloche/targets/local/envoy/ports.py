@@ -34,7 +34,8 @@ def connected(pid: int, ports: Collection[int]) -> bool:
 
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        # Gone, or its number is another user's process by now.
         return False
     # A connection that only waits for its last packets has no socket of the process any more.
     return any(one.raddr and one.raddr.port in ports for one in connections)

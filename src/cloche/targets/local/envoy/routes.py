@@ -47,10 +47,11 @@ _INVALID_ARGUMENT: Json = {
 _SERVER_CALLS = ("ServerLive", "ServerReady", "ServerMetadata")
 _INFER = "/infer"
 _CALLS = (
-    ("(/versions/1)?(/infer|/generate|/ready|/config|/stats)?", False),
-    ("(/versions/1)?/generate_stream", True),
+    ("(/versions/{})?(/infer|/generate|/ready|/config|/stats)?", False),
+    ("(/versions/{})?/generate_stream", True),
 )
-"""What follows a model's name, as a pattern, and whether the answer is a stream."""
+"""What follows a model's name, as a pattern of its versions, and whether the answer is a stream."""
+_ANY_VERSION = "[1-9][0-9]*"
 
 
 def http_table(state: GatewayState, settings: Settings) -> Json:
@@ -183,11 +184,12 @@ def _model_routes(
     calls = [
         route
         for service, name, headers in models
+        for versions in [_ANY_VERSION if service.numbered else "1"]
         for pattern, stream in _CALLS
         for route in revisions.routes(
             service,
             "http",
-            {"safe_regex": {"regex": re.escape(_path_of(name)) + pattern}},
+            {"safe_regex": {"regex": re.escape(_path_of(name)) + pattern.format(versions)}},
             headers,
             settings,
             stream=stream,

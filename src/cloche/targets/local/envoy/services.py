@@ -36,6 +36,8 @@ class ServiceRoutes:
     name: str
     models: tuple[str, ...]
     revisions: tuple[RevisionEndpoints, ...] = ()
+    numbered: bool = False
+    """Whether its models have versions other than 1, as those of a finished repository may."""
 
 
 @dataclass(frozen=True, slots=True)

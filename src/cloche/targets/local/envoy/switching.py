@@ -65,6 +65,7 @@ def decode(document: dict[str, Any]) -> GatewayState:
                     )
                     for revision in service["revisions"]
                 ),
+                service.get("numbered", False),
             )
             for service in document["services"]
         )
