@@ -23,6 +23,8 @@ class BenchModel:
     shape: tuple[int, ...]
     """Shape of one row."""
     max_batch_size: int
+    latency_ms: int
+    """After what time a server that wants to be told may refuse a request that waits."""
     longer: dict[int, int]
     """By the number of connections: how much longer than asked for a cell is loaded. What is under
     way when the load ends is not counted, so that a cell has to last for many batches."""
@@ -44,7 +46,7 @@ def small_mlp(folder: Path) -> BenchModel:
         if index < len(sizes) - 2:
             value = graph.node("Relu", value)
     path = graph.save(folder / "mlp.onnx", value, (64,), (10,))
-    return BenchModel("mlp", path, (64,), 32, longer={1: 1, 32: 1})
+    return BenchModel("mlp", path, (64,), 32, latency_ms=1_000, longer={1: 1, 32: 1})
 
 
 def resnet50(folder: Path) -> BenchModel:
@@ -61,7 +63,7 @@ def resnet50(folder: Path) -> BenchModel:
     value = graph.node("Flatten", graph.node("GlobalAveragePool", value))
     value = graph.node("Gemm", value, graph.weight(2048, 1000), graph.weight(1000, fan_in=2048))
     path = graph.save(folder / "resnet50.onnx", value, (3, 224, 224), (1000,))
-    return BenchModel("resnet50", path, (3, 224, 224), 8, longer={1: 2, 32: 8})
+    return BenchModel("resnet50", path, (3, 224, 224), 8, latency_ms=60_000, longer={1: 2, 32: 8})
 
 
 def _bottleneck(graph: _Graph, value: str, channels: int, width: int, stride: int) -> str:

@@ -79,7 +79,8 @@ class BentoML:
              "--port", str(port)],
             folder / "log", ready=f"http://127.0.0.1:{port}/readyz", folder=_HERE / "bentoml",
             environment={
-                "BENCH_MODEL": str(model.path), "BENTOML_CONFIG": str(configuration),
+                "BENCH_MODEL": str(model.path), "BENCH_LATENCY_MS": str(model.latency_ms),
+                "BENTOML_CONFIG": str(configuration),
                 "BENTOML_HOME": str(folder / "home"), "BENTOML_DO_NOT_TRACK": "True",
                 "PATH": f"{folders / 'bin'}:/usr/bin:/bin",
             },

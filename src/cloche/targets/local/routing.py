@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelRepository
-
     from cloche.targets.local.supervisor import Record
     from cloche.targets.target import Placement
 

@@ -18,7 +18,9 @@ _TYPES = "type.googleapis.com/envoy"
 _FILTERS = f"{_TYPES}.extensions.filters"
 LISTENER_TYPE = f"{_TYPES}.config.listener.v3.Listener"
 NAME = "cloche.gateway"
-_CONNECTION_BUFFER = 2**20
+_CONNECTION_BUFFER = 2**16
+"""Bytes that are read before they are sent on: less held, and a replica reads while a client sends.
+With 1 MiB a request of 600 KB took a tenth longer."""
 _UPLOAD_SECONDS = 300
 """How long a request may take to arrive, and a silent HTTP/2 stream may last."""
 

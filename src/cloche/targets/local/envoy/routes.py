@@ -37,6 +37,8 @@ MODEL_HEADER = "cloche-model-of-message"
 """Tells the gateway's own answers about a name that no route has."""
 
 _FILTER_TYPE = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
+_LARGEST_RETRIED = 2**20
+"""Bytes of a request that are kept so that it can be sent again; a larger one is sent once."""
 _STREAM_CALL = f"/{protobuf.SERVICE}/ModelStreamInfer"
 _UNARY_CALLS = re.escape(f"/{protobuf.SERVICE}/") + "({})".format(
     "|".join(call for call in sorted(protobuf.NAME_FIELDS) if call != "ModelStreamInfer")
@@ -125,6 +127,7 @@ def _host(name: str, domain: str, routes: list[Json]) -> Json:
         "name": name,
         "domains": [domain],
         "retry_policy": revisions.RETRIES,
+        "request_body_buffer_limit": _LARGEST_RETRIED,
         "routes": routes,
     }
 
