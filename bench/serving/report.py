@@ -75,7 +75,7 @@ class _Aim:
         met = self.value >= self.bound if self.at_least else self.value <= self.bound
         sign = "≥" if self.at_least else "≤"
         verdict = "met" if met else "missed"
-        return f"| {self.what} | {self.value:.2f} | {sign} {self.bound:g} | {verdict} |"
+        return f"| {self.what} | {self.value:.3g} | {sign} {self.bound:g} | {verdict} |"
 
 
 def aims(measurements: Iterable[Measurement]) -> str:

@@ -35,15 +35,16 @@ def clean(root: Path, keep: Collection[str], *, before: float) -> Cleaned:
     `before` is in seconds since 1970. One that is being made stays. Files that uv's own cache links
     to as well are not counted as freed.
     """
-    freed, removed, left = 0, [], 0
-    for one in usage(root, keep):
+    found, removed, freed = usage(root, keep), [], 0
+    for one in found:
+        if one.kept or one.last_used >= before:
+            continue
         folder = root / str(one.digest).removeprefix("sha256:")
         size = size_of(folder)
-        if not one.kept and one.last_used < before and _remove(folder, before):
-            freed += size
+        if _remove(folder, before):
             removed.append(one)
-        else:
-            left += one.size
+            freed += size
+    left = sum(one.size for one in found) - sum(one.size for one in removed)
     return Cleaned(freed, left, tuple(removed))
 
 
