@@ -9,11 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import wheels
 
 from cloche import environments
 from cloche.progress import SilentProgress
-from cloche.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,19 +20,6 @@ if TYPE_CHECKING:
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 LONG_AGO = 3600.0
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, **wheels.index(tmp_path / "index")}
-
-
-@pytest.fixture
-def lock(tmp_path: Path, environment: dict[str, str]) -> Lock:
-    return environments.lock(
-        ("branch",), PYTHON, store=Store(tmp_path / "store", 2**30), progress=SilentProgress(),
-        environment=environment,
-    )  # fmt: skip
 
 
 @pytest.fixture

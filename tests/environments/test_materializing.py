@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import signal
 import subprocess
@@ -12,14 +11,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import wheels
 
 from cloche import environments
 from cloche.artifacts import Lock, encode
 from cloche.environments import construction
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
-from cloche.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,19 +31,6 @@ from cloche.progress import SilentProgress
 lock = decode(Lock, Path(sys.argv[1]).read_bytes())
 print(environments.materialize(lock, Path(sys.argv[2]), SilentProgress()))
 """
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, **wheels.index(tmp_path / "index")}
-
-
-@pytest.fixture
-def lock(tmp_path: Path, environment: dict[str, str]) -> Lock:
-    return environments.lock(
-        ("branch",), PYTHON, store=Store(tmp_path / "store", 2**30), progress=SilentProgress(),
-        environment=environment,
-    )  # fmt: skip
 
 
 def make(lock: Lock, root: Path, environment: dict[str, str]) -> Path:
