@@ -94,9 +94,9 @@ def _read_answer(folder: Path, rows: int) -> Answer:
     if outcome["request"] is None:
         raise ClocheError(
             "golden.refused",
-            f"The model, run directly, refused the golden request: {outcome['errors'][0]}",
-            hint="Give it an example that it can answer: write `example: FILE` in cloche.yaml, or "
-            "log the model in MLflow with input_example=….",
+            f"The model, run directly, refused the golden request: {outcome['errors'][0].strip()}",
+            hint="Give it an example that it can answer: write `example: FILE` in cloche.yaml "
+            "(`cloche init MODEL` begins one), or log the model in MLflow with input_example=….",
         )
     outputs = _tensors(folder / "answer", outcome["answer"])
     alone = _tensors(folder / "alone", outcome["alone"]) if rows else None
