@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import wheels
+from wheels import PYTHON
 
 from cloche import environments
 from cloche.progress import SilentProgress
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import Lock
-
-PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 @pytest.fixture

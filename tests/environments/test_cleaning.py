@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from wheels import PYTHON
 
 from cloche import environments
 from cloche.progress import SilentProgress
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Lock
 
-PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 LONG_AGO = 3600.0
 
 

@@ -21,7 +21,6 @@ from cloche.progress import SilentProgress
 if TYPE_CHECKING:
     from pathlib import Path
 
-PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MAKE = """
 import sys
 from pathlib import Path

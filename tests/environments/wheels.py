@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+"""The Python that runs the tests, as a lock names it."""
 
 
 def write(folder: Path, name: str, version: str, requires: str | None = None) -> Path:

@@ -10,15 +10,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cloche.artifacts import ModelFormat
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import TensorSpec
+    from cloche.artifacts import ModelFacts, ModelRepository, TensorSpec
     from cloche.rollout.direct import Tensors
 
-_LARGEST = 64 * 2**20
+LARGEST = 64 * 2**20
+"""Bytes of the file of an example."""
+
+
+def inputs_of(facts: ModelFacts, repository: ModelRepository) -> tuple[TensorSpec, ...]:
+    """Return the inputs of an example, in the model's own shapes."""
+    # The axes of a finished repository are known from its configuration alone.
+    return repository.inputs if facts.format is ModelFormat.TRITON else facts.inputs
 
 
 def read(path: Path, specs: tuple[TensorSpec, ...]) -> Tensors:
@@ -26,8 +34,8 @@ def read(path: Path, specs: tuple[TensorSpec, ...]) -> Tensors:
 
     Raises ClocheError `golden.example` for an example that does not fit the model's inputs.
     """
-    if path.stat().st_size > _LARGEST:
-        raise _unusable(path, f"it has more than {_LARGEST:,} bytes")
+    if path.stat().st_size > LARGEST:
+        raise _unusable(path, f"it has more than {LARGEST:,} bytes")
     try:
         named = _named(json.loads(path.read_text(encoding="utf-8")), specs)
         return {spec.name: _array(named[spec.name], spec) for spec in specs if spec.name in named}

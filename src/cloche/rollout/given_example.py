@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import InferenceBody, ModelFormat, digest_of
 from cloche.errors import ClocheError, ErrorGroup, UsageError
+from cloche.rollout import bodies
+from cloche.rollout.examples import LARGEST, inputs_of
+from cloche.store import copying
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import ModelFacts, ModelRepository
+    from cloche.artifacts import InferenceBody, ModelFacts, ModelRepository
     from cloche.store import Store
-
-_LARGEST = 64 * 2**20
 
 
 def digest_of_file(path: Path) -> str:
@@ -23,9 +23,9 @@ def digest_of_file(path: Path) -> str:
     """
     try:
         size = path.stat().st_size
-        if size > _LARGEST:
-            raise _unusable(path, f"It has {size:,} bytes, more than {_LARGEST:,}.")
-        return digest_of(path.read_bytes())
+        if size > LARGEST:
+            raise _unusable(path, f"It has {size:,} bytes, more than {LARGEST:,}.")
+        return copying.digest_of_file(path)
     except OSError as error:
         raise _unusable(path, f"The file cannot be read: {error.strerror}.") from None
 
@@ -37,13 +37,10 @@ def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Stor
     """
     from cloche.clients import request_file
     from cloche.clients.inputs import Declared
-    from cloche.rollout.reference import exchange
 
-    # The axes of a finished repository are known from its configuration alone.
-    finished = facts.format is ModelFormat.TRITON
-    inputs = repository.inputs if finished else facts.inputs
+    declared = Declared(inputs_of(facts, repository), repository.max_batch_size)
     try:
-        tensors = request_file.tensors(str(path), Declared(inputs, repository.max_batch_size))
+        tensors = request_file.tensors(str(path), declared)
     except ErrorGroup as group:
         for error in group.errors:
             error.where = error.where or str(path)
@@ -51,9 +48,7 @@ def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Stor
         raise ErrorGroup("spec.example", what, group.errors) from None
     except ClocheError as error:
         raise _unusable(path, error.what, error.where, error.hint) from None
-    arrays = {name: tensor.array for name, tensor in tensors.items()}
-    body, header_length = exchange.encode(arrays, "inputs")
-    return InferenceBody(store.add_bytes(body), header_length)
+    return bodies.keep({name: tensor.array for name, tensor in tensors.items()}, "inputs", store)
 
 
 def _unusable(

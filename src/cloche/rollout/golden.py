@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Golden, GoldenKind, InferenceBody, ModelFormat
+from cloche.artifacts import Golden, GoldenKind, ModelFormat
 from cloche.errors import ClocheError
-from cloche.rollout import direct, examples, samples
+from cloche.rollout import bodies, direct, examples, samples
 from cloche.rollout.comparison import Answer, compare
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def make(
     model = _reference(deployment, store, server_python, environment)
     if model is None:
         served = _as_served(requests[0], deployment.repository.inputs)
-        return Golden(GoldenKind.SMOKE, _keep(served, "inputs", store), None)
+        return Golden(GoldenKind.SMOKE, bodies.keep(served, "inputs", store), None)
     rows = _rows_of(deployment, requests[0])
     try:
         answer = direct.run(model, requests, rows=rows if rows > 1 else 0, timeout=timeout)
@@ -55,26 +55,23 @@ def make(
         _check_rows(answer.outputs, answer.alone, rows)
     request = _as_served(requests[answer.request], deployment.repository.inputs)
     expected = _as_served(answer.outputs, deployment.repository.outputs)
-    return Golden(kind, _keep(request, "inputs", store), _keep(expected, "outputs", store))
+    return Golden(
+        kind, bodies.keep(request, "inputs", store), bodies.keep(expected, "outputs", store)
+    )
 
 
 def _requests(deployment: Deployment, store: Store) -> tuple[GoldenKind, list[Tensors]]:
     """Return requests to try in turn, in the model's own shapes."""
-    from cloche.rollout.reference import exchange
-
     snapshot, facts = deployment.snapshot, deployment.facts
     most = deployment.repository.max_batch_size
     if deployment.example is not None:
-        data = store.read(deployment.example.digest)
-        given = exchange.decode(data, deployment.example.header_length or len(data), "inputs")
+        given = bodies.read(deployment.example, store)
         return GoldenKind.EXAMPLE, [_resized(given, most) if most else given]
     if snapshot.metadata.input_example is not None:
         path = store.tree_path(snapshot.digest) / snapshot.metadata.input_example
         example = examples.read(path, facts.inputs)
         return GoldenKind.EXAMPLE, [_resized(example, most) if most else example]
-    # The axes of a finished repository are known from its configuration alone.
-    finished = snapshot.format is ModelFormat.TRITON
-    specs = deployment.repository.inputs if finished else facts.inputs
+    specs = examples.inputs_of(facts, deployment.repository)
     rows = min(_ROWS, most)
     made = samples.candidates(specs, rows=rows, seed=deployment.repository.digest)
     return GoldenKind.GENERATED, list(made)
@@ -157,10 +154,3 @@ def _as_served(tensors: Tensors, specs: tuple[TensorSpec, ...]) -> Tensors:
         name: array[..., None] if ranks.get(name) == array.ndim + 1 else array
         for name, array in tensors.items()
     }
-
-
-def _keep(tensors: Tensors, key: str, store: Store) -> InferenceBody:
-    from cloche.rollout.reference import exchange
-
-    body, header_length = exchange.encode(tensors, key)
-    return InferenceBody(store.add_bytes(body), header_length)

