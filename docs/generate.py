@@ -70,7 +70,7 @@ def help_of(command: click.Command, path: str) -> str:
 
 def endpoints() -> str:
     """Return the reference of the control plane's API."""
-    from cloche.server.routes import router
+    from cloche.daemon.endpoints import router
 
     parts = ["# HTTP API of the control plane", NOTE, "", INTRODUCTION]
     for route in router.routes:

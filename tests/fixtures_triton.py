@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloche.clients.inference import InferenceClient
+from cloche.clients.kserve.client import InferenceClient
 from cloche.errors import ClocheError
 from cloche.servers import triton
 

@@ -15,7 +15,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cloche import cache, opening, pipeline, spec
+from cloche import cache, pipeline, spec
+from cloche import composition as opening
 from cloche.artifacts import Lock, digest_of
 from cloche.pipeline import Prepared
 from cloche.progress import SilentProgress

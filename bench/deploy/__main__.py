@@ -29,7 +29,8 @@ from bench import stolen
 from bench.awake import processors_awake
 from bench.processes import end_with_cleaning, free_port, running
 from bench.serving.models import resnet50
-from cloche import opening, pipeline, settings
+from cloche import composition as opening
+from cloche import pipeline, settings
 from cloche.progress import SilentProgress
 from cloche.servers import triton
 

@@ -16,7 +16,8 @@ from bench.environments import home_in
 from bench.processes import free_port, running
 from bench.serving.load import Endpoint
 from bench.serving.peers import v2_binary, v2_json
-from cloche import opening, pipeline, settings, spec
+from cloche import composition as opening
+from cloche import pipeline, settings, spec
 from cloche.progress import SilentProgress
 from cloche.servers import triton
 

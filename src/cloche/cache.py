@@ -10,7 +10,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from cloche import opening
+from cloche import composition as opening
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -68,7 +68,7 @@ def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
 
 def kept(settings: Settings) -> set[str]:
     """Return the digests that the revisions on record need, so that any of them can live again."""
-    from cloche.clients import home
+    from cloche.clients.control import record as home
 
     if not home.has_services(settings.home):
         return set()

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cloche import settings as machine
-from cloche.clients import home as home_of
-from cloche.clients.identity import who
+from cloche.clients.control import record as home_of
+from cloche.clients.control.identity import who
 from cloche.errors import ClocheError, UnavailableError
 from cloche.progress import SilentProgress
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cloche.artifacts import Revision, Verification
-    from cloche.clients.control import ControlClient
-    from cloche.clients.inference import InferenceClient
-    from cloche.clients.inputs import Declared
-    from cloche.clients.starting import Launched
+    from cloche.clients.control.client import ControlClient
+    from cloche.clients.control.launch import Launched
+    from cloche.clients.kserve.client import InferenceClient
+    from cloche.inputs.declared import Declared
     from cloche.pipeline import Prepared
     from cloche.progress import Progress
     from cloche.settings import Settings
@@ -105,8 +105,8 @@ class Client:
         took over, UnavailableError `deploy.timeout` when it takes longer; it goes on then.
         """
         from cloche import cache, pipeline
-        from cloche.clients.control import launched
-        from cloche.clients.following import error_of, follow
+        from cloche.clients.control.client import launched
+        from cloche.clients.control.rollout_events import error_of, follow
 
         with launched(self.settings) as ready, cache.under_way(self.settings):
             prepared = self._prepare(model, name)
@@ -141,8 +141,8 @@ class Client:
         what is expected, before anything is sent; ClocheError when the server refuses.
         BYTES outputs are arrays of `bytes` objects.
         """
-        from cloche.clients.inference import decode, encode
-        from cloche.clients.inputs import fit
+        from cloche.clients.kserve.client import decode, encode
+        from cloche.inputs.declared import fit
 
         status = self._connected().service(name)
         declared, model = self._declaration(name, status)
@@ -208,7 +208,7 @@ class Client:
 
     def _connected(self, *, start: bool = False, launched: Launched | None = None) -> ControlClient:
         """Return the control plane; one that has crashed in a home with services starts again."""
-        from cloche.clients import control
+        from cloche.clients.control import client as control
 
         running = home_of.read_record(self.settings.home)
         if self._control is not None and running is not None and running == self._record:
@@ -227,7 +227,7 @@ class Client:
 
     def _declaration(self, name: str, status: dict[str, Any]) -> tuple[Declared, str]:
         """Return what the live revision takes, and the model that answers for it."""
-        from cloche.clients.inputs import Declared
+        from cloche.inputs.declared import Declared
 
         live = status["live"]
         if live is None:
@@ -244,7 +244,7 @@ class Client:
         return self._declared[key]
 
     def _inference_at(self, base: str, timeout: float) -> InferenceClient:
-        from cloche.clients.inference import InferenceClient
+        from cloche.clients.kserve.client import InferenceClient
 
         key = f"{base} {timeout}"
         if key not in self._inference:

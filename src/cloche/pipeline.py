@@ -14,7 +14,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloche import artifacts, cache, opening
+from cloche import artifacts, cache
+from cloche import composition as opening
 from cloche.artifacts import (
     Deployment,
     InferenceBody,
@@ -103,7 +104,7 @@ def prepare(
     Raises ClocheError for anything that would make the deploy fail later and can be known now.
     """
     from cloche import sources
-    from cloche.rollout import given_example
+    from cloche.verification import spec_example as given_example
 
     example = None if spec.example is None else directory / spec.example
     example_digest = None if example is None else given_example.digest_of_file(example)
@@ -152,7 +153,7 @@ def _make(
     environment: Mapping[str, str],
 ) -> _Remembered:
     from cloche import inspection, repository
-    from cloche.rollout import given_example
+    from cloche.verification import spec_example as given_example
 
     facts = _facts(snapshot, store, service=spec.service_name)
     inspection.require_servable(facts, snapshot.pinned)

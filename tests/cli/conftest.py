@@ -16,13 +16,13 @@ import pytest
 
 from cloche import settings as machine
 from cloche.cli import main
-from cloche.clients.control import ControlClient, connect
-from cloche.clients.following import follow
+from cloche.clients.control.client import ControlClient, connect
+from cloche.clients.control.rollout_events import follow
 from fixtures_control import deployment
 from fixtures_local import until
 
 NUMBERS = itertools.count()
-PROCESS = Path(__file__).parents[1] / "server" / "control_process.py"
+PROCESS = Path(__file__).parents[1] / "daemon" / "control_process.py"
 
 
 @dataclass(frozen=True)

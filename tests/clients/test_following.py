@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloche.artifacts import Event, Phase
-from cloche.clients.following import RECONNECTS, follow
+from cloche.clients.control.rollout_events import RECONNECTS, follow
 from cloche.errors import UnavailableError
 
 EVENT = Event(1, "2026-01-01T00:00:00Z", "a", 1, "phase", "Revision 1 is live.", "me")

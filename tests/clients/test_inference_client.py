@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from cloche.clients.inference import InferenceClient
+from cloche.clients.kserve.client import InferenceClient
 from cloche.errors import ClocheError, UnavailableError, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from cloche.clients.tensors import DATATYPES, Tensor, datatype_of, decode, encode
+from cloche.clients.kserve.tensors import DATATYPES, Tensor, datatype_of, decode, encode
 from cloche.errors import ClocheError, UsageError
 
 NUMERIC = {

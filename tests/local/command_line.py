@@ -20,8 +20,8 @@ import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cloche.clients.control import ControlClient, connect
-from cloche.clients.home import is_running
+from cloche.clients.control.client import ControlClient, connect
+from cloche.clients.control.record import is_running
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
@@ -166,7 +166,7 @@ def _end_all(home: Path) -> None:
     """End whatever a failed test has left, the control plane first: it would start it again."""
     for process in psutil.process_iter(["environ", "cmdline"]):
         environment, command = process.info["environ"] or {}, process.info["cmdline"] or []
-        if environment.get("CLOCHE_HOME") == str(home) and "cloche.server" in command:
+        if environment.get("CLOCHE_HOME") == str(home) and "cloche.daemon" in command:
             process.kill()
     until(lambda: not is_running(home))
     processes.end_strays(home, kept=())

@@ -25,7 +25,7 @@ from command_line import User, a_user, end, ensemble, finished, in_fives, scaled
 from tritonclient.utils import InferenceServerException
 
 from cloche.artifacts import Phase
-from cloche.clients.home import is_running
+from cloche.clients.control.record import is_running
 from fixtures_local import until
 
 LARGE = 64 * 2**20

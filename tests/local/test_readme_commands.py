@@ -22,8 +22,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from cloche import settings as machine
-from cloche.cli.demo import ending, registry
-from cloche.cli.demo.places import Places
+from cloche.demo import ending, registry
+from cloche.demo.places import Places
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.targets.local import ports

@@ -17,7 +17,7 @@ from models_of_shapes import CASES, Case
 
 from cloche import inspection, repository, sources
 from cloche.artifacts import Severity
-from cloche.clients.inference import InferenceClient, decode, encode
+from cloche.clients.kserve.client import InferenceClient, decode, encode
 from cloche.progress import SilentProgress
 from cloche.repository import finished
 from cloche.repository.messages import parse

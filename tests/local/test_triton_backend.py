@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cloche.clients.inference import InferenceClient, Tensor, decode, encode
+from cloche.clients.kserve.client import InferenceClient, Tensor, decode, encode
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:

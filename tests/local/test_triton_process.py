@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from cloche.clients.inference import InferenceClient, decode, encode
+from cloche.clients.kserve.client import InferenceClient, decode, encode
 from cloche.servers.triton import clean_shared_memory
 from cloche.servers.triton.process import shared_memory_prefix
 from fixtures_triton import cache_folder

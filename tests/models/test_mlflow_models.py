@@ -25,13 +25,14 @@ import pytest
 
 from cloche import environments, inspection, repository, sources
 from cloche.artifacts import Deployment, GoldenKind
-from cloche.clients.inference import InferenceClient, decode, encode
+from cloche.clients.kserve.client import InferenceClient, decode, encode
 from cloche.errors import ClocheError, UnavailableError
 from cloche.progress import SilentProgress
-from cloche.rollout import golden, verification
 from cloche.servers import triton
 from cloche.spec import ServiceSpec
 from cloche.store import Store
+from cloche.verification import golden
+from cloche.verification import replay as verification
 from fixtures_triton import cache_folder
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cloche import inspection, repository, sources
 from cloche.artifacts import Deployment, GoldenKind
-from cloche.clients.tensors import decode
+from cloche.clients.kserve.tensors import decode
 from cloche.errors import ClocheError
 from cloche.inspection import operators
 from cloche.progress import SilentProgress
-from cloche.rollout import golden
 from cloche.spec import ServiceSpec
 from cloche.store import Store
+from cloche.verification import golden
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,8 @@ def command() -> None:
 @options.as_json
 def show(*, as_json: bool) -> None:
     """List what the cache holds, models' environments too, the longest unused first."""
-    from cloche import cache, opening
+    from cloche import cache
+    from cloche import composition as opening
     from cloche.store.disk import folder_size
 
     here = session.begin()

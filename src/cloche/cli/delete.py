@@ -12,7 +12,7 @@ from cloche.cli import options, rendering, session
 from cloche.errors import ClocheError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from cloche.clients.control import ControlClient
+    from cloche.clients.control.client import ControlClient
 
 POLL_SECONDS = 0.2
 GONE = "service.unknown"

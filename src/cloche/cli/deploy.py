@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import options, session
-from cloche.clients.identity import who
+from cloche.clients.control.identity import who
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from cloche.artifacts import Revision
-    from cloche.clients.control import ControlClient
-    from cloche.clients.starting import Launched
+    from cloche.clients.control.client import ControlClient
+    from cloche.clients.control.launch import Launched
     from cloche.pipeline import Prepared
     from cloche.spec import ServiceSpec
 
@@ -118,7 +118,7 @@ def _recorded(service: str, number: int) -> Iterator[None]:
 
 
 def _follow(here: session.Session, service: str, number: int, timeout: float) -> None:
-    from cloche.clients.following import follow
+    from cloche.clients.control.rollout_events import follow
 
     with here.progress.step(f"Rolling out revision {number} of {service}") as step:
         for event in follow(here.started_control, service, number, timeout=timeout):
@@ -155,7 +155,7 @@ def _result(control: ControlClient, revision: Revision, change: str) -> dict[str
 def _conclude(result: dict[str, Any], revision: Revision, as_json: bool) -> int:
     """Print the result; a failed rollout is an error that carries it."""
     from cloche.cli import rendering
-    from cloche.clients.following import error_of
+    from cloche.clients.control.rollout_events import error_of
 
     error = error_of(revision)
     if error is None:

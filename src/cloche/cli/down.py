@@ -10,7 +10,7 @@ from cloche.cli import options, rendering, session
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
-    from cloche.clients.control import ControlClient
+    from cloche.clients.control.client import ControlClient
 
 
 @click.command()
@@ -31,7 +31,7 @@ def command(*, as_json: bool) -> None:
 
 def end(here: session.Session) -> dict[str, Any]:
     """Ask the control plane; where it is dead, end what it left running."""
-    from cloche.clients import control
+    from cloche.clients.control import client as control
 
     if not here.deployed():
         return {"replicas": [], "gateway": None, "control": None}
@@ -58,7 +58,7 @@ def _end_through(control: ControlClient) -> dict[str, Any]:
 
 
 def _end_without_control(here: session.Session) -> dict[str, Any]:
-    from cloche import opening
+    from cloche import composition as opening
 
     target = opening.target(here.settings)
     seen = target.observe()

@@ -12,7 +12,7 @@ from cloche.errors import ClocheError, UsageError
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelRepository
-    from cloche.clients.control import ControlClient
+    from cloche.clients.control.client import ControlClient
 
 
 @click.command()
@@ -76,9 +76,9 @@ def _show_example(status: dict[str, Any], repository: ModelRepository, as_json: 
 def _ask(
     status: dict[str, Any], repository: ModelRepository, source: str, timeout: float, as_json: bool
 ) -> None:
-    from cloche.clients import request_file
-    from cloche.clients.inference import InferenceClient, decode, encode
-    from cloche.clients.inputs import Declared
+    from cloche.clients.kserve.client import InferenceClient, decode, encode
+    from cloche.inputs import request_file
+    from cloche.inputs.declared import Declared
 
     declared = Declared(repository.inputs, repository.max_batch_size)
     body, length = encode(request_file.tensors(source, declared), binary=True)
@@ -93,7 +93,7 @@ def _ask(
 
 
 def _show(outputs: dict[str, Any], service: str, revision: str, took: float, as_json: bool) -> None:
-    from cloche.clients.tensors import datatype_of
+    from cloche.clients.kserve.tensors import datatype_of
 
     if as_json:
         rendering.show_json(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import deploy, options, rendering, session, specification
-from cloche.clients.identity import who
+from cloche.clients.control.identity import who
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def command(
 
 def _plan(here: session.Session, prepared: Prepared) -> Plan:
     """Compare with the recorded state, which is read where it stands."""
-    from cloche import opening
+    from cloche import composition as opening
     from cloche import plan as plans
 
     deployment = prepared.deployment(who())

@@ -7,7 +7,7 @@ import math
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from cloche.clients.inputs import NUMPY_TYPES
+from cloche.inputs.declared import NUMPY_TYPES
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelRepository, TensorSpec

@@ -18,4 +18,4 @@ def command() -> None:
     """
     session.begin()  # says what is wrong with the settings, if anything is
     # The same process goes on as the control plane, with nothing of the command line in its memory.
-    os.execv(sys.executable, [sys.executable, "-m", "cloche.server"])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "cloche.daemon"])  # noqa: S606

@@ -12,8 +12,8 @@ from cloche.cli import progress as terminal
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
-    from cloche.clients.control import ControlClient
-    from cloche.clients.starting import Launched
+    from cloche.clients.control.client import ControlClient
+    from cloche.clients.control.launch import Launched
     from cloche.progress import Progress
     from cloche.settings import Settings
 
@@ -34,7 +34,7 @@ class Session:
 
         Raises ClocheError where nothing was ever deployed, or everything was ended on purpose.
         """
-        from cloche.clients import control
+        from cloche.clients.control import client as control
 
         if not self.deployed():
             raise ClocheError(
@@ -54,7 +54,7 @@ class Session:
 
     def launch(self) -> Launched | None:
         """Have a control plane ready where none runs; it changes nothing until it is used."""
-        from cloche.clients import control
+        from cloche.clients.control import client as control
 
         launched = control.launch(self.settings)
         context = click.get_current_context(silent=True)
@@ -64,19 +64,19 @@ class Session:
 
     def started_control(self, launched: Launched | None = None) -> ControlClient:
         """Return the control plane, started in the background when none runs."""
-        from cloche.clients import control
+        from cloche.clients.control import client as control
 
         return _closed_later(control.connect_or_start(self.settings, self.progress, launched))
 
     def deployed(self) -> bool:
         """Return whether this home has a record of services."""
-        from cloche.clients import home
+        from cloche.clients.control import record as home
 
         return home.has_services(self.settings.home)
 
     def ended(self) -> bool:
         """Return whether `cloche down` has ended what was deployed here."""
-        from cloche.clients import home
+        from cloche.clients.control import record as home
 
         return self.deployed() and home.was_ended(self.settings.home)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def control_plane(settings: Settings) -> Outcome:
     """Say whether it runs and is of this version."""
-    from cloche.clients import home
+    from cloche.clients.control import record as home
 
     record = home.read_record(settings.home)
     if record is None and home.is_running(settings.home):
@@ -32,11 +32,11 @@ def control_plane(settings: Settings) -> Outcome:
 
 def gateway(settings: Settings) -> Outcome:
     """Say whether the gateway answers; where none runs, whether its port is free."""
-    from cloche.clients import home
+    from cloche.clients.control import record as home
     from cloche.targets.local.envoy import ports
 
     if home.read_record(settings.home) is not None:
-        from cloche.clients import control
+        from cloche.clients.control import client as control
 
         with control.connect(settings) as client:
             seen = client.status()["gateway"]

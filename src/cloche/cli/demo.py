@@ -1,0 +1,68 @@
+"""`cloche demo`: a model from a registry to verified answers, on this machine.
+
+Everything is real: an MLflow server, a model trained on real data, Triton behind Envoy. It runs in
+a home of its own, `CLOCHE_HOME/demo`, beside the services of the user.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloche.cli import options, rendering, session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloche.demo.places import Places
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave everything running at the end.")
+@click.option("--stop", is_flag=True, help="End a demo that was left running.")
+@options.as_json
+def command(*, keep: bool, stop: bool, as_json: bool) -> None:
+    """Train a model, register it in MLflow, deploy it by its alias and ask it.
+
+    Starts an MLflow server in an environment of its own, trains a classifier of handwritten digits
+    on the data that scikit-learn carries, deploys models:/digits@champion, verifies it, sends every
+    held-out scan through the gateway over HTTP and gRPC, and ends what it started.
+    """
+    from cloche.demo import ending, report, run
+    from cloche.demo.places import Places
+
+    here = session.begin()
+    places = Places.under(here.settings)
+    with _terminable():
+        ended = ending.end(places, here.progress)
+        if stop:
+            rendering.show_json({"ended": ended}) if as_json else report.show_ended(ended)
+            return
+        began = time.monotonic()
+        result = run.run(places, here.progress, keep=keep)
+        result["seconds"] = round(time.monotonic() - began, 1)
+    rendering.show_json(result) if as_json else _show(result, places)
+
+
+def _show(result: dict[str, Any], places: Places) -> None:
+    from cloche.demo import report
+
+    click.echo(report.text(result, places))
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat SIGTERM like ctrl-C, so that what was started is ended then, too."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,289 @@
+"""The client of the control plane's API, and how its process is found and started.
+
+Errors that the API answers with come back as the errors they were, with their exit codes; one that
+cannot be reached is `control.unreachable`.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import msgspec
+
+from cloche import artifacts
+from cloche.artifacts import Deployment, Event, Revision, Verification
+from cloche.clients.control import launch as starting
+from cloche.clients.control import record as home
+from cloche.clients.control.failures import error_of
+from cloche.clients.control.identity import who
+from cloche.errors import ClocheError, UnavailableError
+from cloche.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+
+T = TypeVar("T")
+
+_CALL_SECONDS = 30.0
+_VERIFY_SECONDS = 600.0
+_DOWN_SECONDS = 180.0
+_DELETING_SECONDS = 60.0
+_ANSWER_SECONDS = 15.0
+"""How long a control plane that has the lock may take until it answers."""
+
+
+def connect(settings: Settings, *, any_version: bool = False) -> ControlClient:
+    """Return a client of the control plane that runs in this home.
+
+    Raises `control.not_running`, or `control.version` when it is of another version of Cloche and
+    `any_version` is not said.
+    """
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    while True:
+        record = home.read_record(settings.home)
+        if record is not None:
+            return _checked(settings.home, record, any_version=any_version)
+        if not home.is_running(settings.home) or time.monotonic() > deadline:
+            raise _not_running(settings.home)
+        time.sleep(0.02)
+
+
+def launch(settings: Settings) -> starting.Launched | None:
+    """Start a process where no control plane runs, which loads what one needs and then waits.
+
+    What is returned goes to `connect_or_start`, which lets it become the control plane: its start
+    costs little where there is other work to do meanwhile. Until then it changes nothing, and
+    `abandon` ends it.
+    """
+    return None if home.is_running(settings.home) else starting.Launched(settings)
+
+
+@contextmanager
+def launched(settings: Settings) -> Iterator[starting.Launched | None]:
+    """Have what `launch` starts at hand in a block, and end it where the block did not use it."""
+    process = launch(settings)
+    try:
+        yield process
+    finally:
+        if process is not None:
+            process.abandon()
+
+
+def connect_or_start(
+    settings: Settings, progress: Progress, launched: starting.Launched | None = None
+) -> ControlClient:
+    """Return a client of this home's control plane, starting one in the background if none runs."""
+    if home.is_running(settings.home):
+        return connect(settings)  # somebody else's was quicker
+    process = launched or starting.Launched(settings)
+    process.wait(progress)
+    return connect(settings)
+
+
+def _checked(folder: Path, record: home.ControlRecord, *, any_version: bool) -> ControlClient:
+    if record.version != __version__ and not any_version:
+        raise ClocheError(
+            "control.version",
+            f"The control plane that runs is Cloche {record.version}, and this is {__version__}.",
+            where=str(folder),
+            hint=f"End it with `kill {record.pid}`: services go on without it, and the next command"
+            f" starts Cloche {__version__}, which takes them over.",
+        )
+    return ControlClient(f"http://127.0.0.1:{record.port}", home.read_token(folder))
+
+
+def _not_running(folder: Path) -> UnavailableError:
+    hint = "`cloche deploy` starts it in the background, `cloche serve` in the foreground."
+    what = "No control plane answers in this home."
+    return UnavailableError("control.not_running", what, where=str(folder), hint=hint)
+
+
+class ControlClient:
+    """Calls of the API; safe for several threads. Each raises ClocheError as the API answers it."""
+
+    def __init__(self, base_url: str, token: str) -> None:
+        # A proxy from the environment would see the token, and has nothing to do with loopback.
+        self._http = httpx.Client(
+            base_url=f"{base_url}/v1",
+            headers={"Authorization": f"Bearer {token}", "cloche-by": _ascii(who())},
+            timeout=_CALL_SECONDS,
+            trust_env=False,
+            verify=False,  # noqa: S501  (plain HTTP on loopback: making a TLS context takes 0.2 s)
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> ControlClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return `{version, pid, home}`."""
+        return self._call("GET", "/health", dict[str, Any])
+
+    def status(self) -> dict[str, Any]:
+        """Return `{gateway, services}`."""
+        return self._call("GET", "/status", dict[str, Any])
+
+    def service(self, name: str) -> dict[str, Any]:
+        """Return the ServiceStatus of a service; `service.unknown` when there is none."""
+        return self._call("GET", f"/services/{_segment(name)}", dict[str, Any])
+
+    def deploy(self, deployment: Deployment) -> dict[str, Any]:
+        """Hand a deployment over; returns `{change: none|scaled|revision, revision}`.
+
+        Waits a while for a service of the same name that is being deleted.
+        """
+        path = f"/services/{_segment(deployment.service)}/deployments"
+        body = artifacts.encode(deployment)
+        deadline = time.monotonic() + _DELETING_SECONDS
+        while True:
+            try:
+                return self._call("POST", path, dict[str, Any], body=body)
+            except ClocheError as error:
+                if error.code != "service.deleting" or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+    def revisions(self, name: str) -> tuple[Revision, ...]:
+        """Return all revisions of a service, oldest first."""
+        path = f"/services/{_segment(name)}/revisions"
+        return self._call("GET", path, dict[str, tuple[Revision, ...]])["revisions"]
+
+    def revision(self, name: str, number: int) -> Revision:
+        """Return one revision of a service."""
+        return self._call("GET", f"/services/{_segment(name)}/revisions/{number}", Revision)
+
+    def scale(self, name: str, replicas: int) -> dict[str, Any]:
+        """Change the number of replicas; returns the ServiceStatus."""
+        body = artifacts.encode({"replicas": replicas})
+        path = f"/services/{_segment(name)}/scale"
+        return self._call("POST", path, dict[str, Any], body=body)
+
+    def verify(
+        self, name: str, url: str | None = None, revision: int | None = None
+    ) -> Verification:
+        """Replay the golden request of a revision on a replica, or on the server at a base URL."""
+        body = artifacts.encode({"url": url, "revision": revision})
+        path = f"/services/{_segment(name)}/verify"
+        return self._call("POST", path, Verification, body=body, seconds=_VERIFY_SECONDS)
+
+    def delete(self, name: str) -> None:
+        """Begin to remove a service; it is gone when `service` raises `service.unknown`."""
+        self._call("DELETE", f"/services/{_segment(name)}", dict[str, Any])
+
+    def events(
+        self, service: str | None = None, *, after: int = 0, wait: float = 0.0
+    ) -> tuple[Event, ...]:
+        """Return events with a sequence above `after`, waiting up to `wait` seconds for one."""
+        asked: dict[str, Any] = {"after": after, "wait": wait}
+        if service is not None:
+            asked["service"] = service
+        seconds = _CALL_SECONDS + wait
+        kind = dict[str, tuple[Event, ...]]
+        return self._call("GET", "/events", kind, query=asked, seconds=seconds)["events"]
+
+    def logs(
+        self, name: str, *, lines: int = 100, follow: bool = False, revision: int | None = None
+    ) -> Iterator[tuple[str, str]]:
+        """Yield `(replica id, line)`; with `follow`, until the iterator is closed."""
+        asked: dict[str, Any] = {"lines": lines, "follow": follow}
+        if revision is not None:
+            asked["revision"] = revision
+        timeout = httpx.Timeout(_CALL_SECONDS, read=None if follow else _CALL_SECONDS)
+        path = f"/services/{_segment(name)}/logs"
+        with (
+            _reached(self._http),
+            self._http.stream("GET", path, params=asked, timeout=timeout) as answer,
+        ):
+            if answer.is_error:
+                answer.read()
+                raise _answered(answer)
+            for text in answer.iter_lines():
+                line = msgspec.json.decode(text)
+                if "error" in line:
+                    raise error_of(line["error"])
+                yield line["replica"], line["line"]
+
+    def down(self) -> None:
+        """Stop all replicas, the gateway and the control plane; returns when they have ended."""
+        pid = self.health()["pid"]
+        self._call("POST", "/down", dict[str, Any], seconds=_DOWN_SECONDS)
+        starting.wait_until_gone(pid)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        body: bytes | None = None,
+        query: Mapping[str, Any] | None = None,
+        seconds: float = _CALL_SECONDS,
+    ) -> T:
+        timeout = httpx.Timeout(seconds, connect=_CALL_SECONDS)
+        with _reached(self._http):
+            answer = self._http.request(method, path, content=body, params=query, timeout=timeout)
+        if answer.is_error:
+            raise _answered(answer)
+        try:
+            return artifacts.decode(kind, answer.content)
+        except msgspec.DecodeError as error:
+            raise _unreadable(str(error)) from error
+
+
+def _answered(answer: httpx.Response) -> ClocheError:
+    try:
+        found = msgspec.json.decode(answer.content)
+        return error_of(found["error"], int(found.get("exit_code", 1)))
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return _unreadable(f"status {answer.status_code}")
+
+
+def _unreadable(detail: str) -> ClocheError:
+    what = f"The control plane answered something that this Cloche cannot read: {detail}."
+    hint = "Restart it, so that it is of the same version: end it, and run the command again."
+    return ClocheError("control.answer", what, hint=hint)
+
+
+@contextmanager
+def _reached(http: httpx.Client) -> Iterator[None]:
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        what = "The control plane did not answer in time."
+        hint = "logs/control.log in CLOCHE_HOME says what it does; try again."
+        raise UnavailableError("control.timeout", what, hint=hint) from error
+    except httpx.HTTPError as error:
+        what = f"The control plane went away, or cannot be reached: {error}."
+        hint = "Run the command again: it starts one. Services go on meanwhile."
+        where = str(http.base_url)
+        raise UnavailableError("control.unreachable", what, where=where, hint=hint) from error
+
+
+def _segment(name: str) -> str:
+    """Return a name as one segment of a path, whatever is in it."""
+    from urllib.parse import quote
+
+    return quote(name, safe="")
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()

@@ -1,0 +1,89 @@
+"""Following a revision from its record to the end of its rollout."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import Phase
+from cloche.errors import SupersededError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cloche.artifacts import Event, Revision
+    from cloche.clients.control.client import ControlClient
+    from cloche.errors import ClocheError
+
+POLL_SECONDS = 10.0
+RECONNECTS = 5
+_PAUSE_SECONDS = 0.05
+"""Before the first of them; each further one waits twice as long. One that was killed may take
+connections for a moment longer, and answers none."""
+
+
+def follow(
+    connect: Callable[[], ControlClient],
+    service: str,
+    revision: int,
+    *,
+    timeout: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Event]:
+    """Yield the events of a revision until its rollout has ended.
+
+    `timeout` is in seconds; UnavailableError `deploy.timeout` when it is over first. A control
+    plane that goes away is reached again through `connect`, a few times in a row at most.
+    """
+    deadline = clock() + timeout
+    control, after, failures = connect(), 0, 0
+    while True:
+        try:
+            ended = control.revision(service, revision).phase.ended
+            remaining = deadline - clock()
+            wait = 0.0 if ended else max(0.0, min(POLL_SECONDS, remaining))
+            for event in control.events(service, after=after, wait=wait):
+                after = event.sequence
+                if event.revision == revision:
+                    yield event
+        except UnavailableError:
+            failures += 1
+            if failures > RECONNECTS:
+                raise
+            sleep(_PAUSE_SECONDS * 2 ** (failures - 1))
+            control = connect()
+            continue
+        failures = 0
+        if ended:
+            return
+        if remaining <= 0:
+            raise UnavailableError(
+                "deploy.timeout",
+                f"Revision {revision} of {service} was not live after {timeout:.0f} s.",
+                where=service,
+                hint=f"It goes on in the control plane: `cloche status`, `cloche logs {service}`.",
+            )
+
+
+def error_of(revision: Revision) -> ClocheError | None:
+    """Return why a rollout ended without its revision going live; None where it did or goes on."""
+    service, number = revision.service, revision.number
+    if revision.phase is Phase.SUPERSEDED:
+        return SupersededError(
+            "deploy.superseded",
+            f"A later deploy of {service} took over before revision {number} was live.",
+            where=service,
+            hint=f"`cloche history {service}` shows both.",
+        )
+    if revision.phase is not Phase.FAILED:
+        return None
+    from cloche.clients.control.failures import error_of as error_from
+
+    failure = revision.failure or {"code": "deploy.failed"}
+    error = error_from(failure)
+    if failure.get("log"):
+        error.what = "\n".join([error.what, *failure["log"]])
+    error.where = error.where or f"{service} revision {number}"
+    error.hint = error.hint or f"`cloche logs {service}` shows what its replicas said."
+    return error

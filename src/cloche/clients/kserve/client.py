@@ -1,0 +1,204 @@
+"""The KServe v2 protocol over HTTP: what is asked of one server or of the gateway.
+
+Protocol: https://github.com/kserve/open-inference-protocol and Triton's extensions to it for model
+configuration, statistics and binary tensors. Bodies are sent and given back as they are, so that
+what was verified is what went over the wire; `cloche.clients.kserve.tensors` makes and reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from cloche.clients.kserve.tensors import Tensor, decode, encode
+from cloche.errors import ClocheError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    import httpx
+
+__all__ = ["InferenceAnswer", "InferenceClient", "Tensor", "decode", "encode"]
+
+HEADER_LENGTH = "inference-header-content-length"
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceAnswer:
+    """An answer as it came: `header_length` bytes of JSON, then binary tensors; None: all JSON."""
+
+    body: bytes
+    header_length: int | None
+    headers: dict[str, str] = field(default_factory=dict)
+    """Names in lower case."""
+
+
+class InferenceClient:
+    """Speaks to one base URL, such as `http://127.0.0.1:8080`; `timeout` is per call in seconds.
+
+    Every method raises UnavailableError `inference.unreachable` or `inference.timeout` when nothing
+    answers, and ClocheError `inference.refused` with the server's own words when it says no. It
+    keeps connections open: close it, or use it as a context.
+    """
+
+    def __init__(
+        self, base_url: str, *, timeout: float = 60.0, headers: Mapping[str, str] | None = None
+    ) -> None:
+        import httpx
+
+        # What is shown and logged has no credentials in it.
+        self.base_url = re.sub(r"(?<=://)[^/@]*@", "", base_url.rstrip("/"))
+        self._timeout = timeout
+        # Servers on this machine and gateways are spoken to as they are named, past any proxy, and
+        # answer as the bytes are: compressing them takes Triton longer than sending them.
+        self._http = httpx.Client(
+            base_url=base_url.rstrip("/"),
+            timeout=timeout,
+            headers={"accept-encoding": "identity", **(headers or {})},
+            trust_env=False,
+            verify=base_url.startswith("https:"),  # else making a TLS context takes 0.2 s
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def live(self) -> bool:
+        """Return whether the server says that it is alive; False when nothing answers."""
+        return self._healthy("/v2/health/live")
+
+    def ready(self, model: str | None = None, version: str | None = None) -> bool:
+        """Return whether the server, or one model, is ready; False when nothing answers."""
+        if model is None:
+            return self._healthy("/v2/health/ready")
+        return self._healthy(f"{_path(model, version)}/ready")
+
+    def metadata(self, model: str | None = None, version: str | None = None) -> dict[str, Any]:
+        """Return the metadata of the server or of a model: names, datatypes, shapes."""
+        return self._json("/v2" if model is None else _path(model, version))
+
+    def config(self, model: str, version: str | None = None) -> dict[str, Any]:
+        """Return the complete configuration that a model runs with."""
+        return self._json(f"{_path(model, version)}/config")
+
+    def statistics(self, model: str, version: str | None = None) -> dict[str, Any]:
+        """Return how many inferences and executions there were, and where time went."""
+        return self._json(f"{_path(model, version)}/stats")
+
+    def infer(
+        self,
+        model: str,
+        body: bytes,
+        header_length: int | None = None,
+        *,
+        version: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> InferenceAnswer:
+        """Send a request made by `encode`, or any other body, and return the answer as it came."""
+        sent = dict(headers or {})
+        if header_length is None:
+            sent.setdefault("content-type", "application/json")
+        else:
+            sent["content-type"] = "application/octet-stream"
+            sent[HEADER_LENGTH] = str(header_length)
+        path = f"{_path(model, version)}/infer"
+        response = self._send("POST", path, content=body, headers=sent)
+        if response.status_code != 200:
+            raise self._refused(response)
+        length = response.headers.get(HEADER_LENGTH)
+        return InferenceAnswer(
+            response.content,
+            int(length) if length is not None and length.isdecimal() else None,
+            dict(response.headers),
+        )
+
+    def _healthy(self, path: str) -> bool:
+        try:
+            return self._send("GET", path).status_code == 200
+        except UnavailableError:
+            return False
+
+    def _json(self, path: str) -> dict[str, Any]:
+        response = self._send("GET", path)
+        if response.status_code != 200:
+            raise self._refused(response)
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise ClocheError(
+                "inference.protocol",
+                "The answer is not a JSON object: this may not be an inference server.",
+                where=f"{self.base_url}{path}",
+            )
+        return document
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        import httpx
+
+        where = f"{self.base_url}{path}"
+        try:
+            return self._http.request(method, path, **request)
+        except httpx.TimeoutException:
+            raise UnavailableError(
+                "inference.timeout",
+                f"The server did not answer within {self._timeout:g} seconds.",
+                where=where,
+            ) from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise UsageError(
+                "inference.url",
+                f"{self.base_url} is not the address of a server: {error}.",
+                hint="Write one like http://127.0.0.1:8000.",
+            ) from None
+        except httpx.HTTPError as error:
+            raise UnavailableError(
+                "inference.unreachable",
+                f"The server cannot be reached: {error}.",
+                where=where,
+                hint="Check the address, and that a server runs there.",
+            ) from None
+
+    def _refused(self, response: httpx.Response) -> ClocheError:
+        status = response.status_code
+        return ClocheError(
+            "inference.refused",
+            f"The server refused with status {status}: {_words(response)}",
+            where=f"{self.base_url}{response.request.url.path}",
+            retriable=status in {429, 502, 503, 504},
+        )
+
+
+def _path(model: str, version: str | None) -> str:
+    path = f"/v2/models/{quote(model, safe='')}"
+    return path if version is None else f"{path}/versions/{quote(version, safe='')}"
+
+
+def _words(response: httpx.Response) -> str:
+    """Return what the server says: Triton's `{"error": …}`, or the text of something between."""
+    try:
+        document = json.loads(response.content)
+    except ValueError:
+        document = None
+    said = document.get("error") if isinstance(document, dict) else None
+    if isinstance(said, str):
+        return said
+    text = response.text.strip()
+    return text[:400] if text else response.reason_phrase

@@ -1,0 +1,111 @@
+"""The API of the control plane: how requests come in, and answers and errors go out.
+
+Every answer is JSON, of the artefacts in `cloche.artifacts` or of the views in `status`. Every
+error is `{"error": {code, what, where, hint, retriable}, "exit_code"}` with a status of 4xx or 5xx;
+the endpoints are in `routes`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from cloche.artifacts import encode
+from cloche.control.background import unforeseen
+from cloche.daemon import endpoints as routes
+from cloche.daemon.access import Guard
+from cloche.errors import ClocheError, ErrorGroup, SupersededError, UnavailableError, UsageError
+from cloche.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloche.control.engine import Control
+    from cloche.daemon.changes import Changes
+
+_STATUS = {
+    "service.unknown": 404,
+    "revision.unknown": 404,
+    "api.unknown": 404,
+    "service.deleting": 409,
+    "api.malformed": 400,
+    "api.too_large": 413,
+}
+
+
+def create_app(
+    control: Control, *, token: str, home: str, changes: Changes, end: Callable[[], None]
+) -> FastAPI:
+    """Return the API over a control plane; `end` is called when it is asked to end itself."""
+    app = FastAPI(
+        title="Cloche control plane",
+        version=__version__,
+        description=__doc__ or "",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    app.state.context = routes.Context(control, changes, home, end)
+    app.include_router(routes.router, prefix="/v1")
+    app.openapi = lambda: _description(app)  # type: ignore[method-assign]
+    app.add_middleware(Guard, token=token)
+    app.add_exception_handler(ClocheError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_unforeseen)
+    return app
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description, with the bodies that msgspec reads."""
+    if app.openapi_schema is None:
+        described = FastAPI.openapi(app)
+        template = "#/components/schemas/{name}"
+        _, bodies = msgspec.json.schema_components(routes.BODIES, ref_template=template)
+        described.setdefault("components", {}).setdefault("schemas", {}).update(bodies)
+    return app.openapi_schema or {}
+
+
+def error_response(error: ClocheError) -> Response:
+    """Return an error as a response."""
+    body = encode({"error": error.to_dict(), "exit_code": error.exit_code})
+    return Response(body, _status_of(error), media_type="application/json")
+
+
+def _status_of(error: ClocheError) -> int:
+    if error.code in _STATUS:
+        return _STATUS[error.code]
+    if isinstance(error, UsageError) or (isinstance(error, ErrorGroup) and error.exit_code == 2):
+        return 422
+    if isinstance(error, UnavailableError):
+        return 503
+    return 409 if isinstance(error, SupersededError) else 500
+
+
+async def _answer_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, ClocheError):
+        return error_response(unforeseen(error))
+    return error_response(error)
+
+
+async def _answer_invalid(_request: Request, error: Exception) -> Response:
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in found)
+    return error_response(UsageError("api.invalid", f"The request is not right: {said}"))
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    what = f"{request.method} {request.url.path} is no call of this API."
+    hint = "GET /v1/openapi.json describes the calls there are."
+    response = error_response(ClocheError("api.unknown", what, hint=hint))
+    response.status_code = status
+    return response
+
+
+async def _answer_unforeseen(_request: Request, error: Exception) -> Response:
+    return error_response(unforeseen(error))

@@ -1,0 +1,125 @@
+"""The control plane as a process: its home, the lock that makes it the only one, its address."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import encode
+from cloche.clients.control.record import (
+    ControlRecord,
+    lock_path,
+    read_record,
+    record_path,
+    unusable,
+)
+from cloche.daemon.access import write_private
+from cloche.errors import ClocheError
+from cloche.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LOCK_SECONDS = 2.0
+"""Those who only look hold the lock for a moment; longer than this, it is a control plane."""
+
+
+def prepare_home(home: Path) -> None:
+    """Make the folder of a home, for its owner alone, with those that are written to."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("logs", "run"):
+            (home / name).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise unusable(home, error) from error
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise unusable(home, PermissionError(13, "Permission denied", str(home)))
+
+
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Hold the lock of a home; raises `control.running` when another control plane does."""
+    try:
+        descriptor = os.open(lock_path(home), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unusable(home, error) from error
+    try:
+        _lock(descriptor, home)
+        # One that was killed has left its own.
+        record_path(home).unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, home: Path) -> None:
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            record = read_record(home)
+            who = f" (process {record.pid}, port {record.port})" if record else ""
+            raise ClocheError(
+                "control.running",
+                f"A control plane of this home runs already{who}.",
+                where=str(home),
+                hint="Use it, end it with `cloche down`, or choose another CLOCHE_HOME.",
+            ) from None
+        return
+
+
+@contextmanager
+def announced(home: Path, port: int) -> Iterator[None]:
+    """Say in control.json that the API answers, for as long as it does."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    write_private(record_path(home), encode(ControlRecord(os.getpid(), port, __version__, now)))
+    try:
+        yield
+    finally:
+        record_path(home).unlink(missing_ok=True)
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on loopback; port 0 takes a free one."""
+    # The protocol by its name: asyncio sets TCP_NODELAY only then, and without it every answer
+    # waits 40 ms for the client to acknowledge its head.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ClocheError(
+            "control.port",
+            f"The control plane cannot listen on port {port}: {error.strerror}.{_holder(port)}",
+            where=f"127.0.0.1:{port}",
+            hint="Set control.port (CLOCHE_CONTROL_PORT) to 0, for any free one, or to another.",
+        ) from error
+    listener.set_inheritable(False)
+    return listener
+
+
+def _holder(port: int) -> str:
+    """Return who has a port, as far as this user may know."""
+    import psutil
+
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            listens = connection.status == psutil.CONN_LISTEN
+            if listens and connection.laddr and connection.laddr.port == port and connection.pid:
+                name = psutil.Process(connection.pid).name()
+                return f" It is held by {name} (process {connection.pid})."
+    except psutil.Error:
+        return ""
+    return ""

@@ -1,0 +1,72 @@
+"""Ending what a demo started, in this process or in an earlier one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from cloche.cli import down
+from cloche.cli.session import Session
+from cloche.clients.control.record import is_running
+
+if TYPE_CHECKING:
+    import psutil
+
+    from cloche.demo.places import Places
+    from cloche.progress import Progress
+
+GRACE_SECONDS = 10.0
+
+
+def end(places: Places, progress: Progress) -> dict[str, Any]:
+    """End the services and MLflow; returns what `cloche down` does, and MLflow's process."""
+    if not _left(places):
+        return {"replicas": [], "gateway": None, "control": None, "mlflow": None}
+    with progress.step("Stopping the demo"):
+        ended = down.end(Session(places.inner, progress))
+        return {**ended, "mlflow": _end_registry(places)}
+
+
+def _left(places: Places) -> bool:
+    """Return whether anything of a demo may still run."""
+    home = places.inner.home
+    return is_running(home) or (home / "run").is_dir() or places.process_file.exists()
+
+
+def end_tree(pid: int, created: float | None = None) -> bool:
+    """End a process and all below it; False where it is not there (or is another one by now)."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if created is not None and abs(process.create_time() - created) > 1:
+            return False
+        tree = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return False
+    for one in tree:
+        _signal(one, force=False)
+    _, alive = psutil.wait_procs(tree, timeout=GRACE_SECONDS)
+    for one in alive:
+        _signal(one, force=True)
+    psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+    return True
+
+
+def _signal(process: psutil.Process, *, force: bool) -> None:
+    import psutil
+
+    try:
+        process.kill() if force else process.terminate()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _end_registry(places: Places) -> int | None:
+    try:
+        known = json.loads(places.process_file.read_text())
+    except (OSError, ValueError):
+        return None
+    ended = end_tree(known["pid"], known["created"])
+    places.process_file.unlink(missing_ok=True)
+    return int(known["pid"]) if ended else None

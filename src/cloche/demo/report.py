@@ -1,0 +1,88 @@
+"""What the demo says at its end."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloche.cli import rendering
+
+if TYPE_CHECKING:
+    from cloche.demo.places import Places
+
+
+def text(result: dict[str, Any], places: Places) -> str:
+    """Return the report: what was done, how it went, where each part is, what to try."""
+    parts = [_outcome(result), _where(result, places), _next(result, places)]
+    return "\n\n".join(parts)
+
+
+def show_ended(ended: dict[str, Any]) -> None:
+    """Say what `--stop` ended."""
+    lines = [f"replica {replica['id']}" for replica in ended["replicas"]]
+    lines += [f"{part} (process {ended[key]})" for key, part in
+              (("gateway", "gateway"), ("control", "control plane"), ("mlflow", "MLflow"))
+              if ended[key]]  # fmt: skip
+    for line in lines:
+        click.echo(f"Ended {line}.")
+    if not lines:
+        click.echo("No demo was running.")
+
+
+def _outcome(result: dict[str, Any]) -> str:
+    service, model = result["service"], result["model"]
+    rows = [
+        (
+            protocol.upper() if protocol == "http" else "gRPC",
+            str(result["requests"]),
+            f"{result['accuracy'][protocol]:.1%}",
+            f"{result['latency_ms'][protocol]['p50']:.2f} ms",
+            f"{result['latency_ms'][protocol]['p99']:.2f} ms",
+        )
+        for protocol in ("http", "grpc")
+    ]
+    model_line = (
+        f"MLflow model digits version {model['version']} (alias champion) is revision "
+        f"{service['revision']} of service {service['service']}, {service['phase']}."
+    )
+    golden_line = f"Golden request: {rendering.verification_text(service['verification'])}."
+    accuracy_line = (
+        f"Accuracy when it was trained: {model['accuracy']:.1%} on {model['held_out']} held-out "
+        "scans. The same scans through the gateway, one by one:"
+    )
+    table = rendering.table(("", "REQUESTS", "ACCURACY", "P50", "P99"), rows)
+    return "\n".join([model_line, golden_line, accuracy_line, "", table])
+
+
+def _where(result: dict[str, Any], places: Places) -> str:
+    return rendering.fields(
+        [
+            ("MLflow", result["mlflow"]),
+            ("gateway", result["service"]["http"]),
+            ("gRPC", result["service"]["grpc"]),
+            ("registry files", str(places.registry)),
+            ("Cloche's files", result["home"]),
+        ]
+    )
+
+
+def _next(result: dict[str, Any], places: Places) -> str:
+    if not result["kept"]:
+        return (
+            f"All of it has ended ({result['seconds']:.0f} s); the files are still there.\n"
+            "`cloche demo --keep` leaves it running, to try it yourself."
+        )
+    return "\n".join(
+        [
+            "It is left running. Try:",
+            f"  export CLOCHE_HOME={shlex.quote(result['home'])}",
+            f"  export MLFLOW_TRACKING_URI={result['mlflow']}",
+            "  cloche status",
+            "  cloche infer digits --example",
+            "  cloche verify digits",
+            "  cloche plan models:/digits@champion --why",
+            f"End it with: CLOCHE_HOME={shlex.quote(str(places.outer.home))} cloche demo --stop",
+        ]
+    )

@@ -1,0 +1,134 @@
+"""A file that holds a request: JSON, .npy, .npz, CSV or an image, told by its content."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import ClocheError, UsageError
+
+if TYPE_CHECKING:
+    from cloche.clients.kserve.tensors import Tensor
+    from cloche.inputs.declared import Declared
+
+_ARRAYS = (b"\x93NUMPY", b"PK\x03\x04")
+_HINT = "`cloche infer --help` says what a file may hold; --example prints a ready request."
+_IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
+
+
+def tensors(source: str, declared: Declared) -> dict[str, Tensor]:
+    """Return the request in a file (or `-`, stdin) as the tensors that a model declares.
+
+    Raises UsageError, or ErrorGroup with all that does not fit.
+    """
+    from cloche.inputs.declared import fit
+
+    try:
+        return fit(declared, read(source, declared))
+    except ClocheError as error:
+        error.where = error.where or ("stdin" if source == "-" else source)
+        raise
+
+
+def read(source: str, declared: Declared) -> Any:
+    """Return what a file (or `-`, stdin) holds, as `cloche.inputs.declared.fit` takes it.
+
+    Raises UsageError for a file that cannot be read as what it looks like.
+    """
+    try:
+        return _read(source, declared)
+    except UsageError as error:
+        error.hint = error.hint or _HINT
+        raise
+
+
+def _read(source: str, declared: Declared) -> Any:
+    data = _bytes(source)
+    where = "stdin" if source == "-" else source
+    if data.startswith(_ARRAYS):
+        return _numpy(data, where)
+    if _is_image(data):
+        from cloche.inputs import request_image
+
+        return request_image.read(data, where, declared)
+    if data.lstrip()[:1] in {b"{", b"["}:
+        return _json(data, where)
+    from cloche.inputs import request_table
+
+    return request_table.read(_text(data, where), where, declared)
+
+
+def _is_image(data: bytes) -> bool:
+    """Tell by the first bytes; those of BMP and WebP alone could be text as well."""
+    bitmap = data.startswith(b"BM") and data[6:10] == bytes(4)
+    return data.startswith(_IMAGES) or bitmap or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+def _bytes(source: str) -> bytes:
+    if source == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source).read_bytes()
+    except FileNotFoundError:
+        raise UsageError("infer.file", "There is no such file.", where=source) from None
+    except IsADirectoryError:
+        raise UsageError("infer.file", "This is a folder, not a file.", where=source) from None
+
+
+def _text(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(
+            "infer.format",
+            "This is neither JSON, .npy, .npz, an image nor CSV in UTF-8.",
+            where=where,
+        ) from None
+
+
+def _numpy(data: bytes, where: str) -> Any:
+    import numpy as np
+
+    try:
+        loaded = np.load(io.BytesIO(data), allow_pickle=False)
+        return loaded if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            "infer.numpy",
+            f"The arrays cannot be read: {error}",
+            where=where,
+            hint="Save plain arrays with numpy.save or numpy.savez; pickled objects are refused.",
+        ) from None
+
+
+def _json(data: bytes, where: str) -> Any:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        place = f"{where}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else where
+        raise UsageError("infer.json", f"This is not JSON: {error}.", where=place) from None
+    if isinstance(document, dict) and isinstance(document.get("inputs"), list):
+        return {
+            name: value for entry in document["inputs"] for name, value in [_entry(entry, where)]
+        }
+    if isinstance(document, dict) and isinstance(document.get("inputs"), dict):
+        return document["inputs"]
+    return document
+
+
+def _entry(entry: Any, where: str) -> tuple[str, Any]:
+    """Read one input of a KServe v2 request: its data come flat or nested."""
+    import numpy as np
+
+    try:
+        name, shape, data = entry["name"], entry["shape"], entry["data"]
+        return str(name), np.asarray(data).reshape([int(size) for size in shape])
+    except (KeyError, TypeError):
+        what = "An input of a v2 request has a name, a shape, a datatype and data."
+    except ValueError as error:
+        what = f"The input {entry['name']!r} does not fill its shape: {error}."
+    raise UsageError("infer.json", what, where=where)

@@ -1,0 +1,74 @@
+"""An image that is a request: resized to what the model takes, as pixels."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import ClocheError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cloche.artifacts import TensorSpec
+    from cloche.inputs.declared import Declared
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def read(data: bytes, where: str, declared: Declared) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    """Return the pixels as one batch, `[1, channels, height, width]` or channels last.
+
+    Float inputs get 0 to 1, whole-number inputs 0 to 255; a model that was trained with another
+    normalisation needs its own, so send it an array instead. A size that the model leaves open is
+    the image's own. Raises UsageError for a model without an image input.
+    """
+    if len(declared.inputs) == 1 and declared.inputs[0].datatype == "BYTES":
+        import numpy as np
+
+        return np.array([data], dtype=object)  # the model decodes images itself
+    tensor, channels, first = _image_input(declared)
+    height, width = tensor.shape[-2:] if first else tensor.shape[-3:-1]
+    pixels = _pixels(data, where, _MODES[channels], height, width)
+    if tensor.datatype.startswith(("FP", "BF")):
+        pixels = pixels.astype("float32") / 255.0
+    return {tensor.name: (pixels.transpose(2, 0, 1) if first else pixels)[None, ...]}
+
+
+def _image_input(declared: Declared) -> tuple[TensorSpec, int, bool]:
+    """Return the input, its channels and whether they come first."""
+    images = [tensor for tensor in declared.required if len(tensor.shape) == 4]
+    for channels in ((1, 3), (4,)):  # a height of 4 is less likely than 3 channels that come last
+        for tensor in images:
+            if tensor.shape[1] in channels:
+                return tensor, tensor.shape[1], True
+            if tensor.shape[3] in channels:
+                return tensor, tensor.shape[3], False
+    raise UsageError(
+        "infer.image",
+        "The model has no input for an image: 4 axes, of them one with 1, 3 or 4 channels.",
+        hint="Give the values as JSON, .npy or CSV.",
+    )
+
+
+def _pixels(data: bytes, where: str, mode: str, height: int, width: int) -> NDArray[Any]:
+    """Return `[height, width, channels]` in whole numbers from 0 to 255."""
+    import numpy as np
+
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise ClocheError(
+            "infer.pillow",
+            "Reading images needs the package Pillow, which is not installed beside Cloche.",
+            where=where,
+            hint="Install it (`pip install pillow`), or give the pixels as .npy.",
+        ) from None
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            image = opened.convert(mode)
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise UsageError("infer.image", f"The image cannot be read: {error}", where=where) from None
+    size = (width if width > 0 else image.width, height if height > 0 else image.height)
+    pixels = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+    return pixels.reshape(size[1], size[0], -1)

@@ -1,0 +1,26 @@
+"""Tensors as bodies of the protocol that the store keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import InferenceBody
+
+if TYPE_CHECKING:
+    from cloche.store import Store
+    from cloche.verification.direct_run import Tensors
+
+
+def keep(tensors: Tensors, key: str, store: Store) -> InferenceBody:
+    """Keep arrays by name as the `inputs` of a request or the `outputs` of an answer (`key`)."""
+    from cloche.verification.reference import exchange
+
+    body, header_length = exchange.encode(tensors, key)
+    return InferenceBody(store.add_bytes(body), header_length)
+
+
+def read(body: InferenceBody, store: Store) -> Tensors:
+    """Return the arrays of a kept body by name."""
+    from cloche.clients.kserve.tensors import decode
+
+    return decode(store.read(body.digest), body.header_length)

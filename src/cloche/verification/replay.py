@@ -1,0 +1,124 @@
+"""Replaying a golden request, and judging the answer."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import GoldenKind, TensorDifference, Verification
+from cloche.errors import ClocheError
+from cloche.verification.comparison import Answer, compare
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cloche.artifacts import Golden, InferenceBody, ModelRepository, TensorSpec
+    from cloche.store import Store
+
+
+def verify(
+    golden: Golden,
+    url: str,
+    *,
+    model: str,
+    store: Store,
+    repository: ModelRepository,
+    timeout: float = 60.0,
+) -> Verification:
+    """Send a golden request to the server at a base URL and compare what it answers.
+
+    A server that refuses the request, or answers something else than the protocol, fails the
+    verification. Raises UnavailableError where nothing was answered at all (no connection, no
+    answer within `timeout` seconds, a gateway with no replica): that says nothing of the model.
+    """
+    from cloche.clients.kserve.client import InferenceClient
+
+    request = store.read(golden.request.digest)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    outputs: tuple[TensorDifference, ...] = ()
+    detail = None
+    with InferenceClient(url, timeout=timeout) as client:
+        started = time.perf_counter()
+        try:
+            answer = client.infer(model, request, golden.request.header_length)
+        except ClocheError as error:
+            if error.retriable:
+                raise
+            detail = error.what
+        duration = (time.perf_counter() - started) * 1000
+    if detail is None:
+        try:
+            got = read_answer(answer.body, answer.header_length)
+            outputs = _judge(golden, got, store, repository)
+            detail = " ".join(one.detail for one in outputs if one.detail) or None
+        except ClocheError as error:
+            detail = error.what
+    return Verification(
+        passed=detail is None,
+        kind=golden.kind,
+        outputs=outputs,
+        duration_ms=round(duration, 3),
+        at=at,
+        url=url,
+        detail=detail,
+    )
+
+
+def read_answer(body: bytes, header_length: int | None) -> Answer:
+    """Return the tensors of an answer with the datatypes it declares; raises UsageError."""
+    from cloche.clients.kserve import tensors
+
+    arrays = tensors.decode(body, header_length)
+    described = tensors.read_header(body, header_length).get("outputs") or ()
+    return Answer(arrays, {one["name"]: one["datatype"] for one in described})
+
+
+def _judge(
+    golden: Golden, got: Answer, store: Store, repository: ModelRepository
+) -> tuple[TensorDifference, ...]:
+    if golden.kind is GoldenKind.SMOKE or golden.expected is None:
+        return tuple(_smoke(spec, got) for spec in repository.outputs)
+    return compare(_expected(golden.expected, store), got)
+
+
+def _expected(body: InferenceBody, store: Store) -> Answer:
+    return read_answer(store.read(body.digest), body.header_length)
+
+
+def _smoke(spec: TensorSpec, got: Answer) -> TensorDifference:
+    """Judge an output by what was declared alone: its type, its shape, and finite values."""
+    array = got.tensors.get(spec.name)
+    detail = f"is missing; the answer has {', '.join(got.tensors) or 'no output at all'}"
+    wrong = 1
+    if array is not None:
+        wrong, detail = _trouble(spec, array, got.datatypes[spec.name])
+    return TensorDifference(
+        name=spec.name,
+        datatype=spec.datatype,
+        elements=0 if array is None else array.size,
+        mismatched=wrong,
+        max_absolute=None,
+        max_relative=None,
+        absolute_tolerance=0.0,
+        relative_tolerance=0.0,
+        detail=f"The output {spec.name} {detail}." if detail else None,
+    )
+
+
+def _trouble(spec: TensorSpec, array: NDArray[Any], datatype: str) -> tuple[int, str]:
+    import numpy as np
+
+    if datatype != spec.datatype:
+        return array.size, f"has the type {datatype} where {spec.datatype} is declared"
+    fits = len(array.shape) == len(spec.shape) and all(
+        declared in {-1, size} for declared, size in zip(spec.shape, array.shape, strict=True)
+    )
+    if not fits:
+        shapes = f"{list(array.shape)} where {list(spec.shape)} is declared"
+        return array.size, f"has the shape {shapes}"
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        strange = ~np.isfinite(array)
+        index = [int(axis) for axis in np.argwhere(strange)[0]]
+        return int(strange.sum()), f"is not finite: at {index} it is {array[tuple(index)]}"
+    return 0, ""

@@ -1,0 +1,64 @@
+"""The example that a spec names: a file with a request, checked and kept for the golden request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError, ErrorGroup, UsageError
+from cloche.store import copying
+from cloche.verification import bodies
+from cloche.verification.mlflow_example import LARGEST, inputs_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import InferenceBody, ModelFacts, ModelRepository
+    from cloche.store import Store
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the digest of an example's bytes; raises UsageError `spec.example` where it has none.
+
+    The file is read here and again by `keep`: it is small, and most deploys need its digest only.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise _unusable(path, f"It has {size:,} bytes, more than {LARGEST:,}.")
+        return copying.digest_of_file(path)
+    except OSError as error:
+        raise _unusable(path, f"The file cannot be read: {error.strerror}.") from None
+
+
+def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Store) -> InferenceBody:
+    """Read an example as the model's own inputs, and keep it in the store.
+
+    Raises UsageError or ErrorGroup `spec.example` with all that does not fit the model.
+    """
+    from cloche.inputs import request_file
+    from cloche.inputs.declared import Declared
+
+    declared = Declared(inputs_of(facts, repository), repository.max_batch_size)
+    try:
+        tensors = request_file.tensors(str(path), declared)
+    except ErrorGroup as group:
+        for error in group.errors:
+            error.where = error.where or str(path)
+        what = "The example does not fit the model."
+        raise ErrorGroup("spec.example", what, group.errors) from None
+    except ClocheError as error:
+        raise _unusable(path, error.what, error.where, error.hint) from None
+    return bodies.keep({name: tensor.array for name, tensor in tensors.items()}, "inputs", store)
+
+
+def _unusable(
+    path: Path, why: str, where: str | None = None, hint: str | None = None
+) -> UsageError:
+    return UsageError(
+        "spec.example",
+        f"The example cannot be used. {why}",
+        where=where or str(path),
+        hint=hint
+        or "Write the path of a JSON, .npy, .npz, CSV or image file, as `cloche infer "
+        "--input` takes it.",
+    )
