@@ -23,8 +23,8 @@ INTRODUCTION = """\
 The control plane listens on 127.0.0.1, at the port that `CLOCHE_HOME/control.json` gives (`{pid,
 port, version, started_at}`). Every path begins with `/v1`, and every request carries
 `Authorization: Bearer TOKEN` with the content of `CLOCHE_HOME/token`. Bodies are JSON. Errors are
-`{"error": {code, what, where, hint, retriable}}` with a 4xx or 5xx status; the objects are those of
-[JSON](json.md)."""
+`{"error": {kind, code, what, where, hint, retriable}}` with a 4xx or 5xx status; the objects are
+those of [JSON](json.md). Who asks is the user whose token it is (`CLOCHE_HOME/principal`)."""
 
 SPEC_INTRODUCTION = """\
 A service as its user declares it; only `model` is required, and what is left out Cloche chooses

@@ -81,7 +81,7 @@ def test_the_longest_unused_goes_when_another_model_needs_the_room(
 def test_what_a_revision_needs_stays(settings: Settings, tmp_path: Path) -> None:
     one = prepare(settings, tmp_path, "one", 1)
     with closing(opening.state(settings)) as state:
-        made = one.deployment("me")
+        made = one.deployment()
         state.deploy(made, made.digest)
     two = prepare(settings, tmp_path, "two", 2)
     age(settings)
@@ -110,7 +110,7 @@ LOCKS = [Lock(digest_of(bytes([number])), "3.11", "") for number in range(3)]
 def test_environments_go_after_a_month_without_use(settings: Settings, tmp_path: Path) -> None:
     one = prepare(settings, tmp_path, "one", 1)
     with closing(opening.state(settings)) as state:
-        made = dataclasses.replace(one.deployment("me"), lock=LOCKS[0])
+        made = dataclasses.replace(one.deployment(), lock=LOCKS[0])
         state.deploy(made, made.digest)
     needed = environment_of(settings, LOCKS[0], days=50)
     old = environment_of(settings, LOCKS[1], days=50)

@@ -14,8 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import (
+    BusyError,
     ClocheError,
     ErrorGroup,
+    NotFoundError,
     SupersededError,
     UnavailableError,
     UsageError,
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
     from cloche.client import Client, DeployResult
 
 __all__ = [
+    "BusyError",
     "Client",
     "ClocheError",
     "DeployResult",
     "ErrorGroup",
+    "NotFoundError",
     "SupersededError",
     "UnavailableError",
     "UsageError",

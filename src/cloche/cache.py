@@ -36,8 +36,8 @@ def usage(settings: Settings) -> list[Usage]:
     keep = kept(settings)
     found = [
         *opening.store(settings).usage(keep),
-        *environments.usage(settings.home / "environments", keep),
-        *outdated.usage(settings.home / "servers"),
+        *environments.usage(settings.layout.environments, keep),
+        *outdated.usage(settings.layout.servers),
     ]
     return sorted(found, key=lambda one: one.last_used)
 
@@ -58,10 +58,10 @@ def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
     before = min(before, store.work_began() or before)
     parts = [
         store.clean(keep, target_size),
-        environments.clean(settings.home / "environments", keep, before=before),
+        environments.clean(settings.layout.environments, keep, before=before),
     ]
     if everything:
-        parts.append(outdated.clean(settings.home / "servers"))
+        parts.append(outdated.clean(settings.layout.servers))
     removed = tuple(one for part in parts for one in part.removed)
     return Cleaned(sum(part.freed for part in parts), parts[0].size, removed)
 

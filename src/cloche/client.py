@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cloche import settings as machine
 from cloche.clients.control import record as home_of
-from cloche.clients.control.identity import who
-from cloche.errors import ClocheError, UnavailableError
+from cloche.errors import NotFoundError, UnavailableError
 from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class Client:
             pipeline.provision(prepared, settings=self.settings, progress=self._progress)
             control = self._connected(start=True, launched=ready)
             service = prepared.spec.service_name
-            answer = control.deploy(prepared.deployment(who()))
+            answer = control.deploy(prepared.deployment())
         number = int(answer["revision"])
         if wait:
             title = f"Rolling out revision {number} of {service}"
@@ -177,10 +176,8 @@ class Client:
         while time.monotonic() < deadline:
             try:
                 control.service(name)
-            except ClocheError as error:
-                if error.code == "service.unknown":
-                    return
-                raise
+            except NotFoundError:
+                return
             time.sleep(_POLL_SECONDS)
         raise UnavailableError("delete.timeout", f"{name} was not gone after {timeout:.0f} s.")
 

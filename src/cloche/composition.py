@@ -15,14 +15,14 @@ def store(settings: Settings) -> Store:
     """Return the content-addressed store of this home."""
     from cloche.store import Store
 
-    return Store(settings.home / "store", settings.cache_max_size)
+    return Store(settings.layout.store, settings.cache_max_size)
 
 
 def state(settings: Settings) -> State:
     """Return the record of services, revisions and events of this home."""
     from cloche.state.sqlite import SqliteState
 
-    return SqliteState(settings.home / "state.db")
+    return SqliteState(settings.layout.state)
 
 
 def target(settings: Settings) -> Target:

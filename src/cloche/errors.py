@@ -6,17 +6,22 @@ do about it, and whether trying again can help. Foreign errors are translated wh
 
     ClocheError
     ├── UsageError        what was written is wrong (exit code 2)
+    ├── NotFoundError     there is nothing of that name
     ├── UnavailableError  something outside did not answer; trying again can help
+    │   └── BusyError     another process, or work under way, holds it
     ├── SupersededError   a later deploy or a rollback took over (exit code 3)
     └── ErrorGroup        several errors of one document, reported together
+
+Code that reacts to an error catches its class, never compares its code or its words: those are for
+people and programs outside. `to_dict` and `from_dict` keep the class.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class ClocheError(Exception):
@@ -26,6 +31,8 @@ class ClocheError(Exception):
     name; `hint` is the next thing to do, as a sentence.
     """
 
+    kind: ClassVar[str] = "failed"
+    """Names the class in JSON."""
     exit_code = 1
 
     def __init__(
@@ -44,9 +51,21 @@ class ClocheError(Exception):
         self.hint = hint
         self.retriable = retriable
 
+    def with_(
+        self, *, what: str | None = None, where: str | None = None, hint: str | None = None
+    ) -> Self:
+        """Return a copy with other words for what is given here."""
+        copy = type(self).__new__(type(self), what or self.what)
+        copy.__dict__.update(self.__dict__)
+        copy.what = what or self.what
+        copy.where = where or self.where
+        copy.hint = hint or self.hint
+        return copy
+
     def to_dict(self) -> dict[str, Any]:
         """Return the error as the JSON object that the API and `--json` carry."""
         return {
+            "kind": self.kind,
             "code": self.code,
             "what": self.what,
             "where": self.where,
@@ -58,11 +77,20 @@ class ClocheError(Exception):
 class UsageError(ClocheError):
     """What the user wrote cannot be right, whatever the state of the world."""
 
+    kind = "usage"
     exit_code = 2
+
+
+class NotFoundError(ClocheError):
+    """There is nothing of the name that was given."""
+
+    kind = "not_found"
 
 
 class UnavailableError(ClocheError):
     """Something outside Cloche did not answer in time or refused for now."""
+
+    kind = "unavailable"
 
     def __init__(
         self, code: str, what: str, *, where: str | None = None, hint: str | None = None
@@ -70,14 +98,23 @@ class UnavailableError(ClocheError):
         super().__init__(code, what, where=where, hint=hint, retriable=True)
 
 
+class BusyError(UnavailableError):
+    """Another process, or a piece of work under way, holds what is needed."""
+
+    kind = "busy"
+
+
 class SupersededError(ClocheError):
     """A later request for the same service took over, or the rollout was undone."""
 
+    kind = "superseded"
     exit_code = 3
 
 
 class ErrorGroup(ClocheError):
     """All errors of one document at once; its exit code is the gravest of its members'."""
+
+    kind = "group"
 
     def __init__(self, code: str, what: str, errors: Sequence[ClocheError]) -> None:
         super().__init__(code, what, retriable=bool(errors) and all(e.retriable for e in errors))
@@ -86,6 +123,30 @@ class ErrorGroup(ClocheError):
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "errors": [error.to_dict() for error in self.errors]}
+
+
+_CLASSES: dict[str, type[ClocheError]] = {
+    one.kind: one
+    for one in (
+        ClocheError, UsageError, NotFoundError, UnavailableError, BusyError, SupersededError,
+    )
+}  # fmt: skip
+
+
+def from_dict(found: Mapping[str, Any]) -> ClocheError:
+    """Return the error that `to_dict` made an object of, of the same class.
+
+    What is missing is made up: the object may come from another version of Cloche.
+    """
+    code, what = str(found.get("code", "internal")), str(found.get("what", "It failed."))
+    if found.get("errors"):
+        return ErrorGroup(code, what, [from_dict(one) for one in found["errors"]])
+    retriable = bool(found.get("retriable"))
+    missing = UnavailableError if retriable else ClocheError
+    kind = _CLASSES.get(str(found.get("kind")), missing)
+    error = kind(code, what, where=found.get("where"), hint=found.get("hint"))
+    error.retriable = retriable
+    return error
 
 
 def lines_of(error: ClocheError, label: Callable[[str], str] = str) -> list[str]:

@@ -48,8 +48,8 @@ class Prepared:
     repository: ModelRepository
     example: InferenceBody | None
 
-    def deployment(self, by: str) -> Deployment:
-        """Return what the control plane is handed; `by` says who asks, as `user@host`."""
+    def deployment(self) -> Deployment:
+        """Return what the control plane is handed."""
         return Deployment(
             service=self.spec.service_name,
             snapshot=self.snapshot,
@@ -58,7 +58,6 @@ class Prepared:
             lock=self.lock,
             served=self.spec.served(),
             operated=self.spec.operated(),
-            by=by,
             example=self.example,
         )
 
@@ -134,13 +133,13 @@ def provision(prepared: Prepared, *, settings: Settings, progress: Progress) -> 
     from cloche.servers import triton
     from cloche.targets.local.envoy import installation as envoy
 
-    servers = settings.home / "servers"
+    servers = settings.layout.servers
     triton.install(servers, progress)
     envoy.install(servers, progress)
     if prepared.lock is not None:
         from cloche import environments
 
-        environments.materialize(prepared.lock, settings.home / "environments", progress)
+        environments.materialize(prepared.lock, settings.layout.environments, progress)
 
 
 def _make(

@@ -13,55 +13,43 @@
     [cache]
     max_size = "50GiB"        # CLOCHE_CACHE_MAX_SIZE
 
-Everything that Cloche keeps stands under one folder, `CLOCHE_HOME` (default `~/.cloche`).
+Everything that Cloche keeps is in one folder, `CLOCHE_HOME` (default `~/.cloche`).
 """
 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ErrorGroup, UsageError
+from cloche.home import HomeLayout, default_home
+from cloche.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-_SIZE_UNITS = {
-    "": 1, "B": 1,
-    "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-    "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
-    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
-}  # fmt: skip
-_DURATION_UNITS = {
-    "us": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "min": 60.0,
-    "h": 3600.0,
-    "d": 86400.0,
-}
+    from pathlib import Path
 
 
-def parse_size(text: str | int) -> int:
-    """Return the bytes of `4Gi`, `500MB` or `1024`; ValueError says what a size looks like."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
-    if match is None or match[2] not in _SIZE_UNITS:
-        raise ValueError(f"{text!r} is not a size; write one like 512Mi, 4Gi or 2GB")
-    return int(float(match[1]) * _SIZE_UNITS[match[2]])
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The machine's settings, complete and in base units (bytes, seconds)."""
 
+    home: Path
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = 8080
+    gateway_workers: int = 1
+    gateway_max_request_bytes: int = 256 * 2**20
+    gateway_request_timeout: float = 60.0
+    control_port: int = 0
+    cache_max_size: int = 50 * 2**30
 
-def parse_duration(text: str | float) -> float:
-    """Return the seconds of `100us`, `1.5ms`, `60s`, `5m`; ValueError says what one looks like."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", str(text))
-    if match is None or match[2] not in _DURATION_UNITS:
-        raise ValueError(f"{text!r} is not a duration; write one like 500us, 10ms, 60s or 5m")
-    return float(match[1]) * _DURATION_UNITS[match[2]]
+    @property
+    def layout(self) -> HomeLayout:
+        """Return where things are in the home."""
+        return HomeLayout(self.home)
 
 
 def _port(value: str | int) -> int:
@@ -83,34 +71,46 @@ def _whole(value: str | int) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() else None
 
 
+def _seconds(value: float) -> str:
+    """Return seconds as `parse_duration` reads them: with no exponent, however few they are."""
+    return f"{Decimal(repr(value)):f}s"
+
+
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """The machine's settings, complete and in base units (bytes, seconds)."""
+class Key:
+    """One setting: what it is called in each place, and how it is read and written."""
 
-    home: Path
-    gateway_host: str = "127.0.0.1"
-    gateway_port: int = 8080
-    gateway_workers: int = 1
-    gateway_max_request_bytes: int = 256 * 2**20
-    gateway_request_timeout: float = 60.0
-    control_port: int = 0
-    cache_max_size: int = 50 * 2**30
+    section: str
+    key: str
+    parse: Callable[[Any], Any]
+    write: Callable[[Any], str] = str
+
+    @property
+    def name(self) -> str:
+        """Return the name in config.toml: `gateway.port`."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def field(self) -> str:
+        """Return the field of Settings: `gateway_port`."""
+        return f"{self.section}_{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """Return the environment variable: `CLOCHE_GATEWAY_PORT`."""
+        return f"CLOCHE_{self.field}".upper()
 
 
-_KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
-    ("gateway", "host"): ("gateway_host", str),
-    ("gateway", "port"): ("gateway_port", _port),
-    ("gateway", "workers"): ("gateway_workers", _count),
-    ("gateway", "max_request_bytes"): ("gateway_max_request_bytes", parse_size),
-    ("gateway", "request_timeout"): ("gateway_request_timeout", parse_duration),
-    ("control", "port"): ("control_port", _port),
-    ("cache", "max_size"): ("cache_max_size", parse_size),
-}
-
-
-def default_home(environment: Mapping[str, str]) -> Path:
-    """Return `CLOCHE_HOME`, or `~/.cloche` where it is not set."""
-    return Path(environment.get("CLOCHE_HOME") or Path.home() / ".cloche").expanduser().absolute()
+KEYS = (
+    Key("gateway", "host", str),
+    Key("gateway", "port", _port),
+    Key("gateway", "workers", _count),
+    Key("gateway", "max_request_bytes", parse_size),
+    Key("gateway", "request_timeout", parse_duration, _seconds),
+    Key("control", "port", _port),
+    Key("cache", "max_size", parse_size),
+)
+_BY_PLACE = {(key.section, key.key): key for key in KEYS}
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -118,24 +118,27 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     home = default_home(environment)
     values: dict[str, Any] = {}
     errors: list[UsageError] = []
-    for (section, key), text, where in [
-        *_from_file(home / "config.toml", errors),
-        *_from_environment(environment),
-    ]:
-        name, parse = _KEYS[section, key]
+    given = _from_file(HomeLayout(home).config, errors) + _from_environment(environment)
+    for key, text, where in given:
         try:
-            values[name] = parse(text)
+            values[key.field] = key.parse(text)
         except (TypeError, ValueError) as error:
             errors.append(
-                UsageError("settings.value", f"{section}.{key}: {error}.", where=where,
-                           hint=f"Correct {section}.{key} or remove it to get the default.")
+                UsageError("settings.value", f"{key.name}: {error}.", where=where,
+                           hint=f"Correct {key.name} or remove it to get the default.")
             )  # fmt: skip
     if errors:
         raise ErrorGroup("settings.invalid", "The settings of this machine are not usable.", errors)
     return Settings(home=home, **values)
 
 
-def _from_file(path: Path, errors: list[UsageError]) -> list[tuple[tuple[str, str], Any, str]]:
+def variables(settings: Settings) -> dict[str, str]:
+    """Return the environment variables that `load` reads back as the same settings."""
+    written = {key.variable: key.write(getattr(settings, key.field)) for key in KEYS}
+    return {"CLOCHE_HOME": str(settings.home), **written}
+
+
+def _from_file(path: Path, errors: list[UsageError]) -> list[tuple[Key, Any, str]]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -148,24 +151,22 @@ def _from_file(path: Path, errors: list[UsageError]) -> list[tuple[tuple[str, st
     found = []
     for section, keys in document.items():
         for key, value in keys.items() if isinstance(keys, dict) else [("", keys)]:
-            if (section, key) in _KEYS:
-                found.append(((section, key), value, str(path)))
+            if (section, key) in _BY_PLACE:
+                found.append((_BY_PLACE[section, key], value, str(path)))
                 continue
             name = f"{section}.{key}".rstrip(".")
-            known = ", ".join(sorted(f"{s}.{k}" for s, k in _KEYS))
+            hint = f"The settings are {', '.join(sorted(known.name for known in KEYS))}."
             errors.append(
                 UsageError(
-                    "settings.unknown",
-                    f"Unknown setting {name}.",
-                    where=str(path),
-                    hint=f"The settings are {known}.",
+                    "settings.unknown", f"Unknown setting {name}.", where=str(path), hint=hint
                 )
             )
     return found
 
 
-def _from_environment(environment: Mapping[str, str]) -> list[tuple[tuple[str, str], str, str]]:
-    names = {f"CLOCHE_{section}_{key}".upper(): (section, key) for section, key in _KEYS}
+def _from_environment(environment: Mapping[str, str]) -> list[tuple[Key, Any, str]]:
     return [
-        (pair, environment[name], name) for name, pair in names.items() if environment.get(name)
+        (key, environment[key.variable], key.variable)
+        for key in KEYS
+        if environment.get(key.variable)
     ]

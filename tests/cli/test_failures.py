@@ -39,8 +39,8 @@ def test_as_json_it_is_an_object_on_stdout(capsys):
     assert captured.err == ""
     assert json.loads(captured.out) == {
         "error": {
-            "code": "registry.unreachable", "what": "Nobody answers.", "where": None,
-            "hint": None, "retriable": True,
+            "kind": "unavailable", "code": "registry.unreachable", "what": "Nobody answers.",
+            "where": None, "hint": None, "retriable": True,
         }
     }  # fmt: skip
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cloche import units
 from cloche.cli import progress, rendering
 from fixtures_local import until
 
@@ -31,9 +32,9 @@ def test_quick_work_says_nothing(stream):
 
 def test_lines_where_there_is_no_terminal(impatient):
     stream = io.StringIO()
-    with progress.for_terminal(stream).step("Copying", 4_000_000) as step:
+    with progress.for_terminal(stream).step("Copying", 4 * 2**20) as step:
         until(stream.getvalue)
-        step.advance(1_000_000)
+        step.advance(2**20)
         step.note("half of it")
     begin, noted, end = stream.getvalue().splitlines()
     assert begin == "Copying …"
@@ -44,9 +45,9 @@ def test_lines_where_there_is_no_terminal(impatient):
 def test_long_work_says_how_far_it_is(impatient, monkeypatch):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     stream = io.StringIO()
-    with progress.LineProgress(stream).step("Copying", 4_000_000) as step:
-        step.advance(1_000_000)
-        until(lambda: "1.0 MB of 4.0 MB" in stream.getvalue())
+    with progress.LineProgress(stream).step("Copying", 4 * 2**20) as step:
+        step.advance(2**20)
+        until(lambda: "1.0 MiB of 4.0 MiB" in stream.getvalue())
 
 
 def test_failed_work_says_so(impatient):
@@ -81,14 +82,15 @@ def test_a_terminal_shows_the_work_and_leaves_a_line(impatient, total):
      (7200, "2 h"), (7260, "2 h 1 min"), (400_000, "4 d")],
 )  # fmt: skip
 def test_durations(seconds, text):
-    assert rendering.duration_text(seconds) == text
+    assert units.duration_text(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (999, "999 B"), (98_300_000, "98.3 MB"), (5e12, "5.0 TB")]
+    ("size", "text"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (98_300_000, "93.7 MiB"), (5e12, "4.5 TiB")],
 )
 def test_sizes(size, text):
-    assert rendering.size_text(size) == text
+    assert units.size_text(size) == text
 
 
 def test_ages_are_told_from_utc():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -76,7 +79,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     told_to_end.set()
     thread.join(20)
     assert not thread.is_alive()
-    assert not home.record_path(settings.home).exists()
+    assert not settings.layout.control_record.exists()
 
 
 def test_a_deploy_from_the_request_to_live(served: Served) -> None:
@@ -105,7 +108,8 @@ def test_a_deploy_from_the_request_to_live(served: Served) -> None:
     assert (status["replicas"]["wanted"], status["replicas"]["ready"]) == (1, 1)
     assert status["replicas"]["items"][0]["id"] == "digits-r1-0"
     assert control.revisions("digits") == (control.revision("digits", 1),)
-    assert control.revision("digits", 1).deployment == deployment()
+    kept = control.revision("digits", 1).deployment
+    assert kept == replace(deployment(), by=kept.by)
 
 
 def test_the_same_again_changes_nothing(served: Served) -> None:
@@ -171,6 +175,19 @@ def test_trouble_shows_while_it_lasts(served: Served) -> None:
     served.verifier.broken.clear()
     until(lambda: served.control.service("digits")["phase"] == "live")
     assert served.control.service("digits")["failure"] is None
+
+
+def test_who_asks_is_known_from_the_token_alone(served: Served) -> None:
+    owner = f"{pwd.getpwuid(os.geteuid()).pw_name}@{socket.gethostname()}"
+    assert served.settings.layout.principal.read_text() == owner
+    with served.raw(**{"cloche-by": "someone@else"}) as raw:
+        body = artifacts.encode(replace(deployment(), by="someone@else"))
+        assert raw.post("/v1/services/digits/deployments", content=body).status_code == 201
+        assert raw.post("/v1/services/digits/scale", json={"replicas": 2}).status_code == 200
+    until(lambda: served.control.revision("digits", 1).phase.ended)
+    assert served.control.revision("digits", 1).deployment.by == owner
+    asked = [e for e in served.control.events("digits") if e.kind in {"deployed", "scaled"}]
+    assert [(e.kind, e.by) for e in asked] == [("deployed", owner), ("scaled", owner)]
 
 
 def test_scale_and_delete(served: Served) -> None:

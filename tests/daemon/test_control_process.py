@@ -22,9 +22,10 @@ from cloche.artifacts import Phase
 from cloche.clients.control import launch as starting
 from cloche.clients.control import record as home
 from cloche.clients.control.client import ControlClient, connect, connect_or_start, launch
-from cloche.daemon.access import ensure_token
+from cloche.daemon.access import ensure_access
 from cloche.daemon.process import listen, only_one, prepare_home
 from cloche.errors import ClocheError, UnavailableError
+from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from fixtures_control import deployment
@@ -86,7 +87,7 @@ def test_it_starts_in_the_background_and_ends_when_asked(settings: Settings) -> 
         control.down()
     assert not psutil.pid_exists(pid)
     assert not home.is_running(settings.home)
-    assert not home.record_path(settings.home).exists()
+    assert not settings.layout.control_record.exists()
     assert "Traceback" not in (settings.home / "logs" / "control.log").read_text()
 
 
@@ -128,7 +129,7 @@ def test_kill_9_in_the_middle_of_a_deploy(settings: Settings) -> None:
     os.kill(pid, signal.SIGKILL)
     until(lambda: not psutil.pid_exists(pid))
     # What it left is not taken for a control plane: its port may be anyone's by now.
-    assert home.record_path(settings.home).exists()
+    assert settings.layout.control_record.exists()
     assert refusal(lambda: connect(settings)).code == "control.not_running"
     with connect_or_start(settings, PROGRESS) as control:
         assert control.health()["pid"] != pid
@@ -146,7 +147,7 @@ def test_a_signal_ends_it_alone(settings: Settings, number: signal.Signals) -> N
         until(lambda: not psutil.pid_exists(pid), 10)
         waiting.join(10)
         assert not waiting.is_alive()
-    assert not home.record_path(settings.home).exists()
+    assert not settings.layout.control_record.exists()
     log = (settings.home / "logs" / "control.log").read_text()
     assert "Ended; replicas and gateway are as they were left." in log
     assert "Traceback" not in log
@@ -178,7 +179,7 @@ def test_one_that_crashes_shows_its_log(
 
 def test_another_version_is_said(settings: Settings) -> None:
     with connect_or_start(settings, PROGRESS):
-        path = home.record_path(settings.home)
+        path = settings.layout.control_record
         record = json.loads(path.read_bytes())
         path.write_text(json.dumps(record | {"version": "0.0.9"}))
         error = refusal(lambda: connect_or_start(settings, PROGRESS))
@@ -219,23 +220,23 @@ def test_a_home_that_cannot_be_is_said(tmp_path: Path) -> None:
 
 
 def test_the_token_is_for_its_owner_alone(tmp_path: Path) -> None:
-    path = home.token_path(tmp_path)
-    token = ensure_token(tmp_path)
+    path = HomeLayout(tmp_path).token
+    token = ensure_access(tmp_path).token
     assert (len(bytes.fromhex(token)), mode(path)) == (32, 0o600)
-    assert ensure_token(tmp_path) == home.read_token(tmp_path) == token
+    assert ensure_access(tmp_path).token == home.read_token(tmp_path) == token
     path.chmod(0o644)
     assert refusal(lambda: home.read_token(tmp_path)).code == "control.token"
-    repaired = ensure_token(tmp_path)
+    repaired = ensure_access(tmp_path).token
     assert repaired != token
     assert (home.read_token(tmp_path), mode(path)) == (repaired, 0o600)
     path.write_bytes(b"\xff short")
-    assert len(bytes.fromhex(ensure_token(tmp_path))) == 32
+    assert len(bytes.fromhex(ensure_access(tmp_path).token)) == 32
     path.unlink()
     assert refusal(lambda: home.read_token(tmp_path)).code == "control.token"
     (tmp_path / "elsewhere").write_text(token)
     path.symlink_to(tmp_path / "elsewhere")
     assert refusal(lambda: home.read_token(tmp_path)).code == "control.token"
-    assert ensure_token(tmp_path) != token
+    assert ensure_access(tmp_path).token != token
     assert not path.is_symlink()
 
 

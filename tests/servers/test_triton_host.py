@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cloche.environments import uv
 from cloche.errors import ClocheError, UnavailableError
 from cloche.servers.triton import host, packages
 
@@ -41,24 +42,21 @@ def test_the_refusal_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words", "expected"),
+    ("said", "expected"),
     [
-        ("environment.network", "dns error", "server.triton.download"),
-        ("environment.timeout", "uv did not end", "server.triton.download"),
-        ("environment.disk", "full", "server.triton.disk"),
+        (uv.explain("dns error", Path("/x")), "server.triton.download"),
+        (UnavailableError("environment.timeout", "uv did not end"), "server.triton.download"),
+        (uv.explain("No space left on device", Path("/x")), "server.triton.disk"),
         (
-            "environment.failed",
-            "uv said: nvidia-pytriton==0.7.0 has no wheels with a matching platform tag",
+            uv.explain("nvidia-pytriton==0.7.0 has no wheels with a matching platform tag", Path()),
             "server.triton.platform",
         ),
-        ("environment.failed", "uv said: Hash mismatch for numpy", "server.triton.install"),
-        ("environment.access", "401", "server.triton.install"),
+        (uv.explain("Hash mismatch for numpy", Path("/x")), "server.triton.install"),
+        (uv.explain("401 Unauthorized", Path("/x")), "server.triton.install"),
     ],
 )
-def test_what_uv_says_becomes_one_error(
-    code: str, words: str, expected: str, tmp_path: Path
-) -> None:
-    error = packages.explain(ClocheError(code, words), tmp_path)
+def test_what_uv_says_becomes_one_error(said: ClocheError, expected: str, tmp_path: Path) -> None:
+    error = packages.explain(said, tmp_path)
     assert error.code == expected
     if expected == "server.triton.download":
         assert isinstance(error, UnavailableError)

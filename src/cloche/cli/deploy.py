@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import options, session
-from cloche.clients.control.identity import who
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +81,7 @@ def roll_out(
         pipeline.provision(prepared, settings=here.settings, progress=here.progress)
         control = here.started_control(launched)
     service = prepared.spec.service_name
-    answer = control.deploy(prepared.deployment(who()))
+    answer = control.deploy(prepared.deployment())
     change, number = answer["change"], int(answer["revision"])
     with _recorded(service, number):
         revision = control.revision(service, number)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import options, rendering, session
-from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
     from cloche.clients.control.client import ControlClient
@@ -37,9 +36,7 @@ def end(here: session.Session) -> dict[str, Any]:
         return {"replicas": [], "gateway": None, "control": None}
     try:
         running = control.connect(here.settings, any_version=True)
-    except ClocheError as error:
-        if error.code != "control.not_running":
-            raise
+    except control.NotRunningError:
         return _end_without_control(here)
     with running:
         return _end_through(running)

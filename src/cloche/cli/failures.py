@@ -84,9 +84,9 @@ def _translated(error: Exception) -> ClocheError | None:
 
 
 def _keep(details: str) -> Path | None:
-    from cloche import settings
+    from cloche.home import HomeLayout, default_home
 
-    path = settings.default_home(os.environ) / "logs" / "cli-error.log"
+    path = HomeLayout(default_home(os.environ)).log("cli-error")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(details, encoding="utf-8")

@@ -58,10 +58,10 @@ def _seen_from(model: str, folder: Path) -> str:
 
 def _schema() -> str | None:
     """Put the schema where an editor finds it; None where the home cannot be written."""
-    from cloche import settings
+    from cloche.home import HomeLayout, default_home
     from cloche.spec.schema import schema_text
 
-    path = settings.default_home(os.environ) / "cloche.schema.json"
+    path = HomeLayout(default_home(os.environ)).schema
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(schema_text(), encoding="utf-8")

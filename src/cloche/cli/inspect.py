@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import options, rendering, session
+from cloche.units import size_text
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts, ModelSnapshot
@@ -54,9 +55,9 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
 
     inputs = [rendering.tensor_text(to_builtins(tensor)) for tensor in facts.inputs]
     outputs = [rendering.tensor_text(to_builtins(tensor)) for tensor in facts.outputs]
-    size = rendering.size_text(facts.size_bytes)
+    size = size_text(facts.size_bytes)
     if facts.memory_bytes:
-        size += f", about {rendering.size_text(facts.memory_bytes)} in memory"
+        size += f", about {size_text(facts.memory_bytes)} in memory"
     format_ = facts.framework
     if not format_.startswith(facts.format):
         format_ = f"{facts.format}, {format_}"

@@ -20,7 +20,7 @@ name = click.option("--name", metavar="NAME", help="Name of the service.")
 
 def duration(text: str | float) -> float:
     """Return the seconds of `90`, `90s` or `5m`; a number without a unit is in seconds."""
-    from cloche.settings import parse_duration
+    from cloche.units import parse_duration
 
     try:
         return float(text)

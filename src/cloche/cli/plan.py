@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import deploy, options, rendering, session, specification
-from cloche.clients.control.identity import who
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +49,7 @@ def _plan(here: session.Session, prepared: Prepared) -> Plan:
     from cloche import composition as opening
     from cloche import plan as plans
 
-    deployment = prepared.deployment(who())
+    deployment = prepared.deployment()
     if not here.deployed():
         return plans.make(deployment, None)
     with closing(opening.state(here.settings)) as state:

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from cloche.cli.rendering import duration_text, size_text
+from cloche.units import duration_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,7 +229,8 @@ def _drawing(stream: TextIO) -> RichProgress:
             return super().render(task) if task.total is not None else Text("")
 
     return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), _Bar(bar_width=24), _Amount(),
+        SpinnerColumn(), TextColumn("{task.description}"), _Bar(bar_width=24),
+        _Amount(binary_units=True),
         TextColumn("[dim]{task.fields[note]}[/]"), TimeElapsedColumn(),
         console=Console(file=stream, stderr=True), transient=True, redirect_stdout=False,
         redirect_stderr=False,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche.units import duration_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -36,30 +38,6 @@ def fields(pairs: Iterable[tuple[str, str]]) -> str:
     pairs = list(pairs)
     width = max((len(name) for name, _ in pairs), default=0)
     return "\n".join(f"{name.ljust(width)}{GAP}{value}".rstrip() for name, value in pairs)
-
-
-def size_text(size: float) -> str:
-    """Return bytes as people write them: `98.3 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration as people write it: `0.8 s`, `2 min 5 s`, `3 h`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} d"
 
 
 def age_text(timestamp: str, now: datetime | None = None) -> str:

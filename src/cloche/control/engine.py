@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from cloche.artifacts import Deployment, Golden, Revision, Verification, digest_of_files
 from cloche.control.views import gateway_view, service_view
 from cloche.errors import ClocheError, UnavailableError, UsageError
+from cloche.refusals import being_deleted, unknown_revision, unknown_service
 from cloche.rollout.phases import replicas_of
 from cloche.targets.target import ReplicaPhase
 
@@ -67,7 +68,7 @@ class Control:
         """Return the status of one service."""
         shown = self._shown()
         if name not in shown:
-            raise _unknown(name)
+            raise unknown_service(name)
         return self._view(name, shown, self._target.observe())
 
     def revisions(self, name: str) -> tuple[Revision, ...]:
@@ -80,9 +81,7 @@ class Control:
         self._known(name)
         revision = self.state.revision(name, number)
         if revision is None:
-            what = f"{name} has no revision {number}."
-            hint = f"`cloche history {name}` lists its revisions."
-            raise ClocheError("revision.unknown", what, where=name, hint=hint)
+            raise unknown_revision(name, number)
         return revision
 
     def logs(
@@ -129,7 +128,7 @@ class Control:
             self._refuse_when_ending()
             record = self._known(name)
             if record.deleting:
-                raise _going(name)
+                raise being_deleted(name)
             if replicas_of(record.operated) != replicas:
                 self.state.operate(name, {**record.operated, "replicas": replicas}, by=by)
         self._done("scaled", record.wanted)
@@ -245,7 +244,7 @@ class Control:
     def _known(self, name: str) -> ServiceRecord:
         record = self.state.service(name)
         if record is None:
-            raise _unknown(name)
+            raise unknown_service(name)
         return record
 
     def _done(self, change: str, number: int) -> tuple[str, int]:
@@ -290,13 +289,3 @@ def _checked_url(url: str) -> str:
         hint = "Give the base URL of the server, such as http://127.0.0.1:8000."
         raise UsageError("verify.url", "This is no URL of a Triton server.", hint=hint)
     return url.rstrip("/")
-
-
-def _unknown(name: str) -> ClocheError:
-    hint = "`cloche status` lists the services there are."
-    return ClocheError("service.unknown", f"There is no service {name}.", where=name, hint=hint)
-
-
-def _going(name: str) -> UnavailableError:
-    hint = "Deploy it again when it is gone."
-    return UnavailableError("service.deleting", f"{name} is being deleted.", where=name, hint=hint)

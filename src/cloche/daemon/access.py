@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import hmac
 import os
+import pwd
 import secrets
+import socket
 import stat
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.artifacts import encode
-from cloche.clients.control.record import token_path, unusable
+from cloche.clients.control.record import unusable
 from cloche.errors import ClocheError
+from cloche.home import HomeLayout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,52 +32,73 @@ _TOKEN_BYTES = 32
 _HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def ensure_token(home: Path) -> str:
-    """Return the token of a home, making one where there is none.
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may ask, and who that is."""
 
-    One that others could read, or that is not ours, is replaced. Only the control plane calls this,
-    and only while it holds the lock of its home.
+    token: str
+    principal: str
+    """`user@host` of the token's owner, for the record: whoever has the token acts for them."""
+
+
+def ensure_access(home: Path) -> Access:
+    """Return the token of a home and its principal, made where they are missing.
+
+    A token that others could read, or that is not ours, is replaced, and its principal with it.
+    Only the control plane calls this, and only while it holds the lock of its home.
     """
-    path = token_path(home)
+    layout = HomeLayout(home)
+    token, principal = _own(layout.token), _own(layout.principal)
+    if token is None or len(token) != 2 * _TOKEN_BYTES:
+        token, principal = secrets.token_hex(_TOKEN_BYTES), None
+        write_private(layout.token, token.encode())
+    if not principal:
+        principal = f"{_user()}@{socket.gethostname()}"
+        write_private(layout.principal, principal.encode())
+    return Access(token, principal)
+
+
+def _own(path: Path) -> str | None:
+    """Return what a file holds that is ours alone; None where there is no such file."""
     try:
         status = path.lstat()
         ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
         if ours and not stat.S_IMODE(status.st_mode) & 0o077:
-            token = path.read_text(encoding="ascii").strip()
-            if len(token) == 2 * _TOKEN_BYTES:
-                return token
-    except FileNotFoundError:
-        pass
-    except (OSError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError):
-            raise unusable(home, error) from error
-    token = secrets.token_hex(_TOKEN_BYTES)
-    write_private(path, token.encode())
-    return token
+            return path.read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    except OSError as error:
+        raise unusable(path.parent, error) from error
+    return None
+
+
+def _user() -> str:
+    """Return the name of the account that this process runs as, whatever its environment says."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # no entry for this uid, as in many containers
+        return str(os.geteuid())
 
 
 def write_private(path: Path, data: bytes) -> None:
     """Make a file that only its owner can read hold `data`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
+        files.write_atomically(path, data, private=True)
     except OSError as error:
         raise unusable(path.parent, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class Guard:
-    """ASGI middleware that lets only requests with the token and a loopback host through."""
+    """ASGI middleware that lets only requests with the token and a loopback host through.
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    They go on with `principal` in their scope: who asks is known from the token alone, never from
+    what a request says of itself.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
-        self._expected = f"Bearer {token}".encode()
+        self._expected = f"Bearer {access.token}".encode()
+        self._principal = access.principal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 403 or 401, or hand the request on."""
@@ -96,7 +122,7 @@ class Guard:
             )
             await _refuse(send, 401, error)
         else:
-            await self._app(scope, receive, send)
+            await self._app({**scope, "principal": self._principal}, receive, send)
 
 
 def _without_port(host: str) -> str:

@@ -1,8 +1,8 @@
 """The API of the control plane: how requests come in, and answers and errors go out.
 
 Every answer is JSON, of the artefacts in `cloche.artifacts` or of the views in `status`. Every
-error is `{"error": {code, what, where, hint, retriable}, "exit_code"}` with a status of 4xx or 5xx;
-the endpoints are in `routes`.
+error is `{"error": {kind, code, what, where, hint, retriable}, "exit_code"}` with a status of 4xx
+or 5xx; the endpoints are in `routes`.
 """
 
 from __future__ import annotations
@@ -18,27 +18,38 @@ from cloche.artifacts import encode
 from cloche.control.background import unforeseen
 from cloche.daemon import endpoints as routes
 from cloche.daemon.access import Guard
-from cloche.errors import ClocheError, ErrorGroup, SupersededError, UnavailableError, UsageError
+from cloche.errors import (
+    BusyError,
+    ClocheError,
+    ErrorGroup,
+    NotFoundError,
+    SupersededError,
+    UnavailableError,
+    UsageError,
+)
 from cloche.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloche.control.engine import Control
+    from cloche.daemon.access import Access
     from cloche.daemon.changes import Changes
 
-_STATUS = {
-    "service.unknown": 404,
-    "revision.unknown": 404,
-    "api.unknown": 404,
-    "service.deleting": 409,
-    "api.malformed": 400,
-    "api.too_large": 413,
-}
+_STATUS: tuple[tuple[type[ClocheError], int], ...] = (
+    (routes.MalformedError, 400),
+    (routes.TooLargeError, 413),
+    (NotFoundError, 404),
+    (UsageError, 422),
+    (BusyError, 409),
+    (UnavailableError, 503),
+    (SupersededError, 409),
+)
+"""By class; the first that fits counts."""
 
 
 def create_app(
-    control: Control, *, token: str, home: str, changes: Changes, end: Callable[[], None]
+    control: Control, *, access: Access, home: str, changes: Changes, end: Callable[[], None]
 ) -> FastAPI:
     """Return the API over a control plane; `end` is called when it is asked to end itself."""
     app = FastAPI(
@@ -52,7 +63,7 @@ def create_app(
     app.state.context = routes.Context(control, changes, home, end)
     app.include_router(routes.router, prefix="/v1")
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
-    app.add_middleware(Guard, token=token)
+    app.add_middleware(Guard, access=access)
     app.add_exception_handler(ClocheError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
@@ -77,13 +88,9 @@ def error_response(error: ClocheError) -> Response:
 
 
 def _status_of(error: ClocheError) -> int:
-    if error.code in _STATUS:
-        return _STATUS[error.code]
-    if isinstance(error, UsageError) or (isinstance(error, ErrorGroup) and error.exit_code == 2):
-        return 422
-    if isinstance(error, UnavailableError):
-        return 503
-    return 409 if isinstance(error, SupersededError) else 500
+    if isinstance(error, ErrorGroup):
+        return 422 if error.exit_code == UsageError.exit_code else 500
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 async def _answer_error(_request: Request, error: Exception) -> Response:
@@ -102,7 +109,7 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     what = f"{request.method} {request.url.path} is no call of this API."
     hint = "GET /v1/openapi.json describes the calls there are."
-    response = error_response(ClocheError("api.unknown", what, hint=hint))
+    response = error_response(NotFoundError("api.unknown", what, hint=hint))
     response.status_code = status
     return response
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from cloche.artifacts import Deployment, encode
 from cloche.daemon.log_stream import stream
 from cloche.errors import ClocheError, UsageError
+from cloche.units import size_text
 from cloche.version import __version__
 
 if TYPE_CHECKING:
@@ -63,10 +64,16 @@ class Verify:
     revision: int | None = None
 
 
+class MalformedError(UsageError):
+    """The body of a request is not JSON."""
+
+
+class TooLargeError(ClocheError):
+    """The body of a request is larger than any that a command sends."""
+
+
 BODIES = (Deployment, Scale, Verify)
 """What requests carry, for the description of the API."""
-
-By = Annotated[str, Header(alias="cloche-by", max_length=200)]
 
 
 @router.get("/health")
@@ -105,6 +112,7 @@ async def deploy(request: Request, name: str) -> Response:
     if deployment.service != name:
         what = f"The deployment is for {deployment.service!r}, and the path for {name!r}."
         raise UsageError("deployment.invalid", what)
+    deployment = replace(deployment, by=_principal(request))
     change, revision = await run_in_threadpool(_context(request).control.deploy, deployment)
     return _json({"change": change, "revision": revision}, 201 if change == "revision" else 200)
 
@@ -122,11 +130,11 @@ def revision(request: Request, name: str, number: int) -> Response:
 
 
 @router.post("/services/{name}/scale", openapi_extra={"requestBody": _body(Scale)})
-async def scale(request: Request, name: str, cloche_by: By = "") -> Response:
+async def scale(request: Request, name: str) -> Response:
     """Take `{replicas}` (1 to 1000) and answer the ServiceStatus; no new revision comes of it."""
     asked = await _read(request, Scale)
     control = _context(request).control
-    return _json(await run_in_threadpool(control.scale, name, asked.replicas, cloche_by))
+    return _json(await run_in_threadpool(control.scale, name, asked.replicas, _principal(request)))
 
 
 @router.post("/services/{name}/verify", openapi_extra={"requestBody": _body(Verify)})
@@ -142,9 +150,9 @@ async def verify(request: Request, name: str) -> Response:
 
 
 @router.delete("/services/{name}")
-def delete(request: Request, name: str, cloche_by: By = "") -> Response:
+def delete(request: Request, name: str) -> Response:
     """Begin to drain and remove a service (202); it is gone when its status answers 404."""
-    _context(request).control.delete(name, cloche_by)
+    _context(request).control.delete(name, _principal(request))
     return _json({"service": name}, 202)
 
 
@@ -213,6 +221,11 @@ def _context(request: Request) -> Context:
     return context
 
 
+def _principal(request: Request) -> str:
+    """Return who asks, as the token says; see `daemon.access`."""
+    return str(request.scope["principal"])
+
+
 def _json(value: Any, status_code: int = 200) -> Response:
     return Response(encode(value), status_code, media_type="application/json")
 
@@ -223,12 +236,12 @@ async def _read(request: Request, kind: type[T]) -> T:
     async for chunk in request.stream():
         data += chunk
         if len(data) > _LARGEST_BODY:
-            what = f"The body is larger than {_LARGEST_BODY >> 20} MiB."
-            raise ClocheError("api.too_large", what)
+            what = f"The body is larger than {size_text(_LARGEST_BODY)}."
+            raise TooLargeError("api.too_large", what)
     try:
         return msgspec.json.decode(bytes(data) or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        what = f"This is no {kind.__name__}: {error}."
+        what = f"The body is not a valid {kind.__name__}: {error}."
         raise UsageError("api.invalid", what) from error
     except msgspec.DecodeError as error:
-        raise UsageError("api.malformed", f"The body is no JSON: {error}.") from error
+        raise MalformedError("api.malformed", f"The body is not JSON: {error}.") from error

@@ -20,7 +20,7 @@ import uvicorn
 from cloche import composition as opening
 from cloche.control.engine import Control
 from cloche.control.reconcile import Reconciler
-from cloche.daemon.access import ensure_token
+from cloche.daemon.access import ensure_access
 from cloche.daemon.app import create_app
 from cloche.daemon.changes import Changes
 from cloche.daemon.process import announced, listen, only_one, prepare_home
@@ -83,7 +83,7 @@ def run(
     with ExitStack() as ending:
         ending.callback(state.close)
         listener = ending.enter_context(listen(settings.control_port))
-        token = ensure_token(settings.home)
+        access = ensure_access(settings.home)
         ending.callback(target.close)
         target.start()
         target.subscribe(reconciler.wake)
@@ -91,7 +91,7 @@ def run(
         reconciler.start()
         home = str(settings.home)
         end = told_to_end.set
-        app = create_app(control, token=token, home=home, changes=changes, end=end)
+        app = create_app(control, access=access, home=home, changes=changes, end=end)
         _Server(app, settings.home, listener, changes, told_to_end).run()
         left = "ended before it" if control.ending else "are as they were left"
         _log.info("Ended; replicas and gateway %s.", left)

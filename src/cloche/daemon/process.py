@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
-import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.artifacts import encode
-from cloche.clients.control.record import (
-    ControlRecord,
-    lock_path,
-    read_record,
-    record_path,
-    unusable,
-)
+from cloche.clients.control.record import ControlRecord, read_record, unusable
 from cloche.daemon.access import write_private
 from cloche.errors import ClocheError
+from cloche.home import HomeLayout
 from cloche.version import __version__
 
 if TYPE_CHECKING:
@@ -34,8 +28,8 @@ def prepare_home(home: Path) -> None:
     """Make the folder of a home, for its owner alone, with those that are written to."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in ("logs", "run"):
-            (home / name).mkdir(mode=0o700, exist_ok=True)
+        for folder in (HomeLayout(home).logs, HomeLayout(home).run):
+            folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise unusable(home, error) from error
     if not os.access(home, os.W_OK | os.X_OK):
@@ -45,48 +39,41 @@ def prepare_home(home: Path) -> None:
 @contextmanager
 def only_one(home: Path) -> Iterator[None]:
     """Hold the lock of a home; raises `control.running` when another control plane does."""
-    try:
-        descriptor = os.open(lock_path(home), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise unusable(home, error) from error
-    try:
-        _lock(descriptor, home)
-        # One that was killed has left its own.
-        record_path(home).unlink(missing_ok=True)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, home: Path) -> None:
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
+    layout = HomeLayout(home)
+    with ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < deadline:
-                time.sleep(0.02)
-                continue
-            record = read_record(home)
-            who = f" (process {record.pid}, port {record.port})" if record else ""
-            raise ClocheError(
-                "control.running",
-                f"A control plane of this home runs already{who}.",
-                where=str(home),
-                hint="Use it, end it with `cloche down`, or choose another CLOCHE_HOME.",
-            ) from None
-        return
+            held.enter_context(
+                files.locked(layout.control_lock, limit=_LOCK_SECONDS, busy=lambda: _running(home))
+            )
+        except OSError as error:
+            raise unusable(home, error) from error
+        # One that was killed has left its own.
+        layout.control_record.unlink(missing_ok=True)
+        yield
+
+
+def _running(home: Path) -> ClocheError:
+    record = read_record(home)
+    who = f" (process {record.pid}, port {record.port})" if record else ""
+    return ClocheError(
+        "control.running",
+        f"A control plane of this home runs already{who}.",
+        where=str(home),
+        hint="Use it, end it with `cloche down`, or choose another CLOCHE_HOME.",
+    )
 
 
 @contextmanager
 def announced(home: Path, port: int) -> Iterator[None]:
     """Say in control.json that the API answers, for as long as it does."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    write_private(record_path(home), encode(ControlRecord(os.getpid(), port, __version__, now)))
+    write_private(
+        HomeLayout(home).control_record, encode(ControlRecord(os.getpid(), port, __version__, now))
+    )
     try:
         yield
     finally:
-        record_path(home).unlink(missing_ok=True)
+        HomeLayout(home).control_record.unlink(missing_ok=True)
 
 
 def listen(port: int) -> socket.socket:

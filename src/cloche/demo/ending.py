@@ -29,8 +29,8 @@ def end(places: Places, progress: Progress) -> dict[str, Any]:
 
 def _left(places: Places) -> bool:
     """Return whether anything of a demo may still run."""
-    home = places.inner.home
-    return is_running(home) or (home / "run").is_dir() or places.process_file.exists()
+    inner = places.inner
+    return is_running(inner.home) or inner.layout.run.is_dir() or places.process_file.exists()
 
 
 def end_tree(pid: int, created: float | None = None) -> bool:

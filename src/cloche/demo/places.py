@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
 
 MLFLOW_PORT = 5000
-SHARED = ("servers", "environments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Places:
     @classmethod
     def under(cls, settings: Settings) -> Places:
         """Return the places below a home, with the usual ports."""
-        return cls(settings, replace(settings, home=settings.home / "demo", control_port=0))
+        return cls(settings, replace(settings, home=settings.layout.demo, control_port=0))
 
     @property
     def registry(self) -> Path:
@@ -56,9 +55,9 @@ class Places:
         try:
             _remove(home)
             self.registry.mkdir(parents=True)
-            for name in SHARED:
-                (self.outer.home / name).mkdir(exist_ok=True)
-                (home / name).symlink_to(self.outer.home / name)
+            for ours, shared in self._shared():
+                shared.mkdir(exist_ok=True)
+                ours.symlink_to(shared)
         except OSError as error:
             raise unusable(home, error) from error
         host, gateway = self.inner.gateway_host, self.inner.gateway_port
@@ -69,8 +68,13 @@ class Places:
             (mlflow,) = ports.choose(1, {gateway})
         # For the commands that a reader of the report may try, with CLOCHE_HOME on this folder.
         settings = f'[gateway]\nhost = "{host}"\nport = {gateway}\n'
-        (home / "config.toml").write_text(settings, encoding="utf-8")
+        self.inner.layout.config.write_text(settings, encoding="utf-8")
         return replace(self, inner=replace(self.inner, gateway_port=gateway), mlflow_port=mlflow)
+
+    def _shared(self) -> tuple[tuple[Path, Path], ...]:
+        """Return the demo's folders that lead to the user's own, with those."""
+        inner, outer = self.inner.layout, self.outer.layout
+        return (inner.servers, outer.servers), (inner.environments, outer.environments)
 
 
 def _remove(folder: Path) -> None:

@@ -38,7 +38,7 @@ def environment(places: Places, progress: Progress) -> Path:
         progress=progress,
         environment=os.environ,
     )
-    folder = environments.materialize(lock, places.outer.home / "environments", progress)
+    folder = environments.materialize(lock, places.outer.layout.environments, progress)
     return folder / "bin" / "python"
 
 

@@ -56,8 +56,8 @@ def _provision(places: Places, progress: Progress) -> None:
     from cloche.servers import triton
     from cloche.targets.local.envoy import installation as envoy
 
-    triton.install(places.outer.home / "servers", progress)
-    envoy.install(places.outer.home / "servers", progress)
+    triton.install(places.outer.layout.servers, progress)
+    envoy.install(places.outer.layout.servers, progress)
 
 
 def _deploy(places: Places, progress: Progress) -> dict[str, Any]:

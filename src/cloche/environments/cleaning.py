@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.environments.construction import MARKER
 from cloche.store import Cleaned, Usage
 from cloche.store.disk import folder_size
@@ -15,7 +16,6 @@ from cloche.store.partials import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
 
 def usage(root: Path, keep: Collection[str]) -> list[Usage]:
@@ -77,15 +77,14 @@ def _last_used(folder: Path) -> float:
 
 def _remove(folder: Path, before: float) -> bool:
     """Remove one under the lock that its making takes; False where that is held or it was used."""
-    descriptor = os.open(f"{folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = files.open_lock(Path(f"{folder}.lock"))
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _last_used(folder) >= before:
+        if not files.try_lock(descriptor) or _last_used(folder) >= before:
             return False
         # Without its marker it is not finished, whatever of it a kill leaves.
         (folder / MARKER).unlink(missing_ok=True)
         shutil.rmtree(folder)
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         return False
     finally:
         os.close(descriptor)

@@ -12,19 +12,18 @@ under a lock that uv inherits: when this process is killed nobody starts over be
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
-import time
-from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.environments import interpreters, uv
-from cloche.errors import ClocheError, UnavailableError
+from cloche.errors import BusyError, ClocheError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from cloche.artifacts import Lock
     from cloche.progress import Progress, Step
@@ -133,40 +132,18 @@ def _install(lock: Lock, folder: Path, python: Path, step: Step, run: Callable[.
 
 
 def _mark_complete(folder: Path, digest: str) -> None:
-    temporary = folder / f"{MARKER}.tmp"
-    with temporary.open("w") as file:
-        file.write(f"{digest}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / MARKER)
+    files.write_atomically(folder / MARKER, f"{digest}\n".encode())
 
 
-@contextmanager
-def _locked(folder: Path, step: Step) -> Iterator[int]:
-    descriptor = os.open(f"{folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _WAIT_SECONDS
-    waited = False
-    try:
-        while not _try(descriptor):
-            if time.monotonic() > deadline:
-                raise UnavailableError(
-                    "environment.busy",
-                    "Another process has been making the model's environment for too long.",
-                    where=str(folder),
-                    hint="End that process and run the command again.",
-                )
-            if not waited:
-                step.note("another process is making it; waiting")
-                waited = True
-            time.sleep(0.2)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _locked(folder: Path, step: Step) -> AbstractContextManager[int]:
+    return files.locked(
+        Path(f"{folder}.lock"),
+        limit=_WAIT_SECONDS,
+        waiting=lambda: step.note("another process is making it; waiting"),
+        busy=lambda: BusyError(
+            "environment.busy",
+            "Another process has been making the model's environment for too long.",
+            where=str(folder),
+            hint="End that process and run the command again.",
+        ),
+    )

@@ -71,9 +71,7 @@ def _compile(parsed: recorded.Requirements, python: str, environment: Mapping[st
         )
         try:
             text = uv.run(arguments, environment=environment, folder=folder, timeout=_SECONDS)
-        except ClocheError as error:
-            if error.code != "environment.failed":
-                raise
+        except uv.UvError as error:
             raise _unresolvable(error, python) from error
     pinned = _pinned(text)
     return "".join(f"{line}\n" for line in parsed.options) + pinned

@@ -27,6 +27,14 @@ _NOT_OURS = frozenset({"VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "CO
 """Variables of the project that the user stands in, which has no say here."""
 
 
+class UvError(ClocheError):
+    """uv could not do what it was asked; `what` has its own words."""
+
+
+class DiskFullError(ClocheError):
+    """The disk does not hold what was to be installed."""
+
+
 def find() -> str:
     """Return the path of the uv that is installed with Cloche."""
     from uv import find_uv_bin
@@ -117,12 +125,12 @@ def explain(words: str, folder: Path) -> ClocheError:
             hint="Check the network, or name a reachable index in UV_INDEX_URL or a proxy in"
             " HTTPS_PROXY.",
         )
-    return ClocheError("environment.failed", f"uv said: {said}")
+    return UvError("environment.failed", f"uv said: {said}")
 
 
-def disk_full(folder: Path) -> ClocheError:
+def disk_full(folder: Path) -> DiskFullError:
     """Return the error of a disk that cannot hold an environment."""
-    return ClocheError(
+    return DiskFullError(
         "environment.disk",
         "The disk is full: the model's environment does not fit.",
         where=str(folder),

@@ -30,8 +30,7 @@ def tensors(source: str, declared: Declared) -> dict[str, Tensor]:
     try:
         return fit(declared, read(source, declared))
     except ClocheError as error:
-        error.where = error.where or ("stdin" if source == "-" else source)
-        raise
+        raise error.with_(where=error.where or ("stdin" if source == "-" else source)) from error
 
 
 def read(source: str, declared: Declared) -> Any:
@@ -42,8 +41,7 @@ def read(source: str, declared: Declared) -> Any:
     try:
         return _read(source, declared)
     except UsageError as error:
-        error.hint = error.hint or _HINT
-        raise
+        raise error.with_(hint=error.hint or _HINT) from error
 
 
 def _read(source: str, declared: Declared) -> Any:

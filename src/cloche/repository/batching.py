@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Certainty, Severity
 from cloche.errors import UsageError
-from cloche.repository.reasons import shown_size
 from cloche.repository.tensors import can_batch, item_bytes
+from cloche.units import size_text
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts
@@ -113,10 +113,10 @@ def _fitting(facts: ModelFacts, spec: ServiceSpec) -> tuple[int, str]:
         budget = min(budget, (spec.resources.memory // (spec.instances or 1) - held) // 2)
     fitting = max(1, budget // cost)
     value = min(1 << (fitting.bit_length() - 1), _LARGEST)
-    held_by = f"{shown_size(cost)} of {what} each"
+    held_by = f"{size_text(cost)} of {what} each"
     if value == _LARGEST:
         return value, f"items are small ({held_by}), and more at once gains nothing"
-    return value, f"that many items of {held_by} fit in {shown_size(max(budget, 0))}"
+    return value, f"that many items of {held_by} fit in {size_text(max(budget, 0))}"
 
 
 def _fill_delay(dynamic: Any, asked: int | None, reasons: Reasons) -> None:

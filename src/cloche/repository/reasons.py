@@ -37,13 +37,3 @@ class Reasons:
     def find(self, severity: Severity, code: str, what: str, hint: str | None = None) -> None:
         """Record something worth telling the user."""
         self.findings.append(Finding(severity, f"repository.{code}", what, hint=hint))
-
-
-def shown_size(size: int) -> str:
-    """Return a size for a reader: `602 KB`, `1.5 GB`."""
-    value, unit = float(size), "bytes"
-    for larger in ("KB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Severity
 from cloche.errors import UsageError
-from cloche.repository.reasons import shown_size
 from cloche.spec.quantities import format_processors
+from cloche.units import size_text
 
 if TYPE_CHECKING:
     from cloche.artifacts import Lock, ModelFacts
@@ -145,7 +145,7 @@ def _check_memory(facts: ModelFacts, spec: ServiceSpec, instances: int, reasons:
     reasons.find(
         Severity.WARNING,
         "memory",
-        f"resources.memory is {shown_size(given)}, and {copies} about "
-        f"{shown_size(needed * instances)}.",
+        f"resources.memory is {size_text(given)}, and {copies} about "
+        f"{size_text(needed * instances)}.",
         "Raise resources.memory, or lower instances.",
     )

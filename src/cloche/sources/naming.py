@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import digest_of, encode
-from cloche.errors import ClocheError
+from cloche.clients.mlflow import ForbiddenError
+from cloche.errors import ClocheError, NotFoundError
 from cloche.sources.locations import Behind
 from cloche.sources.reference import LoggedModelReference, RegisteredModelReference, RunReference
 
@@ -74,10 +75,8 @@ class Naming:
             return None
         try:
             return self._runs.run(run_id)
-        except ClocheError as error:
-            if error.code in {"mlflow.run", "mlflow.forbidden"}:
-                return None
-            raise
+        except (NotFoundError, ForbiddenError):
+            return None
 
     # ── a registered model ────────────────────────────────────────────────────────────────────
 
@@ -116,10 +115,8 @@ class Naming:
             return None
         try:
             return self._runs.logged_model(model_id)
-        except ClocheError as error:
-            if error.code in {"mlflow.logged_model", "mlflow.forbidden"}:
-                return None
-            raise
+        except (NotFoundError, ForbiddenError):
+            return None
 
     # ── a logged model, a run ─────────────────────────────────────────────────────────────────
 

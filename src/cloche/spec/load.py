@@ -11,6 +11,7 @@ from cloche.errors import ErrorGroup, UsageError
 from cloche.spec import document, names
 from cloche.spec.model import ServiceSpec
 from cloche.spec.problems import errors_of
+from cloche.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,7 @@ def _text(path: Path) -> str:
         what = f"The file cannot be read: {error.strerror}."
         raise UsageError("spec.unreadable", what, where=where, hint=f"Name {instead}.") from None
     if len(data) > document.MAX_BYTES:
-        what = f"The file is larger than {document.MAX_BYTES // 1024} KiB."
+        what = f"The file is larger than {size_text(document.MAX_BYTES)}."
         hint = "A cloche.yaml has a few lines; was a model named with -f?"
         raise UsageError("spec.too_large", what, where=where, hint=hint)
     try:

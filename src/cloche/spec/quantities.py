@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from cloche.settings import parse_duration, parse_size
+from cloche.units import parse_duration, parse_size
 
 _MICROSECONDS = {"h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
 _BYTES = {"Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10}

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Deployment, Event, Golden, Phase, Revision, Verification
-from cloche.errors import ClocheError, SupersededError, UnavailableError
+from cloche.errors import SupersededError
+from cloche.refusals import being_deleted, unknown_revision, unknown_service
 from cloche.state import rows, schema
 from cloche.state.database import Database
 
@@ -102,7 +103,7 @@ class SqliteState:
             before = self.service(service)
             if before is not None:
                 if before.deleting:
-                    raise _deleting(service)
+                    raise being_deleted(service)
                 self._supersede(service, before.wanted, deployment.by)
             number = self._next_number(service)
             now = self._now()
@@ -252,7 +253,7 @@ class SqliteState:
     def _known(self, service: str) -> ServiceRecord:
         record = self.service(service)
         if record is None:
-            raise _unknown_service(service)
+            raise unknown_service(service)
         return record
 
     def _now(self) -> str:
@@ -261,9 +262,7 @@ class SqliteState:
     def _existing(self, service: str, number: int) -> Revision:
         revision = self.revision(service, number)
         if revision is None:
-            what = f"{service} has no revision {number}."
-            hint = f"`cloche history {service}` lists its revisions."
-            raise ClocheError("revision.unknown", what, where=service, hint=hint)
+            raise unknown_revision(service, number)
         return revision
 
 
@@ -271,13 +270,3 @@ def _may_become(before: Phase, after: Phase) -> bool:
     if after in {before, Phase.LIVE}:
         return False
     return not before.ended or (before is Phase.LIVE and after is Phase.RETIRED)
-
-
-def _unknown_service(name: str) -> ClocheError:
-    hint = "`cloche status` lists the services there are."
-    return ClocheError("service.unknown", f"There is no service {name}.", where=name, hint=hint)
-
-
-def _deleting(name: str) -> UnavailableError:
-    what = f"{name} is being deleted; its name is free when its replicas have ended."
-    return UnavailableError("service.deleting", what, where=name, hint="Try again in a moment.")

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cloche.files import temporary_name
 from cloche.store.blobs import blob_path
-from cloche.store.disk import folder_size, temporary_name
+from cloche.store.disk import folder_size
 from cloche.store.index import STAT, Index
 from cloche.store.layout import TREE, manifest_used_ns, read_manifest
 from cloche.store.leases import oldest_lease_ns

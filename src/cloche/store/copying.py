@@ -6,7 +6,8 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from cloche.store.disk import require_space, write_all
+from cloche.files import write_all
+from cloche.store.disk import require_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
-"""Durable writes: everything lands under a temporary name, is synced, and is then renamed.
+"""The disk under the store: its space, its stamp, and what it says when it refuses a write.
 
-A reader so never sees half of anything, whenever the writer is killed. What the operating system
-refuses (disk full, no permission, read-only) becomes a ClocheError that says what was needed.
+A full disk, a missing permission or a read-only mount becomes a ClocheError that says what was
+needed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
+from cloche.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,16 +27,6 @@ that a file was touched; when it was last used stands in its access time.
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
-
-
-def readable_size(size: int) -> str:
-    """Return a size as people say it: `512 bytes`, `1.5 MiB`."""
-    amount = float(size)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
 
 
 @contextmanager
@@ -59,8 +50,8 @@ def writing(path: Path, needed: int = 0) -> Iterator[None]:
 
 def full(path: Path, needed: int) -> ClocheError:
     """Return the error that the disk under `path` has no room, with what was needed."""
-    wanted = f" {readable_size(needed)} were needed," if needed else ""
-    free = readable_size(free_bytes(path))
+    wanted = f" {size_text(needed)} were needed," if needed else ""
+    free = size_text(free_bytes(path))
     return ClocheError(
         "store.full",
         f"The disk is full:{wanted} {free} are free.",
@@ -84,27 +75,6 @@ def require_space(path: Path, needed: int) -> None:
     """Raise store.full before anything is written that cannot fit."""
     if needed > free_bytes(path):
         raise full(path, needed)
-
-
-def temporary_name(prefix: str) -> str:
-    """Return a name that no other process makes."""
-    return f"{prefix}-{os.getpid()}-{os.urandom(8).hex()}"
-
-
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of some bytes; the system may take only a part at a time."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def folder_size(folder: Path) -> int:

@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import digest_of
-from cloche.store.disk import sync_folder, write_all, writing
+from cloche.files import sync_folder, write_all
+from cloche.store.disk import writing
 from cloche.store.partials import scratch_file
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cloche.store.disk import temporary_name
-from cloche.store.locking import locked, try_lock
+from cloche.files import temporary_name, try_lock
+from cloche.store.locking import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

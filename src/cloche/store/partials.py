@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import digest_of
-from cloche.errors import UnavailableError
-from cloche.store.disk import temporary_name, write_all, writing
-from cloche.store.locking import locked, try_lock, wait_for_lock
+from cloche.errors import BusyError
+from cloche.files import open_lock, temporary_name, try_lock, wait_for_lock, write_all
+from cloche.store.disk import writing
+from cloche.store.locking import locked
 
 if TYPE_CHECKING:
     import hashlib
@@ -112,7 +113,7 @@ def resumable(
 
 def _open_locked(path: Path, waiting: Callable[[], None]) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_lock(path)
         try:
             if not try_lock(descriptor):
                 waiting()
@@ -137,7 +138,7 @@ def _wait_for_other(path: Path, descriptor: int) -> None:
         return time.monotonic() - last[1] > _STALLED
 
     if not wait_for_lock(descriptor, shared=False, gives_up=stalled):
-        raise UnavailableError(
+        raise BusyError(
             "store.busy",
             f"Another process fetches the same file and got no byte for {_STALLED:.0f} seconds.",
             where=str(path),

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import FileEntry, digest_of, digest_of_files, encode
 from cloche.errors import ClocheError
+from cloche.files import sync_folder, write_all
 from cloche.store import cleaning, partials, trees
 from cloche.store.blobs import blob_path, hex_of, mark_used, publish, seal
 from cloche.store.copying import copy_and_digest, digest_of_file
-from cloche.store.disk import STAMP_NS, folder_size, require_space, sync_folder, write_all, writing
+from cloche.store.disk import STAMP_NS, folder_size, require_space, writing
 from cloche.store.index import STAT, Index, settled, stat_key
 from cloche.store.layout import TREE, Layout, Manifest, mark_tree_used, read_manifest
 from cloche.store.leases import lease, oldest_lease_ns

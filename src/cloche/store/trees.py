@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
-from cloche.store.disk import STAMP_NS, sync_folder
+from cloche.files import sync_folder
+from cloche.store.disk import STAMP_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -54,6 +54,10 @@ class Answer:
     """The same rows, each run by itself and put together again."""
 
 
+class RefusedError(ClocheError):
+    """The model takes none of the requests that it was run with."""
+
+
 def run(model: Model, requests: Sequence[Tensors], *, rows: int, timeout: float) -> Answer:
     """Run the first of some requests that the model takes; `rows` > 0 runs each row alone too.
 
@@ -92,7 +96,7 @@ def _write_job(folder: Path, model: Model, requests: Sequence[Tensors], rows: in
 def _read_answer(folder: Path, rows: int) -> Answer:
     outcome = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
     if outcome["request"] is None:
-        raise ClocheError(
+        raise RefusedError(
             "golden.refused",
             f"The model, run directly, refused the golden request: {outcome['errors'][0].strip()}",
             hint="Give it an example that it can answer: write `example: FILE` in cloche.yaml "

@@ -49,10 +49,10 @@ def make(
     rows = _rows_of(deployment, requests[0])
     try:
         answer = direct.run(model, requests, rows=rows if rows > 1 else 0, timeout=timeout)
-    except ClocheError as error:
-        if kind is GoldenKind.EXAMPLE and error.code == "golden.refused":
-            error.hint = "Give it an example that it can answer."
-        raise
+    except direct.RefusedError as error:
+        if kind is not GoldenKind.EXAMPLE:
+            raise
+        raise error.with_(hint="Give it an example that it can answer.") from error
     if answer.alone is not None:
         _check_rows(answer.outputs, answer.alone, rows)
     request = _as_served(requests[answer.request], deployment.repository.inputs)

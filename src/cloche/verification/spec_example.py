@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError, ErrorGroup, UsageError
 from cloche.store import copying
+from cloche.units import size_text
 from cloche.verification import bodies
 from cloche.verification.mlflow_example import LARGEST, inputs_of
 
@@ -24,7 +25,7 @@ def digest_of_file(path: Path) -> str:
     try:
         size = path.stat().st_size
         if size > LARGEST:
-            raise _unusable(path, f"It has {size:,} bytes, more than {LARGEST:,}.")
+            raise _unusable(path, f"It has {size_text(size)}, more than {size_text(LARGEST)}.")
         return copying.digest_of_file(path)
     except OSError as error:
         raise _unusable(path, f"The file cannot be read: {error.strerror}.") from None
@@ -42,10 +43,8 @@ def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Stor
     try:
         tensors = request_file.tensors(str(path), declared)
     except ErrorGroup as group:
-        for error in group.errors:
-            error.where = error.where or str(path)
-        what = "The example does not fit the model."
-        raise ErrorGroup("spec.example", what, group.errors) from None
+        placed = [error.with_(where=error.where or str(path)) for error in group.errors]
+        raise ErrorGroup("spec.example", "The example does not fit the model.", placed) from None
     except ClocheError as error:
         raise _unusable(path, error.what, error.where, error.hint) from None
     return bodies.keep({name: tensor.array for name, tensor in tensors.items()}, "inputs", store)

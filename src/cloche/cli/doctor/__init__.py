@@ -11,6 +11,7 @@ from cloche import settings as machine
 from cloche.cli import options, progress, rendering
 from cloche.cli.doctor.outcome import Outcome, State
 from cloche.errors import ClocheError, ErrorGroup
+from cloche.home import default_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ def _examine() -> list[Outcome]:
         settings = machine.load()
         outcomes = [Outcome("settings", State.OK, f"Read for {settings.home}.")]
     except ClocheError as error:
-        settings = machine.Settings(home=machine.default_home(os.environ))
+        settings = machine.Settings(home=default_home(os.environ))
         outcomes = _of_error("settings", error)
     shown = progress.for_terminal()
     checks: list[tuple[str, Callable[[Settings], Outcome]]] = [

@@ -7,15 +7,15 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from cloche.cli.doctor.outcome import Outcome, State
-from cloche.cli.rendering import size_text
+from cloche.units import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.settings import Settings
 
-NEEDED = 10**9
-COMFORTABLE = 5 * 10**9
+NEEDED = 2**30
+COMFORTABLE = 5 * 2**30
 
 
 def writable(settings: Settings) -> Outcome:
@@ -41,7 +41,7 @@ def disk(settings: Settings) -> Outcome:
     if free < COMFORTABLE:
         state = State.FAILED if free < NEEDED else State.WARNING
         hint = (
-            "Triton and Envoy take about 1 GB, environments of models more; free some space, "
+            "Triton and Envoy take about 1 GiB, environments of models more; free some space, "
             "`cloche cache clean`, or set CLOCHE_HOME to a larger disk."
         )
         return Outcome("disk", state, what, hint, str(folder))

@@ -7,12 +7,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from cloche.cli.doctor.outcome import Outcome, State
-from cloche.cli.rendering import size_text
+from cloche.units import size_text
 
 if TYPE_CHECKING:
     from cloche.settings import Settings
 
-SCARCE_MEMORY = 2 * 10**9
+SCARCE_MEMORY = 2 * 2**30
 
 
 def system(settings: Settings) -> Outcome:  # noqa: ARG001 every check has the same form
@@ -50,6 +50,6 @@ def memory(settings: Settings) -> Outcome:  # noqa: ARG001
     free = psutil.virtual_memory().available
     what = f"{size_text(free)} available."
     if free < SCARCE_MEMORY:
-        hint = "A replica takes about 200 MB and the model; end what is not needed."
+        hint = "A replica takes about 200 MiB and the model; end what is not needed."
         return Outcome("memory", State.WARNING, what, hint)
     return Outcome("memory", State.OK, what)

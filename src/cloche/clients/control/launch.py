@@ -11,12 +11,12 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from cloche import settings as machine
 from cloche.clients.control import record as home
-from cloche.clients.control.failures import error_of
-from cloche.errors import ClocheError, UnavailableError
+from cloche.errors import ClocheError, UnavailableError, from_dict
+from cloche.home import HomeLayout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,11 +106,7 @@ def environment(settings: Settings, variables: Mapping[str, str]) -> dict[str, s
     of them, and hands its environment on to the servers it starts.
     """
     kept = {name: value for name, value in variables.items() if _SECRET.search(name) is None}
-    for field in fields(settings):
-        name = "CLOCHE_" + field.name.upper()
-        value = getattr(settings, field.name)
-        kept[name] = f"{value}s" if isinstance(value, float) else str(value)
-    return kept
+    return kept | machine.variables(settings)
 
 
 def wait_until_gone(pid: int, seconds: float = _END_SECONDS) -> None:
@@ -128,7 +124,7 @@ def wait_until_gone(pid: int, seconds: float = _END_SECONDS) -> None:
 
 
 def _open_log(folder: Path) -> Path:
-    log = folder / "logs" / "control.log"
+    log = HomeLayout(folder).log("control")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         log.parent.mkdir(mode=0o700, exist_ok=True)
@@ -144,7 +140,7 @@ def _not_started(log: Path, begin: int, status: int | None) -> ClocheError:
     with log.open("rb") as file:
         file.seek(begin)
         said = file.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
-    known = _error_in(said[-1], status) if said and status else None
+    known = _error_in(said[-1]) if said and status else None
     if known is not None:
         return known
     if not said and status and shutil.disk_usage(log.parent).free < _LITTLE_ROOM:
@@ -157,9 +153,9 @@ def _not_started(log: Path, begin: int, status: int | None) -> ClocheError:
     return ClocheError("control.start", what, where=str(log), hint=hint)
 
 
-def _error_in(line: str, status: int) -> ClocheError | None:
+def _error_in(line: str) -> ClocheError | None:
     """Return the error that a control plane has said as the last thing it did."""
     try:
-        return error_of(json.loads(line)["error"], status)
+        return from_dict(json.loads(line)["error"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

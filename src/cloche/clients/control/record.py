@@ -10,13 +10,14 @@ port may be anyone's by now, so the token is never sent there.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.errors import ClocheError
+from cloche.home import HomeLayout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,42 +34,24 @@ class ControlRecord:
     """UTC, ISO 8601."""
 
 
-def lock_path(home: Path) -> Path:
-    """Return the file that the control plane of a home keeps locked."""
-    return home / "control.lock"
-
-
-def record_path(home: Path) -> Path:
-    """Return the file that says where the control plane of a home answers."""
-    return home / "control.json"
-
-
-def token_path(home: Path) -> Path:
-    """Return the file that holds the token."""
-    return home / "token"
-
-
 def is_running(home: Path) -> bool:
     """Return whether a control plane has the lock of a home; it may not answer yet."""
     try:
-        descriptor = os.open(lock_path(home), os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(HomeLayout(home).control_lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     except OSError as error:
         raise unusable(home, error) from error
     try:
         # Shared, so that those who only look do not see each other as a control plane.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not files.try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
-    return False
 
 
 def has_services(home: Path) -> bool:
     """Return whether a home has a record of services."""
-    return (home / "state.db").exists()
+    return HomeLayout(home).state.exists()
 
 
 def was_ended(home: Path) -> bool:
@@ -76,7 +59,7 @@ def was_ended(home: Path) -> bool:
 
     The folder of what runs is made by a control plane, and removed once all of it has ended.
     """
-    return not is_running(home) and not (home / "run").exists()
+    return not is_running(home) and not HomeLayout(home).run.exists()
 
 
 def read_record(home: Path) -> ControlRecord | None:
@@ -88,7 +71,7 @@ def read_record(home: Path) -> ControlRecord | None:
     if not is_running(home):
         return None
     try:
-        record = artifacts.decode(ControlRecord, record_path(home).read_bytes())
+        record = artifacts.decode(ControlRecord, HomeLayout(home).control_record.read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     except OSError as error:
@@ -107,7 +90,7 @@ def _is_ours(pid: int) -> bool:
 
 def read_token(home: Path) -> str:
     """Return the token; raises ClocheError when others could have read it or written it."""
-    path = token_path(home)
+    path = HomeLayout(home).token
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor) as file:

@@ -6,14 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Phase
-from cloche.errors import SupersededError, UnavailableError
+from cloche.errors import ClocheError, SupersededError, UnavailableError, from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cloche.artifacts import Event, Revision
     from cloche.clients.control.client import ControlClient
-    from cloche.errors import ClocheError
 
 POLL_SECONDS = 10.0
 RECONNECTS = 5
@@ -47,9 +46,9 @@ def follow(
                 after = event.sequence
                 if event.revision == revision:
                     yield event
-        except UnavailableError:
+        except ClocheError as error:
             failures += 1
-            if failures > RECONNECTS:
+            if not error.retriable or failures > RECONNECTS:
                 raise
             sleep(_PAUSE_SECONDS * 2 ** (failures - 1))
             control = connect()
@@ -78,12 +77,10 @@ def error_of(revision: Revision) -> ClocheError | None:
         )
     if revision.phase is not Phase.FAILED:
         return None
-    from cloche.clients.control.failures import error_of as error_from
-
     failure = revision.failure or {"code": "deploy.failed"}
-    error = error_from(failure)
-    if failure.get("log"):
-        error.what = "\n".join([error.what, *failure["log"]])
-    error.where = error.where or f"{service} revision {number}"
-    error.hint = error.hint or f"`cloche logs {service}` shows what its replicas said."
-    return error
+    error = from_dict(failure)
+    return error.with_(
+        what="\n".join([error.what, *failure.get("log", ())]),
+        where=error.where or f"{service} revision {number}",
+        hint=error.hint or f"`cloche logs {service}` shows what its replicas said.",
+    )

@@ -5,13 +5,14 @@ an SQLite database, and a folder. All are read, none is ever written.
 """
 
 from cloche.clients.mlflow.address import Address, Credentials, registry_address, tracking_address
-from cloche.clients.mlflow.connection import connect
 from cloche.clients.mlflow.registry import LoggedModel, ModelVersion, Registry, Run
 from cloche.clients.mlflow.rest import RestRegistry
+from cloche.clients.mlflow.transport import ForbiddenError
 
 __all__ = [
     "Address",
     "Credentials",
+    "ForbiddenError",
     "LoggedModel",
     "ModelVersion",
     "Registry",
@@ -21,3 +22,16 @@ __all__ = [
     "registry_address",
     "tracking_address",
 ]
+
+
+def connect(address: Address) -> Registry:
+    """Return the registry at an address; nothing is asked of it yet."""
+    if address.kind == "http":
+        return RestRegistry(address)
+    if address.kind == "sqlite":
+        from cloche.clients.mlflow.database import DatabaseRegistry
+
+        return DatabaseRegistry(address)
+    from cloche.clients.mlflow.folder import FolderRegistry
+
+    return FolderRegistry(address)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from cloche.errors import ClocheError
+from cloche.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,7 +92,7 @@ def finite(metrics: Iterable[tuple[str, float | str]]) -> dict[str, float]:
     return {key: number for key, value in metrics if math.isfinite(number := float(value))}
 
 
-def no_model(name: str, names: Sequence[str], where: str) -> ClocheError:
+def no_model(name: str, names: Sequence[str], where: str) -> NotFoundError:
     """Return the error for a name that is not registered, with the names that are."""
     import difflib
 
@@ -104,34 +104,34 @@ def no_model(name: str, names: Sequence[str], where: str) -> ClocheError:
     else:
         hint = "No model is registered there: check MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI."
     what = f"No model is registered under the name {name!r}."
-    return ClocheError("mlflow.model", what, where=where, hint=hint)
+    return NotFoundError("mlflow.model", what, where=where, hint=hint)
 
 
-def no_alias(name: str, alias: str, aliases: Sequence[str], where: str) -> ClocheError:
+def no_alias(name: str, alias: str, aliases: Sequence[str], where: str) -> NotFoundError:
     """Return the error for an alias that a model does not have, with those it has."""
     has = f"It has {_list(aliases)}." if aliases else f"It has none: write models:/{name}/VERSION."
     what = f"The model {name!r} has no alias {alias!r}."
-    return ClocheError("mlflow.alias", what, where=where, hint=has)
+    return NotFoundError("mlflow.alias", what, where=where, hint=has)
 
 
-def no_version(name: str, version: str, versions: Sequence[str], where: str) -> ClocheError:
+def no_version(name: str, version: str, versions: Sequence[str], where: str) -> NotFoundError:
     """Return the error for a version that a model does not have, with those it has."""
     has = f"It has {_list(versions)}." if versions else "It has no versions."
     what = f"The model {name!r} has no version {version}."
-    return ClocheError("mlflow.version", what, where=where, hint=has)
+    return NotFoundError("mlflow.version", what, where=where, hint=has)
 
 
-def no_run(run_id: str, where: str) -> ClocheError:
+def no_run(run_id: str, where: str) -> NotFoundError:
     """Return the error for a run that is not there."""
     hint = "Check the id of the run and MLFLOW_TRACKING_URI."
-    return ClocheError("mlflow.run", f"There is no run {run_id}.", where=where, hint=hint)
+    return NotFoundError("mlflow.run", f"There is no run {run_id}.", where=where, hint=hint)
 
 
-def no_logged_model(model_id: str, where: str) -> ClocheError:
+def no_logged_model(model_id: str, where: str) -> NotFoundError:
     """Return the error for a logged model that is not there."""
     hint = "Check the id of the model and MLFLOW_TRACKING_URI."
     what = f"There is no logged model {model_id}."
-    return ClocheError("mlflow.logged_model", what, where=where, hint=hint)
+    return NotFoundError("mlflow.logged_model", what, where=where, hint=hint)
 
 
 def _list(names: Sequence[str]) -> str:

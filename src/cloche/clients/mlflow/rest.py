@@ -20,7 +20,8 @@ from cloche.clients.mlflow.registry import (
     no_run,
     no_version,
 )
-from cloche.clients.mlflow.transport import NotFoundError, Transport
+from cloche.clients.mlflow.transport import Transport
+from cloche.errors import NotFoundError
 
 if TYPE_CHECKING:
     from cloche.clients.mlflow.address import Address

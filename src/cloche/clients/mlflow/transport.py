@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from cloche.errors import ClocheError, UnavailableError
+from cloche.errors import ClocheError, NotFoundError, UnavailableError
 from cloche.version import __version__
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ _PAUSES = (0.3, 1.0, 2.0)
 _TRANSIENT = frozenset({429, 502, 503, 504})
 
 
-class NotFoundError(ClocheError):
-    """The server has no such thing; what that means is known to the caller."""
+class ForbiddenError(ClocheError):
+    """The server does not let this user see something."""
 
 
 class Transport:
@@ -93,7 +93,7 @@ class Transport:
             raise self._unauthorized()
         code, message = _error_of(response)
         if status == 403:
-            raise ClocheError(
+            raise ForbiddenError(
                 "mlflow.forbidden",
                 "The MLflow server does not let this user read it.",
                 where=self.base,

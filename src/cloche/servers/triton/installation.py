@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.environments import interpreters
-from cloche.errors import ClocheError
+from cloche.errors import BusyError, ClocheError
 from cloche.progress import SilentProgress
 from cloche.servers.triton import backend_folder, host, packages
-from cloche.servers.triton.locking import locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,11 +127,25 @@ def install(
         # One lock for all Python versions: two processes never choose differently.
         with (
             (progress or SilentProgress()).step(f"Installing Triton {RELEASE}") as step,
-            locked(root / "triton.lock", _LOCK_SECONDS, step) as lock,
+            files.locked(
+                root / "triton.lock",
+                limit=_LOCK_SECONDS,
+                waiting=lambda: step.note("another process is installing it; waiting"),
+                busy=lambda: _busy(root),
+            ) as lock,
         ):
             return _existing(root) or _make(root, given, step, lock)
     except OSError as error:
         raise packages.translate(error, root) from error
+
+
+def _busy(root: Path) -> BusyError:
+    return BusyError(
+        "server.triton.busy",
+        "Another process has been installing Triton for too long.",
+        where=str(root / "triton.lock"),
+        hint="End that process and run the command again.",
+    )
 
 
 def outdated(root: Path) -> list[Path]:
@@ -171,7 +185,7 @@ def _make(root: Path, environment: Mapping[str, str], step: Step, lock: int) -> 
     folder = _folder(root, interpreter.minor)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    step.note(f"downloading and unpacking about 250 MB for Python {interpreter.minor}")
+    step.note(f"downloading and unpacking about 250 MiB for Python {interpreter.minor}")
     packages.make_environment(
         folder / "environment", interpreter.executable, environment, keep_open=lock
     )
@@ -185,7 +199,7 @@ def _make(root: Path, environment: Mapping[str, str], step: Step, lock: int) -> 
         "python": str(interpreter.executable),
         "python_version": ".".join(map(str, interpreter.version)),
     }
-    _write_marker(folder, json.dumps(finished, indent=2) + "\n")
+    files.write_atomically(folder / _MARKER, (json.dumps(finished, indent=2) + "\n").encode())
     return _complete(folder, interpreter.minor)
 
 
@@ -229,12 +243,3 @@ def _check_that_it_runs(installation: TritonInstallation) -> None:
             hint="This machine lacks something that the wheel needs; `cloche doctor` shows what it"
             " is.",
         )
-
-
-def _write_marker(folder: Path, text: str) -> None:
-    temporary = folder / f".{_MARKER}.tmp"
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / _MARKER)

@@ -49,16 +49,15 @@ def make_environment(
 
 def explain(error: ClocheError, folder: Path) -> ClocheError:
     """Return what a failure of uv means for the server."""
-    kind = error.code.rpartition(".")[2]
-    if kind == "disk":
+    if isinstance(error, uv.DiskFullError):
         return _disk_full(folder)
-    if kind in {"network", "timeout"}:
+    if isinstance(error, UnavailableError):
         return UnavailableError(
             "server.triton.download",
             f"Triton could not be downloaded: {error.what}",
             hint=error.hint,
         )
-    if kind == "failed" and _NO_WHEEL.search(error.what):
+    if isinstance(error, uv.UvError) and _NO_WHEEL.search(error.what):
         return ClocheError(
             "server.triton.platform",
             f"No wheel of Triton or of ONNX Runtime fits this machine. {error.what}",
@@ -89,7 +88,7 @@ def translate(error: OSError, folder: Path) -> ClocheError:
 def _disk_full(folder: Path) -> ClocheError:
     return ClocheError(
         "server.triton.disk",
-        "The disk is full: Triton needs about 1 GB.",
+        "The disk is full: Triton needs about 1 GiB.",
         where=str(folder),
         hint="Free some space (`cloche cache` shows what Cloche holds) or set CLOCHE_HOME to a"
         " folder on a larger disk.",

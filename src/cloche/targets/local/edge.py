@@ -73,12 +73,12 @@ class Edge:
         placed: Callable[[], Sequence[Placed]],
         changed: Callable[[], None],
     ) -> None:
-        run = settings.home / "run"
+        layout = settings.layout
         self._gateway = gateway
         self._ports = (settings.gateway_port,)
-        self._record_path = run / f"{NAME}.json"
+        self._record_path = layout.gateway_record
         self._changed = changed
-        ward = GatewayWard(gateway, settings, settings.home / "logs" / f"{NAME}.log")
+        ward = GatewayWard(gateway, settings, layout.log(NAME))
         # However often it ends it is started again: without it nothing is served.
         policy = replace(policy, attempts=None, longest_delay=5.0, start_limit=60.0)
         self._supervisor = Supervisor(
@@ -90,7 +90,7 @@ class Edge:
         )
         self._routing = Routing(
             gateway,
-            run / "routes.json",
+            layout.routes,
             placed=placed,
             running=lambda: self.record.pid is not None,
             changed=changed,

@@ -7,11 +7,9 @@ marker and ended.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from typing import TYPE_CHECKING, TypeVar
 
-from cloche import artifacts
+from cloche import artifacts, files
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
@@ -22,17 +20,10 @@ T = TypeVar("T")
 
 def save(path: Path, value: object) -> None:
     """Replace a record; raises ClocheError `target.local.disk` when it cannot be written."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(artifacts.encode(value))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        files.write_atomically(path, artifacts.encode(value))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise disk_error(path, error) from error
 
 

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cloche.home import HomeLayout
 from cloche.targets.local import logs, records
 from cloche.targets.local.replica import ReplicaWard, describe
 from cloche.targets.local.routing import Placed
@@ -55,11 +56,11 @@ class Surroundings:
     @property
     def folder(self) -> Path:
         """Return where revisions keep what they have."""
-        return self.home / "run" / "revisions"
+        return HomeLayout(self.home).revisions
 
     def log(self, name: str) -> Path:
         """Return the log of a server."""
-        return self.home / "logs" / f"{name}.log"
+        return HomeLayout(self.home).log(name)
 
 
 class RevisionRunner:

@@ -36,7 +36,7 @@ class TritonSoftware:
     """Triton from its wheel, with the model's own environment where it has one."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
-        self._home = settings.home
+        self._layout = settings.layout
         self._store = store
         self._installed: TritonInstallation | None = None
 
@@ -71,13 +71,13 @@ class TritonSoftware:
 
         if self._installed is None or not self._installed.executable.exists():
             # The command that deploys installs it: here it is there, unless it was removed since.
-            self._installed = triton.install(self._home / "servers")
+            self._installed = triton.install(self._layout.servers)
         return self._installed
 
     def _environment(self, repository: ModelRepository) -> Path | None:
         if repository.lock_digest is None:
             return None
-        folder = self._home / "environments" / repository.lock_digest.removeprefix("sha256:")
+        folder = self._layout.environments / repository.lock_digest.removeprefix("sha256:")
         if not folder.is_dir():
             raise ClocheError(
                 "target.local.environment",

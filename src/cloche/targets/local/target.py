@@ -13,7 +13,6 @@ them all. The calls of `Target` only say what should be, and return.
 from __future__ import annotations
 
 import enum
-import fcntl
 import itertools
 import os
 import re
@@ -22,7 +21,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from cloche.errors import UnavailableError
+from cloche import files
+from cloche.errors import BusyError, UnavailableError
 from cloche.progress import SilentProgress
 from cloche.targets.local import edge, logs, processes, records
 from cloche.targets.local.envoy.gateway import Gateway
@@ -66,16 +66,16 @@ class LocalTarget:
         policy: Policy | None = None,
     ) -> None:
         self._home = settings.home
-        self._run = settings.home / "run"
+        self._layout = settings.layout
         self._policy = policy or Policy(drain_limit=settings.gateway_request_timeout)
         self._listeners: list[Callable[[], None]] = []
         self._runners: dict[tuple[str, int], RevisionRunner] = {}
         self._lock = threading.RLock()
         self._home_lock: int | None = None
         self._stage = _Stage.NEW
-        envoy = install_envoy(settings.home / "servers", SilentProgress())
+        envoy = install_envoy(settings.layout.servers, SilentProgress())
         self._edge = edge.Edge(
-            Gateway(self._run / "gateway", settings, envoy),
+            Gateway(self._layout.gateway, settings, envoy),
             settings,
             self._policy,
             placed=self._placed,
@@ -148,7 +148,7 @@ class LocalTarget:
         self._edge.end(self._policy.end_limit + _SLACK)
         self.close()
         processes.end_strays(self._home, kept=())
-        shutil.rmtree(self._run, ignore_errors=True)
+        shutil.rmtree(self._layout.run, ignore_errors=True)
 
     def _keep_to_end(self, runners: Sequence[RevisionRunner]) -> None:
         """Begin to keep what was taken over and is to go."""
@@ -211,7 +211,7 @@ class LocalTarget:
         """Return the logs of a revision; without one, of those placed, else of the newest."""
         pattern = re.compile(rf"{re.escape(service)}-r(\d+)-\d+\.log")
         found: dict[int, list[Path]] = {}
-        for log in sorted((self._home / "logs").glob(f"{service}-r*.log")):
+        for log in sorted((self._layout.logs).glob(f"{service}-r*.log")):
             if match := pattern.fullmatch(log.name):
                 found.setdefault(int(match[1]), []).append(log)
         if revision is not None:
@@ -257,26 +257,24 @@ class LocalTarget:
 
     def _clean_logs(self) -> None:
         names = {replica.id for runner in self._all() for replica in runner.replicas()}
-        logs.clean(self._home / "logs", names)
+        logs.clean(self._layout.logs, names)
 
     def _lock_home(self) -> None:
         """Become the only one that keeps this home, for as long as this process lives."""
-        path = self._run / "target.lock"
+        path = self._layout.target_lock
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = files.open_lock(path)
         except OSError as error:
             raise records.disk_error(path, error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not files.try_lock(descriptor):
             os.close(descriptor)
-            raise UnavailableError(
+            raise BusyError(
                 "target.local.busy",
                 "Another process keeps the servers of this home.",
                 where=str(self._home),
                 hint="Use the control plane that runs (`cloche status`), or end it.",
-            ) from error
+            )
         self._home_lock = descriptor
 
     # ── news ──────────────────────────────────────────────────────────────────────────────────

@@ -25,7 +25,7 @@ class LocalVerifier:
     """Implements `cloche.control.actuator.Verifier`."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
-        self._home = settings.home
+        self._layout = settings.layout
         self._store = store
 
     def golden(self, revision: Revision) -> Golden:
@@ -39,11 +39,11 @@ class LocalVerifier:
         deployment = revision.deployment
         environment = None
         if deployment.lock is not None:
-            environment = environments.existing(deployment.lock, self._home / "environments")
+            environment = environments.existing(deployment.lock, self._layout.environments)
         return golden.make(
             deployment,
             self._store,
-            server_python=triton.install(self._home / "servers", SilentProgress()).interpreter,
+            server_python=triton.install(self._layout.servers, SilentProgress()).interpreter,
             environment=environment,
         )
 

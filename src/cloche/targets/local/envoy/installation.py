@@ -15,18 +15,17 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.environments import uv
-from cloche.errors import ClocheError, UnavailableError
-from cloche.store.locking import wait_for_lock
+from cloche.errors import BusyError, ClocheError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from cloche.progress import Progress
 
@@ -84,25 +83,19 @@ def _folder(root: Path) -> Path:
     return root / f"envoy-{VERSION}"
 
 
-@contextmanager
-def _alone(root: Path) -> Iterator[int]:
+def _alone(root: Path) -> AbstractContextManager[int]:
     """Hold the lock of the installation; uv inherits it, and so it outlives a killed caller."""
     path = root / "envoy.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _INSTALL_SECONDS
-    try:
-        if not wait_for_lock(
-            descriptor, shared=False, gives_up=lambda: time.monotonic() > deadline
-        ):
-            raise UnavailableError(
-                "gateway.install",
-                "Another process has been installing Envoy for too long.",
-                where=str(path),
-                hint="End that process and run the command again.",
-            )
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return files.locked(
+        path,
+        limit=_INSTALL_SECONDS,
+        busy=lambda: BusyError(
+            "gateway.install",
+            "Another process has been installing Envoy for too long.",
+            where=str(path),
+            hint="End that process and run the command again.",
+        ),
+    )
 
 
 def _make(home: Path, environment: Mapping[str, str], lock: int) -> None:
@@ -147,11 +140,10 @@ def _check_that_it_runs(binary: Path) -> None:
 
 def _explain(error: ClocheError) -> ClocheError:
     """Return what a failure of uv means for the gateway."""
-    kind = error.code.rpartition(".")[2]
-    if kind in {"network", "timeout"}:
+    if isinstance(error, UnavailableError):
         what = f"Envoy could not be downloaded: {error.what}"
         return UnavailableError("gateway.download", what, hint=error.hint)
-    if kind == "failed" and _NO_WHEEL.search(error.what):
+    if isinstance(error, uv.UvError) and _NO_WHEEL.search(error.what):
         return ClocheError(
             "gateway.platform",
             f"No wheel of Envoy fits this machine ({_platform()}). {error.what}",

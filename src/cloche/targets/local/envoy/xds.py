@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
+from cloche import files
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
@@ -57,15 +57,9 @@ def _read(path: Path) -> Json:
 
 def replace(path: Path, data: bytes) -> None:
     """Replace a file so that a reader sees the old or the new one, also after a crash."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        files.write_atomically(path, data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ClocheError(
             "gateway.unwritable",
             f"Cannot write the gateway's configuration: {error.strerror}.",

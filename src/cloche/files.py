@@ -1,0 +1,118 @@
+"""Files that are whole whenever they are read, and locks between processes.
+
+A file is written under a temporary name in its own folder, synced and renamed: a reader sees the
+old one or the new one, also after a crash. A lock is `flock` on a file, which the kernel drops with
+its holder: it never outlives a killed process and needs no clean-up.
+
+Nothing here translates an OSError; each caller knows what its file is to the user.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+# ── files ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Replace a file, whole or not at all; `private` lets only its owner read it (0600)."""
+    temporary = path.with_name(temporary_name(f".{path.name}"))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600 if private else 0o666)
+    try:
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def temporary_name(prefix: str) -> str:
+    """Return a name that no other process makes."""
+    return f"{prefix}-{os.getpid()}-{os.urandom(8).hex()}"
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of some bytes; the system may take only a part at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# ── locks ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def open_lock(path: Path) -> int:
+    """Return a descriptor of the file that a lock is on, made where it is missing."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Take a lock on an open file if it is free."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def wait_for_lock(descriptor: int, *, shared: bool, gives_up: Callable[[], bool]) -> bool:
+    """Take a lock, or return False as soon as `gives_up` says so."""
+    pause = 0.001
+    while not try_lock(descriptor, shared=shared):
+        if gives_up():
+            return False
+        time.sleep(pause)
+        pause = min(pause * 2, 0.1)
+    return True
+
+
+@contextmanager
+def locked(
+    path: Path,
+    *,
+    busy: Callable[[], Exception],
+    limit: float = 0.0,
+    shared: bool = False,
+    waiting: Callable[[], None] = lambda: None,
+) -> Iterator[int]:
+    """Hold the lock that a file stands for, and give its descriptor to be inherited by children.
+
+    Where another process holds it this calls `waiting` once, waits up to `limit` seconds, and then
+    raises what `busy` returns. The lock ends with the last descriptor of this opening of the file.
+    """
+    descriptor = open_lock(path)
+    try:
+        if not try_lock(descriptor, shared=shared):
+            waiting()
+            deadline = time.monotonic() + limit
+            if not wait_for_lock(
+                descriptor, shared=shared, gives_up=lambda: time.monotonic() >= deadline
+            ):
+                raise busy()
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,24 @@
+"""Refusals that more than one place gives, in the same words everywhere."""
+
+from __future__ import annotations
+
+from cloche.errors import BusyError, NotFoundError
+
+
+def unknown_service(name: str) -> NotFoundError:
+    """Return the error for a service that does not exist."""
+    hint = "`cloche status` lists the services there are."
+    return NotFoundError("service.unknown", f"There is no service {name}.", where=name, hint=hint)
+
+
+def unknown_revision(service: str, number: int) -> NotFoundError:
+    """Return the error for a revision that a service does not have."""
+    what = f"{service} has no revision {number}."
+    hint = f"`cloche history {service}` lists its revisions."
+    return NotFoundError("revision.unknown", what, where=service, hint=hint)
+
+
+def being_deleted(name: str) -> BusyError:
+    """Return the error for a service that is being deleted."""
+    what = f"{name} is being deleted; its name is free when its replicas have ended."
+    return BusyError("service.deleting", what, where=name, hint="Try again in a moment.")

@@ -1,0 +1,62 @@
+"""Sizes and durations, as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+_SIZES = {
+    "": 1, "B": 1,
+    "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+    "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+_DURATIONS = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
+
+
+def parse_size(text: str | int) -> int:
+    """Return the bytes of `4Gi`, `500MB` or `1024`; ValueError says what a size looks like."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
+    if match is None or match[2] not in _SIZES:
+        raise ValueError(f"{text!r} is not a size; write one like 512Mi, 4Gi or 2GB")
+    return int(float(match[1]) * _SIZES[match[2]])
+
+
+def parse_duration(text: str | float) -> float:
+    """Return the seconds of `100us`, `1.5ms`, `60s`, `5m`; ValueError says what one looks like."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", str(text))
+    if match is None or match[2] not in _DURATIONS:
+        raise ValueError(f"{text!r} is not a duration; write one like 500us, 10ms, 60s or 5m")
+    return float(match[1]) * _DURATIONS[match[2]]
+
+
+def size_text(size: float) -> str:
+    """Return bytes for a reader: `512 bytes`, `93.7 MiB`."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration for a reader: `0.8 s`, `2 min 5 s`, `3 h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} d"

@@ -1,0 +1,63 @@
+"""Settings: one table from which fields, variables and keys of config.toml all come."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloche import settings as machine
+from cloche.home import HomeLayout, default_home
+from cloche.settings import Settings
+
+
+def test_every_field_is_in_the_table_and_nothing_else() -> None:
+    named = {key.field for key in machine.KEYS}
+    assert named | {"home"} == {field.name for field in fields(Settings)}
+    assert len(named) == len(machine.KEYS)
+    assert {key.variable for key in machine.KEYS} | {"CLOCHE_HOME"} == set(
+        machine.variables(Settings(Path("/x")))
+    )
+
+
+@given(
+    st.builds(
+        Settings,
+        home=st.just(Path("/home/of/cloche")),
+        gateway_host=st.sampled_from(["127.0.0.1", "::1", "localhost"]),
+        gateway_port=st.integers(0, 65535),
+        gateway_workers=st.integers(1, 64),
+        gateway_max_request_bytes=st.integers(0, 2**50),
+        gateway_request_timeout=st.floats(1e-9, 1e9),
+        control_port=st.integers(0, 65535),
+        cache_max_size=st.integers(0, 2**50),
+    )
+)
+def test_variables_are_read_back_as_the_same_settings(settings: Settings) -> None:
+    assert machine.load(machine.variables(settings)) == settings
+
+
+@pytest.mark.parametrize("key", machine.KEYS, ids=lambda key: key.name)
+def test_a_variable_goes_before_the_file(key: machine.Key, tmp_path: Path) -> None:
+    defaults = machine.variables(Settings(tmp_path))
+    text = {"gateway_host": "::1"}.get(key.field, "77s" if "timeout" in key.field else "77")
+    HomeLayout(tmp_path).config.write_text(f'[{key.section}]\n{key.key} = "{text}"\n')
+    from_file = machine.load({"CLOCHE_HOME": str(tmp_path)})
+    assert getattr(from_file, key.field) == key.parse(text)
+    assert machine.load(defaults) == Settings(tmp_path)
+
+
+def test_the_home_is_a_folder_of_the_users_where_none_is_named(tmp_path: Path) -> None:
+    assert default_home({"CLOCHE_HOME": str(tmp_path)}) == tmp_path
+    assert default_home({"CLOCHE_HOME": ""}) == Path.home() / ".cloche"
+
+
+def test_everything_of_a_home_is_in_it_under_names_of_its_own(tmp_path: Path) -> None:
+    layout = HomeLayout(tmp_path)
+    names = [name for name, value in vars(HomeLayout).items() if isinstance(value, property)]
+    paths = [getattr(layout, name) for name in names]
+    assert len(set(paths)) == len(paths) > 15
+    assert all(path.is_relative_to(tmp_path) for path in paths)
