@@ -193,7 +193,7 @@ def service(
 def running(folder: Path, installation: EnvoyInstallation, **options: Any) -> Iterator[Running]:
     """Start a gateway with settings of its own; it ends with all of its replicas."""
     settings = Settings(home=folder, gateway_port=choose(1)[0], **options)
-    made = Running(Gateway(folder / "gateway", settings, installation))
+    made = Running(Gateway(folder / "gateway", settings, lambda: installation))
     try:
         made.start()
         yield made

@@ -25,6 +25,10 @@ from cloche.targets.local.envoy.services import (
 from cloche.targets.local.envoy.switching import may_switch
 
 
+def installed() -> EnvoyInstallation:
+    return EnvoyInstallation("0", Path("/nowhere/envoy"))
+
+
 def state(*weights: int, port: int = 18001) -> GatewayState:
     revisions = tuple(
         RevisionEndpoints(number, weight, (Endpoint(port + number, port + 100 + number),))
@@ -36,7 +40,7 @@ def state(*weights: int, port: int = 18001) -> GatewayState:
 @pytest.fixture
 def gateway(tmp_path: Path) -> Gateway:
     settings = Settings(home=tmp_path, gateway_port=18080)
-    made = Gateway(tmp_path / "g", settings, EnvoyInstallation("0", Path("/nowhere/envoy")))
+    made = Gateway(tmp_path / "g", settings, installed)
     made.prepare()
     return made
 
@@ -66,7 +70,7 @@ def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: Gateway) -> N
 def test_a_new_object_over_the_same_folder_goes_on(gateway: Gateway) -> None:
     gateway.apply(state(100))
     files = {p: p.read_bytes() for p in gateway.folder.rglob("*.json")}
-    other = Gateway(gateway.folder, gateway.settings, EnvoyInstallation("0", Path("/nowhere")))
+    other = Gateway(gateway.folder, gateway.settings, installed)
     other.prepare()
     other.apply(state(100))
     assert {p: p.read_bytes() for p in gateway.folder.rglob("*.json")} == files

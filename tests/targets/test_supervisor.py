@@ -283,3 +283,12 @@ def test_without_room_for_its_record_nothing_is_started(keeper: Keeper) -> None:
     with pytest.raises(ClocheError, match=r"Cannot write m-r1-0\.json"):
         supervisor.start()
     assert ward.prepared == 0
+
+
+def test_times_have_the_form_of_all_other_times(tmp_path: Path) -> None:
+    supervisor = Supervisor(
+        ScriptWard(tmp_path), tmp_path / "m.json", home=tmp_path, policy=POLICY,
+        changed=lambda: None,
+    )  # fmt: skip
+    assert supervisor.record.phase_since.endswith("+00:00")
+    supervisor.close()

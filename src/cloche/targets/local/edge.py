@@ -119,9 +119,14 @@ class Edge:
         return {(NAME, found.marker.run)} if found is not None else set()
 
     def start(self) -> None:
-        """Begin to keep it; raises `gateway.port_taken` where none runs and none could."""
+        """Begin to keep it.
+
+        Where none runs this raises what keeps one from running: `gateway.port_taken`, or what the
+        installation of Envoy says.
+        """
         if self.record.pid is None:
             self._gateway.check_port()
+            self._gateway.install()
         self.keep()
 
     def keep(self) -> None:

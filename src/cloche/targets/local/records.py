@@ -1,8 +1,8 @@
 """Small JSON files that say what runs and what should, whole at any moment.
 
-They name processes and wishes of one home. A record that cannot be read back (of another version
-of Cloche, or after a disk was full) is worth no more than none: what it named is found by its
-marker and ended.
+A record that is missing, or that this version of Cloche cannot decode, is none: what it named is
+found by its marker and ended. One that the disk does not give is another matter: nothing is
+concluded from it, and whoever asked is told.
 """
 
 from __future__ import annotations
@@ -28,22 +28,41 @@ def save(path: Path, value: object) -> None:
 
 
 def load(path: Path, kind: type[T]) -> T | None:
-    """Return a record, None when there is none that can be read."""
+    """Return a record; None where there is none, or none that this version of Cloche can decode.
+
+    Raises ClocheError `target.local.disk` where it cannot be read: that says nothing of what it
+    names, which may run and be well.
+    """
     import msgspec
 
     try:
         return artifacts.decode(kind, path.read_bytes())
-    except (OSError, msgspec.MsgspecError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
         return None
+    except OSError as error:
+        raise disk_error(path, error, "read") from error
 
 
-def disk_error(path: Path, error: OSError) -> ClocheError:
-    """Return what a user is told when the folder of a home cannot be written."""
+def listed(folder: Path) -> list[Path]:
+    """Return what is in a folder, in order; raises ClocheError `target.local.disk` as `load` does.
+
+    `Path.glob` would take a folder that it may not read for an empty one.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise disk_error(folder, error, "read") from error
+
+
+def disk_error(path: Path, error: OSError, doing: str = "write") -> ClocheError:
+    """Return the error that a record, or a folder of them, cannot be read or written."""
     return ClocheError(
         "target.local.disk",
-        f"Cannot write {path.name}: {error.strerror or error}.",
+        f"Cannot {doing} {path.name}: {error.strerror or error}.",
         where=str(path.parent),
-        hint="Make room on this disk (`cloche cache` shows what Cloche keeps) or make the folder"
-        " writable, then try again.",
+        hint="Make room on this disk (`cloche cache` shows what Cloche keeps) or give yourself"
+        " permission for the folder, then try again.",
         retriable=True,
     )

@@ -93,8 +93,8 @@ class RevisionRunner:
         `leaders` are the running servers by their run.
         """
         kept = set()
-        for path in sorted((self.folder / _REPLICAS).glob("*.json")):
-            record = records.load(path, Record)
+        for path in records.listed(self.folder / _REPLICAS):
+            record = records.load(path, Record) if path.suffix == ".json" else None
             if record is None or record.name != path.stem:
                 path.unlink(missing_ok=True)
                 continue

@@ -19,6 +19,7 @@ import re
 import shutil
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche import files
@@ -73,9 +74,10 @@ class LocalTarget:
         self._lock = threading.RLock()
         self._home_lock: int | None = None
         self._stage = _Stage.NEW
-        envoy = install_envoy(settings.layout.servers, SilentProgress())
+        # Installed when it is first started: what runs is adopted, and ended, without it.
+        install = partial(install_envoy, settings.layout.servers, SilentProgress())
         self._edge = edge.Edge(
-            Gateway(self._layout.gateway, settings, envoy),
+            Gateway(self._layout.gateway, settings, install),
             settings,
             self._policy,
             placed=self._placed,
@@ -230,19 +232,26 @@ class LocalTarget:
             return
         self._lock_home()
         self._stage = _Stage.TAKEN_OVER
+        try:
+            self._adopt()
+        except BaseException:
+            self.close()  # what was adopted so far runs on, and nothing else was touched
+            raise
+        self._clean_folders()
+
+    def _adopt(self) -> None:
         running = processes.find(self._home)
         leaders = {one.marker.run: one for one in running if one.leads}
         kept = self._edge.adopt(leaders)
-        for folder in sorted(self._surroundings.folder.glob("*")):
+        for folder in records.listed(self._surroundings.folder):
             runner = RevisionRunner.restore(folder, self._surroundings)
             if runner is None:
                 continue
-            kept |= runner.adopt(leaders)
             self._runners[runner.placement.service, runner.placement.revision] = runner
+            kept |= runner.adopt(leaders)
         for name in processes.end_strays(self._home, kept):
             folder = self._surroundings.folder / name.rpartition("-")[0]
             self._surroundings.software.clean(folder / SERVING, name)
-        self._clean_folders()
 
     def _clean_folders(self) -> None:
         """Remove what no process uses: folders that were cut off while made, and old logs."""
@@ -251,8 +260,8 @@ class LocalTarget:
             if folder not in known:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
-            for partial in folder.glob(f".{SERVING}-*"):
-                shutil.rmtree(partial, ignore_errors=True)
+            for unfinished in folder.glob(f".{SERVING}-*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
         self._clean_logs()
 
     def _clean_logs(self) -> None:

@@ -1,6 +1,6 @@
 """The gateway: an Envoy process that somebody else starts and this object tells what to serve.
 
-    gateway = Gateway(folder, settings, installation)
+    gateway = Gateway(folder, settings, install)
     gateway.prepare()                  # writes what Envoy starts from
     arguments, environment = gateway.command()
     …start it, or adopt the one that runs…
@@ -54,10 +54,13 @@ class Applied:
 class Gateway:
     """One gateway over a folder of its own."""
 
-    def __init__(self, folder: Path, settings: Settings, installation: EnvoyInstallation) -> None:
+    def __init__(
+        self, folder: Path, settings: Settings, install: Callable[[], EnvoyInstallation]
+    ) -> None:
+        """Take a folder that may not exist; `install` is called when Envoy is to be started."""
         self.folder = folder
         self.settings = settings
-        self._installation = installation
+        self.install = install
         self._socket = socket_path(folder)
         self._admin = Admin(self._socket)
         self._applied = folder / "applied.json"
@@ -89,7 +92,7 @@ class Gateway:
         so it is ended when its replicas have no request left.
         """
         arguments = [
-            str(self._installation.binary),
+            str(self.install().binary),
             "--config-path",
             str(self.folder / "bootstrap.json"),
             "--concurrency",

@@ -1,0 +1,176 @@
+"""Taking over what an earlier process left running, while the disk or the network fails."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cloche import files
+from cloche.artifacts import ModelRepository, encode
+from cloche.environments import uv
+from cloche.errors import ClocheError, UnavailableError
+from cloche.settings import Settings
+from cloche.store import Store
+from cloche.targets.local import ports, processes, records
+from cloche.targets.local.lifecycle import Life, Policy, Step
+from cloche.targets.local.processes import Marker, ServerProcess
+from cloche.targets.local.revisions import Wish
+from cloche.targets.local.supervisor import Record
+from cloche.targets.local.target import LocalTarget
+from cloche.targets.target import Placement
+from fixtures_local import end_all
+
+WAITING = "import time\ntime.sleep(600)"
+NAME = "digits-r1-0"
+REPOSITORY = ModelRepository(
+    "digits", "sha256:" + "0" * 64, (), ("digits",), "python", (), (), max_batch_size=0
+)
+
+
+@dataclass
+class Left:
+    """A home in which a replica and a gateway run that an earlier version started."""
+
+    settings: Settings
+    replica: ServerProcess
+    gateway: ServerProcess
+
+    def target(self) -> LocalTarget:
+        store = Store(self.settings.layout.store, 2**30)
+        return LocalTarget(self.settings, store, policy=Policy(drain_limit=5, end_limit=5))
+
+    def both_run(self) -> bool:
+        return all(psutil.pid_exists(one.pid) and one.ended() is None for one in self.servers)
+
+    @property
+    def servers(self) -> tuple[ServerProcess, ServerProcess]:
+        return self.replica, self.gateway
+
+    @property
+    def record(self) -> Path:
+        return self.settings.layout.revisions / "digits-r1" / "replicas" / f"{NAME}.json"
+
+    @property
+    def wish(self) -> Path:
+        return self.settings.layout.revisions / "digits-r1" / "wish.json"
+
+
+def started(settings: Settings, name: str, bound: tuple[int, ...], record: Path) -> ServerProcess:
+    marker = Marker.new(settings.home, name)
+    process = processes.spawn(
+        (sys.executable, "-c", WAITING), {}, marker=marker, log=settings.layout.log(name)
+    )
+    life = Life(Step.READY, since=time.monotonic(), ready_at=time.monotonic(), was_ready=True)
+    now = "2026-11-01T12:00:00.000+00:00"
+    kept = Record(
+        name, processes.boot(), life, now, marker.run, process.pid, process.started, bound
+    )
+    records.save(record, kept)
+    return process
+
+
+@pytest.fixture
+def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Left]:
+    """Nothing can be downloaded, and of this version nothing is installed."""
+
+    def no_network(*_arguments: object, **_options: object) -> str:
+        raise UnavailableError("environment.network", "There is no network.")
+
+    monkeypatch.setattr(uv, "run", no_network)
+    http, grpc, metrics, gateway_port = ports.choose(4)
+    settings = Settings(home=tmp_path, gateway_port=gateway_port)
+    layout = settings.layout
+    made = Left(
+        settings,
+        started(
+            settings, NAME, (http, grpc, metrics),
+            layout.revisions / "digits-r1" / "replicas" / f"{NAME}.json",
+        ),
+        started(settings, "gateway", (gateway_port,), layout.gateway_record),
+    )  # fmt: skip
+    records.save(made.wish, Wish(Placement("digits", 1, REPOSITORY, 1)))
+    yield made
+    end_all(tmp_path)
+    for server in made.servers:
+        server.close()
+
+
+def test_what_an_earlier_version_left_is_ended_with_no_network(left: Left) -> None:
+    target = left.target()
+    seen = target.observe()
+    assert ([one.id for one in seen.replicas], seen.gateway.pid) == ([NAME], left.gateway.pid)
+    target.down()
+    assert processes.find(left.settings.home) == []
+    assert not left.settings.layout.run.exists()
+    assert not list(left.settings.layout.servers.glob("*"))
+
+
+def test_a_gateway_that_cannot_be_installed_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_arguments: object, **_options: object) -> str:
+        raise UnavailableError("environment.network", "There is no network.")
+
+    monkeypatch.setattr(uv, "run", no_network)
+    settings = Settings(home=tmp_path, gateway_port=ports.choose(1)[0])
+    target = LocalTarget(settings, Store(settings.layout.store, 2**30))
+    with pytest.raises(ClocheError) as caught:
+        target.start()
+    assert caught.value.code == "gateway.download"
+    assert processes.find(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("unreadable", ["record", "wish", "gateway_record", "replicas", "routes"])
+def test_what_cannot_be_read_costs_no_server(
+    left: Left, monkeypatch: pytest.MonkeyPatch, unreadable: str, number: int
+) -> None:
+    files.write_atomically(left.settings.layout.routes, encode({"routes": []}))
+    refused = {
+        "record": left.record, "wish": left.wish, "replicas": left.record.parent,
+        "gateway_record": left.settings.layout.gateway_record,
+        "routes": left.settings.layout.routes,
+    }[unreadable]  # fmt: skip
+    reading = {name: getattr(Path, name) for name in ("read_bytes", "iterdir")}
+
+    def refusing(name: str):
+        def call(path: Path):
+            if path == refused:
+                raise OSError(number, "Input/output error", str(path))
+            return reading[name](path)
+
+        return call
+
+    with monkeypatch.context() as failing:
+        for name in reading:
+            failing.setattr(Path, name, refusing(name))
+        for attempt in ("start", "down", "observe"):
+            with pytest.raises(ClocheError) as caught:
+                getattr(left.target(), attempt)()
+            assert caught.value.code == "target.local.disk", attempt
+            assert "Cannot read" in caught.value.what
+    assert left.both_run()
+    assert left.record.exists()
+    assert left.wish.exists()
+    # Once the disk answers again it is taken over as it was.
+    target = left.target()
+    assert [one.pid for one in target.observe().replicas] == [left.replica.pid]
+    target.close()
+    assert left.both_run()
+
+
+@pytest.mark.parametrize("kept", ["record", "wish"])
+def test_what_cannot_be_decoded_is_no_record(left: Left, kept: str) -> None:
+    getattr(left, kept).write_bytes(b'{"of": "another version"}')
+    target = left.target()
+    assert target.observe().replicas == ()
+    target.close()
+    assert left.replica.ended() is not None
+    assert left.gateway.ended() is None
