@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
 from cloche.cli import session
+from cloche.clients.control.process_protocol import COMMAND
 
 
 @click.command()
@@ -18,4 +18,4 @@ def command() -> None:
     """
     session.begin()  # says what is wrong with the settings, if anything is
     # The same process goes on as the control plane, with nothing of the command line in its memory.
-    os.execv(sys.executable, [sys.executable, "-m", "cloche.daemon"])  # noqa: S606
+    os.execv(COMMAND[0], COMMAND)  # noqa: S606

@@ -1,18 +1,16 @@
 """`python -m cloche.daemon`: the control plane with nothing of the command line in its memory.
 
-With `--when-told` it loads what it needs and then waits for a byte on stdin before it begins, so
-that a command can have it ready while it still finds out whether it will need it.
+A command starts it ahead of time, and tells it to begin; see `clients.control.process_protocol`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from importlib import import_module
 
 from cloche import settings
-from cloche.clients.control.launch import WHEN_TOLD
+from cloche.clients.control.process_protocol import WHEN_TOLD, error_line
 from cloche.daemon.main import serve
 from cloche.errors import ClocheError, lines_of
 
@@ -21,14 +19,14 @@ _NEEDED = ("cloche.state.sqlite", "cloche.store", "cloche.targets.local.target")
 
 
 def main() -> int:
-    """Serve until told to end; a mistake of the user's is said on stderr, to a command as JSON."""
+    """Serve until told to end; write an error to stderr, for a command as JSON."""
     by_command = WHEN_TOLD in sys.argv[1:]
     if by_command and not _is_told():
         return 0
     try:
         serve(settings.load())
     except ClocheError as error:
-        text = json.dumps({"error": error.to_dict()}) if by_command else "\n".join(lines_of(error))
+        text = error_line(error) if by_command else "\n".join(lines_of(error))
         print(text, file=sys.stderr)  # noqa: T201
         return error.exit_code
     return 0

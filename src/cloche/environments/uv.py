@@ -67,16 +67,7 @@ def run(
     ours = {name: value for name, value in environment.items() if name not in _NOT_OURS}
     ours |= {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
     ours.setdefault("UV_HTTP_TIMEOUT", "60")
-    process = subprocess.Popen(
-        [find(), *arguments],
-        env=ours,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        pass_fds=keep_open,
-    )
+    process = _start([find(), *arguments], ours, folder, keep_open)
     try:
         printed, words = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -90,6 +81,29 @@ def run(
     if process.returncode != 0:
         raise explain(words.decode("utf-8", "replace"), folder)
     return printed.decode("utf-8")
+
+
+def _start(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, keep_open: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            arguments,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=keep_open,
+        )
+    except OSError as error:
+        raise ClocheError(
+            "environment.uv",
+            f"uv does not start: {error.strerror or error}.",
+            where=str(error.filename or arguments[0]),
+            hint="Install Cloche again.",
+        ) from error
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import click
 
 from cloche import settings as machine
 from cloche.cli import options, progress, rendering
-from cloche.cli.doctor.outcome import Outcome, State
+from cloche.cli.doctor.checks import CHECKS, Outcome, State
 from cloche.errors import ClocheError, ErrorGroup
 from cloche.home import default_home
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cloche.settings import Settings
 
 MARKS = {State.OK: ("✓", "green"), State.WARNING: ("!", "yellow"), State.FAILED: ("✗", "red")}
 
@@ -38,8 +32,6 @@ def command(*, as_json: bool) -> int:
 
 
 def _examine() -> list[Outcome]:
-    from cloche.cli.doctor import home, platform, running, software
-
     try:
         settings = machine.load()
         outcomes = [Outcome("settings", State.OK, f"Read for {settings.home}.")]
@@ -47,13 +39,7 @@ def _examine() -> list[Outcome]:
         settings = machine.Settings(home=default_home(os.environ))
         outcomes = _of_error("settings", error)
     shown = progress.for_terminal()
-    checks: list[tuple[str, Callable[[Settings], Outcome]]] = [
-        ("platform", platform.system), ("python", platform.python), ("uv", platform.uv),
-        ("memory", platform.memory), ("home", home.writable), ("disk", home.disk),
-        ("triton", software.triton), ("envoy", software.envoy),
-        ("control plane", running.control_plane), ("gateway", running.gateway),
-    ]  # fmt: skip
-    for name, check in checks:
+    for name, check in CHECKS:
         with shown.step(f"Checking {name}"):
             try:
                 outcomes.append(check(settings))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from cloche import settings as machine
 from cloche.clients.control import record as home
-from cloche.errors import ClocheError, UnavailableError, from_dict
+from cloche.clients.control.process_protocol import COMMAND, GO, WHEN_TOLD, error_in
+from cloche.errors import ClocheError, UnavailableError
 from cloche.home import HomeLayout
 
 if TYPE_CHECKING:
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
 
     from cloche.progress import Progress
     from cloche.settings import Settings
-
-COMMAND = (sys.executable, "-m", "cloche.daemon")
-"""Like `cloche serve`, without the command line in memory, and with errors as JSON."""
-WHEN_TOLD = "--when-told"
-"""Has it load all that it needs and then wait for a byte on its stdin; at its end it ends too."""
 
 _START_SECONDS = 60.0
 _END_SECONDS = 30.0
@@ -39,12 +33,12 @@ _SECRET = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY|ACCESS_K
 
 
 class Launched:
-    """A control plane that has been started, and touches nothing of its home before it may."""
+    """A control plane's process, started ahead of time; it does nothing until `go`."""
 
     def __init__(self, settings: Settings) -> None:
         """Start a process in a session of its own; its output goes to logs/control.log.
 
-        It loads what it needs and waits for `go`. Its caller's end is its own until then.
+        It loads what it needs and waits for `go`; until then it ends when its caller does.
         """
         self._gone = False
         self._home = settings.home
@@ -64,16 +58,16 @@ class Launched:
         threading.Thread(target=self._process.wait, name="cloche-control", daemon=True).start()
 
     def go(self) -> None:
-        """Let it become the control plane of its home."""
+        """Have it become the control plane of its home."""
         pipe = self._process.stdin
         if pipe is None or pipe.closed:
             return
         self._gone = True
         with suppress(BrokenPipeError), pipe:
-            pipe.write(b"\n")
+            pipe.write(GO)
 
     def abandon(self) -> None:
-        """End it, unless it was let go."""
+        """End it, unless it was told to go."""
         if self._gone:
             return
         self._process.kill()
@@ -82,11 +76,11 @@ class Launched:
             self._process.stdin.close()
 
     def wait(self, progress: Progress) -> None:
-        """Let it go, and return when the API answers.
+        """Tell it to go, and return when the API answers.
 
-        Of two that are started at once one gets the lock of the home and the other ends, and both
-        callers go on with the first. Raises what kept it from coming up, or `control.start` with
-        the end of its log.
+        Of two processes that start at once one gets the lock of the home and the other ends; both
+        callers go on with the first. Raises the error that kept it from starting, or
+        `control.start` with the end of its log.
         """
         self.go()
         deadline = time.monotonic() + _START_SECONDS
@@ -100,10 +94,10 @@ class Launched:
 
 
 def environment(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return what the control plane gets of the caller's environment.
+    """Return the environment of the control plane: the caller's, with its settings.
 
-    Its settings are those of the caller. Secrets are left out: it outlives the command, needs none
-    of them, and hands its environment on to the servers it starts.
+    Secrets are left out: the control plane needs none of them, outlives the command, and hands its
+    environment on to the servers that it starts.
     """
     kept = {name: value for name, value in variables.items() if _SECRET.search(name) is None}
     return kept | machine.variables(settings)
@@ -140,7 +134,7 @@ def _not_started(log: Path, begin: int, status: int | None) -> ClocheError:
     with log.open("rb") as file:
         file.seek(begin)
         said = file.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
-    known = _error_in(said[-1]) if said and status else None
+    known = error_in(said[-1]) if said and status else None
     if known is not None:
         return known
     if not said and status and shutil.disk_usage(log.parent).free < _LITTLE_ROOM:
@@ -151,11 +145,3 @@ def _not_started(log: Path, begin: int, status: int | None) -> ClocheError:
     what = "\n".join([f"The control plane {how}. The end of its log:", *said])
     hint = "Put right what the log names; `cloche serve` shows the same in the foreground."
     return ClocheError("control.start", what, where=str(log), hint=hint)
-
-
-def _error_in(line: str) -> ClocheError | None:
-    """Return the error that a control plane has said as the last thing it did."""
-    try:
-        return from_dict(json.loads(line)["error"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None

