@@ -181,6 +181,33 @@ class Client:
             time.sleep(_POLL_SECONDS)
         raise UnavailableError("delete.timeout", f"{name} was not gone after {timeout:.0f} s.")
 
+    def down(self) -> dict[str, Any]:
+        """Stop all replicas, the gateway and the control plane of this home.
+
+        Returns what was ended: `replicas` (id, pid), `gateway` and `control` (pids, or None). Where
+        the control plane is dead, what it left running is ended all the same. Services, revisions
+        and the cache stay on record.
+        """
+        from cloche.clients.control.client import NotRunningError, connect
+
+        self.close()
+        if not home_of.has_services(self.settings.home):
+            return {"replicas": [], "gateway": None, "control": None}
+        try:
+            control = connect(self.settings, any_version=True)
+        except NotRunningError:
+            return self._end_without_control()
+        with control:
+            status = control.status()
+            items = [one for each in status["services"] for one in each["replicas"]["items"]]
+            ended = {
+                "replicas": [{"id": item["id"], "pid": item["pid"]} for item in items],
+                "gateway": status["gateway"]["pid"],
+                "control": control.health()["pid"],
+            }
+            control.down()
+        return ended
+
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
     def _prepare(self, model: str | Path, name: str | None) -> Prepared:
@@ -188,10 +215,7 @@ class Client:
 
         path = Path(model)
         if path.suffix in {".yaml", ".yml"} and path.is_file():
-            loaded, directory = spec.load(path), path.absolute().parent
-            if name is not None:
-                named = spec.from_reference(loaded.model, name)
-                loaded = loaded.model_copy(update={"name": named.name})
+            loaded, directory = spec.load(path, name), path.absolute().parent
         else:
             directory = Path.cwd()
             loaded = spec.from_reference(str(model), name, directory=directory)
@@ -218,6 +242,18 @@ class Client:
             self._control = control.connect(self.settings)
         self._record = home_of.read_record(self.settings.home)
         return self._control
+
+    def _end_without_control(self) -> dict[str, Any]:
+        from cloche import composition
+
+        target = composition.target(self.settings)
+        seen = target.observe()
+        target.down()
+        return {
+            "replicas": [{"id": replica.id, "pid": replica.pid} for replica in seen.replicas],
+            "gateway": seen.gateway.pid,
+            "control": None,
+        }
 
     def _started(self) -> ControlClient:
         return self._connected(start=True)

@@ -129,6 +129,10 @@ def test_a_name_for_the_folder_one_is_in(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "cloche.yaml").write_text("model: .\n")
     assert spec.load(folder / "cloche.yaml").name == "churn-model"
+    assert spec.load(folder / "cloche.yaml", "other").name == "other"
+    with pytest.raises(UsageError) as caught:
+        spec.load(folder / "cloche.yaml", "Not A Name")
+    assert caught.value.code == "spec.value"
     with pytest.raises(UsageError) as caught:
         spec.from_reference("模型.onnx")
     assert (caught.value.code, caught.value.where) == ("spec.name", "model")

@@ -13,10 +13,13 @@ import psutil
 import pytest
 
 from cloche import files
+from cloche import settings as machine
 from cloche.artifacts import ModelRepository, encode
+from cloche.client import Client
 from cloche.environments import uv
 from cloche.errors import ClocheError, UnavailableError
 from cloche.settings import Settings
+from cloche.state.sqlite import SqliteState
 from cloche.store import Store
 from cloche.targets.local import ports, processes, records
 from cloche.targets.local.lifecycle import Life, Policy, Step
@@ -110,6 +113,20 @@ def test_what_an_earlier_version_left_is_ended_with_no_network(left: Left) -> No
     assert processes.find(left.settings.home) == []
     assert not left.settings.layout.run.exists()
     assert not list(left.settings.layout.servers.glob("*"))
+
+
+def test_down_with_no_control_plane_needs_no_network(left: Left) -> None:
+    SqliteState(left.settings.layout.state).close()
+    with Client(environment=machine.variables(left.settings)) as client:
+        ended = client.down()
+        again = client.down()
+    assert ended == {
+        "replicas": [{"id": NAME, "pid": left.replica.pid}],
+        "gateway": left.gateway.pid,
+        "control": None,
+    }
+    assert again == {"replicas": [], "gateway": None, "control": None}
+    assert processes.find(left.settings.home) == []
 
 
 def test_a_gateway_that_cannot_be_installed_is_said_before_anything_starts(

@@ -47,6 +47,7 @@ from cloche.artifacts.verification import (
     TensorDifference,
     Verification,
 )
+from cloche.artifacts.views import model_view
 
 __all__ = [
     "BatchAxis",
@@ -78,5 +79,6 @@ __all__ = [
     "digest_of",
     "digest_of_files",
     "encode",
+    "model_view",
     "to_builtins",
 ]

@@ -40,7 +40,9 @@ def command(*, keep: bool, stop: bool, as_json: bool) -> None:
     with _terminable():
         ended = ending.end(places, here.progress)
         if stop:
-            rendering.show_json({"ended": ended}) if as_json else report.show_ended(ended)
+            rendering.show_json({"ended": ended}) if as_json else click.echo(
+                report.ended_text(ended)
+            )
             return
         began = time.monotonic()
         result = run.run(places, here.progress, keep=keep)

@@ -126,23 +126,15 @@ def _follow(here: session.Session, service: str, number: int, timeout: float) ->
 
 def _result(control: ControlClient, revision: Revision, change: str) -> dict[str, Any]:
     """Return the documented object that `cloche deploy --json` ends with."""
-    from cloche.artifacts import to_builtins
+    from cloche.artifacts import model_view, to_builtins
 
     status = control.service(revision.service)
-    snapshot = revision.deployment.snapshot
     return {
         "service": revision.service,
         "revision": revision.number,
         "phase": str(revision.phase),
         "change": change,
-        "model": {
-            "reference": snapshot.reference,
-            "source": snapshot.source,
-            "pinned": snapshot.pinned,
-            "version": snapshot.version,
-            "digest": snapshot.digest,
-            "format": str(snapshot.format),
-        },
+        "model": model_view(revision.deployment.snapshot),
         "http": status["http"],
         "grpc": status["grpc"],
         "verification": to_builtins(revision.verification),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from cloche.cli import options, rendering, session
-
-if TYPE_CHECKING:
-    from cloche.clients.control.client import ControlClient
 
 
 @click.command()
@@ -19,52 +16,15 @@ def command(*, as_json: bool) -> None:
 
     Services, revisions and the cache stay on record; `cloche serve` brings the services back.
     """
+    from cloche.client import Client
+
     here = session.begin()
     with here.progress.step("Stopping"):
-        ended = end(here)
+        ended = Client().down()
     if as_json:
         rendering.show_json({"home": str(here.settings.home), "ended": ended})
     else:
         _show(ended)
-
-
-def end(here: session.Session) -> dict[str, Any]:
-    """Ask the control plane; where it is dead, end what it left running."""
-    from cloche.clients.control import client as control
-
-    if not here.deployed():
-        return {"replicas": [], "gateway": None, "control": None}
-    try:
-        running = control.connect(here.settings, any_version=True)
-    except control.NotRunningError:
-        return _end_without_control(here)
-    with running:
-        return _end_through(running)
-
-
-def _end_through(control: ControlClient) -> dict[str, Any]:
-    status = control.status()
-    replicas = [item for service in status["services"] for item in service["replicas"]["items"]]
-    ended = {
-        "replicas": [{"id": item["id"], "pid": item["pid"]} for item in replicas],
-        "gateway": status["gateway"]["pid"],
-        "control": control.health()["pid"],
-    }
-    control.down()
-    return ended
-
-
-def _end_without_control(here: session.Session) -> dict[str, Any]:
-    from cloche import composition as opening
-
-    target = opening.target(here.settings)
-    seen = target.observe()
-    target.down()
-    return {
-        "replicas": [{"id": replica.id, "pid": replica.pid} for replica in seen.replicas],
-        "gateway": seen.gateway.pid,
-        "control": None,
-    }
 
 
 def _show(ended: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def command(*, name: str, as_json: bool) -> None:
 
 
 def _entry(revision: Revision, live: int | None) -> dict[str, Any]:
-    from cloche.artifacts import to_builtins
+    from cloche.artifacts import model_view, to_builtins
 
     deployment = revision.deployment
     return {
@@ -41,14 +41,7 @@ def _entry(revision: Revision, live: int | None) -> dict[str, Any]:
         "created_at": revision.created_at,
         "digest": revision.digest,
         "by": deployment.by,
-        "model": {
-            "reference": deployment.snapshot.reference,
-            "source": deployment.snapshot.source,
-            "pinned": deployment.snapshot.pinned,
-            "version": deployment.snapshot.version,
-            "digest": deployment.snapshot.digest,
-            "format": str(deployment.snapshot.format),
-        },
+        "model": model_view(deployment.snapshot),
         "verification": to_builtins(revision.verification),
         "failure": revision.failure,
     }

@@ -32,16 +32,11 @@ def command(*, model: str | None, file: Path | None, as_json: bool) -> None:
 
 
 def _report(snapshot: ModelSnapshot, facts: ModelFacts) -> dict[str, Any]:
-    from cloche.artifacts import to_builtins
+    from cloche.artifacts import model_view, to_builtins
 
     return {
         "model": {
-            "reference": snapshot.reference,
-            "source": snapshot.source,
-            "pinned": snapshot.pinned,
-            "version": snapshot.version,
-            "digest": snapshot.digest,
-            "format": str(snapshot.format),
+            **model_view(snapshot),
             "size": snapshot.size,
             "entry": snapshot.entry,
             "metadata": to_builtins(snapshot.metadata),

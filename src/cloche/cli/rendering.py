@@ -8,36 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche.rendering import fields, table, verification_text
 from cloche.units import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from cloche.artifacts import Finding
 
-GAP = "  "
+__all__ = [
+    "age_text",
+    "fields",
+    "finding_text",
+    "show_json",
+    "table",
+    "tensor_text",
+    "verification_text",
+]
 
 
 def show_json(value: Any) -> None:
     """Print one JSON value on one line, so that the last line of stdout can always be read."""
     click.echo(json.dumps(value, ensure_ascii=False))
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as columns as wide as their widest cell."""
-    lines = [list(header), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def fields(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return `name  value` lines with the values aligned."""
-    pairs = list(pairs)
-    width = max((len(name) for name, _ in pairs), default=0)
-    return "\n".join(f"{name.ljust(width)}{GAP}{value}".rstrip() for name, value in pairs)
 
 
 def age_text(timestamp: str, now: datetime | None = None) -> str:
@@ -60,14 +50,6 @@ def tensor_text(tensor: dict[str, Any]) -> str:
     ]
     optional = " (optional)" if tensor.get("optional") else ""
     return f"{tensor['name']} {tensor['datatype']} [{', '.join(axes)}]{optional}"
-
-
-def verification_text(verification: dict[str, Any] | None) -> str:
-    """Return `passed (example, 12 ms)`, or a dash where nothing has been verified."""
-    if verification is None:
-        return "-"
-    outcome = "passed" if verification["passed"] else "failed"
-    return f"{outcome} ({verification['kind']}, {verification['duration_ms']:.1f} ms)"
 
 
 def finding_text(finding: Finding) -> str:

@@ -23,11 +23,7 @@ def chosen(model: str | None, file: Path | None, name: str | None) -> tuple[Serv
         _refuse_spec_file(model)
         return spec.from_reference(model, name, directory=Path.cwd()), Path.cwd()
     path = file or _default_file()
-    loaded = spec.load(path)
-    if name is not None:
-        named = spec.from_reference(loaded.model, name)  # says what is wrong with the name, if so
-        loaded = loaded.model_copy(update={"name": named.name})
-    return loaded, path.absolute().parent
+    return spec.load(path, name), path.absolute().parent
 
 
 def _refuse_spec_file(model: str) -> None:

@@ -58,7 +58,7 @@ def service_view(
         "live": record.live,
         "wanted": record.wanted,
         "deleting": record.deleting,
-        "model": model_view(shown),
+        "model": artifacts.model_view(shown.deployment.snapshot),
         "http": f"{base}/v2/models/{quote(model, safe='')}/infer",
         "grpc": observation.gateway.grpc,
         "verification": artifacts.to_builtins(shown.verification),
@@ -69,17 +69,4 @@ def service_view(
         },
         "failure": failure,
         "created_at": shown.created_at,
-    }
-
-
-def model_view(revision: Revision) -> dict[str, Any]:
-    """Return `{reference, source, pinned, version, digest, format}` of a revision's model."""
-    snapshot = revision.deployment.snapshot
-    return {
-        "reference": snapshot.reference,
-        "source": snapshot.source,
-        "pinned": snapshot.pinned,
-        "version": snapshot.version,
-        "digest": snapshot.digest,
-        "format": snapshot.format.value,
     }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cloche.cli import down
-from cloche.cli.session import Session
 from cloche.clients.control.record import is_running
 
 if TYPE_CHECKING:
@@ -23,8 +21,7 @@ def end(places: Places, progress: Progress) -> dict[str, Any]:
     if not _left(places):
         return {"replicas": [], "gateway": None, "control": None, "mlflow": None}
     with progress.step("Stopping the demo"):
-        ended = down.end(Session(places.inner, progress))
-        return {**ended, "mlflow": _end_registry(places)}
+        return {**places.client(progress).down(), "mlflow": _end_registry(places)}
 
 
 def _left(places: Places) -> bool:

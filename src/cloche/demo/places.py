@@ -7,11 +7,14 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cloche import settings as machine
+from cloche.client import Client
 from cloche.clients.control.record import unusable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cloche.progress import Progress
     from cloche.settings import Settings
 
 MLFLOW_PORT = 5000
@@ -46,6 +49,12 @@ class Places:
     def tracking_uri(self) -> str:
         """Return MLflow's address."""
         return f"http://127.0.0.1:{self.mlflow_port}"
+
+    def client(self, progress: Progress) -> Client:
+        """Return a client of the demo's services, which looks for models in the demo's MLflow."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        ours = {**machine.variables(self.inner), "MLFLOW_TRACKING_URI": self.tracking_uri}
+        return Client(progress=progress, environment={**kept, **ours})
 
     def made_anew(self) -> Places:
         """Empty the demo's home, and return the places with ports that are free."""

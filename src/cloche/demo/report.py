@@ -5,9 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from cloche.cli import rendering
+from cloche import rendering
 
 if TYPE_CHECKING:
     from cloche.demo.places import Places
@@ -19,16 +17,13 @@ def text(result: dict[str, Any], places: Places) -> str:
     return "\n\n".join(parts)
 
 
-def show_ended(ended: dict[str, Any]) -> None:
-    """Say what `--stop` ended."""
+def ended_text(ended: dict[str, Any]) -> str:
+    """Return what `--stop` ended, a line each."""
     lines = [f"replica {replica['id']}" for replica in ended["replicas"]]
     lines += [f"{part} (process {ended[key]})" for key, part in
               (("gateway", "gateway"), ("control", "control plane"), ("mlflow", "MLflow"))
               if ended[key]]  # fmt: skip
-    for line in lines:
-        click.echo(f"Ended {line}.")
-    if not lines:
-        click.echo("No demo was running.")
+    return "\n".join(f"Ended {line}." for line in lines) or "No demo was running."
 
 
 def _outcome(result: dict[str, Any]) -> str:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from cloche.cli import deploy
-from cloche.cli.session import Session
-from cloche.clients.control.rollout_events import error_of
 from cloche.demo import ending, registry, traffic
 
 if TYPE_CHECKING:
@@ -61,23 +57,20 @@ def _provision(places: Places, progress: Progress) -> None:
 
 
 def _deploy(places: Places, progress: Progress) -> dict[str, Any]:
-    """Do what `cloche deploy models:/digits@champion` does."""
-    from cloche import pipeline, spec
-
-    here = Session(places.inner, progress)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    prepared = pipeline.prepare(
-        spec.from_reference(REFERENCE),
-        directory=places.inner.home,
-        settings=places.inner,
-        progress=progress,
-        environment={**kept, "MLFLOW_TRACKING_URI": places.tracking_uri},
-    )
-    result, revision = deploy.roll_out(here, prepared, wait=True, timeout=ROLLOUT_SECONDS)
-    error = error_of(revision)
-    if error is not None:
-        raise error
-    return result
+    """Do what `cloche deploy models:/digits@champion` does, and return the same object."""
+    with places.client(progress) as client:
+        result = client.deploy(REFERENCE, timeout=ROLLOUT_SECONDS)
+        status = client.status(result.service)
+    shown = ("model", "http", "grpc", "verification")
+    return {
+        "service": result.service,
+        "revision": status["revision"],
+        "phase": status["phase"],
+        "change": result.change,
+        **{key: status[key] for key in shown},
+        "replicas": {key: status["replicas"][key] for key in ("wanted", "ready")},
+        "failure": status["failure"],
+    }
 
 
 def _end_uninterrupted(places: Places, progress: Progress) -> None:

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def load(path: Path) -> ServiceSpec:
-    """Read a cloche.yaml, complete with a name.
+def load(path: Path, name: str | None = None) -> ServiceSpec:
+    """Read a cloche.yaml, complete with a name; `name` goes before the one in the file.
 
     Relative paths in it start from its folder. Raises ErrorGroup (spec.invalid) with every mistake
-    and its line at once.
+    and its line at once, or the UsageError of a `name` that no service can have.
     """
-    return parse(_text(path), where=str(path), directory=path.absolute().parent)
+    spec = parse(_text(path), where=str(path), directory=path.absolute().parent)
+    if name is None:
+        return spec
+    return spec.model_copy(update={"name": from_reference(spec.model, name).name})
 
 
 def parse(text: str, *, where: str = "cloche.yaml", directory: Path | None = None) -> ServiceSpec:
