@@ -1,7 +1,6 @@
 """What a home keeps to work faster, what of it is needed, and making room.
 
-The store counts towards the limit of the cache. Beside it stand the environments of models and the
-servers.
+Only the store counts towards the limit of the cache; models' environments and the servers do not.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from cloche.store import Cleaned, Usage
 
 _RECENT_SECONDS = 3600.0
-"""What was used since may belong to a deploy that is not recorded yet."""
+"""What was used in this time may belong to a deploy that is not recorded yet."""
 _UNUSED_ENVIRONMENT_SECONDS = 30 * 86400.0
 
 
@@ -29,7 +28,7 @@ def under_way(settings: Settings) -> AbstractContextManager[None]:
 
 
 def usage(settings: Settings) -> list[Usage]:
-    """Return what the cache and the environments hold, the longest unused first."""
+    """Return the entries of the cache and the environments, least recently used first."""
     from cloche import environments
     from cloche.targets.local import outdated
 
@@ -43,10 +42,10 @@ def usage(settings: Settings) -> list[Usage]:
 
 
 def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
-    """Bring the cache down to a size in bytes (default: its limit); what revisions need stays.
+    """Evict entries until the cache has a size in bytes (default: its limit).
 
-    Environments go that no revision needs and nobody asked for in a month, or ever where the size
-    is 0; then servers go, too, that only an earlier version of Cloche used.
+    What revisions need stays. Environments that no revision needs are removed after a month without
+    use; with size 0 at once, and with them the servers of earlier versions of Cloche.
     """
     from cloche import environments
     from cloche.store import Cleaned
@@ -67,7 +66,7 @@ def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
 
 
 def kept(settings: Settings) -> set[str]:
-    """Return the digests that the revisions on record need, so that any of them can live again."""
+    """Return the digests that the recorded revisions need to run again."""
     from cloche.clients.control import record as home
 
     if not home.has_services(settings.home):
@@ -88,7 +87,7 @@ def kept(settings: Settings) -> set[str]:
 
 
 def make_room(settings: Settings) -> None:
-    """Take from a cache that is too large what is not needed; much may be, then it stays larger."""
+    """Evict unneeded entries until the cache fits; it stays larger if too much is needed."""
     store = opening.store(settings)
     if store.size() <= store.max_size:
         return

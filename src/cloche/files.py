@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Replace a file, whole or not at all; `private` lets only its owner read it (0600)."""
+    """Replace a file atomically; with `private` only its owner can read it (0600)."""
     temporary = path.with_name(temporary_name(f".{path.name}"))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600 if private else 0o666)
@@ -99,7 +99,7 @@ def locked(
     shared: bool = False,
     waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[int]:
-    """Hold the lock that a file stands for, and give its descriptor to be inherited by children.
+    """Hold the lock on a file; gives its descriptor, which children may inherit.
 
     Where another process holds it this calls `waiting` once, waits up to `limit` seconds, and then
     raises what `busy` returns. The lock ends with the last descriptor of this opening of the file.

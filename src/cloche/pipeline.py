@@ -98,9 +98,9 @@ def prepare(
 ) -> Prepared:
     """Take a spec to a finished repository in the store; nothing but cache changes.
 
-    `directory` is the folder that relative paths in the spec start from. A cache that outgrows its
-    size by it loses what was longest unused, no revision needs and nobody has used for an hour.
-    Raises ClocheError for anything that would make the deploy fail later and can be known now.
+    Relative paths in the spec start from `directory`. If the cache outgrows its limit, the least
+    recently used entries are evicted; what a revision needs or was used in the last hour stays.
+    Raises ClocheError for everything known now that would make the deploy fail later.
     """
     from cloche import sources
     from cloche.verification import spec_example as given_example
@@ -129,7 +129,7 @@ def prepare(
 
 
 def provision(prepared: Prepared, *, settings: Settings, progress: Progress) -> None:
-    """Make what serving needs on this machine: server, gateway and the model's environment."""
+    """Install the server and the gateway, and make the model's environment, where missing."""
     from cloche.servers import triton
     from cloche.targets.local.envoy import installation as envoy
 
@@ -192,7 +192,7 @@ def _facts(snapshot: ModelSnapshot, store: Store, *, service: str | None) -> Mod
 
 
 def _key(spec: ServiceSpec, snapshot: ModelSnapshot, example: str | None) -> str:
-    """Name everything that the prepared result depends on."""
+    """Return the digest of everything that the prepared result depends on."""
     made_of = [
         __version__,
         spec.service_name,

@@ -36,8 +36,8 @@ def test_lines_are_sorted_by_what_they_are() -> None:
         ("own @ file:///opt/own.whl", "a file of the machine"),
         ("-e .", "a file of the machine"),
         ("--find-links /opt/wheels", "a folder of the machine"),
-        ("--pre", "no requirement"),
-        ("$(reboot)", "no requirement"),
+        ("--pre", "not a requirement"),
+        ("$(reboot)", "not a requirement"),
     ],
 )
 def test_lines_that_cannot_be_locked(line: str, words: str) -> None:

@@ -15,7 +15,7 @@ from cloche.errors import ClocheError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Section → verb → one line. The lines stand here so that `cloche --help` loads no verb; a verb is
+# Section → verb → one line. The lines are here so that `cloche --help` loads no verb; a verb is
 # the module of its name, and a test holds the two together.
 SECTIONS: dict[str, dict[str, str]] = {
     "From a model to a service": {
@@ -52,7 +52,7 @@ class Verbs(click.Group):
         return [verb for verbs in SECTIONS.values() for verb in verbs]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the verb's command; None when there is none of this name."""
+        """Return the command of a verb; None for an unknown name."""
         if cmd_name not in self.list_commands(ctx):
             return None
         command: click.Command = importlib.import_module(f"cloche.cli.{cmd_name}").command
@@ -61,7 +61,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; a word that is none gets the nearest one as hint."""
+        """Find the verb; an unknown word gets the nearest verb as hint."""
         verbs = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in verbs:
             near = difflib.get_close_matches(args[0], verbs, 1)
@@ -100,7 +100,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def application(ctx: click.Context) -> None:
     """Serve a trained model from a file or a registry: verified, behind one gateway.
 
-    All that Cloche keeps stands under the folder CLOCHE_HOME (default ~/.cloche).
+    All that Cloche keeps is in the folder CLOCHE_HOME (default ~/.cloche).
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -45,7 +45,7 @@ def command(
 
 
 def _plan(here: session.Session, prepared: Prepared) -> Plan:
-    """Compare with the recorded state, which is read where it stands."""
+    """Compare with the recorded state, read from its file."""
     from cloche import composition as opening
     from cloche import plan as plans
 

@@ -31,7 +31,7 @@ def show_json(value: Any) -> None:
 
 
 def age_text(timestamp: str, now: datetime | None = None) -> str:
-    """Return how long ago an ISO 8601 time was; the text itself where it is none."""
+    """Return how long ago an ISO 8601 time was; any other text as it is."""
     try:
         then = datetime.fromisoformat(timestamp)
     except ValueError:

@@ -81,7 +81,7 @@ def _user() -> str:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Make a file that only its owner can read hold `data`, whole or not at all."""
+    """Replace a file atomically; only its owner can read it."""
     try:
         files.write_atomically(path, data, private=True)
     except OSError as error:

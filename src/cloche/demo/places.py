@@ -1,4 +1,4 @@
-"""Where the parts of the demo stand and listen."""
+"""Where the parts of the demo are, and where they listen."""
 
 from __future__ import annotations
 

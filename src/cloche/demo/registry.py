@@ -43,7 +43,7 @@ def environment(places: Places, progress: Progress) -> Path:
 
 
 def start_server(python: Path, places: Places) -> subprocess.Popen[bytes]:
-    """Start MLflow with SQLite, its artifacts proxied; who it is stands in its folder."""
+    """Start MLflow with SQLite, its artifacts proxied; its process is recorded in its folder."""
     import psutil
 
     folder = places.registry

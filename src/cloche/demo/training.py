@@ -8,7 +8,7 @@ Leaves FOLDER/held_out.npz (pixels, labels) and FOLDER/result.json; prints one l
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped"
-# What is imported below stands in the environment that this runs in, not in Cloche's.
+# What is imported below is in the environment that this runs in, not in Cloche's.
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models' environments stand on this machine, and taking away those that nothing needs."""
+"""Models' environments on this machine, and removing those that nothing needs."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _WAIT_SECONDS = 3600.0
 
 
 def path_of(lock: Lock, root: Path) -> Path:
-    """Return where the environment of a lock stands under `root`, made or not."""
+    """Return the folder of a lock's environment under `root`, which need not exist."""
     return root.absolute() / lock.digest.removeprefix("sha256:")
 
 

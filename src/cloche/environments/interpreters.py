@@ -83,7 +83,7 @@ def find(minors: Sequence[str], *, environment: Mapping[str, str], folder: Path)
     """Return an interpreter of one of these versions (`3.12`, `3.11` …), the first there is.
 
     Where this machine has none uv, which runs in `folder`, downloads the first version. Raises
-    ClocheError `environment.python` when there is none and none can be got.
+    ClocheError `environment.python` when none is found and none can be downloaded.
     """
     found = _existing(minors, environment, folder)
     if found is not None:

@@ -26,7 +26,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = (
      "names a file of the machine that the model was made on"),
     (re.compile(r"^(?![A-Za-z0-9]|(-i|-f|-c|--(index-url|extra-index-url|find-links|constraint"
                 r"|no-binary))[ =])"),
-     "is no requirement that can be locked"),
+     "is not a requirement that can be locked"),
 )  # fmt: skip
 
 

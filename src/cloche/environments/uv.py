@@ -24,7 +24,7 @@ _NETWORK = re.compile(
 )
 _REFUSED = re.compile(r"\b(401|403)\b|unauthori[sz]ed|forbidden", re.IGNORECASE)
 _NOT_OURS = frozenset({"VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "CONDA_PREFIX"})
-"""Variables of the project that the user stands in, which has no say here."""
+"""Variables of the project in the user's current folder, which must not matter here."""
 
 
 class UvError(ClocheError):

@@ -199,7 +199,7 @@ def _refused(tensor: TensorSpec, aspect: str, what: str) -> UsageError:
     return UsageError(
         f"infer.input.{aspect}",
         f"The input {tensor.name!r} {what}, but {expectation(tensor)} is expected.",
-        hint="-1 stands for any size. `cloche infer NAME --example` prints a ready request.",
+        hint="-1 means any size. `cloche infer NAME --example` prints a ready request.",
     )
 
 

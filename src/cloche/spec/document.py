@@ -42,7 +42,7 @@ class Node:
     """A value and the line it begins on (from 1).
 
     `value` is a scalar, a list of nodes, or a dict of nodes by key; `key_lines` are those of a
-    dict's keys. `count` is how many nodes stand in it once aliases are written out.
+    dict's keys. `count` is the number of nodes in it with aliases written out.
     """
 
     value: Any
@@ -73,7 +73,7 @@ class Node:
 
 
 class DocumentProblem(Exception):
-    """What makes a text no document at all, with its line (from 1) where there is one."""
+    """A mistake that keeps a text from being a document, with its line (from 1) if known."""
 
     def __init__(self, code: str, what: str, line: int | None = None, hint: str | None = None):
         super().__init__(what)
@@ -81,7 +81,7 @@ class DocumentProblem(Exception):
 
 
 def read(text: str, where: str) -> tuple[Node, list[UsageError]]:
-    """Return the one document of a text, and what is wrong with it that leaves it readable.
+    """Return the document in a text, and the mistakes that leave it readable.
 
     Raises UsageError (spec.syntax, spec.documents, spec.empty, spec.too_large) when it is not.
     """
@@ -95,7 +95,7 @@ def read(text: str, where: str) -> tuple[Node, list[UsageError]]:
 
 
 def _events(text: str) -> Iterator[Event]:
-    """Yield the events of a text, foreign errors translated."""
+    """Yield the events of a text; raise DocumentProblem for what the parser refuses."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.reader import ReaderError
@@ -111,7 +111,7 @@ def _events(text: str) -> Iterator[Event]:
         position = error.position if isinstance(error.position, int) else 0
         raise DocumentProblem(
             "spec.syntax",
-            f"The character U+{ord(text[position]):04X} cannot stand in YAML.",
+            f"The character U+{ord(text[position]):04X} is not allowed in YAML.",
             text.count("\n", 0, position) + 1,
             "Save the file as plain UTF-8 text.",
         ) from None
@@ -121,7 +121,7 @@ def _events(text: str) -> Iterator[Event]:
 
 def _syntax(problem: str, line: int | None) -> DocumentProblem:
     if "'\\t'" in problem:
-        what = "A tab stands where YAML wants spaces."
+        what = "Tabs are not allowed for indentation."
         return DocumentProblem("spec.syntax", what, line, "Indent with spaces, two per level.")
     hint = (
         "Write one `key: value` per line; quote a value that contains `: ` or begins with @ or `."
@@ -130,7 +130,7 @@ def _syntax(problem: str, line: int | None) -> DocumentProblem:
 
 
 class _Composer:
-    """Makes a tree of events; what is wrong but readable collects in `errors`."""
+    """Builds a tree from events; mistakes that leave it readable go to `errors`."""
 
     def __init__(self, events: Iterator[Event], where: str) -> None:
         self.events = events
@@ -151,7 +151,7 @@ class _Composer:
             if isinstance(event, DocumentStartEvent):
                 raise DocumentProblem(
                     "spec.documents",
-                    "A second document begins here; one file describes one service.",
+                    "A second document begins here; a file describes one service.",
                     event.start_mark.line + 1,
                     "Put each service in a file of its own and deploy it with -f FILE.",
                 )
@@ -196,7 +196,7 @@ class _Composer:
     def alias(self, event: NodeEvent) -> Node:
         node = self.anchors.get(event.anchor)
         if node is None:
-            what = f"The alias *{event.anchor} names nothing that stands before it."
+            what = f"The alias *{event.anchor} is not defined before it is used."
             hint = "Define it first with &, or write the value out."
             raise DocumentProblem("spec.syntax", what, _line(event), hint)
         self.counted(node.count, event)
@@ -231,7 +231,7 @@ class _Composer:
             if key in node.value:
                 self.error(
                     "spec.duplicate",
-                    f"`{key}` stands twice; the first is on line {node.key_lines[key]}.",
+                    f"`{key}` is defined twice; first on line {node.key_lines[key]}.",
                     line,
                     "Keep one of the two.",
                 )
@@ -244,7 +244,7 @@ class _Composer:
         if event.tag not in {None, "!", "tag:yaml.org,2002:str"}:
             self.error(
                 "spec.tag",
-                f"The tag {event.tag} means nothing here.",
+                f"YAML tags such as {event.tag} are not supported.",
                 _line(event),
                 "Remove it; the kind of a value is known from its key.",
             )

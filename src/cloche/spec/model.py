@@ -21,13 +21,13 @@ from cloche.spec.quantities import Duration, Memory, Processors, problem
 
 _OPERATED = frozenset({"replicas"})
 _NAMED = frozenset({"name", "model", "example"})
-"""What stands for something else: a name, or the digest of the bytes that it names."""
+"""Keys left out of the revision: their digests are in it instead."""
 
 Count = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 
 
 class _Section(BaseModel):
-    """A part of the file: frozen, with no key beyond those it knows."""
+    """A frozen part of the file; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -135,7 +135,7 @@ def _replicas(value: Any) -> Any:
 
 
 class ServiceSpec(_Section):
-    """A service as its user declares it; what is left out, Cloche chooses and gives a reason for.
+    """A service as its user declares it; Cloche chooses the rest, with a reason for each value.
 
     Durations are held in microseconds and sizes in bytes; they are read and written as people
     write them.
@@ -207,14 +207,14 @@ class ServiceSpec(_Section):
         return self.name or names.from_reference(self.model) or "model"
 
     def written(self) -> dict[str, Any]:
-        """Return what stands in the file, quantities as people write them, defaults left out."""
+        """Return what the file says, with quantities as people write them and no defaults."""
         written = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         return {key: value for key, value in written.items() if value != {}}
 
     def served(self) -> dict[str, Any]:
         """Return the part that makes a revision, canonical: only what was asked for, sorted.
 
-        The model and the example are not in it: their digests stand for them.
+        The model and the example are left out: their digests are in the revision instead.
         """
         written = self.written()
         return {key: written[key] for key in sorted(written) if key not in _OPERATED | _NAMED}

@@ -54,7 +54,7 @@ _HINTS = {
 def errors_of(
     invalid: ValidationError, place: Callable[[tuple[str | int, ...]], str | None]
 ) -> list[UsageError]:
-    """Return one error per mistake; `place` says where a path of keys stands."""
+    """Return one error per mistake; `place` returns where a path of keys is."""
     return [_error(details, place) for details in invalid.errors(include_url=False)]
 
 

@@ -52,7 +52,7 @@ def _flow(value: dict[str, Any], kind: Any) -> Any:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether every YAML reader takes a text for itself when it stands unquoted."""
+    """Return whether every YAML reader reads an unquoted text as that text."""
     first = text[:1]
     return (
         text.isascii()

@@ -19,7 +19,7 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 def hex_of(digest: str) -> str:
-    """Return the hexadecimal part of a digest; raises store.digest when it is none."""
+    """Return the hexadecimal part of a digest; raises store.digest for anything else."""
     match = _DIGEST.fullmatch(digest)
     if match is None:
         raise ClocheError("store.digest", f"{digest!r} is not a digest such as sha256:<64 digits>.")
@@ -27,7 +27,7 @@ def hex_of(digest: str) -> str:
 
 
 def blob_path(root: Path, digest: str) -> Path:
-    """Return where the file of a digest stands, whether it is there or not."""
+    """Return the path of the file of a digest, which need not exist."""
     name = hex_of(digest)
     return root / "sha256" / name[:2] / name
 

@@ -32,7 +32,7 @@ _FORGOTTEN_AFTER = 90 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One thing that the store holds, or that stands beside it.
+    """One thing in the store or beside it.
 
     `size` is in bytes; a file that several trees share counts in each, and once in
     `Store.size()`. `label` says what it is, where that is known.
@@ -61,7 +61,7 @@ class Cleaned:
 
 
 class Inventory:
-    """What stands in a store at one moment, as seen with the guard held exclusively."""
+    """The contents of a store at one moment; the guard is held exclusively."""
 
     def __init__(self, layout: Layout, keep: Collection[str]) -> None:
         self._layout = layout

@@ -22,7 +22,7 @@ STAMP_NS = 315_532_800 * 10**9
 """The modification time of everything in the store: 1980-01-01, the oldest a zip archive can carry.
 
 A write to a stored file moves its modification time away from this, so that a `stat` alone shows
-that a file was touched; when it was last used stands in its access time.
+that a file was touched; its access time says when it was last used.
 """
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -69,7 +69,7 @@ class Index:
         self.path(kind, key).unlink(missing_ok=True)
 
     def path(self, kind: str, key: str) -> Path:
-        """Return where a value stands; a key that is no plain name is hashed."""
+        """Return the path of a value; a key that is not a plain name is hashed."""
         if not _PLAIN.fullmatch(kind):
             raise ValueError(f"{kind!r} is not a kind of value")
         name = key if _PLAIN.fullmatch(key) else digest_of(key.encode()).removeprefix("sha256:")

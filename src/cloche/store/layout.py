@@ -1,4 +1,4 @@
-"""Where things stand in the store, and what stands by each tree."""
+"""Where things are in the store, and the manifest of each tree."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Layout:
             folder.mkdir(parents=True, exist_ok=True)
 
     def tree(self, digest: str) -> Path:
-        """Return where a tree stands, whether it is there or not."""
+        """Return the path of a tree, which need not exist."""
         return self.trees / hex_of(digest)
 
 
@@ -75,7 +75,7 @@ class Manifest:
 def mark_tree_used(index: Index, digest: str) -> None:
     """Record that a tree was used now.
 
-    This stands in its manifest's modification time: the access time of a folder changes whenever
+    This is its manifest's modification time: the access time of a folder changes whenever
     anyone lists it.
     """
     with suppress(FileNotFoundError, PermissionError):

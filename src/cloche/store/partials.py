@@ -43,7 +43,7 @@ class Partial:
         return os.fstat(self.descriptor).st_size
 
     def begin_at(self, offset: int) -> hashlib._Hash:
-        """Drop what stands from `offset` on, and return the SHA-256 state of what is before it."""
+        """Drop what follows `offset`, and return the SHA-256 state of what precedes it."""
         import hashlib
 
         digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The content-addressed store: the contract that the stages stand on.
+"""The content-addressed store: its contract.
 
     blobs/sha256/ab/<hex>      files by digest, read-only
     trees/<hex>/               folders of files by digest, hard links to blobs
@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import FileEntry, digest_of, digest_of_files, encode
 from cloche.errors import ClocheError
 from cloche.files import sync_folder, write_all
-from cloche.store import cleaning, partials, trees
+from cloche.store import checking, cleaning, partials, trees
 from cloche.store.blobs import blob_path, hex_of, mark_used, publish, seal
-from cloche.store.copying import copy_and_digest, digest_of_file
-from cloche.store.disk import STAMP_NS, folder_size, require_space, writing
+from cloche.store.copying import copy_and_digest
+from cloche.store.disk import folder_size, require_space, writing
 from cloche.store.index import STAT, Index, settled, stat_key
 from cloche.store.layout import TREE, Layout, Manifest, mark_tree_used, read_manifest
 from cloche.store.leases import lease, oldest_lease_ns
@@ -131,7 +131,7 @@ class Store:
             raise _missing("file", digest) from None
 
     def blob_path(self, digest: str) -> Path:
-        """Return where the file of a digest stands, whether it is there or not."""
+        """Return the path of the file of a digest, which need not exist."""
         return blob_path(self._layout.blobs, digest)
 
     # ── trees ─────────────────────────────────────────────────────────────────────────────────
@@ -194,20 +194,7 @@ class Store:
 
         What is damaged is removed, so that the next resolve fetches it anew.
         """
-        manifest = read_manifest(self._index, digest)
-        if manifest is None:
-            return self._verify_file(self.blob_path(digest), digest, progress)
-        folder = self._layout.tree(digest)
-        damaged = False
-        for entry in manifest.files:
-            path, blob = folder / entry.path, self.blob_path(entry.digest)
-            damaged |= not self._verify_file(path, entry.digest, progress)
-            if blob.exists() and not (path.exists() and path.samefile(blob)):
-                damaged |= not self._verify_file(blob, entry.digest, None)
-        if damaged:
-            with locked(self._layout.guard):
-                partials.remove(folder)
-        return not damaged
+        return checking.verify(self._layout, self._index, digest, progress)
 
     # ── small values ──────────────────────────────────────────────────────────────────────────
 
@@ -295,28 +282,9 @@ class Store:
         return self.blob_path(digest)
 
     def _copy_blob(self, blob: Path, target: Path) -> None:
-        source = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                copy_and_digest(source, descriptor, self.root)
-                seal(descriptor)
-            finally:
-                os.close(descriptor)
-        finally:
-            os.close(source)
-
-    def _verify_file(self, path: Path, digest: str, progress: Step | None) -> bool:
-        try:
-            good = digest_of_file(path, progress) == digest
-        except FileNotFoundError:
-            return False
-        if not good:
-            with locked(self._layout.guard):
-                path.unlink(missing_ok=True)
-        elif path.stat().st_mtime_ns != STAMP_NS:
-            os.utime(path, ns=(path.stat().st_atime_ns, STAMP_NS))
-        return good
+        with blob.open("rb") as source, target.open("x+b") as copy:
+            copy_and_digest(source.fileno(), copy.fileno(), self.root)
+            seal(copy.fileno())
 
 
 def _missing(what: str, digest: str) -> ClocheError:

@@ -45,8 +45,8 @@ class NotRunningError(UnavailableError):
 def connect(settings: Settings, *, any_version: bool = False) -> ControlClient:
     """Return a client of the control plane that runs in this home.
 
-    Raises `control.not_running`, or `control.version` when it is of another version of Cloche and
-    `any_version` is not said.
+    Raises NotRunningError, or ClocheError `control.version` when it is of another version of Cloche
+    and `any_version` is False.
     """
     deadline = time.monotonic() + _ANSWER_SECONDS
     while True:
@@ -59,18 +59,17 @@ def connect(settings: Settings, *, any_version: bool = False) -> ControlClient:
 
 
 def launch(settings: Settings) -> starting.Launched | None:
-    """Start a process where no control plane runs, which loads what one needs and then waits.
+    """Start a process ahead of time where no control plane runs; None where one does.
 
-    What is returned goes to `connect_or_start`, which lets it become the control plane: its start
-    costs little where there is other work to do meanwhile. Until then it changes nothing, and
-    `abandon` ends it.
+    It loads what it needs while the command has other work, and does nothing until it is given to
+    `connect_or_start`; `abandon` ends it.
     """
     return None if home.is_running(settings.home) else starting.Launched(settings)
 
 
 @contextmanager
 def launched(settings: Settings) -> Iterator[starting.Launched | None]:
-    """Have what `launch` starts at hand in a block, and end it where the block did not use it."""
+    """Give what `launch` returns, and end it where the block did not use it."""
     process = launch(settings)
     try:
         yield process
@@ -84,7 +83,7 @@ def connect_or_start(
 ) -> ControlClient:
     """Return a client of this home's control plane, starting one in the background if none runs."""
     if home.is_running(settings.home):
-        return connect(settings)  # somebody else's was quicker
+        return connect(settings)  # another command started one meanwhile
     process = launched or starting.Launched(settings)
     process.wait(progress)
     return connect(settings)
@@ -109,7 +108,7 @@ def _not_running(folder: Path) -> NotRunningError:
 
 
 class ControlClient:
-    """Calls of the API; safe for several threads. Each raises ClocheError as the API answers it."""
+    """The calls of the API, safe for several threads; each raises the ClocheError of its answer."""
 
     def __init__(self, base_url: str, token: str) -> None:
         # A proxy from the environment would see the token, and has nothing to do with loopback.
@@ -145,7 +144,7 @@ class ControlClient:
         return self._call("GET", "/status", dict[str, Any])
 
     def service(self, name: str) -> dict[str, Any]:
-        """Return the ServiceStatus of a service; `service.unknown` when there is none."""
+        """Return the ServiceStatus of a service; raises NotFoundError when there is none."""
         return self._call("GET", f"/services/{_segment(name)}", dict[str, Any])
 
     def deploy(self, deployment: Deployment) -> dict[str, Any]:
@@ -188,7 +187,7 @@ class ControlClient:
         return self._call("POST", path, Verification, body=body, seconds=_VERIFY_SECONDS)
 
     def delete(self, name: str) -> None:
-        """Begin to remove a service; it is gone when `service` raises `service.unknown`."""
+        """Begin to remove a service; it is gone when `service` raises NotFoundError."""
         self._call("DELETE", f"/services/{_segment(name)}", dict[str, Any])
 
     def events(
@@ -259,8 +258,8 @@ def _answered(answer: httpx.Response) -> ClocheError:
 
 
 def _unreadable(detail: str) -> ClocheError:
-    what = f"The control plane answered something that this Cloche cannot read: {detail}."
-    hint = "Restart it, so that it is of the same version: end it, and run the command again."
+    what = f"The control plane's answer cannot be read: {detail}."
+    hint = "End it and run the command again, so that both are of the same version."
     return ClocheError("control.answer", what, hint=hint)
 
 

@@ -4,8 +4,8 @@
     control.json   {"pid", "port", "version", "started_at"}, written when its API answers
     token          what the API wants to be shown; for its owner alone (0600)
 
-The lock is the truth: a control.json whose lock is free was left by one that was killed, and its
-port may be anyone's by now, so the token is never sent there.
+The lock decides: if it is free, control.json was left by a control plane that was killed. Its port
+may be anyone's by now, so the token is never sent there.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 10.0
 RECONNECTS = 5
 _PAUSE_SECONDS = 0.05
-"""Before the first of them; each further one waits twice as long. One that was killed may take
-connections for a moment longer, and answers none."""
+"""Before the first reconnect; each further one waits twice as long. A control plane that was killed
+may accept connections for a moment longer without answering."""
 
 
 def follow(

@@ -159,7 +159,7 @@ def to_bytes(array: Array, datatype: str) -> bytes:
 def from_bytes(
     data: bytes | memoryview, datatype: str, shape: Sequence[int], *, name: str = "tensor"
 ) -> Array:
-    """Return the array that binary data stands for; numeric ones are read-only views of it."""
+    """Return the array in binary data; numeric arrays are read-only views of the data."""
     count = math.prod(shape)
     if datatype == "BYTES":
         return _split(data, count, name).reshape(shape)
@@ -182,7 +182,7 @@ def _typed(given: Array | Tensor) -> tuple[Array, str]:
     if given.datatype not in DATATYPES:
         raise UsageError(
             "tensor.datatype",
-            f"{given.datatype} is no datatype; the protocol has {', '.join(DATATYPES)}.",
+            f"{given.datatype} is not a datatype; the protocol has {', '.join(DATATYPES)}.",
         )
     return np.asarray(given.array), given.datatype
 

@@ -46,7 +46,7 @@ class Address:
     kind: str
     """`http`, `sqlite` or `folder`."""
     path: Path | None = None
-    """Where the database or folder stands."""
+    """The path of the database or folder."""
     credentials: Credentials = field(default_factory=Credentials)
     verify: bool = True
     server_certificate: str | None = None

@@ -160,7 +160,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    """Return parameters, tags or aliases by name; a name with a slash stands in a subfolder."""
+    """Return parameters, tags or aliases by name; a name with a slash is in a subfolder."""
     if not folder.is_dir():
         return {}
     return {

@@ -59,7 +59,7 @@ class Run:
 
 
 class Registry(Protocol):
-    """Where MLflow's records stand. Every call raises ClocheError (`mlflow.…`)."""
+    """Where MLflow keeps its records. Every call raises ClocheError (`mlflow.…`)."""
 
     @property
     def where(self) -> str:

@@ -85,7 +85,7 @@ class Transport:
         return answer
 
     def check(self, response: httpx.Response) -> None:
-        """Raise the error that an answer stands for; the body must have been read."""
+        """Raise the error that an answer reports; its body must have been read."""
         status = response.status_code
         if status < 300:
             return

@@ -20,7 +20,7 @@ from cloche.targets.target import ReplicaPhase
 
 
 class Step(enum.StrEnum):
-    """Where a life stands, and what a supervisor does about it."""
+    """The state of a life, and what a supervisor does in it."""
 
     WAITING = "waiting"
     """No process; one is started when `due` has come."""

@@ -28,7 +28,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What a server's environment says of it: whose it is, its name, and which start of it."""
+    """The home, the name and the start of a server, carried in its environment."""
 
     home: Path
     name: str

@@ -23,7 +23,7 @@ _TELLING = {ReplicaPhase.FAILED, ReplicaPhase.RESTARTING}
 
 
 class ReplicaWard:
-    """What a supervisor has to know of a replica (see `supervisor.Ward`)."""
+    """Tells a supervisor how to start, check and drain a replica (see `supervisor.Ward`)."""
 
     def __init__(
         self,

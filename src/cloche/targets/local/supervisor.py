@@ -67,13 +67,13 @@ class Record:
 
 
 class Ward(Protocol):
-    """What a supervisor has to know of the kind of server that it keeps."""
+    """Tells a supervisor how to start, check and drain one kind of server."""
 
     name: str
     log: Path
 
     def prepare(self, marker: Marker) -> Launch:
-        """Return what to start now; raises ClocheError when it cannot be started."""
+        """Return what to start; raises ClocheError when it cannot be started."""
 
     def healthy(self, record: Record) -> bool:
         """Ask the server whether it is ready, within two seconds."""
@@ -158,7 +158,7 @@ class Supervisor:
                 os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
-        """Let go of the server, which runs on; `join` waits until that is done."""
+        """Stop supervising; the server runs on. `join` waits until the thread has ended."""
         self._closing = True
         if self._thread.ident is None:
             self._let_go()

@@ -1,7 +1,7 @@
 """Golden requests and checks with what this machine has installed.
 
-All of it stands ready in the cache when a deployment arrives: the command that sent it has
-installed the server and made the model's environment.
+The command that sent a deployment has installed the server and made the model's environment: both
+are in the cache when it arrives.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ _SOCKET_PATH_LIMIT = 100
 
 
 def socket_path(folder: Path) -> Path:
-    """Return where the admin socket of a gateway folder stands.
+    """Return the path of a gateway folder's admin socket.
 
-    It stands in the folder itself, or, where that makes too long an address for a socket, in a
+    It is in the folder itself, or, where that makes too long an address for a socket, in a
     folder of the user's own under the system's temporary one.
     """
     inside = folder / "admin.sock"
@@ -42,7 +42,7 @@ def make_socket_folder(path: Path) -> None:
             "gateway.socket_folder",
             "The folder for the gateway's admin socket belongs to somebody else.",
             where=str(path.parent),
-            hint="Use a shorter CLOCHE_HOME, so that the socket can stand in it.",
+            hint="Use a shorter CLOCHE_HOME.",
         )
     if status.st_mode & 0o077:
         path.parent.chmod(0o700)

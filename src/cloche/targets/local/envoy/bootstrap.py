@@ -16,7 +16,7 @@ _MOST_CONNECTIONS = 20_000
 
 
 def bootstrap(folder: Path, admin_socket: Path) -> Json:
-    """Return the bootstrap of a gateway whose files stand in `folder`."""
+    """Return the bootstrap of a gateway whose files are in `folder`."""
     return {
         "node": {"id": "gateway", "cluster": "cloche"},
         "admin": {

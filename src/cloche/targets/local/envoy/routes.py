@@ -173,7 +173,7 @@ def _model_routes(
 ) -> list[Json]:
     """Return the routes of some models, each the only meaning of its name under some headers.
 
-    A table is searched from its top, and inference is nearly all of the traffic: it stands first
+    A table is searched from its top, and inference is nearly all of the traffic: it is first
     for every model, in a form that is cheap to pass by. The rest is few routes rather than quick
     ones, since the tables of hundreds of services are written, read and compared as a whole.
     """

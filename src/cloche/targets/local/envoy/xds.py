@@ -2,8 +2,8 @@
 
 Protocol: a file holds one DiscoveryResponse
 (https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#filesystem-subscriptions). Its
-version is the digest of its resources, so that what Envoy has can be compared with what stands in
-the file, by a process that did not write it too.
+version is the digest of its resources, so that any process can compare what Envoy has with the
+file.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def publish(path: Path, type_url: str, resources: Sequence[Json]) -> str:
 
 
 def published_version(path: Path) -> str | None:
-    """Return the version of what a file holds; None where there is no whole file."""
+    """Return the version of a file's resources; None where the file is missing or broken."""
     version = _read(path).get("version_info")
     return version if isinstance(version, str) else None
 
 
 def published(path: Path) -> list[Json]:
-    """Return the resources that a file holds, none where there is no whole file."""
+    """Return a file's resources; none where the file is missing or broken."""
     resources = _read(path).get("resources")
     return resources if isinstance(resources, list) else []
 
