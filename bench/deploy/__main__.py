@@ -31,6 +31,7 @@ from bench.processes import end_with_cleaning, free_port, running
 from bench.serving.models import resnet50
 from cloche import composition as opening
 from cloche import pipeline, settings
+from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
 from cloche.servers import triton
 
@@ -125,7 +126,7 @@ def _bare(home: Path, name: str, path: Path, folder: Path) -> float:
         spec.from_reference(str(path), name), directory=folder, settings=machine,
         progress=SilentProgress(),
     )  # fmt: skip
-    installation = triton.install(home / "servers", SilentProgress())
+    installation = triton.install(HomeLayout(home).servers, SilentProgress())
     serving = folder / f"bare-{name}"
     triton.lay_out(
         serving, opening.store(machine).tree_path(prepared.repository.digest),
@@ -144,7 +145,7 @@ def _bare(home: Path, name: str, path: Path, folder: Path) -> float:
 
 def _idle(home: Path) -> dict[str, float]:
     """Return the memory and the CPU share of the control plane while nothing happens."""
-    process = psutil.Process(json.loads((home / "control.json").read_text())["pid"])
+    process = psutil.Process(json.loads(HomeLayout(home).control_record.read_text())["pid"])
     time.sleep(5)
     before = process.cpu_times()
     time.sleep(10)

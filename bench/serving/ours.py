@@ -18,6 +18,7 @@ from bench.serving.load import Endpoint
 from bench.serving.peers import v2_binary, v2_json
 from cloche import composition as opening
 from cloche import pipeline, settings, spec
+from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
 from cloche.servers import triton
 
@@ -101,7 +102,7 @@ class RawOnnxRuntime:
 
     @contextlib.contextmanager
     def serving(self, model: BenchModel, folder: Path) -> Iterator[dict[str, Any]]:
-        installation = triton.install(home_in(folder) / "servers", SilentProgress())
+        installation = triton.install(HomeLayout(home_in(folder)).servers, SilentProgress())
         yield {"binary": _InProcess(installation.interpreter, model)}
 
 
@@ -137,7 +138,7 @@ def _triton(model: BenchModel, folder: Path) -> Iterator[str]:
         spec.from_reference(str(model.path), model.name),
         directory=folder, settings=home, progress=SilentProgress(),
     )  # fmt: skip
-    installation = triton.install(home.home / "servers", SilentProgress())
+    installation = triton.install(home.layout.servers, SilentProgress())
     tree = opening.store(home).tree_path(prepared.repository.digest)
     serving = folder / "serving"
     triton.lay_out(

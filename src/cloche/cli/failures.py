@@ -84,13 +84,13 @@ def _translated(error: Exception) -> ClocheError | None:
 
 
 def _keep(details: str) -> Path | None:
+    from cloche import files
     from cloche.home import HomeLayout, default_home
 
     path = HomeLayout(default_home(os.environ)).log("cli-error")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(details, encoding="utf-8")
-        path.chmod(0o600)
+        files.write_atomically(path, details.encode("utf-8", "replace"), private=True)
     except OSError:
         return None
     return path

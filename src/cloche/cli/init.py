@@ -58,13 +58,14 @@ def _seen_from(model: str, folder: Path) -> str:
 
 def _schema() -> str | None:
     """Put the schema where an editor finds it; None where the home cannot be written."""
+    from cloche import files
     from cloche.home import HomeLayout, default_home
     from cloche.spec.schema import schema_text
 
     path = HomeLayout(default_home(os.environ)).schema
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(schema_text(), encoding="utf-8")
+        files.write_atomically(path, schema_text().encode())
     except OSError:
         return None
     return str(path)

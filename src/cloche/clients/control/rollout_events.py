@@ -57,12 +57,16 @@ def follow(
         if ended:
             return
         if remaining <= 0:
-            raise UnavailableError(
-                "deploy.timeout",
-                f"Revision {revision} of {service} was not live after {timeout:.0f} s.",
-                where=service,
-                hint=f"It goes on in the control plane: `cloche status`, `cloche logs {service}`.",
-            )
+            raise _late(service, revision, timeout)
+
+
+def _late(service: str, revision: int, timeout: float) -> UnavailableError:
+    return UnavailableError(
+        "deploy.timeout",
+        f"Revision {revision} of {service} was not live after {timeout:.0f} s.",
+        where=service,
+        hint=f"It goes on in the control plane: `cloche status`, `cloche logs {service}`.",
+    )
 
 
 def error_of(revision: Revision) -> ClocheError | None:

@@ -31,7 +31,7 @@ _PATIENCE = 10.0
 """Seconds to wait for a writer of the database."""
 
 _VERSION = """
-    SELECT name, version, source, storage_location, run_id, creation_time, last_updated_time, status
+    SELECT name, version, source, storage_location, run_id, creation_time, status
     FROM model_versions WHERE name = ? AND current_stage != 'Deleted_Internal'
 """
 _MODEL = """
@@ -130,7 +130,7 @@ class DatabaseRegistry:
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
     def _version(self, row: tuple[Any, ...]) -> ModelVersion:
-        name, version, source, location, run_id, created, updated, status = row
+        name, version, source, location, run_id, created, status = row
         query = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
         return ModelVersion(
             name=name,
@@ -139,7 +139,6 @@ class DatabaseRegistry:
             location=location,
             run_id=run_id or None,
             created=created or 0,
-            updated=updated or 0,
             status=status or "READY",
             tags={key: str(value) for key, value in self._ask(query, name, version, scoped=True)},
         )

@@ -49,7 +49,6 @@ class FolderRegistry:
             location=record.get("storage_location"),
             run_id=record.get("run_id") or None,
             created=int(record.get("creation_timestamp") or 0),
-            updated=int(record.get("last_updated_timestamp") or 0),
             status=str(record.get("status") or "READY"),
             tags=_texts(folder / "tags"),
         )

@@ -27,7 +27,6 @@ class ModelVersion:
     run_id: str | None
     created: int
     """Milliseconds since 1970."""
-    updated: int
     status: str
     tags: dict[str, str] = field(default_factory=dict)
 

@@ -165,7 +165,6 @@ def _version(item: dict[str, Any]) -> ModelVersion:
         location=None,
         run_id=item.get("run_id") or None,
         created=int(item.get("creation_timestamp", 0)),
-        updated=int(item.get("last_updated_timestamp", 0)),
         status=item.get("status", "READY"),
         tags=_pairs(item.get("tags")),
     )
