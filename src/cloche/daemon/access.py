@@ -49,7 +49,7 @@ def ensure_access(home: Path) -> Access:
     """
     layout = HomeLayout(home)
     token, principal = _own(layout.token), _own(layout.principal)
-    if token is None or len(token) != 2 * _TOKEN_BYTES:
+    if token is None or not token.isascii() or len(token) != 2 * _TOKEN_BYTES:
         token, principal = secrets.token_hex(_TOKEN_BYTES), None
         write_private(layout.token, token.encode())
     if not principal:
