@@ -145,16 +145,21 @@ def test_a_gateway_that_cannot_be_installed_is_said_before_anything_starts(
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
-@pytest.mark.parametrize("unreadable", ["record", "wish", "gateway_record", "replicas", "routes"])
+@pytest.mark.parametrize(
+    "unreadable",
+    ["record", "wish", "gateway_record", "replicas", "routes"],
+)
 def test_what_cannot_be_read_costs_no_server(
     left: Left, monkeypatch: pytest.MonkeyPatch, unreadable: str, number: int
 ) -> None:
     files.write_atomically(left.settings.layout.routes, encode({"routes": []}))
     refused = {
-        "record": left.record, "wish": left.wish, "replicas": left.record.parent,
+        "record": left.record,
+        "wish": left.wish,
+        "replicas": left.record.parent,
         "gateway_record": left.settings.layout.gateway_record,
         "routes": left.settings.layout.routes,
-    }[unreadable]  # fmt: skip
+    }[unreadable]
     reading = {name: getattr(Path, name) for name in ("read_bytes", "iterdir")}
 
     def refusing(name: str):
