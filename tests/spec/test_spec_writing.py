@@ -14,7 +14,7 @@ from cloche.spec.schema import json_schema, schema_text
 ROOT = Path(__file__).resolve().parents[2]
 
 durations = st.builds("{}{}".format, st.integers(1, 10_000), st.sampled_from(["us", "ms", "s"]))
-sizes = st.builds("{}{}".format, st.integers(1, 9_999), st.sampled_from(["Mi", "Gi", "MB", "GiB"]))
+sizes = st.builds("{}{}".format, st.integers(2, 9_999), st.sampled_from(["Mi", "Gi", "MB", "GiB"]))
 lines = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1)
 
 
