@@ -21,7 +21,6 @@ from __future__ import annotations
 import os
 import tomllib
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ErrorGroup, UsageError
@@ -73,6 +72,8 @@ def _whole(value: str | int) -> int | None:
 
 def _seconds(value: float) -> str:
     """Return seconds as `parse_duration` reads them: with no exponent, however few they are."""
+    from decimal import Decimal
+
     return f"{Decimal(repr(value)):f}s"
 
 

@@ -40,11 +40,13 @@ def parse_duration(text: str | float) -> float:
 
 def size_text(size: float) -> str:
     """Return bytes for a reader: `512 bytes`, `93.7 MiB`."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+    if size < 1024:
+        return f"{size:.0f} bytes"
+    for unit in ("KiB", "MiB", "GiB"):
         size /= 1024
-    return f"{size:.1f} TiB"
+        if size < 1023.95:  # what would be rounded to 1024.0 is one of the next unit
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} TiB"
 
 
 def duration_text(seconds: float) -> str:

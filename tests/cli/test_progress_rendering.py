@@ -87,7 +87,14 @@ def test_durations(seconds, text):
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (98_300_000, "93.7 MiB"), (5e12, "4.5 TiB")],
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (2**20 - 1, "1.0 MiB"),
+        (98_300_000, "93.7 MiB"),
+        (5e12, "4.5 TiB"),
+    ],
 )
 def test_sizes(size, text):
     assert units.size_text(size) == text
