@@ -58,6 +58,20 @@ def test_an_environment_is_made_once_with_what_the_lock_says(
     assert (folder / ".complete").stat().st_ino == before
 
 
+def test_one_that_is_made_through_a_link_outlives_the_link(
+    tmp_path: Path, lock: Lock, environment: dict[str, str]
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    folder = make(lock, tmp_path / "link", environment)
+    assert folder.parent == tmp_path / "kept"
+    (tmp_path / "link").unlink()
+    # What a server does with an environment that a model asks for.
+    program = f". {folder}/bin/activate && python -c 'import leaf, sys; print(sys.prefix)'"
+    said = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == str(folder)
+
+
 def test_an_unfinished_one_is_made_again(
     tmp_path: Path, lock: Lock, environment: dict[str, str]
 ) -> None:

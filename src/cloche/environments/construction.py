@@ -34,8 +34,12 @@ _WAIT_SECONDS = 3600.0
 
 
 def path_of(lock: Lock, root: Path) -> Path:
-    """Return the folder of a lock's environment under `root`, which need not exist."""
-    return root.absolute() / lock.digest.removeprefix("sha256:")
+    """Return the folder of a lock's environment under `root`, which need not exist.
+
+    No link is in it: the scripts of an environment name its folder, and links may go (the demo's
+    home has one to the user's environments).
+    """
+    return root.resolve() / lock.digest.removeprefix("sha256:")
 
 
 def is_complete(folder: Path) -> bool:
