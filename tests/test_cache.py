@@ -15,10 +15,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cloche import cache, pipeline, spec
-from cloche import composition as opening
-from cloche.artifacts import Lock, digest_of
-from cloche.pipeline import Prepared
+from cloche import cache, composition, pipeline, spec, testing
+from cloche.artifacts import Deployment, Lock, Operated, digest_of
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.targets.local.envoy import installation as envoy
@@ -27,7 +25,7 @@ SIZE = 300_000
 """Bytes of each model's weights."""
 
 
-def prepare(settings: Settings, folder: Path, name: str, seed: int) -> Prepared:
+def prepare(settings: Settings, folder: Path, name: str, seed: int) -> Deployment:
     path = folder / f"{name}.onnx"
     values = np.random.default_rng(seed).random((1, SIZE // 4)).astype(np.float32)
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", SIZE // 4])]
@@ -61,9 +59,18 @@ def age(settings: Settings) -> None:
             os.utime(path, (before, written))
 
 
-def held(settings: Settings, *prepared: Prepared) -> list[bool]:
-    store = opening.store(settings)
+def held(settings: Settings, *prepared: Deployment) -> list[bool]:
+    store = composition.store(settings)
     return [store.whole(one.repository.digest) for one in prepared]
+
+
+def record(settings: Settings, *made: Deployment) -> None:
+    """Have these be the revisions of a service, the last one live."""
+    with closing(composition.state(settings)) as state:
+        engine = testing.engine(state=state)
+        for one in made:
+            engine.deploy(one)
+            testing.settle(engine)
 
 
 def test_the_longest_unused_goes_when_another_model_needs_the_room(
@@ -75,18 +82,35 @@ def test_the_longest_unused_goes_when_another_model_needs_the_room(
     age(settings)
     three = prepare(settings, tmp_path, "three", 3)
     assert held(settings, three) == [True]
-    assert opening.store(settings).size() <= settings.cache_max_size
+    assert composition.store(settings).size() <= settings.cache_max_size
 
 
 def test_what_a_revision_needs_stays(settings: Settings, tmp_path: Path) -> None:
     one = prepare(settings, tmp_path, "one", 1)
-    with closing(opening.state(settings)) as state:
-        made = one.deployment()
-        state.deploy(made, made.digest)
+    record(settings, one)
     two = prepare(settings, tmp_path, "two", 2)
     age(settings)
     three = prepare(settings, tmp_path, "three", 3)
     assert held(settings, one, two, three) == [True, False, True]
+
+
+def test_what_can_be_brought_back_stays_and_what_is_older_does_not(
+    settings: Settings, tmp_path: Path
+) -> None:
+    made = [prepare(settings, tmp_path, f"m{number}", number) for number in range(4)]
+    revisions = [
+        dataclasses.replace(
+            one,
+            service="digits",
+            repository=dataclasses.replace(one.repository, service="digits"),
+            operated=Operated(keep=2),
+        )
+        for one in made
+    ]
+    record(settings, *revisions)
+    age(settings)
+    cache.clean(settings, 0)
+    assert held(settings, *made) == [False, False, True, True]
 
 
 def test_what_was_used_a_moment_ago_stays(settings: Settings, tmp_path: Path) -> None:
@@ -109,9 +133,9 @@ LOCKS = [Lock(digest_of(bytes([number])), "3.11", "") for number in range(3)]
 
 def test_environments_go_after_a_month_without_use(settings: Settings, tmp_path: Path) -> None:
     one = prepare(settings, tmp_path, "one", 1)
-    with closing(opening.state(settings)) as state:
-        made = dataclasses.replace(one.deployment(), lock=LOCKS[0])
-        state.deploy(made, made.digest)
+    made = one
+    member = dataclasses.replace(made.main, lock=LOCKS[0])
+    record(settings, dataclasses.replace(made, members=(member,)))
     needed = environment_of(settings, LOCKS[0], days=50)
     old = environment_of(settings, LOCKS[1], days=50)
     recent = environment_of(settings, LOCKS[2], days=5)

@@ -29,11 +29,10 @@ from bench import stolen
 from bench.awake import processors_awake
 from bench.processes import end_with_cleaning, free_port, running
 from bench.serving.models import resnet50
-from cloche import composition as opening
-from cloche import pipeline, settings
+from cloche import composition, pipeline, settings
 from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
-from cloche.servers import triton
+from cloche.servers import ServerPorts
 
 
 def main() -> None:
@@ -126,15 +125,14 @@ def _bare(home: Path, name: str, path: Path, folder: Path) -> float:
         spec.from_reference(str(path), name), directory=folder, settings=machine,
         progress=SilentProgress(),
     )  # fmt: skip
-    installation = triton.install(HomeLayout(home).servers, SilentProgress())
+    installed = composition.server().install(HomeLayout(home).servers, SilentProgress())
     serving = folder / f"bare-{name}"
-    triton.lay_out(
-        serving, opening.store(machine).tree_path(prepared.repository.digest),
-        models=prepared.repository.models, environment=None, python=None,
-        installation=installation,
+    installed.lay_out(
+        serving, composition.store(machine).tree_path(prepared.repository.digest),
+        models=prepared.repository.models, environment=None,
     )  # fmt: skip
-    ports = triton.ServerPorts(http=free_port(), grpc=free_port(), metrics=free_port())
-    command = triton.command(installation, serving, ports, identity=f"bench-{ports.http}")
+    ports = ServerPorts(http=free_port(), grpc=free_port(), metrics=free_port())
+    command = installed.command(serving, ports, identity=f"bench-{ports.http}")
     start = time.perf_counter()
     with running(
         command.argv, folder / "bare.log", environment=command.env,

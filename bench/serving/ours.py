@@ -16,11 +16,10 @@ from bench.environments import home_in
 from bench.processes import free_port, running
 from bench.serving.load import Endpoint
 from bench.serving.peers import v2_binary, v2_json
-from cloche import composition as opening
-from cloche import pipeline, settings, spec
+from cloche import composition, pipeline, settings, spec
 from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
-from cloche.servers import triton
+from cloche.servers import ServerPorts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,8 +101,10 @@ class RawOnnxRuntime:
 
     @contextlib.contextmanager
     def serving(self, model: BenchModel, folder: Path) -> Iterator[dict[str, Any]]:
-        installation = triton.install(HomeLayout(home_in(folder)).servers, SilentProgress())
-        yield {"binary": _InProcess(installation.interpreter, model)}
+        installed = composition.server().install(
+            HomeLayout(home_in(folder)).servers, SilentProgress()
+        )
+        yield {"binary": _InProcess(installed.interpreter, model)}
 
 
 @contextlib.contextmanager
@@ -138,15 +139,12 @@ def _triton(model: BenchModel, folder: Path) -> Iterator[str]:
         spec.from_reference(str(model.path), model.name),
         directory=folder, settings=home, progress=SilentProgress(),
     )  # fmt: skip
-    installation = triton.install(home.layout.servers, SilentProgress())
-    tree = opening.store(home).tree_path(prepared.repository.digest)
+    installed = composition.server().install(home.layout.servers, SilentProgress())
+    tree = composition.store(home).tree_path(prepared.repository.digest)
     serving = folder / "serving"
-    triton.lay_out(
-        serving, tree, models=prepared.repository.models, environment=None, python=None,
-        installation=installation,
-    )  # fmt: skip
-    ports = triton.ServerPorts(http=free_port(), grpc=free_port(), metrics=free_port())
-    command = triton.command(installation, serving, ports, identity=f"bench-{ports.http}")
+    installed.lay_out(serving, tree, models=prepared.repository.models, environment=None)
+    ports = ServerPorts(http=free_port(), grpc=free_port(), metrics=free_port())
+    command = installed.command(serving, ports, identity=f"bench-{ports.http}")
     url = f"http://127.0.0.1:{ports.http}"
     with running(
         command.argv, folder / "triton.log", ready=f"{url}/v2/health/ready",

@@ -9,11 +9,13 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from cloche import composition as opening
+from cloche import composition
+from cloche.rollout import keeping
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from cloche.artifacts import Attached, Revision
     from cloche.settings import Settings
     from cloche.store import Cleaned, Usage
 
@@ -24,19 +26,18 @@ _UNUSED_ENVIRONMENT_SECONDS = 30 * 86400.0
 
 def under_way(settings: Settings) -> AbstractContextManager[None]:
     """Protect what a deploy uses from being cleaned away, until its revision is on record."""
-    return opening.store(settings).working()
+    return composition.store(settings).working()
 
 
 def usage(settings: Settings) -> list[Usage]:
     """Return the entries of the cache and the environments, least recently used first."""
     from cloche import environments
-    from cloche.targets.local import outdated
 
     keep = kept(settings)
     found = [
-        *opening.store(settings).usage(keep),
+        *composition.store(settings).usage(keep),
         *environments.usage(settings.layout.environments, keep),
-        *outdated.usage(settings.layout.servers),
+        *composition.installations(settings).outdated(),
     ]
     return sorted(found, key=lambda one: one.last_used)
 
@@ -49,9 +50,8 @@ def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
     """
     from cloche import environments
     from cloche.store import Cleaned
-    from cloche.targets.local import outdated
 
-    keep, store = kept(settings), opening.store(settings)
+    keep, store = kept(settings), composition.store(settings)
     everything = target_size == 0
     before = time.time() - (0 if everything else _UNUSED_ENVIRONMENT_SECONDS)
     before = min(before, store.work_began() or before)
@@ -60,35 +60,48 @@ def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
         environments.clean(settings.layout.environments, keep, before=before),
     ]
     if everything:
-        parts.append(outdated.clean(settings.layout.servers))
+        parts.append(composition.installations(settings).clean())
     removed = tuple(one for part in parts for one in part.removed)
     return Cleaned(sum(part.freed for part in parts), parts[0].size, removed)
 
 
 def kept(settings: Settings) -> set[str]:
-    """Return the digests that the recorded revisions need to run again."""
+    """Return the digests that the kept revisions need, so that any of them can live again.
+
+    Which revisions those are is said in `cloche.rollout.keeping`.
+    """
     from cloche.clients.control import record as home
 
     if not home.has_services(settings.home):
         return set()
-    with closing(opening.state(settings)) as state:
-        revisions = [one for record in state.services() for one in state.revisions(record.name)]
     digests: set[str] = set()
-    for revision in revisions:
-        deployment = revision.deployment
-        digests |= {deployment.snapshot.digest, deployment.repository.digest}
-        if deployment.lock is not None:
-            digests.add(deployment.lock.digest)
-        bodies = [deployment.example]
-        if revision.golden is not None:
-            bodies += [revision.golden.request, revision.golden.expected]
-        digests |= {body.digest for body in bodies if body is not None}
+    with closing(composition.state(settings)) as state:
+        for name in state.services():
+            stored = state.service(name)
+            numbers = keeping.kept(stored.record) if stored is not None else ()
+            for number in numbers:
+                revision = state.revision(name, number)
+                if revision is not None:
+                    digests |= _needed(revision, state.attached(name, number))
     return digests
+
+
+def _needed(revision: Revision, attached: Attached) -> set[str]:
+    deployment, golden = revision.deployment, attached.golden
+    digests = {deployment.repository.digest}
+    for member in deployment.members:
+        digests.add(member.snapshot.digest)
+        if member.lock is not None:
+            digests.add(member.lock.digest)
+    bodies = [deployment.example]
+    if golden is not None:
+        bodies += [golden.request, golden.expected]
+    return digests | {body.digest for body in bodies if body is not None}
 
 
 def make_room(settings: Settings) -> None:
     """Evict unneeded entries until the cache fits; it stays larger if too much is needed."""
-    store = opening.store(settings)
+    store = composition.store(settings)
     if store.size() <= store.max_size:
         return
     since = time.time() - _RECENT_SECONDS

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cloche import settings as machine
 from cloche.clients.control import record as home_of
-from cloche.errors import NotFoundError, UnavailableError
+from cloche.errors import NotFoundError, UnavailableError, UsageError
+from cloche.inputs.service_requests import ServiceRequests
 from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from numpy.typing import NDArray
 
-    from cloche.artifacts import Revision, Verification
+    from cloche.artifacts import DeployAnswer, Deployment, RevisionStatus, Verification
     from cloche.clients.control.client import ControlClient
     from cloche.clients.control.launch import Launched
-    from cloche.clients.kserve.client import InferenceClient
-    from cloche.inputs.declared import Declared
-    from cloche.pipeline import Prepared
+    from cloche.control import ControlPlane
     from cloche.progress import Progress
     from cloche.settings import Settings
 
@@ -38,7 +39,7 @@ class DeployResult:
     service: str
     change: str
     """`none`, `scaled` or `revision`."""
-    revision: Revision
+    revision: RevisionStatus
     http: str
     """URL of the infer path."""
     grpc: str
@@ -50,6 +51,10 @@ class Client:
 
     `home` is the folder of all state (default: CLOCHE_HOME, then ~/.cloche); `progress` is told of
     long work; `environment` is where credentials and the registry's address are read from.
+
+    `control` is asked instead of the home's own control plane, for tests and for programs that hold
+    an engine (see docs/guides/testing.md). `deploy` then prepares the model as always, and installs
+    no server; whoever made the control plane also ends it.
     """
 
     def __init__(
@@ -58,16 +63,17 @@ class Client:
         *,
         progress: Progress | None = None,
         environment: Mapping[str, str] | None = None,
+        control: ControlPlane | None = None,
     ) -> None:
         self._environment = dict(os.environ if environment is None else environment)
         if home is not None:
             self._environment["CLOCHE_HOME"] = str(home)
         self.settings: Settings = machine.load(self._environment)
         self._progress: Progress = progress or SilentProgress()
+        self._given = control
         self._control: ControlClient | None = None
         self._record: home_of.ControlRecord | None = None
-        self._inference: dict[str, InferenceClient] = {}
-        self._declared: dict[tuple[str, int], tuple[Declared, str]] = {}
+        self._requests = ServiceRequests()
 
     def __enter__(self) -> Self:
         return self
@@ -82,9 +88,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections; services go on."""
-        for inference in self._inference.values():
-            inference.close()
-        self._inference.clear()
+        self._requests.close()
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -104,31 +108,35 @@ class Client:
         took over, UnavailableError `deploy.timeout` when it takes longer; it goes on then.
         """
         from cloche import cache, pipeline
-        from cloche.clients.control.client import launched
-        from cloche.clients.control.rollout_events import error_of, follow
 
-        with launched(self.settings) as ready, cache.under_way(self.settings):
-            prepared = self._prepare(model, name)
-            pipeline.provision(prepared, settings=self.settings, progress=self._progress)
+        with self._launched() as ready, cache.under_way(self.settings):
+            deployment = self._prepare(model, name)
+            if self._given is None:
+                pipeline.provision(deployment, settings=self.settings, progress=self._progress)
             control = self._connected(start=True, launched=ready)
-            service = prepared.spec.service_name
-            answer = control.deploy(prepared.deployment())
-        number = int(answer["revision"])
-        if wait:
-            title = f"Rolling out revision {number} of {service}"
-            with self._progress.step(title) as step:
-                for event in follow(self._started, service, number, timeout=timeout):
-                    step.note(event.what)
-        control = self._connected()
-        revision = control.revision(service, number)
-        error = error_of(revision) if wait else None
-        if error is not None:
-            raise error
-        status = control.service(service)
-        return DeployResult(service, answer["change"], revision, status["http"], status["grpc"])
+            answer = control.deploy(deployment)
+        return self._rolled_out(deployment.service, answer, wait=wait, timeout=timeout)
+
+    def rollback(
+        self,
+        name: str,
+        to: int | None = None,
+        *,
+        verify: bool = True,
+        wait: bool = True,
+        timeout: float = 600.0,
+    ) -> DeployResult:
+        """Bring back a revision, the one that was live before where `to` is None.
+
+        It comes from what is kept; no model registry is asked. Its golden request is asked before
+        it gets traffic, unless `verify` is False and it passed before. Waits and raises like
+        `deploy`; ClocheError `rollback.…` says what there is not to go back to.
+        """
+        answer = self._connected().rollback(name, to, verify=verify)
+        return self._rolled_out(name, answer, wait=wait, timeout=timeout)
 
     def status(self, name: str | None = None) -> dict[str, Any]:
-        """Return `{gateway, services}` or one service's status; see docs/reference/json.md."""
+        """Return `{gateway, services, kept}`, or one service's status; docs/reference/json.md."""
         control = self._connected()
         return control.status() if name is None else control.service(name)
 
@@ -140,17 +148,9 @@ class Client:
         what is expected, before anything is sent; ClocheError when the server refuses.
         BYTES outputs are arrays of `bytes` objects.
         """
-        from cloche.clients.kserve.client import decode, encode
-        from cloche.inputs.declared import fit
+        return self._requests.infer(self._connected(), name, inputs, timeout=timeout)
 
-        status = self._connected().service(name)
-        declared, model = self._declaration(name, status)
-        body, length = encode(fit(declared, inputs), binary=True)
-        inference = self._inference_at(f"http://{status['grpc']}", timeout)
-        answer = inference.infer(model, body, length, headers={"cloche-service": name})
-        return decode(answer.body, answer.header_length)
-
-    def history(self, name: str) -> tuple[Revision, ...]:
+    def history(self, name: str) -> tuple[RevisionStatus, ...]:
         """Return the revisions of a service, oldest first."""
         return self._connected().revisions(name)
 
@@ -186,10 +186,14 @@ class Client:
 
         Returns what was ended: `replicas` (id, pid), `gateway` and `control` (pids, or None). Where
         the control plane is dead, what it left running is ended all the same. Services, revisions
-        and the cache stay on record.
+        and the cache stay on record. Raises UsageError `client.down` where the control plane was
+        given.
         """
         from cloche.clients.control.client import NotRunningError, connect
 
+        if self._given is not None:
+            what = "The control plane of this client was given to it, and is not of its home."
+            raise UsageError("client.down", what, hint="End it where it was made.")
         self.close()
         if not home_of.has_services(self.settings.home):
             return {"replicas": [], "gateway": None, "control": None}
@@ -210,7 +214,25 @@ class Client:
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
-    def _prepare(self, model: str | Path, name: str | None) -> Prepared:
+    def _rolled_out(
+        self, service: str, answer: DeployAnswer, *, wait: bool, timeout: float
+    ) -> DeployResult:
+        """Return how a rollout ended that was recorded; raises what it ended with."""
+        from cloche.clients.control.rollout_events import error_of, see_through
+
+        number = answer["revision"]
+        if wait:
+            revision = see_through(
+                self._started, service, number, progress=self._progress, timeout=timeout
+            )
+            error = error_of(revision)
+            if error is not None:
+                raise error
+        control = self._connected()
+        revision, status = control.revision(service, number), control.service(service)
+        return DeployResult(service, answer["change"], revision, status["http"], status["grpc"])
+
+    def _prepare(self, model: str | Path, name: str | None) -> Deployment:
         from cloche import pipeline, spec
 
         path = Path(model)
@@ -227,10 +249,18 @@ class Client:
             environment=self._environment,
         )
 
-    def _connected(self, *, start: bool = False, launched: Launched | None = None) -> ControlClient:
+    def _launched(self) -> AbstractContextManager[Launched | None]:
+        """Have a control plane ready for a deploy, where none runs and none was given."""
+        from cloche.clients.control.client import launched
+
+        return nullcontext() if self._given is not None else launched(self.settings)
+
+    def _connected(self, *, start: bool = False, launched: Launched | None = None) -> ControlPlane:
         """Return the control plane; one that has crashed in a home with services starts again."""
         from cloche.clients.control import client as control
 
+        if self._given is not None:
+            return self._given
         running = home_of.read_record(self.settings.home)
         if self._control is not None and running is not None and running == self._record:
             return self._control
@@ -247,39 +277,13 @@ class Client:
         from cloche import composition
 
         target = composition.target(self.settings)
-        seen = target.observe()
+        replicas, gateway = target.replicas(), target.gateway()
         target.down()
         return {
-            "replicas": [{"id": replica.id, "pid": replica.pid} for replica in seen.replicas],
-            "gateway": seen.gateway.pid,
+            "replicas": [{"id": replica.id, "pid": replica.pid} for replica in replicas],
+            "gateway": gateway.pid,
             "control": None,
         }
 
-    def _started(self) -> ControlClient:
+    def _started(self) -> ControlPlane:
         return self._connected(start=True)
-
-    def _declaration(self, name: str, status: dict[str, Any]) -> tuple[Declared, str]:
-        """Return what the live revision takes, and the model that answers for it."""
-        from cloche.inputs.declared import Declared
-
-        live = status["live"]
-        if live is None:
-            raise UnavailableError(
-                "service.not_live",
-                f"{name} has no live revision yet: it is {status['phase']}.",
-                hint="Wait for its deploy, or see `cloche status`.",
-            )
-        key = (name, live)
-        if key not in self._declared:
-            repository = self._connected().revision(name, live).deployment.repository
-            declared = Declared(repository.inputs, repository.max_batch_size)
-            self._declared[key] = declared, repository.models[0]
-        return self._declared[key]
-
-    def _inference_at(self, base: str, timeout: float) -> InferenceClient:
-        from cloche.clients.kserve.client import InferenceClient
-
-        key = f"{base} {timeout}"
-        if key not in self._inference:
-            self._inference[key] = InferenceClient(base, timeout=timeout)
-        return self._inference[key]

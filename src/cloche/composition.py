@@ -1,14 +1,109 @@
-"""The one place that chooses implementations: of the store, the state and the target of a home."""
+"""The one place that chooses implementations, by plain tables.
+
+A new format, backend, source, server, state or target is a file of its own and a line here.
+Everything is imported where it is made, so that commands which need none of it stay quick.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cloche.artifacts import ModelFormat
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cloche.control import Verifier
+    from cloche.formats import Format
+    from cloche.formats.triton import ServedBackends
+    from cloche.repository import Backend, MakeRepository
+    from cloche.servers import Server
     from cloche.settings import Settings
-    from cloche.state.state import State
+    from cloche.sources import Source
+    from cloche.state import Journal, State
     from cloche.store import Store
-    from cloche.targets.target import Target
+    from cloche.targets.local.installations import LocalInstallations
+    from cloche.targets.local.target import LocalTarget
+    from cloche.verification.reference import Reference
+
+# ── models: from a reference to a repository ──────────────────────────────────────────────────
+
+
+def sources() -> tuple[Source, ...]:
+    """Return where models come from."""
+    from cloche.sources.files import FilesSource
+    from cloche.sources.mlflow import MlflowSource
+
+    known = formats()
+    return FilesSource(tuple(known.values())), MlflowSource(known[ModelFormat.MLFLOW])
+
+
+def formats() -> Mapping[ModelFormat, Format]:
+    """Return the formats of models, in the order in which a path is tried.
+
+    ONNX comes last: it has no mark of its own, and any file may be such a model.
+    """
+    from cloche.formats.mlflow import MlflowFormat
+    from cloche.formats.onnx import OnnxFormat
+    from cloche.formats.triton import TritonFormat
+
+    return {
+        ModelFormat.MLFLOW: MlflowFormat(),
+        ModelFormat.TRITON: TritonFormat(_served_backends),
+        ModelFormat.ONNX: OnnxFormat(),
+    }
+
+
+def _served_backends() -> ServedBackends:
+    """Return what is served of finished repositories; ONNX files say what their config leaves."""
+    from cloche.formats.onnx.inspection import inspect_file
+    from cloche.formats.triton import Completion, ServedBackends
+
+    known = backends()
+    onnx = Completion(inspect_file, known["onnxruntime"].completed_batch)
+    return ServedBackends(tuple(known), {"onnxruntime": onnx})
+
+
+def backends() -> Mapping[str, Backend]:
+    """Return what runs models inside Triton, by the name in config.pbtxt."""
+    from cloche.repository.backends.onnxruntime import OnnxRuntime
+    from cloche.repository.backends.python import Python
+
+    return {"onnxruntime": OnnxRuntime(), "python": Python()}
+
+
+def repository_maker(form: ModelFormat) -> MakeRepository:
+    """Return what makes a repository of a model in a format: a finished one is kept."""
+    from cloche import repository
+
+    makers: dict[ModelFormat, MakeRepository] = {ModelFormat.TRITON: repository.keep}
+    return makers.get(form, repository.build)
+
+
+def references() -> Mapping[str, Reference]:
+    """Return how the models of each backend are run without it."""
+    from cloche.verification.reference.onnx_file import OnnxReference
+    from cloche.verification.reference.pyfunc import PyfuncReference
+
+    return {"onnxruntime": OnnxReference(), "python": PyfuncReference()}
+
+
+# ── servers ───────────────────────────────────────────────────────────────────────────────────
+
+
+def servers() -> Mapping[str, Server]:
+    """Return the servers that revisions can run on."""
+    from cloche.servers.triton import TritonServer
+
+    return {"triton": TritonServer()}
+
+
+def server() -> Server:
+    """Return the one that serves a model repository."""
+    return servers()["triton"]
+
+
+# ── a home: its store, state and target ───────────────────────────────────────────────────────
 
 
 def store(settings: Settings) -> Store:
@@ -18,15 +113,51 @@ def store(settings: Settings) -> Store:
     return Store(settings.layout.store, settings.cache_max_size)
 
 
-def state(settings: Settings) -> State:
-    """Return the record of services, revisions and events of this home."""
+def states() -> Mapping[str, Callable[[Settings], State]]:
+    """Return the kinds of states, each opened for a home."""
     from cloche.state.sqlite import SqliteState
 
-    return SqliteState(settings.layout.state)
+    return {"sqlite": lambda settings: SqliteState(settings.layout.state)}
 
 
-def target(settings: Settings) -> Target:
-    """Return the local target, which adopts what already runs in this home."""
+def journals() -> Mapping[str, Callable[[Settings], Journal]]:
+    """Return the kinds of journals; each goes with the state of the same name."""
+    from cloche.state.sqlite import SqliteJournal
+
+    return {"sqlite": lambda settings: SqliteJournal(settings.layout.state)}
+
+
+def targets() -> Mapping[str, Callable[[Settings], LocalTarget]]:
+    """Return the kinds of targets, each opened for a home."""
     from cloche.targets.local.target import LocalTarget
 
-    return LocalTarget(settings, store(settings))
+    return {"local": lambda settings: LocalTarget(settings, store(settings), server())}
+
+
+def state(settings: Settings) -> State:
+    """Return the record of services and revisions of this home."""
+    return states()["sqlite"](settings)
+
+
+def journal(settings: Settings) -> Journal:
+    """Return what happened in this home."""
+    return journals()["sqlite"](settings)
+
+
+def target(settings: Settings) -> LocalTarget:
+    """Return the local target and its host, which adopts what already runs in this home."""
+    return targets()["local"](settings)
+
+
+def installations(settings: Settings) -> LocalInstallations:
+    """Return the programs that the local target runs, as they are installed in this home."""
+    from cloche.targets.local.installations import LocalInstallations
+
+    return LocalInstallations(settings.layout.servers, server(), servers().values())
+
+
+def verifier(settings: Settings) -> Verifier:
+    """Return what makes golden requests and checks answers on this machine."""
+    from cloche.targets.local.verifier import LocalVerifier
+
+    return LocalVerifier(settings, store(settings), server(), references())

@@ -7,8 +7,10 @@ do about it, and whether trying again can help. Foreign errors are translated wh
     ClocheError
     ├── UsageError        what was written is wrong (exit code 2)
     ├── NotFoundError     there is nothing of that name
+    ├── ConflictError     it does not fit the state that things are in
     ├── UnavailableError  something outside did not answer; trying again can help
-    │   └── BusyError     another process, or work under way, holds it
+    │   ├── BusyError     another process, or work under way, holds it
+    │   └── StaleError    a record was changed by another since it was read: read it again
     ├── SupersededError   a later deploy or a rollback took over (exit code 3)
     └── ErrorGroup        several errors of one document, reported together
 
@@ -87,6 +89,12 @@ class NotFoundError(ClocheError):
     kind = "not_found"
 
 
+class ConflictError(ClocheError):
+    """What is asked for does not fit the state that things are in."""
+
+    kind = "conflict"
+
+
 class UnavailableError(ClocheError):
     """Something outside Cloche did not answer in time or refused for now."""
 
@@ -111,6 +119,12 @@ class SupersededError(ClocheError):
     exit_code = 3
 
 
+class StaleError(UnavailableError):
+    """A record was changed by another since it was read; whoever reads it again can go on."""
+
+    kind = "stale"
+
+
 class ErrorGroup(ClocheError):
     """All errors of one document at once; its exit code is the gravest of its members'."""
 
@@ -128,7 +142,8 @@ class ErrorGroup(ClocheError):
 _CLASSES: dict[str, type[ClocheError]] = {
     one.kind: one
     for one in (
-        ClocheError, UsageError, NotFoundError, UnavailableError, BusyError, SupersededError,
+        ClocheError, UsageError, NotFoundError, ConflictError, UnavailableError, BusyError,
+        StaleError, SupersededError,
     )
 }  # fmt: skip
 

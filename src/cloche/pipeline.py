@@ -11,63 +11,29 @@ thing again costs a resolve and one look in the index.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche import artifacts, cache
-from cloche import composition as opening
+from cloche import artifacts, cache, composition
 from cloche.artifacts import (
     Deployment,
-    InferenceBody,
     Lock,
+    Member,
     ModelFacts,
-    ModelFormat,
     ModelRepository,
     ModelSnapshot,
 )
 from cloche.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.spec import ServiceSpec
     from cloche.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A model resolved, inspected, locked and written as a repository, ready to be deployed."""
-
-    spec: ServiceSpec
-    snapshot: ModelSnapshot
-    facts: ModelFacts
-    lock: Lock | None
-    repository: ModelRepository
-    example: InferenceBody | None
-
-    def deployment(self) -> Deployment:
-        """Return what the control plane is handed."""
-        return Deployment(
-            service=self.spec.service_name,
-            snapshot=self.snapshot,
-            facts=self.facts,
-            repository=self.repository,
-            lock=self.lock,
-            served=self.spec.served(),
-            operated=self.spec.operated(),
-            example=self.example,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    facts: ModelFacts
-    lock: Lock | None
-    repository: ModelRepository
-    example: InferenceBody | None = None
 
 
 def inspect(
@@ -79,13 +45,50 @@ def inspect(
     environment: Mapping[str, str] = os.environ,
 ) -> tuple[ModelSnapshot, ModelFacts]:
     """Resolve a model reference and say what is known of the model without running it."""
-    from cloche import sources
-
-    store = opening.store(settings)
-    snapshot = sources.resolve(
+    store = composition.store(settings)
+    snapshot = resolve(
         reference, directory=directory, store=store, progress=progress, environment=environment
     )
-    return snapshot, _facts(snapshot, store, service=None)
+    return snapshot, facts(snapshot, store)
+
+
+def resolve(
+    reference: str,
+    *,
+    directory: Path,
+    store: Store,
+    progress: Progress,
+    environment: Mapping[str, str],
+) -> ModelSnapshot:
+    """Resolve a reference once; the files of the snapshot are in the store, under its digest.
+
+    `directory` is where relative paths begin; `environment` holds what sources read their addresses
+    and credentials from. Raises UsageError for a reference that cannot be right, UnavailableError
+    for a registry that does not answer, and ClocheError for everything else.
+    """
+    from cloche import sources
+
+    context = sources.ResolveContext(directory, environment, store, progress)
+    return sources.resolve(reference, composition.sources(), context)
+
+
+def facts(snapshot: ModelSnapshot, store: Store, *, service: str | None = None) -> ModelFacts:
+    """Return what is known of a stored model; `service` says which one of several is meant."""
+    form = composition.formats()[snapshot.format]
+    return form.inspect(snapshot, store.tree_path(snapshot.digest), service=service)
+
+
+def build(  # noqa: PLR0917 - the stages' values, in their order
+    service: str,
+    snapshot: ModelSnapshot,
+    known: ModelFacts,
+    lock: Lock | None,
+    spec: ServiceSpec,
+    store: Store,
+) -> ModelRepository:
+    """Return the repository of a model, written as a tree of the store."""
+    make = composition.repository_maker(snapshot.format)
+    return make(service, snapshot, known, lock, spec, store, backends=composition.backends())
 
 
 def prepare(
@@ -95,51 +98,42 @@ def prepare(
     settings: Settings,
     progress: Progress,
     environment: Mapping[str, str] = os.environ,
-) -> Prepared:
-    """Take a spec to a finished repository in the store; nothing but cache changes.
+) -> Deployment:
+    """Take a spec to what the control plane is handed; nothing but cache changes.
 
     Relative paths in the spec start from `directory`. If the cache outgrows its limit, the least
     recently used entries are evicted; what a revision needs or was used in the last hour stays.
     Raises ClocheError for everything known now that would make the deploy fail later.
     """
-    from cloche import sources
-    from cloche.verification import spec_example as given_example
+    from cloche.verification import spec_example
 
     example = None if spec.example is None else directory / spec.example
-    example_digest = None if example is None else given_example.digest_of_file(example)
-    store = opening.store(settings)
+    example_digest = None if example is None else spec_example.digest_of_file(example)
+    store = composition.store(settings)
     with store.working():
-        snapshot = sources.resolve(
+        snapshot = resolve(
             spec.model, directory=directory, store=store, progress=progress, environment=environment
         )
         key = _key(spec, snapshot, example_digest)
-        made = _recall(store, key)
-        if made is None:
-            made = _make(
-                spec,
-                snapshot,
-                store,
-                example=example,
-                progress=progress,
-                environment=environment,
-            )
-            store.remember("prepared", key, artifacts.encode(made))
+        deployment = _recall(store, key)
+        if deployment is None:
+            lock = partial(_lock, store=store, progress=progress, environment=environment)
+            deployment = _make(spec, snapshot, store, example=example, lock=lock)
+            store.remember("prepared", key, artifacts.encode(deployment))
             cache.make_room(settings)
-    return Prepared(spec, snapshot, made.facts, made.lock, made.repository, made.example)
+    # The same bytes may have been remembered under another reference, operated otherwise.
+    member = replace(deployment.main, snapshot=snapshot)
+    return replace(deployment, members=(member,), operated=spec.operated())
 
 
-def provision(prepared: Prepared, *, settings: Settings, progress: Progress) -> None:
-    """Install the server and the gateway, and make the model's environment, where missing."""
-    from cloche.servers import triton
-    from cloche.targets.local.envoy import installation as envoy
+def provision(deployment: Deployment, *, settings: Settings, progress: Progress) -> None:
+    """Install the server and the gateway, and make the models' environments, where missing."""
+    composition.installations(settings).install(progress)
+    for member in deployment.members:
+        if member.lock is not None:
+            from cloche import environments
 
-    servers = settings.layout.servers
-    triton.install(servers, progress)
-    envoy.install(servers, progress)
-    if prepared.lock is not None:
-        from cloche import environments
-
-        environments.materialize(prepared.lock, settings.layout.environments, progress)
+            environments.materialize(member.lock, settings.layout.environments, progress)
 
 
 def _make(
@@ -148,70 +142,67 @@ def _make(
     store: Store,
     *,
     example: Path | None,
-    progress: Progress,
-    environment: Mapping[str, str],
-) -> _Remembered:
-    from cloche import inspection, repository
-    from cloche.verification import spec_example as given_example
+    lock: Callable[[ModelFacts], Lock | None],
+) -> Deployment:
+    from cloche.formats import require_servable
+    from cloche.verification import spec_example
 
-    facts = _facts(snapshot, store, service=spec.service_name)
-    inspection.require_servable(facts, snapshot.pinned)
-    lock = None
-    if facts.requirements and facts.python:
-        from cloche import environments
-
-        lock = environments.lock(
-            facts.requirements,
-            facts.python,
-            store=store,
-            progress=progress,
-            environment=environment,
-        )
-    built = repository.build(spec.service_name, snapshot, facts, lock, spec, store)
-    if example is None:
-        return _Remembered(facts, lock, built)
-    return _Remembered(facts, lock, built, given_example.keep(example, facts, built, store))
+    known = facts(snapshot, store, service=spec.service_name)
+    require_servable(known, snapshot.pinned)
+    locked = lock(known)
+    repository = build(spec.service_name, snapshot, known, locked, spec, store)
+    given = None
+    if example is not None:
+        given = spec_example.keep(example, known, repository, store)
+    return Deployment(
+        service=spec.service_name,
+        members=(Member(repository.main.name, snapshot, known, locked),),
+        repository=repository,
+        served=spec.served(),
+        operated=spec.operated(),
+        example=given,
+    )
 
 
-def _facts(snapshot: ModelSnapshot, store: Store, *, service: str | None) -> ModelFacts:
-    """Inspect what a snapshot holds; `service` says which model of a repository is meant."""
-    from cloche import inspection
+def _lock(
+    known: ModelFacts, *, store: Store, progress: Progress, environment: Mapping[str, str]
+) -> Lock | None:
+    """Return a model's dependencies, resolved; None where it has none."""
+    if not known.requirements or not known.python:
+        return None
+    from cloche import environments
 
-    tree = store.tree_path(snapshot.digest)
-    if snapshot.format is not ModelFormat.TRITON:
-        return inspection.inspect(snapshot, tree)
-    from cloche.inspection.onnx import inspect_file
-    from cloche.repository import finished
-
-    return finished.facts(
-        snapshot,
-        tree,
-        service=service,
-        inspect_onnx=lambda path: inspect_file(path, root=path.parent),
+    return environments.lock(
+        known.requirements, known.python, store=store, progress=progress, environment=environment
     )
 
 
 def _key(spec: ServiceSpec, snapshot: ModelSnapshot, example: str | None) -> str:
     """Return the digest of everything that the prepared result depends on."""
-    made_of = [
+    inputs = [
         __version__,
         spec.service_name,
-        spec.served(),
+        artifacts.asked_for(spec.served()),
         snapshot.digest,
         snapshot.format,
         snapshot.entry,
         snapshot.metadata,
         example,
     ]
-    return artifacts.digest_of(artifacts.encode(made_of)).removeprefix("sha256:")
+    return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
 
 
-def _recall(store: Store, key: str) -> _Remembered | None:
-    """Return a remembered result whose bytes are still in the store."""
+def _recall(store: Store, key: str) -> Deployment | None:
+    """Return what was remembered, where its bytes are still in the store."""
+    import msgspec
+
     data = store.recall("prepared", key)
     if data is None:
         return None
-    made = artifacts.decode(_Remembered, data)
-    if made.example is not None and not store.use(made.example.digest):
+    try:
+        deployment = artifacts.decode(Deployment, data)
+    except msgspec.ValidationError:  # an earlier state of this version wrote it
         return None
-    return made if store.whole(made.repository.digest) else None
+    if deployment.example is not None and not store.use(deployment.example.digest):
+        return None
+    return deployment if store.whole(deployment.repository.digest) else None

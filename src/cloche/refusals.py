@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloche.errors import BusyError, NotFoundError
+from cloche.errors import BusyError, NotFoundError, UnavailableError
 
 
 def unknown_service(name: str) -> NotFoundError:
@@ -22,3 +22,10 @@ def being_deleted(name: str) -> BusyError:
     """Return the error for a service that is being deleted."""
     what = f"{name} is being deleted; its name is free when its replicas have ended."
     return BusyError("service.deleting", what, where=name, hint="Try again in a moment.")
+
+
+def not_live(name: str, phase: str) -> UnavailableError:
+    """Return the error for a service that has no live revision yet."""
+    what = f"{name} has no live revision yet: it is {phase}."
+    hint = "Wait for its deploy, or see `cloche status`."
+    return UnavailableError("service.not_live", what, where=name, hint=hint)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,24 +15,12 @@ from cloche import settings as machine
 from cloche.cli import main
 from cloche.clients.control.client import ControlClient, connect
 from cloche.clients.control.rollout_events import follow
-from fixtures_control import deployment
-from fixtures_local import until
+from cloche.testing import deployment
+from fixtures.commands import Outcome
+from fixtures.local import until
 
 NUMBERS = itertools.count()
 PROCESS = Path(__file__).parents[1] / "daemon" / "control_process.py"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 Run = Callable[..., Outcome]

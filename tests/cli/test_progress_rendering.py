@@ -9,7 +9,7 @@ import pytest
 
 from cloche import units
 from cloche.cli import progress, rendering
-from fixtures_local import until
+from fixtures.local import until
 
 
 class Terminal(io.StringIO):

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from cloche.cli import main
-from fixtures_control import deployment
-from fixtures_local import until
+from cloche.testing import deployment
+from fixtures.local import until
 
 
 def test_status_shows_services_as_a_table_and_as_json(run, name):
@@ -22,7 +22,7 @@ def test_status_shows_services_as_a_table_and_as_json(run, name):
     assert lines[2].split()[:4] == [name, "1", "live", "1/1"]
 
     report = run("status", name, "--json").json
-    assert set(report) == {"gateway", "services"}
+    assert set(report) == {"gateway", "services", "kept"}
     (service,) = report["services"]
     assert service["http"] == f"http://127.0.0.1:8080/v2/models/{name}/infer"
     assert service["model"]["digest"].startswith("sha256:")
@@ -33,12 +33,41 @@ def test_status_shows_services_as_a_table_and_as_json(run, name):
 def test_history_is_newest_first_and_says_what_is_live(run, control, name):
     control.deploy(deployment(name, model="b"))
     until(lambda: control.service(name)["live"] == 2)
-    lines = run("history", name).out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["2", "1"]
-    assert lines[1].split()[1] == "*"
-    newest, oldest = run("history", name, "--json").json["revisions"]
+    revisions, rollouts = (part.splitlines() for part in run("history", name).out.split("\n\n"))
+    assert [line.split()[0] for line in revisions[1:]] == ["2", "1"]
+    assert revisions[1].split()[1] == "*"
+    told = [" ".join(line.split()) for line in rollouts[1:]]
+    assert told[0].startswith("1 → 2 deploy completed ")
+    assert told[1].startswith("→ 1 deploy completed ")
+    history = run("history", name, "--json").json
+    newest, oldest = history["revisions"]
     assert (newest["revision"], newest["live"], newest["phase"]) == (2, True, "live")
-    assert (oldest["live"], oldest["phase"]) == (False, "retired")
+    assert (oldest["live"], oldest["phase"], oldest["restorable"]) == (False, "retired", True)
+    assert [one["outcome"] for one in history["rollouts"]] == ["completed", "completed"]
+
+
+def test_rollback_brings_back_the_one_before_and_says_whence(run, control, name):
+    control.deploy(deployment(name, model="b"))
+    until(lambda: control.service(name)["live"] == 2)
+    outcome = run("rollback", name)
+    assert outcome.code == 0
+    assert f"{name} revision 1 is live, rolled back from revision 2." in outcome.out
+    result = run("rollback", name, "--to", "2", "--no-verify", "--json").json
+    assert (result["revision"], result["from"], result["cause"], result["phase"]) == (
+        2, 1, "rollback", "live",
+    )  # fmt: skip
+    assert result["verified"] is None
+    outcome = run("rollback", name, "--no-verify")
+    assert "not asked again (--no-verify)" in outcome.out
+
+
+def test_rollback_with_nothing_to_go_back_to_is_one_clear_sentence(run, control, name):
+    outcome = run("rollback", name)
+    assert outcome.code == 1
+    assert f"error[rollback.nothing]: {name} has no earlier revision that was live." in outcome.err
+    outcome = run("rollback", name, "--to", "1")
+    assert (outcome.code, "is live already" in outcome.err) == (2, True)
+    assert run("rollback", name, "--to", "9", "--json").json["error"]["code"] == "revision.unknown"
 
 
 def test_scale_changes_the_replicas_in_place(run, control, name):

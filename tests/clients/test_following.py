@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from cloche.artifacts import Event, Phase
+from cloche.artifacts import Event, EventKind, Standing
 from cloche.clients.control.rollout_events import RECONNECTS, follow
 from cloche.errors import UnavailableError
 
-EVENT = Event(1, "2026-01-01T00:00:00Z", "a", 1, "phase", "Revision 1 is live.", "me")
+EVENT = Event(
+    "2026-01-01T00:00:00+00:00", "a", 1, EventKind.PHASE, "Revision 1 is live.", "me", cursor="1"
+)
 
 
 class Control:
@@ -24,9 +26,9 @@ class Control:
         if self.left:
             self.left -= 1
             raise UnavailableError("control.unreachable", "The control plane went away.")
-        return SimpleNamespace(phase=Phase.LIVE)
+        return SimpleNamespace(phase=Standing.LIVE, rollout=None)
 
-    def events(self, service: str, *, after: int, wait: float) -> list[Event]:
+    def events(self, service: str, *, after: str, wait: float) -> list[Event]:
         return [EVENT]
 
 

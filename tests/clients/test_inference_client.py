@@ -25,7 +25,7 @@ class Answering(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.asked.append((self.command, self.path, headers, body))
-        if self.path == "/v2/models/slow":
+        if self.path == "/v2/models/slow/infer":
             self.release.wait(20)
         status, answer, extra = self.answers.get(self.path, (404, b"", {}))
         self.send_response(status)
@@ -75,14 +75,10 @@ def test_a_request_goes_and_an_answer_comes_as_it_is(client: InferenceClient) ->
     assert headers["accept-encoding"] == "identity"
 
 
-def test_versions_health_and_documents(client: InferenceClient) -> None:
-    for path in ("/v2/health/live", "/v2/models/m/versions/1/ready"):
-        Answering.answers[path] = (200, b"", {})
-    Answering.answers["/v2/models/m/config"] = (200, b'{"name":"m"}', {})
-    assert client.live()
+def test_versions_and_health(client: InferenceClient) -> None:
+    Answering.answers["/v2/models/m/versions/1/ready"] = (200, b"", {})
     assert not client.ready()
     assert client.ready("m", "1")
-    assert client.config("m") == {"name": "m"}
 
 
 @pytest.mark.parametrize(
@@ -105,15 +101,9 @@ def test_a_refusal_carries_the_servers_words(
     assert caught.value.retriable is retriable
 
 
-def test_what_is_no_inference_server_is_said(client: InferenceClient) -> None:
-    Answering.answers["/v2"] = (200, b"<html>", {})
-    with pytest.raises(ClocheError, match="not a JSON object"):
-        client.metadata()
-
-
 def test_silence_ends_in_time(client: InferenceClient) -> None:
     with pytest.raises(UnavailableError) as caught:
-        client.metadata("slow")
+        client.infer("slow", b"{}")
     assert caught.value.code == "inference.timeout"
 
 
@@ -121,21 +111,21 @@ def test_nobody_there() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         with InferenceClient(f"http://127.0.0.1:{taken.getsockname()[1]}", timeout=5) as client:
-            assert not client.live()
+            assert not client.ready()
             with pytest.raises(UnavailableError) as caught:
-                client.metadata()
+                client.infer("m", b"{}")
     assert caught.value.code == "inference.unreachable"
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", ""])
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(UsageError) as caught, InferenceClient(url, timeout=5) as client:
-        client.metadata()
+        client.infer("m", b"{}")
     assert caught.value.code == "inference.url"
 
 
 def test_credentials_of_an_address_are_not_shown() -> None:
     client = InferenceClient("http://user:secret@127.0.0.1:1", timeout=5)
     with client, pytest.raises(UnavailableError) as caught:
-        client.metadata()
+        client.infer("m", b"{}")
     assert "secret" not in f"{caught.value.to_dict()}"

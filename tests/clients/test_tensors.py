@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from cloche.clients.kserve.tensors import DATATYPES, Tensor, datatype_of, decode, encode
+from cloche.artifacts import DATATYPES
+from cloche.clients.kserve.tensors import Tensor, datatype_of, decode, encode
 from cloche.errors import ClocheError, UsageError
 
 NUMERIC = {

@@ -14,19 +14,21 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from cloche import composition
 from cloche.artifacts import ModelSnapshot, decode, digest_of_files, encode
 from cloche.errors import ClocheError
+from cloche.pipeline import resolve
 from cloche.progress import SilentProgress
-from cloche.sources import resolve
+from cloche.sources import PinnedModel, ResolveContext, current
 from cloche.store import Store
 from cloche.store.index import settled
-from fixtures_mlflow import run_mlflow
+from fixtures.mlflow import run_mlflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.progress import Step
-    from fixtures_mlflow import LoggedDigits, MlflowServer
+    from fixtures.mlflow import LoggedDigits, MlflowServer
 
 
 @dataclass
@@ -202,6 +204,30 @@ def test_what_was_damaged_or_cleaned_is_fetched_again(case: Case, store: Store) 
     store.clean((), 0)
     assert take(case, store) == snapshot
     assert store.verify(snapshot.digest)
+
+
+def now(case: Case, store: Store, progress: SilentProgress) -> PinnedModel:
+    context = ResolveContext(case.directory, case.environment, store, progress)
+    return current(case.text, composition.sources(), context)
+
+
+def test_what_a_reference_names_now_is_known_without_its_files(case: Case, store: Store) -> None:
+    progress = Steps()
+    pinned = now(case, store, progress)
+    assert progress.titles == []
+    assert store.size() < 100_000  # nothing of the model was fetched
+    assert not list((store.root / "trees").glob("*"))
+    snapshot = take(case, store)
+    assert (pinned.pinned, pinned.version) == (snapshot.pinned, snapshot.version)
+    assert now(case, store, progress) == pinned
+
+
+def test_every_source_has_its_schemes_alone() -> None:
+    sources = composition.sources()
+    schemes = [scheme for source in sources for scheme in source.schemes]
+    assert len(schemes) == len(set(schemes))
+    assert len({source.name for source in sources}) == len(sources)
+    assert all(source.forms for source in sources)
 
 
 def test_a_snapshot_survives_json(case: Case, store: Store) -> None:

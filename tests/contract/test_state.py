@@ -1,30 +1,52 @@
-"""What every implementation of `State` promises; a new one joins the list of `opened`."""
+"""What every `State` promises; a new implementation joins `KINDS`."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cloche.artifacts import Phase
-from cloche.errors import ClocheError, SupersededError, UnavailableError
+from cloche.artifacts import (
+    Attached,
+    Cause,
+    Operated,
+    Phase,
+    ReplicaRange,
+    Revision,
+    Rollout,
+    ServiceRecord,
+)
+from cloche.errors import NotFoundError, StaleError
+from cloche.state import State
 from cloche.state.sqlite import SqliteState
-from cloche.state.state import State
-from fixtures_control import GOLDEN, START, Clock, deployment, verification
+from cloche.testing import GOLDEN, START, MemoryState, deployment, verification
 
 Open = Callable[[], State]
 
 
-@pytest.fixture(params=["sqlite"])
+def sqlite(folder: Path) -> Open:
+    return lambda: SqliteState(folder / "state.db")
+
+
+def memory(folder: Path) -> Open:
+    state = MemoryState()
+    return lambda: state
+
+
+KINDS = {"sqlite": sqlite, "memory": memory}
+
+
+@pytest.fixture(params=KINDS)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Return what opens the same state again, as another process would."""
     states: list[State] = []
+    opening = KINDS[request.param](tmp_path)
 
     def open_again() -> State:
-        states.append(SqliteState(tmp_path / "state.db", clock=Clock()))
+        states.append(opening())
         return states[-1]
 
     yield open_again
@@ -37,190 +59,163 @@ def state(opened: Open) -> State:
     return opened()
 
 
-def deploy(state: State, model: str = "a", service: str = "digits") -> int:
+def record(name: str = "digits", live: int | None = None) -> ServiceRecord:
+    at = START.isoformat()
+    rollout = Rollout(1, None, Cause.DEPLOY, "me@here", at, Phase.STARTING, at)
+    operated = Operated(replicas=ReplicaRange(1, 3), start_timeout=5.5)
+    return ServiceRecord(name, operated, live, (rollout,))
+
+
+def revision(number: int, service: str = "digits", model: str = "a") -> Revision:
     asked = deployment(service, model)
-    return state.deploy(asked, asked.digest).number
+    return Revision(service, number, asked.digest, asked, START.isoformat(), "me@here")
 
 
-def make_live(state: State, number: int, service: str = "digits") -> None:
-    for phase in (Phase.STARTING, Phase.VERIFYING, Phase.SHIFTING):
-        state.attach(service, number, phase=phase)
-    state.set_live(service, number)
-
-
-def phases(state: State, service: str = "digits") -> list[str]:
-    return [revision.phase.value for revision in state.revisions(service)]
-
-
-def test_a_deploy_is_recorded_whole(state: State) -> None:
-    asked = deployment(replicas=3)
-    revision = state.deploy(asked, asked.digest)
-    assert revision == state.revision("digits", 1)
-    assert revision.deployment == asked
-    assert revision.digest == asked.digest
-    assert (revision.phase, revision.phase_since) == (Phase.PENDING, revision.created_at)
-    assert revision.created_at == START.isoformat(timespec="milliseconds")
-    record = state.service("digits")
-    assert record is not None
-    assert (record.wanted, record.live, record.operated) == (1, None, {"replicas": 3})
-    assert state.services() == (record,)
-
-
-def test_what_is_not_there_is_none_or_an_error(state: State) -> None:
-    assert state.service("nothing") is None
-    assert state.revision("nothing", 1) is None
-    assert state.revisions("nothing") == ()
+def test_a_record_comes_back_as_it_was_put(state: State) -> None:
     assert state.services() == ()
-    state.forget("nothing")
-    with pytest.raises(ClocheError, match="no service"):
-        state.operate("nothing", {}, by="me")
-    deploy(state)
-    with pytest.raises(ClocheError, match="no revision 7"):
-        state.attach("digits", 7, phase=Phase.STARTING)
-
-
-def test_the_later_deploy_takes_over(state: State) -> None:
-    deploy(state, "a")
-    state.attach("digits", 1, phase=Phase.STARTING)
-    deploy(state, "b")
-    assert phases(state) == ["superseded", "pending"]
-    state.attach("digits", 1, phase=Phase.VERIFYING)
-    assert phases(state) == ["superseded", "pending"]
-    with pytest.raises(SupersededError):
-        state.set_live("digits", 1)
-
-
-def test_going_live_retires_the_one_before(state: State) -> None:
-    deploy(state, "a")
-    make_live(state, 1)
-    deploy(state, "b")
-    assert phases(state) == ["live", "pending"]
-    make_live(state, 2)
-    state.set_live("digits", 2)
-    assert phases(state) == ["retired", "live"]
-    record = state.service("digits")
-    assert record is not None
-    assert (record.live, record.wanted) == (2, 2)
-
-
-def test_what_comes_to_be_is_attached(state: State) -> None:
-    deploy(state)
-    passed = verification()
-    state.attach("digits", 1, golden=GOLDEN)
-    state.attach("digits", 1, verification=passed)
-    failure = {"code": "x", "what": "It broke.", "log": ["line"]}
-    revision = state.attach("digits", 1, phase=Phase.FAILED, failure=failure)
-    assert revision == state.revision("digits", 1)
-    assert (revision.golden, revision.verification) == (GOLDEN, passed)
-    assert (revision.phase, revision.failure) == (Phase.FAILED, failure)
-
-
-@pytest.mark.parametrize("ended", [Phase.FAILED, Phase.SUPERSEDED])
-def test_an_ended_phase_stays(state: State, ended: Phase) -> None:
-    deploy(state)
-    state.attach("digits", 1, phase=ended, failure={"what": "first"})
-    for phase in Phase:
-        state.attach("digits", 1, phase=phase, failure={"what": "second"})
-    revision = state.revision("digits", 1)
-    assert revision is not None
-    assert (revision.phase, revision.failure) == (ended, {"what": "first"})
-
-
-def test_going_live_is_not_for_attach(state: State) -> None:
-    deploy(state)
-    assert state.attach("digits", 1, phase=Phase.LIVE).phase is Phase.PENDING
-
-
-def test_a_live_revision_is_wanted_again(state: State) -> None:
-    deploy(state, "a")
-    make_live(state, 1)
-    deploy(state, "b")
-    record = state.want("digits", 1, by="me")
-    assert (record.wanted, record.live) == (1, 1)
-    assert phases(state) == ["live", "superseded"]
-
-
-def test_operation_changes_in_place(state: State) -> None:
-    deploy(state)
-    record = state.operate("digits", {"replicas": 4}, by="me")
-    assert record.operated == {"replicas": 4}
-    assert state.service("digits") == record
-    assert len(state.revisions("digits")) == 1
-    assert (state.events()[-1].kind, state.events()[-1].by) == ("scaled", "me")
-
-
-def test_deletion_supersedes_and_frees_the_name(state: State) -> None:
-    deploy(state)
-    state.mark_deleting("digits", by="me")
-    state.mark_deleting("digits", by="me")
-    assert phases(state) == ["superseded"]
-    record = state.service("digits")
-    assert record is not None
-    assert record.deleting
-    with pytest.raises(UnavailableError, match="being deleted"):
-        deploy(state)
-    state.forget("digits")
     assert state.service("digits") is None
+    version = state.put(record(), expect=None)
+    stored = state.service("digits")
+    assert stored is not None
+    assert (stored.record, stored.version) == (record(), version)
+    state.put(record("other"), expect=None)
+    assert state.services() == ("digits", "other")
+
+
+def test_a_record_is_written_only_over_what_was_read(state: State) -> None:
+    first = state.put(record(), expect=None)
+    with pytest.raises(StaleError):
+        state.put(record(live=1), expect=None)
+    second = state.put(record(live=1), expect=first)
+    assert second != first
+    with pytest.raises(StaleError):
+        state.put(record(live=2), expect=first)
+    with pytest.raises(StaleError):
+        state.delete("digits", expect=first)
+    with pytest.raises(StaleError):
+        state.put(record("nothing"), expect=second)
+    stored = state.service("digits")
+    assert stored is not None
+    assert (stored.record.live, stored.version) == (1, second)
+
+
+def test_the_same_record_put_again_has_another_version(state: State) -> None:
+    first = state.put(record(), expect=None)
+    second = state.put(record(), expect=first)
+    with pytest.raises(StaleError):
+        state.put(record(), expect=first)
+    assert second != first
+
+
+def test_a_revision_is_kept_as_it_is_under_a_number_of_its_own(state: State) -> None:
+    assert state.revision("digits", 1) is None
     assert state.revisions("digits") == ()
-    assert state.events("digits")[-1].kind == "deleted"
-    assert deploy(state) == 2
+    assert state.last_number("digits") == 0
+    state.add_revision(revision(1))
+    state.add_revision(revision(2, model="b"))
+    state.add_revision(revision(1, "other"))
+    with pytest.raises(StaleError):
+        state.add_revision(revision(2, model="c"))
+    assert state.revisions("digits") == (revision(1), revision(2, model="b"))
+    assert state.revision("digits", 2) == revision(2, model="b")
+    assert (state.last_number("digits"), state.last_number("other")) == (2, 1)
 
 
-def test_every_change_is_one_event_in_order(state: State) -> None:
-    deploy(state)
-    deploy(state, service="other")
-    state.attach("digits", 1, phase=Phase.STARTING)
-    state.attach("digits", 1, phase=Phase.STARTING)
-    state.attach("digits", 1, golden=GOLDEN)
-    state.attach("digits", 1, golden=GOLDEN)
-    state.attach("digits", 1, verification=verification(passed=False))
-    state.attach("digits", 1, phase=Phase.FAILED, failure={"what": "It broke."})
-    made = state.record("digits", "replica", "It came back.", revision=1, restarts=2)
-    events = state.events("digits")
-    kinds = ["deployed", "phase", "golden", "verified", "phase", "replica"]
-    assert [event.kind for event in events] == kinds
-    assert events[-1] == made
-    assert (made.revision, made.by, made.detail) == (1, "cloche", {"restarts": 2})
-    assert events[0].by == "someone@here"
-    assert "It broke." in events[4].what
-    numbers = [event.sequence for event in state.events()]
-    assert numbers == sorted(set(numbers))
-    assert state.events("digits", after=events[2].sequence) == events[3:]
-    assert state.events("digits", after=events[0].sequence, limit=2) == events[1:3]
-    assert len(state.events(limit=2)) == 2
+def test_a_revision_needs_no_record(state: State) -> None:
+    """No two objects change together: what a killed deploy left is one number less."""
+    state.add_revision(revision(1))
+    assert state.service("digits") is None
+    assert state.services() == ()
+    state.put(record(), expect=None)
+    assert state.last_number("digits") == 1
+
+
+def test_of_what_is_attached_the_latest_counts(state: State) -> None:
+    assert state.attached("digits", 1) == Attached()
+    with pytest.raises(NotFoundError, match="no revision 1"):
+        state.attach("digits", 1, GOLDEN)
+    state.add_revision(revision(1))
+    state.attach("digits", 1, verification(passed=False))
+    state.attach("digits", 1, GOLDEN)
+    assert state.attached("digits", 1) == Attached(GOLDEN, verification(passed=False))
+    state.attach("digits", 1, verification())
+    assert state.attached("digits", 1) == Attached(GOLDEN, verification())
+    other = replace(verification(), url="http://127.0.0.1:2")
+    for _ in range(60):
+        state.attach("digits", 1, verification(passed=False))
+    state.attach("digits", 1, other)
+    assert state.attached("digits", 1) == Attached(GOLDEN, other)
+
+
+def test_deletion_leaves_nothing_but_the_numbers(state: State) -> None:
+    version = state.put(record(), expect=None)
+    state.add_revision(revision(1))
+    state.attach("digits", 1, GOLDEN)
+    state.put(record("other"), expect=None)
+    state.add_revision(revision(1, "other"))
+    state.delete("digits", expect=version)
+    assert state.service("digits") is None
+    assert state.services() == ("other",)
+    assert state.revisions("digits") == ()
+    assert state.attached("digits", 1) == Attached()
+    assert state.revisions("other") == (revision(1, "other"),)
+    with pytest.raises(StaleError):
+        state.add_revision(revision(1))
+    with pytest.raises(StaleError):
+        state.put(record(), expect=version)
+    again = state.put(record(), expect=None)
+    assert again != version
+    state.add_revision(revision(2))
 
 
 def test_another_process_sees_the_same(opened: Open) -> None:
     first, second = opened(), opened()
-    deploy(first)
-    make_live(first, 1)
-    assert second.services() == first.services()
+    version = first.put(record(), expect=None)
+    first.add_revision(revision(1))
+    assert second.service("digits") == first.service("digits")
     assert second.revisions("digits") == first.revisions("digits")
-    assert second.events() == first.events()
+    second.put(record(live=1), expect=version)
+    with pytest.raises(StaleError):
+        first.put(record(live=2), expect=version)
 
 
-def test_deploys_at_once_are_all_recorded_and_one_is_wanted(opened: Open) -> None:
+def test_of_writes_at_once_one_wins_and_the_others_learn_it(opened: Open) -> None:
     states = [opened(), opened()]
+    states[0].put(replace(record(), rollouts=()), expect=None)
     together = threading.Barrier(4)
     numbers: list[int] = []
 
     def work(index: int) -> None:
+        state = states[index % 2]
         together.wait(10)
-        for round_number in range(5):
-            number = deploy(states[index % 2], f"{index}-{round_number}")
+        done = 0
+        while done < 5:
+            stored = state.service("digits")
+            assert stored is not None
+            rollout = replace(record().rollouts[0], to=index * 10 + done)
+            added = replace(stored.record, rollouts=(*stored.record.rollouts, rollout))
+            try:
+                state.put(added, expect=stored.version)
+            except StaleError:
+                continue
+            done += 1
+        while done < 10:
+            number = state.last_number("digits") + 1
+            try:
+                state.add_revision(revision(number))
+            except StaleError:
+                continue
             numbers.append(number)
-            with suppress(SupersededError):
-                make_live(states[index % 2], number)
+            done += 1
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
+    stored = states[0].service("digits")
+    assert stored is not None
+    expected = sorted(index * 10 + done for index in range(4) for done in range(5))
+    assert sorted(one.to for one in stored.record.rollouts) == expected
     assert sorted(numbers) == list(range(1, 21))
-    seen = phases(states[0])
-    record = states[0].service("digits")
-    assert record is not None
-    assert record.wanted == 20
-    assert seen.count("live") == (0 if record.live is None else 1)
-    assert seen[:-1].count("pending") == 0
+    assert [one.number for one in states[1].revisions("digits")] == list(range(1, 21))

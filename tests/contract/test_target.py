@@ -1,219 +1,225 @@
-"""What every target keeps, asked of each implementation with real servers."""
+"""What every target keeps of what it is told, asked of each kind.
 
-import json
-import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+How its replicas are reached is in `test_target_reach`, what its host keeps in `test_target_host`.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
-from cloche.artifacts import ModelRepository
+from cloche.artifacts import Operated, ReplicaRange
 from cloche.errors import ClocheError
-from cloche.targets.target import Observation, Placement, Replica, ReplicaPhase, Route, Target
-from fixtures_local import CRASHING, LocalHome, until
-
-Answer = tuple[int, str | None, list[float]]
-NO_WAIT = 100.0
-"""The model waits for as many seconds as it is told, up to 30."""
+from cloche.targets import ApplyError, Desired, ReplicaPhase
+from fixtures.places import Place
 
 
-@dataclass
-class Place:
-    """An empty target, and how to make what runs there."""
-
-    target: Target
-    repository: Callable[..., ModelRepository]
-    another: Callable[[], Target]
-    """Lets go of the target, as when Cloche ends, and returns a new object over the same place."""
-
-
-@pytest.fixture(params=["local"])
-def place(local_home: LocalHome, local_target: Callable[[], Any]) -> Place:
-    target = local_target()
-    target.start()
-    current = target
-
-    def another() -> Target:
-        nonlocal current
-        current.close()
-        current = local_target()
-        current.start()
-        return current
-
-    return Place(target, local_home.repository, another)
-
-
-def ready(target: Target, service: str, revision: int) -> list[Replica]:
-    return [
-        one
-        for one in target.observe().replicas
-        if (one.service, one.revision, one.phase) == (service, revision, ReplicaPhase.READY)
-    ]
-
-
-def serve(place: Place, service: str, revision: int, *, replicas: int = 1, factor: int = 2) -> None:
-    repository = place.repository(service, factor=factor)
-    place.target.place(Placement(service, revision, repository, replicas))
-    until(lambda: len(ready(place.target, service, revision)) == replicas)
-
-
-def route(target: Target, *routes: Route) -> None:
-    target.route(routes)
-    until(lambda: target.observe().routes == routes)
-
-
-def ask(base: str, service: str, x: float = NO_WAIT, **headers: str) -> Answer:
-    """Return status, revision and answer of one inference."""
-    tensor = {"name": "x", "shape": [1], "datatype": "FP32", "data": [x]}
-    request = urllib.request.Request(
-        f"{base}/v2/models/{service}/infer",
-        data=json.dumps({"inputs": [tensor]}).encode(),
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            output = json.load(response)["outputs"][0]["data"]
-            return response.status, response.headers["cloche-revision"], output
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, None, []
-
-
-def pids(observation: Observation) -> dict[str, int | None]:
-    return {one.id: one.pid for one in observation.replicas}
-
-
-def test_an_empty_target(place: Place) -> None:
-    until(lambda: place.target.observe().gateway.ready)
-    seen = place.target.observe()
-    assert (seen.replicas, seen.routes) == ((), ())
-    assert ask(seen.gateway.http, "nothing")[0] == 404
-    place.target.remove("nothing", 1)
-    place.target.route([])
+def test_an_unknown_service_is_empty_and_has_an_endpoint(place: Place) -> None:
+    nothing, before = Desired("nothing"), place.writes()
+    assert place.target.diff(nothing) == ()
+    place.target.apply(nothing)
+    assert place.writes() == before
+    seen = place.target.observe("nothing")
+    assert seen.empty
+    assert (seen.service, seen.replicas, dict(seen.split)) == ("nothing", (), {})
+    assert seen.endpoint.http.startswith("http://")
+    assert seen.endpoint.grpc
     assert list(place.target.logs("nothing", None, lines=5, follow=False)) == []
 
 
-def test_replicas_come_up_and_answer_by_themselves_before_they_have_a_route(place: Place) -> None:
-    place.target.place(Placement("demo", 1, place.repository("demo"), 2))
-    first = place.target.observe().replicas
-    assert {one.id for one in first} == {"demo-r1-0", "demo-r1-1"}
-    assert {one.phase for one in first} == {ReplicaPhase.STARTING}
+def test_all_services_share_the_gateway(place: Place) -> None:
+    place.until(lambda: place.target.observe("one").endpoint.ready)
+    gateway = place.target.gateway()
+    assert gateway is not None
+    assert (gateway.ready, gateway.detail) == (True, None)
+    for service in ("one", "other"):
+        endpoint = place.target.observe(service).endpoint
+        assert (endpoint.http, endpoint.grpc) == (gateway.http, gateway.grpc)
+
+
+# ── apply and diff ────────────────────────────────────────────────────────────────────────────
+
+
+def test_replicas_come_up_by_themselves_before_they_have_traffic(place: Place) -> None:
+    desired = place.desired("demo", {1: 2})
+    place.target.apply(desired)
+    first = place.of("demo", 1)
+    assert [one.phase for one in first] == [ReplicaPhase.STARTING] * 2
+    assert len({one.id for one in first}) == 2
     assert all(one.detail for one in first)
-    until(lambda: len(ready(place.target, "demo", 1)) == 2)
-    seen = place.target.observe()
-    for replica in seen.replicas:
-        assert replica.url is not None
-        assert replica.grpc is not None
-        assert (replica.detail, replica.restarts) == (None, 0)
-        assert ask(replica.url, "demo") == (200, None, [2 * NO_WAIT])
-    assert ask(seen.gateway.http, "demo")[0] == 404
-    place.target.place(Placement("demo", 1, place.repository("demo"), 2))
-    assert pids(place.target.observe()) == pids(seen)
-    named = {name for name, _ in place.target.logs("demo", 1, lines=3, follow=False)}
-    assert named == {"demo-r1-0", "demo-r1-1"}
+    place.until(lambda: place.settled(desired))
+    seen = place.target.observe("demo")
+    assert {one.id for one in seen.replicas} == {one.id for one in first}
+    for one in seen.replicas:
+        assert (one.service, one.revision) == ("demo", 1)
+        assert (one.detail, one.restarts, one.last_log) == (None, 0, ())
+        assert datetime.fromisoformat(one.since).utcoffset() == timedelta(0)
+        assert (one.url or "").startswith("http://")
+    assert dict(seen.split) == {}
 
 
-def test_services_and_revisions_live_side_by_side(place: Place) -> None:
-    serve(place, "one", 1, factor=2)
-    serve(place, "one", 2, factor=3)
-    serve(place, "other", 1, factor=5)
-    route(place.target, Route("one", 1, 100), Route("one", 2, 0), Route("other", 1, 100))
-    base = place.target.observe().gateway.http
-    assert ask(base, "one") == (200, "1", [2 * NO_WAIT])
-    assert ask(base, "one", cloche_revision="2") == (200, "2", [3 * NO_WAIT])
-    assert ask(base, "other") == (200, "1", [5 * NO_WAIT])
-    place.target.remove("other", 1)
-    route(place.target, Route("one", 1, 100), Route("one", 2, 0))
-    until(lambda: not [one for one in place.target.observe().replicas if one.service == "other"])
-    assert ask(base, "other")[0] == 404
-    assert ask(base, "one") == (200, "1", [2 * NO_WAIT])
+def test_apply_writes_nothing_where_nothing_differs(place: Place) -> None:
+    desired = place.desired("demo", {1: 2}, {1: 100})
+    assert {change.revision for change in place.target.diff(desired)} == {1, None}
+    place.target.apply(desired)
+    assert place.target.diff(desired) == (), "what has begun is not begun again"
+    place.until(lambda: place.settled(desired))
+    before, replicas = place.writes(), place.of("demo", 1)
+    place.target.apply(desired)
+    assert place.target.diff(desired) == ()
+    assert (place.writes(), place.of("demo", 1)) == (before, replicas)
 
 
-def test_no_request_is_lost_while_revisions_and_replicas_change(place: Place) -> None:
-    serve(place, "demo", 1, replicas=2, factor=2)
-    route(place.target, Route("demo", 1, 100))
-    base = place.target.observe().gateway.http
-    answers: list[Answer] = []
-    ended = threading.Event()
-
-    def load() -> None:
-        while not ended.is_set():
-            answers.append(ask(base, "demo", 0.02))
-
-    threads = [threading.Thread(target=load) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        serve(place, "demo", 2, replicas=1, factor=3)
-        route(place.target, Route("demo", 2, 100))
-        place.target.remove("demo", 1)
-        until(lambda: len(place.target.observe().replicas) == 1)
-        serve(place, "demo", 2, replicas=2, factor=3)
-        serve(place, "demo", 2, replicas=1, factor=3)
-        until(lambda: len(place.target.observe().replicas) == 1)
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-    assert {status for status, _, _ in answers} == {200}
-    assert {revision for _, revision, _ in answers} == {"1", "2"}
-    assert answers[-1][1] == "2"
+@pytest.mark.parametrize(
+    ("replicas", "split", "changed"),
+    [
+        ({1: 2}, {1: 100}, {1}),
+        ({1: 1, 2: 1}, {1: 100}, {2}),
+        ({2: 1}, {2: 100}, {1, 2, None}),
+        ({1: 1}, {}, {None}),
+        ({}, {}, {1, None}),
+    ],
+)
+def test_diff_says_what_apply_does_and_changes_nothing(
+    place: Place, replicas: dict[int, int], split: dict[int, int], changed: set[int | None]
+) -> None:
+    place.serve("demo", {1: 1}, {1: 100})
+    before = place.writes(), place.target.observe("demo")
+    desired = place.desired("demo", replicas, split)
+    changes = place.target.diff(desired)
+    assert (place.writes(), place.target.observe("demo")) == before
+    assert {change.revision for change in changes} == changed
+    assert all(change.what for change in changes)
+    place.target.apply(desired)
+    assert place.target.diff(desired) == ()
+    assert place.writes() != before[0]
+    place.until(lambda: place.settled(desired))
 
 
-def test_a_stopped_replica_finishes_the_request_that_it_has(place: Place) -> None:
-    serve(place, "demo", 1)
-    route(place.target, Route("demo", 1, 100))
-    base = place.target.observe().gateway.http
-    answers: list[Answer] = []
-    thread = threading.Thread(target=lambda: answers.append(ask(base, "demo", 2.0)))
-    thread.start()
-    until(lambda: ("demo-r1-0", "taken") in place.target.logs("demo", 1, lines=5, follow=False))
-    place.target.remove("demo", 1)
-    until(lambda: place.target.observe().replicas[0].phase is ReplicaPhase.STOPPING)
-    thread.join()
-    assert answers == [(200, "1", [4.0])]
-    until(lambda: place.target.observe().replicas == ())
+def test_more_and_fewer_replicas_of_a_revision(place: Place) -> None:
+    place.serve("demo", {1: 1}, {1: 100})
+    first = place.of("demo", 1)
+    place.serve("demo", {1: 3}, {1: 100})
+    more = place.of("demo", 1)
+    assert len(more) == 3
+    assert first[0] in more
+    place.serve("demo", {1: 2}, {1: 100})
+    assert len([one for one in place.of("demo", 1) if one in more]) == 2
+
+
+def test_a_revision_that_is_not_placed_drains_and_goes(place: Place) -> None:
+    place.serve("demo", {1: 1, 2: 1}, {1: 100})
+    kept = place.of("demo", 2)
+    with place.target.reach("demo", 1):  # so that it cannot have gone before one looks
+        place.target.apply(place.desired("demo", {2: 1}, {2: 100}))
+        place.until(lambda: place.of("demo", 1)[0].phase is ReplicaPhase.STOPPING)
+        assert place.of("demo", 1)[0].detail
+    place.until(lambda: place.of("demo", 1) == [])
+    place.until(lambda: dict(place.target.observe("demo").split) == {2: 100})
+    assert place.of("demo", 2) == kept
+    place.target.apply(Desired("demo"))
+    place.until(lambda: place.target.observe("demo").empty)
+
+
+def test_a_revision_that_goes_can_be_placed_again(place: Place) -> None:
+    desired = place.serve("demo", {1: 1}, {1: 100})
+    with place.target.reach("demo", 1):
+        place.target.apply(Desired("demo"))
+        assert {change.revision for change in place.target.diff(desired)} == {1, None}
+        place.target.apply(desired)
+        assert place.target.diff(desired) == ()
+    place.until(lambda: place.settled(desired))
+
+
+def test_the_split_is_of_one_service(place: Place) -> None:
+    place.serve("one", {1: 1, 2: 1, 3: 1}, {1: 75, 2: 25, 3: 0})
+    place.serve("other", {1: 1}, {1: 100})
+    before = place.target.observe("one")
+    assert dict(before.split) == {1: 75, 2: 25, 3: 0}
+    place.target.apply(Desired("other"))
+    place.until(lambda: place.target.observe("other").empty)
+    assert place.target.observe("one") == before
+    place.serve("one", {1: 1, 2: 1, 3: 1}, {2: 100})
+    assert place.of("one", 3)[0] in before.replicas
+
+
+def test_what_cannot_be_begun_is_named_and_the_rest_is_applied(place: Place) -> None:
+    place.serve("demo", {1: 1}, {1: 100})
+    good, bad = place.placement("demo", 2, replicas=2), place.placement("demo", 3)
+    place.lose(bad.repository)
+    desired = Desired("demo", (bad, good), {2: 100})
+    with pytest.raises(ApplyError) as caught:
+        place.target.apply(desired)
+    assert (caught.value.code, set(caught.value.by_revision)) == ("target.apply", {3})
+    assert caught.value.errors == tuple(caught.value.by_revision.values())
+    assert {change.revision for change in place.target.diff(desired)} == {3}
+    rest = Desired("demo", (good,), {2: 100})
+    place.until(lambda: place.settled(rest))
+    assert place.target.diff(rest) == ()
 
 
 def test_a_revision_that_cannot_run_fails_alone_and_says_why(place: Place) -> None:
-    serve(place, "good", 1)
-    place.target.place(Placement("bad", 1, place.repository("bad", code=CRASHING), 1))
-
-    def bad() -> Replica:
-        return next(one for one in place.target.observe().replicas if one.service == "bad")
-
-    until(lambda: bad().phase is ReplicaPhase.FAILED, 60)
-    assert "third time in a row" in (bad().detail or "")
-    assert bad().last_log
-    assert (bad().url, bad().pid) == (None, None)
-    assert len(ready(place.target, "good", 1)) == 1
-    place.target.remove("bad", 1)
-    until(lambda: len(place.target.observe().replicas) == 1)
-
-
-def test_a_revision_whose_files_are_missing_is_refused(place: Place) -> None:
-    from dataclasses import replace
-
-    repository = replace(place.repository("demo"), digest="sha256:" + "0" * 64)
-    with pytest.raises(ClocheError):
-        place.target.place(Placement("demo", 1, repository, 1))
-    assert place.target.observe().replicas == ()
+    place.serve("demo", {1: 1}, {1: 100})
+    before = place.of("demo", 1)
+    bad = place.placement("demo", 2, repository=place.broken("demo", 2))
+    desired = Desired("demo", (place.placement("demo", 1), bad), {1: 100})
+    place.target.apply(desired)
+    place.until(lambda: place.of("demo", 2)[0].phase is ReplicaPhase.FAILED)
+    failed = place.of("demo", 2)[0]
+    assert failed.detail
+    assert failed.last_log
+    assert failed.url is None
+    assert place.of("demo", 1) == before
+    writes = place.writes()
+    assert place.target.diff(desired) == ()
+    place.target.apply(desired)
+    assert (place.writes(), place.of("demo", 2)) == (writes, [failed]), "it is not started again"
+    place.serve("demo", {1: 1}, {1: 100})
+    assert place.of("demo", 1) == before
 
 
-def test_a_new_object_adopts_what_runs(place: Place) -> None:
-    serve(place, "demo", 1, replicas=2)
-    route(place.target, Route("demo", 1, 100))
-    before = place.target.observe()
-    target = place.another()
-    until(lambda: target.observe().routes == before.routes)
-    assert pids(target.observe()) == pids(before)
-    assert target.observe().gateway.pid == before.gateway.pid
-    assert ask(before.gateway.http, "demo") == (200, "1", [2 * NO_WAIT])
-    target.down()
-    assert (target.observe().replicas, target.observe().routes) == ((), ())
-    with pytest.raises(urllib.error.URLError):
-        ask(before.gateway.http, "demo")
-    target.down()
+def test_services_can_be_applied_from_several_threads_at_once(place: Place) -> None:
+    wanted = [place.desired(name, {1: 1}, {1: 100}) for name in ("a", "b", "c")]
+
+    def told(desired: Desired) -> None:
+        for _ in range(20):
+            place.target.apply(desired)
+            assert place.target.diff(desired) == ()
+            assert len(place.of(desired.service, 1)) == 1
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(told, wanted))
+    place.until(lambda: all(place.settled(desired) for desired in wanted))
+
+
+# ── admit ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("replicas", [ReplicaRange(1, 3), ReplicaRange(0, 0), ReplicaRange(0, 1)])
+@pytest.mark.parametrize("part", ["operated", "placement"])
+def test_a_range_or_no_replicas_are_refused(
+    place: Place, replicas: ReplicaRange, part: str
+) -> None:
+    before = place.writes()
+    desired = Desired("demo", operated=Operated(replicas=replicas))
+    if part == "placement":
+        desired = Desired("demo", (replace(place.placement("demo", 1), replicas=replicas),))
+    with pytest.raises(ClocheError) as caught:
+        place.target.admit(desired)
+    assert caught.value.code.endswith(".replicas")
+    assert caught.value.hint
+    assert (place.writes(), place.target.observe("demo").empty) == (before, True)
+
+
+def test_a_revision_whose_files_are_gone_is_refused(place: Place) -> None:
+    desired, before = place.desired("demo", {1: 1}, {1: 100}), place.writes()
+    place.target.admit(desired)
+    place.lose(desired.placements[0].repository)
+    with pytest.raises(ClocheError) as caught:
+        place.target.admit(desired)
+    assert caught.value.code.endswith(".files")
+    assert caught.value.where == "demo revision 1"
+    assert (place.writes(), place.target.observe("demo").empty) == (before, True)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from cloche.daemon.main import serve
+from cloche.daemon.main import Parts, serve
 from cloche.errors import ClocheError
 from cloche.settings import Settings, load
-from cloche.state.sqlite import SqliteState
-from fixtures_control import FixedVerifier, LivingTarget, World
+from cloche.state.sqlite import SqliteJournal, SqliteState
+from cloche.testing import FixedVerifier, LivingTarget, World
 
 
-def parts(settings: Settings) -> tuple[SqliteState, LivingTarget, FixedVerifier]:
-    state = SqliteState(settings.home / "state.db")
-    return state, LivingTarget(World()), FixedVerifier()
+def parts(settings: Settings) -> Parts:
+    file = settings.layout.state
+    return Parts(SqliteState(file), SqliteJournal(file), LivingTarget(World()), FixedVerifier())
 
 
 if __name__ == "__main__":

@@ -15,16 +15,16 @@ import httpx
 import pytest
 
 from cloche import artifacts
-from cloche.artifacts import Deployment, Phase, Revision
+from cloche.artifacts import Deployment, Member, Operated, ReplicaRange, RevisionStatus, Standing
 from cloche.clients.control import record as home
 from cloche.clients.control.client import ControlClient, connect
-from cloche.daemon.main import run
+from cloche.daemon.main import Parts, run
 from cloche.daemon.process import only_one, prepare_home
 from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.settings import Settings
-from cloche.state.sqlite import SqliteState
-from cloche.targets.target import ReplicaPhase
-from fixtures_control import FixedVerifier, LivingTarget, World, deployment
+from cloche.state.sqlite import SqliteJournal, SqliteState
+from cloche.targets import ReplicaPhase
+from cloche.testing import FixedVerifier, LivingTarget, World, deployment
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Served:
     settings: Settings
     thread: threading.Thread
 
-    def deployed(self, asked: Deployment | None = None) -> Revision:
+    def deployed(self, asked: Deployment | None = None) -> RevisionStatus:
         """Deploy and return the revision when its rollout has ended."""
         asked = asked or deployment()
         number = self.control.deploy(asked)["revision"]
@@ -68,8 +68,9 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
     def serve() -> None:
         with only_one(settings.home):
-            state = SqliteState(settings.home / "state.db")
-            run(settings, state, target, verifier, told_to_end)
+            file = settings.layout.state
+            parts = Parts(SqliteState(file), SqliteJournal(file), target, verifier)
+            run(settings, parts, told_to_end)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -98,7 +99,7 @@ def test_a_deploy_from_the_request_to_live(served: Served) -> None:
         "pinned": "/models/a.onnx",
         "source": "files",
         "version": None,
-        "digest": deployment().snapshot.digest,
+        "digest": deployment().main.snapshot.digest,
         "format": "onnx",
     }
     assert status["http"] == "http://127.0.0.1:8080/v2/models/digits/infer"
@@ -108,8 +109,7 @@ def test_a_deploy_from_the_request_to_live(served: Served) -> None:
     assert (status["replicas"]["wanted"], status["replicas"]["ready"]) == (1, 1)
     assert status["replicas"]["items"][0]["id"] == "digits-r1-0"
     assert control.revisions("digits") == (control.revision("digits", 1),)
-    kept = control.revision("digits", 1).deployment
-    assert kept == replace(deployment(), by=kept.by)
+    assert control.revision("digits", 1).deployment == deployment()
 
 
 def test_the_same_again_changes_nothing(served: Served) -> None:
@@ -127,16 +127,16 @@ def test_the_same_again_changes_nothing(served: Served) -> None:
 def test_a_deploy_that_says_nothing_of_replicas_leaves_them(served: Served) -> None:
     served.deployed()
     served.control.scale("digits", 2)
-    silent = replace(deployment(), operated={})
+    silent = deployment(replicas=None)
     assert served.control.deploy(silent) == {"change": "none", "revision": 1}
-    other = replace(deployment(model="b"), operated={})
+    other = deployment(model="b", replicas=None)
     assert served.control.deploy(other) == {"change": "revision", "revision": 2}
     assert served.control.service("digits")["replicas"]["wanted"] == 2
 
 
 def test_what_failed_or_is_retired_gets_a_new_number(served: Served) -> None:
     served.verifier.wrong.add("./wrong.onnx")
-    assert served.deployed(deployment(model="a")).phase is Phase.LIVE
+    assert served.deployed(deployment(model="a")).phase is Standing.LIVE
     failed = served.deployed(deployment(model="wrong"))
     assert failed.failure is not None
     assert failed.failure["code"] == "rollout.verification"
@@ -156,8 +156,8 @@ def test_the_live_revision_asked_again_ends_a_rollout(served: Served) -> None:
     assert served.control.deploy(deployment(model="b"))["revision"] == 2
     back = served.control.deploy(deployment(model="a"))
     assert back == {"change": "revision", "revision": 1}
-    assert served.control.revision("digits", 2).phase is Phase.SUPERSEDED
-    assert served.control.revision("digits", 1).phase is Phase.LIVE
+    assert served.control.revision("digits", 2).phase is Standing.SUPERSEDED
+    assert served.control.revision("digits", 1).phase is Standing.LIVE
 
 
 def test_a_live_revision_whose_replicas_failed_is_deployed_again(served: Served) -> None:
@@ -165,6 +165,102 @@ def test_a_live_revision_whose_replicas_failed_is_deployed_again(served: Served)
     served.target.world.set_phase("digits-r1-0", ReplicaPhase.FAILED)
     assert served.control.deploy(deployment()) == {"change": "revision", "revision": 2}
     until(lambda: served.control.service("digits")["live"] == 2)
+
+
+def test_plan_says_what_deploy_does_after_a_failure(served: Served) -> None:
+    """Both contradicted each other: one compared with what was wanted, one with what is live."""
+    served.verifier.wrong.add("./wrong.onnx")
+    served.deployed(deployment(model="a"))
+    served.deployed(deployment(model="wrong"))
+    control = served.control
+    assert control.plan(deployment(model="wrong")).kind == "update"
+    assert control.deploy(deployment(model="wrong")) == {"change": "revision", "revision": 3}
+    until(lambda: control.revision("digits", 3).phase.ended)
+    assert control.plan(deployment(model="a")).kind == "none"
+    assert control.deploy(deployment(model="a")) == {"change": "none", "revision": 1}
+
+
+def test_a_rollback_brings_back_what_was_live_before(served: Served) -> None:
+    served.deployed(deployment(model="a"))
+    served.deployed(deployment(model="b"))
+    asked = len(served.verifier.asked)
+    assert served.control.rollback("digits") == {"change": "revision", "revision": 1}
+    until(lambda: served.control.service("digits")["live"] == 1)
+    assert len(served.verifier.asked) == asked + 1
+    assert served.control.revision("digits", 1).phase is Standing.LIVE
+    assert served.control.revision("digits", 2).phase is Standing.RETIRED
+    until(lambda: len(served.control.service("digits")["replicas"]["items"]) == 1)
+    history = served.control.history("digits")
+    rollouts = history["rollouts"]
+    assert [(one["to"], one["from"], one["cause"], one["outcome"]) for one in rollouts] == [
+        (1, 2, "rollback", "completed"), (2, 1, "deploy", "completed"),
+        (1, None, "deploy", "completed"),
+    ]  # fmt: skip
+    assert "@" in rollouts[0]["by"]
+    assert (history["restorable"], history["keep"]) == ([1, 2], 10)
+    assert served.control.rollback("digits", 2, verify=False)["revision"] == 2
+    until(lambda: served.control.service("digits")["live"] == 2)
+    assert len(served.verifier.asked) == asked + 1
+    events = [one.kind for one in served.control.events("digits")]
+    assert events.count("rolled_back") == 2
+
+
+def test_a_rollback_that_cannot_be_is_refused_in_one_sentence(served: Served) -> None:
+    control = served.control
+
+    def refusal(*arguments: int | None, **options: bool) -> ClocheError:
+        before = control.history("digits")["rollouts"]
+        with pytest.raises(ClocheError) as caught:
+            control.rollback("digits", *arguments, **options)
+        assert control.history("digits")["rollouts"] == before
+        assert caught.value.hint
+        return caught.value
+
+    served.deployed(deployment(model="a"))
+    assert refusal().code == "rollback.nothing"
+    assert refusal(7).code == "revision.unknown"
+    assert refusal(1).code == "rollback.live"
+    served.verifier.wrong.add("./wrong.onnx")
+    served.deployed(deployment(model="wrong"))
+    assert refusal(2, verify=False).code == "rollback.unverified"
+    served.deployed(deployment(model="c"))
+    served.target.world.gone.add(deployment(model="a").repository.digest)
+    gone = refusal()
+    assert gone.code == "rollback.gone"
+    assert "./a.onnx" in (gone.hint or "")
+    assert control.history("digits")["restorable"] == [2, 3]
+    served.target.world.gone.clear()
+    served.verifier.broken["./d.onnx"] = UnavailableError("golden.later", "Not yet.")
+    control.deploy(deployment(model="d"))
+    under_way = refusal()
+    assert (under_way.code, "--to 3" in (under_way.hint or "")) == ("rollback.under_way", True)
+    assert control.rollback("digits", 3) == {"change": "revision", "revision": 3}
+    assert control.revision("digits", 4).phase is Standing.SUPERSEDED
+    assert control.service("digits")["phase"] == "live"
+
+
+def test_a_rollback_to_what_fails_now_leaves_what_is_live(served: Served) -> None:
+    served.deployed(deployment(model="a"))
+    served.deployed(deployment(model="b"))
+    served.verifier.wrong.add("./a.onnx")
+    served.control.rollback("digits", 1)
+    until(lambda: served.control.revision("digits", 1).phase.ended)
+    failed = served.control.revision("digits", 1)
+    assert failed.phase is Standing.FAILED
+    assert failed.failure is not None
+    assert failed.failure["code"] == "rollout.verification"
+    assert "Revision 2 is live as before" in failed.failure["hint"]
+    assert served.control.service("digits")["live"] == 2
+    served.verifier.wrong.clear()
+    served.control.rollback("digits", 1)
+    until(lambda: served.control.service("digits")["live"] == 1)
+
+
+def test_status_says_how_much_can_be_brought_back(served: Served) -> None:
+    served.deployed(deployment(model="a"))
+    served.deployed(deployment(model="b"))
+    kept = served.control.status()["kept"]
+    assert kept == {"bytes": 2, "limit": served.settings.cache_max_size}
 
 
 def test_trouble_shows_while_it_lasts(served: Served) -> None:
@@ -181,11 +277,11 @@ def test_who_asks_is_known_from_the_token_alone(served: Served) -> None:
     owner = f"{pwd.getpwuid(os.geteuid()).pw_name}@{socket.gethostname()}"
     assert served.settings.layout.principal.read_text() == owner
     with served.raw(**{"cloche-by": "someone@else"}) as raw:
-        body = artifacts.encode(replace(deployment(), by="someone@else"))
+        body = artifacts.encode({**artifacts.to_builtins(deployment()), "by": "someone@else"})
         assert raw.post("/v1/services/digits/deployments", content=body).status_code == 201
         assert raw.post("/v1/services/digits/scale", json={"replicas": 2}).status_code == 200
     until(lambda: served.control.revision("digits", 1).phase.ended)
-    assert served.control.revision("digits", 1).deployment.by == owner
+    assert served.control.revision("digits", 1).by == owner
     asked = [e for e in served.control.events("digits") if e.kind in {"deployed", "scaled"}]
     assert [(e.kind, e.by) for e in asked] == [("deployed", owner), ("scaled", owner)]
 
@@ -216,7 +312,7 @@ def test_verify_replays_the_golden_request(served: Served) -> None:
     assert elsewhere.passed
     assert served.verifier.asked[-2:] == [(1, "http://digits-r1-0"), (1, "http://127.0.0.1:9")]
     assert served.control.service("digits")["verification"]["passed"] is False
-    with pytest.raises(UsageError, match="no URL"):
+    with pytest.raises(UsageError, match="not the URL"):
         served.control.verify("digits", url="file:///etc/passwd")
     with pytest.raises(ClocheError, match="no revision 9"):
         served.control.verify("digits", revision=9)
@@ -233,9 +329,10 @@ def test_events_are_waited_for(served: Served) -> None:
     assert found[0].kind == "deployed"
     until(lambda: served.control.service("digits")["phase"] == "live")
     seen = served.control.events("digits")
-    assert [e.sequence for e in seen] == sorted(e.sequence for e in seen)
+    assert [e.at for e in seen] == sorted(e.at for e in seen)
+    assert len({e.cursor for e in seen}) == len(seen)
     begin = time.monotonic()
-    assert served.control.events("digits", after=seen[-1].sequence, wait=0.2) == ()
+    assert served.control.events("digits", after=seen[-1].cursor, wait=0.2) == ()
     assert time.monotonic() - begin >= 0.2
     assert served.control.events("other") == ()
 
@@ -314,7 +411,13 @@ def bodies() -> list[tuple[bytes, int, str]]:
     right = deployment()
     other = artifacts.encode(replace(right, service="other"))
     foreign = replace(right, repository=deployment("other").repository)
-    forged = replace(right, snapshot=replace(right.snapshot, digest="sha256:" + "0" * 64))
+    main = right.main
+    wrong = replace(main.snapshot, digest="sha256:" + "0" * 64)
+    forged = replace(right, members=(Member(main.name, wrong, main.facts),))
+
+    def replicas(least: int, most: int) -> bytes:
+        return artifacts.encode(replace(right, operated=Operated(ReplicaRange(least, most))))
+
     return [
         (b"{", 400, "api.malformed"),
         (b"", 422, "api.invalid"),
@@ -323,9 +426,13 @@ def bodies() -> list[tuple[bytes, int, str]]:
         (other, 422, "deployment.invalid"),
         (artifacts.encode(foreign), 422, "deployment.invalid"),
         (artifacts.encode(forged), 422, "deployment.invalid"),
-        (artifacts.encode(replace(right, operated={"replicas": 0})), 422, "service.replicas"),
-        (artifacts.encode(replace(right, operated={"replicas": True})), 422, "service.replicas"),
-        (artifacts.encode(replace(right, operated={"replicas": "2"})), 422, "service.replicas"),
+        (artifacts.encode(replace(right, members=())), 422, "deployment.invalid"),
+        (replicas(0, 0), 422, "service.replicas"),
+        (replicas(3, 2), 422, "service.replicas"),
+        (replicas(1, 1001), 422, "service.replicas"),
+        (replicas(0, 2), 422, "target.memory.replicas"),
+        (replicas(2, 2).replace(b'"minimum":2', b'"minimum":true'), 422, "api.invalid"),
+        (replicas(2, 2).replace(b'"minimum":2', b'"minimum":"2"'), 422, "api.invalid"),
     ]
 
 
@@ -362,6 +469,8 @@ def test_what_is_not_there_is_said(served: Served) -> None:
         lambda: served.control.scale("nothing", 1),
         lambda: served.control.verify("nothing"),
         lambda: served.control.delete("nothing"),
+        lambda: served.control.history("nothing"),
+        lambda: served.control.rollback("nothing"),
     ):
         with pytest.raises(ClocheError) as caught:
             call()
@@ -370,6 +479,8 @@ def test_what_is_not_there_is_said(served: Served) -> None:
         answer = http.get("/v1/nothing")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "api.unknown")
         answer = http.get("/v1/events?after=x")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "events.cursor")
+        answer = http.get("/v1/events?wait=x")
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "api.invalid")
         assert http.get("/docs").status_code == 404
 
@@ -386,7 +497,7 @@ def test_the_api_describes_itself(served: Served) -> None:
     with served.raw() as http:
         described = http.get("/v1/openapi.json").json()
     paths = described["paths"]
-    assert len(paths) == 11
+    assert len(paths) == 14
     for path, calls in paths.items():
         for call in calls.values():
             assert call["description"], path
@@ -394,4 +505,4 @@ def test_the_api_describes_itself(served: Served) -> None:
     assert body["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/Deployment"
     }
-    assert "snapshot" in described["components"]["schemas"]["Deployment"]["properties"]
+    assert "members" in described["components"]["schemas"]["Deployment"]["properties"]

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cloche.artifacts import Phase
+from cloche.artifacts import Standing
 from cloche.clients.control import launch as starting
 from cloche.clients.control import record as home
 from cloche.clients.control.client import ControlClient, connect, connect_or_start, launch
@@ -28,7 +28,7 @@ from cloche.errors import ClocheError, UnavailableError
 from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
-from fixtures_control import deployment
+from cloche.testing import deployment
 
 SCRIPT = Path(__file__).with_name("control_process.py")
 PROGRESS = SilentProgress()
@@ -133,7 +133,7 @@ def test_kill_9_in_the_middle_of_a_deploy(settings: Settings) -> None:
     assert refusal(lambda: connect(settings)).code == "control.not_running"
     with connect_or_start(settings, PROGRESS) as control:
         assert control.health()["pid"] != pid
-        until(lambda: control.revision("digits", number).phase is Phase.LIVE)
+        until(lambda: control.revision("digits", number).phase is Standing.LIVE)
         assert control.deploy(deployment()) == {"change": "none", "revision": number}
 
 

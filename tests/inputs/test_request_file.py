@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cloche.artifacts import ModelRepository, TensorSpec
+from cloche.artifacts import ModelRepository, RepositoryMember, TensorSpec
 from cloche.cli import request_example
 from cloche.errors import ClocheError, UsageError
 from cloche.inputs import request_file
@@ -153,7 +153,9 @@ def test_without_pillow_the_hint_says_what_to_install(tmp_path, monkeypatch):
 
 def repository(*inputs: TensorSpec) -> ModelRepository:
     outputs = (TensorSpec("y", "FP32", (-1,)),)
-    return ModelRepository("m", "sha256:0", (), ("m",), "onnxruntime", inputs, outputs, 8)
+    return ModelRepository(
+        "m", "sha256:0", (), (RepositoryMember("m", "onnxruntime", inputs, outputs, 8),)
+    )
 
 
 def test_an_example_has_every_required_input():

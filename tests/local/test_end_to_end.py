@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import signal
-import threading
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -22,11 +21,12 @@ import tritonclient.grpc as over_grpc
 import tritonclient.grpc.aio as over_grpc_aio
 import tritonclient.http as over_http
 from command_line import User, a_user, end, ensemble, finished, in_fives, scaled_maximum
+from load import Load, grpc_input, ready, rows
 from tritonclient.utils import InferenceServerException
 
-from cloche.artifacts import Phase
+from cloche.artifacts import Standing
 from cloche.clients.control.record import is_running
-from fixtures_local import until
+from fixtures.local import until
 
 LARGE = 64 * 2**20
 SHARED_MEMORY = Path("/dev/shm")
@@ -47,18 +47,8 @@ def largest(user: User) -> Path:
     return path
 
 
-def rows(*values: float) -> np.ndarray:
-    return np.array([[value, 0] for value in values], "f4")
-
-
 def http_input(array: np.ndarray) -> list[over_http.InferInput]:
     given = over_http.InferInput("x", list(array.shape), "FP32")
-    given.set_data_from_numpy(array)
-    return [given]
-
-
-def grpc_input(array: np.ndarray) -> list[over_grpc.InferInput]:
-    given = over_grpc.InferInput("x", list(array.shape), "FP32")
     given.set_data_from_numpy(array)
     return [given]
 
@@ -229,60 +219,6 @@ def test_what_changes_a_server_does_not_pass(user: User, largest: Path) -> None:
 # ── changes under load ────────────────────────────────────────────────────────────────────────
 
 
-class Load:
-    """Clients that send requests, one after the other, until the block ends."""
-
-    def __init__(self, user: User, service: str) -> None:
-        self._user, self._service = user, service
-        self._over = threading.Event()
-        self.answers: list[tuple[float, int | None]] = []
-        """The answer, and the revision that gave it where the protocol shows it."""
-        self.failures: list[str] = []
-        self._threads = [
-            threading.Thread(target=self._guarded, args=(one,))
-            for one in (self._http, self._http, self._grpc)
-        ]
-
-    def _guarded(self, run: Any) -> None:
-        while not self._over.is_set():
-            try:
-                run()
-            except Exception as error:  # noqa: BLE001 - whatever a client can meet is a failure
-                self.failures.append(repr(error))
-
-    def _http(self) -> None:
-        url = f"http://{self._user.address}/v2/models/{self._service}/infer"
-        given = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 0]}
-        body = json.dumps({"inputs": [given]}).encode()
-        while not self._over.is_set():
-            with urllib.request.urlopen(urllib.request.Request(url, body), timeout=30) as answer:
-                revision = int(answer.headers["cloche-revision"])
-                value = json.loads(answer.read())["outputs"][0]["data"][0]
-            self.answers.append((value, revision))
-
-    def _grpc(self) -> None:
-        with over_grpc.InferenceServerClient(self._user.address) as client:
-            while not self._over.is_set():
-                answer = client.infer(self._service, grpc_input(rows(1)), client_timeout=30)
-                self.answers.append((answer.as_numpy("y").item(), None))
-
-    def more(self, count: int = 20) -> None:
-        """Wait until so many requests more have been answered."""
-        wanted = len(self.answers) + count
-        until(lambda: len(self.answers) >= wanted, 60)
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        self.more()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(60)
-
-
 def test_no_request_is_lost_by_deploys_and_scaling(user: User) -> None:
     path = scaled_maximum(user.folder / "rolling.onnx", 10)
     user.deploy(path, "rolling")
@@ -303,13 +239,6 @@ def test_no_request_is_lost_by_deploys_and_scaling(user: User) -> None:
     assert load.answers[-1][0] == 30
     history = user.run("history", "rolling", "--json").expect(0).json
     assert sorted(one["phase"] for one in history["revisions"]) == ["live", "retired", "retired"]
-
-
-def ready(user: User, name: str) -> int:
-    """Return how many replicas are ready, when no other is left."""
-    replicas = user.service(name)["replicas"]
-    counted = len(replicas["items"])
-    return counted if replicas["ready"] == counted else -1
 
 
 # ── what fails leaves what was ────────────────────────────────────────────────────────────────
@@ -423,7 +352,7 @@ def test_a_deploy_goes_on_after_kill_9_of_the_control_plane(user: User, largest:
     until(lambda: not is_running(user.home))  # its last thread may take a moment longer
     user.run("status").expect(0)
     with user.control() as control:
-        until(lambda: control.revision("cut", 2).phase is Phase.LIVE, 60)
+        until(lambda: control.revision("cut", 2).phase is Standing.LIVE, 60)
     until(lambda: ready(user, "cut") == 1)
     user.run("delete", "cut", "--yes").expect(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,8 @@ import pytest
 from running_gateway import Calls, Running, installed, running, service
 
 from cloche.errors import ClocheError
-from cloche.targets.local.envoy.services import GatewayState
-from cloche.targets.target import Route
-from fixtures_local import until
+from cloche.targets.local.envoy.services import GatewayState, Route
+from fixtures.local import until
 
 
 @pytest.fixture
@@ -122,6 +122,19 @@ def test_routes_wait_for_a_healthy_replica_and_others_do_not_wait_with_them(
     new.healthy = True
     until(lambda: gateway.gateway.apply(wanted).held == ())
     assert httpx.post(post("a"), json={}).json()["label"] == "new"
+
+
+def test_routes_to_no_replica_are_held_at_once(gateway: Running) -> None:
+    old, other = gateway.replica("old"), gateway.replica("other")
+    gateway.serve("a", (100, old))
+    wanted = GatewayState((service("a", (0, old), (100, [])), service("b", (100, other))))
+    before = time.monotonic()
+    applied = gateway.gateway.apply(wanted)
+    assert time.monotonic() - before < 2.5, "it waited for what cannot come"
+    assert (applied.seen, applied.held) == (True, ("a",))
+    post = f"{gateway.url}/v2/models/{{}}/infer".format
+    assert httpx.post(post("a"), json={}).json()["label"] == "old"
+    until(lambda: httpx.post(post("b"), json={}).status_code == 200)
 
 
 def test_more_services_than_the_user_has_inotify_instances(gateway: Running) -> None:

@@ -18,8 +18,8 @@ from cloche.targets.local.envoy.services import (
     RevisionEndpoints,
     ServiceRoutes,
 )
-from fixtures_local import CONFIGURATION, DOUBLING
-from fixtures_triton import TritonStarter
+from fixtures.local import CONFIGURATION, DOUBLING
+from fixtures.triton import TritonStarter
 
 X = np.arange(40, 48, dtype=np.float32)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,12 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from command_line import User, a_user, end
 from onnx import TensorProto, helper
 
 import cloche
 from cloche.errors import ClocheError, UsageError
-from cloche.targets.local import ports
-from fixtures_local import end_all, until
-from fixtures_triton import cache_folder
+from fixtures.local import until
 
 
 def scaled(factor: float) -> onnx.ModelProto:
@@ -38,40 +35,19 @@ def scaled(factor: float) -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="module")
-def place(triton_installation: object) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A folder with models in it, and the environment of a home with a free port."""
-    folder = Path(tempfile.mkdtemp(prefix="cloche-hands-"))
-    home = folder / "home"
-    home.mkdir()
-    (home / "servers").symlink_to(cache_folder() / "servers")
-    onnx.save(scaled(2), folder / "double.onnx")
-    environment = {
-        **os.environ,
-        "CLOCHE_HOME": str(home),
-        "CLOCHE_GATEWAY_PORT": str(ports.choose(1)[0]),
-        "NO_COLOR": "1",
-    }
-    yield folder, environment
-    run(folder, environment, "down")
-    end_all(home)
-    shutil.rmtree(folder)
-
-
-def run(folder: Path, environment: dict[str, str], *words: str, **more: Any) -> Any:
-    return subprocess.run(
-        [sys.executable, "-m", "cloche", *words],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
-        **more,
-    )  # fmt: skip
+def user() -> Iterator[User]:
+    """Somebody with a model, `double.onnx`."""
+    with a_user() as somebody:
+        onnx.save(scaled(2), somebody.folder / "double.onnx")
+        yield somebody
 
 
 @pytest.fixture
-def cloche_command(place):
-    def call(*words: str, code: int = 0, **more: Any) -> str:
-        done = run(*place, *words, **more)
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout
+def cloche_command(user: User) -> Callable[..., str]:
+    """Run a command and return what it says."""
+
+    def call(*words: str, code: int = 0, given: str = "") -> str:
+        return user.run(*words, given=given).expect(code).out
 
     return call
 
@@ -85,7 +61,7 @@ def double(cloche_command) -> dict[str, Any]:
 def test_a_deploy_ends_with_the_documented_object(double):
     assert set(double) == {
         "service", "revision", "phase", "change", "model", "http", "grpc", "verification",
-        "replicas", "failure",
+        "replicas", "failure", "from", "cause", "verified",
     }  # fmt: skip
     assert (double["service"], double["phase"]) == ("double", "live")
     assert set(double["model"]) == {
@@ -103,8 +79,8 @@ def test_a_second_deploy_changes_nothing(cloche_command, double):
     assert text.startswith(f"Nothing changed: double is at revision {double['revision']} (live).")
 
 
-def test_a_changed_spec_is_planned_then_deployed(place, cloche_command, double):
-    folder, _ = place
+def test_a_changed_spec_is_planned_then_deployed(user, cloche_command, double):
+    folder = user.folder
     (folder / "moved").mkdir()
     file = folder / "moved" / "cloche.yaml"
     cloche_command("init", "double.onnx", "-f", str(file))
@@ -126,15 +102,15 @@ def test_a_changed_spec_is_planned_then_deployed(place, cloche_command, double):
     assert back["replicas"]["wanted"] == 2, "what a spec does not say stays as it is"
 
 
-def test_requests_from_files_and_the_printed_example(place, cloche_command, double):
-    folder, _ = place
+def test_requests_from_files_and_the_printed_example(user, cloche_command, double):
+    folder = user.folder
     np.save(folder / "x.npy", np.array([[1.0, 2.0]], dtype="float32"))
     answer = json.loads(cloche_command("infer", "double", "--input", "x.npy", "--json"))
     assert answer["outputs"] == [
         {"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [2.0, 4.0]}
     ]
     assert answer["revision"] == double["revision"]
-    assert "[[6., 8.]]" in cloche_command("infer", "double", "-i", "-", input="[[3, 4]]")
+    assert "[[6., 8.]]" in cloche_command("infer", "double", "-i", "-", given="[[3, 4]]")
 
     example = json.loads(cloche_command("infer", "double", "--example", "--json"))
     said = subprocess.run(
@@ -147,8 +123,8 @@ def test_requests_from_files_and_the_printed_example(place, cloche_command, doub
     assert said.stdout == "[[0. 0.]]\n"
 
 
-def test_a_model_that_is_none_is_refused_and_changes_nothing(place, cloche_command, double):
-    folder, _ = place
+def test_a_model_that_is_none_is_refused_and_changes_nothing(user, cloche_command, double):
+    folder = user.folder
     (folder / "broken.onnx").write_bytes((folder / "double.onnx").read_bytes()[:40])
     error = json.loads(cloche_command("deploy", "broken.onnx", "--json", code=1))["error"]
     assert error["code"].startswith("source.onnx")
@@ -156,13 +132,10 @@ def test_a_model_that_is_none_is_refused_and_changes_nothing(place, cloche_comma
     assert names == ["double"]
 
 
-def test_ctrl_c_during_a_rollout_says_that_it_goes_on(place, cloche_command, double):
-    folder, environment = place
+def test_ctrl_c_during_a_rollout_says_that_it_goes_on(user, cloche_command, double):
+    folder = user.folder
     onnx.save(scaled(3), folder / "triple.onnx")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cloche", "deploy", "triple.onnx"],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = user.begin("deploy", "triple.onnx")
 
     def recorded() -> bool:
         report = json.loads(cloche_command("status", "--json"))
@@ -170,19 +143,18 @@ def test_ctrl_c_during_a_rollout_says_that_it_goes_on(place, cloche_command, dou
 
     until(recorded)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    if process.returncode != 0:  # else it was live before the signal came
-        assert process.returncode == 130
-        assert "goes on in the control plane" in said
-        assert "Traceback" not in said
+    outcome = end(process)
+    if outcome.code != 0:  # else it was live before the signal came
+        assert outcome.code == 130
+        assert "goes on in the control plane" in outcome.err
     done = json.loads(cloche_command("deploy", "triple.onnx", "--json"))
     assert (done["change"], done["phase"]) == ("none", "live")
     cloche_command("delete", "triple", "--yes")
 
 
-def test_the_client_from_deploy_to_delete(place):
-    folder, environment = place
-    with cloche.Client(environment["CLOCHE_HOME"], environment=environment) as client:
+def test_the_client_from_deploy_to_delete(user):
+    folder, environment = user.folder, user.environment
+    with cloche.Client(user.home, environment=environment) as client:
         result = client.deploy(folder / "double.onnx", name="twice")
         assert (result.change, result.revision.phase) == ("revision", "live")
         assert client.deploy(folder / "double.onnx", name="twice").change == "none"
@@ -212,11 +184,9 @@ def test_doctor_finds_nothing_wrong(cloche_command, double):
     assert states["gateway"] == states["control plane"] == "ok"
 
 
-def test_down_without_a_control_plane_ends_what_it_left(place, cloche_command, double):
+def test_down_without_a_control_plane_ends_what_it_left(user, cloche_command, double):
     """The last of this module."""
-    _, environment = place
-    home = Path(environment["CLOCHE_HOME"])
-    control = json.loads((home / "control.json").read_text())["pid"]
+    control = user.control_pid()
     os.kill(control, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{control}").exists())
     ended = json.loads(cloche_command("down", "--json"))["ended"]

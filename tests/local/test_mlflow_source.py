@@ -15,17 +15,18 @@ import pytest
 
 from cloche.clients.mlflow import connect, tracking_address
 from cloche.errors import ClocheError
+from cloche.pipeline import resolve
 from cloche.progress import SilentProgress
-from cloche.sources import memory, resolve
-from cloche.sources.locations import Behind, RemoteFolder, locate
+from cloche.sources.mlflow import resolution_cache
+from cloche.sources.mlflow.locations import ArtifactOwner, RemoteFolder, locate
 from cloche.store import Store
-from fixtures_mlflow import LOG_MODELS, PASSWORD, run_mlflow
+from fixtures.mlflow import LOG_MODELS, PASSWORD, run_mlflow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelSnapshot
-    from fixtures_mlflow import LoggedDigits, MlflowServer
+    from fixtures.mlflow import LoggedDigits, MlflowServer
 
 
 @pytest.fixture
@@ -119,11 +120,11 @@ def test_a_file_that_was_put_in_by_hand_is_seen_after_a_while(
     before = take(store, "models:/digits/latest", variables)
     folder = mlflow_server.folder / f"artifacts/0/models/{mlflow_digits.model_id}/artifacts"
     later = time.time() + 3600
-    monkeypatch.setattr(memory.time, "time", lambda: later)
+    monkeypatch.setattr(resolution_cache.time, "time", lambda: later)
     assert take(store, "models:/digits/latest", variables) == before
     (folder / "more.txt").write_text("more")
     assert take(store, "models:/digits/latest", variables) == before
-    monkeypatch.setattr(memory.time, "time", lambda: later + 3600)
+    monkeypatch.setattr(resolution_cache.time, "time", lambda: later + 3600)
     after = take(store, "models:/digits/latest", variables)
     (folder / "more.txt").unlink()
     assert {entry.path for entry in after.files} - {e.path for e in before.files} == {"more.txt"}
@@ -220,7 +221,7 @@ print(run.info.run_id, info.model_id)
 _RESOLVE = """
 import contextlib, json, os, signal, sys
 from pathlib import Path
-from cloche.sources import resolve
+from cloche.pipeline import resolve
 from cloche.store import Store
 
 class Killer:
@@ -284,14 +285,14 @@ def test_what_only_the_server_can_read_comes_through_it(
     folder = locate(
         "s3://bucket/model",
         registry=registry,  # type: ignore[arg-type]
-        behind=Behind(large_model[1]),
+        owner=ArtifactOwner(large_model[1]),
         directory=store.root,
     )
     assert isinstance(folder, RemoteFolder)
     files = {file.path: file for file in folder.files(folder.top())}
     assert files["artifacts/large/deep é/weights 1.bin"].size == 64 * 2**20
     with folder.registry.transport.stream(files["MLmodel"].endpoint, {}, 30.0) as response:
-        assert b"flavors" in response.read()
+        assert b"flavors" in b"".join(response.blocks())
     registry.close()
 
 

@@ -27,8 +27,8 @@ from cloche.demo.places import Places
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.targets.local import ports
-from fixtures_local import end_all, until
-from fixtures_triton import cache_folder
+from fixtures.cache import cache_folder
+from fixtures.local import end_all, until
 
 ROOT = Path(__file__).parents[2]
 TRACKING_URI = "http://127.0.0.1:5000"
@@ -123,6 +123,7 @@ def test_a_demo_that_is_kept_runs_until_it_is_ended(home: Path) -> None:
     }
     try:
         said = bash("make demo ARGS=--keep", ROOT, environment)
+        assert_nothing_lost(said)
         # With the settings of the reader's own shell, where the report is read.
         environment.pop("CLOCHE_GATEWAY_PORT")
         found = re.search(r"Try:\n((?:  .+\n)+)End it with: (.+)", said)
@@ -132,8 +133,9 @@ def test_a_demo_that_is_kept_runs_until_it_is_ended(home: Path) -> None:
         assert "curl" in said
         assert "passed (example" in said
         assert "digits: nothing would change." in said
+        assert "digits revision 2 is live, rolled back from revision 1." in said
         said = bash(found[2], ROOT, environment)
-        assert "Ended replica digits-r1-0." in said
+        assert "Ended replica digits-r2-0." in said
         assert "Ended MLflow" in said
     finally:
         said = bash("cloche demo --stop", ROOT, environment)
@@ -160,6 +162,7 @@ def test_the_commands_of_the_readme(home: Path, work: Path, registered: tuple[st
     before = f"{Path(uv.find_uv_bin()).parent}{os.pathsep}{environment['PATH']}"
     said = bash(demo, ROOT, environment | {"PATH": before})
     assert re.search(r"HTTP +450 +98\.\d%", said), said
+    assert_nothing_lost(said)
     assert not (home / "demo" / "mlflow" / "process.json").exists()
     bash(install, ROOT, environment | {"PATH": before})
 
@@ -170,9 +173,20 @@ def test_the_commands_of_the_readme(home: Path, work: Path, registered: tuple[st
     assert re.search(r"label INT64 \[2, 1\]", said), said
     assert "wine revision 1 is live." in said
     assert "scores revision 1 is live." in said
+    assert "digits revision 2 is live." in said
+    assert re.search(r"ROLLOUT +CAUSE +OUTCOME", said), said
+    assert "digits revision 1 is live, rolled back from revision 2." in said
     assert "Nothing changed: digits is at revision 1 (live)." in said
     assert "wine is gone." in said
     until(lambda: not (home / "control.json").exists())
+
+
+def assert_nothing_lost(said: str) -> None:
+    """The demo's second version and the way back: both revisions answered, no request was lost."""
+    counts = re.search(r"answered  (\d+) by revision 1, (\d+) by revision 2 .*\nlost +0\n", said)
+    assert counts, said
+    assert int(counts[1]) > 0
+    assert int(counts[2]) > 0
 
 
 def bash(script: str, folder: Path, environment: dict[str, str]) -> str:

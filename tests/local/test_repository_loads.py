@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,61 +9,21 @@ import onnx
 import pytest
 from models_of_shapes import CASES, Case
 
-from cloche import inspection, repository, sources
+from cloche import pipeline
 from cloche.artifacts import Severity
 from cloche.clients.kserve.client import InferenceClient, decode, encode
+from cloche.model_config.messages import parse
 from cloche.progress import SilentProgress
-from cloche.repository import finished
-from cloche.repository.messages import parse
-from cloche.servers import triton
 from cloche.spec import ServiceSpec
 from cloche.store import Store
+from fixtures.triton import document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from cloche.artifacts import ModelRepository
-    from cloche.servers.triton import TritonInstallation
-
-START_SECONDS = 120
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-@contextmanager
-def serving(installation: TritonInstallation, folder: Path, log: Path) -> Iterator[InferenceClient]:
-    """Run one Triton on a serving folder until the end of the block."""
-    http, grpc, metrics = free_ports(3)
-    ports = triton.ServerPorts(http=http, grpc=grpc, metrics=metrics)
-    command = triton.command(installation, folder, ports, identity="shapes")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command.argv, env=command.env, stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        with InferenceClient(f"http://127.0.0.1:{http}") as client:
-            deadline = time.monotonic() + START_SECONDS
-            while not client.ready():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"Triton did not come up:\n{log.read_text()[-8000:]}")
-                time.sleep(0.1)
-            yield client
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
-        triton.clean_shared_memory(folder, "shapes")
-
+    from fixtures.triton import TritonStarter
 
 TENSORS = """
 input { name: "x" data_type: TYPE_FP32 dims: [3] }
@@ -110,43 +64,34 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, Mo
     store = Store(folder / "store", 2**30)
     made = {}
     path = finished_repository(folder / "finished")
-    snapshot = sources.resolve(
+    snapshot = pipeline.resolve(
         str(path), directory=folder, store=store, progress=SilentProgress(), environment={}
     )
-    facts = finished.facts(snapshot, store.tree_path(snapshot.digest))
+    facts = pipeline.facts(snapshot, store)
     spec = ServiceSpec(model=str(path))
-    made["chain"] = repository.build("anything", snapshot, facts, None, spec, store)
+    made["chain"] = pipeline.build("anything", snapshot, facts, None, spec, store)
     for case in CASES:
         path = folder / f"{case.name}.onnx"
         onnx.save(case.model(), path)
-        snapshot = sources.resolve(
+        snapshot = pipeline.resolve(
             str(path), directory=folder, store=store, progress=SilentProgress(), environment={}
         )
-        facts = inspection.inspect(snapshot, store.tree_path(snapshot.digest))
+        facts = pipeline.facts(snapshot, store)
         asked = {"server": {"warmup": True}, **case.asked}
         spec = ServiceSpec.model_validate({"model": str(path), **asked})
-        made[case.name] = repository.build(case.name, snapshot, facts, None, spec, store)
+        made[case.name] = pipeline.build(case.name, snapshot, facts, None, spec, store)
     return store, made
 
 
 @pytest.fixture(scope="module")
 def client(
-    built: tuple[Store, dict[str, ModelRepository]],
-    triton_installation: TritonInstallation,
-    tmp_path_factory: pytest.TempPathFactory,
+    built: tuple[Store, dict[str, ModelRepository]], triton_starter: TritonStarter
 ) -> Iterator[InferenceClient]:
     store, made = built
     files = tuple(entry for one in made.values() for entry in one.files)
-    folder = tmp_path_factory.mktemp("served") / "serving"
-    triton.lay_out(
-        folder,
-        store.tree_path(store.put_tree(files)),
-        models=[name for one in made.values() for name in one.models],
-        environment=None,
-        python=None,
-        installation=triton_installation,
-    )
-    with serving(triton_installation, folder, folder.parent / "log") as client:
+    models = [name for one in made.values() for name in one.models]
+    running = triton_starter.start(store.tree_path(store.put_tree(files)), models)
+    with InferenceClient(running.url) as client:
         yield client
 
 
@@ -194,14 +139,14 @@ def test_what_clients_are_told_is_what_the_repository_says(
     client: InferenceClient, built: tuple[Store, dict[str, ModelRepository]]
 ) -> None:
     for name, one in built[1].items():
-        metadata = client.metadata(name)
+        metadata = document(client, f"models/{name}")
         for side, specs in (("inputs", one.inputs), ("outputs", one.outputs)):
             told = {t["name"]: (t["datatype"], tuple(map(int, t["shape"]))) for t in metadata[side]}
             assert told == {spec.name: (spec.datatype, spec.shape) for spec in specs}
 
 
 def test_what_is_asked_for_reaches_triton(client: InferenceClient) -> None:
-    config = client.config("everything-asked")
+    config = document(client, "models/everything-asked/config")
     batching = config["dynamic_batching"]
     assert config["max_batch_size"] == 16
     assert batching["preferred_batch_size"] == [4, 8]
@@ -216,5 +161,6 @@ def test_what_is_asked_for_reaches_triton(client: InferenceClient) -> None:
         "enable_mem_arena": "0",
     }
     assert config["optimization"]["graph"]["level"] == -1
-    queue = client.config("alone-with-a-queue")["dynamic_batching"]["default_queue_policy"]
+    queue = document(client, "models/alone-with-a-queue/config")["dynamic_batching"]
+    queue = queue["default_queue_policy"]
     assert queue["max_queue_size"] == 100

@@ -13,12 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cloche.clients.kserve.client import InferenceClient, Tensor, decode, encode
 from cloche.errors import ClocheError
+from fixtures.triton import document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from fixtures_triton import RunningTriton, TritonStarter
+    from fixtures.triton import RunningTriton, TritonStarter
 
 _ONNX_TYPES = {
     "BOOL": TensorProto.BOOL, "UINT8": TensorProto.UINT8, "UINT16": TensorProto.UINT16,
@@ -180,7 +181,7 @@ def test_an_optional_input_has_its_default(client: InferenceClient) -> None:
 def test_what_the_configuration_leaves_out_is_filled_in_as_the_native_backend_does(
     client: InferenceClient,
 ) -> None:
-    config = client.config("automatic")
+    config = document(client, "models/automatic/config")
     assert config["max_batch_size"] == 4
     assert "dynamic_batching" in config
     assert [(i["name"], i["data_type"], i["dims"]) for i in config["input"]] == [
@@ -191,7 +192,7 @@ def test_what_the_configuration_leaves_out_is_filled_in_as_the_native_backend_do
 
 
 def executions(client: InferenceClient, model: str) -> tuple[int, int]:
-    statistics = client.statistics(model)["model_stats"][0]
+    statistics = document(client, f"models/{model}/stats")["model_stats"][0]
     return statistics["inference_count"], statistics["execution_count"]
 
 

@@ -17,12 +17,11 @@ import psutil
 import pytest
 
 from cloche.clients.kserve.client import InferenceClient, decode, encode
-from cloche.servers.triton import clean_shared_memory
-from cloche.servers.triton.process import shared_memory_prefix
-from fixtures_triton import cache_folder
+from cloche.servers.triton.process import clean_shared_memory, shared_memory_prefix
+from fixtures.cache import cache_folder
 
 if TYPE_CHECKING:
-    from fixtures_triton import RunningTriton, TritonStarter
+    from fixtures.triton import RunningTriton, TritonStarter
 
 MODEL = """
 import sys
@@ -215,7 +214,7 @@ def test_a_model_runs_in_its_own_environment(
 ) -> None:
     running = triton_starter.start(
         make_tree(tmp_path / "tree", asks=True), ["echo"],
-        environment=make_environment(minor, numpy), python=minor,
+        environment=make_environment(minor, numpy),
     )  # fmt: skip
     assert check_answers(running) == f"{minor} numpy {numpy}"
     assert "Traceback" not in running.log.read_text()

@@ -29,9 +29,9 @@ import pytest
 from command_line import COMMAND, Outcome, User, a_user, end, finished, scaled_maximum
 from onnx import TensorProto, helper, numpy_helper
 
-from cloche.artifacts import Phase
+from cloche.artifacts import Standing
 from cloche.targets.local import processes
-from fixtures_local import until
+from fixtures.local import until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -379,7 +379,7 @@ def test_a_server_that_does_not_come_up_says_why_and_is_gone(user: User) -> None
         (revision,) = control.revisions("refusing")
         status = control.service("refusing")
         control.delete("refusing")
-    assert revision.phase is Phase.FAILED
+    assert revision.phase is Standing.FAILED
     assert (status["live"], status["failure"]["code"]) == (None, "rollout.replica")
 
 

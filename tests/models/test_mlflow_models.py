@@ -9,13 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,23 +19,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from cloche import environments, inspection, repository, sources
-from cloche.artifacts import Deployment, GoldenKind
+from cloche import composition, environments, pipeline
+from cloche.artifacts import Deployment, GoldenKind, Member
 from cloche.clients.kserve.client import InferenceClient, decode, encode
 from cloche.errors import ClocheError, UnavailableError
 from cloche.progress import SilentProgress
-from cloche.servers import triton
 from cloche.spec import ServiceSpec
 from cloche.store import Store
 from cloche.verification import golden
 from cloche.verification import replay as verification
-from fixtures_triton import cache_folder
+from cloche.verification.reference import Interpreters
+from fixtures.cache import cache_folder
+from fixtures.triton import document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.artifacts import Lock
     from cloche.servers.triton import TritonInstallation
+    from fixtures.triton import TritonStarter
 
 SCRIPT = Path(__file__).with_name("save_models.py")
 REQUIREMENTS = (
@@ -47,7 +45,6 @@ REQUIREMENTS = (
 )  # fmt: skip
 PYTHON = f"3.{min(sys.version_info[1], 13)}"
 MODELS = ("people", "numbers", "echo", "describe")
-START_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -94,64 +91,25 @@ def made(saved: tuple[Lock, Path, Path], tmp_path_factory: pytest.TempPathFactor
     store = Store(tmp_path_factory.mktemp("models") / "store", 2**30)
     deployments = {}
     for name in MODELS:
-        snapshot = sources.resolve(
+        snapshot = pipeline.resolve(
             str(folder / name), directory=folder, store=store, progress=SilentProgress(),
             environment={},
         )  # fmt: skip
-        facts = inspection.inspect(snapshot, store.tree_path(snapshot.digest))
+        facts = pipeline.facts(snapshot, store)
         assert facts.requirements == REQUIREMENTS
         spec = ServiceSpec.model_validate({"model": str(folder / name), "batching": {
             "max_batch_size": 64}})  # fmt: skip
-        built = repository.build(name, snapshot, facts, lock, spec, store)
-        deployments[name] = Deployment(name, snapshot, facts, built, lock, {}, {})
+        built = pipeline.build(name, snapshot, facts, lock, spec, store)
+        deployments[name] = Deployment(name, (Member(name, snapshot, facts, lock),), built)
     return Made(store, environment, deployments)
 
 
-@contextmanager
-def serving(installation: TritonInstallation, folder: Path, log: Path) -> Iterator[InferenceClient]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    http, grpc, metrics = (one.getsockname()[1] for one in sockets)
-    for one in sockets:
-        one.close()
-    ports = triton.ServerPorts(http=http, grpc=grpc, metrics=metrics)
-    command = triton.command(installation, folder, ports, identity="models")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command.argv, env=command.env, stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        with InferenceClient(f"http://127.0.0.1:{http}") as client:
-            deadline = time.monotonic() + START_SECONDS
-            while not client.ready():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"Triton did not come up:\n{log.read_text()[-8000:]}")
-                time.sleep(0.1)
-            yield client
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
-        triton.clean_shared_memory(folder, "models")
-
-
 @pytest.fixture(scope="module")
-def client(
-    made: Made, triton_installation: TritonInstallation, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[InferenceClient]:
+def client(made: Made, triton_starter: TritonStarter) -> Iterator[InferenceClient]:
     files = [entry for one in made.deployments.values() for entry in one.repository.files]
-    folder = tmp_path_factory.mktemp("served") / "serving"
-    triton.lay_out(
-        folder,
-        made.store.tree_path(made.store.put_tree(tuple(files))),
-        models=MODELS,
-        environment=made.environment,
-        python=PYTHON,
-        installation=triton_installation,
-    )
-    with serving(triton_installation, folder, folder.parent / "log") as client:
+    tree = made.store.tree_path(made.store.put_tree(tuple(files)))
+    running = triton_starter.start(tree, MODELS, environment=made.environment)
+    with InferenceClient(running.url) as client:
         yield client
 
 
@@ -189,15 +147,19 @@ def test_what_triton_answers_is_what_the_model_says(
 ) -> None:  # fmt: skip
     deployed = made.deployments[model]
     request = golden.make(
-        deployed, made.store, environment=made.environment,
-        server_python=triton_installation.environment / "bin" / "python",
+        deployed, made.store, references=composition.references(),
+        interpreters=Interpreters(
+            triton_installation.interpreter, made.environment / "bin" / "python"
+        ),
     )  # fmt: skip
     assert request.kind is kind
     done = verification.verify(
         request, client.base_url, model=model, store=made.store, repository=deployed.repository
     )
     assert done.passed, done.detail
-    assert {one.name for one in done.outputs} == {one.name for one in deployed.repository.outputs}
+    assert {one.name for one in done.outputs} == {
+        one.name for one in deployed.repository.main.outputs
+    }
 
 
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
@@ -248,9 +210,9 @@ def test_requests_are_joined_and_a_bad_one_harms_no_other(client: InferenceClien
         answer = ask(client, "people", request)["output"]
         return answer.tolist() == [[b"yes" if rich else b"no"]] * rows
 
-    before = client.statistics("people")["model_stats"][0]
+    before = document(client, "models/people/stats")["model_stats"][0]
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(one, range(160)))
-    after = client.statistics("people")["model_stats"][0]
+    after = document(client, "models/people/stats")["model_stats"][0]
     answered = after["inference_count"] - before["inference_count"]
     assert after["execution_count"] - before["execution_count"] < answered / 2

@@ -11,15 +11,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cloche import inspection, repository, sources
-from cloche.artifacts import Deployment, GoldenKind
+from cloche import composition, pipeline
+from cloche.artifacts import Deployment, GoldenKind, Member
 from cloche.clients.kserve.tensors import decode
 from cloche.errors import ClocheError
-from cloche.inspection import operators
+from cloche.formats.onnx import operators
 from cloche.progress import SilentProgress
 from cloche.spec import ServiceSpec
 from cloche.store import Store
 from cloche.verification import golden
+from cloche.verification.reference import Interpreters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,13 +64,13 @@ def test_the_operator_table_is_that_of_the_runtime(
 def deploy(model: Any, folder: Path, store: Store, **spec: Any) -> Deployment:
     path = folder / "model.onnx"
     onnx.save(model, path)
-    snapshot = sources.resolve(
+    snapshot = pipeline.resolve(
         str(path), directory=folder, store=store, progress=SilentProgress(), environment={}
     )
-    facts = inspection.inspect(snapshot, store.tree_path(snapshot.digest))
+    facts = pipeline.facts(snapshot, store)
     given = ServiceSpec.model_validate({"model": str(path), **spec})
-    built = repository.build("m", snapshot, facts, None, given, store)
-    return Deployment("m", snapshot, facts, built, None, {}, {})
+    built = pipeline.build("m", snapshot, facts, None, given, store)
+    return Deployment("m", (Member("m", snapshot, facts),), built)
 
 
 def graph(nodes: list[Any], inputs: dict[str, Any], outputs: dict[str, Any], **weights: Any) -> Any:
@@ -116,8 +117,8 @@ def test_a_direct_run_gives_the_expected_answer(
     model, inputs, outputs = CASES[name]
     store = Store(tmp_path / "store", 2**30)
     made = golden.make(
-        deploy(model, tmp_path, store), store, environment=None,
-        server_python=triton_installation.environment / "bin" / "python",
+        deploy(model, tmp_path, store), store, references=composition.references(),
+        interpreters=Interpreters(triton_installation.interpreter, None),
     )  # fmt: skip
     assert made.kind is GoldenKind.GENERATED
     assert made.expected is not None
@@ -134,9 +135,12 @@ def test_a_model_that_mixes_rows_is_refused_unless_they_come_alone(
         {"x": (FLOAT, ["N", 4])}, {"y": (FLOAT, ["N", 4])},
     )  # fmt: skip
     store = Store(tmp_path / "store", 2**30)
-    python = triton_installation.environment / "bin" / "python"
+    how = {
+        "references": composition.references(),
+        "interpreters": Interpreters(triton_installation.interpreter, None),
+    }
     with pytest.raises(ClocheError) as caught:
-        golden.make(deploy(model, tmp_path, store), store, environment=None, server_python=python)
+        golden.make(deploy(model, tmp_path, store), store, **how)
     assert caught.value.code == "golden.rows"
     alone = deploy(model, tmp_path, store, batching={"max_batch_size": 0})
-    assert golden.make(alone, store, environment=None, server_python=python).expected is not None
+    assert golden.make(alone, store, **how).expected is not None

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from cloche.repository.pyfunc import model as serving
-from cloche.verification.reference import exchange
+from cloche.verification.reference.scripts import exchange
 
 REFERENCE = Path(exchange.__file__).parent
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloche import repository
+from cloche import pipeline
 from cloche.artifacts import (
     BatchAxis,
     Certainty,
@@ -21,7 +21,7 @@ from cloche.artifacts import (
     digest_of_files,
 )
 from cloche.errors import ClocheError
-from cloche.repository.config import parse
+from cloche.model_config.messages import parse
 from cloche.spec import ServiceSpec
 from cloche.store import Store
 
@@ -91,12 +91,16 @@ def test_onnx(
     default_filename: str,
 ) -> None:
     model = snapshot(store, files, entry=entry)
-    built = repository.build("digits", model, FACTS, None, SPEC, store)
+    built = pipeline.build("digits", model, FACTS, None, SPEC, store)
     made = contents(store, built)
     config = parse(made.pop("digits/config.pbtxt"), "config.pbtxt")
     assert made == {f"digits/1/{path}": data for path, data in expected.items()}
     assert config.default_model_filename == default_filename
-    assert (built.models, built.backend, built.max_batch_size) == (("digits",), "onnxruntime", 1024)
+    assert (built.models, built.main.backend, built.main.max_batch_size) == (
+        ("digits",),
+        "onnxruntime",
+        1024,
+    )
     assert built.digest == digest_of_files(built.files)
     assert [entry.path for entry in built.files] == sorted(entry.path for entry in built.files)
 
@@ -112,7 +116,7 @@ def test_onnx_logged_with_mlflow_is_served_as_onnx(store: Store) -> None:
         "4f2c-weights": b"w",
     }
     model = snapshot(store, files, ModelFormat.MLFLOW, "MLmodel")
-    built = repository.build("digits", model, FACTS, None, SPEC, store)
+    built = pipeline.build("digits", model, FACTS, None, SPEC, store)
     assert set(contents(store, built)) == {
         "digits/config.pbtxt",
         "digits/1/model.onnx",
@@ -120,13 +124,13 @@ def test_onnx_logged_with_mlflow_is_served_as_onnx(store: Store) -> None:
     }
     empty = snapshot(store, {"MLmodel": b""}, ModelFormat.MLFLOW, "MLmodel")
     with pytest.raises(ClocheError, match=r"no \.onnx file"):
-        repository.build("digits", empty, FACTS, None, SPEC, store)
+        pipeline.build("digits", empty, FACTS, None, SPEC, store)
 
 
 def test_python(store: Store) -> None:
     files = {"MLmodel": b"flavors: {}", "data/model.pkl": b"pickle", "requirements.txt": b"numpy"}
     model = snapshot(store, files, ModelFormat.MLFLOW, "MLmodel")
-    built = repository.build("churn", model, PYTHON, LOCK, SPEC, store)
+    built = pipeline.build("churn", model, PYTHON, LOCK, SPEC, store)
     made = contents(store, built)
     assert made["churn/requirements.lock"] == b"# python 3.11\nnumpy==2.1.0\n"
     assert b"TritonPythonModel" in made["churn/1/model.py"]
@@ -135,7 +139,16 @@ def test_python(store: Store) -> None:
     config = parse(made["churn/config.pbtxt"], "config.pbtxt")
     environment = config.parameters["EXECUTION_ENV_PATH"].string_value
     assert environment == "$$TRITON_MODEL_DIRECTORY/environment"
-    assert built.lock_digest == LOCK.digest
+    assert built.main.lock_digest == LOCK.digest
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "python"])
+def test_a_backend_that_does_not_serve_such_models_is_refused(store: Store, backend: str) -> None:
+    model = snapshot(store, {"model.onnx": b"m"})
+    with pytest.raises(ClocheError) as caught:
+        pipeline.build("digits", model, replace(FACTS, backend=backend), None, SPEC, store)
+    assert caught.value.code == "repository.backend"
+    assert "onnxruntime, python" in (caught.value.hint or "")
 
 
 def test_another_machine_makes_the_same_digest(tmp_path: Path) -> None:
@@ -143,7 +156,7 @@ def test_another_machine_makes_the_same_digest(tmp_path: Path) -> None:
     for number, pinned in enumerate(("/home/a/model.onnx", "/srv/b/net.onnx")):
         store = Store(tmp_path / str(number), 2**30)
         model = snapshot(store, {"model.onnx": b"m", "w.bin": b"w"}, pinned=pinned)
-        digests.add(repository.build("digits", model, FACTS, None, SPEC, store).digest)
+        digests.add(pipeline.build("digits", model, FACTS, None, SPEC, store).digest)
     assert len(digests) == 1
 
 
@@ -160,6 +173,6 @@ def test_what_is_served_is_in_the_digest(store: Store, changed: dict[str, object
     model = snapshot(store, {"model.onnx": b"m"})
     spec = ServiceSpec.model_validate({"model": "x", **changed})
     plain, other = (
-        repository.build("digits", model, FACTS, None, one, store) for one in (SPEC, spec)
+        pipeline.build("digits", model, FACTS, None, one, store) for one in (SPEC, spec)
     )
     assert plain.digest != other.digest

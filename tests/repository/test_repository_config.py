@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cloche import composition
 from cloche.artifacts import (
     BatchAxis,
     Certainty,
@@ -22,7 +23,9 @@ from cloche.artifacts import (
     TensorSpec,
 )
 from cloche.errors import ClocheError, UsageError
-from cloche.repository.config import Composed, compose, parse
+from cloche.model_config.messages import parse
+from cloche.repository.backends.onnxruntime import OnnxRuntime
+from cloche.repository.config import Composed, compose
 from cloche.spec import ServiceSpec
 
 CONFIGS = Path(__file__).with_name("configs")
@@ -78,7 +81,8 @@ class Case:
 
     def compose(self) -> Composed:
         spec = ServiceSpec.model_validate({"model": "x", **self.spec})
-        return compose("digits", self.facts, spec, lock=self.lock, filename=self.filename)
+        backend = composition.backends()[self.facts.backend]
+        return compose("digits", self.facts, backend, spec, lock=self.lock, filename=self.filename)
 
 
 CASES = {
@@ -315,6 +319,20 @@ def test_what_is_worth_knowing(facts: ModelFacts, spec: dict[str, object], code:
 def test_the_largest_batch_follows_the_memory_of_an_item(activations: int, expected: int) -> None:
     facts = replace(DIGITS, size_bytes=10**6, memory_bytes=10**6 + activations)
     assert parse(Case(facts).compose().text, "").max_batch_size == expected
+
+
+class OneAtATime(OnnxRuntime):
+    batches = False
+
+
+def test_a_backend_that_takes_one_request_at_a_time_gets_no_batches() -> None:
+    composed = compose("digits", DIGITS, OneAtATime(), ServiceSpec(model="x"))
+    assert composed.max_batch_size == 0
+    reasons = {reason.field: reason.why for reason in composed.reasons}
+    assert "one request at a time" in reasons["max_batch_size"]
+    spec = ServiceSpec.model_validate({"model": "x", "batching": {"max_batch_size": 4}})
+    with pytest.raises(UsageError, match="one request at a time"):
+        compose("digits", DIGITS, OneAtATime(), spec)
 
 
 def test_parsing_says_the_line() -> None:

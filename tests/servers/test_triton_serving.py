@@ -8,15 +8,11 @@ from pathlib import Path
 import pytest
 
 from cloche.errors import ClocheError
-from cloche.servers.triton import (
-    ServerPorts,
-    TritonInstallation,
-    clean_shared_memory,
-    command,
-    lay_out,
-)
+from cloche.servers import ServerPorts
+from cloche.servers.triton import TritonInstallation
 from cloche.servers.triton.completeness import is_complete, top_level_fields
-from cloche.servers.triton.process import shared_memory_prefix
+from cloche.servers.triton.process import clean_shared_memory, command, shared_memory_prefix
+from cloche.servers.triton.serving import lay_out
 
 _SHARED = ".so" in (sysconfig.get_config_var("INSTSONAME") or "")
 MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -59,9 +55,8 @@ def test_the_bytes_are_those_of_the_repository(
     tmp_path: Path, tree: Path, installation: TritonInstallation
 ) -> None:
     serving = lay_out(
-        tmp_path / "serving", tree, models=["plain"], environment=None, python=None,
-        installation=installation,
-    )  # fmt: skip
+        tmp_path / "serving", tree, models=["plain"], environment=None, installation=installation
+    )
     assert files(serving / "models" / "plain") == files(tree / "plain")
     assert [path.name for path in (serving / "models").iterdir()] == ["plain"]
     # What a model writes beside its files does not reach the store, and what the store drops stays.
@@ -76,15 +71,9 @@ def test_an_older_folder_is_replaced_and_nothing_else_is_left(
 ) -> None:
     destination = tmp_path / "run" / "serving"
     for _ in range(2):
-        lay_out(
-            destination, tree, models=["plain"], environment=None, python=None,
-            installation=installation,
-        )  # fmt: skip
+        lay_out(destination, tree, models=["plain"], environment=None, installation=installation)
         (destination / "models" / "stray").mkdir(exist_ok=True)
-    lay_out(
-        destination, tree, models=["plain"], environment=None, python=None,
-        installation=installation,
-    )  # fmt: skip
+    lay_out(destination, tree, models=["plain"], environment=None, installation=installation)
     assert [path.name for path in (destination / "models").iterdir()] == ["plain"]
     assert [path.name for path in destination.parent.iterdir()] == ["serving"]
 
@@ -98,7 +87,7 @@ def test_a_model_that_asks_gets_environment_stub_and_libpython(
     (environment / "bin" / "python").symlink_to(sys.executable)
     serving = lay_out(
         tmp_path / "serving", tree, models=["asking", "plain"], environment=environment,
-        python=MINOR, installation=installation,
+        installation=installation,
     )  # fmt: skip
     model = serving / "models" / "asking"
     assert (model / "environment").readlink() == environment
@@ -117,7 +106,7 @@ def test_what_is_missing_is_named(
     ):
         with pytest.raises(ClocheError) as caught:
             lay_out(
-                tmp_path / "serving", tree, models=[model], environment=environment, python="3.11",
+                tmp_path / "serving", tree, models=[model], environment=environment,
                 installation=installation,
             )  # fmt: skip
         assert caught.value.code == code
@@ -136,9 +125,8 @@ def test_the_command_keeps_to_loopback_and_passes_no_secret_on(
     tmp_path: Path, tree: Path, installation: TritonInstallation
 ) -> None:
     serving = lay_out(
-        tmp_path / "serving", tree, models=["plain"], environment=None, python=None,
-        installation=installation,
-    )  # fmt: skip
+        tmp_path / "serving", tree, models=["plain"], environment=None, installation=installation
+    )
     given = {"HOME": "/home/u", "AWS_SECRET_ACCESS_KEY": "s", "MLFLOW_TRACKING_PASSWORD": "s",
              "PATH": "/evil", "LD_PRELOAD": "/evil.so", "PYTHONPATH": "/evil"}  # fmt: skip
     started = command(

@@ -10,10 +10,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from cloche import composition
 from cloche.artifacts import ModelFormat, ModelSnapshot
 from cloche.errors import ClocheError
+from cloche.pipeline import resolve
 from cloche.progress import SilentProgress
-from cloche.sources import resolve
+from cloche.sources import ResolveContext, current
 from cloche.store import Store
 
 
@@ -132,6 +134,16 @@ def test_a_truncated_onnx_file(store: Store, folder: Path) -> None:
     data = (folder / "net.onnx").read_bytes()
     (folder / "net.onnx").write_bytes(data[: len(data) // 2])
     assert refused(store, folder, "net.onnx").code == "source.onnx.truncated"
+
+
+def test_the_state_of_files_changes_with_any_of_them(store: Store, folder: Path) -> None:
+    save_onnx(folder / "net.onnx", "w.bin")
+    (folder / "w.bin").write_bytes(external_bytes())
+    context = ResolveContext(folder, {}, store, SilentProgress())
+    before = current("net.onnx", composition.sources(), context)
+    assert before.pinned == str(folder / "net.onnx")
+    (folder / "w.bin").write_bytes(external_bytes()[::-1])
+    assert current("net.onnx", composition.sources(), context).state != before.state
 
 
 # ── what is no model ──────────────────────────────────────────────────────────────────────────

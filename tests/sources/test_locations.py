@@ -7,7 +7,7 @@ import pytest
 
 from cloche.clients.mlflow import Address, RestRegistry
 from cloche.errors import ClocheError
-from cloche.sources.locations import Behind, RemoteFolder, locate
+from cloche.sources.mlflow.locations import ArtifactOwner, RemoteFolder, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def registry() -> Iterator[Listing]:
     ],
 )
 def test_what_the_server_proxies(registry: Listing, tmp_path: Path, uri: str, root: str) -> None:
-    folder = locate(uri, registry=registry, behind=Behind(), directory=tmp_path)
+    folder = locate(uri, registry=registry, owner=ArtifactOwner(), directory=tmp_path)
     assert isinstance(folder, RemoteFolder)
     assert folder.root == root
     folder.top()
@@ -59,7 +59,7 @@ def test_a_folder_of_this_machine_is_read_from_its_disk(registry: Listing, tmp_p
     (tmp_path / "a b").mkdir()
     for uri in (str(tmp_path / "a b"), f"file://{tmp_path}/a%20b", "a b"):
         for server in (registry, None):
-            found = locate(uri, registry=server, behind=Behind("m-1"), directory=tmp_path)
+            found = locate(uri, registry=server, owner=ArtifactOwner("m-1"), directory=tmp_path)
             assert found == tmp_path / "a b"
 
 
@@ -67,14 +67,14 @@ def test_a_folder_of_this_machine_is_read_from_its_disk(registry: Listing, tmp_p
 def test_what_only_the_server_reaches_is_asked_of_it(
     registry: Listing, tmp_path: Path, uri: str
 ) -> None:
-    folder = locate(uri, registry=registry, behind=Behind("m-1"), directory=tmp_path)
+    folder = locate(uri, registry=registry, owner=ArtifactOwner("m-1"), directory=tmp_path)
     assert isinstance(folder, RemoteFolder)
     assert "/logged-models/m-1/" in folder.listing
 
 
 def test_a_folder_of_a_run_is_asked_of_the_run(registry: Listing, tmp_path: Path) -> None:
     uri = f"{RUN[1]}/model"
-    folder = locate(uri, registry=registry, behind=Behind(run=RUN), directory=tmp_path)
+    folder = locate(uri, registry=registry, owner=ArtifactOwner(run=RUN), directory=tmp_path)
     assert isinstance(folder, RemoteFolder)
     assert folder.endpoint("model/a b") == "/get-artifact?run_uuid=r1&path=model%2Fa%20b"
     folder.top()
@@ -92,7 +92,7 @@ def test_a_folder_of_a_run_is_asked_of_the_run(registry: Listing, tmp_path: Path
 )
 def test_what_nobody_reaches_says_what_to_do(tmp_path: Path, uri: str, hint: str) -> None:
     with pytest.raises(ClocheError) as raised:
-        locate(uri, registry=None, behind=Behind(run=("r2", "s3://else")), directory=tmp_path)
+        locate(uri, registry=None, owner=ArtifactOwner(run=("r2", "s3://else")), directory=tmp_path)
     assert raised.value.code == "source.mlflow.unreadable"
     assert hint in (raised.value.hint or "")
     assert "secret" not in str(raised.value.to_dict())
@@ -109,7 +109,9 @@ def test_all_levels_are_walked(tmp_path: Path) -> None:
         "r/data/deep": [entry("x", 0)],
     }
     registry = Listing(levels)
-    folder = locate("mlflow-artifacts:/r", registry=registry, behind=Behind(), directory=tmp_path)
+    folder = locate(
+        "mlflow-artifacts:/r", registry=registry, owner=ArtifactOwner(), directory=tmp_path
+    )
     assert isinstance(folder, RemoteFolder)
     files = folder.files(folder.top())
     assert [(file.path, file.size) for file in files] == [
@@ -122,7 +124,9 @@ def test_all_levels_are_walked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/b", "..", ".", "", "a\\b", "a\0b"])
 def test_a_listed_name_never_leaves_its_folder(tmp_path: Path, path: str) -> None:
     registry = Listing({"r": [entry("MLmodel", 1), entry(path, 1)]})
-    folder = locate("mlflow-artifacts:/r", registry=registry, behind=Behind(), directory=tmp_path)
+    folder = locate(
+        "mlflow-artifacts:/r", registry=registry, owner=ArtifactOwner(), directory=tmp_path
+    )
     assert isinstance(folder, RemoteFolder)
     with pytest.raises(ClocheError) as raised:
         folder.top()
@@ -136,7 +140,9 @@ def test_a_listing_without_end_is_given_up(tmp_path: Path) -> None:
             return [entry("again")]
 
     registry = Endless()
-    folder = locate("mlflow-artifacts:/r", registry=registry, behind=Behind(), directory=tmp_path)
+    folder = locate(
+        "mlflow-artifacts:/r", registry=registry, owner=ArtifactOwner(), directory=tmp_path
+    )
     assert isinstance(folder, RemoteFolder)
     with pytest.raises(ClocheError) as raised:
         folder.files(folder.top())

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloche import composition, sources
 from cloche.errors import UsageError
-from cloche.sources import (
-    FileReference,
+from cloche.sources.files import FileReference
+from cloche.sources.mlflow.reference import (
     LoggedModelReference,
     RegisteredModelReference,
     RunReference,
-    parse,
 )
 
 HERE = Path("/here")
+SOURCES = composition.sources()
 MODEL = "m-" + "0a" * 16
 
 
@@ -41,7 +42,7 @@ MODEL = "m-" + "0a" * 16
     ],
 )
 def test_forms(text: str, expected: object) -> None:
-    assert parse(text, directory=HERE) == expected
+    assert sources.parse(text, SOURCES, directory=HERE) == expected
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_forms(text: str, expected: object) -> None:
 )
 def test_what_is_refused_says_how_to_write_it(text: str, code: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
-        parse(text, directory=HERE)
+        sources.parse(text, SOURCES, directory=HERE)
     assert raised.value.code == f"source.reference.{code}"
     assert hint in (raised.value.hint or "")
 
@@ -77,7 +78,7 @@ def test_what_is_refused_says_how_to_write_it(text: str, code: str, hint: str) -
 @given(st.text(max_size=40) | st.text(alphabet="models:runfile/@.0aA%~ ", max_size=40))
 def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
     try:
-        reference = parse(text, directory=HERE)
+        reference = sources.parse(text, SOURCES, directory=HERE)
     except UsageError:
         return
     if isinstance(reference, FileReference):

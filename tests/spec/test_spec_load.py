@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloche import spec
+from cloche import artifacts, spec
+from cloche.artifacts import Operated, ReplicaRange
 from cloche.errors import ErrorGroup, UsageError
-from cloche.spec import Batching, Resources, Server, ServiceSpec
+from cloche.spec import Batching, Resources, Rollout, Server, ServiceSpec, written
 from cloche.spec.document import MAX_BYTES
 
 FULL = """\
@@ -25,6 +26,8 @@ batching:
 instances: 2
 resources: {cpu: 500m, memory: 4Gi}
 replicas: {min: 3, max: 3}
+start_timeout: 30m
+rollout: {keep: 5}
 server:
   parameters: {intra_op_thread_count: 2}
   warmup: false
@@ -54,6 +57,8 @@ def test_everything_that_is_served() -> None:
         instances=2,
         resources=Resources.model_construct(cpu=0.5, memory=4 * 2**30),
         replicas=3,
+        start_timeout="30m",
+        rollout=Rollout(keep=5),
         server=Server(
             parameters={"intra_op_thread_count": "2"}, warmup=False, graph_optimization="basic"
         ),
@@ -62,27 +67,46 @@ def test_everything_that_is_served() -> None:
 
 def test_a_revision_is_made_of_what_is_served_and_not_of_how_it_is_operated() -> None:
     full = spec.parse(FULL)
-    assert full.served() == {
-        "batching": {
-            "max_batch_size": 32,
-            "max_queue_delay": "1ms",
-            "preferred_batch_sizes": [8, 16],
-            "max_queue_size": 256,
-            "queue_timeout": "1500ms",
-        },
+    assert full.served() == artifacts.Served(
+        batching=artifacts.Batching(
+            max_batch_size=32,
+            max_queue_delay=1_000,
+            preferred_batch_sizes=(8, 16),
+            max_queue_size=256,
+            queue_timeout=1_500_000,
+        ),
+        instances=2,
+        resources=artifacts.Resources(cpu=0.5, memory=4 * 2**30),
+        server=artifacts.ServerOptions(
+            parameters={"intra_op_thread_count": "2"}, warmup=False, graph_optimization="basic"
+        ),
+    )
+    assert written.served(full.served()) == {
+        "batching.max_batch_size": 32,
+        "batching.max_queue_delay": "1ms",
+        "batching.preferred_batch_sizes": [8, 16],
+        "batching.max_queue_size": 256,
+        "batching.queue_timeout": "1500ms",
         "instances": 2,
-        "resources": {"cpu": "500m", "memory": "4Gi"},
-        "server": {
-            "parameters": {"intra_op_thread_count": "2"},
-            "warmup": False,
-            "graph_optimization": "basic",
-        },
+        "resources.cpu": "500m",
+        "resources.memory": "4Gi",
+        "server.parameters.intra_op_thread_count": "2",
+        "server.warmup": False,
+        "server.graph_optimization": "basic",
     }
-    assert full.operated() == {"replicas": 3}
-    assert spec.parse("model: x").served() == {}
-    assert spec.parse("model: x\nexample: ./x.json").served() == {}
-    assert spec.parse("model: x").operated() == {}
-    assert spec.parse("model: x\nreplicas: 1").operated() == {"replicas": 1}
+    assert full.operated() == Operated(
+        replicas=ReplicaRange.exactly(3), start_timeout=1800.0, keep=5
+    )
+    assert written.operated(full.operated()) == {
+        "replicas": 3, "start_timeout": "30m", "rollout.keep": 5,
+    }  # fmt: skip
+    assert artifacts.asked_for(spec.parse("model: x").served()) == {}
+    assert artifacts.asked_for(spec.parse("model: x\nexample: ./x.json").served()) == {}
+    assert spec.parse("model: x").operated() == Operated()
+    assert spec.parse("model: x\nreplicas: 1").operated() == Operated(ReplicaRange(1, 1))
+    assert spec.parse("model: x\nreplicas: {min: 0, max: 4}").operated() == Operated(
+        ReplicaRange(0, 4)
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +205,16 @@ def test_a_name_for_the_folder_one_is_in(tmp_path: Path) -> None:
         ("model: x\nresources: {memory: 500m}", "spec.value", 2, "500Mi"),
         ("model: x\nresources: {cpu: two}", "spec.value", 2, "500m"),
         ("model: x\nresources: {cpu: .inf}", "spec.value", 2, "500m"),
-        ("model: x\nreplicas: {min: 1, max: 4}", "spec.value", 2, "replicas: 1"),
+        ("model: x\nreplicas: {min: 4, max: 1}", "spec.value", 2, "max that is not below"),
+        ("model: x\nreplicas: 0", "spec.value", 2, "1 or more"),
+        ("model: x\nreplicas: {min: -1, max: 1}", "spec.value", 2, "0 or more"),
+        ("model: x\nreplicas: {min: 1, max: two}", "spec.value", 2, "such as 2"),
+        ("model: x\nreplicas: true", "spec.value", 2, "such as 2"),
+        ("model: x\nreplicas: 1001", "spec.value", 2, "1000 or less"),
+        ("model: x\nstart_timeout: 10ms", "spec.value", 2, "5m or 30m"),
+        ("model: x\nrollout: {keep: 0}", "spec.value", 2, "1 or more"),
+        ("model: x\nrollout: {steps: [5%]}", "spec.not_served", 2, "all traffic at once"),
+        ("model: x\nrollout: {kep: 3}", "spec.unknown", 2, "rollout.keep"),
         ("model: x\nreplicas: {min: 1}", "spec.value", 2, "replicas: 2"),
         ("model: x\nserver: {warmup: 1}", "spec.value", 2, "true or false"),
         ("model: x\nserver: {graph_optimization: full}", "spec.value", 2, "'extended'"),

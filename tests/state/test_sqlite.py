@@ -8,31 +8,30 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cloche import testing
+from cloche.artifacts import Event, EventKind, Outcome, ReplicaRange
 from cloche.errors import ClocheError
-from cloche.state import schema
-from cloche.state.sqlite import SqliteState
-from fixtures_control import deployment
+from cloche.rollout.rollback import former
+from cloche.state.sqlite import SqliteJournal, SqliteState, schema
 
 WRITER = """
-import sys
-sys.path[:0] = {paths!r}
 from pathlib import Path
-from fixtures_control import deployment
-from cloche.state.sqlite import SqliteState
-state = SqliteState(Path({path!r}))
+from cloche import testing
+from cloche.state.sqlite import SqliteJournal, SqliteState
+path = Path({path!r})
+engine = testing.engine(state=SqliteState(path), journal=SqliteJournal(path))
 for number in range(10_000):
-    asked = deployment(model=str(number))
-    print(state.deploy(asked, asked.digest).number, flush=True)
+    print(engine.deploy(testing.deployment(model=str(number)))["revision"], flush=True)
 """
 
 
 def deploy(state: SqliteState, model: str = "a") -> int:
-    asked = deployment(model=model)
-    return state.deploy(asked, asked.digest).number
+    return testing.engine(state=state).deploy(testing.deployment(model=model))["revision"]
 
 
 def refusal(path: Path) -> ClocheError:
@@ -45,7 +44,7 @@ def refusal(path: Path) -> ClocheError:
 
 def test_what_was_returned_survives_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    code = WRITER.format(paths=[str(Path(__file__).parents[1])], path=str(path))
+    code = WRITER.format(path=str(path))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         for _ in range(20):
@@ -55,10 +54,11 @@ def test_what_was_returned_survives_kill_9(tmp_path: Path) -> None:
     state = SqliteState(path)
     revisions = state.revisions("digits")
     assert len(revisions) in {said, said + 1}
-    assert [r.number for r in revisions if not r.phase.ended] == [len(revisions)]
-    record = state.service("digits")
-    assert record is not None
-    assert record.wanted == len(revisions)
+    stored = state.service("digits")
+    assert stored is not None
+    assert stored.record.rollout is not None
+    # A revision is kept before the record names it; the last one may have come no further.
+    assert stored.record.rollout.to in {said, len(revisions)}
     state.close()
 
 
@@ -73,17 +73,17 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_and_changes_nothing(tmp_path: Path) -> None:
     state = SqliteState(tmp_path / "state.db")
     deploy(state)
-    before = (state.services(), state.revisions("digits"), state.events())
+    before = (state.service("digits"), state.revisions("digits"))
     pages = state._database.one("PRAGMA page_count")
     assert pages is not None
     state._database.one(f"PRAGMA max_page_count = {pages[0]}")
     with pytest.raises(ClocheError) as caught:
-        state.record("digits", "note", "x" * 100_000)
+        state.add_revision(replace(state.revisions("digits")[0], number=2, by="x" * 100_000))
     assert caught.value.code == "state.full"
     assert caught.value.retriable
     with pytest.raises(ClocheError, match="disk is full"):
         deploy(state, "b" * 8192)
-    assert (state.services(), state.revisions("digits"), state.events()) == before
+    assert (state.service("digits"), state.revisions("digits")) == before
     state._database.one("PRAGMA max_page_count = 100000")
     assert deploy(state, "b") == 2
     state.close()
@@ -136,12 +136,49 @@ def test_a_file_that_may_not_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_of_each_service_the_latest_events_are_kept(tmp_path: Path) -> None:
-    state = SqliteState(tmp_path / "state.db", most_events=3)
+    journal = SqliteJournal(tmp_path / "state.db", most_events=3)
+
+    def note(service: str, what: str) -> None:
+        journal.append([Event("2026", service, None, EventKind.REPLICA, what, "me")])
+
     for number in range(5):
-        state.record("digits", "replica", f"It is back, {number}.")
-        state.record("other", "replica", "It is back.") if number < 2 else None
-    assert [event.what[-2] for event in state.events("digits")] == ["2", "3", "4"]
-    assert len(state.events("other")) == 2
-    # A number is never given again, also after those that had the last ones are gone.
-    assert state.record("digits", "replica", "Once more.").sequence == 8
+        note("digits", f"It is back, {number}.")
+        note("other", "It is back.") if number < 2 else None
+    assert [event.what[-2] for event in journal.read("digits")] == ["2", "3", "4"]
+    assert len(journal.read("other")) == 2
+    # A cursor is never given again, also after those that had the last ones are gone.
+    note("digits", "Once more.")
+    assert journal.read("digits")[-1].cursor == "8"
+    journal.close()
+
+
+def test_a_file_of_the_first_version_is_carried_over(tmp_path: Path) -> None:
+    """`first_version.sql` was written by the first version: live, retired, failed, scaled."""
+    path = tmp_path / "state.db"
+    connection = sqlite3.connect(path)
+    connection.executescript((Path(__file__).parent / "first_version.sql").read_text())
+    connection.close()
+    state, journal = SqliteState(path), SqliteJournal(path)
+    stored = state.service("digits")
+    assert stored is not None
+    record = stored.record
+    assert (record.live, record.rollout, record.operated.replicas) == (
+        2, None, ReplicaRange.exactly(2),
+    )  # fmt: skip
+    assert [(one.to, one.previous, one.outcome) for one in record.rollouts] == [
+        (1, None, Outcome.COMPLETED), (2, 1, Outcome.COMPLETED), (3, 2, Outcome.FAILED),
+    ]  # fmt: skip
+    assert record.rollouts[2].failure is not None
+    assert [one.number for one in state.revisions("digits")] == [1, 2, 3]
+    live = state.revision("digits", 2)
+    assert live is not None
+    assert live.by == "someone@here"
+    assert live.digest == live.deployment.digest
+    assert live.deployment.served.batching.max_queue_delay == 1000
+    assert state.attached("digits", 2).verification is not None
+    assert state.attached("digits", 2).golden is not None
+    assert state.last_number("gone") == 4
+    assert [event.kind for event in journal.read("digits")][:2] == ["deployed", "phase"]
+    assert former(record) == 1
     state.close()
+    journal.close()

@@ -14,7 +14,7 @@ from cloche.errors import ClocheError
 from cloche.settings import Settings
 from cloche.targets.local.envoy import ports, xds
 from cloche.targets.local.envoy.admin import make_socket_folder, socket_path
-from cloche.targets.local.envoy.gateway import Gateway
+from cloche.targets.local.envoy.gateway import EnvoyGateway
 from cloche.targets.local.envoy.installation import EnvoyInstallation
 from cloche.targets.local.envoy.services import (
     Endpoint,
@@ -22,7 +22,7 @@ from cloche.targets.local.envoy.services import (
     RevisionEndpoints,
     ServiceRoutes,
 )
-from cloche.targets.local.envoy.switching import may_switch
+from cloche.targets.local.envoy.switching import ready_to_switch
 
 
 def installed() -> EnvoyInstallation:
@@ -38,18 +38,18 @@ def state(*weights: int, port: int = 18001) -> GatewayState:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Gateway:
+def gateway(tmp_path: Path) -> EnvoyGateway:
     settings = Settings(home=tmp_path, gateway_port=18080)
-    made = Gateway(tmp_path / "g", settings, installed)
+    made = EnvoyGateway(tmp_path / "g", settings, installed)
     made.prepare()
     return made
 
 
-def cluster_names(gateway: Gateway) -> list[str]:
+def cluster_names(gateway: EnvoyGateway) -> list[str]:
     return [each["name"] for each in xds.published(gateway.folder / "clusters" / "clusters.json")]
 
 
-def test_without_a_process_everything_is_written_for_its_start(gateway: Gateway) -> None:
+def test_without_a_process_everything_is_written_for_its_start(gateway: EnvoyGateway) -> None:
     applied = gateway.apply(state(100))
     assert (applied.seen, applied.held) == (False, ())
     assert cluster_names(gateway) == ["a.r1.grpc", "a.r1.http"]
@@ -59,7 +59,7 @@ def test_without_a_process_everything_is_written_for_its_start(gateway: Gateway)
     assert gateway.is_done_with(Endpoint(18002, 18102))
 
 
-def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: Gateway) -> None:
+def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: EnvoyGateway) -> None:
     gateway.apply(state(100, 0))
     gateway.apply(GatewayState())
     assert len(cluster_names(gateway)) == 4
@@ -67,17 +67,17 @@ def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: Gateway) -> N
     assert cluster_names(gateway) == []
 
 
-def test_a_new_object_over_the_same_folder_goes_on(gateway: Gateway) -> None:
+def test_a_new_object_over_the_same_folder_goes_on(gateway: EnvoyGateway) -> None:
     gateway.apply(state(100))
     files = {p: p.read_bytes() for p in gateway.folder.rglob("*.json")}
-    other = Gateway(gateway.folder, gateway.settings, installed)
+    other = EnvoyGateway(gateway.folder, gateway.settings, installed)
     other.prepare()
     other.apply(state(100))
     assert {p: p.read_bytes() for p in gateway.folder.rglob("*.json")} == files
 
 
 def test_a_change_that_was_cut_off_leaves_no_route_without_its_cluster(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway: EnvoyGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway.apply(state(100))
     replace = xds.replace
@@ -98,7 +98,7 @@ def test_a_change_that_was_cut_off_leaves_no_route_without_its_cluster(
     assert cluster_names(gateway) == []
 
 
-def test_only_the_cluster_whose_endpoints_change_is_another(gateway: Gateway) -> None:
+def test_only_the_cluster_whose_endpoints_change_is_another(gateway: EnvoyGateway) -> None:
     def written() -> dict[str, Any]:
         file = gateway.folder / "clusters" / "clusters.json"
         return {each["name"]: each for each in xds.published(file)}
@@ -131,11 +131,11 @@ def test_routes_change_only_to_replicas_that_were_seen_healthy(
     before: GatewayState, wanted: GatewayState, healthy: set[int], *, expected: bool
 ) -> None:
     names = {f"a.r{number}.{protocol}" for number in healthy for protocol in ("http", "grpc")}
-    assert list(may_switch(before, wanted, names)) == (["a"] if expected else [])
+    assert list(ready_to_switch(before, wanted, names)) == (["a"] if expected else [])
 
 
 def test_the_environment_of_the_process_holds_nothing_of_the_user(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway: EnvoyGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
     _, environment = gateway.command()

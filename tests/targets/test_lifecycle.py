@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloche.targets import ReplicaPhase
 from cloche.targets.local.lifecycle import (
     RUNNING,
     After,
@@ -15,7 +16,6 @@ from cloche.targets.local.lifecycle import (
     delay,
     next_look,
 )
-from cloche.targets.target import ReplicaPhase
 
 POLICY = Policy(jitter=0.0)
 ENDED = Seen(ended="ended with exit code 1")
@@ -143,10 +143,10 @@ def test_what_cloche_ended_for_not_answering_keeps_that_as_its_reason() -> None:
     assert life.detail == "It ran, but did not answer its health check for 30 seconds."
 
 
-@given(ends=st.integers(1, 10_000), luck=st.floats(0, 1))
-def test_delays_grow_and_stay_within_their_bounds(ends: int, luck: float) -> None:
+@given(ends=st.integers(1, 10_000), jitter=st.floats(0, 1))
+def test_delays_grow_and_stay_within_their_bounds(ends: int, jitter: float) -> None:
     policy = Policy()
-    waited = delay(ends, policy, luck)
+    waited = delay(ends, policy, jitter)
     assert policy.first_delay * 0.8 <= waited <= policy.longest_delay * 1.2
     assert delay(ends, policy, 0.5) <= delay(ends + 1, policy, 0.5)
 

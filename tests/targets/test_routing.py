@@ -1,19 +1,26 @@
-from cloche.artifacts import ModelRepository
+from __future__ import annotations
+
+from pathlib import Path
+
+from cloche.artifacts import ModelRepository, ReplicaRange, RepositoryMember
+from cloche.targets import Placement
 from cloche.targets.local.envoy.services import (
     Endpoint,
     GatewayState,
     RevisionEndpoints,
+    Route,
     ServiceRoutes,
 )
 from cloche.targets.local.lifecycle import Life, Step
-from cloche.targets.local.routing import Placed, gateway_state
-from cloche.targets.local.supervisor import Record
-from cloche.targets.target import Placement, Route
+from cloche.targets.local.routing import Placed, Routing, gateway_state
+from cloche.targets.local.supervised import Record
+from fixtures.local import until
 
 
 def placed(service: str, revision: int, *steps: Step, models: tuple[str, ...] = ()) -> Placed:
+    first, *others = models or (service,)
     repository = ModelRepository(
-        service, "sha256:0", (), models or (service,), "python", (), (), max_batch_size=0
+        service, "sha256:0", (), (RepositoryMember(first, "python", (), (), 0),), tuple(others)
     )
     replicas = tuple(
         Record(
@@ -26,7 +33,8 @@ def placed(service: str, revision: int, *steps: Step, models: tuple[str, ...] = 
         )
         for index, step in enumerate(steps)
     )
-    return Placed(Placement(service, revision, repository, len(steps)), replicas)
+    count = ReplicaRange.exactly(len(steps))
+    return Placed(Placement(service, revision, repository, count, 60.0), replicas)
 
 
 def test_endpoints_follow_readiness() -> None:
@@ -56,3 +64,77 @@ def test_revisions_share_a_service_and_the_heaviest_names_its_first_model() -> N
             ),
         )
     )
+
+
+class ObedientGateway:
+    """Serves what it was last told."""
+
+    held: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.state = GatewayState()
+
+    def apply(self, state: GatewayState) -> ObedientGateway:
+        self.state = state
+        return self
+
+    def sweep(self) -> tuple[str, ...]:
+        return ()
+
+    def seen_routes(self) -> tuple[Route, ...]:
+        return tuple(
+            Route(service.name, revision.revision, revision.weight)
+            for service in self.state.services
+            for revision in service.revisions
+        )
+
+    def is_done_with(self, endpoint: Endpoint) -> bool:
+        return True
+
+
+def test_nothing_is_known_to_be_served_while_no_gateway_runs(tmp_path: Path) -> None:
+    running = True
+    routing = Routing(
+        ObedientGateway(),
+        tmp_path / "routes.json",
+        placed=lambda: [placed("a", 1, Step.READY)],
+        running=lambda: running,
+        changed=lambda: None,
+    )
+    routing.route("a", {1: 100})
+    routing.start()
+    try:
+        until(lambda: routing.seen_split("a") == {1: 100})
+        running = False
+        routing.wake()
+        until(lambda: routing.seen_split("a") == {})
+        assert routing.told("a") == {1: 100}
+        running = True
+        routing.wake()
+        until(lambda: routing.seen_split("a") == {1: 100})
+    finally:
+        routing.close()
+
+
+def test_a_split_is_kept_and_is_of_its_service_alone(tmp_path: Path) -> None:
+    def opened() -> Routing:
+        return Routing(
+            ObedientGateway(),
+            tmp_path / "routes.json",
+            placed=list,
+            running=lambda: False,
+            changed=lambda: None,
+        )
+
+    first = opened()
+    first.route("a", {2: 10, 1: 90})
+    first.route("b", {7: 100})
+    written = (tmp_path / "routes.json").stat()
+    first.route("a", {1: 90, 2: 10})
+    assert (tmp_path / "routes.json").stat() == written
+    second = opened()
+    assert (second.told("a"), second.told("b")) == ({1: 90, 2: 10}, {7: 100})
+    second.route("a", {})
+    assert (second.told("a"), second.told("b")) == ({}, {7: 100})
+    second.keep_only(("a",))
+    assert opened().told("b") == {}

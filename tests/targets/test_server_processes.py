@@ -11,7 +11,7 @@ import pytest
 
 from cloche.targets.local import processes
 from cloche.targets.local.processes import Marker, ServerProcess
-from fixtures_local import until
+from fixtures.local import until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
 

@@ -3,20 +3,24 @@ from pathlib import Path
 
 import pytest
 
-from cloche.artifacts import ModelRepository
+from cloche import composition
+from cloche.artifacts import ModelRepository, RepositoryMember
 from cloche.errors import ClocheError
 from cloche.settings import Settings
 from cloche.store import Store
-from cloche.targets.local.software import TritonSoftware
+from cloche.targets.local.software import ReplicaServer
 
 REPOSITORY = ModelRepository(
-    "digits", "sha256:" + "0" * 64, (), ("digits",), "python", (), (), max_batch_size=0
+    "digits", "sha256:" + "0" * 64, (), (RepositoryMember("digits", "python", (), (), 0),)
 )
 
 
 def test_an_environment_that_is_not_there_says_what_makes_it(tmp_path: Path) -> None:
-    software = TritonSoftware(Settings(home=tmp_path), Store(tmp_path / "store", 2**30))
-    repository = replace(REPOSITORY, lock_digest="sha256:" + "a" * 64)
+    software = ReplicaServer(
+        composition.server(), Settings(home=tmp_path), Store(tmp_path / "store", 2**30)
+    )
+    member = replace(REPOSITORY.main, lock_digest="sha256:" + "a" * 64)
+    repository = replace(REPOSITORY, members=(member,))
     with pytest.raises(ClocheError) as caught:
         software.lay_out(repository, tmp_path / "serving")
     assert caught.value.code == "target.local.environment"

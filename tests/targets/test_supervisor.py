@@ -9,12 +9,13 @@ import psutil
 import pytest
 
 from cloche.errors import ClocheError
+from cloche.targets import ReplicaPhase
 from cloche.targets.local import processes, records
 from cloche.targets.local.lifecycle import Life, Policy, Step
 from cloche.targets.local.processes import Found, Marker
-from cloche.targets.local.supervisor import Launch, Record, Supervisor
-from cloche.targets.target import ReplicaPhase
-from fixtures_local import until
+from cloche.targets.local.supervised import Launch, Record
+from cloche.targets.local.supervisor import Supervisor
+from fixtures.local import until
 
 SERVING = "import time\nprint('up', flush=True)\ntime.sleep(600)"
 POLICY = Policy(
@@ -30,8 +31,8 @@ POLICY = Policy(
 )
 
 
-class ScriptWard:
-    """A ward whose server is a Python script and whose health is a variable."""
+class ScriptServer:
+    """A server that is a Python script, and whose health is a variable."""
 
     name = "m-r1-0"
 
@@ -58,7 +59,7 @@ class ScriptWard:
     def clean(self) -> None:
         self.cleaned += 1
 
-    def let_go(self) -> None: ...
+    def disconnect(self) -> None: ...
 
 
 class Keeper:
@@ -68,23 +69,29 @@ class Keeper:
         self.home = home
         self.path = home / "run" / "m-r1-0.json"
         self.made: list[Supervisor] = []
+        self.phases: list[ReplicaPhase] = []
+        """Those that a supervisor told of, one after the other."""
 
-    def make(self, ward: ScriptWard, policy: Policy = POLICY) -> Supervisor:
+    def make(self, supervised: ScriptServer, policy: Policy = POLICY) -> Supervisor:
         supervisor = Supervisor(
-            ward, self.path, home=self.home, policy=policy, changed=lambda: None
+            supervised,
+            self.path,
+            home=self.home,
+            policy=policy,
+            changed=lambda: self.phases.append(phase(supervisor)),
         )
         self.made.append(supervisor)
         return supervisor
 
-    def start(self, ward: ScriptWard, policy: Policy = POLICY) -> Supervisor:
-        supervisor = self.make(ward, policy)
+    def start(self, supervised: ScriptServer, policy: Policy = POLICY) -> Supervisor:
+        supervisor = self.make(supervised, policy)
         supervisor.start()
         return supervisor
 
-    def resume(self, ward: ScriptWard) -> Supervisor:
+    def resume(self, supervised: ScriptServer) -> Supervisor:
         record = records.load(self.path, Record)
         assert record is not None
-        supervisor = self.make(ward)
+        supervisor = self.make(supervised)
         supervisor.resume(record, self.leader(record.run))
         supervisor.start()
         return supervisor
@@ -118,24 +125,24 @@ def kill(supervisor: Supervisor) -> int:
 
 
 def test_a_killed_server_is_started_again_and_counted(keeper: Keeper) -> None:
-    ward = ScriptWard(keeper.home)
-    supervisor = keeper.start(ward)
+    supervised = ScriptServer(keeper.home)
+    supervisor = keeper.start(supervised)
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
     pid = kill(supervisor)
     until(lambda: supervisor.record.pid not in {pid, None})
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
     assert supervisor.record.life.restarts == 1
-    assert (ward.prepared, ward.cleaned) == (2, 1)
+    assert (supervised.prepared, supervised.cleaned) == (2, 1)
     assert len(processes.find(keeper.home)) == 1
 
 
 def test_a_crash_loop_ends_in_failed_with_the_last_words(keeper: Keeper) -> None:
-    ward = ScriptWard(keeper.home, "print('no such model'); raise SystemExit(7)")
-    ward.up = False
-    supervisor = keeper.start(ward)
+    supervised = ScriptServer(keeper.home, "print('no such model'); raise SystemExit(7)")
+    supervised.up = False
+    supervisor = keeper.start(supervised)
     until(lambda: phase(supervisor) is ReplicaPhase.FAILED)
     record = supervisor.record
-    assert ward.prepared == POLICY.first_attempts
+    assert supervised.prepared == POLICY.first_attempts
     assert record.last_log == ("no such model",)
     assert record.life.detail == "It ended with exit code 7. That was the third time in a row."
     assert record.pid is None
@@ -144,50 +151,50 @@ def test_a_crash_loop_ends_in_failed_with_the_last_words(keeper: Keeper) -> None
 
 
 def test_a_server_that_never_comes_up_fails_and_is_ended(keeper: Keeper) -> None:
-    ward = ScriptWard(keeper.home)
-    ward.up = False
-    supervisor = keeper.start(ward, replace(POLICY, start_limit=0.3))
+    supervised = ScriptServer(keeper.home)
+    supervised.up = False
+    supervisor = keeper.start(supervised, replace(POLICY, start_limit=0.3))
     until(lambda: supervisor.record.life.step is Step.FAILED)
     assert "not ready within" in (supervisor.record.life.detail or "")
     assert processes.find(keeper.home) == []
 
 
 def test_a_server_that_stops_answering_is_unready_and_then_started_again(keeper: Keeper) -> None:
-    ward = ScriptWard(keeper.home)
-    supervisor = keeper.start(ward, replace(POLICY, unready_limit=0.5))
+    supervised = ScriptServer(keeper.home)
+    supervisor = keeper.start(supervised, replace(POLICY, unready_limit=0.5))
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
     first = supervisor.record.pid
-    ward.up = False
+    supervised.up = False
     until(lambda: phase(supervisor) is ReplicaPhase.UNREADY)
     assert supervisor.record.pid == first
-    until(lambda: phase(supervisor) is ReplicaPhase.RESTARTING)
-    ward.up = True
+    until(lambda: ReplicaPhase.RESTARTING in keeper.phases)
+    supervised.up = True
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
     assert supervisor.record.pid != first
 
 
 def test_stopping_drains_then_ends_then_kills_and_forgets(keeper: Keeper) -> None:
     stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVING
-    ward = ScriptWard(keeper.home, stubborn)
-    ward.empty = False
-    supervisor = keeper.start(ward)
-    until(lambda: ward.log.exists() and ward.log.read_text() == "up\n")
+    supervised = ScriptServer(keeper.home, stubborn)
+    supervised.empty = False
+    supervisor = keeper.start(supervised)
+    until(lambda: supervised.log.exists() and supervised.log.read_text() == "up\n")
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
     supervisor.stop()
     until(lambda: supervisor.record.life.step is Step.DRAINING)
     assert len(processes.find(keeper.home)) == 1
-    ward.empty = True
+    supervised.empty = True
     until(lambda: supervisor.gone)
     supervisor.join(5)
-    assert ward.cleaned == 1
+    assert supervised.cleaned == 1
     assert not keeper.path.exists()
     assert processes.find(keeper.home) == []
 
 
 def test_what_cannot_be_prepared_fails_with_its_reason(keeper: Keeper) -> None:
-    ward = ScriptWard(keeper.home)
-    ward.refused = ClocheError("server.triton.install", "Triton is not installed.")
-    supervisor = keeper.start(ward)
+    supervised = ScriptServer(keeper.home)
+    supervised.refused = ClocheError("server.triton.install", "Triton is not installed.")
+    supervisor = keeper.start(supervised)
     until(lambda: phase(supervisor) is ReplicaPhase.FAILED)
     assert supervisor.record.life.detail == (
         "It could not be started: Triton is not installed. That was the third time in a row."
@@ -195,7 +202,7 @@ def test_what_cannot_be_prepared_fails_with_its_reason(keeper: Keeper) -> None:
 
 
 def test_a_program_that_cannot_be_run_fails_with_its_reason(keeper: Keeper) -> None:
-    class Missing(ScriptWard):
+    class Missing(ScriptServer):
         def prepare(self, marker: Marker) -> Launch:
             return Launch(("/no/such/program",), {})
 
@@ -205,24 +212,26 @@ def test_a_program_that_cannot_be_run_fails_with_its_reason(keeper: Keeper) -> N
 
 
 def test_a_taken_port_is_no_crash(keeper: Keeper) -> None:
-    ward = ScriptWard(keeper.home, "print('bind: Address already in use'); raise SystemExit(1)")
-    ward.up = False
-    supervisor = keeper.start(ward)
-    until(lambda: ward.prepared > POLICY.first_attempts)
-    ward.code = SERVING
-    until(lambda: ward.log.exists() and "up" in ward.log.read_text())
-    ward.up = True
+    supervised = ScriptServer(
+        keeper.home, "print('bind: Address already in use'); raise SystemExit(1)"
+    )
+    supervised.up = False
+    supervisor = keeper.start(supervised)
+    until(lambda: supervised.prepared > POLICY.first_attempts)
+    supervised.code = SERVING
+    until(lambda: supervised.log.exists() and "up" in supervised.log.read_text())
+    supervised.up = True
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
     assert supervisor.record.life.restarts == 0
 
 
 def test_a_closed_supervisor_leaves_its_server_to_the_next_one(keeper: Keeper) -> None:
-    ward = ScriptWard(keeper.home)
-    first = keeper.start(ward)
+    supervised = ScriptServer(keeper.home)
+    first = keeper.start(supervised)
     until(lambda: phase(first) is ReplicaPhase.READY)
     first.close()
     first.join(5)
-    second = keeper.resume(ward)
+    second = keeper.resume(supervised)
     assert (phase(second), second.record.pid) == (ReplicaPhase.READY, first.record.pid)
     assert second.record.ports == (1, 2)
     kill(second)
@@ -232,19 +241,19 @@ def test_a_closed_supervisor_leaves_its_server_to_the_next_one(keeper: Keeper) -
 
 def test_a_server_that_was_started_but_not_recorded_is_adopted(keeper: Keeper) -> None:
     """The one before was killed between starting the server and writing down its pid."""
-    ward = ScriptWard(keeper.home)
-    marker = Marker.new(keeper.home, ward.name)
-    launch = ward.prepare(marker)
-    started = processes.spawn(launch.argv, launch.environment, marker=marker, log=ward.log)
+    supervised = ScriptServer(keeper.home)
+    marker = Marker.new(keeper.home, supervised.name)
+    launch = supervised.prepare(marker)
+    started = processes.spawn(launch.argv, launch.environment, marker=marker, log=supervised.log)
     started.close()
     until(lambda: keeper.leader(marker.run) is not None)
     life = Life(Step.STARTING)
-    record = Record(ward.name, processes.boot(), life, "", run=marker.run, ports=(1, 2))
+    record = Record(supervised.name, processes.boot(), life, "", run=marker.run, ports=(1, 2))
     records.save(keeper.path, record)
-    supervisor = keeper.resume(ward)
+    supervisor = keeper.resume(supervised)
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
     assert supervisor.record.pid == started.pid
-    assert ward.prepared == 1
+    assert supervised.prepared == 1
 
 
 @pytest.mark.parametrize(
@@ -257,37 +266,37 @@ def test_a_server_that_was_started_but_not_recorded_is_adopted(keeper: Keeper) -
     ids=["written down but never started", "of another boot", "failed in another boot"],
 )
 def test_what_never_ran_in_this_boot_starts_afresh(keeper: Keeper, record: Record) -> None:
-    ward = ScriptWard(keeper.home)
+    supervised = ScriptServer(keeper.home)
     records.save(keeper.path, record)
-    supervisor = keeper.resume(ward)
+    supervisor = keeper.resume(supervised)
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
-    assert (supervisor.record.life.restarts, ward.prepared) == (0, 1)
+    assert (supervisor.record.life.restarts, supervised.prepared) == (0, 1)
 
 
 def test_what_ended_unseen_counts_as_an_end(keeper: Keeper) -> None:
-    ward = ScriptWard(keeper.home)
-    first = keeper.start(ward)
+    supervised = ScriptServer(keeper.home)
+    first = keeper.start(supervised)
     until(lambda: phase(first) is ReplicaPhase.READY)
     first.close()
     first.join(5)
     kill(first)
-    second = keeper.resume(ward)
+    second = keeper.resume(supervised)
     until(lambda: second.record.life.restarts == 1 and phase(second) is ReplicaPhase.READY)
 
 
 def test_without_room_for_its_record_nothing_is_started(keeper: Keeper) -> None:
-    ward = ScriptWard(keeper.home)
-    supervisor = keeper.make(ward)
+    supervised = ScriptServer(keeper.home)
+    supervisor = keeper.make(supervised)
     keeper.path.parent.mkdir()
     keeper.path.mkdir()  # stands for a disk that takes no more
     with pytest.raises(ClocheError, match=r"Cannot write m-r1-0\.json"):
         supervisor.start()
-    assert ward.prepared == 0
+    assert supervised.prepared == 0
 
 
 def test_times_have_the_form_of_all_other_times(tmp_path: Path) -> None:
     supervisor = Supervisor(
-        ScriptWard(tmp_path), tmp_path / "m.json", home=tmp_path, policy=POLICY,
+        ScriptServer(tmp_path), tmp_path / "m.json", home=tmp_path, policy=POLICY,
         changed=lambda: None,
     )  # fmt: skip
     assert supervisor.record.phase_since.endswith("+00:00")

@@ -12,28 +12,28 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cloche import files
+from cloche import composition, files
 from cloche import settings as machine
-from cloche.artifacts import ModelRepository, encode
+from cloche.artifacts import ModelRepository, ReplicaRange, RepositoryMember, encode
 from cloche.client import Client
 from cloche.environments import uv
 from cloche.errors import ClocheError, UnavailableError
 from cloche.settings import Settings
 from cloche.state.sqlite import SqliteState
 from cloche.store import Store
+from cloche.targets import Placement
 from cloche.targets.local import ports, processes, records
 from cloche.targets.local.lifecycle import Life, Policy, Step
 from cloche.targets.local.processes import Marker, ServerProcess
-from cloche.targets.local.revisions import Wish
-from cloche.targets.local.supervisor import Record
+from cloche.targets.local.revisions import PlacementRecord
+from cloche.targets.local.supervised import Record
 from cloche.targets.local.target import LocalTarget
-from cloche.targets.target import Placement
-from fixtures_local import end_all
+from fixtures.local import end_all
 
 WAITING = "import time\ntime.sleep(600)"
 NAME = "digits-r1-0"
 REPOSITORY = ModelRepository(
-    "digits", "sha256:" + "0" * 64, (), ("digits",), "python", (), (), max_batch_size=0
+    "digits", "sha256:" + "0" * 64, (), (RepositoryMember("digits", "python", (), (), 0),)
 )
 
 
@@ -47,7 +47,12 @@ class Left:
 
     def target(self) -> LocalTarget:
         store = Store(self.settings.layout.store, 2**30)
-        return LocalTarget(self.settings, store, policy=Policy(drain_limit=5, end_limit=5))
+        return LocalTarget(
+            self.settings,
+            store,
+            composition.server(),
+            policy=Policy(drain_limit=5, end_limit=5),
+        )
 
     def both_run(self) -> bool:
         return all(psutil.pid_exists(one.pid) and one.ended() is None for one in self.servers)
@@ -61,7 +66,7 @@ class Left:
         return self.settings.layout.revisions / "digits-r1" / "replicas" / f"{NAME}.json"
 
     @property
-    def wish(self) -> Path:
+    def placement_record(self) -> Path:
         return self.settings.layout.revisions / "digits-r1" / "wish.json"
 
 
@@ -98,7 +103,8 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Left]:
         ),
         started(settings, "gateway", (gateway_port,), layout.gateway_record),
     )  # fmt: skip
-    records.save(made.wish, Wish(Placement("digits", 1, REPOSITORY, 1)))
+    placement = Placement("digits", 1, REPOSITORY, ReplicaRange.exactly(1), 60.0)
+    records.save(made.placement_record, PlacementRecord(placement))
     yield made
     end_all(tmp_path)
     for server in made.servers:
@@ -107,8 +113,8 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Left]:
 
 def test_what_an_earlier_version_left_is_ended_with_no_network(left: Left) -> None:
     target = left.target()
-    seen = target.observe()
-    assert ([one.id for one in seen.replicas], seen.gateway.pid) == ([NAME], left.gateway.pid)
+    assert target.gateway().pid == left.gateway.pid
+    assert [one.id for one in target.replicas()] == [NAME]
     target.down()
     assert processes.find(left.settings.home) == []
     assert not left.settings.layout.run.exists()
@@ -137,29 +143,15 @@ def test_a_gateway_that_cannot_be_installed_is_said_before_anything_starts(
 
     monkeypatch.setattr(uv, "run", no_network)
     settings = Settings(home=tmp_path, gateway_port=ports.choose(1)[0])
-    target = LocalTarget(settings, Store(settings.layout.store, 2**30))
+    target = LocalTarget(settings, Store(settings.layout.store, 2**30), composition.server())
     with pytest.raises(ClocheError) as caught:
-        target.start()
+        target.start(())
     assert caught.value.code == "gateway.download"
     assert processes.find(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
-@pytest.mark.parametrize(
-    "unreadable",
-    ["record", "wish", "gateway_record", "replicas", "routes"],
-)
-def test_what_cannot_be_read_costs_no_server(
-    left: Left, monkeypatch: pytest.MonkeyPatch, unreadable: str, number: int
-) -> None:
-    files.write_atomically(left.settings.layout.routes, encode({"routes": []}))
-    refused = {
-        "record": left.record,
-        "wish": left.wish,
-        "replicas": left.record.parent,
-        "gateway_record": left.settings.layout.gateway_record,
-        "routes": left.settings.layout.routes,
-    }[unreadable]
+def refuse(failing: pytest.MonkeyPatch, refused: Path, number: int) -> None:
+    """Have the disk not give a file or a folder."""
     reading = {name: getattr(Path, name) for name in ("read_bytes", "iterdir")}
 
     def refusing(name: str):
@@ -170,29 +162,54 @@ def test_what_cannot_be_read_costs_no_server(
 
         return call
 
+    for name in reading:
+        failing.setattr(Path, name, refusing(name))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+@pytest.mark.parametrize(
+    "unreadable",
+    ["record", "placement_record", "gateway_record", "replicas", "routes"],
+)
+def test_what_cannot_be_read_costs_no_server(
+    left: Left, monkeypatch: pytest.MonkeyPatch, unreadable: str, number: int
+) -> None:
+    files.write_atomically(left.settings.layout.routes, encode({"routes": []}))
+    refused = {
+        "record": left.record,
+        "placement_record": left.placement_record,
+        "replicas": left.record.parent,
+        "gateway_record": left.settings.layout.gateway_record,
+        "routes": left.settings.layout.routes,
+    }[unreadable]
     with monkeypatch.context() as failing:
-        for name in reading:
-            failing.setattr(Path, name, refusing(name))
-        for attempt in ("start", "down", "observe"):
+        refuse(failing, refused, number)
+        for attempt, arguments in {
+            "start": ((),),
+            "down": (),
+            "observe": ("digits",),
+            "replicas": (),
+            "gateway": (),
+        }.items():
             with pytest.raises(ClocheError) as caught:
-                getattr(left.target(), attempt)()
+                getattr(left.target(), attempt)(*arguments)
             assert caught.value.code == "target.local.disk", attempt
             assert "Cannot read" in caught.value.what
     assert left.both_run()
     assert left.record.exists()
-    assert left.wish.exists()
+    assert left.placement_record.exists()
     # Once the disk answers again it is taken over as it was.
     target = left.target()
-    assert [one.pid for one in target.observe().replicas] == [left.replica.pid]
+    assert [one.pid for one in target.replicas()] == [left.replica.pid]
     target.close()
     assert left.both_run()
 
 
-@pytest.mark.parametrize("kept", ["record", "wish"])
+@pytest.mark.parametrize("kept", ["record", "placement_record"])
 def test_what_cannot_be_decoded_is_no_record(left: Left, kept: str) -> None:
     getattr(left, kept).write_bytes(b'{"of": "another version"}')
     target = left.target()
-    assert target.observe().replicas == ()
+    assert target.replicas() == ()
     target.close()
     assert left.replica.ended() is not None
     assert left.gateway.ended() is None

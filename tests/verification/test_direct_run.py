@@ -14,11 +14,12 @@ import pytest
 
 from cloche.errors import ClocheError
 from cloche.verification import direct_run as direct
+from cloche.verification.reference.scripts import exchange
 
 SCRIPT = f"""
 import sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(direct.__file__).with_name("reference"))!r})
+sys.path.insert(0, {str(Path(exchange.__file__).parent)!r})
 import exchange
 def run(inputs):
     {{body}}

@@ -18,27 +18,30 @@ from cloche.artifacts import (
     FileEntry,
     GoldenKind,
     InferenceBody,
+    Member,
     ModelFacts,
     ModelFormat,
     ModelMetadata,
     ModelRepository,
     ModelSnapshot,
+    RepositoryMember,
     TensorSpec,
 )
 from cloche.clients.kserve.tensors import decode
 from cloche.errors import ClocheError
 from cloche.store import Store
 from cloche.verification import direct_run as direct
-from cloche.verification import golden, samples
-from cloche.verification import mlflow_example as examples
+from cloche.verification import golden, model_example, samples
 from cloche.verification import spec_example as given_example
+from cloche.verification.reference import Interpreters
+from cloche.verification.reference.scripts import exchange
 
 AXIS = BatchAxis(present=True, certainty=Certainty.CERTAIN, why="it is a test")
 X = TensorSpec("x", "FP32", (-1, 2), ("batch", None))
 SCRIPT = f"""
 import sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(direct.__file__).with_name("reference"))!r})
+sys.path.insert(0, {str(Path(exchange.__file__).parent)!r})
 import exchange, numpy as np
 exchange.answer(Path(sys.argv[1]), lambda inputs: {{answer}})
 """
@@ -61,20 +64,34 @@ def deployment(
         "./m", "/m", "files", None, tree, ModelFormat.ONNX, files, "m.onnx", metadata
     )
     facts = ModelFacts(ModelFormat.ONNX, "onnx", "onnxruntime", inputs, outputs, AXIS, 1, 1)
-    repository = ModelRepository("m", tree, files, ("m",), "onnxruntime", served, outputs, most)
-    return Deployment("m", snapshot, facts, repository, None, {}, {})
+    repository = ModelRepository(
+        "m", tree, files, (RepositoryMember("m", "onnxruntime", served, outputs, most),)
+    )
+    return Deployment("m", (Member("m", snapshot, facts),), repository)
+
+
+class Answering:
+    """A framework that answers as a script says."""
+
+    def __init__(self, model: direct.Model | None) -> None:
+        self._model = model
+
+    def model(self, *_: object) -> direct.Model | None:
+        return self._model
 
 
 def make(
-    deployed: Deployment, store: Store, monkeypatch: pytest.MonkeyPatch, answer: str | None
+    deployed: Deployment, store: Store, answer: str | None
 ) -> tuple[GoldenKind, dict[str, Any], dict[str, Any] | None]:
     model = None
     if answer is not None:
         script = store.root / "script.py"
         script.write_text(SCRIPT.replace("{answer}", answer))
         model = direct.Model(str(script), Path(sys.executable), store.root, {})
-    monkeypatch.setattr(golden, "_reference", lambda *_: model)
-    made = golden.make(deployed, store, server_python=Path(sys.executable), environment=None)
+    made = golden.make(
+        deployed, store, references={"onnxruntime": Answering(model)},
+        interpreters=Interpreters(Path(sys.executable), None),
+    )  # fmt: skip
     request = decode(store.read(made.request.digest), made.request.header_length)
     expected = None
     if made.expected is not None:
@@ -90,38 +107,32 @@ def store(tmp_path: Path) -> Store:
 Y = TensorSpec("y", "FP32", (-1, 2))
 
 
-def test_inputs_are_generated_and_the_same_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_inputs_are_generated_and_the_same_again(store: Store) -> None:
     deployed = deployment(store, (X,), (X,), (Y,))
     answer = "{'y': inputs['x'] * 2}"
-    kind, request, expected = make(deployed, store, monkeypatch, answer)
+    kind, request, expected = make(deployed, store, answer)
     assert kind is GoldenKind.GENERATED
     assert request["x"].shape == (2, 2)
     assert expected is not None
     np.testing.assert_array_equal(expected["y"], request["x"] * 2)
-    again = make(deployed, store, monkeypatch, answer)[1]
+    again = make(deployed, store, answer)[1]
     np.testing.assert_array_equal(again["x"], request["x"])
 
 
-def test_the_models_own_example_comes_first_and_gets_a_second_row(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_models_own_example_comes_first_and_gets_a_second_row(store: Store) -> None:
     deployed = deployment(store, (X,), (X,), (Y,), example={"inputs": [[0.5, 1.5]]})
-    kind, request, _ = make(deployed, store, monkeypatch, "{'y': inputs['x']}")
+    kind, request, _ = make(deployed, store, "{'y': inputs['x']}")
     assert kind is GoldenKind.EXAMPLE
     assert request["x"].tolist() == [[0.5, 1.5], [0.5, 1.5]]
 
 
-def test_the_specs_example_comes_before_the_models_own(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_specs_example_comes_before_the_models_own(store: Store, tmp_path: Path) -> None:
     deployed = deployment(store, (X,), (X,), (Y,), example={"inputs": [[0.5, 1.5]]})
     path = tmp_path / "example.csv"
     path.write_text("7,8\n9,10\n")
-    kept = given_example.keep(path, deployed.facts, deployed.repository, store)
+    kept = given_example.keep(path, deployed.main.facts, deployed.repository, store)
     deployed = dataclasses.replace(deployed, example=kept)
-    kind, request, _ = make(deployed, store, monkeypatch, "{'y': inputs['x']}")
+    kind, request, _ = make(deployed, store, "{'y': inputs['x']}")
     assert kind is GoldenKind.EXAMPLE
     assert request["x"].tolist() == [[7, 8], [9, 10]]
 
@@ -151,28 +162,24 @@ def test_a_given_example_that_does_not_fit(
     path = tmp_path / "example.json"
     path.write_text(text)
     with pytest.raises(ClocheError, match=words) as caught:
-        given_example.keep(path, deployed.facts, deployed.repository, store)
+        given_example.keep(path, deployed.main.facts, deployed.repository, store)
     assert (caught.value.code, caught.value.exit_code) == ("spec.example", 2)
     members = getattr(caught.value, "errors", [caught.value])
     assert all(str(path) in str(error.where) and error.hint for error in members)
 
 
-def test_without_a_reference_it_is_a_smoke_test(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kind, request, expected = make(
-        deployment(store, (X,), (X,), (Y,), most=0), store, monkeypatch, None
-    )
+def test_without_a_reference_it_is_a_smoke_test(store: Store) -> None:
+    kind, request, expected = make(deployment(store, (X,), (X,), (Y,), most=0), store, None)
     assert (kind, expected) == (GoldenKind.SMOKE, None)
     assert request["x"].shape == (4, 2)
 
 
-def test_clients_see_scalars_as_one_element(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_see_scalars_as_one_element(store: Store) -> None:
     inside = (TensorSpec("x", "INT64", (-1,)),)
     outside = (TensorSpec("x", "INT64", (-1, 1)),)
     output = (TensorSpec("y", "INT64", (-1, 1)),)
     deployed = deployment(store, inside, outside, output)
-    _, request, expected = make(deployed, store, monkeypatch, "{'y': inputs['x'] + 1}")
+    _, request, expected = make(deployed, store, "{'y': inputs['x'] + 1}")
     assert request["x"].shape == (2, 1)
     assert expected is not None
     assert expected["y"].shape == (2, 1)
@@ -186,11 +193,9 @@ def test_clients_see_scalars_as_one_element(store: Store, monkeypatch: pytest.Mo
         ("{'y': inputs['x'].sum()}", "has no rows"),
     ],
 )
-def test_rows_that_are_not_independent_are_refused(
-    answer: str, words: str, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_that_are_not_independent_are_refused(answer: str, words: str, store: Store) -> None:
     with pytest.raises(ClocheError, match=words) as caught:
-        make(deployment(store, (X,), (X,), (Y,)), store, monkeypatch, answer)
+        make(deployment(store, (X,), (X,), (Y,)), store, answer)
     assert caught.value.code == "golden.rows"
     assert "max_batch_size: 0" in str(caught.value.hint)
 
@@ -210,7 +215,7 @@ def test_examples_of_every_form(example: Any, tmp_path: Path) -> None:
     path = tmp_path / "example.json"
     path.write_text(json.dumps(example))
     specs = (TensorSpec("a", "INT64", (-1, 1)), TensorSpec("b", "BYTES", (-1, 1)))
-    read = examples.read(path, specs)
+    read = model_example.read(path, specs)
     assert read["a"].tolist() == [[1], [2]]
     assert read["b"].tolist() == [["u"], ["v"]]
 
@@ -220,7 +225,7 @@ def test_an_example_that_does_not_fit(example: str, tmp_path: Path) -> None:
     path = tmp_path / "example.json"
     path.write_text(example)
     with pytest.raises(ClocheError) as caught:
-        examples.read(path, (X,))
+        model_example.read(path, (X,))
     assert caught.value.code == "golden.example"
 
 

@@ -16,13 +16,14 @@ from cloche.artifacts import (
     GoldenKind,
     InferenceBody,
     ModelRepository,
+    RepositoryMember,
     TensorSpec,
     Verification,
 )
 from cloche.errors import ClocheError
 from cloche.store import Store
 from cloche.verification import replay as verification
-from cloche.verification.reference import exchange
+from cloche.verification.reference.scripts import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,9 @@ def replay(
     request = keep(store, {"x": np.zeros((3, 1), "f4")}, "inputs")
     expected = None if smoke else keep(store, RIGHT, "outputs")
     golden = Golden(GoldenKind.SMOKE if smoke else GoldenKind.GENERATED, request, expected)
-    repository = ModelRepository("m", "sha256:0", (), ("m",), "onnxruntime", (), SPECS, 8)
+    repository = ModelRepository(
+        "m", "sha256:0", (), (RepositoryMember("m", "onnxruntime", (), SPECS, 8),)
+    )
     body, length = (
         exchange.encode(answer, "outputs") if isinstance(answer, dict) else (answer, None)
     )
@@ -123,7 +126,9 @@ def test_no_answer_at_all_says_nothing_of_the_model(store: Store) -> None:
         replay(store, b"", status=503)
     assert caught.value.retriable
     golden = Golden(GoldenKind.SMOKE, keep(store, {"x": np.zeros(1, "f4")}, "inputs"), None)
-    repository = ModelRepository("m", "sha256:0", (), ("m",), "onnxruntime", (), SPECS, 8)
+    repository = ModelRepository(
+        "m", "sha256:0", (), (RepositoryMember("m", "onnxruntime", (), SPECS, 8),)
+    )
     with pytest.raises(ClocheError) as caught:
         verification.verify(
             golden, "http://127.0.0.1:9", model="m", store=store, repository=repository

@@ -1,12 +1,13 @@
 """The values that the stages hand to each other, in the order of the pipeline.
 
-    ModelReference → ModelSnapshot → ModelFacts → ModelRepository → Revision → Verification
+    ModelReference → ModelSnapshot → ModelFacts → ModelRepository → Revision → Rollout
 
 All are frozen and serialise to JSON with `encode` and back with `decode`. A value that names bytes
 carries their digest, written `sha256:<64 hex digits>`. Paths are not part of these values: where
 bytes stand on disk is the store's business, so that the same value means the same on any machine.
 """
 
+from cloche.artifacts.datatypes import DATATYPES, Datatype
 from cloche.artifacts.encoding import (
     convert,
     decode,
@@ -28,17 +29,45 @@ from cloche.artifacts.model import (
     Signature,
     TensorSpec,
 )
+from cloche.artifacts.plan import (
+    Change,
+    ChangeKind,
+    DeployAnswer,
+    DeployPlan,
+)
 from cloche.artifacts.repository import (
+    ENVIRONMENT_PARAMETER,
     Lock,
     ModelRepository,
     Origin,
     Reason,
+    RepositoryMember,
 )
 from cloche.artifacts.revision import (
+    Attached,
     Deployment,
-    Event,
-    Phase,
+    Member,
     Revision,
+)
+from cloche.artifacts.rollout import (
+    Cause,
+    Event,
+    EventKind,
+    Outcome,
+    Phase,
+    RevisionStatus,
+    Rollout,
+    ServiceRecord,
+    Standing,
+)
+from cloche.artifacts.service import (
+    Batching,
+    Operated,
+    ReplicaRange,
+    Resources,
+    Served,
+    ServerOptions,
+    asked_for,
 )
 from cloche.artifacts.verification import (
     Golden,
@@ -47,35 +76,60 @@ from cloche.artifacts.verification import (
     TensorDifference,
     Verification,
 )
-from cloche.artifacts.views import model_view
+from cloche.artifacts.views import deploy_view, model_view
 
 __all__ = [
+    "DATATYPES",
+    "ENVIRONMENT_PARAMETER",
+    "Attached",
     "BatchAxis",
+    "Batching",
+    "Cause",
     "Certainty",
+    "Change",
+    "ChangeKind",
+    "Datatype",
+    "DeployAnswer",
+    "DeployPlan",
     "Deployment",
     "Event",
+    "EventKind",
     "FileEntry",
     "Finding",
     "Golden",
     "GoldenKind",
     "InferenceBody",
     "Lock",
+    "Member",
     "ModelFacts",
     "ModelFormat",
     "ModelMetadata",
     "ModelRepository",
     "ModelSnapshot",
+    "Operated",
     "Origin",
+    "Outcome",
     "Phase",
     "Reason",
+    "ReplicaRange",
+    "RepositoryMember",
+    "Resources",
     "Revision",
+    "RevisionStatus",
+    "Rollout",
+    "Served",
+    "ServerOptions",
+    "ServiceRecord",
     "Severity",
     "Signature",
+    "Standing",
     "TensorDifference",
     "TensorSpec",
     "Verification",
+    "asked_for",
     "convert",
     "decode",
+    "deploy_view",
     "digest_of",
     "digest_of_files",
     "encode",

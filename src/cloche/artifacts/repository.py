@@ -41,22 +41,49 @@ class Reason:
     why: str
 
 
+ENVIRONMENT_PARAMETER = "EXECUTION_ENV_PATH"
+"""The parameter of a model's configuration that names the environment of its code."""
+
+
 @dataclass(frozen=True, slots=True)
-class ModelRepository:
-    """A finished Triton model repository: the same bytes on a laptop, in an image, in a cluster.
+class RepositoryMember:
+    """One model of a repository as it is served.
 
     `inputs` and `outputs` are what a client sends and gets, the batch axis included as -1.
     """
 
-    service: str
-    digest: str
-    files: tuple[FileEntry, ...]
-    models: tuple[str, ...]
-    """The names of the models in it; the first is the one that answers for the service."""
+    name: str
+    """The model's name in the repository."""
     backend: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     max_batch_size: int
     lock_digest: str | None = None
+    """Digest of its own dependencies, where it has some."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRepository:
+    """A finished Triton model repository: the same bytes on a laptop, in an image, in a cluster."""
+
+    service: str
+    digest: str
+    files: tuple[FileEntry, ...]
+    members: tuple[RepositoryMember, ...]
+    """The models of the service; the first answers for it."""
+    others: tuple[str, ...] = ()
+    """Names of models that only members call, such as the steps of an ensemble."""
+    server: str = "triton"
+    """The kind of server that serves it."""
     reasons: tuple[Reason, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def main(self) -> RepositoryMember:
+        """Return the member that answers for the service."""
+        return self.members[0]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Return the names of all models in it, the one that answers for the service first."""
+        return (*(member.name for member in self.members), *self.others)

@@ -1,35 +1,31 @@
-"""What is deployed, and what becomes of it."""
+"""What is served: a deployment as it is asked for, and the numbered revision that it becomes."""
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cloche.artifacts.encoding import digest_of, encode
 from cloche.artifacts.model import ModelFacts, ModelSnapshot
 from cloche.artifacts.repository import Lock, ModelRepository
+from cloche.artifacts.service import Operated, Served, asked_for
 from cloche.artifacts.verification import Golden, InferenceBody, Verification
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-class Phase(enum.StrEnum):
-    """Where a revision stands; the rollout's state machine is in `cloche.rollout.phases`."""
 
-    PENDING = "pending"
-    STARTING = "starting"
-    VERIFYING = "verifying"
-    SHIFTING = "shifting"
-    LIVE = "live"
-    RETIRED = "retired"
-    """It was live; a later revision is now."""
-    FAILED = "failed"
-    SUPERSEDED = "superseded"
-    """A later deploy took over before this one was live."""
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One model of a service: its bytes, what is known of it, and its own dependencies."""
 
-    @property
-    def ended(self) -> bool:
-        """Return whether a rollout has nothing more to do for the revision."""
-        return self in {Phase.LIVE, Phase.RETIRED, Phase.FAILED, Phase.SUPERSEDED}
+    name: str
+    """The model's name in the repository."""
+    snapshot: ModelSnapshot
+    facts: ModelFacts
+    lock: Lock | None = None
+    conversion: str | None = None
+    """Digest of what the snapshot was converted to, where it is not served as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +33,50 @@ class Deployment:
     """What a deploy hands to the control plane: everything resolved, built and in the store."""
 
     service: str
-    snapshot: ModelSnapshot
-    facts: ModelFacts
+    members: tuple[Member, ...]
+    """The models of the service; the first answers for it."""
     repository: ModelRepository
-    lock: Lock | None
-    served: dict[str, Any]
-    """The part of the spec that makes a revision."""
-    operated: dict[str, Any]
-    """The part of the spec that changes in place (`{"replicas": 2}`)."""
-    by: str = ""
-    """Who asked, as `user@host`."""
+    served: Served = field(default_factory=Served)
+    operated: Operated = field(default_factory=Operated)
     example: InferenceBody | None = None
     """The request that the spec gives as an example, in the model's own shapes."""
 
     @property
+    def main(self) -> Member:
+        """Return the member that answers for the service."""
+        return self.members[0]
+
+    @property
     def digest(self) -> str:
         """Return the digest of the revision this makes: the same one means nothing to do."""
-        lock = self.lock.digest if self.lock else None
-        parts = [self.snapshot.digest, lock, self.served, self.repository.digest]
-        return digest_of(encode([*parts, self.example.digest] if self.example else parts))
+        members = [
+            [
+                member.snapshot.digest,
+                member.lock.digest if member.lock else None,
+                member.conversion,
+            ]
+            for member in self.members
+        ]
+        example = self.example.digest if self.example else None
+        parts = [members, asked_for(self.served), self.repository.digest, example]
+        return digest_of(encode(parts))
+
+    def bytes_needed(self) -> Iterator[tuple[str, int]]:
+        """Yield digest and size in bytes of each file that serving it again needs."""
+        for member in self.members:
+            for file in member.snapshot.files:
+                yield file.digest, file.size
+        for file in self.repository.files:
+            yield file.digest, file.size
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """An immutable, numbered state of what is served, and what has become of it.
+    """An immutable, numbered state of what is served; it never changes.
 
-    `digest` is that of the model digest, the lock digest, the served part of the spec, the
-    repository digest and the example's, where there is one. `phase`, `verification` and `failure`
-    are attached as they come to be.
+    `digest` is that of the members (model, lock, conversion), the served part of the spec, the
+    repository and the example. What comes to be known of it is attached beside it (`Attached`);
+    the way of the traffic to it is a `Rollout`.
     """
 
     service: str
@@ -72,24 +84,16 @@ class Revision:
     digest: str
     deployment: Deployment
     created_at: str
-    phase: Phase
-    phase_since: str
-    golden: Golden | None = None
-    verification: Verification | None = None
-    failure: dict[str, Any] | None = None
-    """The error object of a failed revision, as `ClocheError.to_dict` makes it."""
+    """UTC, ISO 8601."""
+    by: str = ""
+    """Who asked for it, as `user@host`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to a service, with who and why."""
+class Attached:
+    """What came to be known of a revision: of each kind the latest. It is only added to."""
 
-    sequence: int
-    at: str
-    service: str
-    revision: int | None
-    kind: str
-    """`deployed`, `phase`, `scaled`, `replica`, `verified`, `deleted` …"""
-    what: str
-    by: str
-    detail: dict[str, Any] = field(default_factory=dict)
+    golden: Golden | None = None
+    verification: Verification | None = None
+    image: str | None = None
+    """Digest of its OCI image."""

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cloche.artifacts.encoding import to_builtins
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cloche.artifacts.model import ModelSnapshot
+    from cloche.artifacts.rollout import RevisionStatus
 
 
 def model_view(snapshot: ModelSnapshot) -> dict[str, Any]:
@@ -17,4 +22,30 @@ def model_view(snapshot: ModelSnapshot) -> dict[str, Any]:
         "version": snapshot.version,
         "digest": snapshot.digest,
         "format": snapshot.format.value,
+    }
+
+
+def deploy_view(
+    revision: RevisionStatus, service: Mapping[str, Any], change: str
+) -> dict[str, Any]:
+    """Return the object that `cloche deploy --json` and `cloche rollback --json` end with.
+
+    `service` is the status of the revision's service, `change` what was answered to the request.
+    """
+    rollout = revision.rollout
+    verification = rollout.verification if rollout is not None else None
+    return {
+        "service": revision.service,
+        "revision": revision.number,
+        "from": rollout.previous if rollout is not None else None,
+        "cause": rollout.cause.value if rollout is not None else None,
+        "phase": revision.phase.value,
+        "change": change,
+        "model": model_view(revision.deployment.main.snapshot),
+        "http": service["http"],
+        "grpc": service["grpc"],
+        "verification": to_builtins(revision.verification),
+        "verified": verification.passed if verification is not None else None,
+        "replicas": {key: service["replicas"][key] for key in ("wanted", "ready")},
+        "failure": revision.failure,
     }

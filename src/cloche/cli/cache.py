@@ -22,15 +22,14 @@ def command() -> None:
 @options.as_json
 def show(*, as_json: bool) -> None:
     """List what the cache holds, models' environments too, the longest unused first."""
-    from cloche import cache
-    from cloche import composition as opening
+    from cloche import cache, composition
     from cloche.store.disk import folder_size
 
     here = session.begin()
     layout = here.settings.layout
     report = {
         "home": str(layout.root),
-        "size": opening.store(here.settings).size(),
+        "size": composition.store(here.settings).size(),
         "max_size": here.settings.cache_max_size,
         "entries": [_entry(usage) for usage in cache.usage(here.settings)],
         "environments": folder_size(layout.environments),

@@ -1,4 +1,4 @@
-"""`cloche demo`: a model from a registry to verified answers, on this machine.
+"""`cloche demo`: a model from a registry to verified answers and back, on this machine.
 
 Everything is real: an MLflow server, a model trained on real data, Triton behind Envoy. It runs in
 a home of its own, `CLOCHE_HOME/demo`, beside the services of the user.
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 @click.option("--keep", is_flag=True, help="Leave everything running at the end.")
 @click.option("--stop", is_flag=True, help="End a demo that was left running.")
 @options.as_json
-def command(*, keep: bool, stop: bool, as_json: bool) -> None:
-    """Train a model, register it in MLflow, deploy it by its alias and ask it.
+def command(*, keep: bool, stop: bool, as_json: bool) -> int:
+    """Train a model, register it in MLflow, deploy it by its alias, ask it and roll it back.
 
-    Starts an MLflow server in an environment of its own, trains a classifier of handwritten digits
-    on the data that scikit-learn carries, deploys models:/digits@champion, verifies it, sends every
-    held-out scan through the gateway over HTTP and gRPC, and ends what it started.
+    Starts an MLflow server in an environment of its own, trains two classifiers of handwritten
+    digits on the data that scikit-learn carries, deploys models:/digits@champion, verifies it and
+    sends every held-out scan through the gateway over HTTP and gRPC. Then, while clients go on, it
+    deploys models:/digits@challenger and rolls it back, and ends what it started. A request that
+    was lost makes the exit code 1.
     """
     from cloche.demo import ending, report, run
     from cloche.demo.places import Places
@@ -43,11 +45,12 @@ def command(*, keep: bool, stop: bool, as_json: bool) -> None:
             rendering.show_json({"ended": ended}) if as_json else click.echo(
                 report.ended_text(ended)
             )
-            return
+            return 0
         began = time.monotonic()
         result = run.run(places, here.progress, keep=keep)
         result["seconds"] = round(time.monotonic() - began, 1)
     rendering.show_json(result) if as_json else _show(result, places)
+    return 1 if result["rollback"]["lost"] else 0
 
 
 def _show(result: dict[str, Any], places: Places) -> None:

@@ -1,4 +1,4 @@
-"""`cloche history`: the revisions of a service."""
+"""`cloche history`: the revisions of a service, and the rollouts between them."""
 
 from __future__ import annotations
 
@@ -9,39 +9,46 @@ import click
 from cloche.cli import options, rendering, session
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Revision
+    from cloche.artifacts import RevisionStatus
 
 
 @click.command()
 @options.service
 @options.as_json
 def command(*, name: str, as_json: bool) -> None:
-    """List the revisions of service NAME, newest first, each with what became of it."""
+    """List the revisions and rollouts of service NAME, newest first, and what came of each.
+
+    ROLLBACK says whether `cloche rollback NAME --to N` can bring a revision back.
+    """
     control = session.begin().control()
-    live = control.service(name)["live"]
-    rows = [_entry(revision, live) for revision in reversed(control.revisions(name))]
+    live, history = control.service(name)["live"], control.history(name)
+    restorable = set(history["restorable"])
+    revisions = [
+        _entry(one, live=one.number == live, restorable=one.number in restorable)
+        for one in reversed(control.revisions(name))
+    ]
     if as_json:
-        rendering.show_json({"service": name, "revisions": rows})
+        rendering.show_json({**history, "revisions": revisions})
         return
-    header = ("REVISION", "PHASE", "AGE", "MODEL", "DIGEST", "VERIFIED", "BY")
-    click.echo(rendering.table(header, [_row(entry) for entry in rows]))
-    for entry in rows:
-        if entry["failure"]:
-            click.echo(f"  revision {entry['revision']}: {entry['failure']['what']}")
+    header = ("REVISION", "PHASE", "AGE", "MODEL", "DIGEST", "VERIFIED", "ROLLBACK", "BY")
+    click.echo(rendering.table(header, [_row(entry) for entry in revisions]))
+    click.echo()
+    columns = ("ROLLOUT", "CAUSE", "OUTCOME", "AGE", "BY", "")
+    click.echo(rendering.table(columns, [_rollout(one) for one in history["rollouts"]]))
 
 
-def _entry(revision: Revision, live: int | None) -> dict[str, Any]:
+def _entry(revision: RevisionStatus, *, live: bool, restorable: bool) -> dict[str, Any]:
     from cloche.artifacts import model_view, to_builtins
 
-    deployment = revision.deployment
     return {
         "revision": revision.number,
-        "live": revision.number == live,
+        "live": live,
+        "restorable": restorable,
         "phase": str(revision.phase),
         "created_at": revision.created_at,
         "digest": revision.digest,
-        "by": deployment.by,
-        "model": model_view(deployment.snapshot),
+        "by": revision.by,
+        "model": model_view(revision.deployment.main.snapshot),
         "verification": to_builtins(revision.verification),
         "failure": revision.failure,
     }
@@ -49,8 +56,19 @@ def _entry(revision: Revision, live: int | None) -> dict[str, Any]:
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     mark = " *" if entry["live"] else ""
+    back = "live" if entry["live"] else "yes" if entry["restorable"] else "no"
     return (
         f"{entry['revision']}{mark}", entry["phase"], rendering.age_text(entry["created_at"]),
         entry["model"]["pinned"], entry["model"]["digest"].removeprefix("sha256:")[:12],
-        rendering.verification_text(entry["verification"]), entry["by"] or "-",
+        rendering.verification_text(entry["verification"]), back, entry["by"] or "-",
+    )  # fmt: skip
+
+
+def _rollout(rollout: dict[str, Any]) -> tuple[str, ...]:
+    whence = "" if rollout["from"] is None else f"{rollout['from']} "
+    failure = rollout["failure"]
+    return (
+        f"{whence}→ {rollout['to']}", rollout["cause"], rollout["outcome"] or rollout["phase"],
+        rendering.age_text(rollout["started_at"]), rollout["by"] or "-",
+        failure["what"].splitlines()[0] if failure else "",
     )  # fmt: skip

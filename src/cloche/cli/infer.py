@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import options, rendering, session
-from cloche.errors import ClocheError, UsageError
+from cloche.errors import UsageError
+from cloche.refusals import not_live
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelRepository
@@ -54,12 +55,7 @@ def command(*, name: str, source: str | None, example: bool, timeout: float, as_
 def _live_repository(control: ControlClient, status: dict[str, Any]) -> ModelRepository:
     name, live = status["service"], status["live"]
     if live is None:
-        raise ClocheError(
-            "service.not_live",
-            f"{name} has no live revision yet: it is {status['phase']}.",
-            hint="See `cloche status`.",
-            retriable=True,
-        )
+        raise not_live(name, status["phase"])
     return control.revision(name, live).deployment.repository
 
 
@@ -80,12 +76,12 @@ def _ask(
     from cloche.inputs import request_file
     from cloche.inputs.declared import Declared
 
-    declared = Declared(repository.inputs, repository.max_batch_size)
+    declared = Declared(repository.main.inputs, repository.main.max_batch_size)
     body, length = encode(request_file.tensors(source, declared), binary=True)
     named = {"cloche-service": status["service"]}
     with InferenceClient(f"http://{status['grpc']}", timeout=timeout, headers=named) as client:
         began = time.perf_counter()
-        answer = client.infer(repository.models[0], body, length)
+        answer = client.infer(repository.main.name, body, length)
         took = (time.perf_counter() - began) * 1000
     outputs = decode(answer.body, answer.header_length)
     revision = answer.headers.get("cloche-revision", "")

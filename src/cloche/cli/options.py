@@ -41,3 +41,15 @@ def refuse_together(**given: object) -> None:
             f"{' and '.join(names)} were given together.",
             hint="Give one of them.",
         )
+
+
+wait = click.option(
+    "--wait/--no-wait", default=True, help="Wait until the revision is live (default)."
+)
+timeout = click.option(
+    "--timeout",
+    type=duration,
+    default="10m",
+    show_default=True,
+    help="How long to wait for the rollout; it goes on after that.",
+)

@@ -12,8 +12,7 @@ from cloche.cli import deploy, options, rendering, session, specification
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.pipeline import Prepared
-    from cloche.plan import Change, Plan
+    from cloche.artifacts import Change, Deployment, DeployPlan
 
 MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "yellow")}
 
@@ -29,11 +28,12 @@ def command(
 ) -> None:
     """Show what `cloche deploy` would change, and change nothing.
 
-    Needs no control plane; the model is resolved, inspected and kept in the cache.
+    The model is resolved, inspected and kept in the cache. What is decided is what `cloche deploy`
+    decides.
     """
     here = session.begin()
-    prepared = deploy.prepare(here, *specification.chosen(model, file, name))
-    plan = _plan(here, prepared)
+    deployment = deploy.prepare(here, *specification.chosen(model, file, name))
+    plan = _plan(here, deployment)
     if as_json:
         from cloche.artifacts import to_builtins
 
@@ -44,35 +44,47 @@ def command(
         _show_reasons(plan)
 
 
-def _plan(here: session.Session, prepared: Prepared) -> Plan:
-    """Compare with the recorded state, read from its file."""
-    from cloche import composition as opening
-    from cloche import plan as plans
+def _plan(here: session.Session, deployment: Deployment) -> DeployPlan:
+    """Decide by the function that the control plane decides by.
 
-    deployment = prepared.deployment()
-    if not here.deployed():
-        return plans.make(deployment, None)
-    with closing(opening.state(here.settings)) as state:
-        record = state.service(deployment.service)
-        if record is None or record.deleting:
-            return plans.make(deployment, None)
-        wanted = state.revision(deployment.service, record.wanted)
-    return plans.make(deployment, wanted, record.operated)
+    Where nothing was ever deployed, or everything was ended, that is done here: the record alone
+    says what a deploy would change.
+    """
+    if here.deployed() and not here.ended():
+        return here.control().plan(deployment)
+    from contextlib import ExitStack
+
+    from cloche import composition
+    from cloche.control import planning
+
+    with ExitStack() as opened:
+        state = None
+        if here.deployed():
+            state = opened.enter_context(closing(composition.state(here.settings)))
+        return planning.offline(deployment, state, composition.target(here.settings))
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: DeployPlan) -> None:
     for finding in plan.findings:
         click.echo(rendering.finding_text(finding))
     headline = {
         "none": f"{plan.service}: nothing would change.",
         "scale": f"{plan.service}: would be changed in place, with no new revision.",
-        "update": f"{plan.service}: a new revision would replace the one that is wanted now.",
+        "update": _update(plan),
         "create": f"{plan.service}: would be created.",
     }
     click.echo(headline[plan.kind])
     width = max((len(change.field) for change in plan.changes), default=0)
     for change in plan.changes:
         click.echo(f"  {_change(change, width)}")
+
+
+def _update(plan: DeployPlan) -> str:
+    if plan.revision is not None:
+        return (
+            f"{plan.service}: the rollout under way would end, and revision {plan.revision} stay."
+        )
+    return f"{plan.service}: a new revision would take over."
 
 
 def _change(change: Change, width: int) -> str:
@@ -94,7 +106,7 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def _show_reasons(plan: Plan) -> None:
+def _show_reasons(plan: DeployPlan) -> None:
     header = ("FIELD", "VALUE", "FROM", "WHY")
     rows = [
         (reason.field, reason.value, str(reason.origin), reason.why)

@@ -7,7 +7,7 @@ import math
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from cloche.inputs.declared import NUMPY_TYPES
+from cloche.artifacts import DATATYPES
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelRepository, TensorSpec
@@ -21,7 +21,9 @@ def of(repository: ModelRepository, url: str) -> dict[str, str]:
 
     The values are zeros (or the text "text"): what they mean is the model's own. An open size is 1.
     """
-    inputs = [tensor for tensor in repository.inputs if not tensor.optional] or repository.inputs
+    inputs = [
+        tensor for tensor in repository.main.inputs if not tensor.optional
+    ] or repository.main.inputs
     return {"curl": _curl([*inputs], url), "python": _python(repository, [*inputs], url)}
 
 
@@ -75,8 +77,11 @@ def _python(repository: ModelRepository, inputs: list[TensorSpec], url: str) -> 
         ]
     lines += [
         f"client = triton.InferenceServerClient({address!r})",
-        f"answer = client.infer({repository.models[0]!r}, inputs)",
-        *[f"print(answer.as_numpy({json.dumps(tensor.name)}))" for tensor in repository.outputs],
+        f"answer = client.infer({repository.main.name!r}, inputs)",
+        *[
+            f"print(answer.as_numpy({json.dumps(tensor.name)}))"
+            for tensor in repository.main.outputs
+        ],
     ]
     return "\n".join(lines)
 
@@ -84,4 +89,4 @@ def _python(repository: ModelRepository, inputs: list[TensorSpec], url: str) -> 
 def _array(tensor: TensorSpec) -> str:
     if tensor.datatype == "BYTES":
         return f'np.full({_shape(tensor)}, "text", dtype=object)'
-    return f'np.zeros({_shape(tensor)}, dtype="{NUMPY_TYPES[tensor.datatype]}")'
+    return f'np.zeros({_shape(tensor)}, dtype="{DATATYPES[tensor.datatype].numpy}")'

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche import units
 from cloche.cli import options, rendering, session
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _nothing(settings: Settings, why: str) -> dict[str, Any]:
     gateway = {
         "ready": False, "http": f"http://{address}", "grpc": address, "pid": None, "detail": why,
     }  # fmt: skip
-    return {"gateway": gateway, "services": []}
+    return {"gateway": gateway, "services": [], "kept": None}
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -67,6 +68,20 @@ def _show(report: dict[str, Any]) -> None:
     for service in report["services"]:
         for line in _troubles(service):
             click.echo(line)
+    outgrown = _outgrown(report["kept"])
+    if outgrown is not None:
+        click.echo(outgrown)
+
+
+def _outgrown(kept: dict[str, int] | None) -> str | None:
+    """Return what to say where the kept revisions take more than the cache may hold."""
+    if kept is None or kept["bytes"] <= kept["limit"]:
+        return None
+    size, limit = units.size_text(kept["bytes"]), units.size_text(kept["limit"])
+    return (
+        f"What can be brought back takes {size}, more than the cache's limit of {limit}.\n"
+        "  hint: Raise cache.max_size, or keep fewer revisions with `rollout: {keep: N}`."
+    )
 
 
 def _row(service: dict[str, Any]) -> tuple[str, ...]:

@@ -1,107 +1,70 @@
-"""Doing what a plan says: telling the target, and the slow work beside it.
+"""Doing what a decision says: applying the service, and the slow work beside it.
 
-The target is told again only when what it is told changes, or when it does not show what it was
-told for a while; a new control plane tells everything once, which is how it adopts what runs.
+`apply` is level-triggered: the target is told at each tick what the service should be, and does
+nothing where it is so already. Only after an error is there a pause before the next try.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from cloche.artifacts import Golden, Verification
-from cloche.control.background import Finished, Workers, unforeseen
-from cloche.errors import ClocheError
-from cloche.targets.target import ReplicaPhase
+from cloche.artifacts import EventKind, Golden, Verification
+from cloche.control.background import Background, Key, unforeseen
+from cloche.control.troubles import WHOLE
+from cloche.errors import ClocheError, NotFoundError
+from cloche.rollout import record as rules
+from cloche.rollout import words
+from cloche.targets import ApplyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection
     from datetime import datetime
 
-    from cloche.artifacts import Revision
-    from cloche.rollout.phases import Plan, Situation
-    from cloche.state.state import State
-    from cloche.targets.target import Observation, Placement, Route, Target
+    from cloche.artifacts import Revision, Rollout
+    from cloche.control.background import Finished
+    from cloche.control.records import Records
+    from cloche.control.troubles import Troubles
+    from cloche.control.verifier import Verifier
+    from cloche.rollout.decide import Decision
+    from cloche.rollout.situation import Situation
+    from cloche.targets import Desired, Target
 
 _log = logging.getLogger(__name__)
 _AGAIN_SECONDS = 1.0
 
 
-class Verifier(Protocol):
-    """Makes golden requests and checks answers; both take their time and have limits of their own.
-
-    Raise ClocheError; a retriable one is tried again until the limit of the phase.
-    """
-
-    def golden(self, revision: Revision) -> Golden:
-        """Make the golden request of a revision by a direct run of its model."""
-
-    def verify(self, revision: Revision, golden: Golden, url: str) -> Verification:
-        """Send the golden request to the server at a base URL and compare the answer."""
-
-
-class Actions:
-    """What has been told to the target in this process, and what went wrong with it."""
+class Actuator:
+    """Acts on decisions, and keeps what goes wrong."""
 
     def __init__(
-        self, state: State, target: Target, verifier: Verifier, wake: Callable[[], None]
+        self,
+        records: Records,
+        target: Target,
+        verifier: Verifier,
+        background: Background[Golden | Verification],
+        troubles: Troubles,
     ) -> None:
-        self._state = state
+        self._records = records
         self._target = target
         self._verifier = verifier
-        self._workers: Workers[Golden | Verification] = Workers(wake)
-        self._told: dict[tuple[str, str, int], tuple[int | None, datetime]] = {}
-        """By `place` or `remove`, service and revision: how many replicas, and when."""
-        self._routed: tuple[tuple[Route, ...], datetime] | None = None
-        self._troubles: dict[tuple[str, int], dict[str, ClocheError]] = {}
+        self._background = background
+        self._troubles = troubles
+        self._refused: dict[str, tuple[Desired, datetime]] = {}
+        """By service what could not be applied whole, and when it was tried."""
 
-    def trouble(self, service: str, number: int) -> ClocheError | None:
-        """Return what goes wrong with a revision at the moment, the gravest first."""
-        found = self._troubles.get((service, number), {}).values()
-        return min(found, key=lambda error: error.retriable, default=None)
-
-    def apply(self, situation: Situation, planned: Plan) -> None:
-        """Place, remove and begin the work that a plan of one service asks for."""
-        wanted, now = situation.wanted, situation.now
-        for placement in planned.placements:
-            self._place(placement, situation.observation, now)
-        for number in planned.removals:
-            self.remove(wanted.service, number, now)
-        if planned.make_golden:
-            key = (wanted.service, wanted.number, "golden")
-            self._workers.submit(key, partial(self._verifier.golden, wanted))
-        if planned.verify_at is not None and wanted.golden is not None:
-            key = (wanted.service, wanted.number, "verify")
-            work = partial(self._verifier.verify, wanted, wanted.golden, planned.verify_at)
-            self._workers.submit(key, work)
-        if planned.forget and not self._failed_removals(wanted.service):
-            self._state.forget(wanted.service)
-
-    def remove(self, service: str, number: int, now: datetime) -> None:
-        """Have the replicas of a revision drained and stopped."""
-        key = ("remove", service, number)
-        if not self._is_due(key, None, now, shown=False):
-            return
-        self._told[key] = (None, now)
-        self._told.pop(("place", service, number), None)
-        self._attempt("remove", [(service, number)], lambda: self._target.remove(service, number))
-
-    def route(self, routes: Sequence[Route], observation: Observation, now: datetime) -> None:
-        """Make these the routes of the gateway."""
-        shown = set(routes) == set(observation.routes)
-        if self._routed is not None and self._routed[0] == tuple(routes):
-            since = (now - self._routed[1]).total_seconds()
-            if shown or since < _AGAIN_SECONDS:
-                return
-        self._routed = (tuple(routes), now)
-        of = [(route.service, route.revision) for route in routes]
-        self._attempt("route", of, lambda: self._target.route(routes))
+    def act(self, situation: Situation, decision: Decision) -> None:
+        """Apply the service and begin the work that a decision asks for."""
+        if decision.desired is not None:
+            self._apply(situation, decision.desired)
+        rollout = situation.record.rollout
+        if rollout is not None and rollout.to in situation.revisions:
+            self._begin_work(situation, decision, rollout, situation.revisions[rollout.to])
 
     def record_work(self) -> bool:
-        """Record what work has come to; returns whether there was any."""
-        finished = self._workers.finished()
+        """Record the results of finished work; returns whether there were any."""
+        finished = self._background.finished()
         for piece in finished:
             try:
                 self._keep(piece)
@@ -109,73 +72,86 @@ class Actions:
                 # The result stays until it can be recorded: the disk may have room again.
                 _log.error("%s: %s", error.code, error.what)
             else:
-                self._workers.take(piece)
+                self._background.take(piece)
         return bool(finished)
 
-    def prune(self, services: Collection[str], observation: Observation) -> None:
-        """Forget what was told and went wrong about services that are gone."""
-        running = {replica.service for replica in observation.replicas}
-        known = running | set(services)
-        self._troubles = {key: found for key, found in self._troubles.items() if key[0] in known}
-        self._told = {key: told for key, told in self._told.items() if key[1] in known}
+    def prune(self, services: Collection[str]) -> None:
+        """Forget what was kept of services that are gone."""
+        self._troubles.prune(services)
+        self._refused = {name: one for name, one in self._refused.items() if name in services}
 
-    def _place(self, placement: Placement, observation: Observation, now: datetime) -> None:
-        service, number = placement.service, placement.revision
-        running = Counter(
-            (replica.service, replica.revision)
-            for replica in observation.replicas
-            if replica.phase is not ReplicaPhase.STOPPING
-        )
-        shown = running[service, number] == placement.replicas
-        key = ("place", service, number)
-        if not self._is_due(key, placement.replicas, now, shown=shown):
+    def _apply(self, situation: Situation, desired: Desired) -> None:
+        name, now = desired.service, situation.now
+        refused = self._refused.get(name)
+        waits = refused is not None and (now - refused[1]).total_seconds() < _AGAIN_SECONDS
+        if refused is not None and refused[0] == desired and waits:
             return
-        # Also when it fails, so that what cannot be placed is not tried at each tick.
-        self._told[key] = (placement.replicas, now)
-        self._told.pop(("remove", service, number), None)
-        self._attempt("place", [(service, number)], lambda: self._target.place(placement))
-
-    def _is_due(
-        self, key: tuple[str, str, int], value: int | None, now: datetime, *, shown: bool
-    ) -> bool:
-        told = self._told.get(key)
-        if told is None or told[0] != value:
-            return True
-        return not shown and (now - told[1]).total_seconds() >= _AGAIN_SECONDS
-
-    def _attempt(self, kind: str, of: Sequence[tuple[str, int]], act: Callable[[], None]) -> None:
-        """Do something to some revisions; what goes wrong is kept as their trouble."""
-        problem: ClocheError | None = None
+        errors: dict[int | None, ClocheError] = {}
         try:
-            act()
+            self._target.apply(desired)
+        except ApplyError as error:
+            errors = error.by_revision
         except ClocheError as error:
-            problem = error
-        except Exception as error:  # noqa: BLE001  (a defect with one revision is its failure)
-            problem = unforeseen(error)
-        for service, number in of:
-            self._note(service, number, kind, problem)
+            errors = {None: error}
+        except Exception as error:  # noqa: BLE001  (a defect with one service is not another's)
+            errors = {None: unforeseen(error)}
+        self._note(desired, errors)
+        if errors:
+            self._refused[name] = desired, now
+        else:
+            self._refused.pop(name, None)
 
-    def _failed_removals(self, service: str) -> bool:
-        return any("remove" in found for key, found in self._troubles.items() if key[0] == service)
-
-    def _note(self, service: str, number: int, kind: str, problem: ClocheError | None) -> None:
-        found = self._troubles.setdefault((service, number), {})
-        before = found.pop(kind, None)
-        if problem is None:
+    def _note(self, desired: Desired, errors: dict[int | None, ClocheError]) -> None:
+        if not errors:
+            self._troubles.clear(desired.service, "apply")
             return
-        found[kind] = problem
-        if before is None or before.to_dict() != problem.to_dict():
-            _log.warning("%s r%d: %s: %s", service, number, problem.code, problem.what)
-            self._state.record(
-                service, "trouble", problem.what, revision=number, error=problem.to_dict()
-            )
+        numbers = {WHOLE, *(placement.revision for placement in desired.placements)}
+        numbers |= {number for number in errors if number is not None}
+        for number in numbers:
+            error = errors.get(None if number == WHOLE else number)
+            self._troubles.note(desired.service, number, "apply", error)
+
+    def _begin_work(
+        self, situation: Situation, decision: Decision, rollout: Rollout, revision: Revision
+    ) -> None:
+        golden = situation.attached.golden
+        if decision.make_golden:
+            limit = situation.record.operated.start_limit
+            make = partial(self._verifier.golden, revision, limit=limit)
+            self._background.submit(_key(revision, "golden", rollout), make)
+        if decision.verify and golden is not None:
+            verify = partial(self._verify, revision, golden)
+            self._background.submit(_key(revision, "verify", rollout), verify)
+
+    def _verify(self, revision: Revision, golden: Golden) -> Verification:
+        with self._target.reach(revision.service, revision.number) as url:
+            return self._verifier.verify(revision, golden, url)
 
     def _keep(self, piece: Finished[Golden | Verification]) -> None:
-        service, number, kind = piece.key
-        if self._state.revision(service, number) is None:
+        service, number = piece.key.service, piece.key.revision
+        try:
+            self._record(service, number, piece)
+        except NotFoundError:
             return  # deleted meanwhile
-        if isinstance(piece.result, Golden):
-            self._state.attach(service, number, golden=piece.result)
-        elif isinstance(piece.result, Verification):
-            self._state.attach(service, number, verification=piece.result)
-        self._note(service, number, kind, piece.error)
+        self._troubles.note(service, number, piece.key.kind, piece.error)
+
+    def _record(self, service: str, number: int, piece: Finished[Golden | Verification]) -> None:
+        result = piece.result
+        if result is None:
+            return
+        self._records.state.attach(service, number, result)
+        if isinstance(result, Golden):
+            what = words.golden(number, result)
+            detail = {"kind": result.kind.value}
+            self._records.tell(service, EventKind.GOLDEN, what, revision=number, detail=detail)
+            return
+        self._records.change(
+            service,
+            lambda record: rules.judge(
+                record, result, begun=piece.key.rollout, at=self._records.now()
+            ),
+        )
+
+
+def _key(revision: Revision, kind: str, rollout: Rollout) -> Key:
+    return Key(revision.service, revision.number, kind, rollout.started_at)

@@ -1,8 +1,8 @@
 """Slow work beside the reconcile loop: making golden requests and checking answers.
 
 Each piece of work has a key and runs once at a time, a few of them at once. Threads are daemons:
-the control plane ends when it is told, and what was under way is begun again by the next one, since
-only a recorded result counts.
+an engine ends when it is told, and the next one begins anew what was under way, since only a
+recorded result counts.
 """
 
 from __future__ import annotations
@@ -20,29 +20,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Result = TypeVar("Result")
-Key = tuple[str, int, str]
-"""Service, revision number, what is done for it."""
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """What a piece of work is for."""
+
+    service: str
+    revision: int
+    kind: str
+    """`golden` or `verify`"""
+    rollout: str
+    """When the rollout began that it is for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished(Generic[Result]):
-    """What became of a piece of work: its result, or the error that it ended with."""
+    """The end of a piece of work: its result, or the error that it ended with."""
 
     key: Key
     result: Result | None
     error: ClocheError | None
 
 
-class Workers(Generic[Result]):
+class Background(Generic[Result]):
     """Runs work in at most `limit` threads; `done` is called after each piece."""
 
     def __init__(self, done: Callable[[], None], *, limit: int = 3) -> None:
         self._done = done
         self._limit = limit
-        self._lock = threading.Lock()
+        self._idle = threading.Condition()
         self._queue: deque[tuple[Key, Callable[[], Result]]] = deque()
         self._known: set[Key] = set()
         """Queued, running, or finished and not taken yet."""
@@ -51,8 +61,8 @@ class Workers(Generic[Result]):
         self._not_before: dict[Key, float] = {}
 
     def submit(self, key: Key, work: Callable[[], Result]) -> None:
-        """Begin a piece of work, unless it is under way or has failed a moment ago."""
-        with self._lock:
+        """Begin a piece of work, unless it is under way or failed a moment ago."""
+        with self._idle:
             if key in self._known or time.monotonic() < self._not_before.get(key, 0.0):
                 return
             self._known.add(key)
@@ -63,27 +73,33 @@ class Workers(Generic[Result]):
 
     def finished(self) -> list[Finished[Result]]:
         """Return what is finished; it stays so until `take`."""
-        with self._lock:
+        with self._idle:
             return list(self._finished)
 
     def take(self, finished: Finished[Result]) -> None:
-        """Say that a result is recorded, so that the same work can be asked for again."""
-        with self._lock:
+        """Forget a result that is recorded, so that the same work can be asked for again."""
+        with self._idle:
             self._finished.remove(finished)
             self._known.discard(finished.key)
             self._not_before.pop(finished.key, None)
             if finished.error is not None:
                 self._not_before[finished.key] = time.monotonic() + _RETRY_SECONDS
 
+    def wait(self, seconds: float) -> bool:
+        """Return whether all work that was begun has ended, waiting for it up to `seconds`."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._threads == 0, seconds)
+
     def _run(self) -> None:
         while True:
-            with self._lock:
+            with self._idle:
                 if not self._queue:
                     self._threads -= 1
+                    self._idle.notify_all()
                     return
                 key, work = self._queue.popleft()
             finished: Finished[Result] = _outcome(key, work)
-            with self._lock:
+            with self._idle:
                 self._finished.append(finished)
             self._done()
 

@@ -1,8 +1,8 @@
 """The loop that brings what runs to what is recorded.
 
-Each tick observes, plans each service with `rollout.phases`, records the transition, and only then
-acts. All of it is idempotent, so a tick may end anywhere, by `kill -9` too, and the next one, of
-this process or another, goes on from the record.
+Each tick looks at each service, decides with `rollout.decide`, records the transition, and only
+then acts. All of it can be repeated, so a tick may end anywhere, by `kill -9` too, and the next
+one, of this process or another, goes on from the record.
 """
 
 from __future__ import annotations
@@ -10,31 +10,46 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Phase
-from cloche.control.actuator import Actions
-from cloche.control.background import unforeseen
+from cloche.artifacts import Attached, Phase
+from cloche.control.actuator import Actuator
+from cloche.control.background import Background, unforeseen
+from cloche.control.records import Records
 from cloche.control.replica_watch import ReplicaWatch
-from cloche.errors import ClocheError, SupersededError
-from cloche.rollout.phases import Advance, Fail, Limits, Situation, plan
+from cloche.control.troubles import WHOLE, Troubles
+from cloche.errors import ClocheError, StaleError
+from cloche.rollout import record as rules
+from cloche.rollout.decide import Advance, Complete, Fail, decide
+from cloche.rollout.situation import Limits, Situation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from cloche.control.actuator import Verifier
-    from cloche.rollout.phases import Plan, Transition
-    from cloche.state.state import State
-    from cloche.targets.target import Observation, Route, Target
+    from cloche.artifacts import Golden, ServiceRecord, Verification
+    from cloche.control.verifier import Verifier
+    from cloche.rollout.decide import Decision, Transition
+    from cloche.rollout.record import Changed
+    from cloche.state import Journal, State, Stored
+    from cloche.targets import ServiceObservation, Target
 
 _log = logging.getLogger(__name__)
 
 _FASTEST = 0.05
 _SLOWEST = 1.0
 _TRANSITIONS = 8
-"""More than the phases there are: a tick takes a revision as far as it can get."""
+"""More than the phases there are: a tick takes a rollout as far as it can get."""
 _LOG_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """What a tick saw of one service."""
+
+    settled: bool
+    happened: bool
 
 
 class Reconciler:
@@ -43,6 +58,7 @@ class Reconciler:
     def __init__(
         self,
         state: State,
+        journal: Journal,
         target: Target,
         verifier: Verifier,
         *,
@@ -56,15 +72,18 @@ class Reconciler:
         self._clock = clock
         self._limits = limits or Limits()
         self._resumed = self._busy_since = clock()
-        self._actions = Actions(state, target, verifier, self.wake)
-        self._watch = ReplicaWatch(state)
+        self.records = Records(state, journal, clock)
+        self.background: Background[Golden | Verification] = Background(self.wake)
+        self._troubles = Troubles(self.records)
+        self._actuator = Actuator(self.records, target, verifier, self.background, self._troubles)
+        self._watch = ReplicaWatch(self.records)
         self._event = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
 
     def trouble(self, service: str, number: int) -> ClocheError | None:
         """Return what goes wrong with a revision at the moment; None when nothing does."""
-        return self._actions.trouble(service, number)
+        return self._troubles.of(service, number)
 
     # ── the thread ────────────────────────────────────────────────────────────────────────────
 
@@ -110,109 +129,124 @@ class Reconciler:
     def tick(self) -> float:
         """Take every service as far as it can get now; returns the seconds until the next tick.
 
-        Short after something has happened and longer the longer nothing does, so that a wait costs
-        little and is never prolonged by more than a fiftieth; a second when nothing is to come.
+        Polls fast after a change and backs off to 1 s, adding at most 2 % to a wait; a second when
+        nothing is to come.
         """
         now = self._clock()
-        observation = self._target.observe()
-        happened = self._watch.note(observation)
-        happened = self._actions.record_work() or happened
-        routes: list[Route] = []
+        happened = self._actuator.record_work()
         settled = True
-        names = []
-        for record in self._state.services():
-            names.append(record.name)
-            wanted, quiet = self._attend(record.name, observation, now)
-            routes.extend(wanted)
-            settled = settled and quiet
-        for replica in observation.replicas:
-            if replica.service not in names:
-                self._actions.remove(replica.service, replica.revision, now)
-        self._actions.route(routes, observation, now)
-        self._actions.prune(names, observation)
+        names = self._state.services()
+        for name in names:
+            attended = self._attend(name, now)
+            settled = settled and attended.settled
+            happened = happened or attended.happened
+        self._actuator.prune(names)
+        self._watch.prune(names)
         if happened:
-            self._happened(now)
+            self._busy_since = now
+            self._changed()
         quiet_for = (now - self._busy_since).total_seconds()
         return _SLOWEST if settled else min(max(quiet_for / 50, _FASTEST), _SLOWEST)
 
-    def _attend(
-        self, service: str, observation: Observation, now: datetime
-    ) -> tuple[Sequence[Route], bool]:
-        """Plan and apply one service; returns its routes and whether it has nothing to wait for.
-
-        Trouble with one service is never another's, and leaves its own routes as they are.
-        """
+    def _attend(self, service: str, now: datetime) -> Attended:
+        """Decide and act for one service; trouble with it is never another's."""
         try:
-            settled = self._settle(service, observation, now)
-            if settled is None:
-                return (), False
-            situation, planned = settled
-            self._actions.apply(situation, planned)
+            attended = self._settle(service, now)
+        except StaleError:
+            return Attended(settled=False, happened=False)  # the next look sees what came between
         except ClocheError as error:
-            _log.error("%s: %s: %s", service, error.code, error.what)
-        except Exception as error:  # noqa: BLE001
-            unforeseen(error)
+            self._note(service, error)
+        except Exception as error:  # noqa: BLE001  (see the docstring)
+            self._note(service, unforeseen(error))
         else:
-            if planned.forget:
-                self._happened(now)
-            return planned.routes, planned.settled
-        return [route for route in observation.routes if route.service == service], False
+            self._troubles.note(service, WHOLE, "decide", None)
+            return attended
+        return Attended(settled=False, happened=False)
 
-    def _settle(
-        self, service: str, observation: Observation, now: datetime
-    ) -> tuple[Situation, Plan] | None:
-        """Record transitions until there is none left; None when the service is gone."""
+    def _note(self, service: str, error: ClocheError) -> None:
+        """Show in status and events what kept a service from being looked after."""
+        try:
+            self._troubles.note(service, WHOLE, "decide", error)
+        except ClocheError as problem:
+            _log.error("%s: %s: %s", service, problem.code, problem.what)
+
+    def _settle(self, service: str, now: datetime) -> Attended:
+        """Record transitions until there is none left, then act."""
+        observation = self._target.observe(service)
+        happened = self._watch.note(observation)
         for _ in range(_TRANSITIONS):
-            situation = self._situation(service, observation, now)
-            if situation is None:
-                return None
-            planned = plan(situation)
-            if planned.transition is None:
-                return situation, planned
-            self._record(service, planned.transition)
-            self._happened(now)
+            stored = self._state.service(service)
+            if stored is None:
+                return Attended(settled=True, happened=happened)
+            situation = self._situation(stored.record, observation, now)
+            decision = decide(situation)
+            if decision.transition is None:
+                forgotten = self._act(stored, situation, decision)
+                return Attended(decision.settled, happened or forgotten)
+            self._record(stored, decision.transition)
+            happened = True
         raise ClocheError("internal", f"The rollout of {service} does not come to rest.")
 
-    def _situation(self, service: str, observation: Observation, now: datetime) -> Situation | None:
-        record = self._state.service(service)
-        wanted = self._state.revision(service, record.wanted) if record else None
-        if record is None or wanted is None:
-            return None
-        live = wanted if record.live == record.wanted else None
-        if live is None and record.live is not None:
-            live = self._state.revision(service, record.live)
+    def _act(self, stored: Stored, situation: Situation, decision: Decision) -> bool:
+        """Act on a decision; returns whether the service's record was removed."""
+        self._actuator.act(situation, decision)
+        name = stored.record.name
+        if not decision.forget or self._troubles.has(name, "apply"):
+            return False
+        self._state.delete(name, expect=stored.version)
+        self.records.journal.append([rules.deleted(name, at=self.records.now())])
+        return True
+
+    def _situation(
+        self, record: ServiceRecord, observation: ServiceObservation, now: datetime
+    ) -> Situation:
+        rollout = record.rollout
+        numbers = {replica.revision for replica in observation.replicas} | set(observation.split)
+        numbers |= {number for number in (record.live, rollout and rollout.to) if number}
+        revisions = {
+            number: revision
+            for number in numbers
+            if (revision := self._state.revision(record.name, number)) is not None
+        }
+        attached, trouble = Attached(), None
+        if rollout is not None:
+            attached = self._state.attached(record.name, rollout.to)
+            trouble = self._troubles.of(record.name, rollout.to)
         return Situation(
             record=record,
-            wanted=wanted,
-            live=live,
+            revisions=revisions,
+            attached=attached,
             observation=observation,
             now=now,
             resumed=self._resumed,
-            trouble=self._actions.trouble(service, wanted.number),
+            trouble=trouble,
             limits=self._limits,
         )
 
-    def _record(self, service: str, transition: Transition) -> None:
+    def _record(self, stored: Stored, transition: Transition) -> None:
+        """Write a transition over the record that it was decided from."""
+        record = stored.record
+        self.records.put(stored, self._after(record, transition))
+
+    def _after(self, record: ServiceRecord, transition: Transition) -> Changed:
+        at = self.records.now()
         if isinstance(transition, Advance):
-            self._state.attach(service, transition.number, phase=transition.phase)
-        elif isinstance(transition, Fail):
-            failure = self._with_log(service, transition)
-            self._state.attach(service, transition.number, phase=Phase.FAILED, failure=failure)
-        else:
-            # A deploy between the look and this takes over: the next look sees it.
-            with suppress(SupersededError):
-                self._state.set_live(service, transition.number)
+            if transition.phase is Phase.STARTING and record.rollout is not None:
+                self._troubles.forget(record.name, record.rollout.to)  # of an earlier rollout
+            return rules.advance(record, transition.phase, at=at)
+        if isinstance(transition, Fail):
+            return rules.fail(record, self._with_log(record, transition), at=at)
+        if isinstance(transition, Complete):
+            return rules.complete(record, at=at)
+        return rules.shift(record, transition.step, at=at)
 
-    def _with_log(self, service: str, fail: Fail) -> dict[str, Any]:
+    def _with_log(self, record: ServiceRecord, fail: Fail) -> dict[str, Any]:
         """Return the failure with the last lines of the log that says why."""
-        if fail.replica is None or fail.failure.get("log"):
+        rollout = record.rollout
+        if rollout is None or fail.replica is None or fail.failure.get("log"):
             return fail.failure
-        found: list[str] = []
+        lines: list[str] = []
         with suppress(ClocheError, OSError):  # the failure counts more than its log
-            said = self._target.logs(service, fail.number, lines=_LOG_LINES, follow=False)
-            found = [line for replica, line in said if replica == fail.replica]
-        return {**fail.failure, "log": found}
-
-    def _happened(self, now: datetime) -> None:
-        self._busy_since = now
-        self._changed()
+            log = self._target.logs(record.name, rollout.to, lines=_LOG_LINES, follow=False)
+            lines = [line for replica, line in log if replica == fail.replica]
+        return {**fail.failure, "log": lines}

@@ -1,14 +1,17 @@
-"""What becomes of replicas, as events: their target shows only how they are now."""
+"""Changes of replicas as events: their target shows only how they are now."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.targets.target import ReplicaPhase
+from cloche.artifacts import EventKind
+from cloche.targets import ReplicaPhase
 
 if TYPE_CHECKING:
-    from cloche.state.state import State
-    from cloche.targets.target import Observation, Replica
+    from collections.abc import Collection
+
+    from cloche.control.records import Records
+    from cloche.targets import Replica, ServiceObservation
 
 _TOLD = frozenset(
     {
@@ -21,16 +24,17 @@ _TOLD = frozenset(
 
 
 class ReplicaWatch:
-    """Compares each observation with the one before; the first one of a process tells nothing."""
+    """Compares each observation of a service with the one before; the first tells nothing."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._before: dict[str, Replica] | None = None
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._before: dict[str, dict[str, Replica]] = {}
 
-    def note(self, observation: Observation) -> bool:
+    def note(self, observation: ServiceObservation) -> bool:
         """Record an event for each replica that came to another phase; returns whether any did."""
         seen = {replica.id: replica for replica in observation.replicas}
-        before, self._before = self._before, seen
+        before = self._before.get(observation.service)
+        self._before[observation.service] = seen
         if before is None:
             return False
         changed = [
@@ -39,16 +43,22 @@ class ReplicaWatch:
             if replica.phase in _TOLD and _differs(before.get(replica.id), replica)
         ]
         for replica in changed:
-            self._state.record(
+            self._records.tell(
                 replica.service,
-                "replica",
+                EventKind.REPLICA,
                 f"{replica.id} {_said(replica.phase)}" + _why(replica),
                 revision=replica.revision,
-                replica=replica.id,
-                phase=replica.phase.value,
-                restarts=replica.restarts,
+                detail={
+                    "replica": replica.id,
+                    "phase": replica.phase.value,
+                    "restarts": replica.restarts,
+                },
             )
         return bool(changed)
+
+    def prune(self, services: Collection[str]) -> None:
+        """Forget services that are gone."""
+        self._before = {name: seen for name, seen in self._before.items() if name in services}
 
 
 def _differs(before: Replica | None, now: Replica) -> bool:

@@ -1,72 +1,122 @@
-"""The JSON views of services and of the gateway; their field names are stable."""
+"""The JSON views of services, revisions and rollouts; their field names are stable."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from cloche import artifacts
-from cloche.rollout.phases import replicas_of
-from cloche.targets.target import ReplicaPhase
+from cloche.artifacts import Attached, RevisionStatus
+from cloche.rollout import record as rules
+from cloche.targets import ReplicaPhase
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Revision
+    from cloche.artifacts import Revision, Rollout, ServiceRecord
     from cloche.errors import ClocheError
-    from cloche.state.state import ServiceRecord
-    from cloche.targets.target import Gateway, Observation
+    from cloche.targets import Gateway, ServiceObservation
 
 
-def gateway_view(gateway: Gateway) -> dict[str, Any]:
+def gateway_view(gateway: Gateway | None) -> dict[str, Any] | None:
     """Return `{ready, http (base URL), grpc (address), pid, detail (why it is not ready)}`."""
-    view: dict[str, Any] = artifacts.to_builtins(gateway)
+    view: dict[str, Any] | None = artifacts.to_builtins(gateway)
     return view
 
 
 def service_view(
     record: ServiceRecord,
     shown: Revision,
-    wanted: Revision,
-    observation: Observation,
+    attached: Attached,
+    observation: ServiceObservation,
     trouble: ClocheError | None,
-    *,
-    alone: bool = True,
 ) -> dict[str, Any]:
     """Return a ServiceStatus.
 
-    `alone` says that no other service has the name of this one's model, which means it by itself
-    then; otherwise `http` names the service by host.
-
-    `shown` is the live revision, or the wanted one before any is live: `revision`, `model`,
-    `verification` and `created_at` are its. `phase` is that of the wanted one, and so is `failure`
-    when it failed; a service in trouble says what it is there too.
+    `shown` is the live revision, or the one of the last rollout before any is live: `revision`,
+    `model`, `verification` and `created_at` are its. `wanted`, `phase` and `failure` are those of
+    the last rollout; a service in trouble says what it is in `failure`, too.
     """
-    name, model = record.name, shown.deployment.repository.models[0]
-    base = observation.gateway.http
-    if not alone:
-        base = f"http://{name}.localhost:{urlsplit(base).port}"
-    replicas = [replica for replica in observation.replicas if replica.service == name]
+    latest, model = record.latest, shown.deployment.repository.main.name
+    wanted = latest.to if latest is not None else shown.number
+    failure = latest.failure if latest is not None else None
     ready = [
         replica
-        for replica in replicas
+        for replica in observation.replicas
         if replica.revision == shown.number and replica.phase is ReplicaPhase.READY
     ]
-    failure = wanted.failure or (trouble.to_dict() if trouble else None)
     return {
-        "service": name,
+        "service": record.name,
         "revision": shown.number,
-        "phase": wanted.phase.value,
+        "phase": rules.standing(record, wanted).value,
         "live": record.live,
-        "wanted": record.wanted,
+        "wanted": wanted,
+        "rollout": rollout_view(record.rollout) if record.rollout is not None else None,
         "deleting": record.deleting,
-        "model": artifacts.model_view(shown.deployment.snapshot),
-        "http": f"{base}/v2/models/{quote(model, safe='')}/infer",
-        "grpc": observation.gateway.grpc,
-        "verification": artifacts.to_builtins(shown.verification),
+        "model": artifacts.model_view(shown.deployment.main.snapshot),
+        "http": f"{observation.endpoint.http}/v2/models/{quote(model, safe='')}/infer",
+        "grpc": observation.endpoint.grpc,
+        "verification": artifacts.to_builtins(attached.verification),
         "replicas": {
-            "wanted": replicas_of(record.operated),
+            "wanted": record.operated.replica_range.minimum,
             "ready": len(ready),
-            "items": artifacts.to_builtins(replicas),
+            "items": artifacts.to_builtins(observation.replicas),
         },
-        "failure": failure,
+        "failure": failure or (trouble.to_dict() if trouble else None),
         "created_at": shown.created_at,
     }
+
+
+def revision_status(
+    record: ServiceRecord, revision: Revision, attached: Attached
+) -> RevisionStatus:
+    """Return a revision with what was attached to it and what it is now."""
+    last = rules.last_rollout_to(record, revision.number)
+    return RevisionStatus(
+        service=revision.service,
+        number=revision.number,
+        digest=revision.digest,
+        deployment=revision.deployment,
+        created_at=revision.created_at,
+        by=revision.by,
+        phase=rules.standing(record, revision.number),
+        phase_since=_since(record, revision),
+        golden=attached.golden,
+        verification=attached.verification,
+        image=attached.image,
+        failure=last.failure if last is not None else None,
+        rollout=last,
+    )
+
+
+def rollout_view(rollout: Rollout) -> dict[str, Any]:
+    """Return a rollout as the API and `--json` carry it; `from` is its `previous`."""
+    return {
+        "to": rollout.to,
+        "from": rollout.previous,
+        "cause": rollout.cause.value,
+        "by": rollout.by,
+        "started_at": rollout.started_at,
+        "phase": rollout.phase.value,
+        "since": rollout.since,
+        "step": rollout.step,
+        "weight": rollout.weight,
+        "paused": rollout.paused,
+        "verified": rollout.verification.passed if rollout.verification else None,
+        "outcome": rollout.outcome.value if rollout.outcome else None,
+        "ended_at": rollout.ended_at,
+        "failure": rollout.failure,
+    }
+
+
+def _since(record: ServiceRecord, revision: Revision) -> str:
+    """Return when a revision came to be what it is."""
+    last = rules.last_rollout_to(record, revision.number)
+    if last is None:
+        return revision.created_at
+    if record.live != revision.number and rules.standing(record, revision.number) == "retired":
+        taken_over = (
+            rollout.since
+            for rollout in record.rollouts
+            if rollout.previous == revision.number and rollout.outcome == "completed"
+        )
+        return max(taken_over, default=last.since)
+    return last.since

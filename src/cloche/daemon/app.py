@@ -2,7 +2,7 @@
 
 Every answer is JSON, of the artefacts in `cloche.artifacts` or of the views in `status`. Every
 error is `{"error": {kind, code, what, where, hint, retriable}, "exit_code"}` with a status of 4xx
-or 5xx; the endpoints are in `routes`.
+or 5xx; the calls are in `endpoints`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from starlette.exceptions import HTTPException
 
 from cloche.artifacts import encode
 from cloche.control.background import unforeseen
-from cloche.daemon import endpoints as routes
+from cloche.daemon import endpoints
 from cloche.daemon.access import Guard
 from cloche.errors import (
     BusyError,
     ClocheError,
+    ConflictError,
     ErrorGroup,
     NotFoundError,
     SupersededError,
@@ -30,16 +31,13 @@ from cloche.errors import (
 from cloche.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cloche.control.engine import Control
     from cloche.daemon.access import Access
-    from cloche.daemon.changes import Changes
 
 _STATUS: tuple[tuple[type[ClocheError], int], ...] = (
-    (routes.MalformedError, 400),
-    (routes.TooLargeError, 413),
+    (endpoints.MalformedError, 400),
+    (endpoints.TooLargeError, 413),
     (NotFoundError, 404),
+    (ConflictError, 409),
     (UsageError, 422),
     (BusyError, 409),
     (UnavailableError, 503),
@@ -48,10 +46,8 @@ _STATUS: tuple[tuple[type[ClocheError], int], ...] = (
 """By class; the first that fits counts."""
 
 
-def create_app(
-    control: Control, *, access: Access, home: str, changes: Changes, end: Callable[[], None]
-) -> FastAPI:
-    """Return the API over a control plane; `end` is called when it is asked to end itself."""
+def create_app(context: endpoints.Context, *, access: Access) -> FastAPI:
+    """Return the API over a control plane, for those who have access."""
     app = FastAPI(
         title="Cloche control plane",
         version=__version__,
@@ -60,8 +56,8 @@ def create_app(
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
-    app.state.context = routes.Context(control, changes, home, end)
-    app.include_router(routes.router, prefix="/v1")
+    app.state.context = context
+    app.include_router(endpoints.router, prefix="/v1")
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
     app.add_middleware(Guard, access=access)
     app.add_exception_handler(ClocheError, _answer_error)
@@ -76,7 +72,7 @@ def _description(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         described = FastAPI.openapi(app)
         template = "#/components/schemas/{name}"
-        _, bodies = msgspec.json.schema_components(routes.BODIES, ref_template=template)
+        _, bodies = msgspec.json.schema_components(endpoints.BODIES, ref_template=template)
         described.setdefault("components", {}).setdefault("schemas", {}).update(bodies)
     return app.openapi_schema or {}
 

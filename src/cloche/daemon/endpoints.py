@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
@@ -21,14 +21,14 @@ from cloche.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cloche.control.engine import Control
+    from cloche.control import Engine
     from cloche.daemon.changes import Changes
+    from cloche.targets import Host
 
 T = TypeVar("T")
 
 _LARGEST_BODY = 64 * 2**20
 _LONGEST_WAIT = 60.0
-_MOST_EVENTS = 1000
 
 
 def _body(kind: type) -> dict[str, Any]:
@@ -43,10 +43,12 @@ router = APIRouter(default_response_class=Response)
 class Context:
     """What the endpoints stand on."""
 
-    control: Control
+    engine: Engine
+    host: Host
     changes: Changes
     home: str
     end: Callable[[], None]
+    """Has the process end when it is idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,14 @@ class Verify:
     revision: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Where to go back to; the revision that was live before, where `to` is left out."""
+
+    to: int | None = None
+    verify: bool = True
+
+
 class MalformedError(UsageError):
     """The body of a request is not JSON."""
 
@@ -72,7 +82,7 @@ class TooLargeError(ClocheError):
     """The body of a request is larger than any that a command sends."""
 
 
-BODIES = (Deployment, Scale, Verify)
+BODIES = (Deployment, Rollback, Scale, Verify)
 """What requests carry, for the description of the API."""
 
 
@@ -84,8 +94,11 @@ def health(request: Request) -> Response:
 
 @router.get("/status")
 def status(request: Request) -> Response:
-    """Answer `{gateway: {ready, http, grpc, pid, detail}, services: [ServiceStatus]}`."""
-    return _json(_context(request).control.status())
+    """Answer `{gateway: {ready, http, grpc, pid, detail}, services: [ServiceStatus], kept}`.
+
+    `kept` is `{bytes, limit}`: what can be brought back takes so much of the cache's limit.
+    """
+    return _json(_engine(request).status())
 
 
 @router.get("/services/{name}")
@@ -94,9 +107,11 @@ def service(request: Request, name: str) -> Response:
 
     `{service, revision (live, else wanted), phase (of the wanted revision), live, wanted, deleting,
     model: {reference, source, pinned, version, digest, format}, http (URL of its infer path), grpc
-    (address), verification, replicas: {wanted, ready, items}, failure (an error), created_at}`
+    (address), verification, replicas: {wanted, ready, items}, failure (an error), created_at,
+    rollout: the one under way, or null}`. A rollout is `{to, from, cause, by, started_at, phase,
+    since, step, weight, paused, verified, outcome, ended_at, failure}`.
     """
-    return _json(_context(request).control.service(name))
+    return _json(_engine(request).service(name))
 
 
 @router.post("/services/{name}/deployments", openapi_extra={"requestBody": _body(Deployment)})
@@ -108,33 +123,70 @@ async def deploy(request: Request, name: str) -> Response:
     `none` when what is asked for is live or on its way already. A later deploy takes over from one
     that is on its way.
     """
-    deployment = await _read(request, Deployment)
-    if deployment.service != name:
-        what = f"The deployment is for {deployment.service!r}, and the path for {name!r}."
-        raise UsageError("deployment.invalid", what)
-    deployment = replace(deployment, by=_principal(request))
-    change, revision = await run_in_threadpool(_context(request).control.deploy, deployment)
-    return _json({"change": change, "revision": revision}, 201 if change == "revision" else 200)
+    deployment = await _deployment(request, name)
+    answer = await run_in_threadpool(_engine(request).deploy, deployment)
+    return _json(answer, 201 if answer["change"] == "revision" else 200)
+
+
+@router.post("/services/{name}/plan", openapi_extra={"requestBody": _body(Deployment)})
+async def plan(request: Request, name: str) -> Response:
+    """Take a Deployment and answer the DeployPlan: what deploying it would change.
+
+    `{service, kind: none|scale|update|create, revision, changes, reasons, findings}`, decided by
+    the function that a deploy is decided by. Nothing is changed. `revision` is the one on record
+    that is what is asked for, null where a new one would be made.
+    """
+    deployment = await _deployment(request, name)
+    return _json(await run_in_threadpool(_engine(request).plan, deployment))
+
+
+@router.post("/services/{name}/rollback", openapi_extra={"requestBody": _body(Rollback)})
+async def rollback(request: Request, name: str) -> Response:
+    """Take `{to, verify}`, both optional, and begin a rollout to an earlier revision (201).
+
+    Without `to` it is the revision that was live before. Answers `{change, revision}` like a
+    deploy. With `verify` false the golden request is not asked before the revision gets traffic,
+    which only one that passed it before may do. Refuses with `rollback.nothing`,
+    `rollback.under_way`, `rollback.live`, `rollback.gone`, `rollback.unverified` or
+    `revision.unknown`.
+    """
+    asked = await _read(request, Rollback)
+    engine = _engine(request)
+    answer = await run_in_threadpool(lambda: engine.rollback(name, asked.to, verify=asked.verify))
+    return _json(answer, 201)
+
+
+@router.get("/services/{name}/history")
+def history(request: Request, name: str) -> Response:
+    """Answer `{service, rollouts, restorable, keep}`, the rollouts newest first.
+
+    `restorable` are the numbers of the revisions that can be brought back, `keep` how many of
+    those that were live are kept for that.
+    """
+    return _json(_engine(request).history(name))
 
 
 @router.get("/services/{name}/revisions")
 def revisions(request: Request, name: str) -> Response:
-    """Answer `{revisions: [Revision]}`, oldest first."""
-    return _json({"revisions": _context(request).control.revisions(name)})
+    """Answer `{revisions: [RevisionStatus]}`, oldest first."""
+    return _json({"revisions": _engine(request).revisions(name)})
 
 
 @router.get("/services/{name}/revisions/{number}")
 def revision(request: Request, name: str, number: int) -> Response:
-    """Answer one Revision: its deployment, phase, golden request, verification and failure."""
-    return _json(_context(request).control.revision(name, number))
+    """Answer a RevisionStatus.
+
+    `{service, number, digest, deployment, created_at, by, phase, phase_since, golden, verification,
+    image, failure, rollout}`: the revision, what is attached to it, and what it is now.
+    """
+    return _json(_engine(request).revision(name, number))
 
 
 @router.post("/services/{name}/scale", openapi_extra={"requestBody": _body(Scale)})
 async def scale(request: Request, name: str) -> Response:
     """Take `{replicas}` (1 to 1000) and answer the ServiceStatus; no new revision comes of it."""
     asked = await _read(request, Scale)
-    control = _context(request).control
-    return _json(await run_in_threadpool(control.scale, name, asked.replicas, _principal(request)))
+    return _json(await run_in_threadpool(_engine(request).scale, name, asked.replicas))
 
 
 @router.post("/services/{name}/verify", openapi_extra={"requestBody": _body(Verify)})
@@ -145,14 +197,16 @@ async def verify(request: Request, name: str) -> Response:
     `revision` it is the live one. The status is 200 whether it passed or not.
     """
     asked = await _read(request, Verify)
-    control = _context(request).control
-    return _json(await run_in_threadpool(control.verify, name, asked.url, asked.revision))
+    engine = _engine(request)
+    return _json(
+        await run_in_threadpool(lambda: engine.verify(name, url=asked.url, revision=asked.revision))
+    )
 
 
 @router.delete("/services/{name}")
 def delete(request: Request, name: str) -> Response:
     """Begin to drain and remove a service (202); it is gone when its status answers 404."""
-    _context(request).control.delete(name, _principal(request))
+    _engine(request).delete(name)
     return _json({"service": name}, 202)
 
 
@@ -168,21 +222,24 @@ async def logs(
 
     The body is NDJSON: `{replica, line}` in each line, or `{error}` as the last one.
     """
-    control = _context(request).control
-    found = await run_in_threadpool(
-        lambda: control.logs(name, revision, lines=lines, follow=follow)
+    engine = _engine(request)
+    log = await run_in_threadpool(
+        lambda: engine.logs(name, revision=revision, lines=lines, follow=follow)
     )
-    return StreamingResponse(stream(found), media_type="application/x-ndjson")
+    return StreamingResponse(stream(log), media_type="application/x-ndjson")
 
 
 @router.get("/events")
 async def events(
     request: Request,
     service: str | None = None,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[str, Query(max_length=200)] = "",
     wait: Annotated[float, Query(ge=0)] = 0.0,
 ) -> Response:
-    """Answer `{events: [Event]}` with a sequence above `after`, oldest first, at most 1000.
+    """Answer `{events: [Event]}`, those after the cursor `after`, oldest first, at most 1000.
+
+    An Event is `{at, service, revision, kind, what, by, detail, cursor}`. `cursor` is opaque: give
+    that of the last event as `after` to read on. Without `after` it begins with the oldest event.
 
     With `wait` the answer comes when there is one, at the latest after so many seconds (60 at
     most), and is then empty.
@@ -192,12 +249,11 @@ async def events(
     deadline = loop.time() + min(wait, _LONGEST_WAIT)
     while True:
         count = context.changes.count
-        found = await run_in_threadpool(
-            context.control.state.events, service, after=after, limit=_MOST_EVENTS
-        )
+        # The wait is here and not in the engine, where each would take a thread.
+        news = await run_in_threadpool(context.engine.events, service, after=after)
         left = deadline - loop.time()
-        if found or left <= 0 or context.changes.closed:
-            return _json({"events": found})
+        if news or left <= 0 or context.changes.closed:
+            return _json({"events": news})
         await context.changes.wait(count, left)
 
 
@@ -209,7 +265,8 @@ async def down(request: Request) -> Response:
     """
     context = _context(request)
     try:
-        await run_in_threadpool(context.control.down)
+        await run_in_threadpool(context.engine.end)
+        await run_in_threadpool(context.host.down)
     finally:
         # Also when something would not end: the next control plane takes over what is left.
         context.end()
@@ -221,9 +278,18 @@ def _context(request: Request) -> Context:
     return context
 
 
-def _principal(request: Request) -> str:
-    """Return who asks, as the token says; see `daemon.access`."""
-    return str(request.scope["principal"])
+def _engine(request: Request) -> Engine:
+    """Return the engine on behalf of who asks, as the token says; see `daemon.access`."""
+    return _context(request).engine.on_behalf_of(str(request.scope["principal"]))
+
+
+async def _deployment(request: Request, name: str) -> Deployment:
+    """Read a deployment, which must be for the service in the path."""
+    deployment = await _read(request, Deployment)
+    if deployment.service != name:
+        what = f"The deployment is for {deployment.service!r}, and the path for {name!r}."
+        raise UsageError("deployment.invalid", what)
+    return deployment
 
 
 def _json(value: Any, status_code: int = 200) -> Response:

@@ -13,18 +13,19 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
 
-from cloche import composition as opening
-from cloche.control.engine import Control
-from cloche.control.reconcile import Reconciler
+from cloche import composition
+from cloche.control import Engine
 from cloche.daemon.access import ensure_access
 from cloche.daemon.app import create_app
 from cloche.daemon.changes import Changes
+from cloche.daemon.endpoints import Context
 from cloche.daemon.process import announced, listen, only_one, prepare_home
-from cloche.targets.local.verifier import LocalVerifier
+from cloche.targets import Host, Target
 from cloche.version import __version__
 
 if TYPE_CHECKING:
@@ -34,28 +35,39 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from cloche.control.actuator import Verifier
+    from cloche.control import Verifier
     from cloche.settings import Settings
-    from cloche.state.state import State
-    from cloche.targets.target import Target
+    from cloche.state import Journal, State
 
 _log = logging.getLogger(__name__)
 _GRACE_SECONDS = 2
 
 
-def open_parts(settings: Settings) -> tuple[State, Target, Verifier]:
-    """Return what the control plane of this machine stands on."""
-    return (
-        opening.state(settings),
-        opening.target(settings),
-        LocalVerifier(settings, opening.store(settings)),
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the control plane of a home is made of."""
+
+    state: State
+    journal: Journal
+    target: HostedTarget
+    verifier: Verifier
+
+
+class HostedTarget(Target, Host, Protocol):
+    """A target whose servers are kept by this process."""
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Return the parts of this machine."""
+    return Parts(
+        composition.state(settings),
+        composition.journal(settings),
+        composition.target(settings),
+        composition.verifier(settings),
     )
 
 
-def serve(
-    settings: Settings,
-    parts: Callable[[Settings], tuple[State, Target, Verifier]] = open_parts,
-) -> None:
+def serve(settings: Settings, parts: Callable[[Settings], Parts] = open_parts) -> None:
     """Run the control plane of a home until it is told to end.
 
     Raises ClocheError when it cannot begin: `control.running`, `control.port`, `home.unusable`,
@@ -66,34 +78,30 @@ def serve(
     # Servers inherit the folder, and their Python would import what happens to lie in a user's.
     os.chdir(settings.home)
     with only_one(settings.home):
-        run(settings, *parts(settings), told_to_end)
+        run(settings, parts(settings), told_to_end)
 
 
-def run(
-    settings: Settings,
-    state: State,
-    target: Target,
-    verifier: Verifier,
-    told_to_end: threading.Event,
-) -> None:
+def run(settings: Settings, parts: Parts, told_to_end: threading.Event) -> None:
     """Run a control plane over its parts until it is told to end, and close them."""
+    state, target = parts.state, parts.target
     changes = Changes()
-    reconciler = Reconciler(state, target, verifier, changed=changes.notify)
-    control = Control(state, target, verifier, reconciler, changes.notify)
+    engine = Engine(
+        state, parts.journal, target, parts.verifier, keep_limit=settings.cache_max_size
+    )
+    engine.news.listen(changes.notify)
     with ExitStack() as ending:
         ending.callback(state.close)
+        ending.callback(parts.journal.close)
         listener = ending.enter_context(listen(settings.control_port))
         access = ensure_access(settings.home)
         ending.callback(target.close)
-        target.start()
-        target.subscribe(reconciler.wake)
-        ending.callback(reconciler.stop)
-        reconciler.start()
-        home = str(settings.home)
-        end = told_to_end.set
-        app = create_app(control, access=access, home=home, changes=changes, end=end)
+        target.start(state.services())
+        ending.callback(engine.stop)
+        engine.start()
+        context = Context(engine, target, changes, str(settings.home), told_to_end.set)
+        app = create_app(context, access=access)
         _Server(app, settings.home, listener, changes, told_to_end).run()
-        left = "ended before it" if control.ending else "are as they were left"
+        left = "ended before it" if engine.ending else "are as they were left"
         _log.info("Ended; replicas and gateway %s.", left)
 
 

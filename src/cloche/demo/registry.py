@@ -27,14 +27,13 @@ LOG_LINES = 15
 
 def environment(places: Places, progress: Progress) -> Path:
     """Return the Python of the environment that MLflow and the training run in, made once."""
-    from cloche import composition as opening
-    from cloche import environments
+    from cloche import composition, environments
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     lock = environments.lock(
         REQUIREMENTS,
         python,
-        store=opening.store(places.outer),
+        store=composition.store(places.outer),
         progress=progress,
         environment=os.environ,
     )
@@ -64,7 +63,7 @@ def start_server(python: Path, places: Places) -> subprocess.Popen[bytes]:
 
 
 def start_training(python: Path, places: Places) -> subprocess.Popen[str]:
-    """Start the training; it registers the model as soon as MLflow answers."""
+    """Start the training; it registers both versions as soon as MLflow answers."""
     script = resources.files("cloche.demo") / "training.py"
     with (places.registry / "training.log").open("wb") as log:
         return subprocess.Popen(
@@ -77,7 +76,7 @@ def start_training(python: Path, places: Places) -> subprocess.Popen[str]:
 def trained(
     training: subprocess.Popen[str], server: subprocess.Popen[bytes], places: Places, step: Step
 ) -> dict[str, Any]:
-    """Wait for the training; returns `{version, accuracy, held_out}`."""
+    """Wait for the training; returns `{version, accuracy, held_out}` by alias."""
     output: IO[str] | None = training.stdout
     for line in output or ():
         if line.startswith(MARK):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def text(result: dict[str, Any], places: Places) -> str:
     """Return the report: what was done, how it went, where each part is, what to try."""
-    parts = [_outcome(result), _where(result, places), _next(result, places)]
+    parts = [_outcome(result), _back(result), _where(result, places), _next(result, places)]
     return "\n\n".join(parts)
 
 
@@ -51,6 +51,29 @@ def _outcome(result: dict[str, Any]) -> str:
     return "\n".join([model_line, golden_line, accuracy_line, "", table])
 
 
+def _back(result: dict[str, Any]) -> str:
+    """Return what came of the second version, and of the way back."""
+    back = result["rollback"]
+    model, sent, answered = back["model"], back["requests"], back["answered"]
+    first, second = str(back["to"]), str(back["from"])
+    headline = (
+        f"MLflow model digits version {model['version']} (alias {model['alias']}, accuracy "
+        f"{model['accuracy']:.1%}) became revision {second} in {back['deploy_seconds']:.1f} s.\n"
+        f"A rollback brought back revision {first} in {back['seconds']:.1f} s. Clients sent scans "
+        "all the while:"
+    )
+    by = f"{answered[first]} by revision {first}, {answered[second]} by revision {second}"
+    counts = rendering.fields(
+        [
+            ("sent", f"{sent['http']} requests over HTTP, {sent['grpc']} over gRPC"),
+            ("answered", f"{by} (HTTP; its answers say which)"),
+            ("lost", str(back["lost"])),
+        ]
+    )
+    failures = [f"  {failure}" for failure in back["failures"]]
+    return "\n".join([headline, "", counts, *failures])
+
+
 def _where(result: dict[str, Any], places: Places) -> str:
     return rendering.fields(
         [
@@ -78,6 +101,8 @@ def _next(result: dict[str, Any], places: Places) -> str:
             "  cloche infer digits --example",
             "  cloche verify digits",
             "  cloche plan models:/digits@champion --why",
+            "  cloche history digits",
+            f"  cloche rollback digits --to {result['rollback']['from']}",
             f"End it with: CLOCHE_HOME={shlex.quote(str(places.outer.home))} cloche demo --stop",
         ]
     )

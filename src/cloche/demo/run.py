@@ -6,20 +6,25 @@ import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from cloche.demo import ending, registry, traffic
+from cloche.artifacts import deploy_view
+from cloche.demo import ending, registry, traffic, versions
+from cloche.demo.load import Load
 
 if TYPE_CHECKING:
     import subprocess
 
+    from cloche.client import Client
     from cloche.demo.places import Places
     from cloche.progress import Progress
 
 REFERENCE = "models:/digits@champion"
-ROLLOUT_SECONDS = 300.0
 
 
 def run(places: Places, progress: Progress, *, keep: bool) -> dict[str, Any]:
-    """Train, register, deploy and ask; returns what the report shows."""
+    """Train, register, deploy, ask, deploy another version and roll back.
+
+    Returns what the report shows.
+    """
     places = places.made_anew()
     python = registry.environment(places, progress)
     with ExitStack() as started:
@@ -28,16 +33,24 @@ def run(places: Places, progress: Progress, *, keep: bool) -> dict[str, Any]:
         training = registry.start_training(python, places)
         started.callback(_end_child, training)
         _provision(places, progress)
-        title = "Starting MLflow, training and registering a model"
+        title = "Starting MLflow, training and registering two versions"
         with progress.step(title) as step:
-            model = registry.trained(training, server, places, step)
-        service = _deploy(places, progress)
-        with progress.step("Sending every held-out scan over HTTP and gRPC") as step:
-            measured = traffic.measure(service, places.registry / "held_out.npz", step)
+            models = registry.trained(training, server, places, step)
+        pixels, labels = traffic.scans(places.registry / "held_out.npz")
+        with places.client(progress) as client:
+            service = _deploy(client)
+            with progress.step("Sending every held-out scan over HTTP and gRPC") as step:
+                measured = traffic.measure(service, pixels, labels, step)
+            back = versions.there_and_back(client, service, Load(service, pixels), progress)
+        model, other = (
+            {"name": "digits", "alias": alias, **models[alias]}
+            for alias in ("champion", "challenger")
+        )
         result = {
-            "model": {"name": "digits", "alias": "champion", **model},
+            "model": model,
             "service": service,
             **measured,
+            "rollback": {"model": other, **back},
             "mlflow": places.tracking_uri,
             "home": str(places.inner.home),
             "kept": keep,
@@ -49,28 +62,15 @@ def run(places: Places, progress: Progress, *, keep: bool) -> dict[str, Any]:
 
 def _provision(places: Places, progress: Progress) -> None:
     """Install Triton and Envoy in the user's own home, where every later deploy finds them."""
-    from cloche.servers import triton
-    from cloche.targets.local.envoy import installation as envoy
+    from cloche import composition
 
-    triton.install(places.outer.layout.servers, progress)
-    envoy.install(places.outer.layout.servers, progress)
+    composition.installations(places.outer).install(progress)
 
 
-def _deploy(places: Places, progress: Progress) -> dict[str, Any]:
+def _deploy(client: Client) -> dict[str, Any]:
     """Do what `cloche deploy models:/digits@champion` does, and return the same object."""
-    with places.client(progress) as client:
-        result = client.deploy(REFERENCE, timeout=ROLLOUT_SECONDS)
-        status = client.status(result.service)
-    shown = ("model", "http", "grpc", "verification")
-    return {
-        "service": result.service,
-        "revision": status["revision"],
-        "phase": status["phase"],
-        "change": result.change,
-        **{key: status[key] for key in shown},
-        "replicas": {key: status["replicas"][key] for key in ("wanted", "ready")},
-        "failure": status["failure"],
-    }
+    result = client.deploy(REFERENCE, timeout=versions.ROLLOUT_SECONDS)
+    return deploy_view(result.revision, client.status(result.service), result.change)
 
 
 def _end_uninterrupted(places: Places, progress: Progress) -> None:

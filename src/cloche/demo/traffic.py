@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -14,18 +14,32 @@ if TYPE_CHECKING:
     from cloche.progress import Step
 
 WARM_UP = 20
+TIMEOUT = 30.0
+"""Seconds that a request may take."""
+
+Ask = Callable[["NDArray[Any]"], tuple[int, int | None]]
+"""Sends one scan; returns its label and the revision that answered (None: it is not told)."""
+Connect = Callable[[str, dict[str, Any]], tuple[Ask, Callable[[], None]]]
 
 
-def measure(service: dict[str, Any], held_out: Path, step: Step) -> dict[str, Any]:
-    """Send each scan alone, over HTTP and then gRPC; accuracy is a share, latencies are in ms."""
+def scans(held_out: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the held-out scans and what they show."""
     import numpy as np
 
     with np.load(held_out) as data:
-        pixels, labels = data["pixels"], data["labels"]
+        return data["pixels"], data["labels"]
+
+
+def measure(
+    service: dict[str, Any], pixels: NDArray[Any], labels: NDArray[Any], step: Step
+) -> dict[str, Any]:
+    """Send each scan alone, over HTTP and then gRPC; accuracy is a share, latencies are in ms."""
+    import numpy as np
+
     report: dict[str, Any] = {"requests": len(pixels), "accuracy": {}, "latency_ms": {}}
-    for protocol, connect in (("http", _over_http), ("grpc", _over_grpc)):
+    for protocol in ("http", "grpc"):
         step.note(f"{len(pixels)} requests over {protocol}")
-        ask, close = connect(service)
+        ask, close = connect(protocol, service)
         try:
             answers, times = _send(ask, pixels)
         finally:
@@ -36,9 +50,12 @@ def measure(service: dict[str, Any], held_out: Path, step: Step) -> dict[str, An
     return report
 
 
-def _send(
-    ask: Callable[[NDArray[Any]], int], pixels: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def connect(protocol: str, service: dict[str, Any]) -> tuple[Ask, Callable[[], None]]:
+    """Return what asks a service over `http` or `grpc`, and what closes its connection."""
+    return {"http": _over_http, "grpc": _over_grpc}[protocol](service)
+
+
+def _send(ask: Ask, pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     import numpy as np
 
     for scan in pixels[:WARM_UP]:
@@ -46,40 +63,38 @@ def _send(
     answers, times = [], []
     for scan in pixels:
         began = time.perf_counter()
-        answers.append(ask(scan[None, :]))
+        label, _ = ask(scan[None, :])
         times.append((time.perf_counter() - began) * 1000)
+        answers.append(label)
     return np.array(answers), np.array(times)
 
 
-Asker = tuple["Callable[[NDArray[Any]], int]", "Callable[[], None]"]
-
-
-def _over_http(service: dict[str, Any]) -> Asker:
+def _over_http(service: dict[str, Any]) -> tuple[Ask, Callable[[], None]]:
     from cloche.clients.kserve.client import InferenceClient, decode, encode
 
-    client = InferenceClient(service["http"].partition("/v2/models/")[0])
+    client = InferenceClient(service["http"].partition("/v2/models/")[0], timeout=TIMEOUT)
 
-    def ask(scan: NDArray[Any]) -> int:
+    def ask(scan: NDArray[Any]) -> tuple[int, int | None]:
         body, length = encode({"pixels": scan}, binary=True, outputs=["label"])
         answer = client.infer(service["service"], body, length)
-        return int(decode(answer.body, answer.header_length)["label"].ravel()[0])
+        label = decode(answer.body, answer.header_length)["label"]
+        return int(label.ravel()[0]), int(answer.headers["cloche-revision"])
 
     return ask, client.close
 
 
-def _over_grpc(service: dict[str, Any]) -> Asker:
+def _over_grpc(service: dict[str, Any]) -> tuple[Ask, Callable[[], None]]:
     """Use the client that NVIDIA ships, unchanged: the gateway's address, the model's name."""
     import tritonclient.grpc
 
     triton: Any = tritonclient.grpc  # it has no types
     client = triton.InferenceServerClient(service["grpc"])
 
-    def ask(scan: NDArray[Any]) -> int:
+    def ask(scan: NDArray[Any]) -> tuple[int, int | None]:
         tensor = triton.InferInput("pixels", list(scan.shape), "FP32")
         tensor.set_data_from_numpy(scan)
-        answer = client.infer(
-            service["service"], [tensor], outputs=[triton.InferRequestedOutput("label")]
-        )
-        return int(answer.as_numpy("label").ravel()[0])
+        label = [triton.InferRequestedOutput("label")]
+        answer = client.infer(service["service"], [tensor], outputs=label, client_timeout=TIMEOUT)
+        return int(answer.as_numpy("label").ravel()[0]), None
 
     return ask, client.close

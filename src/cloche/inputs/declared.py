@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cloche.artifacts import DATATYPES
 from cloche.clients.kserve.tensors import Tensor
 from cloche.errors import ErrorGroup, UsageError
 
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import TensorSpec
 
-NUMPY_TYPES: dict[str, str] = {
-    "BOOL": "bool",
-    "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
-    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
-    "FP16": "float16", "BF16": "float32", "FP32": "float32", "FP64": "float64",
-}  # fmt: skip
 _ALLOWED_KINDS = {"b": "b", "u": "ui", "i": "ui", "f": "uif"}
 
 
@@ -131,9 +126,9 @@ def _fitted(tensor: TensorSpec, value: Any) -> NDArray[Any]:
 def _converted(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
     if tensor.datatype == "BYTES":
         return _texts(tensor, array)
+    wanted = np.dtype(DATATYPES[tensor.datatype].numpy)
     if array.size == 0 and array.dtype == np.float64:
-        return array.astype(NUMPY_TYPES[tensor.datatype])  # an empty list says nothing of its type
-    wanted = np.dtype(NUMPY_TYPES[tensor.datatype])
+        return array.astype(wanted)  # an empty list says nothing of its type
     if array.dtype.kind not in _ALLOWED_KINDS[wanted.kind]:
         raise _refused(tensor, "datatype", f"is of type {_type_text(array)}")
     if array.size and wanted.kind in "ui":

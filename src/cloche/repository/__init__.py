@@ -1,9 +1,11 @@
 """The Triton model repository: from a model's facts and a spec to the bytes that are served.
 
-`build` writes one, or keeps a finished one byte for byte; `finished.facts` says what a finished one
-holds; `config.compose` makes a config.pbtxt with a reason for each field, `config.parse` reads one.
+`build` writes one, `keep` takes a finished one byte for byte; `config.compose` makes a config.pbtxt
+with a reason for each field. `backends/` says what each backend of Triton adds.
 """
 
-from cloche.repository.building import build
+from cloche.repository.backends import Backend
+from cloche.repository.building import MakeRepository, build
+from cloche.repository.keeping import keep
 
-__all__ = ["build"]
+__all__ = ["Backend", "MakeRepository", "build", "keep"]

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Certainty, Severity
 from cloche.errors import UsageError
-from cloche.repository.tensors import can_batch, item_bytes
+from cloche.repository.tensors import can_batch
 from cloche.units import size_text
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts
+    from cloche.repository.backends import Backend
     from cloche.repository.reasons import Reasons
     from cloche.spec import ServiceSpec
 
@@ -18,26 +19,24 @@ _LARGEST = 1024
 """Items that are joined at most by default: beyond it a batch gains nothing and only waits."""
 _UNKNOWN = 32
 """The largest batch where the memory of one item is not known."""
-_ACTIVATIONS = 512 * 2**20
-"""Bytes of activations that a batch may take by default."""
-_TRANSPORT = 64 * 2**20
-"""Bytes of inputs and outputs that a batch may take where nothing is known of activations."""
 
 
-def fill(config: Any, facts: ModelFacts, spec: ServiceSpec, reasons: Reasons) -> bool:
+def fill(
+    config: Any, facts: ModelFacts, backend: Backend, spec: ServiceSpec, reasons: Reasons
+) -> bool:
     """Set max_batch_size and dynamic_batching; returns whether the model batches.
 
     Raises UsageError `repository.batching` for a batch that the model cannot take.
     """
     asked = spec.batching
-    config.max_batch_size = _maximum(facts, spec, reasons)
+    config.max_batch_size = _maximum(facts, backend, spec, reasons)
     batching = bool(config.max_batch_size > 0)
     sizes = asked.preferred_batch_sizes
     path = "dynamic_batching.preferred_batch_size"
     if not batching and (sizes or asked.max_queue_delay):
         key = "preferred_batch_sizes" if sizes else "max_queue_delay"
         raise _refused(f"batching.{key} is set, and this model is served without batches: "
-                       f"{_why_not(facts)}", "Remove it.")  # fmt: skip
+                       f"{_why_not(facts, backend)}", "Remove it.")  # fmt: skip
     if sizes:
         if max(sizes) > config.max_batch_size:
             raise _refused(
@@ -60,10 +59,10 @@ def fill(config: Any, facts: ModelFacts, spec: ServiceSpec, reasons: Reasons) ->
     return batching
 
 
-def _maximum(facts: ModelFacts, spec: ServiceSpec, reasons: Reasons) -> int:
+def _maximum(facts: ModelFacts, backend: Backend, spec: ServiceSpec, reasons: Reasons) -> int:
     asked, path = spec.batching.max_batch_size, "max_batch_size"
     if asked is not None:
-        impossible = can_batch(facts)
+        impossible = can_batch(facts, backend)
         if asked > 0 and impossible:
             hint = "Remove batching.max_batch_size, or export the model with a dynamic first axis."
             raise _refused(f"the model cannot be batched: {impossible}", hint)
@@ -76,47 +75,39 @@ def _maximum(facts: ModelFacts, spec: ServiceSpec, reasons: Reasons) -> int:
                 "Compare the answers to one request alone and to several at once.",
             )
         return asked
-    if not _batches(facts):
-        reasons.model(path, 0, f"each request is served alone: {_why_not(facts)}")
+    if not _batches(facts, backend):
+        reasons.model(path, 0, f"each request is served alone: {_why_not(facts, backend)}")
         return 0
-    value, why = _fitting(facts, spec)
+    value, why = _fitting(facts, backend, spec)
     reasons.default(path, value, f"{facts.batch.why}; {why}")
     return value
 
 
-def _batches(facts: ModelFacts) -> bool:
+def _batches(facts: ModelFacts, backend: Backend) -> bool:
     axis = facts.batch
     believed = axis.present and axis.certainty is not Certainty.UNKNOWN and axis.maximum is None
-    return believed and can_batch(facts) is None
+    return believed and can_batch(facts, backend) is None
 
 
-def _why_not(facts: ModelFacts) -> str:
-    return (can_batch(facts) if facts.batch.present else None) or facts.batch.why
+def _why_not(facts: ModelFacts, backend: Backend) -> str:
+    return (can_batch(facts, backend) if facts.batch.present else None) or facts.batch.why
 
 
-def _fitting(facts: ModelFacts, spec: ServiceSpec) -> tuple[int, str]:
+def _fitting(facts: ModelFacts, backend: Backend, spec: ServiceSpec) -> tuple[int, str]:
     """Return the largest power of two whose batch fits the memory set aside for it, and why."""
-    taken, given = item_bytes(facts.inputs), item_bytes(facts.outputs)
-    is_onnx = facts.backend == "onnxruntime"
-    if taken is None or (given is None and is_onnx):
-        return _UNKNOWN, "the size of one item is known per request only, so a modest batch"
-    # What Python code returns is of the size of a row, where its signature leaves that open.
-    cost, budget, what = taken + (taken if given is None else given), _TRANSPORT, "data"
-    if is_onnx:
-        if facts.memory_bytes is None:
-            return _UNKNOWN, "the memory of one item is not known, so a modest batch"
-        cost = max(facts.memory_bytes - facts.size_bytes, cost)
-        budget, what = _ACTIVATIONS, "activations"
-    cost = max(cost, 1)
+    cost = backend.item_cost(facts)
+    if isinstance(cost, str):
+        return _UNKNOWN, cost
+    size, budget = max(cost.size, 1), cost.budget
     if spec.resources.memory is not None:
         held = facts.memory_bytes or facts.size_bytes
         budget = min(budget, (spec.resources.memory // (spec.instances or 1) - held) // 2)
-    fitting = max(1, budget // cost)
+    fitting = max(1, budget // size)
     value = min(1 << (fitting.bit_length() - 1), _LARGEST)
-    held_by = f"{size_text(cost)} of {what} each"
+    each = f"{size_text(size)} of {cost.what} each"
     if value == _LARGEST:
-        return value, f"items are small ({held_by}), and more at once gains nothing"
-    return value, f"that many items of {held_by} fit in {size_text(max(budget, 0))}"
+        return value, f"items are small ({each}), and more at once gains nothing"
+    return value, f"that many items of {each} fit in {size_text(max(budget, 0))}"
 
 
 def _fill_delay(dynamic: Any, asked: int | None, reasons: Reasons) -> None:

@@ -1,18 +1,38 @@
-"""From a model, its facts and a spec to a finished model repository in the store."""
+"""From a model, its facts and a spec to a model repository in the store."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from cloche.artifacts import ModelFormat, ModelRepository, Origin, Reason
-from cloche.repository import finished, layout
+from cloche.artifacts import FileEntry, ModelRepository, RepositoryMember
+from cloche.errors import ClocheError
+from cloche.model_config.names import CONFIG
 from cloche.repository.config import compose
 
 if TYPE_CHECKING:
-    from cloche.artifacts import FileEntry, Lock, ModelFacts, ModelSnapshot
-    from cloche.repository.config import Composed
+    from collections.abc import Iterable, Mapping
+
+    from cloche.artifacts import Lock, ModelFacts, ModelSnapshot
+    from cloche.repository.backends import Backend
     from cloche.spec import ServiceSpec
     from cloche.store import Store
+
+
+class MakeRepository(Protocol):
+    """How a repository is made of a model in one of the formats."""
+
+    def __call__(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
+        self,
+        service: str,
+        snapshot: ModelSnapshot,
+        facts: ModelFacts,
+        lock: Lock | None,
+        spec: ServiceSpec,
+        store: Store,
+        *,
+        backends: Mapping[str, Backend],
+    ) -> ModelRepository:
+        """Return the repository of a service, with its files in the store."""
 
 
 def build(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
@@ -22,72 +42,52 @@ def build(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
     lock: Lock | None,
     spec: ServiceSpec,
     store: Store,
+    *,
+    backends: Mapping[str, Backend],
 ) -> ModelRepository:
     """Write the repository of a service as a tree of the store.
 
     The same snapshot, facts, lock and spec give the same digest on any machine: nothing in it
     depends on time, place or host. Raises ClocheError `repository.…` for what cannot be served.
     """
-    if snapshot.format is ModelFormat.TRITON:
-        return _keep(service, snapshot, facts, spec, store)
-    if facts.backend == "onnxruntime":
-        onnx = layout.onnx_files(snapshot)
-        filename = None if onnx.filename == layout.DEFAULT_ONNX else onnx.filename
-        composed = compose(service, facts, spec, filename=filename)
-        files = layout.of_onnx(service, composed.text, onnx, store)
-        return _finish(service, facts, composed, files, store)
-    composed = compose(service, facts, spec, lock=lock)
-    files = layout.of_mlflow(service, composed.text, snapshot, lock, store)
-    return _finish(service, facts, composed, files, store, lock=lock)
-
-
-def _finish(
-    service: str,
-    facts: ModelFacts,
-    composed: Composed,
-    files: tuple[FileEntry, ...],
-    store: Store,
-    *,
-    lock: Lock | None = None,
-) -> ModelRepository:
+    backend = _backend(snapshot, facts, backends)
+    model = backend.files(snapshot, lock, store)
+    composed = compose(service, facts, backend, spec, lock=lock, filename=model.filename)
+    config = FileEntry(CONFIG, len(composed.text), store.add_bytes(composed.text))
+    files = _in_folder(service, (config, *model.files))
     return ModelRepository(
         service=service,
         digest=store.put_tree(files),
         files=files,
-        models=(service,),
-        backend=facts.backend,
-        inputs=composed.tensors.inputs,
-        outputs=composed.tensors.outputs,
-        max_batch_size=composed.max_batch_size,
-        lock_digest=lock.digest if lock else None,
+        members=(
+            RepositoryMember(
+                name=service,
+                backend=backend.name,
+                inputs=composed.tensors.inputs,
+                outputs=composed.tensors.outputs,
+                max_batch_size=composed.max_batch_size,
+                lock_digest=lock.digest if lock else None,
+            ),
+        ),
         reasons=composed.reasons,
         findings=composed.findings,
     )
 
 
-def _keep(
-    service: str,
-    snapshot: ModelSnapshot,
-    facts: ModelFacts,
-    spec: ServiceSpec,
-    store: Store,
-) -> ModelRepository:
-    """Keep a finished repository byte for byte."""
-    finished.refuse_settings(spec)
-    digests = {entry.path: entry.digest for entry in snapshot.files}
-    repository = finished.read(snapshot, lambda path: store.read(digests[path]))
-    main = finished.chosen(repository, service)
-    files = finished.files_of(snapshot, repository, store.add_bytes(b""))
-    why = "a finished repository is kept byte for byte"
-    return ModelRepository(
-        service=service,
-        digest=store.put_tree(files),
-        files=files,
-        models=repository.names(main),
-        backend=main.backend,
-        inputs=finished.declared(main.config, "input") or facts.inputs,
-        outputs=finished.declared(main.config, "output") or facts.outputs,
-        max_batch_size=finished.max_batch_size(main, facts),
-        reasons=(Reason("config.pbtxt", "kept", Origin.MODEL, why),),
-        findings=repository.findings,
-    )
+def _in_folder(folder: str, files: Iterable[FileEntry]) -> tuple[FileEntry, ...]:
+    moved = (FileEntry(f"{folder}/{file.path}", file.size, file.digest) for file in files)
+    return tuple(sorted(moved, key=lambda file: file.path))
+
+
+def _backend(
+    snapshot: ModelSnapshot, facts: ModelFacts, backends: Mapping[str, Backend]
+) -> Backend:
+    backend = backends.get(facts.backend)
+    if backend is None or snapshot.format not in backend.formats:
+        raise ClocheError(
+            "repository.backend",
+            f"No backend serves {snapshot.format} models of this kind ({facts.backend}).",
+            where=snapshot.pinned,
+            hint=f"The backends served are {', '.join(backends)}.",
+        )
+    return backend

@@ -9,19 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cloche.model_config.messages import messages, to_text
+from cloche.model_config.names import VERSION
 from cloche.repository import batching, server_settings, tensors, warmup
-from cloche.repository.messages import messages, parse, to_text
 from cloche.repository.reasons import Reasons
 
 if TYPE_CHECKING:
     from cloche.artifacts import Finding, Lock, ModelFacts, Reason
+    from cloche.repository.backends import Backend
     from cloche.repository.tensors import Tensors
     from cloche.spec import ServiceSpec
-
-__all__ = ["VERSION", "Composed", "compose", "parse"]
-
-VERSION = 1
-"""The number of the version folder, always; versions of a model are revisions of the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,7 @@ class Composed:
 def compose(
     service: str,
     facts: ModelFacts,
+    backend: Backend,
     spec: ServiceSpec,
     *,
     lock: Lock | None = None,
@@ -53,8 +51,8 @@ def compose(
     config: Any = messages().ModelConfig()
     config.name = service
     reasons.asked("name", service, "the service's name")
-    config.backend = facts.backend
-    reasons.model("backend", facts.backend, _why_backend(facts))
+    config.backend = backend.name
+    reasons.model("backend", backend.name, backend.reason(facts))
     if filename is not None:
         config.default_model_filename = filename
         why = "the model's weights take the default name"
@@ -62,10 +60,10 @@ def compose(
     config.version_policy.specific.versions.append(VERSION)
     why = "a version of the model is a revision of the service; nothing else in the folder is taken"
     reasons.default("version_policy.specific.versions", [VERSION], why)
-    batches = batching.fill(config, facts, spec, reasons)
-    shapes = tensors.fill(config, facts, batching=batches, reasons=reasons)
-    server_settings.fill(config, facts, lock, spec, reasons)
-    warmup.fill(config, facts, spec, reasons)
+    batches = batching.fill(config, facts, backend, spec, reasons)
+    shapes = tensors.fill(config, facts, backend, batching=batches, reasons=reasons)
+    server_settings.fill(config, facts, backend, lock, spec, reasons)
+    warmup.fill(config, facts, backend, spec, reasons)
     return Composed(
         text=to_text(config),
         tensors=shapes,
@@ -73,9 +71,3 @@ def compose(
         reasons=tuple(reasons.reasons),
         findings=tuple(reasons.findings),
     )
-
-
-def _why_backend(facts: ModelFacts) -> str:
-    if facts.backend == "onnxruntime":
-        return "the model is ONNX"
-    return f"the model is Python code ({facts.framework}), run in its own environment"

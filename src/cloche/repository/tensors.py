@@ -17,21 +17,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import TensorSpec
+from cloche.artifacts import DATATYPES, TensorSpec
 from cloche.errors import ClocheError
-from cloche.repository.messages import DATATYPES, messages
+from cloche.model_config.messages import messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cloche.artifacts import ModelFacts
+    from cloche.repository.backends import Backend
     from cloche.repository.reasons import Reasons
 
-_ITEM_BYTES = {
-    "BOOL": 1, "UINT8": 1, "INT8": 1, "UINT16": 2, "INT16": 2, "FP16": 2, "BF16": 2, "UINT32": 4,
-    "INT32": 4, "FP32": 4, "UINT64": 8, "INT64": 8, "FP64": 8, "BYTES": 64,
-}  # fmt: skip
-"""Bytes of one element; for a string, what a short one takes with its object."""
+_STRING_BYTES = 64
+"""What a short string takes with its object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,10 @@ class Tensors:
     outputs: tuple[TensorSpec, ...]
 
 
-def can_batch(facts: ModelFacts) -> str | None:
-    """Return which tensor makes batching impossible and why; None where every one has the axis."""
+def can_batch(facts: ModelFacts, backend: Backend) -> str | None:
+    """Return what makes batching impossible, None where every tensor has the axis."""
+    if not backend.batches:
+        return f"the backend {backend.name} takes one request at a time"
     for kind, specs in (("input", facts.inputs), ("output", facts.outputs)):
         for spec in specs:
             if not spec.shape:
@@ -59,26 +59,29 @@ def item_bytes(specs: Iterable[TensorSpec]) -> int | None:
     for spec in specs:
         if any(size < 0 for size in spec.shape[1:]):
             return None
-        total += math.prod(spec.shape[1:]) * _ITEM_BYTES.get(spec.datatype, 8)
+        datatype = DATATYPES.get(spec.datatype)
+        size = (datatype.size or _STRING_BYTES) if datatype else 8
+        total += math.prod(spec.shape[1:]) * size
     return total
 
 
-def fill(config: Any, facts: ModelFacts, *, batching: bool, reasons: Reasons) -> Tensors:
+def fill(
+    config: Any, facts: ModelFacts, backend: Backend, *, batching: bool, reasons: Reasons
+) -> Tensors:
     """Add a model's inputs and outputs to a ModelConfig.
 
     Raises ClocheError `repository.datatype` for elements that Triton has no name for and
     `repository.empty_axis` for a shape that it cannot hold.
     """
-    onnx = facts.backend == "onnxruntime"
-    fill_one = partial(_fill_one, batching=batching, onnx=onnx, reasons=reasons)
+    fill_one = partial(_fill_one, batching=batching, backend=backend, reasons=reasons)
     inputs: list[TensorSpec] = []
     for spec in facts.inputs:
-        if spec.optional and batching and onnx:
+        if spec.optional and batching and not backend.optional_inputs:
             reasons.model(
                 f"input.{spec.name}",
                 "left out",
-                "it has a default in the model, and Triton's ONNX Runtime backend takes no "
-                "optional inputs where requests are batched",
+                f"it has a default in the model, and the backend {backend.name} takes no optional "
+                "inputs where requests are batched",
             )
             continue
         field = config.input.add()
@@ -91,14 +94,14 @@ def fill(config: Any, facts: ModelFacts, *, batching: bool, reasons: Reasons) ->
 
 
 def _fill_one(
-    field: Any, kind: str, spec: TensorSpec, *, batching: bool, onnx: bool, reasons: Reasons
+    field: Any, kind: str, spec: TensorSpec, *, batching: bool, backend: Backend, reasons: Reasons
 ) -> TensorSpec:
     path = f"{kind}.{spec.name}"
     field.name = spec.name
     field.data_type = messages().DataType.Value(_datatype(kind, spec))
-    if 0 in spec.shape and onnx:
+    if 0 in spec.shape and not backend.empty_axes:
         raise _empty(kind, spec)
-    reasons.model(f"{path}.data_type", DATATYPES[spec.datatype], "the model's own type")
+    reasons.model(f"{path}.data_type", DATATYPES[spec.datatype].config, "the model's own type")
     sizes = spec.shape[1:] if batching else spec.shape
     dims = tuple(size if size > 0 else -1 for size in sizes) or (1,)
     field.dims.extend(dims)
@@ -127,7 +130,7 @@ def _datatype(kind: str, spec: TensorSpec) -> str:
             f"The {kind} {spec.name} is of type {spec.datatype}, which Triton does not carry.",
             hint=f"Export the model with one of {', '.join(sorted(DATATYPES))}.",
         )
-    return DATATYPES[spec.datatype]
+    return DATATYPES[spec.datatype].config
 
 
 def _why(spec: TensorSpec, sizes: tuple[int, ...], *, batching: bool) -> str:

@@ -12,13 +12,14 @@ from cloche.artifacts import Severity
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts
+    from cloche.repository.backends import Backend
     from cloche.repository.reasons import Reasons
     from cloche.spec import ServiceSpec
 
-_HARMLESS = frozenset({"FP16", "BF16", "FP32", "FP64", "UINT8"})
 
-
-def fill(config: Any, facts: ModelFacts, spec: ServiceSpec, reasons: Reasons) -> None:
+def fill(
+    config: Any, facts: ModelFacts, backend: Backend, spec: ServiceSpec, reasons: Reasons
+) -> None:
     """Add one sample of zeros with a batch of 1, where that is asked for or safe."""
     asked, path = spec.server.warmup, "model_warmup"
     if asked is False:
@@ -33,32 +34,19 @@ def fill(config: Any, facts: ModelFacts, spec: ServiceSpec, reasons: Reasons) ->
         reasons.find(severity, "warmup", what, "The first request to each replica is slower.")
         reasons.default(path, "none", why)
         return
-    unsafe = _unsafe(facts)
+    unsafe = backend.unsafe_warmup(facts)
     if unsafe and not asked:
         reasons.default(path, "none", unsafe)
         return
     sample = config.model_warmup.add(name="zeros", batch_size=1, count=1)
     for field in config.input:
         if not field.optional:
-            made = sample.inputs[field.name]
-            made.data_type = field.data_type
-            made.dims.extend(field.dims)
-            made.zero_data = True
+            zeros = sample.inputs[field.name]
+            zeros.data_type = field.data_type
+            zeros.dims.extend(field.dims)
+            zeros.zero_data = True
     if asked:
         reasons.asked(path, "one item of zeros", "server.warmup")
     else:
         why = "the first run allocates and plans; it is done before a replica is called ready"
         reasons.default(path, "one item of zeros", why)
-
-
-def _unsafe(facts: ModelFacts) -> str | None:
-    """Return why made-up values could be refused by the model, None where they cannot."""
-    if facts.backend != "onnxruntime":
-        return "Python code may refuse values that were made up; server.warmup: true asks for it"
-    for spec in facts.inputs:
-        if spec.datatype not in _HARMLESS and not spec.optional:
-            return (
-                f"{spec.name} is {spec.datatype}, where a made-up value can be an index or length "
-                "that does not exist; server.warmup: true asks for it"
-            )
-    return None

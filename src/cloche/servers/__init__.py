@@ -1,0 +1,19 @@
+"""The servers that answer requests, one room each; `server.py` is the contract."""
+
+from cloche.servers.server import (
+    InstalledServer,
+    Server,
+    ServerCommand,
+    ServerMetrics,
+    ServerPorts,
+    WireProtocol,
+)
+
+__all__ = [
+    "InstalledServer",
+    "Server",
+    "ServerCommand",
+    "ServerMetrics",
+    "ServerPorts",
+    "WireProtocol",
+]

@@ -1,63 +1,48 @@
 """Where models come from: what a user writes, resolved once to a snapshot in the store.
 
-parse("models:/digits@champion", directory=cwd)   → ModelReference
-resolve("models:/digits@champion", …)             → ModelSnapshot
+`source.py` is the contract, a file or folder beside it each source. Sources are handed the formats
+of models and know their contract only (`cloche.formats`), never a format.
+
+resolve("models:/digits@champion", sources, context)   → ModelSnapshot
+current("models:/digits@champion", sources, context)   → PinnedModel
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.sources.reference import (
-    FileReference,
-    LoggedModelReference,
-    ModelReference,
-    RegisteredModelReference,
-    RunReference,
-    parse,
-)
+from cloche.sources.references import source_of
+from cloche.sources.source import PinnedModel, Reference, ResolveContext, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
     from pathlib import Path
 
     from cloche.artifacts import ModelSnapshot
-    from cloche.progress import Progress
-    from cloche.store import Store
 
 __all__ = [
-    "FileReference",
-    "LoggedModelReference",
-    "ModelReference",
-    "RegisteredModelReference",
-    "RunReference",
+    "PinnedModel",
+    "Reference",
+    "ResolveContext",
+    "Source",
+    "current",
     "parse",
     "resolve",
 ]
 
 
-def resolve(
-    text: str,
-    *,
-    directory: Path,
-    store: Store,
-    progress: Progress,
-    environment: Mapping[str, str],
-) -> ModelSnapshot:
-    """Resolve a reference; the files of the snapshot are in the store, under its digest.
+def parse(text: str, sources: Collection[Source], *, directory: Path) -> Reference:
+    """Parse a reference; a relative path is relative to `directory`. Raises UsageError."""
+    return source_of(text, sources).parse(text.strip(), directory)
 
-    `directory` is where relative paths begin; `environment` holds MLflow's variables. Raises
-    UsageError for a reference that cannot be right, UnavailableError for a registry that does not
-    answer, and ClocheError (`source.…`, `mlflow.…`, `store.…`) for everything else.
-    """
-    reference = parse(text, directory=directory)
-    with store.working():
-        if isinstance(reference, FileReference):
-            from cloche.sources.files import resolve_files
 
-            return resolve_files(reference, store=store, progress=progress)
-        from cloche.sources.mlflow import resolve_mlflow
+def current(text: str, sources: Collection[Source], context: ResolveContext) -> PinnedModel:
+    """Return what a reference names now; raises what `resolve` does."""
+    return source_of(text, sources).current(text.strip(), context)
 
-        return resolve_mlflow(
-            reference, directory=directory, store=store, progress=progress, environment=environment
-        )
+
+def resolve(text: str, sources: Collection[Source], context: ResolveContext) -> ModelSnapshot:
+    """Resolve a reference with the source that takes it; see `Source.resolve` for its errors."""
+    source = source_of(text, sources)
+    with context.store.working():
+        return source.resolve(text.strip(), context)

@@ -1,9 +1,8 @@
 """Downloading files of a registry into the store: together, resumed, bounded in every wait.
 
-What has arrived stands in the store's partial folder under a name made from what is fetched, so
-that it is taken up after a cut connection, an error, or the death of the process, if the server
-honours `Range` and the file is still the same (`If-Range` with its ETag, RFC 9110 §13.1.5), and
-begun again otherwise.
+What has arrived is in the store's partial folder under a name made from what is fetched. A cut
+connection, an error or the death of the process loses nothing of it if the server honours `Range`
+and the file is still the same (`If-Range` with its ETag, RFC 9110 §13.1.5).
 """
 
 from __future__ import annotations
@@ -14,17 +13,16 @@ import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-import httpx
+from typing import TYPE_CHECKING
 
 from cloche.artifacts import FileEntry
+from cloche.clients.streams import BrokenStreamError
 from cloche.errors import ClocheError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
+    from cloche.clients.streams import FileServer, FileStream
     from cloche.progress import Progress, Step
     from cloche.store import Partial, Store
 
@@ -34,23 +32,6 @@ _ATTEMPTS = 5
 _PAUSE = 0.5
 """Seconds before the second attempt; doubled for each one after."""
 _DIGESTS, _TAGS = "remote", "etag"
-
-
-class Server(Protocol):
-    """What a download asks of a connection."""
-
-    base: str
-
-    def stream(
-        self, endpoint: str, headers: dict[str, str], stall: float
-    ) -> AbstractContextManager[httpx.Response]:
-        """Open a file; `stall` is how many seconds may pass without a byte."""
-
-    def check(self, response: httpx.Response) -> None:
-        """Raise the error that an answer stands for."""
-
-    def unreachable(self, error: httpx.TransportError) -> ClocheError:
-        """Return the error for a connection that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +52,7 @@ class Patience:
 
 
 class _AgainError(Exception):
-    """The attempt failed in a way that another may not."""
+    """The server's answer means that another attempt may succeed."""
 
 
 def fetch(
@@ -79,7 +60,7 @@ def fetch(
     *,
     identity: str,
     title: str,
-    server: Server,
+    server: FileServer,
     store: Store,
     progress: Progress,
     patience: Patience | None = None,
@@ -141,7 +122,7 @@ class _Download:
     """One file."""
 
     def __init__(
-        self, file: RemoteFile, identity: str, server: Server, store: Store, patience: Patience
+        self, file: RemoteFile, identity: str, server: FileServer, store: Store, patience: Patience
     ) -> None:
         self._file = file
         self._key = f"{server.base}\n{identity}\n{file.path}\n{file.size}"
@@ -184,13 +165,15 @@ class _Download:
         while True:
             try:
                 return self._attempt(partial, step)
-            except (_AgainError, httpx.TransportError) as error:
+            except (_AgainError, BrokenStreamError) as error:
                 if partial.size > furthest:
                     failures, furthest, pause = 0, partial.size, self._patience.pause
                 failures += 1
                 if step.stopped.is_set():
                     raise _stopped() from error
-                if failures >= _ATTEMPTS or isinstance(error, httpx.UnsupportedProtocol):
+                if failures >= _ATTEMPTS or (
+                    isinstance(error, BrokenStreamError) and error.hopeless
+                ):
                     raise self._given_up(error, partial.size) from error
             step.note(f"{self._file.path}: the connection broke, trying again")
             step.stopped.wait(pause)
@@ -202,25 +185,25 @@ class _Download:
         offset = partial.size if tag and partial.size != self._file.size else 0
         headers = {"Range": f"bytes={offset}-", "If-Range": (tag or b"").decode()} if offset else {}
         stall = self._patience.stall
-        with self._server.stream(self._file.endpoint, headers, stall) as response:
-            self._connection = response.extensions["network_stream"].get_extra_info("socket")
-            if response.status_code == 416:
+        with self._server.stream(self._file.endpoint, headers, stall) as stream:
+            self._connection = stream.connection
+            if stream.status == 416:
                 partial.begin_at(0)
-            self._check(response)
-            if response.status_code != 206 or not _continues(response, offset):
+            _check(stream)
+            if stream.status != 206 or not _continues(stream, offset):
                 offset = 0
             if offset == 0:
-                self._remember_tag(response)
+                self._remember_tag(stream)
             self._show(step, offset)
             digest = partial.begin_at(offset)
-            self._receive(response, partial, digest, step)
-        self._check_size(partial, response)
+            self._receive(stream, partial, digest, step)
+        self._check_size(partial, stream)
         return f"sha256:{digest.hexdigest()}"
 
     def _receive(
-        self, response: httpx.Response, partial: Partial, digest: hashlib._Hash, step: _SharedStep
+        self, stream: FileStream, partial: Partial, digest: hashlib._Hash, step: _SharedStep
     ) -> None:
-        for block in response.iter_bytes():
+        for block in stream.blocks():
             if step.stopped.is_set():
                 raise _stopped()
             partial.append(block)
@@ -229,23 +212,16 @@ class _Download:
             if self._file.size is not None and partial.size > self._file.size:
                 raise self._wrong_size(partial.size)
 
-    def _check(self, response: httpx.Response) -> None:
-        if response.status_code in {416, 429} or response.status_code >= 500:
-            raise _AgainError(f"the server answered {response.status_code}")
-        if response.status_code >= 300:
-            response.read()
-            self._server.check(response)
-
-    def _remember_tag(self, response: httpx.Response) -> None:
-        tag = response.headers.get("ETag", "")
+    def _remember_tag(self, stream: FileStream) -> None:
+        tag = stream.headers.get("ETag", "")
         # A weak tag says that two bodies mean the same, not that their bytes are.
         strong = "" if tag.startswith("W/") else tag
         self._store.remember(_TAGS, self._key, strong.encode())
 
-    def _check_size(self, partial: Partial, response: httpx.Response) -> None:
+    def _check_size(self, partial: Partial, stream: FileStream) -> None:
         """Fail where fewer bytes came than the registry lists for the file."""
         if self._file.size is not None and partial.size < self._file.size:
-            if int(response.headers.get("Content-Length", -1)) >= 0:
+            if int(stream.headers.get("Content-Length", -1)) >= 0:
                 raise self._wrong_size(partial.size)
             raise _AgainError("the answer ended early")
 
@@ -263,10 +239,11 @@ class _Download:
         )
 
     def _given_up(self, error: Exception, size: int) -> ClocheError:
-        if isinstance(error, httpx.TransportError) and size == 0:
-            return self._server.unreachable(error)
-        why = str(error) if isinstance(error, _AgainError) else "the connection broke"
-        if isinstance(error, httpx.ReadTimeout):
+        broken = error if isinstance(error, BrokenStreamError) else None
+        if broken and size == 0:
+            return broken.error
+        why = "the connection broke" if broken else str(error)
+        if broken and broken.stalled:
             why = f"no byte came for {self._patience.stall:.0f} seconds"
         of = f" of {self._file.size}" if self._file.size is not None else ""
         return UnavailableError(
@@ -282,6 +259,13 @@ def _stopped() -> ClocheError:
     return ClocheError("source.download.stopped", "The downloads were stopped.")
 
 
-def _continues(response: httpx.Response, offset: int) -> bool:
+def _check(stream: FileStream) -> None:
+    if stream.status in {416, 429} or stream.status >= 500:
+        raise _AgainError(f"the server answered {stream.status}")
+    if stream.status >= 300:
+        stream.check()
+
+
+def _continues(stream: FileStream, offset: int) -> bool:
     """Return whether a partial answer begins where we left off."""
-    return str(response.headers.get("Content-Range", "")).startswith(f"bytes {offset}-")
+    return str(stream.headers.get("Content-Range", "")).startswith(f"bytes {offset}-")

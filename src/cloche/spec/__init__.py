@@ -5,13 +5,14 @@ writes one back and `json_schema` describes it for editors.
 """
 
 from cloche.spec.load import from_reference, load, parse
-from cloche.spec.model import Batching, Resources, Server, ServiceSpec
+from cloche.spec.model import Batching, Resources, Rollout, Server, ServiceSpec
 from cloche.spec.schema import json_schema
 from cloche.spec.writing import to_yaml
 
 __all__ = [
     "Batching",
     "Resources",
+    "Rollout",
     "Server",
     "ServiceSpec",
     "from_reference",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -16,12 +16,20 @@ from pydantic import (
     model_validator,
 )
 
+from cloche import artifacts
+from cloche.artifacts import ENVIRONMENT_PARAMETER, Operated, ReplicaRange, Served
+from cloche.artifacts.service import DEFAULT_KEEP, DEFAULT_REPLICAS, MOST_KEPT
 from cloche.spec import names
-from cloche.spec.quantities import Duration, Memory, Processors, problem
+from cloche.spec.quantities import (
+    Duration,
+    Memory,
+    Processors,
+    Replicas,
+    StartTimeout,
+    problem,
+)
 
-_OPERATED = frozenset({"replicas"})
-_NAMED = frozenset({"name", "model", "example"})
-"""Keys left out of the revision: their digests are in it instead."""
+T = TypeVar("T")
 
 Count = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 
@@ -114,24 +122,17 @@ class Server(_Section):
     @field_validator("parameters")
     @classmethod
     def _own_parameters(cls, parameters: dict[str, str]) -> dict[str, str]:
-        if "EXECUTION_ENV_PATH" in parameters:
-            what = "EXECUTION_ENV_PATH is set by Cloche, from the model's own requirements"
+        if ENVIRONMENT_PARAMETER in parameters:
+            what = f"{ENVIRONMENT_PARAMETER} is set by Cloche, from the model's own requirements"
             raise problem(what, "Remove it.")
         return dict(sorted(parameters.items()))
 
 
-def _replicas(value: Any) -> Any:
-    """Accept `{min: 2, max: 2}` for 2."""
-    if not isinstance(value, dict):
-        return value
-    if set(value) != {"min", "max"}:
-        raise problem("a range has exactly `min` and `max`", "Write a number, such as replicas: 2.")
-    if value["min"] != value["max"]:
-        raise problem(
-            "a range is not served by this version, which does not scale by itself",
-            f"Write a number, such as replicas: {value['min']}.",
-        )
-    return value["min"]
+class Rollout(_Section):
+    """How a new revision takes over, and how many can be brought back."""
+
+    keep: Annotated[int, Strict(), Field(ge=1, le=MOST_KEPT)] = DEFAULT_KEEP
+    """How many revisions can be brought back, whatever the cache's limit; default 10."""
 
 
 class ServiceSpec(_Section):
@@ -154,13 +155,11 @@ class ServiceSpec(_Section):
     instances: Annotated[int, Strict(), Field(ge=1, le=256)] | None = None
     """How many copies of the model one replica holds."""
     resources: Resources = Resources()
-    replicas: Annotated[
-        int,
-        Strict(),
-        Field(ge=1, le=1000),
-        BeforeValidator(_replicas),
-    ] = 1
+    replicas: Replicas = ReplicaRange.exactly(DEFAULT_REPLICAS)
     """How many servers answer."""
+    start_timeout: StartTimeout | None = None
+    """How long a server may take to load its model, and the model's direct run; default 10m."""
+    rollout: Rollout = Rollout()
     server: Server = Server()
 
     @field_validator("name")
@@ -211,17 +210,31 @@ class ServiceSpec(_Section):
         written = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         return {key: value for key, value in written.items() if value != {}}
 
-    def served(self) -> dict[str, Any]:
-        """Return the part that makes a revision, canonical: only what was asked for, sorted.
+    def served(self) -> Served:
+        """Return the part that makes a revision: only what was asked for.
 
-        The model and the example are left out: their digests are in the revision instead.
+        The model and the example are not in it: their digests are in the revision.
         """
-        written = self.written()
-        return {key: written[key] for key in sorted(written) if key not in _OPERATED | _NAMED}
+        return Served(
+            batching=_asked(artifacts.Batching, self.batching),
+            instances=self.instances,
+            resources=_asked(artifacts.Resources, self.resources),
+            server=_asked(artifacts.ServerOptions, self.server),
+        )
 
-    def operated(self) -> dict[str, Any]:
+    def operated(self) -> Operated:
         """Return the part that changes in place, with no new revision: only what was asked for.
 
         What was not written stays as it is, so that a deploy does not undo `cloche scale`.
         """
-        return {"replicas": self.replicas} if "replicas" in self.model_fields_set else {}
+        timeout = self.start_timeout
+        return Operated(
+            replicas=self.replicas if "replicas" in self.model_fields_set else None,
+            start_timeout=None if timeout is None else timeout / 1e6,
+            keep=self.rollout.keep if "keep" in self.rollout.model_fields_set else None,
+        )
+
+
+def _asked(kind: type[T], section: _Section) -> T:
+    """Return a section of the file as the artefact of the same fields."""
+    return kind(**{name: getattr(section, name) for name in type(section).model_fields})

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import UsageError
-from cloche.spec.model import Batching, Resources, Server, ServiceSpec
+from cloche.spec.model import Batching, Resources, Rollout, Server, ServiceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): ServiceSpec,
     ("batching",): Batching,
     ("resources",): Resources,
+    ("rollout",): Rollout,
     ("server",): Server,
 }
 _NOT_SERVED = {
@@ -28,7 +29,9 @@ _NOT_SERVED = {
     ("pipeline",): "Remove it; an ensemble is served as a finished Triton repository.",
     ("precision",): "Remove it; the model is served in the precision it was saved in.",
     ("resources", "gpu"): "Remove it; this version serves on processors.",
-    ("rollout",): "Remove it; a verified revision takes all traffic at once.",
+    ("rollout", "interval"): "Remove it; a verified revision takes all traffic at once.",
+    ("rollout", "steps"): "Remove it; a verified revision takes all traffic at once.",
+    ("rollout", "warm"): "Remove it; a rollback starts the replicas of the former revision.",
     ("slo",): "Remove it; watch latency with `cloche status` and Triton's metrics.",
     ("targets",): "Remove it; this version serves on this machine.",
 }

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from cloche.artifacts import ReplicaRange
+from cloche.artifacts.service import MOST_REPLICAS, SHORTEST_START_TIMEOUT
 from cloche.units import parse_duration, parse_size
 
 _MICROSECONDS = {"h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
@@ -104,6 +106,46 @@ def _processors(value: Any) -> float:
     return round(count, 3)
 
 
+def replica_range(value: Any) -> ReplicaRange:
+    """Return a number of replicas, or `{min, max}`, as a range; raises a validation error."""
+    if isinstance(value, ReplicaRange):
+        return value
+    bounds = value
+    if not isinstance(value, dict):
+        bounds = {"min": value, "max": value}
+    elif set(value) != {"min", "max"}:
+        raise problem("a range has exactly `min` and `max`", "Write a number, such as replicas: 2.")
+    for bound in bounds.values():
+        if isinstance(bound, bool) or not isinstance(bound, int):
+            shown = repr(bound) if isinstance(bound, str) else _shown_number(bound)
+            raise problem(f"{shown} is not a whole number", "Write a number, such as 2.")
+    least, most = bounds["min"], bounds["max"]
+    if most > MOST_REPLICAS:
+        raise problem(f"{most} is above {MOST_REPLICAS}", f"Write {MOST_REPLICAS} or less.")
+    if most < 1 or least < 0:
+        wrong, bound = (most, 1) if most < 1 else (least, 0)
+        raise problem(f"{wrong} is below {bound}", f"Write {bound} or more.")
+    if least > most:
+        raise problem(f"min is {least} and max is {most}", "Write a max that is not below min.")
+    return ReplicaRange(least, most)
+
+
+def format_replicas(value: ReplicaRange) -> int | dict[str, int]:
+    """Return a range as it is written: a number where it is one."""
+    return value.minimum if value.fixed else {"min": value.minimum, "max": value.maximum}
+
+
+def _start_timeout(value: Any) -> int:
+    microseconds = _duration(value)
+    if microseconds < SHORTEST_START_TIMEOUT * 1e6:
+        raise problem(f"{value} is shorter than 1s", "Write one like 5m or 30m.")
+    return microseconds
+
+
+def _shown_number(value: Any) -> str:
+    return str(value) if isinstance(value, float) else _shown(value)
+
+
 def _text(value: Any, wanted: str, hint: str) -> str:
     """Return a scalar as it is written; booleans, lists and the like are refused."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -162,3 +204,39 @@ Processors = Annotated[
     ),
 ]
 """Processors (threads of the machine), fractions allowed."""
+
+StartTimeout = Annotated[
+    int,
+    BeforeValidator(_start_timeout),
+    PlainSerializer(format_duration),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(s|m|min|h)$", "examples": ["15m"]}
+    ),
+]
+"""Microseconds, at least a second."""
+
+_REPLICA_COUNT = {"type": "integer", "minimum": 1, "maximum": MOST_REPLICAS}
+
+Replicas = Annotated[
+    ReplicaRange,
+    BeforeValidator(replica_range),
+    PlainSerializer(format_replicas),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _REPLICA_COUNT,
+                {
+                    "type": "object",
+                    "properties": {
+                        "min": _REPLICA_COUNT | {"minimum": 0},
+                        "max": _REPLICA_COUNT,
+                    },
+                    "required": ["min", "max"],
+                    "additionalProperties": False,
+                    "description": "A range to scale within; the local target serves none yet.",
+                },
+            ]
+        }
+    ),
+]
+"""A number of replicas, or a range of them."""

@@ -5,22 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cloche.artifacts.service import DEFAULT_REPLICAS
 from cloche.spec.model import ServiceSpec
 
 
 def json_schema() -> dict[str, Any]:
     """Return the schema (JSON Schema 2020-12) of the file that a user writes."""
     schema = ServiceSpec.model_json_schema(mode="validation")
-    replicas = schema["properties"]["replicas"]
-    number = {key: replicas.pop(key) for key in ("type", "minimum", "maximum")}
-    span = {
-        "type": "object",
-        "properties": {"min": number, "max": number},
-        "required": ["min", "max"],
-        "additionalProperties": False,
-        "description": "min and max must be equal in this version.",
-    }
-    replicas["anyOf"] = [number, span]
+    schema["properties"]["replicas"]["default"] = DEFAULT_REPLICAS
     name = schema["properties"]["name"]
     name.pop("anyOf")
     name |= {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"}

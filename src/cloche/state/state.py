@@ -1,108 +1,71 @@
-"""The contract of the state: what is declared, every revision ever made, and what happened.
+"""The contract of the state: services, the revisions that were made, and what is attached to them.
 
-A write is durable when the call returns. Revisions are only added; their attached fields (`phase`,
-`golden`, `verification`, `failure`) change through `attach`. Every change appends an event.
+The state keeps and returns; it decides nothing. Rules are pure functions in `cloche.rollout`. No
+two objects ever have to change together: a service's record changes as a whole and only from the
+version that was read, a revision never changes, and attachments are only added. A write is durable
+when its call returns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment, Event, Golden, Phase, Revision, Verification
+    from cloche.artifacts import Attached, Golden, Revision, ServiceRecord, Verification
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceRecord:
-    """A declared service: the revision that should be live, the one that is, and its operation."""
+class Stored:
+    """A service's record and its version, which is opaque and changes with each write."""
 
-    name: str
-    wanted: int
-    """Number of the revision that the last deploy asked for."""
-    live: int | None
-    """Number of the revision that has the traffic; None before the first."""
-    operated: dict[str, Any]
-    deleting: bool = False
+    record: ServiceRecord
+    version: str
 
 
 class State(Protocol):
-    """Where services, revisions and events are kept; its calls may come from any thread."""
+    """Where services and revisions are kept; calls may come from any thread."""
 
     def close(self) -> None:
-        """Let go of what it is kept in; no call may come after."""
+        """Close the storage; no call may follow."""
 
-    def services(self) -> tuple[ServiceRecord, ...]:
-        """Return all services, by name."""
+    # ── services ──────────────────────────────────────────────────────────────────────────────
 
-    def service(self, name: str) -> ServiceRecord | None:
-        """Return one service, None when there is none of this name."""
+    def services(self) -> tuple[str, ...]:
+        """Return the names of all services, sorted."""
 
-    def deploy(self, deployment: Deployment, digest: str) -> Revision:
-        """Record a new revision in phase `pending` as the wanted one, in one transaction.
+    def service(self, name: str) -> Stored | None:
+        """Return a service's record and version; None where there is none of this name."""
 
-        A wanted revision that had not ended becomes `superseded` in the same transaction. Raises
-        `service.deleting` while the service is on its way out.
+    def put(self, record: ServiceRecord, *, expect: str | None) -> str:
+        """Write a service's record over the version `expect`, or as a new one where it is None.
+
+        Returns the new version. Raises StaleError `state.stale` where the service has another
+        version by now, or exists or is gone against what was expected.
         """
+
+    def delete(self, name: str, *, expect: str) -> None:
+        """Remove a service's record, its revisions and what is attached to them.
+
+        Raises StaleError like `put`. The numbers that its revisions had stay given.
+        """
+
+    def last_number(self, name: str) -> int:
+        """Return the highest number that a revision of this name ever had, 0 where none had."""
+
+    # ── revisions ─────────────────────────────────────────────────────────────────────────────
+
+    def add_revision(self, revision: Revision) -> None:
+        """Keep a revision. Raises StaleError `state.stale` where its number was given before."""
 
     def revisions(self, service: str) -> tuple[Revision, ...]:
         """Return the revisions of a service, oldest first."""
 
     def revision(self, service: str, number: int) -> Revision | None:
-        """Return one revision."""
+        """Return one revision; None where there is none of this number."""
 
-    def attach(
-        self,
-        service: str,
-        number: int,
-        *,
-        phase: Phase | None = None,
-        golden: Golden | None = None,
-        verification: Verification | None = None,
-        failure: dict[str, Any] | None = None,
-        by: str = "cloche",
-    ) -> Revision:
-        """Attach what came to be, with an event.
+    def attach(self, service: str, number: int, value: Golden | Verification) -> None:
+        """Add to what is known of a revision. Raises NotFoundError for one that is not kept."""
 
-        A phase that has ended does not change again, except from `live` to `retired`: what is
-        asked of it then is not done, and the revision that is returned shows it. A phase or golden
-        request that is attached already is no event. `live` is reached by `set_live` alone.
-        """
-
-    def set_live(self, service: str, number: int) -> None:
-        """Make a revision the live one and retire the one before it, in one transaction.
-
-        Raises SupersededError when a later deploy took over before; doing it twice is no error.
-        """
-
-    def want(self, service: str, number: int, *, by: str) -> ServiceRecord:
-        """Make the live revision the wanted one again, with an event.
-
-        A wanted revision that had not ended becomes `superseded` in the same transaction.
-        """
-
-    def operate(self, service: str, operated: dict[str, Any], *, by: str) -> ServiceRecord:
-        """Change how a service is operated, with an event."""
-
-    def record(self, service: str, kind: str, what: str, **detail: Any) -> Event:
-        """Append an event."""
-
-    def events(
-        self, service: str | None = None, *, after: int = 0, limit: int = 1000
-    ) -> tuple[Event, ...]:
-        """Return events in order, the first `limit` of those with a sequence above `after`.
-
-        Of each service the latest are kept, some thousands, so that no crash loop fills a disk.
-        """
-
-    def mark_deleting(self, service: str, *, by: str) -> None:
-        """Record that a service is to go; its replicas are removed before its records are.
-
-        A wanted revision that had not ended becomes `superseded` in the same transaction.
-        """
-
-    def forget(self, service: str) -> None:
-        """Remove the records of a service whose replicas are gone; its events stay.
-
-        The name is free at once. Its next revision gets a number that it never had.
-        """
+    def attached(self, service: str, number: int) -> Attached:
+        """Return what is attached to a revision, of each kind the latest."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def keep(tensors: Tensors, key: str, store: Store) -> InferenceBody:
     """Keep arrays by name as the `inputs` of a request or the `outputs` of an answer (`key`)."""
-    from cloche.verification.reference import exchange
+    from cloche.verification.reference.scripts import exchange
 
     body, header_length = exchange.encode(tensors, key)
     return InferenceBody(store.add_bytes(body), header_length)

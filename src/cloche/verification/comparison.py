@@ -45,18 +45,18 @@ def compare(expected: Answer, got: Answer) -> tuple[TensorDifference, ...]:
 def _compare_output(name: str, expected: Answer, got: Answer) -> TensorDifference:
     wanted, datatype = expected.tensors[name], expected.datatypes[name]
     if name not in got.tensors:
-        answered = ", ".join(got.tensors) or "no output at all"
-        return _unlike(name, datatype, wanted, f"is missing; the answer has {answered}")
-    found = got.tensors[name]
+        names = ", ".join(got.tensors) or "no output at all"
+        return _unlike(name, datatype, wanted, f"is missing; the answer has {names}")
+    answered = got.tensors[name]
     if got.datatypes[name] != datatype:
         detail = f"has the type {got.datatypes[name]} where {datatype} was expected"
         return _unlike(name, datatype, wanted, detail)
-    if found.shape != wanted.shape:
-        shapes = f"{list(found.shape)} where {list(wanted.shape)} was expected"
+    if answered.shape != wanted.shape:
+        shapes = f"{list(answered.shape)} where {list(wanted.shape)} was expected"
         return _unlike(name, datatype, wanted, f"has the shape {shapes}")
     if datatype in _FLOATS:
-        return _compare_floats(name, datatype, wanted, found)
-    return _compare_exactly(name, datatype, wanted, found)
+        return _compare_floats(name, datatype, wanted, answered)
+    return _compare_exactly(name, datatype, wanted, answered)
 
 
 def _unlike(name: str, datatype: str, wanted: NDArray[Any], detail: str) -> TensorDifference:
@@ -74,11 +74,11 @@ def _unlike(name: str, datatype: str, wanted: NDArray[Any], detail: str) -> Tens
 
 
 def _compare_floats(
-    name: str, datatype: str, wanted: NDArray[Any], found: NDArray[Any]
+    name: str, datatype: str, wanted: NDArray[Any], answered: NDArray[Any]
 ) -> TensorDifference:
     import numpy as np
 
-    expected, got = wanted.astype(np.float64), found.astype(np.float64)
+    expected, got = wanted.astype(np.float64), answered.astype(np.float64)
     relative, fraction = _FLOATS[datatype]
     finite = np.isfinite(expected) & np.isfinite(got)
     absolute = fraction * (float(np.abs(expected[finite]).max()) if finite.any() else 1.0)
@@ -93,7 +93,7 @@ def _compare_floats(
     if wrong.any():
         worst = int(np.argmax(np.where(wrong, np.where(np.isfinite(off), off, np.inf), -1.0)))
         by = f"{off.flat[worst]:.3g} off, {allowed.flat[worst]:.3g} allowed"
-        detail = _detail(name, wanted, found, worst=worst, count=int(wrong.sum()), by=by)
+        detail = _detail(name, wanted, answered, worst=worst, count=int(wrong.sum()), by=by)
     return TensorDifference(
         name=name,
         datatype=datatype,
@@ -112,21 +112,21 @@ def _largest(values: NDArray[Any]) -> float | None:
 
 
 def _compare_exactly(
-    name: str, datatype: str, wanted: NDArray[Any], found: NDArray[Any]
+    name: str, datatype: str, wanted: NDArray[Any], answered: NDArray[Any]
 ) -> TensorDifference:
     import numpy as np
 
-    wrong = np.asarray(wanted != found)
+    wrong = np.asarray(wanted != answered)
     off = None
     if datatype not in {"BYTES", "BOOL"}:
         # Python's integers neither wrap around nor lose digits, as 64-bit ones would.
-        pairs = zip(wanted[wrong].tolist(), found[wrong].tolist(), strict=True)
+        pairs = zip(wanted[wrong].tolist(), answered[wrong].tolist(), strict=True)
         off = float(max((abs(b - a) for a, b in pairs), default=0))
     detail = None
     if wrong.any():
         worst = int(np.flatnonzero(wrong)[0])
         detail = _detail(
-            name, wanted, found, worst=worst, count=int(wrong.sum()), by="must be the same"
+            name, wanted, answered, worst=worst, count=int(wrong.sum()), by="must be the same"
         )
     return TensorDifference(
         name=name,
@@ -142,12 +142,12 @@ def _compare_exactly(
 
 
 def _detail(
-    name: str, wanted: NDArray[Any], found: NDArray[Any], *, worst: int, count: int, by: str
+    name: str, wanted: NDArray[Any], answered: NDArray[Any], *, worst: int, count: int, by: str
 ) -> str:
     import numpy as np
 
     index = [int(axis) for axis in np.unravel_index(worst, wanted.shape)]
-    expected, got = _shown(wanted.flat[worst]), _shown(found.flat[worst])
+    expected, got = _shown(wanted.flat[worst]), _shown(answered.flat[worst])
     values = f"{count} of {wanted.size} values differ" if wanted.size > 1 else "its value differs"
     return f"The output {name} at {index} is {got} instead of {expected} ({by}); {values}."
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Tensors = dict[str, "NDArray[Any]"]
 
-_SCRIPTS = Path(__file__).with_name("reference")
+_SCRIPTS = Path(__file__).parent / "reference" / "scripts"
 _ANSWER_LIMIT = 512 * 2**20
 _TAIL = 16 * 1024
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
@@ -35,7 +35,7 @@ _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What to run: a script of `reference/`, the interpreter for it, and the model's path."""
+    """What to run: a script of `reference/scripts/`, its interpreter, and the path of the model."""
 
     script: str
     python: Path
@@ -45,7 +45,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DirectRun:
     """What a direct run answered; `request` is which of the requests the model took."""
 
     request: int
@@ -58,7 +58,7 @@ class RefusedError(ClocheError):
     """The model takes none of the requests that it was run with."""
 
 
-def run(model: Model, requests: Sequence[Tensors], *, rows: int, timeout: float) -> Answer:
+def run(model: Model, requests: Sequence[Tensors], *, rows: int, timeout: float) -> DirectRun:
     """Run the first of some requests that the model takes; `rows` > 0 runs each row alone too.
 
     Raises ClocheError: `golden.timeout` after `timeout` seconds, `golden.crashed` when the process
@@ -76,13 +76,13 @@ def run(model: Model, requests: Sequence[Tensors], *, rows: int, timeout: float)
                 f"The direct run of the model ended with {_ending(code)}: {_last(tail)}",
                 where=str(model.path),
                 hint="Load the model in its own environment to see what it needs; what it printed "
-                "stands above.",
+                "is above.",
             )
         return _read_answer(folder, rows)
 
 
 def _write_job(folder: Path, model: Model, requests: Sequence[Tensors], rows: int) -> None:
-    from cloche.verification.reference import exchange
+    from cloche.verification.reference.scripts import exchange
 
     job = []
     for index, tensors in enumerate(requests):
@@ -93,7 +93,7 @@ def _write_job(folder: Path, model: Model, requests: Sequence[Tensors], rows: in
     (folder / "model.json").write_text(json.dumps(model.description), encoding="utf-8")
 
 
-def _read_answer(folder: Path, rows: int) -> Answer:
+def _read_answer(folder: Path, rows: int) -> DirectRun:
     outcome = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
     if outcome["request"] is None:
         raise RefusedError(
@@ -104,7 +104,7 @@ def _read_answer(folder: Path, rows: int) -> Answer:
         )
     outputs = _tensors(folder / "answer", outcome["answer"])
     alone = _tensors(folder / "alone", outcome["alone"]) if rows else None
-    return Answer(outcome["request"], outputs, alone)
+    return DirectRun(outcome["request"], outputs, alone)
 
 
 def _tensors(path: Path, header_length: int) -> Tensors:
@@ -114,7 +114,7 @@ def _tensors(path: Path, header_length: int) -> Tensors:
             f"The model answers the golden request with more than {_ANSWER_LIMIT:,} bytes.",
             hint="Log the model with a smaller input example.",
         )
-    from cloche.verification.reference import exchange
+    from cloche.verification.reference.scripts import exchange
 
     tensors: Tensors = exchange.decode(path.read_bytes(), header_length, "outputs")
     return tensors
@@ -159,7 +159,8 @@ def _execute(argv: list[str], *, cwd: Path, timeout: float) -> tuple[int, str]:
         raise ClocheError(
             "golden.timeout",
             f"The direct run of the model did not end within {timeout:.0f} seconds.",
-            hint="Log the model with a smaller input example, or allow more time with --timeout.",
+            hint="Log the model with a smaller input example, or allow more time with"
+            " `start_timeout` in its cloche.yaml.",
         ) from None
     finally:
         _end(process)

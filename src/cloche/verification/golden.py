@@ -7,20 +7,20 @@ revision is refused before it can mix the answers of two callers.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Golden, GoldenKind, ModelFormat
+from cloche.artifacts import Golden, GoldenKind
 from cloche.errors import ClocheError
-from cloche.verification import bodies, samples
-from cloche.verification import direct_run as direct
-from cloche.verification import mlflow_example as examples
+from cloche.verification import bodies, direct_run, model_example, samples
 from cloche.verification.comparison import Answer, compare
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cloche.artifacts import Deployment, TensorSpec
     from cloche.store import Store
     from cloche.verification.direct_run import Tensors
+    from cloche.verification.reference import Interpreters, Reference
 
 _ROWS = 2
 """Enough to tell whether rows are mixed; each more costs two runs of the model."""
@@ -31,32 +31,37 @@ def make(
     deployment: Deployment,
     store: Store,
     *,
-    server_python: Path,
-    environment: Path | None,
+    references: Mapping[str, Reference],
+    interpreters: Interpreters,
     timeout: float = 300.0,
 ) -> Golden:
     """Return the golden request of a deployment, with both bodies in the store.
 
-    `server_python` is an interpreter that has ONNX Runtime, `environment` the model's own virtual
-    environment, `timeout` the seconds that the direct run may take. Raises ClocheError where the
-    model does not run, or answers otherwise when its rows are joined (`golden.rows`).
+    `references` say by backend how a model is run directly, `interpreters` with which Pythons;
+    `timeout` is how many seconds that may take. Raises ClocheError where the model does not run, or
+    answers otherwise when its rows are joined (`golden.rows`).
     """
+    member = deployment.main
+    facts = member.facts
     kind, requests = _requests(deployment, store)
-    model = _reference(deployment, store, server_python, environment)
+    reference, model = references.get(facts.backend), None
+    if reference is not None:
+        repository = deployment.repository
+        model = reference.model(member.snapshot, facts, repository, store, interpreters)
     if model is None:
-        served = _as_served(requests[0], deployment.repository.inputs)
+        served = _as_served(requests[0], deployment.repository.main.inputs)
         return Golden(GoldenKind.SMOKE, bodies.keep(served, "inputs", store), None)
     rows = _rows_of(deployment, requests[0])
     try:
-        answer = direct.run(model, requests, rows=rows if rows > 1 else 0, timeout=timeout)
-    except direct.RefusedError as error:
+        answer = direct_run.run(model, requests, rows=rows if rows > 1 else 0, timeout=timeout)
+    except direct_run.RefusedError as error:
         if kind is not GoldenKind.EXAMPLE:
             raise
         raise error.with_(hint="Give it an example that it can answer.") from error
     if answer.alone is not None:
         _check_rows(answer.outputs, answer.alone, rows)
-    request = _as_served(requests[answer.request], deployment.repository.inputs)
-    expected = _as_served(answer.outputs, deployment.repository.outputs)
+    request = _as_served(requests[answer.request], deployment.repository.main.inputs)
+    expected = _as_served(answer.outputs, deployment.repository.main.outputs)
     return Golden(
         kind, bodies.keep(request, "inputs", store), bodies.keep(expected, "outputs", store)
     )
@@ -64,19 +69,18 @@ def make(
 
 def _requests(deployment: Deployment, store: Store) -> tuple[GoldenKind, list[Tensors]]:
     """Return requests to try in turn, in the model's own shapes."""
-    snapshot, facts = deployment.snapshot, deployment.facts
-    most = deployment.repository.max_batch_size
+    snapshot, facts = deployment.main.snapshot, deployment.main.facts
+    most = deployment.repository.main.max_batch_size
     if deployment.example is not None:
         given = bodies.read(deployment.example, store)
         return GoldenKind.EXAMPLE, [_resized(given, most) if most else given]
     if snapshot.metadata.input_example is not None:
         path = store.tree_path(snapshot.digest) / snapshot.metadata.input_example
-        example = examples.read(path, facts.inputs)
+        example = model_example.read(path, facts.inputs)
         return GoldenKind.EXAMPLE, [_resized(example, most) if most else example]
-    specs = examples.inputs_of(facts, deployment.repository)
-    rows = min(_ROWS, most)
-    made = samples.candidates(specs, rows=rows, seed=deployment.repository.digest)
-    return GoldenKind.GENERATED, list(made)
+    seed = deployment.repository.digest
+    requests = samples.candidates(facts.inputs, rows=min(_ROWS, most), seed=seed)
+    return GoldenKind.GENERATED, list(requests)
 
 
 def _resized(example: Tensors, most: int) -> Tensors:
@@ -89,37 +93,9 @@ def _resized(example: Tensors, most: int) -> Tensors:
 
 
 def _rows_of(deployment: Deployment, request: Tensors) -> int:
-    if deployment.repository.max_batch_size == 0:
+    if deployment.repository.main.max_batch_size == 0:
         return 0
     return len(next(iter(request.values())))
-
-
-def _reference(
-    deployment: Deployment, store: Store, server_python: Path, environment: Path | None
-) -> direct.Model | None:
-    """Return how to run the model directly, None where nothing here can."""
-    snapshot, facts, repository = deployment.snapshot, deployment.facts, deployment.repository
-    if snapshot.format is ModelFormat.MLFLOW and facts.backend == "python":
-        if environment is None:
-            raise ClocheError("golden.environment", "The model's own environment is missing.")
-        folder = store.tree_path(snapshot.digest) / PurePosixPath(snapshot.entry).parent
-        signature = snapshot.metadata.signature
-        description = {
-            "columns": facts.columns,
-            "inputs": _described(facts.inputs),
-            "outputs": _described(facts.outputs),
-            "unnamed": list(signature.unnamed) if signature else [facts.inputs[0].name],
-        }
-        return direct.Model("run_pyfunc.py", environment / "bin" / "python", folder, description)
-    files = [entry.path for entry in repository.files if entry.path.endswith(".onnx")]
-    if len(files) != 1 or len(repository.models) != 1:
-        return None
-    path = store.tree_path(repository.digest) / files[0]
-    return direct.Model("run_onnx.py", server_python, path, {})
-
-
-def _described(specs: tuple[TensorSpec, ...]) -> list[dict[str, str]]:
-    return [{"name": spec.name, "datatype": spec.datatype} for spec in specs]
 
 
 def _check_rows(whole: Tensors, alone: Tensors, rows: int) -> None:
@@ -144,7 +120,7 @@ def _check_rows(whole: Tensors, alone: Tensors, rows: int) -> None:
 
 
 def _typed(tensors: Tensors) -> Answer:
-    from cloche.verification.reference import exchange
+    from cloche.verification.reference.scripts import exchange
 
     return Answer(tensors, {name: exchange.datatype_of(array) for name, array in tensors.items()})
 

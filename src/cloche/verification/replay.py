@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cloche.artifacts import Golden, InferenceBody, ModelRepository, TensorSpec
+    from cloche.clients.kserve.client import InferenceAnswer
     from cloche.store import Store
 
 
@@ -32,26 +33,16 @@ def verify(
     verification. Raises UnavailableError where nothing was answered at all (no connection, no
     answer within `timeout` seconds, a gateway with no replica): that says nothing of the model.
     """
-    from cloche.clients.kserve.client import InferenceClient
-
-    request = store.read(golden.request.digest)
     at = datetime.now(UTC).isoformat(timespec="seconds")
+    answer, duration = _ask(golden, url, model, store, timeout)
     outputs: tuple[TensorDifference, ...] = ()
-    detail = None
-    with InferenceClient(url, timeout=timeout) as client:
-        started = time.perf_counter()
-        try:
-            answer = client.infer(model, request, golden.request.header_length)
-        except ClocheError as error:
-            if error.retriable:
-                raise
-            detail = error.what
-        duration = (time.perf_counter() - started) * 1000
-    if detail is None:
+    if isinstance(answer, str):
+        detail: str | None = answer
+    else:
         try:
             got = read_answer(answer.body, answer.header_length)
             outputs = _judge(golden, got, store, repository)
-            detail = " ".join(one.detail for one in outputs if one.detail) or None
+            detail = " ".join(output.detail for output in outputs if output.detail) or None
         except ClocheError as error:
             detail = error.what
     return Verification(
@@ -63,6 +54,25 @@ def verify(
         url=url,
         detail=detail,
     )
+
+
+def _ask(
+    golden: Golden, url: str, model: str, store: Store, timeout: float
+) -> tuple[InferenceAnswer | str, float]:
+    """Return the answer, or why the server refuses, and how many milliseconds that took."""
+    from cloche.clients.kserve.client import InferenceClient
+
+    request = store.read(golden.request.digest)
+    answer: InferenceAnswer | str
+    with InferenceClient(url, timeout=timeout) as client:
+        started = time.perf_counter()
+        try:
+            answer = client.infer(model, request, golden.request.header_length)
+        except ClocheError as error:
+            if error.retriable:
+                raise
+            answer = error.what
+        return answer, (time.perf_counter() - started) * 1000
 
 
 def read_answer(body: bytes, header_length: int | None) -> Answer:
@@ -78,7 +88,7 @@ def _judge(
     golden: Golden, got: Answer, store: Store, repository: ModelRepository
 ) -> tuple[TensorDifference, ...]:
     if golden.kind is GoldenKind.SMOKE or golden.expected is None:
-        return tuple(_smoke(spec, got) for spec in repository.outputs)
+        return tuple(_smoke(spec, got) for spec in repository.main.outputs)
     return compare(_expected(golden.expected, store), got)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from cloche.artifacts import DATATYPES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,12 +57,10 @@ def _values(
 ) -> Any:
     import numpy as np
 
-    from cloche.verification.reference.exchange import DTYPES
-
     if spec.datatype == "BYTES":
         chosen = generator.integers(0, len(words), size=shape)
         return np.array([words[i] for i in np.ravel(chosen)], dtype=object).reshape(shape)
-    dtype = np.dtype(DTYPES[spec.datatype])
+    dtype = np.dtype(DATATYPES[spec.datatype].numpy)
     if _MASK.search(spec.name):
         return np.ones(shape, dtype)
     if dtype.kind == "f":

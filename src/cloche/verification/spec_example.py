@@ -8,7 +8,7 @@ from cloche.errors import ClocheError, ErrorGroup, UsageError
 from cloche.store import copying
 from cloche.units import size_text
 from cloche.verification import bodies
-from cloche.verification.mlflow_example import LARGEST, inputs_of
+from cloche.verification.model_example import LARGEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Stor
     from cloche.inputs import request_file
     from cloche.inputs.declared import Declared
 
-    declared = Declared(inputs_of(facts, repository), repository.max_batch_size)
+    declared = Declared(facts.inputs, repository.main.max_batch_size)
     try:
         tensors = request_file.tensors(str(path), declared)
     except ErrorGroup as group:

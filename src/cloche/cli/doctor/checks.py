@@ -59,10 +59,10 @@ class Outcome:
 
 
 def system(settings: Settings) -> Outcome:  # noqa: ARG001 every check has the same form
-    """Raise where there is no Triton wheel for this system."""
-    from cloche.servers.triton import host
+    """Raise where the server cannot run on this system."""
+    from cloche import composition
 
-    host.check()
+    composition.server().check_host()
     libc = " ".join(machine.libc_ver())
     return Outcome("platform", State.OK, f"{machine.system()} {machine.machine()}, {libc}.")
 
@@ -136,12 +136,13 @@ def _existing(folder: Path) -> Path:
 
 def triton(settings: Settings) -> Outcome:
     """Say whether Triton is installed; if not, whether the index has its wheel."""
-    from cloche.servers.triton.installation import RELEASE, VERSION
+    from cloche import composition
 
-    done = list(settings.layout.servers.glob(f"triton-{VERSION}-*/installation.json"))
-    if done:
-        return Outcome("triton", State.OK, f"{VERSION} ({RELEASE}) is installed.")
-    return _obtainable("triton", "nvidia-pytriton")
+    server = composition.server()
+    if server.installed(settings.layout.servers):
+        what = f"{server.version} ({server.release}) is installed."
+        return Outcome(server.name, State.OK, what)
+    return _obtainable(server.name, server.package)
 
 
 def envoy(settings: Settings) -> Outcome:

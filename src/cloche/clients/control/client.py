@@ -14,7 +14,14 @@ import httpx
 import msgspec
 
 from cloche import artifacts
-from cloche.artifacts import Deployment, Event, Revision, Verification
+from cloche.artifacts import (
+    DeployAnswer,
+    Deployment,
+    DeployPlan,
+    Event,
+    RevisionStatus,
+    Verification,
+)
 from cloche.clients.control import launch as starting
 from cloche.clients.control import record as home
 from cloche.errors import BusyError, ClocheError, UnavailableError, from_dict
@@ -140,14 +147,29 @@ class ControlClient:
         return self._call("GET", "/health", dict[str, Any])
 
     def status(self) -> dict[str, Any]:
-        """Return `{gateway, services}`."""
+        """Return `{gateway, services, kept}`."""
         return self._call("GET", "/status", dict[str, Any])
 
     def service(self, name: str) -> dict[str, Any]:
         """Return the ServiceStatus of a service; raises NotFoundError when there is none."""
         return self._call("GET", f"/services/{_segment(name)}", dict[str, Any])
 
-    def deploy(self, deployment: Deployment) -> dict[str, Any]:
+    def plan(self, deployment: Deployment) -> DeployPlan:
+        """Return what deploying this would change."""
+        path = f"/services/{_segment(deployment.service)}/plan"
+        return self._call("POST", path, DeployPlan, body=artifacts.encode(deployment))
+
+    def rollback(self, name: str, to: int | None = None, *, verify: bool = True) -> DeployAnswer:
+        """Begin a rollout to an earlier revision; returns `{change, revision}` like `deploy`."""
+        body = artifacts.encode({"to": to, "verify": verify})
+        path = f"/services/{_segment(name)}/rollback"
+        return self._call("POST", path, DeployAnswer, body=body)
+
+    def history(self, name: str) -> dict[str, Any]:
+        """Return `{service, rollouts, restorable, keep}`, the rollouts newest first."""
+        return self._call("GET", f"/services/{_segment(name)}/history", dict[str, Any])
+
+    def deploy(self, deployment: Deployment) -> DeployAnswer:
         """Hand a deployment over; returns `{change: none|scaled|revision, revision}`.
 
         Waits a while for a service of the same name that is being deleted.
@@ -157,20 +179,20 @@ class ControlClient:
         deadline = time.monotonic() + _DELETING_SECONDS
         while True:
             try:
-                return self._call("POST", path, dict[str, Any], body=body)
+                return self._call("POST", path, DeployAnswer, body=body)
             except BusyError:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(0.2)
 
-    def revisions(self, name: str) -> tuple[Revision, ...]:
+    def revisions(self, name: str) -> tuple[RevisionStatus, ...]:
         """Return all revisions of a service, oldest first."""
         path = f"/services/{_segment(name)}/revisions"
-        return self._call("GET", path, dict[str, tuple[Revision, ...]])["revisions"]
+        return self._call("GET", path, dict[str, tuple[RevisionStatus, ...]])["revisions"]
 
-    def revision(self, name: str, number: int) -> Revision:
+    def revision(self, name: str, number: int) -> RevisionStatus:
         """Return one revision of a service."""
-        return self._call("GET", f"/services/{_segment(name)}/revisions/{number}", Revision)
+        return self._call("GET", f"/services/{_segment(name)}/revisions/{number}", RevisionStatus)
 
     def scale(self, name: str, replicas: int) -> dict[str, Any]:
         """Change the number of replicas; returns the ServiceStatus."""
@@ -179,7 +201,7 @@ class ControlClient:
         return self._call("POST", path, dict[str, Any], body=body)
 
     def verify(
-        self, name: str, url: str | None = None, revision: int | None = None
+        self, name: str, *, url: str | None = None, revision: int | None = None
     ) -> Verification:
         """Replay the golden request of a revision on a replica, or on the server at a base URL."""
         body = artifacts.encode({"url": url, "revision": revision})
@@ -191,9 +213,9 @@ class ControlClient:
         self._call("DELETE", f"/services/{_segment(name)}", dict[str, Any])
 
     def events(
-        self, service: str | None = None, *, after: int = 0, wait: float = 0.0
+        self, service: str | None = None, *, after: str = "", wait: float = 0.0
     ) -> tuple[Event, ...]:
-        """Return events with a sequence above `after`, waiting up to `wait` seconds for one."""
+        """Return events after a cursor, waiting up to `wait` seconds for one."""
         asked: dict[str, Any] = {"after": after, "wait": wait}
         if service is not None:
             asked["service"] = service

@@ -1,18 +1,18 @@
-"""Following a revision from its record to the end of its rollout."""
+"""Following a rollout from its record to its end."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from cloche.artifacts import Phase
+from cloche.artifacts import Standing
 from cloche.errors import ClocheError, SupersededError, UnavailableError, from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cloche.artifacts import Event, Revision
-    from cloche.clients.control.client import ControlClient
+    from cloche.artifacts import Event, RevisionStatus
+    from cloche.progress import Progress
 
 POLL_SECONDS = 10.0
 RECONNECTS = 5
@@ -21,8 +21,38 @@ _PAUSE_SECONDS = 0.05
 may accept connections for a moment longer without answering."""
 
 
+class Followed(Protocol):
+    """What following needs of a control plane, the engine or the client of one."""
+
+    def revision(self, name: str, number: int) -> RevisionStatus:
+        """Return one revision."""
+
+    def events(
+        self, service: str | None = None, *, after: str = "", wait: float = 0.0
+    ) -> tuple[Event, ...]:
+        """Return events after a cursor, waiting for one."""
+
+
+def see_through(
+    connect: Callable[[], Followed],
+    service: str,
+    revision: int,
+    *,
+    progress: Progress,
+    timeout: float,
+) -> RevisionStatus:
+    """Show the rollout to a revision as it goes, and return the revision when it has ended.
+
+    Raises like `follow`.
+    """
+    with progress.step(f"Rolling out revision {revision} of {service}") as step:
+        for event in follow(connect, service, revision, timeout=timeout):
+            step.note(event.what)
+    return connect().revision(service, revision)
+
+
 def follow(
-    connect: Callable[[], ControlClient],
+    connect: Callable[[], Followed],
     service: str,
     revision: int,
     *,
@@ -30,21 +60,22 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Event]:
-    """Yield the events of a revision until its rollout has ended.
+    """Yield the events of the last rollout to a revision until it has ended.
 
     `timeout` is in seconds; UnavailableError `deploy.timeout` when it is over first. A control
     plane that goes away is reached again through `connect`, a few times in a row at most.
     """
     deadline = clock() + timeout
-    control, after, failures = connect(), 0, 0
+    control, after, failures = connect(), "", 0
     while True:
         try:
-            ended = control.revision(service, revision).phase.ended
+            status = control.revision(service, revision)
+            ended, began = status.phase.ended, status.rollout and status.rollout.started_at
             remaining = deadline - clock()
             wait = 0.0 if ended else max(0.0, min(POLL_SECONDS, remaining))
             for event in control.events(service, after=after, wait=wait):
-                after = event.sequence
-                if event.revision == revision:
+                after = event.cursor
+                if event.revision == revision and event.at >= (began or ""):
                     yield event
         except ClocheError as error:
             failures += 1
@@ -69,19 +100,19 @@ def _late(service: str, revision: int, timeout: float) -> UnavailableError:
     )
 
 
-def error_of(revision: Revision) -> ClocheError | None:
+def error_of(revision: RevisionStatus) -> ClocheError | None:
     """Return why a rollout ended without its revision going live; None where it did or goes on."""
     service, number = revision.service, revision.number
-    if revision.phase is Phase.SUPERSEDED:
+    if revision.phase is Standing.SUPERSEDED:
         return SupersededError(
             "deploy.superseded",
-            f"A later deploy of {service} took over before revision {number} was live.",
+            f"A later deploy or rollback of {service} took over before revision {number} was live.",
             where=service,
             hint=f"`cloche history {service}` shows both.",
         )
-    if revision.phase is not Phase.FAILED:
+    if revision.phase is not Standing.FAILED:
         return None
-    failure = revision.failure or {"code": "deploy.failed"}
+    failure = revision.failure or ClocheError("deploy.failed", "It failed.").to_dict()
     error = from_dict(failure)
     return error.with_(
         what="\n".join([error.what, *failure.get("log", ())]),

@@ -79,27 +79,11 @@ class InferenceClient:
         """Close the connections."""
         self._http.close()
 
-    def live(self) -> bool:
-        """Return whether the server says that it is alive; False when nothing answers."""
-        return self._healthy("/v2/health/live")
-
     def ready(self, model: str | None = None, version: str | None = None) -> bool:
         """Return whether the server, or one model, is ready; False when nothing answers."""
         if model is None:
             return self._healthy("/v2/health/ready")
         return self._healthy(f"{_path(model, version)}/ready")
-
-    def metadata(self, model: str | None = None, version: str | None = None) -> dict[str, Any]:
-        """Return the metadata of the server or of a model: names, datatypes, shapes."""
-        return self._json("/v2" if model is None else _path(model, version))
-
-    def config(self, model: str, version: str | None = None) -> dict[str, Any]:
-        """Return the complete configuration that a model runs with."""
-        return self._json(f"{_path(model, version)}/config")
-
-    def statistics(self, model: str, version: str | None = None) -> dict[str, Any]:
-        """Return how many inferences and executions there were, and where time went."""
-        return self._json(f"{_path(model, version)}/stats")
 
     def infer(
         self,
@@ -133,22 +117,6 @@ class InferenceClient:
             return self._send("GET", path).status_code == 200
         except UnavailableError:
             return False
-
-    def _json(self, path: str) -> dict[str, Any]:
-        response = self._send("GET", path)
-        if response.status_code != 200:
-            raise self._refused(response)
-        try:
-            document = response.json()
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            raise ClocheError(
-                "inference.protocol",
-                "The answer is not a JSON object: this may not be an inference server.",
-                where=f"{self.base_url}{path}",
-            )
-        return document
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         import httpx

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cloche.artifacts import DATATYPES
 from cloche.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,14 +29,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_DTYPES: dict[str, str] = {
-    "BOOL": "?",
-    "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
-    "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
-    "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
-}  # fmt: skip
-DATATYPES = (*_DTYPES, "BF16", "BYTES")
-"""Every datatype of the protocol."""
+_DTYPES = {
+    name: np.dtype(datatype.numpy).newbyteorder("<")
+    for name, datatype in DATATYPES.items()
+    if name not in {"BF16", "BYTES"}
+}
+"""The numpy type of a tensor on the wire."""
 # JSON has no way to write these in the protocol: they travel in binary only.
 _BINARY_ONLY = ("FP16", "BF16")
 
@@ -56,7 +55,7 @@ def datatype_of(array: Array) -> str:
     if array.dtype.kind in "SUO":
         return "BYTES"
     for name, dtype in _DTYPES.items():
-        if np.dtype(dtype) == array.dtype.newbyteorder("<"):
+        if dtype == array.dtype.newbyteorder("<"):
             return name
     raise UsageError(
         "tensor.datatype",
@@ -82,9 +81,8 @@ def encode(
     chunks: list[bytes] = []
     for name, given in tensors.items():
         array, datatype = _typed(given)
-        entry: dict[str, Any] = {
-            "name": name, "shape": list(array.shape), "datatype": datatype,
-        }  # fmt: skip
+        shape = list(array.shape)
+        entry: dict[str, Any] = {"name": name, "shape": shape, "datatype": datatype}
         if binary:
             chunks.append(to_bytes(array, datatype))
             entry["parameters"] = {"binary_data_size": len(chunks[-1])}
@@ -163,7 +161,7 @@ def from_bytes(
     count = math.prod(shape)
     if datatype == "BYTES":
         return _split(data, count, name).reshape(shape)
-    width = 2 if datatype == "BF16" else np.dtype(_DTYPES[datatype]).itemsize
+    width = 2 if datatype == "BF16" else _DTYPES[datatype].itemsize
     if len(data) != count * width:
         raise _malformed(
             f"{name} has {len(data)} bytes where shape {list(shape)} of {datatype} needs"
@@ -224,16 +222,16 @@ def _from_json(name: str, data: Any, datatype: str, shape: list[int]) -> Array:
     if not isinstance(data, list):
         raise _malformed(f"{name} has no data.")
     flat = _flatten(data)
-    if len(flat) != math.prod(shape):
-        raise _malformed(f"{name} has {len(flat)} elements where shape {shape} needs"
-                         f" {math.prod(shape)}.")  # fmt: skip
+    count = math.prod(shape)
+    if len(flat) != count:
+        raise _malformed(f"{name} has {len(flat)} elements where shape {shape} needs {count}.")
     if datatype == "BYTES":
         if not all(isinstance(element, str) for element in flat):
             raise _malformed(f"{name} has an element that is not a string.")
         strings = np.empty(len(flat), dtype=object)
         strings[:] = [element.encode(errors="surrogatepass") for element in flat]
         return strings.reshape(shape)
-    dtype = np.dtype("<f4" if datatype == "BF16" else _DTYPES[datatype])
+    dtype = np.dtype("<f4") if datatype == "BF16" else _DTYPES[datatype]
     wanted = {"b": (bool,), "i": (int,), "u": (int,), "f": (int, float)}[dtype.kind]
     if not all(isinstance(element, wanted) and not _is_stray_bool(element, dtype)
                for element in flat):  # fmt: skip
@@ -292,10 +290,9 @@ def _split(data: bytes | memoryview, count: int, name: str) -> Array:
 def _round_to_bfloat16(array: Array) -> Array:
     """Round float32 to the nearest bfloat16, ties to even; NaN stays NaN."""
     words = np.ascontiguousarray(array, dtype="<f4").view("<u4")
-    rounded = (words + np.uint32(0x7FFF) + ((words >> np.uint32(16)) & np.uint32(1))) >> np.uint32(
-        16
-    )
-    quiet = (words >> np.uint32(16)) | np.uint32(0x40)
+    half = np.uint32(16)
+    rounded = (words + np.uint32(0x7FFF) + ((words >> half) & np.uint32(1))) >> half
+    quiet = (words >> half) | np.uint32(0x40)
     return np.where(np.isnan(array), quiet, rounded).astype("<u2")
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ssl
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from cloche.clients.streams import BrokenStreamError, FileStream
 from cloche.errors import ClocheError, NotFoundError, UnavailableError
 from cloche.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cloche.clients.mlflow.address import Address
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -62,13 +66,36 @@ class Transport:
             time.sleep(pause)
         raise AssertionError("unreachable: the last attempt always returns or raises")
 
-    def stream(self, endpoint: str, headers: dict[str, str], stall: float) -> Any:
-        """Open a file as a context manager that gives an httpx.Response.
+    @contextmanager
+    def stream(self, endpoint: str, headers: dict[str, str], stall: float) -> Iterator[FileStream]:
+        """Open a file; `stall` is how many seconds may pass without a byte.
 
-        `stall` is how many seconds may pass without a byte.
+        Raises BrokenStreamError, also out of the context.
         """
         timeout = httpx.Timeout(stall, connect=10.0)
-        return self._client.stream("GET", endpoint, headers=headers, timeout=timeout)
+        try:
+            with self._client.stream("GET", endpoint, headers=headers, timeout=timeout) as response:
+                yield self._opened(response)
+        except httpx.TransportError as error:
+            raise BrokenStreamError(
+                self.unreachable(error),
+                stalled=isinstance(error, httpx.ReadTimeout),
+                hopeless=isinstance(error, httpx.UnsupportedProtocol),
+            ) from error
+
+    def _opened(self, response: httpx.Response) -> FileStream:
+        def check() -> None:
+            response.read()
+            self.check(response)
+
+        network = response.extensions["network_stream"]
+        return FileStream(
+            status=response.status_code,
+            headers=response.headers,
+            blocks=response.iter_bytes,
+            check=check,
+            connection=network.get_extra_info("socket"),
+        )
 
     def close(self) -> None:
         """Close all connections."""

@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 
 STUB = "triton_python_backend_stub"
+ENVIRONMENT = "environment"
+"""The server's own virtual environment, in the folder of its installation."""
 _SHIPPED = Path(__file__).with_name("backends")
 _ADAPTED = """
 
@@ -63,7 +65,7 @@ def _shipped_files() -> list[Path]:
 
 
 def _fill(temporary: Path, folder: Path, minor: str, files: list[Path]) -> None:
-    packages = folder / "environment" / "lib" / f"python{minor}" / "site-packages"
+    packages = folder / ENVIRONMENT / "lib" / f"python{minor}" / "site-packages"
     python = temporary / "python"
     python.mkdir()
     wheel = packages / "pytriton" / "tritonserver" / "backends" / "python"

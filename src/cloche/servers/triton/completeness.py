@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cloche.model_config.names import CONFIG
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -30,7 +32,7 @@ def is_complete(model: Path) -> bool:
     The ONNX Runtime backend fills in nothing where inputs and outputs are given; a Python model may
     fill in anything, but only by a method of a known name.
     """
-    configuration = model / "config.pbtxt"
+    configuration = model / CONFIG
     if not configuration.is_file():
         return False
     if not top_level_fields(configuration.read_text(encoding="utf-8", errors="replace")) >= _NEEDED:

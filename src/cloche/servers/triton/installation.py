@@ -44,7 +44,7 @@ _LOCK_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class TritonInstallation:
-    """A Triton on disk, ready to be started; all paths are absolute."""
+    """A Triton on disk; all paths are absolute."""
 
     root: Path
     backends: Path
@@ -59,7 +59,7 @@ class TritonInstallation:
     @property
     def environment(self) -> Path:
         """Return the server's own virtual environment."""
-        return self.root / "environment"
+        return self.root / backend_folder.ENVIRONMENT
 
     @property
     def interpreter(self) -> Path:
@@ -154,15 +154,20 @@ def outdated(root: Path) -> list[Path]:
     return [folder for folder in root.glob("triton-*/") if folder not in current]
 
 
-def _existing(root: Path) -> TritonInstallation | None:
-    """Return a finished installation of these pins on any Python, the newest first."""
+def find(root: Path) -> tuple[Path, str] | None:
+    """Return the folder and Python of a finished installation of these pins, the newest first."""
     for minor in _PYTHONS:
         folder = _folder(root, minor)
         library = folder / "libraries" / f"libpython{minor}.so.1.0"
         # A Python that was removed meanwhile leaves a link to nothing.
         if (folder / _MARKER).is_file() and library.is_file():
-            return _complete(folder, minor)
+            return folder, minor
     return None
+
+
+def _existing(root: Path) -> TritonInstallation | None:
+    finished = find(root)
+    return _complete(*finished) if finished else None
 
 
 def _complete(folder: Path, minor: str) -> TritonInstallation:
@@ -187,7 +192,7 @@ def _make(root: Path, environment: Mapping[str, str], step: Step, lock: int) -> 
     folder.mkdir()
     step.note(f"downloading and unpacking about 250 MiB for Python {interpreter.minor}")
     packages.make_environment(
-        folder / "environment", interpreter.executable, environment, keep_open=lock
+        folder / backend_folder.ENVIRONMENT, interpreter.executable, environment, keep_open=lock
     )
     step.note("checking that it starts")
     _link_libraries(folder / "libraries", interpreter)

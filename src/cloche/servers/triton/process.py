@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche.servers.server import ServerCommand
 from cloche.servers.triton.completeness import is_complete
 from cloche.servers.triton.serving import LIBRARIES, MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cloche.servers.server import ServerPorts
     from cloche.servers.triton.installation import TritonInstallation
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where POSIX shared memory lives on Linux
@@ -23,24 +24,9 @@ _PASSED_ON = (
     "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL",
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
 )  # fmt: skip
+EXIT_SECONDS = 30.0
+"""How long Triton waits for the requests that it has, once it was asked to end."""
 _CLOSED_APIS = "shared-memory,model-repository,trace,logging"
-
-
-@dataclass(frozen=True, slots=True)
-class ServerPorts:
-    """The loopback ports of one replica."""
-
-    http: int
-    grpc: int
-    metrics: int
-
-
-@dataclass(frozen=True, slots=True)
-class ServerCommand:
-    """What to execute; `env` is the whole environment, not an addition to one."""
-
-    argv: tuple[str, ...]
-    env: dict[str, str]
 
 
 def command(
@@ -49,22 +35,28 @@ def command(
     ports: ServerPorts,
     *,
     identity: str,
-    exit_timeout: float = 30.0,
     environment: Mapping[str, str] | None = None,
 ) -> ServerCommand:
     """Return how to start the replica `identity` on a folder made by `lay_out`.
 
-    On SIGTERM Triton takes no new requests and waits up to `exit_timeout` seconds for those it has.
+    On SIGTERM Triton takes no new requests and waits `EXIT_SECONDS` for those it has.
     Of `environment` (the process's own by default) only what a server needs is passed on.
     """
     given = os.environ if environment is None else environment
-    # Nobody knows this word: what stands behind it is closed, whoever reaches the port.
+    argv = _arguments(installation, serving, ports, identity)
+    return ServerCommand(tuple(argv), _environment(installation, serving, given))
+
+
+def _arguments(
+    installation: TritonInstallation, serving: Path, ports: ServerPorts, identity: str
+) -> list[str]:
+    # Nobody knows this word: the APIs behind it are closed, whoever reaches the port.
     word = secrets.token_hex(16)
     backend = {
         "shm-region-prefix-name": shared_memory_prefix(serving, identity),
         "stub-timeout-seconds": "120",
     }
-    argv = [
+    return [
         str(installation.executable),
         f"--id={identity}",
         f"--model-repository={serving / MODELS}",
@@ -73,7 +65,7 @@ def command(
         "--strict-readiness=true",
         "--exit-on-error=true",
         *_completion(serving / MODELS),
-        f"--exit-timeout-secs={max(1, round(exit_timeout))}",
+        f"--exit-timeout-secs={round(EXIT_SECONDS)}",
         "--log-format=ISO8601",
         "--http-address=127.0.0.1",
         f"--http-port={ports.http}",
@@ -88,7 +80,6 @@ def command(
         *_pinned_memory(),
         *(f"--backend-config=python,{key}={value}" for key, value in backend.items()),
     ]
-    return ServerCommand(tuple(argv), _environment(installation, serving, given))
 
 
 def shared_memory_prefix(serving: Path, identity: str) -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from cloche.environments import interpreters
 from cloche.errors import ClocheError
+from cloche.model_config.names import CONFIG, ENVIRONMENT, OWN_ENVIRONMENT
 from cloche.servers.triton import backend_folder
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
 MODELS = "models"
 LIBRARIES = "libraries"
-ENVIRONMENT = "environment"
-_ASKS_FOR_IT = f"$$TRITON_MODEL_DIRECTORY/{ENVIRONMENT}".encode()
+_ASKS_FOR_IT = OWN_ENVIRONMENT.encode()
 
 
 def lay_out(
@@ -40,14 +40,13 @@ def lay_out(
     *,
     models: Iterable[str],
     environment: Path | None,
-    python: str | None,
     installation: TritonInstallation,
 ) -> Path:
     """Make the serving folder at `destination` from the repository at `tree`, and return it.
 
-    `environment` is the folder of the virtual environment that models may ask for, `python` its
-    version (`3.10`). An older folder at `destination` is replaced. Raises ClocheError:
-    `server.triton.model`, `.environment`, `.stub`, `.disk`.
+    `environment` is the folder of the virtual environment that models may ask for. An older folder
+    at `destination` is replaced. Raises ClocheError: `server.triton.model`, `.environment`,
+    `.stub`, `.disk`.
     """
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +57,7 @@ def lay_out(
             for model in models:
                 given = _lay_out_model(temporary / MODELS / model, tree / model, environment)
                 if given:
-                    _fit_interpreter(temporary, model, python, installation)
+                    _fit_interpreter(temporary, model, installation)
             temporary.chmod(0o755)
             if destination.exists():
                 shutil.rmtree(destination)
@@ -86,7 +85,7 @@ def _lay_out_model(destination: Path, source: Path, environment: Path | None) ->
             where=str(source.parent),
         )
     _link_tree(source, destination)
-    configuration = source / "config.pbtxt"
+    configuration = source / CONFIG
     asks = configuration.is_file() and _ASKS_FOR_IT in configuration.read_bytes()
     if not asks or (destination / ENVIRONMENT).exists():
         return False
@@ -102,11 +101,9 @@ def _lay_out_model(destination: Path, source: Path, environment: Path | None) ->
     return True
 
 
-def _fit_interpreter(
-    folder: Path, model: str, python: str | None, installation: TritonInstallation
-) -> None:
+def _fit_interpreter(folder: Path, model: str, installation: TritonInstallation) -> None:
     """Link the stub and the libpython that go with the environment of a model."""
-    interpreter = _interpreter(folder / MODELS / model / ENVIRONMENT, python)
+    interpreter = _interpreter(folder / MODELS / model / ENVIRONMENT)
     stub = folder / MODELS / model / backend_folder.STUB
     stub.symlink_to(installation.stub(interpreter.minor))
     for name in backend_folder.library_names(interpreter.minor):
@@ -115,12 +112,12 @@ def _fit_interpreter(
         link.symlink_to(interpreter.library)
 
 
-def _interpreter(environment: Path, python: str | None) -> interpreters.Interpreter:
+def _interpreter(environment: Path) -> interpreters.Interpreter:
     found = interpreters.probe(environment / "bin" / "python")
-    if found is None or (python is not None and not f"{python}.".startswith(f"{found.minor}.")):
+    if found is None:
         raise ClocheError(
             "server.triton.environment",
-            f"The model's environment is not on a Python {python or '3'} that Triton can embed.",
+            "The model's environment is not on a Python 3 that Triton can embed.",
             where=str(environment),
             hint="Triton needs a CPython with a shared libpython (Debian and Ubuntu: `apt install"
             " libpython3-dev`; uv's own Pythons have one). Remove the environment's folder and"

@@ -7,28 +7,27 @@ from typing import TYPE_CHECKING
 
 from cloche.targets.local import ports, records
 from cloche.targets.local.routing import Placed, Routing
-from cloche.targets.local.supervisor import Launch, Record, Supervisor
-from cloche.targets.target import Gateway as GatewayView
-from cloche.targets.target import ReplicaPhase
+from cloche.targets.local.supervised import Launch, Record
+from cloche.targets.local.supervisor import Supervisor
+from cloche.targets.target import Gateway, ReplicaPhase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from cloche.settings import Settings
-    from cloche.targets.local.envoy.gateway import Gateway
+    from cloche.targets.local.envoy.gateway import EnvoyGateway
     from cloche.targets.local.lifecycle import Policy
     from cloche.targets.local.processes import Found, Marker
-    from cloche.targets.target import Route
 
 NAME = "gateway"
 _CLOSES = 10.0
 
 
-class GatewayWard:
-    """What a supervisor has to know of the gateway (see `supervisor.Ward`)."""
+class GatewayProcess:
+    """Tells a supervisor how to start, check and drain the gateway (see `supervised`)."""
 
-    def __init__(self, gateway: Gateway, settings: Settings, log: Path) -> None:
+    def __init__(self, gateway: EnvoyGateway, settings: Settings, log: Path) -> None:
         self.name = NAME
         self.log = log
         self._gateway = gateway
@@ -57,7 +56,7 @@ class GatewayWard:
     def clean(self) -> None:
         """Leave its folder: the next start goes on from it."""
 
-    def let_go(self) -> None:
+    def disconnect(self) -> None:
         """Do nothing: no connection to it is kept."""
 
 
@@ -66,7 +65,7 @@ class Edge:
 
     def __init__(
         self,
-        gateway: Gateway,
+        gateway: EnvoyGateway,
         settings: Settings,
         policy: Policy,
         *,
@@ -78,11 +77,11 @@ class Edge:
         self._ports = (settings.gateway_port,)
         self._record_path = layout.gateway_record
         self._changed = changed
-        ward = GatewayWard(gateway, settings, layout.log(NAME))
+        supervised = GatewayProcess(gateway, settings, layout.log(NAME))
         # However often it ends it is started again: without it nothing is served.
         policy = replace(policy, attempts=None, longest_delay=5.0, start_limit=60.0)
         self._supervisor = Supervisor(
-            ward,
+            supervised,
             self._record_path,
             home=settings.home,
             policy=policy,
@@ -96,6 +95,8 @@ class Edge:
             changed=changed,
         )
         self.route = self._routing.route
+        self.told = self._routing.told
+        self.keep_only = self._routing.keep_only
         self.drained = self._routing.drained
         self.wake = self._routing.wake
 
@@ -104,10 +105,9 @@ class Edge:
         """Return the record of the gateway's process."""
         return self._supervisor.record
 
-    @property
-    def seen(self) -> tuple[Route, ...]:
-        """Return the routes that the gateway was last seen to have."""
-        return self._routing.seen if self.record.pid is not None else ()
+    def seen(self, service: str) -> dict[int, int]:
+        """Return the split of a service that the gateway was last seen to serve."""
+        return self._routing.seen_split(service) if self.record.pid is not None else {}
 
     def adopt(self, leaders: Mapping[str, Found]) -> set[tuple[str, str]]:
         """Take over the gateway that runs; returns its name and run, if there is one."""
@@ -153,11 +153,11 @@ class Edge:
         self._supervisor.join(limit)
         self.close()
 
-    def view(self) -> GatewayView:
+    def view(self) -> Gateway:
         """Return the gateway as a target shows it."""
         ready = self.record.life.phase is ReplicaPhase.READY
         detail = None if ready else self.record.life.detail or "It is being started."
-        return GatewayView(
+        return Gateway(
             ready=ready,
             http=f"http://{self._gateway.address}",
             grpc=self._gateway.address,

@@ -1,12 +1,8 @@
-"""Asking a replica whether it serves: the ready call of the KServe v2 protocol over HTTP.
-
-https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol
-"""
+"""Asking a replica over HTTP whether it serves."""
 
 from __future__ import annotations
 
 import http.client
-from urllib.parse import quote
 
 from cloche.targets.local import ports
 
@@ -14,19 +10,22 @@ _SECONDS = 2.0
 
 
 class HealthCheck:
-    """Health checks of one replica, over one kept connection; for one thread."""
+    """Health checks of one replica, over one kept connection; for one thread.
 
-    def __init__(self, models: tuple[str, ...]) -> None:
-        self._models = models
+    `paths` are what a replica that is ready answers 200 to.
+    """
+
+    def __init__(self, paths: tuple[str, ...]) -> None:
+        self._paths = paths
         self._connection: http.client.HTTPConnection | None = None
         self._port = 0
 
     def ready(self, port: int) -> bool:
-        """Return whether every model answers that it is ready."""
+        """Return whether the replica at a port answers that it is ready."""
         if port != self._port:
             self.close()
             self._port = port
-        return all(self._ask(f"/v2/models/{quote(model, safe='')}/ready") for model in self._models)
+        return all(self._ask(path) for path in self._paths)
 
     def close(self) -> None:
         """Close the connection."""

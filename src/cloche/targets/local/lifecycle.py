@@ -16,6 +16,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 
+from cloche.artifacts.service import DEFAULT_START_TIMEOUT
 from cloche.targets.target import ReplicaPhase
 
 
@@ -72,7 +73,8 @@ class Policy:
     """The same of one that has been ready; None: either is started again for ever."""
     collisions: int = 10
     """Starts that met a taken port and so do not count."""
-    start_limit: float = 300.0
+    start_limit: float = DEFAULT_START_TIMEOUT
+    """Of a replica it is that of its placement."""
     unready_limit: float = 30.0
     misses: int = 2
     """Health checks in a row without an answer, after which a server is not ready."""
@@ -139,12 +141,12 @@ class Seen:
     """Whether it is to go."""
 
 
-def advance(life: Life, seen: Seen, now: float, policy: Policy, luck: float = 0.5) -> Life:
-    """Return the next life; `luck`, from 0 to 1, places a delay within its jitter."""
+def advance(life: Life, seen: Seen, now: float, policy: Policy, jitter: float = 0.5) -> Life:
+    """Return the next life; `jitter`, from 0 to 1, places a delay within `policy.jitter`."""
     if seen.stop and life.after is not After.REMOVE:
         life = _stopped(life, now)
     if life.step in RUNNING and seen.ended is not None:
-        return _ended(life, seen, now, policy, luck)
+        return _ended(life, seen, now, policy, jitter)
     if life.step is Step.WAITING and now >= life.due:
         return replace(life, step=Step.STARTING, since=now, misses=0, ready_at=None)
     if life.step in {Step.STARTING, Step.READY, Step.UNREADY}:
@@ -217,7 +219,7 @@ def _missed(life: Life, now: float, policy: Policy) -> Life:
     return replace(life, step=Step.UNREADY, since=now, detail=detail)
 
 
-def _ended(life: Life, seen: Seen, now: float, policy: Policy, luck: float) -> Life:
+def _ended(life: Life, seen: Seen, now: float, policy: Policy, jitter: float) -> Life:
     if life.after is After.REMOVE:
         return replace(life, step=Step.GONE, since=now)
     if life.after is After.FAIL:
@@ -235,7 +237,7 @@ def _ended(life: Life, seen: Seen, now: float, policy: Policy, luck: float) -> L
     life = replace(life, since=now, ends=ends, collisions=0, misses=0, ready_at=None)
     if _given_up(life, policy):
         return replace(life, step=Step.FAILED, detail=f"{how} That was the {_nth(ends)} in a row.")
-    due = now + delay(ends, policy, luck)
+    due = now + delay(ends, policy, jitter)
     return replace(life, step=Step.WAITING, due=due, restarts=life.restarts + 1, detail=how)
 
 
@@ -245,11 +247,11 @@ def _given_up(life: Life, policy: Policy) -> bool:
     return life.ends >= (policy.attempts if life.was_ready else policy.first_attempts)
 
 
-def delay(ends: int, policy: Policy, luck: float) -> float:
+def delay(ends: int, policy: Policy, jitter: float) -> float:
     """Return the seconds before the start that follows the `ends`-th end in a row."""
     # Beyond 2^30 the longest delay holds anyway, and the power stays a small number.
     plain = min(policy.longest_delay, policy.first_delay * 2.0 ** min(ends - 1, 30))
-    return float(plain * (1 + policy.jitter * (2 * luck - 1)))
+    return float(plain * (1 + policy.jitter * (2 * jitter - 1)))
 
 
 def _nth(count: int) -> str:

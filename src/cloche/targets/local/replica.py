@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cloche.targets import Placement, Replica, ReplicaPhase
 from cloche.targets.local import ports
 from cloche.targets.local.health import HealthCheck
 from cloche.targets.local.lifecycle import Step
 from cloche.targets.local.software import PORTS
-from cloche.targets.target import Placement, Replica, ReplicaPhase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from cloche.targets.local.ports import Ports
     from cloche.targets.local.processes import Marker
-    from cloche.targets.local.software import Software
-    from cloche.targets.local.supervisor import Launch, Record
+    from cloche.targets.local.software import ReplicaServer
+    from cloche.targets.local.supervised import Launch, Record
 
 _TELLING = {ReplicaPhase.FAILED, ReplicaPhase.RESTARTING}
 
 
-class ReplicaWard:
-    """Tells a supervisor how to start, check and drain a replica (see `supervisor.Ward`)."""
+class ReplicaProcess:
+    """Tells a supervisor how to start, check and drain a replica (see `supervised`)."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class ReplicaWard:
         *,
         serving: Path,
         log: Path,
-        software: Software,
+        software: ReplicaServer,
         ports_of_home: Ports,
         drained: Callable[[Record], bool],
     ) -> None:
@@ -43,7 +43,7 @@ class ReplicaWard:
         self._software = software
         self._ports = ports_of_home
         self._drained = drained
-        self._health = HealthCheck(placement.repository.models)
+        self._health = HealthCheck(software.ready_paths(placement.repository))
         self._known: tuple[int | None, tuple[int, ...]] | None = None
 
     def prepare(self, marker: Marker) -> Launch:  # noqa: ARG002 - it goes into the environment
@@ -67,7 +67,7 @@ class ReplicaWard:
         self._software.clean(self._serving, self.name)
         self._ports.release(self.name)
 
-    def let_go(self) -> None:
+    def disconnect(self) -> None:
         self._health.close()
 
 

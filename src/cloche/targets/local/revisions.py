@@ -10,15 +10,16 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche.home import HomeLayout
+from cloche.targets import Placement, Replica, ReplicaPhase
 from cloche.targets.local import logs, records
-from cloche.targets.local.replica import ReplicaWard, describe
+from cloche.targets.local.replica import ReplicaProcess, describe
 from cloche.targets.local.routing import Placed
-from cloche.targets.local.supervisor import Record, Supervisor
-from cloche.targets.target import Placement, Replica, ReplicaPhase
+from cloche.targets.local.supervised import Record
+from cloche.targets.local.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
     from cloche.targets.local.lifecycle import Policy
     from cloche.targets.local.ports import Ports
     from cloche.targets.local.processes import Found
-    from cloche.targets.local.software import Software
+    from cloche.targets.local.software import ReplicaServer
 
 SERVING = "serving"
-_WISH = "wish.json"
+_PLACEMENT = "wish.json"
 _REPLICAS = "replicas"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PlacementRecord:
     """What a target was told of a revision, as it is kept on disk."""
 
     placement: Placement
@@ -43,11 +44,11 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class HomeContext:
     """What all revisions of one target share."""
 
     home: Path
-    software: Software
+    software: ReplicaServer
     policy: Policy
     ports: Ports
     drained: Callable[[Record], bool]
@@ -66,25 +67,25 @@ class Surroundings:
 class RevisionRunner:
     """One revision: told how many replicas to run, it starts and stops them."""
 
-    def __init__(self, placement: Placement, surroundings: Surroundings) -> None:
+    def __init__(self, placement: Placement, context: HomeContext) -> None:
         self.placement = placement
         self.removed = False
-        self._surroundings = surroundings
+        self._context = context
         self._name = f"{placement.service}-r{placement.revision}"
-        self.folder = surroundings.folder / self._name
+        self.folder = context.folder / self._name
         self._supervisors: dict[str, Supervisor] = {}
         self._lock = threading.RLock()
 
     @staticmethod
-    def restore(folder: Path, surroundings: Surroundings) -> RevisionRunner | None:
+    def restore(folder: Path, context: HomeContext) -> RevisionRunner | None:
         """Return the revision that a folder was made for; None where it says of none."""
-        wish = records.load(folder / _WISH, Wish)
-        if wish is None:
+        placement_record = records.load(folder / _PLACEMENT, PlacementRecord)
+        if placement_record is None:
             return None
-        runner = RevisionRunner(wish.placement, surroundings)
+        runner = RevisionRunner(placement_record.placement, context)
         if runner.folder != folder:
             return None
-        runner.removed = wish.removed
+        runner.removed = placement_record.removed
         return runner
 
     def adopt(self, leaders: Mapping[str, Found]) -> set[tuple[str, str]]:
@@ -101,7 +102,7 @@ class RevisionRunner:
             found = leaders.get(record.run or "")
             if found is not None and found.marker.name == record.name:
                 kept.add((record.name, found.marker.run))
-                self._surroundings.ports.keep(record.name, record.ports)
+                self._context.ports.keep(record.name, record.ports)
             else:
                 found = None
             supervisor = self._supervisor(record.name)
@@ -124,17 +125,19 @@ class RevisionRunner:
         serving = self.folder / SERVING
         with self._lock:
             if not serving.exists():
-                self._surroundings.software.lay_out(placement.repository, serving)
-            if placement != self.placement or self.removed or not self._wish.exists():
-                records.save(self._wish, Wish(placement))
+                self._context.software.lay_out(placement.repository, serving)
+            if placement != self.placement or self.removed or not self._placement_record.exists():
+                records.save(self._placement_record, PlacementRecord(placement))
             self.placement, self.removed = placement, False
+            for supervisor in self._supervisors.values():
+                supervisor.policy = self._policy
             self._converge()
 
     def remove(self) -> None:
         """Drain and stop all replicas, then forget the revision."""
         with self._lock:
             if not self.removed:
-                records.save(self._wish, Wish(self.placement, removed=True))
+                records.save(self._placement_record, PlacementRecord(self.placement, removed=True))
                 self.removed = True
             for supervisor in self._supervisors.values():
                 supervisor.stop()
@@ -162,11 +165,20 @@ class RevisionRunner:
     def finished(self) -> bool:
         """Return whether nothing of the revision is left: removed, or never begun."""
         with self._lock:
-            return not self._supervisors and (self.removed or not self._wish.exists())
+            return not self._supervisors and (self.removed or not self._placement_record.exists())
 
     @property
-    def _wish(self) -> Path:
-        return self.folder / _WISH
+    def staying(self) -> int:
+        """Return how many replicas run and are to go on."""
+        return sum(not one.stopping for one in self._all())
+
+    @property
+    def _policy(self) -> Policy:
+        return replace(self._context.policy, start_limit=self.placement.start_limit)
+
+    @property
+    def _placement_record(self) -> Path:
+        return self.folder / _PLACEMENT
 
     def _all(self) -> list[Supervisor]:
         with self._lock:
@@ -177,11 +189,14 @@ class RevisionRunner:
         if self.removed:
             return
         staying = [one for one in self._supervisors.values() if not one.stopping]
-        missing = self.placement.replicas - len(staying)
+        missing = self.placement.replicas.minimum - len(staying)
         for _ in range(missing):
             self._add()
         staying.sort(
-            key=lambda one: (one.record.life.phase is not ReplicaPhase.READY, _index(one.ward.name))
+            key=lambda one: (
+                one.record.life.phase is not ReplicaPhase.READY,
+                _index(one.supervised.name),
+            )
         )
         for supervisor in staying[len(staying) + missing :] if missing < 0 else ():
             supervisor.stop()
@@ -191,32 +206,32 @@ class RevisionRunner:
         index = next(number for number in range(len(used) + 1) if number not in used)
         name = f"{self._name}-{index}"
         supervisor = self._supervisor(name)
-        logs.remove(supervisor.ward.log)  # of another revision that had this number, long ago
+        logs.remove(supervisor.supervised.log)  # of another revision that had this number, long ago
         supervisor.start()
         self._supervisors[name] = supervisor
 
     def _supervisor(self, name: str) -> Supervisor:
-        around = self._surroundings
-        ward = ReplicaWard(
+        context = self._context
+        supervised = ReplicaProcess(
             name,
             self.placement,
             serving=self.folder / SERVING,
-            log=around.log(name),
-            software=around.software,
-            ports_of_home=around.ports,
-            drained=around.drained,
+            log=context.log(name),
+            software=context.software,
+            ports_of_home=context.ports,
+            drained=context.drained,
         )
         return Supervisor(
-            ward,
+            supervised,
             self.folder / _REPLICAS / f"{name}.json",
-            home=around.home,
-            policy=around.policy,
+            home=context.home,
+            policy=self._policy,
             changed=self._replica_changed,
         )
 
     def _replica_changed(self) -> None:
         self._tidy()
-        self._surroundings.changed()
+        self._context.changed()
 
     def _tidy(self) -> None:
         """Forget replicas that are gone, and with the last of a removed revision its folder."""

@@ -19,18 +19,18 @@ from cloche.targets.local.envoy.services import (
     Endpoint,
     GatewayState,
     RevisionEndpoints,
+    Route,
     ServiceRoutes,
 )
 from cloche.targets.local.lifecycle import Step
-from cloche.targets.target import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from cloche.artifacts import ModelRepository
-    from cloche.targets.local.supervisor import Record
-    from cloche.targets.target import Placement
+    from cloche.targets import Placement
+    from cloche.targets.local.supervised import Record
 
 _ASK_EVERY = 0.02
 _ASK_SLOWLY = 0.5
@@ -66,7 +66,7 @@ class GatewayServer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What `route` was told, as it is kept on disk."""
+    """The split of each service as `route` was told, and as it is kept on disk."""
 
     routes: tuple[Route, ...] = ()
 
@@ -163,14 +163,34 @@ class Routing:
         if self._thread.ident is not None:
             self._thread.join(20.0)
 
-    def route(self, routes: Sequence[Route]) -> None:
-        """Make these the wanted routes; raises ClocheError when that cannot be written."""
-        wanted = Wanted(tuple(sorted(routes, key=_order)))
+    def route(self, service: str, split: Mapping[int, int]) -> None:
+        """Make this the wanted split of a service; raises ClocheError when it cannot be written.
+
+        A revision that is not in it gets no new requests and finishes those it has.
+        """
         with self._lock:
-            if wanted == self._wanted:
-                return
-            records.save(self._path, wanted)
-            self._wanted = wanted
+            others = [route for route in self._wanted.routes if route.service != service]
+            self._want([*others, *(Route(service, *share) for share in split.items())])
+
+    def keep_only(self, services: Collection[str]) -> None:
+        """Forget the split of every other service."""
+        with self._lock:
+            self._want([route for route in self._wanted.routes if route.service in services])
+
+    def told(self, service: str) -> dict[int, int]:
+        """Return the wanted split of a service."""
+        return _split(self._wanted.routes, service)
+
+    def seen_split(self, service: str) -> dict[int, int]:
+        """Return the split of a service that the gateway was last seen to serve."""
+        return _split(self.seen, service)
+
+    def _want(self, routes: Iterable[Route]) -> None:
+        wanted = Wanted(tuple(sorted(routes, key=_order)))
+        if wanted == self._wanted:
+            return
+        records.save(self._path, wanted)
+        self._wanted = wanted
         self.wake()
 
     def drained(self, record: Record) -> bool:
@@ -213,6 +233,7 @@ class Routing:
             self._held = bool(self._gateway.apply(state).held)
             self._applied, self._applied_at = state, time.monotonic()
         if not self._running():
+            self.seen = ()
             return None  # its supervisor wakes this thread when it is
         seen = tuple(sorted(self._gateway.seen_routes(), key=_order))
         if seen != self.seen:
@@ -228,6 +249,10 @@ class Routing:
 
 def _order(route: Route) -> tuple[str, int]:
     return route.service, route.revision
+
+
+def _split(routes: Iterable[Route], service: str) -> dict[int, int]:
+    return {route.revision: route.weight for route in routes if route.service == service}
 
 
 def _routes_of(state: GatewayState) -> tuple[Route, ...]:

@@ -14,10 +14,9 @@ import random
 import select
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 from cloche.targets.local import logs, ports, processes, records
@@ -32,60 +31,16 @@ from cloche.targets.local.lifecycle import (
     next_look,
 )
 from cloche.targets.local.processes import Found, Marker, ServerProcess
+from cloche.targets.local.supervised import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cloche.targets.local.supervised import Supervised
 
 _TROUBLE_PAUSE = 1.0
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What to start: the argument list, the whole environment, the ports that it will bind."""
-
-    argv: tuple[str, ...]
-    environment: Mapping[str, str]
-    ports: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """All that is kept of a server on disk; `pid` is None until its start is known to be done."""
-
-    name: str
-    boot: str
-    life: Life
-    phase_since: str
-    run: str | None = None
-    pid: int | None = None
-    started: int | None = None
-    ports: tuple[int, ...] = ()
-    log_start: int = 0
-    """Bytes of the log when this process began to write."""
-    last_log: tuple[str, ...] = ()
-
-
-class Ward(Protocol):
-    """Tells a supervisor how to start, check and drain one kind of server."""
-
-    name: str
-    log: Path
-
-    def prepare(self, marker: Marker) -> Launch:
-        """Return what to start; raises ClocheError when it cannot be started."""
-
-    def healthy(self, record: Record) -> bool:
-        """Ask the server whether it is ready, within two seconds."""
-
-    def drained(self, record: Record) -> bool:
-        """Return whether no request is on its way to the server or in it."""
-
-    def clean(self) -> None:
-        """Remove what the server left behind; nothing of it runs."""
-
-    def let_go(self) -> None:
-        """Close what is open towards the server, which may run on."""
 
 
 class Supervisor:
@@ -93,7 +48,7 @@ class Supervisor:
 
     def __init__(
         self,
-        ward: Ward,
+        supervised: Supervised,
         path: Path,
         *,
         home: Path,
@@ -101,14 +56,14 @@ class Supervisor:
         changed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.ward = ward
+        self.supervised = supervised
         self._path = path
         self._home = home
-        self._policy = policy
+        self.policy = policy
         self._changed = changed
         self._clock = clock
         life = Life(since=clock(), due=clock())
-        self.record = Record(ward.name, processes.boot(), life, _utc_now())
+        self.record = Record(supervised.name, processes.boot(), life, _utc_now())
         self._process: ServerProcess | None = None
         self._not_started: str | None = None
         self._next_check = 0.0
@@ -116,7 +71,9 @@ class Supervisor:
         self._closing = False
         self._wake_lock = threading.Lock()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._thread = threading.Thread(target=self._run, name=f"keep-{ward.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=f"keep-{supervised.name}", daemon=True
+        )
 
     def resume(self, record: Record, found: Found | None) -> None:
         """Take over from an earlier supervisor; `found` is the server itself if it still runs."""
@@ -142,7 +99,7 @@ class Supervisor:
         try:
             records.save(self._path, self.record)
         except ClocheError:
-            self._let_go()
+            self._disconnect()
             raise
         self._thread.start()
 
@@ -161,7 +118,7 @@ class Supervisor:
         """Stop supervising; the server runs on. `join` waits until the thread has ended."""
         self._closing = True
         if self._thread.ident is None:
-            self._let_go()
+            self._disconnect()
         self.wake()
 
     def join(self, limit: float) -> None:
@@ -184,26 +141,26 @@ class Supervisor:
             while not self._closing and not self.gone:
                 self._wait(self._guarded_turn())
         finally:
-            self._let_go()
+            self._disconnect()
 
     def _guarded_turn(self) -> float | None:
         """Take one turn and return the pause after it: no trouble ends the supervision."""
         try:
             self._turn()
         except ClocheError as error:
-            _log.warning("%s: %s", self.ward.name, error.what)
+            _log.warning("%s: %s", self.supervised.name, error.what)
             return _TROUBLE_PAUSE
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a server unsupervised
-            _log.exception("Supervising %s", self.ward.name)
+            _log.exception("Supervising %s", self.supervised.name)
             return _TROUBLE_PAUSE
-        return next_look(self.record.life, self._clock(), self._policy)
+        return next_look(self.record.life, self._clock(), self.policy)
 
     def _turn(self) -> None:
         now = self._clock()
         life = self.record.life
         seen = self._look(life, now)
-        logs.bound(self.ward.log)
-        following = advance(life, seen, now, self._policy, random.random())  # noqa: S311
+        logs.bound(self.supervised.log)
+        following = advance(life, seen, now, self.policy, random.random())  # noqa: S311
         if following.step is not life.step or following.after is not life.after:
             self._enter(following)
         elif following != life:
@@ -216,15 +173,15 @@ class Supervisor:
             self._process.sweep()
         ended = self._ended()
         if ended is not None:
-            lines = logs.last_words(self.ward.log, start=self.record.log_start)
+            lines = logs.last_words(self.supervised.log, start=self.record.log_start)
             return Seen(ended=ended, collided=ports.collided(lines), stop=self._stop)
         if life.step is Step.DRAINING:
-            return Seen(drained=self.ward.drained(self.record), stop=self._stop)
+            return Seen(drained=self.supervised.drained(self.record), stop=self._stop)
         healthy = None
         checked = life.step in {Step.STARTING, Step.READY, Step.UNREADY}
         if checked and not self._stop and now >= self._next_check:
-            healthy = self.ward.healthy(self.record)
-            self._next_check = now + (next_look(life, now, self._policy) or 0.0) * 0.9
+            healthy = self.supervised.healthy(self.record)
+            self._next_check = now + (next_look(life, now, self.policy) or 0.0) * 0.9
         return Seen(healthy=healthy, stop=self._stop)
 
     def _ended(self) -> str | None:
@@ -242,7 +199,7 @@ class Supervisor:
             if not self._process.sweep():
                 return None
             how = leader
-        self.ward.clean()
+        self.supervised.clean()
         return how
 
     def _enter(self, life: Life) -> None:
@@ -252,7 +209,7 @@ class Supervisor:
         else:
             self._write(life)
         if life.step is Step.ENDING and self._process is not None:
-            self.ward.let_go()  # a server may wait for open connections before it ends
+            self.supervised.disconnect()  # a server may wait for open connections before it ends
             self._process.terminate()
         if life.step is Step.GONE:
             self._path.unlink(missing_ok=True)
@@ -263,7 +220,7 @@ class Supervisor:
         record = replace(self.record, life=life, phase_since=self._phase_since(life))
         if life.step not in RUNNING:
             if self.record.life.step in RUNNING:
-                last = logs.last_words(self.ward.log, start=record.log_start)
+                last = logs.last_words(self.supervised.log, start=record.log_start)
                 record = replace(record, last_log=last)
             record = replace(record, pid=None, started=None, run=None, ports=())
         if life.step is not Step.GONE:
@@ -273,10 +230,10 @@ class Supervisor:
         self.record = record
 
     def _launch(self, life: Life) -> None:
-        marker = Marker.new(self._home, self.ward.name)
+        marker = Marker.new(self._home, self.supervised.name)
         self._not_started = None
         try:
-            launch = self.ward.prepare(marker)
+            launch = self.supervised.prepare(marker)
         except ClocheError as error:
             self._not_started = f"could not be started: {error.what.rstrip('.')}"
             self._write(life)
@@ -287,12 +244,12 @@ class Supervisor:
             phase_since=self._phase_since(life),
             run=marker.run,
             ports=launch.ports,
-            log_start=logs.size(self.ward.log),
+            log_start=logs.size(self.supervised.log),
         )
         records.save(self._path, record)
         try:
             self._process = processes.spawn(
-                launch.argv, launch.environment, marker=marker, log=self.ward.log
+                launch.argv, launch.environment, marker=marker, log=self.supervised.log
             )
         except OSError as error:
             self._not_started = f"could not be started: {error.strerror or error}"
@@ -322,9 +279,9 @@ class Supervisor:
             self._process.close()
             self._process = None
 
-    def _let_go(self) -> None:
+    def _disconnect(self) -> None:
         self._drop_process()
-        self.ward.let_go()
+        self.supervised.disconnect()
         # Under the lock: a number that was given back may name another file at once.
         with self._wake_lock:
             if self._wake >= 0:

@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING
 from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cloche.artifacts import Golden, Revision, Verification
+    from cloche.servers import Server
     from cloche.settings import Settings
     from cloche.store import Store
+    from cloche.verification.reference import Reference
 
 
 _NEEDED_TO_VERIFY = ("cloche.clients.kserve.client", "cloche.verification.replay", "httpx", "numpy")
@@ -22,29 +26,40 @@ _NEEDED_TO_VERIFY = ("cloche.clients.kserve.client", "cloche.verification.replay
 
 
 class LocalVerifier:
-    """Implements `cloche.control.actuator.Verifier`."""
+    """Implements `cloche.control.Verifier`."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        server: Server,
+        references: Mapping[str, Reference],
+    ) -> None:
         self._layout = settings.layout
         self._store = store
+        self._server = server
+        self._references = references
 
-    def golden(self, revision: Revision) -> Golden:
-        """Run the model directly, with the server's ONNX Runtime or in its own environment."""
+    def golden(self, revision: Revision, *, limit: float) -> Golden:
+        """Run the model directly, with the server's runtimes or in its own environment."""
         from cloche import environments
-        from cloche.servers import triton
         from cloche.verification import golden
+        from cloche.verification.reference import Interpreters
 
         for module in _NEEDED_TO_VERIFY:
             import_module(module)
         deployment = revision.deployment
-        environment = None
-        if deployment.lock is not None:
-            environment = environments.existing(deployment.lock, self._layout.environments)
+        lock, environment = deployment.main.lock, None
+        if lock is not None:
+            environment = environments.existing(lock, self._layout.environments)
+        installed = self._server.install(self._layout.servers, SilentProgress())
+        own = environment / "bin" / "python" if environment else None
         return golden.make(
             deployment,
             self._store,
-            server_python=triton.install(self._layout.servers, SilentProgress()).interpreter,
-            environment=environment,
+            references=self._references,
+            interpreters=Interpreters(installed.interpreter, own),
+            timeout=limit,
         )
 
     def verify(self, revision: Revision, golden: Golden, url: str) -> Verification:
@@ -54,7 +69,7 @@ class LocalVerifier:
         return verification.verify(
             golden,
             url,
-            model=revision.deployment.repository.models[0],
+            model=revision.deployment.repository.main.name,
             store=self._store,
             repository=revision.deployment.repository,
         )

@@ -1,5 +1,5 @@
-"""Scripts that run a model directly, each in the environment of the model or of the server.
+"""How a model's own framework answers, one file each; `reference.py` is the contract."""
 
-`cloche.verification.direct_run` starts them as files in a process of their own. They import nothing
-of Cloche but their neighbour `exchange.py`, and keep to the syntax of Python 3.8.
-"""
+from cloche.verification.reference.reference import Interpreters, Reference
+
+__all__ = ["Interpreters", "Reference"]

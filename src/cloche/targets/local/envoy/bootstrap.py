@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _MOST_CONNECTIONS = 20_000
+_FEWER_CONNECTIONS_THAN_DESCRIPTORS: Json = {
+    "resource_monitors": [
+        {
+            "name": "envoy.resource_monitors.global_downstream_max_connections",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.resource_monitors"
+                ".downstream_connections.v3.DownstreamConnectionsConfig",
+                "max_active_downstream_connections": _MOST_CONNECTIONS,
+            },
+        }
+    ]
+}
+"""Leaves file descriptors for the connections to the replicas, whatever clients do."""
 
 
 def bootstrap(folder: Path, admin_socket: Path) -> Json:
@@ -46,19 +59,7 @@ def bootstrap(folder: Path, admin_socket: Path) -> Json:
         # Every counter costs some of each request; what Cloche asks for is kept by the hosts
         # themselves and by the replicas.
         "stats_config": {"stats_matcher": {"reject_all": True}, "use_all_default_tags": False},
-        # Leaves file descriptors for the connections to the replicas, whatever clients do.
-        "overload_manager": {
-            "resource_monitors": [
-                {
-                    "name": "envoy.resource_monitors.global_downstream_max_connections",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors"
-                        ".downstream_connections.v3.DownstreamConnectionsConfig",
-                        "max_active_downstream_connections": _MOST_CONNECTIONS,
-                    },
-                }
-            ]
-        },
+        "overload_manager": _FEWER_CONNECTIONS_THAN_DESCRIPTORS,
     }
 
 

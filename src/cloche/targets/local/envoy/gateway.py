@@ -26,8 +26,9 @@ from cloche.targets.local.envoy.bootstrap import bootstrap
 from cloche.targets.local.envoy.services import (
     Endpoint,
     GatewayState,
+    Route,
 )
-from cloche.targets.local.envoy.switching import decode, may_switch, switched
+from cloche.targets.local.envoy.switching import awaited, decode, ready_to_switch, switched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from cloche.settings import Settings
     from cloche.targets.local.envoy.installation import EnvoyInstallation
-    from cloche.targets.target import Route
 
 _WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -51,7 +51,7 @@ class Applied:
     """Services that keep their old routes, because no replica of the new ones is seen healthy."""
 
 
-class Gateway:
+class EnvoyGateway:
     """One gateway over a folder of its own."""
 
     def __init__(
@@ -126,15 +126,15 @@ class Gateway:
         self._publish_clusters(state)
         before = self._routed()
         running = self._admin.running()
-        may = frozenset(service.name for service in state.services)
+        ready = frozenset(service.name for service in state.services)
         if running:
             self._until(lambda: self._has_clusters(state))
-            may = self._until_healthy(before, state)
-        after = switched(before, state, may)
+            ready = self._until_healthy(before, state)
+        after = switched(before, state, ready)
         versions = self._publish_routes(after)
         xds.replace(self._applied, json.dumps(asdict(after)).encode())
         seen = running and self._until(lambda: self._has_routes(versions))
-        return Applied(seen, tuple(each.name for each in state.services if each.name not in may))
+        return Applied(seen, tuple(each.name for each in state.services if each.name not in ready))
 
     def sweep(self) -> tuple[str, ...]:
         """Remove clusters that no route leads to and that have no request; return those left."""
@@ -151,8 +151,6 @@ class Gateway:
 
     def seen_routes(self) -> tuple[Route, ...]:
         """Return the routes that the running gateway has in both of its tables."""
-        from cloche.targets.target import Route
-
         tables = self._tables()
         if set(tables) < {routes.HTTP_TABLE, routes.GRPC_TABLE}:
             return ()
@@ -246,14 +244,15 @@ class Gateway:
     def _until_healthy(self, before: GatewayState, state: GatewayState) -> frozenset[str]:
         """Return the services whose routes may change now, waiting for those that may soon."""
         healthy: frozenset[str] = frozenset()
+        waited_for = frozenset(awaited(before, state))
 
-        def all_may() -> bool:
+        def all_ready() -> bool:
             nonlocal healthy
             hosts = {host.cluster for host in self._hosts() if host.healthy}
-            healthy = frozenset(may_switch(before, state, hosts))
-            return len(healthy) == len(state.services)
+            healthy = frozenset(ready_to_switch(before, state, hosts))
+            return waited_for <= healthy
 
-        self._until(all_may)
+        self._until(all_ready)
         return healthy
 
     @staticmethod

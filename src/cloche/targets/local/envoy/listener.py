@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from cloche.targets.local.envoy import answers, protobuf, replies, routes
+from cloche.targets.local.envoy import answers, grpc_routes, protobuf, replies, routes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ def _model_of_message() -> Json:
     read = "%DYNAMIC_METADATA(envoy.filters.http.grpc_field_extraction:{})%".format
     fields = sorted(set(protobuf.NAME_FIELDS.values()))
     return {
-        "object_key": routes.MODEL_STATE,
+        "object_key": grpc_routes.MODEL_STATE,
         "factory_key": "envoy.string",
         "format_string": {
             "text_format_source": {"inline_string": "".join(read(field) for field in fields)},

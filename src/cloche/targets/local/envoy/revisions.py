@@ -8,7 +8,7 @@ from cloche.targets.local.envoy.services import ClusterName
 
 if TYPE_CHECKING:
     from cloche.settings import Settings
-    from cloche.targets.local.envoy.services import RevisionEndpoints, ServiceRoutes
+    from cloche.targets.local.envoy.services import GatewayState, RevisionEndpoints, ServiceRoutes
 
 Json = dict[str, Any]
 
@@ -71,6 +71,19 @@ def by_weight(
         return []
     unasked = match | {"headers": [*headers, absent(REVISION_HEADER)]}
     return [{"match": unasked} | _to(service, protocol, weighted, settings, stream=stream)]
+
+
+def ambiguous(name: str, state: GatewayState, match: Json) -> Json:
+    """Return the route of a model that several services have, named by its name alone."""
+    having = ", ".join(service.name for service in state.services if name in service.models)
+    words = (
+        f"model '{name}' is in several services ({having}): name one with the header or metadata"
+        f" {SERVICE_HEADER} or the host NAME.localhost"
+    )
+    return {
+        "match": match,
+        "direct_response": {"status": 409, "body": {"inline_string": words}},
+    }
 
 
 def _to(

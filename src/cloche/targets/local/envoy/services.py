@@ -15,6 +15,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """One revision's share of a service's traffic, in percent; 0: by header only."""
+
+    service: str
+    revision: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionEndpoints:
     """One revision, its share of the service's traffic in percent, and its replicas.
 

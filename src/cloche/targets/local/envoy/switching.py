@@ -17,36 +17,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def may_switch(before: GatewayState, wanted: GatewayState, healthy: Iterable[str]) -> Iterable[str]:
-    """Yield the services whose routes can change without a request meeting no replica.
+def ready_to_switch(
+    before: GatewayState, wanted: GatewayState, healthy: Iterable[str]
+) -> Iterable[str]:
+    """Yield the services whose routes can change with a replica for every request.
 
-    A service with no route yet may always: an answer that says "no healthy replica" is better than
+    A service with no route yet always is: an answer that says "no healthy replica" is better than
     one that says "no such service".
     """
-    served = {each.name: _shares(each) for each in before.services}
+    served = _served(before)
     seen = set(healthy)
     for service in wanted.services:
-        fresh = [
-            number for number in _shares(service) if number not in served.get(service.name, ())
-        ]
         names = {
             str(ClusterName(service.name, number, protocol))
-            for number in fresh
+            for number in _shares(service) - served.get(service.name, set())
             for protocol in clusters.PROTOCOLS
         }
         if not served.get(service.name) or names <= seen:
             yield service.name
 
 
+def awaited(before: GatewayState, wanted: GatewayState) -> Iterable[str]:
+    """Yield the services that are worth waiting for: all that gets traffic has replicas."""
+    served = _served(before)
+    for service in wanted.services:
+        known = served.get(service.name, set())
+        new = [one for one in service.revisions if one.weight > 0 and one.revision not in known]
+        if all(one.endpoints for one in new):
+            yield service.name
+
+
+def _served(state: GatewayState) -> dict[str, set[int]]:
+    return {each.name: _shares(each) for each in state.services}
+
+
 def _shares(service: ServiceRoutes) -> set[int]:
     return {each.revision for each in service.revisions if each.weight > 0}
 
 
-def switched(before: GatewayState, wanted: GatewayState, may: frozenset[str]) -> GatewayState:
-    """Return the wanted state, with the old routes of those services that may not switch yet."""
+def switched(before: GatewayState, wanted: GatewayState, ready: frozenset[str]) -> GatewayState:
+    """Return the wanted state, with the old routes of those services that are not ready yet."""
     old = {each.name: each for each in before.services}
     return GatewayState(
-        tuple(each if each.name in may else old.get(each.name, each) for each in wanted.services)
+        tuple(each if each.name in ready else old.get(each.name, each) for each in wanted.services)
     )
 
 

@@ -77,4 +77,5 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Let the session go."""
+        self._runner.close()
         del self._runner

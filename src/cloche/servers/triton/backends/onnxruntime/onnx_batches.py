@@ -36,6 +36,10 @@ class Runner:
         self._tensor = pb_utils.Tensor
         self._response = pb_utils.InferenceResponse
         self._error = pb_utils.TritonError
+        self._logger = pb_utils.Logger
+        self._model = config["name"]
+        self.split_runs = 0
+        """How many joint runs failed, so that each of their requests was run alone."""
         self._outputs = [entry["name"] for entry in config["output"]]
         self._scalar_shapes = onnx_signature.scalar_shapes(config, signature)
         tensors = list(signature.inputs.values()) + list(signature.overridable.values())
@@ -51,9 +55,22 @@ class Runner:
             try:
                 return self._answer_together(requests)
             # Whatever went wrong, one request may be the cause: each is run for itself.
-            except Exception:  # noqa: BLE001, S110
-                pass
+            except Exception as error:  # noqa: BLE001
+                self._note_split_run(len(requests), error)
         return [self._answer_alone(request) for request in requests]
+
+    def _note_split_run(self, requests: int, error: Exception) -> None:
+        self.split_runs += 1
+        if self.split_runs == 1:
+            self._logger.log_warn(
+                f"'{self._model}': {requests} requests could not be run together and were run one"
+                f" by one ({onnx_session.explain(error)}); further cases are only counted"
+            )
+
+    def close(self) -> None:
+        """Say how often joint runs failed, where it was more than the one that was logged."""
+        if self.split_runs > 1:
+            self._logger.log_warn(f"'{self._model}': {self.split_runs} joint runs failed in all")
 
     def _answer_together(self, requests: list[Any]) -> list[Any]:
         if self._only_input is not None:
@@ -64,14 +81,14 @@ class Runner:
             feeds = [self._feed(request) for request in requests]
             names = feeds[0].keys()
             if any(other.keys() != names for other in feeds):
-                raise Unlike
+                raise Unlike("they have different inputs")
             sizes = [len(next(iter(one.values()))) for one in feeds]
             feed = {name: np.concatenate([one[name] for one in feeds]) for name in names}
         asked = self._asked(requests)
         made = self._session.run(asked, feed, self._run_options)
         total = sum(sizes)
         if any(len(output) != total for output in made):
-            raise Unlike
+            raise Unlike("the model does not answer them row by row")
         return self._split(requests, sizes, asked, made)
 
     def _split(

@@ -1,0 +1,105 @@
+"""Rollouts as the command line shows them: seen through to their end, and told."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cloche.cli.session import Session
+    from cloche.clients.control.client import ControlClient
+
+
+def conclude(
+    here: Session,
+    control: ControlClient,
+    service: str,
+    answer: Mapping[str, Any],
+    *,
+    wait: bool,
+    timeout: float,
+    as_json: bool,
+) -> int:
+    """See the rollout that was asked for to its end, where that is waited for, and print it.
+
+    A failed one is an error that carries the result.
+    """
+    from cloche.artifacts import deploy_view
+    from cloche.cli import rendering
+    from cloche.clients.control.rollout_events import error_of, see_through
+
+    number = int(answer["revision"])
+    with _recorded(service, number):
+        revision = control.revision(service, number)
+        if wait and not revision.phase.ended:
+            revision = see_through(
+                here.started_control, service, number, progress=here.progress, timeout=timeout
+            )
+            control = here.started_control()
+        result = deploy_view(revision, control.service(service), answer["change"])
+    error = error_of(revision)
+    if error is None:
+        rendering.show_json(result) if as_json else _show(result)
+        return 0
+    if not as_json:
+        raise error
+    rendering.show_json(result | {"error": error.to_dict()})
+    return error.exit_code
+
+
+@contextmanager
+def _recorded(service: str, number: int) -> Iterator[None]:
+    """Say after ctrl-C that the rollout does not end with the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nRevision {number} of {service} is recorded and goes on in the control plane.\n"
+            f"See it with `cloche status`; `cloche logs {service} -f` follows its logs.",
+            err=True,
+        )
+        raise
+
+
+def _show(result: dict[str, Any]) -> None:
+    from cloche.cli import rendering
+
+    service, number = result["service"], result["revision"]
+    click.echo(
+        {
+            "none": f"Nothing changed: {service} is at revision {number} ({result['phase']}).",
+            "scaled": f"{service} stays at revision {number}; its replicas changed.",
+        }.get(result["change"], _headline(result))
+    )
+    click.echo(
+        rendering.fields(
+            [
+                ("model", result["model"]["pinned"]),
+                ("verified", _verified_text(result)),
+                ("http", result["http"]),
+                ("grpc", result["grpc"]),
+            ]
+        )
+    )
+    if result["change"] != "none":
+        click.echo(f"Try it: cloche infer {service} --example")
+
+
+def _headline(result: dict[str, Any]) -> str:
+    service, number = result["service"], result["revision"]
+    back = result["cause"] == "rollback" and result["from"] not in {None, number}
+    whence = f", rolled back from revision {result['from']}" if back else ""
+    return f"{service} revision {number} is {result['phase']}{whence}."
+
+
+def _verified_text(result: dict[str, Any]) -> str:
+    from cloche.cli import rendering
+
+    text = rendering.verification_text(result["verification"])
+    if result["cause"] == "rollback" and result["verified"] is None and result["phase"] == "live":
+        return f"{text} when it was first live; not asked again (--no-verify)"
+    return text

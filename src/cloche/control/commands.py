@@ -1,0 +1,228 @@
+"""What people ask an engine to change: each is decided from one record and written over it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import (
+    Cause,
+    ChangeKind,
+    DeployAnswer,
+    Operated,
+    Revision,
+    ServiceRecord,
+    Verification,
+)
+from cloche.control import planning, requests
+from cloche.errors import ClocheError, ConflictError, StaleError, UnavailableError, UsageError
+from cloche.refusals import being_deleted
+from cloche.rollout import record as rules
+from cloche.rollout import words
+from cloche.rollout.decide import placement
+from cloche.rollout.record import Changed
+from cloche.rollout.rollback import destination
+from cloche.targets import Desired
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloche.artifacts import Deployment, DeployPlan
+    from cloche.control.records import Records
+    from cloche.state import Stored
+    from cloche.targets import Target
+
+_ATTEMPTS = 10
+_CHANGES = {
+    ChangeKind.NONE: "none",
+    ChangeKind.SCALE: "scaled",
+    ChangeKind.UPDATE: "revision",
+    ChangeKind.CREATE: "revision",
+}
+
+
+class Commands:
+    """Deploy, rollback, scale and delete, one at a time."""
+
+    def __init__(self, records: Records, target: Target) -> None:
+        self._records = records
+        self._state = records.state
+        self._target = target
+        self._lock = threading.Lock()
+        self.ending = False
+
+    def end(self) -> None:
+        """Refuse every command from now on: the control plane is ending."""
+        with self._lock:
+            self.ending = True
+
+    def plan(self, deployment: Deployment) -> DeployPlan:
+        """Return what `deploy` would change, by the function that it is decided by."""
+        return self._decided(deployment, self._state.service(deployment.service))
+
+    def deploy(self, deployment: Deployment, *, by: str) -> DeployAnswer:
+        """Record a deployment; see `cloche.rollout.change` for what it comes to."""
+        name = deployment.service
+        number: int | None = None
+
+        def attempt() -> DeployAnswer:
+            nonlocal number
+            stored = self._state.service(name)
+            if stored is not None and stored.record.deleting:
+                raise being_deleted(name)
+            plan = self._decided(deployment, stored)
+            if plan.revision is None and number is None:
+                number = self._add_revision(deployment, by)
+            asked = plan.revision or number or 0
+            self._records.put(stored, self._deployed(stored, deployment, plan, asked, by))
+            return DeployAnswer(change=_CHANGES[plan.kind], revision=asked)
+
+        return self._tried(attempt)
+
+    def rollback(self, name: str, to: int | None, *, verify: bool, by: str) -> DeployAnswer:
+        """Begin a rollout to a revision on record, from what is kept of it."""
+
+        def attempt() -> DeployAnswer:
+            stored = self._records.stored(name)
+            record = stored.record
+            revisions = {one.number: one for one in self._state.revisions(name)}
+            number = destination(record, to, revisions)
+            at = self._records.now()
+            if number == record.live:
+                changed = rules.stay(record, by=by, at=at, cause=Cause.ROLLBACK)
+            else:
+                self._require_kept(record, revisions[number])
+                if not verify:
+                    self._require_verified(record, number)
+                what = words.rolled_back(number, record.live, verify=verify)
+                detail = {"from": record.live, "verify": verify}
+                changed = rules.begin(
+                    record, number, Cause.ROLLBACK, by=by, at=at, what=what, verify=verify,
+                    detail=detail,
+                )  # fmt: skip
+            self._records.put(stored, changed)
+            return DeployAnswer(change="revision", revision=number)
+
+        return self._tried(attempt)
+
+    def scale(self, name: str, replicas: int, *, by: str) -> None:
+        """Change the number of replicas."""
+        operated = Operated(replicas=requests.replica_range(replicas))
+
+        def rule(record: ServiceRecord) -> Changed:
+            if record.deleting:
+                raise being_deleted(name)
+            return rules.operate(record, operated, by=by, at=self._records.now())
+
+        with self._lock:
+            self._refuse_when_ending()
+            merged = operated.over(self._records.stored(name).record.operated)
+            self._target.admit(Desired(name, operated=merged))
+            self._records.change(name, rule)
+
+    def delete(self, name: str, *, by: str) -> None:
+        """Begin to remove a service."""
+        with self._lock:
+            self._refuse_when_ending()
+            at = self._records.now()
+            self._records.change(name, lambda record: rules.mark_deleting(record, by=by, at=at))
+
+    def missing(self, record: ServiceRecord, revision: Revision) -> ClocheError | None:
+        """Return why a revision could not be brought back, None where it can."""
+        desired = Desired(
+            record.name,
+            (placement(revision, record.operated),),
+            {revision.number: 100},
+            record.operated,
+        )
+        try:
+            self._target.admit(desired)
+        except ClocheError as error:
+            return error
+        return None
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────
+
+    def _tried(self, attempt: Callable[[], DeployAnswer]) -> DeployAnswer:
+        """Make an attempt, and others where the record was changed meanwhile."""
+        with self._lock:
+            for left in reversed(range(_ATTEMPTS)):
+                self._refuse_when_ending()
+                try:
+                    return attempt()
+                except StaleError:
+                    if not left:
+                        raise
+        raise AssertionError("unreachable")
+
+    def _decided(self, deployment: Deployment, stored: Stored | None) -> DeployPlan:
+        recorded = planning.recorded_of(stored, self._state, self._target)
+        return planning.decided(deployment, recorded, self._target)
+
+    def _add_revision(self, deployment: Deployment, by: str) -> int:
+        number = self._state.last_number(deployment.service) + 1
+        revision = Revision(
+            service=deployment.service,
+            number=number,
+            digest=deployment.digest,
+            deployment=deployment,
+            created_at=self._records.now(),
+            by=by,
+        )
+        self._state.add_revision(revision)
+        return number
+
+    def _deployed(
+        self,
+        stored: Stored | None,
+        deployment: Deployment,
+        plan: DeployPlan,
+        number: int,
+        by: str,
+    ) -> Changed:
+        """Return the record after a deployment, whose revision has this number."""
+        at = self._records.now()
+        if stored is None:
+            changed = Changed(ServiceRecord(deployment.service, deployment.operated))
+        else:
+            changed = rules.operate(stored.record, deployment.operated, by=by, at=at)
+        if plan.revision is None:
+            snapshot = deployment.main.snapshot
+            what = words.deployed(number, snapshot.reference)
+            detail = {"digest": deployment.digest, "model": snapshot.digest}
+            begun = rules.begin(
+                changed.record, number, Cause.DEPLOY, by=by, at=at, what=what, detail=detail
+            )
+            return changed.then(begun)
+        if changed.record.live == plan.revision:
+            return changed.then(rules.stay(changed.record, by=by, at=at))
+        return changed
+
+    def _require_kept(self, record: ServiceRecord, revision: Revision) -> None:
+        """Raise `rollback.gone` where a revision's files are no longer kept."""
+        missing = self.missing(record, revision)
+        if missing is None:
+            return
+        reference = revision.deployment.main.snapshot.reference
+        raise ConflictError(
+            "rollback.gone",
+            f"Revision {revision.number} of {record.name} cannot be brought back: {missing.what}",
+            where=missing.where or record.name,
+            hint=f"Deploy its model again (`cloche deploy {reference}`); `rollout.keep` in"
+            f" cloche.yaml says how many revisions are kept, now {record.operated.kept}.",
+        )
+
+    def _require_verified(self, record: ServiceRecord, number: int) -> None:
+        """Raise `rollback.unverified` where a revision never passed its golden request."""
+        attached = self._state.attached(record.name, number).verification
+        passed: list[Verification | None] = [attached]
+        passed += [one.verification for one in record.rollouts if one.to == number]
+        if not any(one is not None and one.passed for one in passed):
+            what = f"Revision {number} of {record.name} never passed its golden request."
+            hint = "Roll back without --no-verify: it is asked before it gets traffic."
+            raise UsageError("rollback.unverified", what, where=record.name, hint=hint)
+
+    def _refuse_when_ending(self) -> None:
+        if self.ending:
+            what = "The control plane is ending, as `cloche down` asked."
+            raise UnavailableError("control.ending", what, hint="Try again in a moment.")

@@ -1,0 +1,60 @@
+"""What a deploy decides by, read from what is recorded and observed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.control import requests
+from cloche.rollout.change import Recorded, decide_change, operated_now
+from cloche.targets import Desired, ReplicaPhase
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Deployment, DeployPlan, Revision
+    from cloche.state import State, Stored
+    from cloche.targets import Target
+
+
+def decided(deployment: Deployment, recorded: Recorded | None, target: Target) -> DeployPlan:
+    """Return what a deployment changes; raises what is wrong with it, or the target has against it.
+
+    Nothing is changed.
+    """
+    requests.check_deployment(deployment)
+    operated = operated_now(recorded, deployment)
+    target.admit(Desired(deployment.service, operated=operated))
+    return decide_change(deployment, recorded)
+
+
+def recorded_of(stored: Stored | None, state: State, target: Target | None) -> Recorded | None:
+    """Return what is on record of a service, and whether what is live there is broken.
+
+    `target` is None where nothing runs.
+    """
+    if stored is None:
+        return None
+    record = stored.record
+    live = _revision(state, record.name, record.live)
+    rolling = _revision(state, record.name, record.rollout.to if record.rollout else None)
+    broken = live is not None and target is not None and _is_broken(live, target)
+    return Recorded(record, live, rolling, broken=broken)
+
+
+def offline(deployment: Deployment, state: State | None, target: Target) -> DeployPlan:
+    """Return what a deployment changes where nothing runs; `state` is None where none was made."""
+    stored = state.service(deployment.service) if state is not None else None
+    recorded = recorded_of(stored, state, None) if state is not None else None
+    return decided(deployment, recorded, target)
+
+
+def _revision(state: State, name: str, number: int | None) -> Revision | None:
+    return None if number is None else state.revision(name, number)
+
+
+def _is_broken(revision: Revision, target: Target) -> bool:
+    """Return whether all replicas of a revision have failed."""
+    replicas = [
+        replica
+        for replica in target.observe(revision.service).replicas
+        if replica.revision == revision.number
+    ]
+    return bool(replicas) and all(one.phase is ReplicaPhase.FAILED for one in replicas)

@@ -1,0 +1,118 @@
+"""What an engine says of its services: views of what is recorded and observed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import Attached, RevisionStatus
+from cloche.control import views
+from cloche.refusals import unknown_revision, unknown_service
+from cloche.rollout.keeping import bytes_of, kept
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Revision, ServiceRecord
+    from cloche.control.commands import Commands
+    from cloche.control.reconcile import Reconciler
+    from cloche.control.records import Records
+    from cloche.targets import Target
+
+
+class Queries:
+    """Status and history."""
+
+    def __init__(
+        self,
+        records: Records,
+        target: Target,
+        reconciler: Reconciler,
+        commands: Commands,
+        keep_limit: int | None,
+    ) -> None:
+        self._records = records
+        self._state = records.state
+        self._target = target
+        self._reconciler = reconciler
+        self._commands = commands
+        self._keep_limit = keep_limit
+
+    def status(self) -> dict[str, Any]:
+        """Return `{gateway, services, kept}` as they are now."""
+        views_of = (self._view_or_none(name) for name in self._state.services())
+        return {
+            "gateway": views.gateway_view(self._target.gateway()),
+            "services": [view for view in views_of if view is not None],
+            "kept": self._kept(),
+        }
+
+    def service(self, name: str) -> dict[str, Any]:
+        """Return the status of one service; raises `service.unknown`."""
+        view = self._view_or_none(name)
+        if view is None:
+            raise unknown_service(name)
+        return view
+
+    def revisions(self, name: str) -> tuple[RevisionStatus, ...]:
+        """Return all revisions of a service, oldest first."""
+        record = self._records.stored(name).record
+        return tuple(self._status_of(record, one) for one in self._state.revisions(name))
+
+    def revision(self, name: str, number: int) -> RevisionStatus:
+        """Return one revision of a service."""
+        record = self._records.stored(name).record
+        return self._status_of(record, self.recorded(name, number))
+
+    def recorded(self, name: str, number: int) -> Revision:
+        """Return a revision as it is kept; raises `revision.unknown`."""
+        revision = self._state.revision(name, number)
+        if revision is None:
+            raise unknown_revision(name, number)
+        return revision
+
+    def history(self, name: str) -> dict[str, Any]:
+        """Return the rollouts, newest first, and the revisions that can be brought back."""
+        record = self._records.stored(name).record
+        restorable = [
+            revision.number
+            for revision in self._state.revisions(name)
+            if self._commands.missing(record, revision) is None
+        ]
+        return {
+            "service": name,
+            "rollouts": [views.rollout_view(one) for one in reversed(record.rollouts)],
+            "restorable": restorable,
+            "keep": record.operated.kept,
+        }
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────
+
+    def _view_or_none(self, name: str) -> dict[str, Any] | None:
+        stored = self._state.service(name)
+        if stored is None:
+            return None
+        record, latest = stored.record, stored.record.latest
+        number = record.live or (latest.to if latest is not None else 0)
+        shown = self._state.revision(name, number)
+        if shown is None:  # it was deleted between two looks
+            return None
+        trouble = None
+        for one in (latest.to if latest is not None else number, number):
+            trouble = trouble or self._reconciler.trouble(name, one)
+        attached = self._state.attached(name, number)
+        return views.service_view(record, shown, attached, self._target.observe(name), trouble)
+
+    def _status_of(self, record: ServiceRecord, revision: Revision) -> RevisionStatus:
+        attached: Attached = self._state.attached(record.name, revision.number)
+        return views.revision_status(record, revision, attached)
+
+    def _kept(self) -> dict[str, Any] | None:
+        """Return the bytes that can be brought back, and the cache's limit that they count to."""
+        if self._keep_limit is None:
+            return None
+        revisions = []
+        for name in self._state.services():
+            stored = self._state.service(name)
+            if stored is not None:
+                numbers = kept(stored.record)
+                revisions += [one for one in self._state.revisions(name) if one.number in numbers]
+        size = bytes_of(revision.deployment for revision in revisions)
+        return {"bytes": size, "limit": self._keep_limit}

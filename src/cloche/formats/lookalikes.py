@@ -1,0 +1,145 @@
+"""What files and folders are that are no model, whatever the format; each format adds its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.formats.format import Lookalike
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_BEGINNING = 4096
+"""Bytes of a file that are looked at."""
+
+
+def of_file(path: Path, known: Iterable[Lookalike]) -> Lookalike | None:
+    """Return what a file is instead of a model, None where nothing tells.
+
+    Tried first is what replaces any file, then its name, then its beginning.
+    """
+    with path.open("rb") as file:
+        start = file.read(_BEGINNING)
+    suffix, others = path.suffix.lower(), tuple(known)
+    marked = (
+        *(one for one in REPLACEMENTS if one.test and one.test(path, start)),
+        *(one for one in others if path.name in one.names),
+        *(one for one in others if suffix in one.suffixes),
+        *(one for one in others if one.starts and start.startswith(one.starts)),
+        *(one for one in others if one.test and one.test(path, start)),
+    )
+    return marked[0] if marked else None
+
+
+def of_folder(folder: Path, known: Iterable[Lookalike]) -> Lookalike | None:
+    """Return what a folder is instead of a model, None where nothing tells."""
+    names = visible(folder)
+    for one in known:
+        if one.names & names or (one.test and one.test(folder, b"")):
+            return one
+    return None
+
+
+def unknown(path: Path) -> Lookalike:
+    """Return what is said of a path that nothing tells."""
+    if not path.is_dir():
+        return Lookalike("no model that Cloche knows", "name the model's file", code="unknown")
+    names = sorted(visible(path))
+    shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+    what = f"a folder with no model that Cloche knows; it has {shown}"
+    return Lookalike(what, "name the model's own file or folder", code="unknown")
+
+
+def visible(folder: Path) -> frozenset[str]:
+    """Return the names in a folder, hidden ones left out; none of a file."""
+    if not folder.is_dir():
+        return frozenset()
+    return frozenset(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _is_empty(path: Path, start: bytes) -> bool:
+    return not start and path.is_file()
+
+
+def _is_lfs_pointer(_: Path, start: bytes) -> bool:
+    return start.startswith(b"version https://git-lfs")
+
+
+def _is_web_page(_: Path, start: bytes) -> bool:
+    head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return head.startswith((b"<!doctype html", b"<html", b"<?xml"))
+
+
+def _is_text(path: Path, start: bytes) -> bool:
+    """Return whether something called like a binary model is text."""
+    if not start or path.suffix.lower() not in {".onnx", ""}:
+        return False
+    if any(byte < 9 or 13 < byte < 32 for byte in start):
+        return False
+    try:
+        start.decode()
+    except UnicodeDecodeError as error:
+        return error.start > len(start) - 4 and len(start) == _BEGINNING
+    return True
+
+
+def _is_json(path: Path, start: bytes) -> bool:
+    return _is_text(path, start) and start.lstrip().startswith(b"{")
+
+
+def _is_empty_folder(path: Path, _: bytes) -> bool:
+    return path.is_dir() and not visible(path)
+
+
+_UNPACK = "unpack it and name what is in it"
+_OF_PYTHON = "log the model with MLflow, such as mlflow.sklearn.log_model"
+
+REPLACEMENTS = (
+    Lookalike(
+        "an empty file", "export or download the model again", test=_is_empty, code="empty"
+    ),
+    Lookalike(
+        "a Git LFS pointer; the model itself has not been fetched",
+        "run `git lfs pull` in its folder", test=_is_lfs_pointer, code="lfs",
+    ),
+    Lookalike(
+        "a web page (HTML or XML), not a model; a download was probably answered with it",
+        "download the model again, logged in if need be", test=_is_web_page, code="html",
+    ),
+)  # fmt: skip
+"""What is found under the name of any file in its place."""
+
+GENERAL = (
+    Lookalike(
+        "a pickle, which Cloche does not load", _OF_PYTHON,
+        suffixes=(".pkl", ".pickle", ".joblib", ".sav"),
+        starts=(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
+    ),
+    Lookalike("a zip archive", _UNPACK, suffixes=(".zip",), starts=(b"PK\x03\x04",)),
+    Lookalike(
+        "a compressed file", _UNPACK,
+        suffixes=(".gz", ".tgz", ".xz", ".zst", ".bz2"), starts=(b"\x1f\x8b",),
+    ),
+    Lookalike("a tar archive", _UNPACK, suffixes=(".tar",)),
+    Lookalike(
+        "a NumPy array", "name the model; arrays are the input of `cloche infer`",
+        suffixes=(".npy", ".npz"), starts=(b"\x93NUMPY",),
+    ),
+    Lookalike(
+        "Python code", "log the model with MLflow, such as mlflow.pyfunc.log_model",
+        suffixes=(".py",),
+    ),
+    Lookalike(
+        "a YAML file", "for a cloche.yaml use `cloche deploy -f FILE`", suffixes=(".yaml", ".yml")
+    ),
+    Lookalike("a JSON file, not a model", "name the model's file", suffixes=(".json",)),
+    Lookalike(
+        "a text file (JSON), not a model", "name the model's file", test=_is_json, code="text"
+    ),
+    Lookalike("a text file, not a model", "name the model's file", test=_is_text, code="text"),
+    Lookalike(
+        "an empty folder", "name the folder of a model",
+        test=_is_empty_folder, code="empty",
+    ),
+)  # fmt: skip

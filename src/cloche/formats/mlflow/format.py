@@ -1,0 +1,85 @@
+"""MLflow as a format: a folder with the file MLmodel in it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import ModelFormat, ModelMetadata, decode, encode
+from cloche.formats.folders import list_files
+from cloche.formats.format import Lookalike, ModelFiles
+from cloche.formats.lookalikes import visible
+from cloche.formats.mlflow.mlmodel import ENTRY, read_metadata
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import ModelFacts, ModelSnapshot
+    from cloche.store import Store
+
+_REMEMBERED = "mlmodel"
+
+
+def _models_in(folder: Path) -> list[Path]:
+    return sorted(folder / name for name in visible(folder) if (folder / name / ENTRY).is_file())
+
+
+def _holds_models(path: Path, _: bytes) -> bool:
+    return bool(_models_in(path))
+
+
+LOOKALIKES = (
+    Lookalike(
+        "the description of an MLflow model, not the model",
+        lambda path: f"name its folder: {path.parent}", names=frozenset({ENTRY}),
+    ),
+    Lookalike(
+        "a folder of MLflow models, and none itself",
+        lambda path: f"name one: {_models_in(path)[0]}", test=_holds_models, code="several",
+    ),
+    Lookalike(
+        "a store of MLflow, not a model",
+        lambda path: "set MLFLOW_TRACKING_URI to it and name the model: models:/NAME@ALIAS "
+        f"({path})",
+        names=frozenset({"mlruns", "mlartifacts", "mlflow.db", "meta.yaml"}),
+    ),
+)  # fmt: skip
+
+
+class MlflowFormat:
+    """Folders saved or logged by MLflow; implements `cloche.formats.Format`."""
+
+    name = ModelFormat.MLFLOW
+    entry = ENTRY
+    title = "folders saved by MLflow"
+    lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+
+    def detect(self, path: Path) -> bool:
+        """Return whether it is a folder with MLmodel in it."""
+        return ENTRY in visible(path)
+
+    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
+        """Return the whole folder."""
+        return ModelFiles(ENTRY, list_files(path))
+
+    def metadata(self, digest: str, store: Store) -> ModelMetadata:
+        """Return what MLmodel and the files beside it say, read once per tree."""
+        remembered = store.recall(_REMEMBERED, digest)
+        if remembered is not None:
+            with suppress(ValueError):  # another version of Cloche wrote it
+                return decode(ModelMetadata, remembered)
+        metadata = read_metadata(store.tree_path(digest))
+        store.remember(_REMEMBERED, digest, encode(metadata))
+        return metadata
+
+    def inspect(
+        self,
+        snapshot: ModelSnapshot,
+        root: Path,
+        *,
+        service: str | None = None,  # noqa: ARG002 - a folder holds one model
+    ) -> ModelFacts:
+        """Return the facts of the folder, those of its ONNX file where it is one."""
+        from cloche.formats.mlflow.inspection import inspect_folder
+
+        return inspect_folder(snapshot, root)

@@ -1,0 +1,208 @@
+"""The facts of a folder saved by MLflow.
+
+A model with the ONNX flavor is served from its ONNX file, whose protobuf counts; the signature is
+compared with it. Any other model with the Python function flavor is served by Triton's Python
+backend in an environment of its own. Its inputs are its signature's: one tensor per column of a
+table, or its named tensors. Without a signature the input example gives the inputs; without outputs
+there is one, `output`, of FP64 and shape [-1, -1]: numbers of any kind, a row per row of the input,
+and one column where the model returns one value per row.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import (
+    BatchAxis,
+    Certainty,
+    Finding,
+    ModelFacts,
+    ModelFormat,
+    Severity,
+    Signature,
+    TensorSpec,
+)
+from cloche.environments.interpreters import PYTHONS
+from cloche.errors import ClocheError
+from cloche.formats.mlflow import example
+from cloche.formats.mlflow.requirements import inlined
+from cloche.model_config.names import onnx_file_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import ModelSnapshot
+
+_SIGN = "Log the model again with signature=mlflow.models.infer_signature(inputs, outputs)."
+
+
+def inspect_folder(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
+    """Return the facts of an MLflow folder.
+
+    Raises ClocheError for a model without a Python function or ONNX flavor, without a signature
+    and example, or saved with a Python that Triton cannot run.
+    """
+    flavors = snapshot.metadata.flavors
+    if "onnx" in flavors:
+        return _onnx(snapshot, root)
+    if "python_function" not in flavors:
+        raise ClocheError(
+            "inspection.mlflow.flavor",
+            f"The model has the flavors {', '.join(flavors) or 'none'}; none can be served.",
+            where=snapshot.pinned,
+            hint="Log it with a flavor that has a Python function, or as ONNX (mlflow.onnx).",
+        )
+    return _python(snapshot, root)
+
+
+def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
+    from cloche.formats.onnx.inspection import inspect_file
+
+    paths = [entry.path for entry in snapshot.files]
+    chosen = onnx_file_of(paths)
+    if chosen is None:
+        count = sum(path.endswith(".onnx") for path in paths)
+        raise ClocheError(
+            "inspection.mlflow.onnx",
+            f"The folder has the ONNX flavor but {count or 'no'} .onnx files.",
+            where=snapshot.pinned,
+            hint="Log the model again with mlflow.onnx.log_model.",
+        )
+    facts = inspect_file(root / chosen)
+    compared = _differences(snapshot.metadata.signature, facts)
+    return replace(facts, format=ModelFormat.MLFLOW, findings=(*facts.findings, *compared))
+
+
+def _differences(signature: Signature | None, facts: ModelFacts) -> list[Finding]:
+    """Return where a signature and the ONNX file, which is what runs, disagree."""
+    if signature is None or signature.columns:
+        return []
+    findings = []
+    pairs = (
+        ("input", signature.inputs, facts.inputs),
+        ("output", signature.outputs, facts.outputs),
+    )
+    for direction, said, real in pairs:
+        by_name = {spec.name: spec for spec in real}
+        for index, spec in enumerate(said):
+            named = spec.name not in signature.unnamed
+            actual = by_name.get(spec.name) if named else next(iter(real[index : index + 1]), None)
+            if actual is None:
+                what = f"The signature has an {direction} {spec.name} that the ONNX file lacks"
+            elif actual.datatype != spec.datatype:
+                types = f"{spec.datatype} in the signature and {actual.datatype} in the ONNX file"
+                what = f"The {direction} {actual.name} is {types}"
+            elif len(actual.shape) != len(spec.shape):
+                shapes = f"{list(spec.shape)} in the signature and {list(actual.shape)} in the file"
+                what = f"The {direction} {actual.name} is {shapes}"
+            else:
+                continue
+            hint = "The ONNX file counts. " + _SIGN
+            findings.append(
+                Finding(Severity.WARNING, "inspection.mlflow.signature", f"{what}.", hint=hint)
+            )
+    return findings
+
+
+def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
+    metadata = snapshot.metadata
+    signature, findings = _signature(snapshot, root)
+    python, noted = _interpreter(metadata.python, snapshot.pinned)
+    findings += noted
+    outputs = signature.outputs
+    if not outputs:
+        outputs = (TensorSpec("output", "FP64", (-1, -1)),)
+        what = "The signature has no outputs: one output of FP64, with a row per row, is assumed."
+        findings.append(Finding(Severity.WARNING, "inspection.mlflow.outputs", what, hint=_SIGN))
+    if "signature.params" in metadata.tags:
+        what = "The model's inference parameters keep their defaults; requests cannot set them."
+        findings.append(Finding(Severity.NOTE, "inspection.mlflow.params", what))
+    flavors = [name for name in metadata.flavors if name != "python_function"]
+    return ModelFacts(
+        format=ModelFormat.MLFLOW,
+        framework=flavors[0] if flavors else "python",
+        backend="python",
+        inputs=signature.inputs,
+        outputs=outputs,
+        batch=_batch(signature, outputs),
+        size_bytes=snapshot.size,
+        memory_bytes=None,
+        python=python,
+        requirements=_requirements(
+            inlined(metadata.requirements, root / PurePosixPath(snapshot.entry).parent),
+            metadata.tags.get("mlflow_version"),
+        ),
+        columns=signature.columns,
+        findings=tuple(findings),
+    )
+
+
+def _signature(snapshot: ModelSnapshot, root: Path) -> tuple[Signature, list[Finding]]:
+    signature = snapshot.metadata.signature
+    if signature is not None and signature.inputs:
+        return signature, []
+    path = snapshot.metadata.input_example
+    derived = None
+    if path is not None:
+        try:
+            derived = example.derive(json.loads((root / path).read_text(encoding="utf-8")))
+        except (ValueError, TypeError, AttributeError, IndexError):
+            derived = None
+    if derived is None:
+        raise ClocheError(
+            "inspection.mlflow.signature",
+            "The model has no signature, so nobody knows what its inputs are.",
+            where=snapshot.pinned,
+            hint=_SIGN + " An input_example alone does as well.",
+        )
+    what = "The model has no signature; its inputs are those of its input example."
+    return derived, [
+        Finding(Severity.WARNING, "inspection.mlflow.example", what, where=path, hint=_SIGN)
+    ]
+
+
+def _interpreter(recorded: str | None, where: str) -> tuple[str, list[Finding]]:
+    if recorded is None:
+        what = "The model does not say which Python it was saved with; 3.11 is taken."
+        return "3.11", [Finding(Severity.WARNING, "inspection.mlflow.python", what)]
+    minor = ".".join(recorded.split(".")[:2])
+    if minor not in PYTHONS:
+        raise ClocheError(
+            "inspection.mlflow.python",
+            f"The model was saved with Python {recorded}, which Triton cannot run.",
+            where=where,
+            hint=f"Log the model from one of Python {', '.join(PYTHONS)}.",
+        )
+    return minor, []
+
+
+def _requirements(recorded: tuple[str, ...], mlflow_version: str | None) -> tuple[str, ...]:
+    """Return what was recorded, and what serving needs beside it where that is not in there."""
+    names = {
+        re.split(r"[^A-Za-z0-9._-]", line.strip(), maxsplit=1)[0].lower().replace("_", "-")
+        for line in recorded
+    }
+    added = []
+    if not names & {"mlflow", "mlflow-skinny"}:
+        added.append(f"mlflow=={mlflow_version}" if mlflow_version else "mlflow")
+    added += [name for name in ("numpy", "pandas") if name not in names]
+    if "setuptools" not in names and (mlflow_version or "3").startswith(("0.", "1.", "2.")):
+        # Older MLflow imports pkg_resources, counting on a virtualenv that brings it along.
+        added.append("setuptools<81")
+    return (*recorded, *added)
+
+
+def _batch(signature: Signature, outputs: tuple[TensorSpec, ...]) -> BatchAxis:
+    if signature.columns:
+        why = "the inputs are the columns of a table, whose rows are items"
+        return BatchAxis(present=True, certainty=Certainty.CERTAIN, why=why)
+    for spec in (*signature.inputs, *outputs):
+        if not spec.shape or spec.shape[0] != -1:
+            why = f"the signature fixes the first axis of {spec.name}: {list(spec.shape)}"
+            return BatchAxis(present=False, certainty=Certainty.LIKELY, why=why)
+    why = "the signature leaves the first axis of every input and output open"
+    return BatchAxis(present=True, certainty=Certainty.LIKELY, why=why)

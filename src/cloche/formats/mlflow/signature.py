@@ -1,0 +1,74 @@
+"""MLflow's model signature, as tensors.
+
+The file MLmodel holds `inputs` and `outputs` as JSON strings: a list of either columns (`type` is a
+DataType such as `double`, or `array`, `map`, `object` with what is in it) or tensors (`type` is
+`tensor`, with a NumPy dtype and a shape); see "Model Signatures and Input Examples" of MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cloche.artifacts import DATATYPES, Signature, TensorSpec
+from cloche.errors import ClocheError
+
+_OF_COLUMN = {kind: name for name, datatype in DATATYPES.items() for kind in datatype.columns}
+_OF_TENSOR = {dtype: name for name, datatype in DATATYPES.items() for dtype in datatype.tensors}
+
+
+def parse_signature(document: dict[str, Any], where: str) -> Signature | None:
+    """Return the signature that MLmodel holds under `signature`, None where it has no inputs.
+
+    A column is a tensor of shape (-1, 1), a column of lists one of (-1, -1), of lists of lists one
+    of (-1, -1, -1); text, bytes, dates and structured values (as JSON) are BYTES. Raises
+    source.mlflow.signature for what MLflow itself would not read.
+    """
+    try:
+        inputs = json.loads(document.get("inputs") or "[]")
+        outputs = json.loads(document.get("outputs") or "[]")
+        made_up: list[str] = []
+        parsed = Signature(
+            inputs=tuple(_specs(inputs, "input", made_up)),
+            outputs=tuple(_specs(outputs, "output", made_up)),
+            columns=any(item["type"] != "tensor" for item in inputs),
+            unnamed=tuple(made_up),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ClocheError(
+            "source.mlflow.signature",
+            f"The signature of the model cannot be read ({type(error).__name__}: {error}).",
+            where=where,
+            hint="Log the model again with mlflow.models.infer_signature(inputs, outputs).",
+        ) from None
+    return parsed if parsed.inputs else None
+
+
+def _specs(items: list[dict[str, Any]], prefix: str, made_up: list[str]) -> list[TensorSpec]:
+    specs = []
+    for position, item in enumerate(items):
+        name = item.get("name")
+        if name is None or name == "":
+            name = prefix if len(items) == 1 else f"{prefix}_{position}"
+            made_up.append(name)
+        datatype, shape = _tensor(item) if item["type"] == "tensor" else _column(item)
+        optional = not item.get("required", not item.get("optional", False))
+        specs.append(TensorSpec(str(name), datatype, shape, optional=optional))
+    return specs
+
+
+def _tensor(item: dict[str, Any]) -> tuple[str, tuple[int, ...]]:
+    spec = item["tensor-spec"]
+    dtype = str(spec["dtype"])
+    if dtype not in _OF_TENSOR and not dtype.startswith(("<U", "|S", "datetime64")):
+        raise ValueError(f"no tensor can hold the type {dtype!r}")
+    return _OF_TENSOR.get(dtype, "BYTES"), tuple(int(size) for size in spec["shape"])
+
+
+def _column(item: dict[str, Any]) -> tuple[str, tuple[int, ...]]:
+    kind, axes = item["type"], 0
+    while kind == "array":
+        item = item["items"]
+        kind, axes = item["type"], axes + 1
+    datatype = _OF_COLUMN.get(kind, "BYTES")
+    return datatype, (-1, *((-1,) * axes or (1,)))

@@ -1,0 +1,181 @@
+"""Whether requests to an ONNX model can be joined along the first axis.
+
+An exporter does not say so outright. Three things together do: the first axis of every input and
+output is dynamic, its labels do not speak of something else (a sequence, a number of detections),
+and shape inference with two different sizes put in finds the same size at the front of every
+output. A graph that reshapes with a fixed leading dimension folds the rows of a batch into one
+another, and joining requests would then mix them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import BatchAxis, Certainty, Finding, Severity
+from cloche.formats.onnx import graph as walk
+from cloche.formats.onnx import shapes
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from cloche.artifacts import TensorSpec
+
+_BATCH = re.compile(r"batch|^(n|b|bs|m|none|samples?|rows?|examples?|num_samples|n_samples)$", re.I)
+_MADE_UP = re.compile(r"^(unk_?_?\d*|\?|none|.*_dim_\d+|-1|u\d+)$", re.I)
+"""Labels that exporters make up where they do not know the axis, each time another one."""
+_OTHER = re.compile(
+    r"seq|time|length|^len|_len|token|step|frame|audio|width|height|^[hwltk]$|num_|past|cache"
+    r"|detection|boxes|node|edge|point|chunk|sample_rate",
+    re.I,
+)
+_PROBES = (7, 11)
+"""Sizes that hardly occur as dimensions of a model, so that seeing one again means something."""
+
+
+def decide(
+    model: ModelProto, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> BatchAxis:
+    """Return the batch axis of a stripped model with these inputs and outputs."""
+    if not inputs:
+        return _absent(Certainty.CERTAIN, "the model has no inputs")
+    unshaped = [value.name for value in walk.inputs(model.graph) if _rank(value) is None]
+    if unshaped:
+        return _absent(Certainty.UNKNOWN, f"the input {unshaped[0]} has no declared shape")
+    everything = [(f"input {spec.name}", spec) for spec in inputs]
+    everything += [
+        (f"output {spec.name}", spec)
+        for spec, value in zip(outputs, model.graph.output, strict=True)
+        if _rank(value) is not None
+    ]
+    scalars = [name for name, spec in everything if not spec.shape]
+    if scalars:
+        return _absent(Certainty.CERTAIN, f"the {scalars[0]} is a scalar, which has no axis")
+    fixed = [(name, spec.shape[0]) for name, spec in everything if spec.shape[0] >= 0]
+    if fixed:
+        return _fixed(fixed, everything)
+    return _dynamic(model, everything, complete=len(everything) == len(inputs) + len(outputs))
+
+
+def _rank(value: object) -> int | None:
+    shape, _ = walk.dimensions(value)  # type: ignore[arg-type]
+    return None if shape is None else len(shape)
+
+
+def _absent(certainty: Certainty, why: str, maximum: int | None = None) -> BatchAxis:
+    return BatchAxis(present=False, certainty=certainty, why=why, maximum=maximum)
+
+
+def _fixed(fixed: list[tuple[str, int]], everything: list[tuple[str, TensorSpec]]) -> BatchAxis:
+    sizes = {size for _, size in fixed}
+    if len(fixed) == len(everything) and len(sizes) == 1:
+        size = sizes.pop()
+        why = f"the first axis of every input and output is fixed at {size}"
+        return _absent(Certainty.CERTAIN if size == 1 else Certainty.LIKELY, why, size)
+    name, size = fixed[0]
+    others = [other for other, spec in everything if spec.shape[0] != size]
+    return _absent(
+        Certainty.LIKELY,
+        f"the first axis of the {name} is fixed at {size} while that of the {others[0]} differs",
+    )
+
+
+def _dynamic(
+    model: ModelProto, everything: list[tuple[str, TensorSpec]], *, complete: bool
+) -> BatchAxis:
+    labels = {name: spec.labels[0] for name, spec in everything}
+    telling = {label for label in labels.values() if label and not _MADE_UP.match(label)}
+    for name, label in labels.items():
+        if label and _OTHER.search(label) and not _BATCH.search(label):
+            return _absent(
+                Certainty.LIKELY, f"the first axis of the {name} is called {label}, not a batch"
+            )
+    if len(telling) > 1:
+        named = ", ".join(sorted(telling))
+        return _absent(Certainty.LIKELY, f"the first axes have different names: {named}")
+    probes = {size: shapes.infer(model, first=size) for size in _PROBES}
+    refuted = _refuted(model, probes)
+    if refuted:
+        return _absent(Certainty.LIKELY, refuted)
+    if complete and len(set(labels.values())) == 1 and telling:
+        why = f"the first axis of every input and output is dynamic and called {telling.pop()}"
+        return BatchAxis(present=True, certainty=Certainty.CERTAIN, why=why)
+    proven = complete and all(
+        inferred.values.get(value.name, (-1,))[0] == size
+        for size, inferred in probes.items()
+        for value in model.graph.output
+    )
+    why = "the first axis of every input and output is dynamic"
+    why += ", and shape inference carries its size from the inputs to the outputs" if proven else ""
+    certainty = Certainty.CERTAIN if proven and telling else Certainty.LIKELY
+    return BatchAxis(present=True, certainty=certainty, why=why)
+
+
+def _refuted(model: ModelProto, probes: dict[int, shapes.Inferred]) -> str | None:
+    """Return how shape inference contradicts a batch axis, None where it does not."""
+    for size, inferred in probes.items():
+        if inferred.trouble:
+            return f"with a first axis of {size} the shapes contradict: {inferred.trouble}"
+        for value in model.graph.output:
+            shape = inferred.values.get(value.name, (-1,))
+            if not shape:
+                return f"the output {value.name} is a scalar"
+            if shape[0] not in {-1, size}:
+                return (
+                    f"the output {value.name} has a first axis of {shape[0]} where the inputs "
+                    f"have {size}"
+                )
+    return _folded(model, _PROBES[0], probes[_PROBES[0]])
+
+
+def _folded(model: ModelProto, size: int, inferred: shapes.Inferred) -> str | None:
+    """Return which Reshape folds a batch into another axis: a fixed leading size before rows."""
+    targets = _constant_targets(model)
+    for node in model.graph.node:
+        if node.op_type != "Reshape" or len(node.input) < 2:
+            continue
+        target = targets.get(node.input[1], ())
+        before = inferred.values.get(node.input[0], ())
+        if target and target[0] > 0 and before and before[0] == size:
+            name = f" {node.name}" if node.name else ""
+            return f"the node Reshape{name} has a fixed leading size of {target[0]}"
+    return None
+
+
+def _constant_targets(model: ModelProto) -> dict[str, tuple[int, ...]]:
+    """Return the values of the constants that Reshape nodes of the main graph aim at."""
+    from onnx import TensorProto, numpy_helper
+
+    wanted = {n.input[1] for n in model.graph.node if n.op_type == "Reshape" and len(n.input) > 1}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.output[0] in wanted:
+            held = [a.t for a in node.attribute if a.name == "value"]
+            constants.update(zip(node.output, held, strict=False))
+    return {
+        name: tuple(int(size) for size in numpy_helper.to_array(constants[name]).ravel())
+        for name in wanted & constants.keys()
+        if constants[name].data_type == TensorProto.INT64
+        and constants[name].data_location != TensorProto.EXTERNAL
+    }
+
+
+def finding(batch: BatchAxis) -> Finding | None:
+    """Return what to tell about a model whose requests cannot be joined, if anything."""
+    if batch.present:
+        if batch.certainty is Certainty.CERTAIN:
+            return None
+        return Finding(
+            Severity.NOTE,
+            "inspection.batch.likely",
+            f"Requests are joined along the first axis: {batch.why}.",
+            hint="Where that axis is something else, write `batching: {max_batch_size: 0}`.",
+        )
+    hint = "Where requests can be joined all the same, write `batching: {max_batch_size: 8}`."
+    if batch.maximum is not None:
+        hint = (
+            "Export the model again with a dynamic first axis (torch.onnx.export(dynamic_axes=…), "
+            "tf2onnx with an input signature of None) to have requests served in batches."
+        )
+    what = f"Each request is served alone: {batch.why}."
+    return Finding(Severity.NOTE, "inspection.batch.absent", what, hint=hint)

@@ -1,0 +1,91 @@
+"""ONNX as a format: a file with its weights inside or beside it, or a folder with one such file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import ModelFormat, ModelMetadata, decode, encode
+from cloche.errors import ClocheError
+from cloche.formats.format import Lookalike, ModelFiles
+from cloche.formats.lookalikes import visible
+from cloche.formats.onnx.codes import SOURCE
+from cloche.formats.onnx.external import weights
+from cloche.formats.onnx.file import ExternalData, external_data
+from cloche.formats.onnx.lookalikes import LOOKALIKES
+from cloche.model_config.names import ONNX_FILE
+from cloche.store.index import stat_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import ModelFacts, ModelSnapshot
+    from cloche.store import Store
+
+_REMEMBERED = "onnx-external"
+
+
+class OnnxFormat:
+    """ONNX files; implements `cloche.formats.Format`."""
+
+    name = ModelFormat.ONNX
+    entry = ONNX_FILE
+    title = "ONNX files"
+    lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+
+    def detect(self, path: Path) -> bool:
+        """Return whether it is a folder with an ONNX file in it, or a file.
+
+        ONNX has no mark of its own: any file that is nothing else may be such a model.
+        """
+        return path.is_file() or bool(_onnx_files(path))
+
+    def files(self, path: Path, store: Store) -> ModelFiles:
+        """Return the file as `model.onnx`, with the files of weights under their own names."""
+        model = path if path.is_file() else _only(path)
+        needed = _external_data(model, store)
+        taken = {data.location for data in needed}
+        entry = model.name if ONNX_FILE in taken else ONNX_FILE
+        return ModelFiles(entry, {entry: model, **weights(model, needed, SOURCE)})
+
+    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
+        """Return nothing: all that is known of an ONNX model is in its file."""
+        return ModelMetadata()
+
+    def inspect(
+        self,
+        snapshot: ModelSnapshot,
+        root: Path,
+        *,
+        service: str | None = None,  # noqa: ARG002 - a file holds one model
+    ) -> ModelFacts:
+        """Return the facts that the file itself tells."""
+        from cloche.formats.onnx.inspection import inspect_file
+
+        return inspect_file(root / snapshot.entry)
+
+
+def _onnx_files(folder: Path) -> list[str]:
+    return sorted(name for name in visible(folder) if name.lower().endswith(".onnx"))
+
+
+def _only(folder: Path) -> Path:
+    names = _onnx_files(folder)
+    if len(names) > 1:
+        raise ClocheError(
+            "source.files.several",
+            f"The folder holds {len(names)} ONNX files: {', '.join(names[:5])}.",
+            where=str(folder),
+            hint=f"Name the one to serve: {folder / names[0]}",
+        )
+    return folder / names[0]
+
+
+def _external_data(path: Path, store: Store) -> tuple[ExternalData, ...]:
+    """Return the files that a model needs, read once per state of its file."""
+    key = stat_key(path.stat())
+    remembered = store.recall(_REMEMBERED, key)
+    if remembered is not None:
+        return decode(tuple[ExternalData, ...], remembered)
+    needed = external_data(path, SOURCE)
+    store.remember(_REMEMBERED, key, encode(needed))
+    return needed

@@ -1,0 +1,169 @@
+"""Walking an ONNX model: its nodes, tensors and types, in subgraphs and functions too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import DATATYPES, TensorSpec
+from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
+
+CARRIED = {
+    datatype.onnx: datatype.name for datatype in DATATYPES.values() if datatype.name != "BF16"
+}
+"""Triton's name of each element type of TensorProto.DataType that inputs and outputs may have.
+
+Not BF16: ONNX Runtime's Python interface and numpy have no such array.
+"""
+
+ELEMENT_BITS = {
+    14: 64, 15: 128, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2,
+    **{datatype.onnx: 8 * (datatype.size or 16) for datatype in DATATYPES.values()},
+}  # fmt: skip
+"""Bits of one element in memory, by TensorProto.DataType; a string counts as its two words.
+
+Listed are those that are of ONNX alone: complex numbers, and floats and integers of 8 bits or less.
+"""
+
+
+def standard(domain: str) -> str:
+    """Return the name of an operator domain; the empty one is `ai.onnx`."""
+    return domain or "ai.onnx"
+
+
+def graphs(model: ModelProto) -> Iterator[GraphProto]:
+    """Yield the main graph and every graph inside its nodes and the model's functions."""
+    yield model.graph
+    yield from _inner(model.graph.node)
+    for function in model.functions:
+        yield from _inner(function.node)
+
+
+def _inner(nodes: Iterable[NodeProto]) -> Iterator[GraphProto]:
+    for node in nodes:
+        for attribute in node.attribute:
+            inside = [attribute.g] if attribute.HasField("g") else []
+            for graph in [*inside, *attribute.graphs]:
+                yield graph
+                yield from _inner(graph.node)
+
+
+def nodes(model: ModelProto) -> Iterator[NodeProto]:
+    """Yield every node, those of functions once per function."""
+    for graph in graphs(model):
+        yield from graph.node
+    for function in model.functions:
+        yield from function.node
+
+
+def tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Yield every tensor that holds data: initialisers and constants in nodes."""
+    for graph in graphs(model):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for node in nodes(model):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def count_operators(model: ModelProto) -> dict[str, int]:
+    """Return how often each operator occurs, by `Domain.Name`; calls of functions do not count."""
+    functions = {(function.domain, function.name) for function in model.functions}
+    counts = Counter(
+        f"{standard(node.domain)}.{node.op_type}"
+        for node in nodes(model)
+        if (node.domain, node.op_type) not in functions
+    )
+    return dict(sorted(counts.items()))
+
+
+def size_of(tensor: TensorProto) -> int:
+    """Return the bytes of a tensor in memory, from its type and dimensions alone."""
+    elements = 1
+    for dimension in tensor.dims:
+        elements *= dimension
+    return (elements * ELEMENT_BITS.get(tensor.data_type, 32) + 7) // 8
+
+
+def inputs(graph: GraphProto) -> list[ValueInfoProto]:
+    """Return what a caller must send: the graph's inputs that have no initialiser."""
+    given = {tensor.name for tensor in graph.initializer}
+    given |= {tensor.values.name for tensor in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in given]
+
+
+def specs(
+    values: Iterable[ValueInfoProto], direction: str, model: ModelProto, path: Path
+) -> tuple[TensorSpec, ...]:
+    """Return inputs or outputs as tensors; raises one error that names all that are not."""
+    accepted, refused = [], []
+    for value in values:
+        kind = _unsupported(value.type)
+        if kind:
+            refused.append(f"{value.name} is {kind}")
+        else:
+            accepted.append(_spec(value))
+    if refused:
+        mapped = any(node.op_type == "ZipMap" for node in model.graph.node)
+        raise ClocheError(
+            "inspection.onnx.type",
+            f"{path.name} has an {direction} that Triton cannot carry: {'; '.join(refused)}.",
+            where=str(path),
+            hint="Export it again with zipmap=False, so that probabilities come as one tensor: "
+            "skl2onnx.to_onnx(model, X, options={'zipmap': False})."
+            if mapped
+            else "Export it again with plain tensors of a type that Triton has: "
+            + ", ".join(CARRIED.values())
+            + ".",
+        )
+    return tuple(accepted)
+
+
+def _unsupported(kind: TypeProto) -> str | None:
+    """Return what a type is when it is not a tensor that Triton can carry."""
+    from onnx import TensorProto
+
+    which = kind.WhichOneof("value")
+    if which == "tensor_type":
+        element = kind.tensor_type.elem_type
+        if element in CARRIED:
+            return None
+        return f"a tensor of {TensorProto.DataType.Name(element)}"
+    if which == "sequence_type":
+        inner = kind.sequence_type.elem_type.WhichOneof("value")
+        return "a sequence of maps" if inner == "map_type" else "a sequence of tensors"
+    names = {
+        "map_type": "a map", "optional_type": "an optional value",
+        "sparse_tensor_type": "a sparse tensor", None: "of no declared type",
+    }  # fmt: skip
+    return names.get(which, f"of the type {which}")
+
+
+def _spec(value: ValueInfoProto) -> TensorSpec:
+    shape, labels = dimensions(value)
+    datatype = CARRIED[value.type.tensor_type.elem_type]
+    return TensorSpec(value.name, datatype, shape or (), labels if shape else ())
+
+
+def dimensions(
+    value: ValueInfoProto,
+) -> tuple[tuple[int, ...] | None, tuple[str | None, ...]]:
+    """Return a tensor's shape, -1 for a dynamic axis, and its labels; None without a shape."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None, ()
+    shape, labels = [], []
+    for dimension in tensor.shape.dim:
+        fixed = dimension.WhichOneof("value") == "dim_value" and dimension.dim_value >= 0
+        shape.append(dimension.dim_value if fixed else -1)
+        labels.append(None if fixed else dimension.dim_param or None)
+    return tuple(shape), tuple(labels)

@@ -1,0 +1,108 @@
+"""The facts of an ONNX file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import Finding, ModelFacts, ModelFormat, Severity
+from cloche.errors import ClocheError
+from cloche.formats import lookalikes
+from cloche.formats.onnx import batch, operators, shapes
+from cloche.formats.onnx import graph as walk
+from cloche.formats.onnx.codes import INSPECTION, not_a_model
+from cloche.formats.onnx.external import weights
+from cloche.formats.onnx.file import external_data
+from cloche.formats.onnx.lookalikes import LOOKALIKES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onnx import ModelProto
+
+
+def inspect_file(path: Path) -> ModelFacts:
+    """Return the facts of an ONNX file whose weights are in it or beside it.
+
+    `memory_bytes` counts the weights and the values that are alive at once when every dynamic axis
+    is 1; the runtime's own share and its arenas come on top. Raises ClocheError for a file that is
+    no model, is cut off, lacks its weights, or has inputs or outputs that are no tensors.
+    """
+    model = read(path)
+    external = weights(path, external_data(path, INSPECTION), INSPECTION)
+    held = shapes.weights(model)
+    shapes.strip_weights(model)
+    shapes.complete_outputs(model)
+    inputs = walk.specs(walk.inputs(model.graph), "input", model, path)
+    outputs = walk.specs(model.graph.output, "output", model, path)
+    counted = walk.count_operators(model)
+    opsets = {walk.standard(entry.domain): entry.version for entry in model.opset_import}
+    axis = batch.decide(model, inputs, outputs)
+    activations = shapes.peak_activations(model, shapes.infer(model, first=1, dynamic=1))
+    findings = operators.findings(counted, opsets, model.ir_version)
+    findings += _shapes_missing(model)
+    noted = batch.finding(axis)
+    return ModelFacts(
+        format=ModelFormat.ONNX,
+        framework=_framework(model),
+        backend="onnxruntime",
+        inputs=inputs,
+        outputs=outputs,
+        batch=axis,
+        size_bytes=path.stat().st_size + sum(file.stat().st_size for file in external.values()),
+        memory_bytes=None if activations is None else held + activations,
+        opsets=opsets,
+        operators=counted,
+        unsupported_operators=operators.unsupported(counted),
+        findings=(*findings, *([noted] if noted else [])),
+    )
+
+
+def read(path: Path) -> ModelProto:
+    """Return the model without its external data; raises ClocheError for anything else."""
+    from google.protobuf.message import DecodeError
+    from onnx import ModelProto
+
+    _refuse_lookalike(path)
+    external_data(path, INSPECTION)  # a cut file is told from one that was never a model
+    try:
+        model = ModelProto.FromString(path.read_bytes())
+    except DecodeError:
+        why = f"it begins as one, and its {path.stat().st_size:,} bytes do not decode"
+        raise not_a_model(INSPECTION.damaged, str(path), path.name, why) from None
+    if not model.graph.output:
+        raise ClocheError(
+            "inspection.onnx.outputs",
+            f"{path.name} is an ONNX model whose graph has no outputs.",
+            where=str(path),
+            hint="Export it again with the outputs that clients should get.",
+        )
+    return model
+
+
+def _refuse_lookalike(path: Path) -> None:
+    if path.stat().st_size == 0:
+        return
+    lookalike = lookalikes.of_file(path, (*LOOKALIKES, *lookalikes.GENERAL))
+    if lookalike is not None:
+        raise not_a_model(INSPECTION.invalid, str(path), path.name, f"it is {lookalike.what}")
+
+
+def _shapes_missing(model: ModelProto) -> list[Finding]:
+    values = [*walk.inputs(model.graph), *model.graph.output]
+    names = [value.name for value in values if walk.dimensions(value)[0] is None]
+    if not names:
+        return []
+    return [
+        Finding(
+            Severity.ERROR,
+            "inspection.onnx.shape",
+            f"The model declares no shape for {', '.join(names)}, and none can be inferred.",
+            hint="Set the shape, with onnx.tools.update_model_dims or in the exporter; Triton "
+            "needs the number of dimensions of each input and output.",
+        )
+    ]
+
+
+def _framework(model: ModelProto) -> str:
+    producer = f"{model.producer_name} {model.producer_version}".strip()
+    return f"onnx ({producer})" if producer else "onnx"

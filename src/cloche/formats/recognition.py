@@ -1,0 +1,44 @@
+"""Which format a path on disk is of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+from cloche.formats import lookalikes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from cloche.formats.format import Format, Lookalike, ModelFiles
+    from cloche.store import Store
+
+
+def recognize(path: Path, formats: Collection[Format], store: Store) -> tuple[Format, ModelFiles]:
+    """Return the format of a file or folder, the first one that detects it, and the model's files.
+
+    A file that is known as something else is refused before any format is asked, a folder after:
+    a model may stand among other things. Raises ClocheError (`source.files.…`) for what is no
+    model, saying what it looks like and what to do.
+    """
+    known = (*(one for form in formats for one in form.lookalikes), *lookalikes.GENERAL)
+    if path.is_file() and (lookalike := lookalikes.of_file(path, known)):
+        raise _refused(path, lookalike, formats)
+    for form in formats:
+        if form.detect(path):
+            return form, form.files(path, store)
+    lookalike = lookalikes.of_folder(path, known) if path.is_dir() else None
+    raise _refused(path, lookalike or lookalikes.unknown(path), formats)
+
+
+def _refused(path: Path, lookalike: Lookalike, formats: Collection[Format]) -> ClocheError:
+    remedy = lookalike.remedy if isinstance(lookalike.remedy, str) else lookalike.remedy(path)
+    *titles, last = (form.title for form in formats)
+    served = f"This version serves {', '.join(titles)} and {last}"
+    return ClocheError(
+        f"source.files.{lookalike.code}",
+        f"This is {lookalike.what}.",
+        where=str(path),
+        hint=f"{remedy[0].upper()}{remedy[1:]}. {served}.",
+    )

@@ -1,0 +1,24 @@
+"""Refusing a model whose facts say that it cannot be served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import Severity
+from cloche.errors import ClocheError, ErrorGroup
+
+if TYPE_CHECKING:
+    from cloche.artifacts import ModelFacts
+
+
+def require_servable(facts: ModelFacts, where: str) -> None:
+    """Raise what the findings say cannot be served; `where` is the model as it was pinned."""
+    errors = [
+        ClocheError(finding.code, finding.what, where=finding.where or where, hint=finding.hint)
+        for finding in facts.findings
+        if finding.severity is Severity.ERROR
+    ]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ErrorGroup("inspection.unservable", "The model cannot be served.", errors)

@@ -1,0 +1,96 @@
+"""Triton's model repository as a format: a folder of models, or the folder of one of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.formats.folders import list_files
+from cloche.formats.format import Lookalike, ModelFiles
+from cloche.formats.lookalikes import visible
+from cloche.model_config.names import CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cloche.artifacts import ModelFacts, ModelSnapshot
+    from cloche.formats.triton.completion import ServedBackends
+    from cloche.store import Store
+
+_NAME = re.compile(r'^\s*name\s*:\s*"([^"]+)"', re.MULTILINE)
+
+LOOKALIKES = (
+    Lookalike(
+        "a Triton configuration, not the model",
+        "name the folder of the model or of the repository", suffixes=(".pbtxt",),
+    ),
+    Lookalike(
+        "a TensorRT engine, which Cloche does not serve alone",
+        "put it into a Triton model repository with its config.pbtxt",
+        suffixes=(".plan", ".engine"),
+    ),
+)  # fmt: skip
+
+
+class TritonFormat:
+    """Finished Triton repositories; implements `cloche.formats.Format`.
+
+    `served` is asked when a repository is inspected, and not before.
+    """
+
+    name = ModelFormat.TRITON
+    entry = "."
+    title = "Triton model repositories"
+    lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+
+    def __init__(self, served: Callable[[], ServedBackends]) -> None:
+        self._served = served
+
+    def detect(self, path: Path) -> bool:
+        """Return whether it is a model's folder, or a folder with one in it."""
+        return is_model(path) or any(is_model(path / name) for name in visible(path))
+
+    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
+        """Return the whole repository; one model alone becomes a repository of it."""
+        prefix = f"{_model_name(path)}/" if is_model(path) else ""
+        return ModelFiles(
+            self.entry, {prefix + name: file for name, file in list_files(path).items()}
+        )
+
+    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
+        """Return nothing: a repository holds no more than what runs."""
+        return ModelMetadata()
+
+    def inspect(
+        self, snapshot: ModelSnapshot, root: Path, *, service: str | None = None
+    ) -> ModelFacts:
+        """Return the facts of the model that answers for `service`."""
+        from cloche.formats.triton.facts import facts
+
+        served = self._served()
+        return facts(snapshot, root, service, served=served.names, completions=served.completions)
+
+
+def is_model(folder: Path) -> bool:
+    """Return whether a folder is one model of a Triton repository, with or without its config."""
+    if not folder.is_dir():
+        return False
+    if (folder / CONFIG).is_file():
+        return True
+    return any(
+        version.name.isdigit() and version.is_dir() and any(version.glob("model.*"))
+        for version in folder.iterdir()
+    )
+
+
+def _model_name(folder: Path) -> str:
+    """Return the name that a model folder must have: the one in its config, or its own."""
+    try:
+        match = _NAME.search((folder / CONFIG).read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError):
+        match = None
+    name = match[1] if match else folder.resolve().name
+    return PurePosixPath(name).name or "model"

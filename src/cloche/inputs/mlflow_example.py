@@ -1,0 +1,70 @@
+"""The input example that MLflow keeps with a model, in every form that it has.
+
+MLflow writes examples as its scoring server takes them (`dataframe_split`, `dataframe_records`,
+`inputs`, `instances`; see "Deploy MLflow Model as a Local Inference Server") or as they were given:
+a table with `columns` and `data`, a list of records, a list of values, or values by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under named columns."""
+
+    columns: tuple[str, ...]
+    rows: list[list[Any]]
+
+    def column(self, index: int) -> list[Any]:
+        """Return the values of one column."""
+        return [row[index] for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One value per input."""
+
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """One value for all that the model takes."""
+
+    value: Any
+
+
+def parse(document: Any, inputs: Collection[str] = ()) -> Table | Named | Unnamed:
+    """Return the example that a JSON document holds.
+
+    `inputs` are the model's own, where they are known: one of them may be called `inputs`.
+    """
+    if isinstance(document, dict):
+        return _parse_mapping(document, inputs)
+    if isinstance(document, list) and document and isinstance(document[0], dict):
+        return _of_records(document)
+    return Unnamed(document)
+
+
+def _parse_mapping(document: dict[str, Any], inputs: Collection[str]) -> Table | Named | Unnamed:
+    table = document.get("dataframe_split", document)
+    if isinstance(table, dict) and {"columns", "data"} <= table.keys():
+        return Table(tuple(map(str, table["columns"])), table["data"])
+    if isinstance(document.get("dataframe_records"), list):
+        return _of_records(document["dataframe_records"])
+    for key in ("inputs", "instances"):
+        # Beside the values a request may have the parameters of the model.
+        if document.keys() - {"params"} == {key} and key not in inputs:
+            return parse(document[key], inputs)
+    return Named(document)
+
+
+def _of_records(records: list[dict[str, Any]]) -> Table:
+    columns = tuple(records[0]) if records else ()
+    return Table(columns, [[record.get(column) for column in columns] for record in records])

@@ -1,0 +1,86 @@
+"""Python: models with the Python function flavor of MLflow, each in its own environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import ENVIRONMENT_PARAMETER, FileEntry, ModelFormat, Severity
+from cloche.model_config.names import OWN_ENVIRONMENT, PYTHON_FILE, VERSION
+from cloche.repository.backends.backend import BackendFiles, ItemCost
+from cloche.repository.backends.settings import refuse_graph_level, write_parameters
+from cloche.repository.tensors import item_bytes
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Lock, ModelFacts, ModelSnapshot
+    from cloche.repository.reasons import Reasons
+    from cloche.spec import ServiceSpec
+    from cloche.store import Store
+
+_SERVING_CODE = Path(__file__).parents[1] / "pyfunc" / PYTHON_FILE
+_TRANSPORT = 64 * 2**20
+"""Bytes of inputs and outputs that a batch may take: nothing is known of what code allocates."""
+
+
+class Python:
+    """Triton's Python backend; implements `cloche.repository.backends.Backend`."""
+
+    name = "python"
+    formats = frozenset({ModelFormat.MLFLOW})
+    batches = True
+    optional_inputs = True
+    empty_axes = True
+    completed_batch = 0
+
+    def reason(self, facts: ModelFacts) -> str:
+        """Return why this backend serves the model."""
+        return f"the model is Python code ({facts.framework}), run in its own environment"
+
+    def files(self, snapshot: ModelSnapshot, lock: Lock | None, store: Store) -> BackendFiles:
+        """Return what serves the model, the folder as it was saved, and the locked requirements."""
+        files = [
+            _written(f"{VERSION}/{PYTHON_FILE}", _SERVING_CODE.read_bytes(), store),
+            *(
+                FileEntry(f"{VERSION}/model/{file.path}", file.size, file.digest)
+                for file in snapshot.files
+            ),
+        ]
+        if lock is not None:
+            text = f"# python {lock.python}\n{lock.text}".encode()
+            files.append(_written("requirements.lock", text, store))
+        return BackendFiles(tuple(files))
+
+    def item_cost(self, facts: ModelFacts) -> ItemCost | str:
+        """Return the size of one item on its way in and out."""
+        taken, given = item_bytes(facts.inputs), item_bytes(facts.outputs)
+        if taken is None:
+            return "the size of one item is known per request only, so a modest batch"
+        # What the code returns is of the size of a row, where its signature leaves that open.
+        return ItemCost(taken + (taken if given is None else given), _TRANSPORT, "data")
+
+    def unsafe_warmup(self, facts: ModelFacts) -> str | None:  # noqa: ARG002
+        """Return that code may look at values."""
+        return "Python code may refuse values that were made up; server.warmup: true asks for it"
+
+    def configure(
+        self, config: Any, spec: ServiceSpec, lock: Lock | None, reasons: Reasons
+    ) -> None:
+        """Name the environment; nothing that serves a Python model reads any other parameter."""
+        for key in spec.server.parameters:
+            reasons.find(
+                Severity.WARNING,
+                "parameter",
+                f"The parameter {key} is written down, and nothing that serves this model reads "
+                "it.",
+                "Remove it from server.parameters.",
+            )
+        write_parameters(config, spec, reasons)
+        if lock is not None:
+            config.parameters[ENVIRONMENT_PARAMETER].string_value = OWN_ENVIRONMENT
+            why = f"the model's own requirements, locked for Python {lock.python}"
+            reasons.model(f"parameters.{ENVIRONMENT_PARAMETER}", OWN_ENVIRONMENT, why)
+        refuse_graph_level(spec)
+
+
+def _written(path: str, data: bytes, store: Store) -> FileEntry:
+    return FileEntry(path, len(data), store.add_bytes(data))

@@ -1,0 +1,123 @@
+"""What a deploy changes: the one function that `plan` shows by and `deploy` acts by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import Change, ChangeKind, DeployPlan
+from cloche.spec import written
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Deployment, Finding, Operated, Revision, ServiceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is on record of a service that a deploy is compared with."""
+
+    record: ServiceRecord
+    live: Revision | None
+    rolling: Revision | None
+    """The revision of the rollout under way."""
+    broken: bool = False
+    """Whether all replicas of the live revision have failed: it is then made anew."""
+
+
+def decide_change(deployment: Deployment, recorded: Recorded | None) -> DeployPlan:
+    """Return what a deploy changes; `recorded` is None for a service that is not there."""
+    if recorded is None or recorded.record.deleting:
+        return _plan(deployment, ChangeKind.CREATE, _created(deployment))
+    same = _same(deployment, recorded)
+    operation = _differences(
+        ChangeKind.SCALE,
+        written.operated(recorded.record.operated),
+        written.operated(deployment.operated.over(recorded.record.operated)),
+    )
+    if same is None:
+        changes = [_new_revision(recorded), *_served(deployment, recorded), *operation]
+        return _plan(deployment, ChangeKind.UPDATE, changes)
+    rolling = recorded.rolling
+    if rolling is not None and rolling.number != same.number:
+        ended = Change(ChangeKind.UPDATE, "rollout", f"revision {rolling.number}", None)
+        return _plan(deployment, ChangeKind.UPDATE, [ended, *operation], same.number)
+    kind = ChangeKind.SCALE if operation else ChangeKind.NONE
+    return _plan(deployment, kind, operation, same.number)
+
+
+def _same(deployment: Deployment, recorded: Recorded) -> Revision | None:
+    """Return the revision on its way, or live and not broken, that is what is asked for."""
+    digest, live = deployment.digest, recorded.live
+    if recorded.rolling is not None and recorded.rolling.digest == digest:
+        return recorded.rolling
+    if live is not None and live.digest == digest and not recorded.broken:
+        return live
+    return None
+
+
+def _new_revision(recorded: Recorded) -> Change:
+    current = recorded.rolling or recorded.live
+    latest = recorded.record.latest
+    before = current.number if current is not None else latest.to if latest is not None else None
+    return Change(ChangeKind.UPDATE, "revision", before, "new")
+
+
+def _served(deployment: Deployment, recorded: Recorded) -> list[Change]:
+    """Return how a new revision differs from the one that it takes over from."""
+    current = recorded.rolling or recorded.live
+    if current is not None and current.digest == deployment.digest:
+        return []  # the same bytes under another name of the same model are no difference
+    before = _revision_values(current.deployment) if current is not None else {}
+    return _differences(ChangeKind.UPDATE, before, _revision_values(deployment))
+
+
+def _created(deployment: Deployment) -> list[Change]:
+    after = _revision_values(deployment) | written.operated(deployment.operated)
+    return _differences(ChangeKind.CREATE, {}, after)
+
+
+def _plan(
+    deployment: Deployment,
+    kind: ChangeKind,
+    changes: list[Change],
+    revision: int | None = None,
+) -> DeployPlan:
+    findings: tuple[Finding, ...] = ()
+    for member in deployment.members:
+        findings += member.facts.findings
+    return DeployPlan(
+        service=deployment.service,
+        kind=kind,
+        changes=tuple(changes),
+        reasons=deployment.repository.reasons,
+        findings=findings + deployment.repository.findings,
+        revision=revision,
+    )
+
+
+def _revision_values(deployment: Deployment) -> dict[str, Any]:
+    member = deployment.main
+    return {
+        "model": member.snapshot.pinned,
+        "model.digest": member.snapshot.digest,
+        **({"lock.digest": member.lock.digest} if member.lock else {}),
+        **({"example.digest": deployment.example.digest} if deployment.example else {}),
+        **written.served(deployment.served),
+        "repository.digest": deployment.repository.digest,
+    }
+
+
+def _differences(kind: ChangeKind, before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+    names = [*after, *(name for name in before if name not in after)]
+    return [
+        Change(kind, name, before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def operated_now(recorded: Recorded | None, deployment: Deployment) -> Operated:
+    """Return how the service would be operated: as asked for, and otherwise as it is."""
+    if recorded is None or recorded.record.deleting:
+        return deployment.operated
+    return deployment.operated.over(recorded.record.operated)

@@ -1,0 +1,273 @@
+"""The rules of a service's record: pure functions from a record to the next one and its events.
+
+Whoever applies a rule writes the record over the version that it read, and its events after it. A
+rule that changes nothing returns the same record and no event, so that it can be applied again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import (
+    Cause,
+    Event,
+    EventKind,
+    Outcome,
+    Phase,
+    Rollout,
+    ServiceRecord,
+    Standing,
+    asked_for,
+)
+from cloche.errors import SupersededError
+from cloche.refusals import being_deleted
+from cloche.rollout import strategy, words
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Operated, Verification
+
+CLOCHE = "cloche"
+"""Who does what nobody asked for at the moment."""
+MOST_ROLLOUTS = 200
+"""How many rollouts of a service are remembered; those that completed the longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A record after a rule, and what there is to tell of it."""
+
+    record: ServiceRecord
+    events: tuple[Event, ...] = ()
+
+    def then(self, other: Changed) -> Changed:
+        """Return the record of `other`, which began with this one's, and the events of both."""
+        return Changed(other.record, self.events + other.events)
+
+
+# ── what people ask for ───────────────────────────────────────────────────────────────────────
+
+
+def begin(
+    record: ServiceRecord,
+    to: int,
+    cause: Cause,
+    *,
+    by: str,
+    at: str,
+    what: str,
+    verify: bool = True,
+    detail: dict[str, Any] | None = None,
+) -> Changed:
+    """Begin a rollout to a revision; one under way is superseded. `what` tells of it.
+
+    Raises UnavailableError `service.deleting` for a service that is being deleted.
+    """
+    if record.deleting:
+        raise being_deleted(record.name)
+    before = supersede(record, by=by, at=at)
+    if before.record.live == to:  # it went live by being superseded
+        return before.then(stay(before.record, by=by, at=at, cause=cause))
+    kind = EventKind.ROLLED_BACK if cause is Cause.ROLLBACK else EventKind.DEPLOYED
+    rollout = Rollout(to, before.record.live, cause, by, at, Phase.PENDING, at, verify=verify)
+    told = Event(at, record.name, to, kind, what, by, detail or {})
+    return before.then(Changed(_added(before.record, rollout), (told,)))
+
+
+def stay(record: ServiceRecord, *, by: str, at: str, cause: Cause = Cause.DEPLOY) -> Changed:
+    """Ask for the live revision again: a rollout under way ends, and a failed one is history.
+
+    Raises UnavailableError `service.deleting` for a service that is being deleted.
+    """
+    if record.deleting:
+        raise being_deleted(record.name)
+    latest = record.latest
+    if record.live is None or (latest is not None and latest.ended and latest.to == record.live):
+        return Changed(record)
+    before, live = supersede(record, by=by, at=at), record.live
+    rollout = Rollout(
+        live, live, cause, by, at, Phase.ENDED, at,
+        weight=strategy.ALL, outcome=Outcome.COMPLETED, ended_at=at,
+    )  # fmt: skip
+    what = words.asked_again(live)
+    told = Event(at, record.name, live, EventKind.DEPLOYED, what, by)
+    return before.then(Changed(_added(before.record, rollout), (told,)))
+
+
+def operate(record: ServiceRecord, operated: Operated, *, by: str, at: str) -> Changed:
+    """Change how a service is operated; what `operated` does not ask for stays."""
+    after = operated.over(record.operated)
+    if after == record.operated:
+        return Changed(record)
+    what = words.operated(record.name, record.operated, after)
+    detail = {"before": asked_for(record.operated), "operated": asked_for(after)}
+    told = Event(at, record.name, None, EventKind.SCALED, what, by, detail)
+    return Changed(replace(record, operated=after), (told,))
+
+
+def mark_deleting(record: ServiceRecord, *, by: str, at: str) -> Changed:
+    """Record that a service is to go; its replicas are removed before its record is."""
+    if record.deleting:
+        return Changed(record)
+    before = supersede(record, by=by, at=at)
+    told = Event(at, record.name, None, EventKind.DELETING, words.deleting(record.name), by)
+    return before.then(Changed(replace(before.record, deleting=True), (told,)))
+
+
+def supersede(record: ServiceRecord, *, by: str, at: str) -> Changed:
+    """End the rollout under way because something later takes over.
+
+    A first revision whose traffic has begun to move goes live instead: it was verified, and ending
+    it would leave its callers with nothing.
+    """
+    rollout = record.rollout
+    if rollout is None:
+        return Changed(record)
+    if record.live is None and rollout.phase is Phase.SHIFTING:
+        return complete(record, at=at)
+    return _ended(record, Outcome.SUPERSEDED, by=by, at=at)
+
+
+# ── what comes to be ──────────────────────────────────────────────────────────────────────────
+
+
+def advance(record: ServiceRecord, phase: Phase, *, at: str) -> Changed:
+    """Bring the rollout under way to a later phase."""
+    rollout = record.rollout
+    if rollout is None or rollout.phase is phase:
+        return Changed(record)
+    after = replace(rollout, phase=phase, since=at)
+    if phase is Phase.SHIFTING:
+        after = replace(after, step=1, weight=strategy.weight(1))
+    told = _phase_event(record.name, rollout, Standing(phase.value), by=CLOCHE, at=at)
+    return Changed(_with(record, after), (told,))
+
+
+def shift(record: ServiceRecord, step: int, *, at: str) -> Changed:
+    """Bring the traffic of the rollout under way to the next step of its strategy."""
+    rollout = record.rollout
+    if rollout is None or rollout.step == step:
+        return Changed(record)
+    after = replace(rollout, step=step, weight=strategy.weight(step), since=at)
+    what = words.shifted(rollout.to, after.weight)
+    detail = {"step": step, "weight": after.weight}
+    told = Event(at, record.name, rollout.to, EventKind.PHASE, what, CLOCHE, detail)
+    return Changed(_with(record, after), (told,))
+
+
+def judge(record: ServiceRecord, verification: Verification, *, begun: str, at: str) -> Changed:
+    """Keep the outcome of the golden request that was asked for the rollout begun at `begun`."""
+    rollout = record.rollout
+    if rollout is None or rollout.started_at != begun or rollout.phase is not Phase.VERIFYING:
+        return Changed(record)
+    what = words.verified(rollout.to, verification)
+    detail = {"passed": verification.passed, "url": verification.url}
+    told = Event(at, record.name, rollout.to, EventKind.VERIFIED, what, CLOCHE, detail)
+    return Changed(_with(record, replace(rollout, verification=verification)), (told,))
+
+
+def fail(record: ServiceRecord, failure: dict[str, Any], *, at: str) -> Changed:
+    """End the rollout under way, which has failed."""
+    if record.rollout is None:
+        return Changed(record)
+    return _ended(record, Outcome.FAILED, by=CLOCHE, at=at, failure=failure)
+
+
+def complete(record: ServiceRecord, *, at: str) -> Changed:
+    """Make the revision of the rollout under way the live one.
+
+    Raises SupersededError where no rollout is under way.
+    """
+    rollout = record.rollout
+    if rollout is None:
+        what = f"The rollout of {record.name} ended meanwhile."
+        raise SupersededError("rollout.superseded", what, where=record.name)
+    events = []
+    if record.live is not None and record.live != rollout.to:
+        before = {"phase": Standing.RETIRED.value, "before": Standing.LIVE.value}
+        retired = words.standing(record.live, Standing.RETIRED)
+        events.append(Event(at, record.name, record.live, EventKind.PHASE, retired, CLOCHE, before))
+    events.append(_phase_event(record.name, rollout, Standing.LIVE, by=CLOCHE, at=at))
+    after = replace(
+        rollout, phase=Phase.ENDED, since=at, outcome=Outcome.COMPLETED, ended_at=at,
+        weight=strategy.ALL,
+    )  # fmt: skip
+    return Changed(replace(_with(record, after), live=rollout.to), tuple(events))
+
+
+def deleted(name: str, *, at: str) -> Event:
+    """Return the event that nothing of a service is left."""
+    return Event(at, name, None, EventKind.DELETED, words.deleted(name), CLOCHE)
+
+
+# ── what is ───────────────────────────────────────────────────────────────────────────────────
+
+
+def last_rollout_to(record: ServiceRecord, number: int) -> Rollout | None:
+    """Return the last rollout to a revision, None where it is not remembered."""
+    return next((one for one in reversed(record.rollouts) if one.to == number), None)
+
+
+def standing(record: ServiceRecord, number: int) -> Standing:
+    """Return what a revision is at the moment."""
+    rollout = record.rollout
+    if rollout is not None and rollout.to == number:
+        return Standing(rollout.phase.value)
+    if record.live == number:
+        return Standing.LIVE
+    last = last_rollout_to(record, number)
+    if last is None or last.outcome is None:
+        return Standing.RETIRED
+    return {
+        Outcome.COMPLETED: Standing.RETIRED,
+        Outcome.FAILED: Standing.FAILED,
+        Outcome.SUPERSEDED: Standing.SUPERSEDED,
+    }[last.outcome]
+
+
+# ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _added(record: ServiceRecord, rollout: Rollout) -> ServiceRecord:
+    rollouts = [*record.rollouts, rollout]
+    if len(rollouts) > MOST_ROLLOUTS:
+        in_vain = (one for one in rollouts if one.outcome is not Outcome.COMPLETED)
+        oldest = next(in_vain, rollouts[0])
+        rollouts.remove(rollouts[0] if oldest is rollout else oldest)
+    return replace(record, rollouts=tuple(rollouts))
+
+
+def _with(record: ServiceRecord, rollout: Rollout) -> ServiceRecord:
+    return replace(record, rollouts=(*record.rollouts[:-1], rollout))
+
+
+def _ended(
+    record: ServiceRecord,
+    outcome: Outcome,
+    *,
+    by: str,
+    at: str,
+    failure: dict[str, Any] | None = None,
+) -> Changed:
+    rollout = record.rollouts[-1]
+    after = replace(
+        rollout, phase=Phase.ENDED, since=at, outcome=outcome, ended_at=at, failure=failure
+    )
+    told = _phase_event(
+        record.name, rollout, Standing(outcome.value), by=by, at=at, failure=failure
+    )
+    return Changed(_with(record, after), (told,))
+
+
+def _phase_event(
+    service: str,
+    rollout: Rollout,
+    now: Standing,
+    *,
+    by: str,
+    at: str,
+    failure: dict[str, Any] | None = None,
+) -> Event:
+    detail = {"phase": now.value, "before": rollout.phase.value}
+    what = words.standing(rollout.to, now, failure)
+    return Event(at, service, rollout.to, EventKind.PHASE, what, by, detail)

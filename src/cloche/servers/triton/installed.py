@@ -1,0 +1,46 @@
+"""A Triton on disk, as a server that can be laid out and started."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Self
+
+from cloche.servers.triton import process
+from cloche.servers.triton import serving as serving_folder
+from cloche.servers.triton.installation import TritonInstallation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from cloche.servers.server import ServerCommand, ServerPorts
+
+
+class InstalledTriton(TritonInstallation):
+    """Implements `cloche.servers.InstalledServer`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, installation: TritonInstallation) -> Self:
+        """Return an installation as a server."""
+        return cls(**{field.name: getattr(installation, field.name) for field in fields(cls)})
+
+    def lay_out(
+        self, destination: Path, tree: Path, *, models: Iterable[str], environment: Path | None
+    ) -> Path:
+        """Make the serving folder at `destination`; see `serving.lay_out`."""
+        return serving_folder.lay_out(
+            destination, tree, models=models, environment=environment, installation=self
+        )
+
+    def command(
+        self,
+        serving: Path,
+        ports: ServerPorts,
+        *,
+        identity: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> ServerCommand:
+        """Return how to start a replica on a serving folder; see `process.command`."""
+        return process.command(self, serving, ports, identity=identity, environment=environment)

@@ -1,0 +1,68 @@
+"""Triton as a server: what its release is called, speaks, counts and may take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from cloche.servers.server import ServerMetrics, WireProtocol
+from cloche.servers.triton import installation, process
+from cloche.servers.triton.installed import InstalledTriton
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from cloche.progress import Progress
+
+
+class TritonServer:
+    """NVIDIA Triton from its wheel; implements `cloche.servers.Server`."""
+
+    name = "triton"
+    version = installation.VERSION
+    release = installation.RELEASE
+    package = "nvidia-pytriton"
+    image = f"nvcr.io/nvidia/tritonserver:{installation.RELEASE}-py3"
+    protocols = frozenset({WireProtocol.KSERVE_HTTP, WireProtocol.KSERVE_GRPC})
+    metrics = ServerMetrics(
+        successes="nv_inference_request_success",
+        failures="nv_inference_request_failure",
+        request_microseconds="nv_inference_request_duration_us",
+        queue_microseconds="nv_inference_queue_duration_us",
+        pending="nv_inference_pending_request_count",
+    )
+    exit_limit = process.EXIT_SECONDS
+
+    def check_host(self) -> None:
+        """Raise ClocheError `server.triton.platform` where the wheel cannot run."""
+        from cloche.servers.triton import host
+
+        host.check()
+
+    def install(
+        self,
+        root: Path,
+        progress: Progress | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> InstalledTriton:
+        """Return the installation under `root`; see `installation.install`."""
+        made = installation.install(root, progress, environment=environment)
+        return InstalledTriton.of(made)
+
+    def installed(self, root: Path) -> bool:
+        """Return whether these pins are installed on any Python."""
+        return installation.find(root) is not None
+
+    def outdated(self, root: Path) -> list[Path]:
+        """Return the installations of other pins."""
+        return installation.outdated(root)
+
+    def ready_paths(self, models: Iterable[str]) -> tuple[str, ...]:
+        """Return the ready call of each model, as the KServe v2 protocol has it."""
+        return tuple(f"/v2/models/{quote(model, safe='')}/ready" for model in models)
+
+    def clean(self, serving: Path, identity: str) -> None:
+        """Remove what a killed replica left in shared memory."""
+        process.clean_shared_memory(serving, identity)

@@ -1,0 +1,53 @@
+"""The MLflow source: resolved once, pinned by version and digest.
+
+What a version was resolved to is remembered with what the registry said of it. As long as it says
+the same, and now and then when asked lists the same files, the model is answered from the store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.sources.mlflow.reference import FORMS, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cloche.artifacts import ModelSnapshot
+    from cloche.formats import Format
+    from cloche.sources.mlflow.reference import MlflowReference
+    from cloche.sources.source import PinnedModel, ResolveContext
+
+
+class MlflowSource:
+    """Models of an MLflow registry; implements `cloche.sources.Source`.
+
+    `saved` is the format of the folders that MLflow keeps.
+    """
+
+    name = "mlflow"
+    schemes: tuple[str, ...] = ("models", "runs")
+    forms: tuple[str, ...] = FORMS
+    misspelled: Mapping[str, str] = {
+        "model": "models", "run": "runs", "registry": "models", "mlflow": "models",
+    }  # fmt: skip
+
+    def __init__(self, saved: Format) -> None:
+        self._saved = saved
+
+    def parse(self, text: str, directory: Path) -> MlflowReference:  # noqa: ARG002
+        """Return what a reference names: a version, an alias, a logged model or a run's."""
+        return parse(text)
+
+    def current(self, text: str, context: ResolveContext) -> PinnedModel:
+        """Return the version that a reference names now, in one or two requests."""
+        from cloche.sources.mlflow import resolving
+
+        return resolving.current(text, context)
+
+    def resolve(self, text: str, context: ResolveContext) -> ModelSnapshot:
+        """Return what a reference names, with its files in the store."""
+        from cloche.sources.mlflow import resolving
+
+        return resolving.resolve(text, context, source=self.name, saved=self._saved)

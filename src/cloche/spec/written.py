@@ -1,0 +1,52 @@
+"""The parts of a service as people write them, for plans: dotted keys and plain values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import asked_for
+from cloche.spec.quantities import (
+    format_duration,
+    format_processors,
+    format_replicas,
+    format_size,
+)
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Operated, Served
+
+_FORMATS = {
+    "batching.max_queue_delay": format_duration,
+    "batching.queue_timeout": format_duration,
+    "resources.cpu": format_processors,
+    "resources.memory": format_size,
+}
+
+
+def served(value: Served) -> dict[str, Any]:
+    """Return what is asked for of what is served, such as `{"batching.max_queue_delay": "1ms"}`."""
+    return {
+        key: _FORMATS[key](item) if key in _FORMATS else item
+        for key, item in _leaves(asked_for(value)).items()
+    }
+
+
+def operated(value: Operated) -> dict[str, Any]:
+    """Return how a service is operated: its replicas, and what else is asked for."""
+    written: dict[str, Any] = {"replicas": format_replicas(value.replica_range)}
+    if value.start_timeout is not None:
+        written["start_timeout"] = format_duration(round(value.start_timeout * 1e6))
+    if value.keep is not None:
+        written["rollout.keep"] = value.keep
+    return written
+
+
+def _leaves(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings to dotted names; lists are values."""
+    leaves: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            leaves |= _leaves(item, f"{prefix}{key}.")
+        else:
+            leaves[prefix + key] = item
+    return leaves

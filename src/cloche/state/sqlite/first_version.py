@@ -1,0 +1,160 @@
+"""What the first version of the tables held, as records and revisions of this one.
+
+There a revision had a phase, and a service named the revision that was wanted. Each revision is
+told as one rollout, the way it went.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from cloche import artifacts
+from cloche.artifacts import (
+    Cause,
+    Deployment,
+    InferenceBody,
+    Lock,
+    Member,
+    ModelFacts,
+    ModelRepository,
+    ModelSnapshot,
+    Operated,
+    Outcome,
+    Phase,
+    ReplicaRange,
+    Revision,
+    Rollout,
+    Served,
+    ServiceRecord,
+    Verification,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from cloche.state.sqlite.database import Database
+
+_OUTCOMES = {
+    "live": Outcome.COMPLETED,
+    "retired": Outcome.COMPLETED,
+    "failed": Outcome.FAILED,
+    "superseded": Outcome.SUPERSEDED,
+}
+
+
+def carry_over(database: Database) -> None:
+    """Fill the tables of this version from `services_1`, `revisions_1` and `numbers`."""
+    for service in database.all("SELECT * FROM services_1"):
+        name = service["name"]
+        rows = database.all("SELECT * FROM revisions_1 WHERE service = ? ORDER BY number", name)
+        for row in rows:
+            _keep_revision(database, row)
+        record = ServiceRecord(
+            name=name,
+            operated=_operated(json.loads(service["operated"])),
+            live=service["live"],
+            rollouts=_rollouts(rows),
+            deleting=bool(service["deleting"]),
+        )
+        database.run(
+            "INSERT INTO services (name, version, record, last) VALUES (?, 1, ?, 0)",
+            *(name, _text(record)),
+        )
+    for number in database.all("SELECT service, last FROM numbers"):
+        database.run(
+            "INSERT INTO services (name, version, record, last) VALUES (?, 0, NULL, ?)"
+            " ON CONFLICT (name) DO UPDATE SET last = excluded.last",
+            *(number["service"], number["last"]),
+        )
+
+
+def _keep_revision(database: Database, row: sqlite3.Row) -> None:
+    asked = json.loads(row["deployment"])
+    deployment = _deployment(asked)
+    revision = Revision(
+        service=row["service"],
+        number=row["number"],
+        digest=deployment.digest,
+        deployment=deployment,
+        created_at=row["created_at"],
+        by=asked.get("by", ""),
+    )
+    of = (revision.service, revision.number)
+    database.run("INSERT INTO revisions VALUES (?, ?, ?)", *of, _text(revision))
+    for kind in ("golden", "verification"):
+        if row[kind]:
+            database.run(
+                "INSERT INTO attachments (service, number, kind, value) VALUES (?, ?, ?, ?)",
+                *(*of, kind, row[kind]),
+            )
+
+
+def _rollouts(rows: list[sqlite3.Row]) -> tuple[Rollout, ...]:
+    rollouts: list[Rollout] = []
+    live: int | None = None
+    for row in rows:
+        outcome = _OUTCOMES.get(row["phase"])
+        text = row["verification"]
+        rollouts.append(
+            Rollout(
+                to=row["number"],
+                previous=live,
+                cause=Cause.DEPLOY,
+                by=json.loads(row["deployment"]).get("by", ""),
+                started_at=row["created_at"],
+                phase=Phase.ENDED if outcome else Phase(row["phase"]),
+                since=row["phase_since"],
+                step=1 if row["phase"] in {"shifting", "live", "retired"} else 0,
+                weight=100 if row["phase"] in {"shifting", "live", "retired"} else 0,
+                verification=artifacts.decode(Verification, text) if text else None,
+                outcome=outcome,
+                ended_at=row["phase_since"] if outcome else None,
+                failure=json.loads(row["failure"]) if row["failure"] else None,
+            )
+        )
+        live = row["number"] if outcome is Outcome.COMPLETED else live
+    return tuple(rollouts)
+
+
+def _deployment(asked: dict[str, Any]) -> Deployment:
+    repository = _repository(asked["repository"])
+    lock, example = asked.get("lock"), asked.get("example")
+    member = Member(
+        name=repository.main.name,
+        snapshot=artifacts.convert(ModelSnapshot, asked["snapshot"]),
+        facts=artifacts.convert(ModelFacts, asked["facts"]),
+        lock=artifacts.convert(Lock, lock) if lock else None,
+    )
+    return Deployment(
+        service=asked["service"],
+        members=(member,),
+        repository=repository,
+        served=_served(asked["served"]),
+        operated=_operated(asked["operated"]),
+        example=artifacts.convert(InferenceBody, example) if example else None,
+    )
+
+
+def _repository(kept: dict[str, Any]) -> ModelRepository:
+    """Read a repository, whose one member was not apart from it."""
+    name, *others = kept["models"]
+    of_member = ("backend", "inputs", "outputs", "max_batch_size", "lock_digest")
+    member = {"name": name, **{key: kept[key] for key in of_member if key in kept}}
+    rest = {key: value for key, value in kept.items() if key not in {*of_member, "models"}}
+    return artifacts.convert(ModelRepository, {**rest, "members": [member], "others": others})
+
+
+def _served(written: dict[str, Any]) -> Served:
+    from cloche.spec import ServiceSpec
+
+    return ServiceSpec.model_validate({"model": "recorded", **written}).served()
+
+
+def _operated(written: dict[str, Any]) -> Operated:
+    replicas = written.get("replicas")
+    return Operated(replicas=ReplicaRange.exactly(replicas) if replicas else None)
+
+
+def _text(value: object) -> str:
+    return artifacts.encode(value).decode()

@@ -1,0 +1,133 @@
+"""The tables of state and journal, and the way from an older version of them to this one.
+
+`PRAGMA user_version` counts the migrations that a file has been through. A migration that has been
+released never changes; what is to be different comes as the next one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+from cloche.state.sqlite import first_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloche.state.sqlite.database import Database
+
+_FIRST = (
+    """
+    CREATE TABLE services (
+        name TEXT PRIMARY KEY,
+        wanted INTEGER NOT NULL,
+        live INTEGER,
+        operated TEXT NOT NULL,
+        deleting INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    """
+    CREATE TABLE revisions (
+        service TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        deployment TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        phase_since TEXT NOT NULL,
+        golden TEXT,
+        verification TEXT,
+        failure TEXT,
+        PRIMARY KEY (service, number)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE numbers (
+        service TEXT PRIMARY KEY,
+        last INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE events (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        at TEXT NOT NULL,
+        service TEXT NOT NULL,
+        revision INTEGER,
+        kind TEXT NOT NULL,
+        what TEXT NOT NULL,
+        by TEXT NOT NULL,
+        detail TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX events_by_service ON events (service, sequence)",
+)
+_RECORDS = (
+    "ALTER TABLE services RENAME TO services_1",
+    "ALTER TABLE revisions RENAME TO revisions_1",
+    """
+    CREATE TABLE services (
+        name TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        record TEXT,
+        last INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE revisions (
+        service TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        revision TEXT NOT NULL,
+        PRIMARY KEY (service, number)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE attachments (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        service TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        value TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX attachments_by_revision ON attachments (service, number, kind, sequence)",
+)
+"""A service's record as one value with a version; a revision as one that never changes."""
+
+
+def _first(database: Database) -> None:
+    for statement in _FIRST:
+        database.run(statement)
+
+
+def _records(database: Database) -> None:
+    for statement in _RECORDS:
+        database.run(statement)
+    first_version.carry_over(database)
+    for table in ("services_1", "revisions_1", "numbers"):
+        database.run(f"DROP TABLE {table}")
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _records)
+"""The n-th one leads to version n."""
+
+
+def migrate(database: Database) -> None:
+    """Bring a file to this version's tables, in one transaction.
+
+    Raises `state.newer` for a file that a later Cloche has written: this one may misread what it
+    holds, and so leaves it as it is.
+    """
+    with database.transaction():
+        row = database.one("PRAGMA user_version")
+        version = int(row[0]) if row else 0
+        if version > len(MIGRATIONS):
+            raise ClocheError(
+                "state.newer",
+                f"The state was written by a later Cloche: its version is {version},"
+                f" and this one knows up to {len(MIGRATIONS)}.",
+                where=str(database.path),
+                hint="Use the later Cloche, or point CLOCHE_HOME to another folder.",
+            )
+        for migration in MIGRATIONS[version:]:
+            migration(database)
+        database.run(f"PRAGMA user_version = {len(MIGRATIONS)}")

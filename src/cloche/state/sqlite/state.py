@@ -1,0 +1,158 @@
+"""The state in one SQLite file, which `database` keeps durable and safe for threads.
+
+A service's version is a count of its writes. The row of a deleted service stays, without its
+record, for the numbers that were given.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cloche import artifacts
+from cloche.artifacts import Attached, Golden, Revision, ServiceRecord, Verification
+from cloche.errors import StaleError
+from cloche.refusals import unknown_revision
+from cloche.state.sqlite import schema
+from cloche.state.sqlite.database import Database
+from cloche.state.state import Stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MOST_ATTACHED = 50
+"""How many attachments of one kind are kept of a revision."""
+
+
+class SqliteState:
+    """Implements `cloche.state.State`; what the file refuses is listed in `database`."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path)
+        try:
+            schema.migrate(self._database)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def close(self) -> None:
+        self._database.close()
+
+    # ── services ──────────────────────────────────────────────────────────────────────────────
+
+    def services(self) -> tuple[str, ...]:
+        rows = self._database.all("SELECT name FROM services WHERE record NOT NULL ORDER BY name")
+        return tuple(row["name"] for row in rows)
+
+    def service(self, name: str) -> Stored | None:
+        row = self._database.one("SELECT record, version FROM services WHERE name = ?", name)
+        if row is None or row["record"] is None:
+            return None
+        return Stored(_record(row["record"]), str(row["version"]))
+
+    def put(self, record: ServiceRecord, *, expect: str | None) -> str:
+        with self._database.transaction():
+            version = self._expected(record.name, expect) + 1
+            self._database.run(
+                "INSERT INTO services (name, version, record, last) VALUES (?, ?, ?, 0)"
+                " ON CONFLICT (name) DO UPDATE SET version = excluded.version,"
+                " record = excluded.record",
+                *(record.name, version, _text(record)),
+            )
+        return str(version)
+
+    def delete(self, name: str, *, expect: str) -> None:
+        with self._database.transaction():
+            version = self._expected(name, expect) + 1
+            self._database.run("DELETE FROM attachments WHERE service = ?", name)
+            self._database.run("DELETE FROM revisions WHERE service = ?", name)
+            self._database.run(
+                "UPDATE services SET version = ?, record = NULL WHERE name = ?", version, name
+            )
+
+    def last_number(self, name: str) -> int:
+        row = self._database.one("SELECT last FROM services WHERE name = ?", name)
+        return int(row["last"]) if row else 0
+
+    # ── revisions ─────────────────────────────────────────────────────────────────────────────
+
+    def add_revision(self, revision: Revision) -> None:
+        service, number = revision.service, revision.number
+        with self._database.transaction():
+            if number <= self.last_number(service):
+                what = f"{service} had a revision {number} before."
+                raise StaleError("state.stale", what, where=service)
+            self._database.run(
+                "INSERT INTO services (name, version, record, last) VALUES (?, 0, NULL, ?)"
+                " ON CONFLICT (name) DO UPDATE SET last = excluded.last",
+                *(service, number),
+            )
+            self._database.run(
+                "INSERT INTO revisions (service, number, revision) VALUES (?, ?, ?)",
+                *(service, number, _text(revision)),
+            )
+
+    def revisions(self, service: str) -> tuple[Revision, ...]:
+        query = "SELECT revision FROM revisions WHERE service = ? ORDER BY number"
+        return tuple(_revision(row["revision"]) for row in self._database.all(query, service))
+
+    def revision(self, service: str, number: int) -> Revision | None:
+        query = "SELECT revision FROM revisions WHERE service = ? AND number = ?"
+        row = self._database.one(query, service, number)
+        return _revision(row["revision"]) if row else None
+
+    def attach(self, service: str, number: int, value: Golden | Verification) -> None:
+        kind = "golden" if isinstance(value, Golden) else "verification"
+        of = (service, number, kind)
+        with self._database.transaction():
+            if self.revision(service, number) is None:
+                raise unknown_revision(service, number)
+            self._database.run(
+                "INSERT INTO attachments (service, number, kind, value) VALUES (?, ?, ?, ?)",
+                *(*of, _text(value)),
+            )
+            self._database.run(
+                "DELETE FROM attachments WHERE service = ? AND number = ? AND kind = ? AND sequence"
+                " <= (SELECT sequence FROM attachments WHERE service = ? AND number = ?"
+                " AND kind = ? ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
+                *(*of, *of, _MOST_ATTACHED),
+            )
+
+    def attached(self, service: str, number: int) -> Attached:
+        rows = self._database.all(
+            "SELECT kind, value, max(sequence) FROM attachments"
+            " WHERE service = ? AND number = ? GROUP BY kind",
+            *(service, number),
+        )
+        latest = {row["kind"]: row["value"] for row in rows}
+        golden, verification = latest.get("golden"), latest.get("verification")
+        return Attached(
+            golden=artifacts.decode(Golden, golden) if golden else None,
+            verification=artifacts.decode(Verification, verification) if verification else None,
+        )
+
+    def _expected(self, name: str, expect: str | None) -> int:
+        """Return a service's version as a number, where it is the expected one."""
+        row = self._database.one("SELECT version, record FROM services WHERE name = ?", name)
+        exists = row is not None and row["record"] is not None
+        version = int(row["version"]) if row is not None else 0
+        if (str(version) if exists else None) != expect:
+            what = f"The record of {name} was changed by another at the same time."
+            raise StaleError("state.stale", what, where=name, hint="Try again.")
+        return version
+
+
+@lru_cache(maxsize=512)
+def _record(text: str) -> ServiceRecord:
+    """Read a record; it is read at each tick and changes seldom."""
+    return artifacts.decode(ServiceRecord, text)
+
+
+@lru_cache(maxsize=512)
+def _revision(text: str) -> Revision:
+    """Read a revision; it is large, never changes, and is read at each tick."""
+    return artifacts.decode(Revision, text)
+
+
+def _text(value: object) -> str:
+    return artifacts.encode(value).decode()

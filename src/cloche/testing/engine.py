@@ -1,0 +1,63 @@
+"""An engine over doubles, driven by hand or by its own thread."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cloche.control import Engine
+from cloche.testing.state import MemoryJournal, MemoryState
+from cloche.testing.target import LivingTarget
+from cloche.testing.verifier import FixedVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloche.control import Verifier
+    from cloche.state import Journal, State
+    from cloche.targets import Target
+
+_QUIET = 3
+_MOST_TICKS = 200
+
+
+def engine(
+    *,
+    state: State | None = None,
+    journal: Journal | None = None,
+    target: Target | None = None,
+    verifier: Verifier | None = None,
+    by: str = "test@here",
+) -> Engine:
+    """Return an engine over doubles, or over what is given here; `settle` brings things about."""
+    return Engine(
+        state or MemoryState(),
+        journal or MemoryJournal(),
+        target or LivingTarget(),
+        verifier or FixedVerifier(),
+        by=by,
+    )
+
+
+def settle(driven: Engine) -> None:
+    """Let an engine tick until nothing happens any more; raises AssertionError if it never does."""
+    quiet = 0
+    for _ in range(_MOST_TICKS):
+        before = driven.events(), driven.status()
+        driven.reconciler.tick()
+        assert driven.reconciler.background.wait(10.0)  # noqa: S101  (a double for tests)
+        quiet = quiet + 1 if (driven.events(), driven.status()) == before else 0
+        if quiet == _QUIET:
+            return
+    raise AssertionError("The engine does not come to rest.")
+
+
+@contextmanager
+def running(driven: Engine | None = None) -> Iterator[Engine]:
+    """Run an engine in a thread of its own, for calls that wait for it; do not `settle` it then."""
+    started = driven or engine()
+    started.start()
+    try:
+        yield started
+    finally:
+        started.stop()

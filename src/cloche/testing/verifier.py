@@ -1,0 +1,34 @@
+"""A verifier that says what it is told to say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.testing.deployments import GOLDEN, verification
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Golden, Revision, Verification
+    from cloche.errors import ClocheError
+
+
+class FixedVerifier:
+    """Implements `cloche.control.Verifier`: the same golden request for all models."""
+
+    def __init__(self) -> None:
+        self.wrong: set[str] = set()
+        """Models (their reference) that answer wrongly."""
+        self.broken: dict[str, ClocheError] = {}
+        """Models (their reference) that cannot be run directly, and why."""
+        self.asked: list[tuple[int, str]] = []
+        """Revisions and addresses that golden requests were sent to."""
+
+    def golden(self, revision: Revision, *, limit: float) -> Golden:  # noqa: ARG002
+        error = self.broken.get(revision.deployment.main.snapshot.reference)
+        if error is not None:
+            raise error
+        return GOLDEN
+
+    def verify(self, revision: Revision, golden: Golden, url: str) -> Verification:  # noqa: ARG002
+        self.asked.append((revision.number, url))
+        reference = revision.deployment.main.snapshot.reference
+        return verification(passed=reference not in self.wrong)

@@ -1,0 +1,141 @@
+"""The place that a `MemoryTarget` is over."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from cloche.targets import Replica, ReplicaPhase
+from cloche.testing.clock import START
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+_DETAILS = {
+    ReplicaPhase.STARTING: "It loads its model.",
+    ReplicaPhase.UNREADY: "It runs, but does not answer its health check.",
+    ReplicaPhase.RESTARTING: "It ended with exit code 1.",
+    ReplicaPhase.FAILED: "exit code 1",
+    ReplicaPhase.STOPPING: "It finishes the requests that it has.",
+}
+"""Why a replica is not ready, by its phase."""
+
+
+@dataclass
+class World:
+    """What runs in a place, whoever told it to; all that changes it may come from any thread."""
+
+    replicas: dict[str, Replica] = field(default_factory=dict)
+    told: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Split of the traffic by service, as it was told."""
+    seen: dict[str, dict[int, int]] = field(default_factory=dict)
+    """The same as the gateway serves it."""
+    failing: set[tuple[str, int]] = field(default_factory=set)
+    """Revisions whose replicas do not come up."""
+    gone: set[str] = field(default_factory=set)
+    """Digests of repositories that are not kept any more."""
+    gateway: bool = True
+    """Whether the gateway runs."""
+    stuck: bool = False
+    """Whether the gateway goes on with what it serves, whatever it is told."""
+    down: bool = False
+    writes: int = 0
+    """How often something was changed by being told."""
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+    _held: Counter[str] = field(default_factory=Counter)
+
+    def advance(self) -> None:
+        """Let everything that goes on by itself come one step further."""
+        with self.lock:
+            before = dict(self.replicas), self.seen
+            for replica in list(self.replicas.values()):
+                self._step(replica)
+            if not self.gateway:
+                self.seen = {}
+            elif not self.stuck:
+                self.seen = {service: dict(split) for service, split in self.told.items()}
+            changed = before != (self.replicas, self.seen)
+        if changed:
+            self.notify()
+
+    def _step(self, replica: Replica) -> None:
+        if replica.phase is ReplicaPhase.STOPPING and not self._held[replica.id]:
+            del self.replicas[replica.id]
+        elif replica.phase is ReplicaPhase.STARTING:
+            failed = (replica.service, replica.revision) in self.failing
+            self._enter(replica, ReplicaPhase.FAILED if failed else ReplicaPhase.READY)
+
+    def set_phase(self, name: str, phase: ReplicaPhase) -> None:
+        """Have a replica be in a phase."""
+        with self.lock:
+            self._enter(self.replicas[name], phase)
+        self.notify()
+
+    def _enter(self, replica: Replica, phase: ReplicaPhase) -> None:
+        replica = replace(replica, phase=phase, detail=_DETAILS.get(phase))
+        if phase is ReplicaPhase.FAILED:
+            replica = replace(replica, url=None, last_log=("no such model",))
+        self.replicas[replica.id] = replica
+
+    def start(self, service: str, revision: int) -> None:
+        """Start one more replica of a revision."""
+        with self.lock:
+            taken = {one.id for one in self.of(service, revision)}
+            names = (f"{service}-r{revision}-{index}" for index in range(len(taken) + 1))
+            name = next(name for name in names if name not in taken)
+            self.replicas[name] = Replica(
+                id=name,
+                service=service,
+                revision=revision,
+                phase=ReplicaPhase.STARTING,
+                restarts=0,
+                since=START.isoformat(),
+                url=f"http://{name}",
+                detail=_DETAILS[ReplicaPhase.STARTING],
+            )
+        self.notify()
+
+    def of(self, service: str, revision: int | None = None) -> list[Replica]:
+        """Return the replicas of a service, or of one of its revisions."""
+        with self.lock:
+            return [
+                one
+                for one in self.replicas.values()
+                if one.service == service and revision in {None, one.revision}
+            ]
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Keep a replica from going while the block lasts."""
+        with self.lock:
+            self._held[name] += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._held[name] -= 1
+
+    def keep_only(self, services: Collection[str]) -> None:
+        """Begin to end what runs of every other service."""
+        for replica in list(self.replicas.values()):
+            if replica.service not in services:
+                self.set_phase(replica.id, ReplicaPhase.STOPPING)
+        with self.lock:
+            self.told = {name: split for name, split in self.told.items() if name in services}
+
+    def end(self) -> None:
+        """End everything."""
+        with self.lock:
+            self.replicas.clear()
+            self.told, self.seen = {}, {}
+            self.down = True
+        self.notify()
+
+    def notify(self) -> None:
+        """Tell whoever listens that something is not as it was."""
+        for listener in list(self.listeners):
+            listener()

@@ -1,0 +1,31 @@
+"""ONNX files, run by ONNX Runtime on the CPU with a plain graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.verification.direct_run import Model
+
+if TYPE_CHECKING:
+    from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot
+    from cloche.store import Store
+    from cloche.verification.reference.reference import Interpreters
+
+
+class OnnxReference:
+    """ONNX Runtime itself; implements `cloche.verification.reference.Reference`."""
+
+    def model(
+        self,
+        snapshot: ModelSnapshot,  # noqa: ARG002 - the file that is served counts
+        facts: ModelFacts,  # noqa: ARG002
+        repository: ModelRepository,
+        store: Store,
+        interpreters: Interpreters,
+    ) -> Model | None:
+        """Return how to run the only ONNX file of a repository with one model."""
+        files = [entry.path for entry in repository.files if entry.path.endswith(".onnx")]
+        if len(files) != 1 or len(repository.models) != 1:
+            return None
+        path = store.tree_path(repository.digest) / files[0]
+        return Model("run_onnx.py", interpreters.server, path, {})

@@ -1,0 +1,57 @@
+"""Models saved by MLflow, run as Python functions in their own environment."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+from cloche.verification.direct_run import Model
+
+if TYPE_CHECKING:
+    from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot, TensorSpec
+    from cloche.store import Store
+    from cloche.verification.reference.reference import Interpreters
+
+_FLAVOR = "python_function"
+_UNNAMED = ["input"]
+"""The inputs of a model whose example is one array without a name."""
+
+
+class PyfuncReference:
+    """MLflow itself; implements `cloche.verification.reference.Reference`."""
+
+    def model(
+        self,
+        snapshot: ModelSnapshot,
+        facts: ModelFacts,
+        repository: ModelRepository,  # noqa: ARG002 - the folder as it was saved counts
+        store: Store,
+        interpreters: Interpreters,
+    ) -> Model | None:
+        """Return how to call the function; code that MLflow did not save has none that is known."""
+        if _FLAVOR not in snapshot.metadata.flavors:
+            return None
+        if interpreters.own is None:
+            raise ClocheError("golden.environment", "The model's own environment is missing.")
+        folder = store.tree_path(snapshot.digest) / PurePosixPath(snapshot.entry).parent
+        description = {
+            "columns": facts.columns,
+            "inputs": _described(facts.inputs),
+            "outputs": _described(facts.outputs),
+            "unnamed": _unnamed(snapshot, facts),
+        }
+        return Model("run_pyfunc.py", interpreters.own, folder, description)
+
+
+def _unnamed(snapshot: ModelSnapshot, facts: ModelFacts) -> list[str]:
+    """Return the inputs whose names Cloche made up, because the model was logged without them."""
+    signature = snapshot.metadata.signature
+    if signature is not None:
+        return list(signature.unnamed)
+    names = [spec.name for spec in facts.inputs]
+    return names if names == _UNNAMED and not facts.columns else []
+
+
+def _described(specs: tuple[TensorSpec, ...]) -> list[dict[str, str]]:
+    return [{"name": spec.name, "datatype": spec.datatype} for spec in specs]

@@ -1,0 +1,204 @@
+"""What is read from an ONNX file: tensors, versions, operators, sizes and findings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from onnx_models import FLOAT, mlp, model, node
+
+from cloche.artifacts import ModelFacts, Severity
+from cloche.errors import ClocheError, ErrorGroup
+from cloche.formats import require_servable
+from cloche.formats.onnx import inspection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def facts_of(proto: Any, folder: Path, **save: Any) -> ModelFacts:
+    path = folder / "model.onnx"
+    onnx.save(proto, path, **save)
+    return inspection.inspect_file(path)
+
+
+def test_tensors_versions_and_sizes(tmp_path: Path) -> None:
+    facts = facts_of(mlp(producer_name="pytorch", producer_version="2.9"), tmp_path)
+    (x,), (y,) = facts.inputs, facts.outputs
+    assert (x.name, x.datatype, x.shape, x.labels) == ("x", "FP32", (-1, 64), ("batch", None))
+    assert (y.name, y.datatype, y.shape) == ("y", "FP32", (-1, 10))
+    assert facts.framework == "onnx (pytorch 2.9)"
+    assert facts.opsets == {"ai.onnx": 20}
+    assert facts.operators == {"ai.onnx.MatMul": 1}
+    assert facts.unsupported_operators == facts.findings == ()
+    weights, activations = 64 * 10 * 4, (64 + 10) * 4
+    assert facts.memory_bytes == weights + activations
+    assert facts.size_bytes == (tmp_path / "model.onnx").stat().st_size
+
+
+def test_initialisers_are_no_inputs_and_scalars_have_no_axis(tmp_path: Path) -> None:
+    proto = model(
+        [node("Mul", "x w", "m"), node("Add", "m s", "y")],
+        {"x": ["N", 3], "w": [3], "s": []},
+        {"y": ["N", 3]},
+        {"w": np.ones(3, "f4")},
+    )
+    facts = facts_of(proto, tmp_path)
+    assert [(spec.name, spec.shape) for spec in facts.inputs] == [("x", (-1, 3)), ("s", ())]
+    assert not facts.batch.present
+    assert "scalar" in facts.batch.why
+
+
+def test_the_shape_of_an_output_is_inferred_where_it_is_missing(tmp_path: Path) -> None:
+    proto = mlp()
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    facts = facts_of(proto, tmp_path)
+    assert facts.outputs[0].shape == (-1, 10)
+    assert facts.batch.present
+
+
+def test_a_shape_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    proto = model([node("Mystery", "x", "y", domain="acme")], {"x": ["N", 2]}, {"y": (FLOAT, None)})
+    facts = facts_of(proto, tmp_path)
+    errors = [found.code for found in facts.findings if found.severity is Severity.ERROR]
+    assert errors == ["inspection.onnx.operator", "inspection.onnx.shape"]
+    with pytest.raises(ErrorGroup) as caught:
+        require_servable(facts, "here")
+    assert [error.where for error in caught.value.errors] == ["here", "here"]
+
+
+def test_operators_in_subgraphs_and_functions_count_and_calls_do_not(tmp_path: Path) -> None:
+    branch = helper.make_graph(
+        [node("Custom", "x", "b", domain="acme")], "branch", [],
+        [helper.make_tensor_value_info("b", FLOAT, ["N", 2])],
+    )  # fmt: skip
+    proto = model(
+        [
+            node("If", "c", "i", then_branch=branch, else_branch=branch),
+            node("Twice", "i", "y", domain="local"),
+        ],
+        {"x": ["N", 2], "c": (TensorProto.BOOL, [])},
+        {"y": ["N", 2]},
+    )
+    twice = helper.make_function(
+        "local", "Twice", ["a"], ["d"], [node("Add", "a a", "d")], [helper.make_opsetid("", 20)]
+    )
+    proto.functions.append(twice)
+    proto.opset_import.append(helper.make_opsetid("acme", 1))
+    facts = facts_of(proto, tmp_path)
+    assert facts.operators == {"acme.Custom": 2, "ai.onnx.Add": 1, "ai.onnx.If": 1}
+    assert facts.unsupported_operators == ("acme.Custom",)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"opset": 29}, "inspection.onnx.opset"),
+        ({"opset": 5}, "inspection.onnx.opset_old"),
+        ({"ir": 99}, "inspection.onnx.ir_version"),
+    ],
+)
+def test_versions_that_the_runtime_does_not_know(
+    change: dict[str, int], code: str, tmp_path: Path
+) -> None:
+    proto = mlp(opset=change.get("opset", 20))
+    proto.ir_version = change.get("ir", 10)
+    assert code in [found.code for found in facts_of(proto, tmp_path).findings]
+
+
+def test_an_operator_for_accelerators_only_is_a_warning(tmp_path: Path) -> None:
+    proto = model(
+        [node("BiasAdd", "x b s", "y", domain="com.microsoft")],
+        {"x": ["N", 2, 2], "b": [2], "s": ["N", 2, 2]}, {"y": ["N", 2, 2]},
+    )  # fmt: skip
+    found = {one.code: one.severity for one in facts_of(proto, tmp_path).findings}
+    assert found["inspection.onnx.accelerator"] is Severity.WARNING
+
+
+def test_external_data_counts_and_must_be_there(tmp_path: Path) -> None:
+    facts = facts_of(
+        mlp(), tmp_path, save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    weights = tmp_path / "weights.bin"
+    assert facts.size_bytes == (tmp_path / "model.onnx").stat().st_size + weights.stat().st_size
+    weights.write_bytes(b"short")
+    assert _code(tmp_path) == "inspection.onnx.external_truncated"
+    weights.unlink()
+    assert _code(tmp_path) == "inspection.onnx.external_missing"
+
+
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/hostname", ""])
+def test_external_data_stays_in_its_folder(location: str, tmp_path: Path) -> None:
+    proto = mlp()
+    (tmp_path / "weights.bin").write_bytes(bytes(10_000))
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "model.onnx").write_bytes(proto.SerializeToString())
+    assert _code(tmp_path / "inside") == "inspection.onnx.external_outside"
+
+
+def _code(folder: Path) -> str:
+    with pytest.raises(ClocheError) as caught:
+        inspection.inspect_file(folder / "model.onnx")
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("proto", "words", "hint"),
+    [
+        (
+            model(
+                [node("ZipMap", "x", "y", domain="ai.onnx.ml", classlabels_int64s=[0, 1])],
+                {"x": ["N", 2]},
+                {
+                    "y": (
+                        helper.make_sequence_type_proto(
+                            helper.make_map_type_proto(
+                                TensorProto.INT64, helper.make_tensor_type_proto(FLOAT, [])
+                            )
+                        ),
+                    )
+                },
+            ),
+            "y is a sequence of maps",
+            "zipmap=False",
+        ),
+        (
+            model(
+                [node("Identity", "x", "y")],
+                {"x": (TensorProto.BFLOAT16, ["N"])},
+                {"y": (TensorProto.BFLOAT16, ["N"])},
+            ),
+            "x is a tensor of BFLOAT16",
+            "FP32",
+        ),
+        (
+            model(
+                [node("OptionalGetElement", "x", "y")],
+                {
+                    "x": (
+                        helper.make_optional_type_proto(
+                            helper.make_tensor_type_proto(FLOAT, ["N"])
+                        ),
+                    )
+                },
+                {"y": ["N"]},
+            ),
+            "x is an optional value",
+            "plain tensors",
+        ),
+    ],
+    ids=["zipmap", "bfloat16", "optional"],
+)
+def test_what_is_no_tensor_is_refused(proto: Any, words: str, hint: str, tmp_path: Path) -> None:
+    with pytest.raises(ClocheError) as caught:
+        facts_of(proto, tmp_path)
+    assert caught.value.code == "inspection.onnx.type"
+    assert words in caught.value.what
+    assert hint in str(caught.value.hint)

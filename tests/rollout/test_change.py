@@ -1,0 +1,144 @@
+"""What a deploy would change, told from what is recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cloche.artifacts import (
+    Cause,
+    ChangeKind,
+    Deployment,
+    Member,
+    Operated,
+    Outcome,
+    Phase,
+    ReplicaRange,
+    Revision,
+    Rollout,
+    ServiceRecord,
+)
+from cloche.rollout.change import Recorded, decide_change
+from cloche.testing import deployment
+
+
+def revision(made: Deployment, number: int = 1) -> Revision:
+    return Revision("digits", number, made.digest, made, "2026")
+
+
+def recorded(
+    live: Deployment | None = None,
+    operated: Operated | None = None,
+    *,
+    rolling: Deployment | None = None,
+    failed: bool = False,
+    broken: bool = False,
+) -> Recorded:
+    """Return a service whose revision 1 is live and whose revision 2 is on its way or failed."""
+    rollouts = []
+    if live is not None:
+        one = Rollout(1, None, Cause.DEPLOY, "", "2026", Phase.ENDED, "2026")
+        rollouts.append(replace(one, outcome=Outcome.COMPLETED))
+    if rolling is not None:
+        rollouts.append(Rollout(2, 1, Cause.DEPLOY, "", "2026", Phase.STARTING, "2026"))
+    elif failed:
+        one = Rollout(2, 1, Cause.DEPLOY, "", "2026", Phase.ENDED, "2026")
+        rollouts.append(replace(one, outcome=Outcome.FAILED))
+    record = ServiceRecord(
+        "digits", operated or Operated(), 1 if live is not None else None, tuple(rollouts)
+    )
+    return Recorded(
+        record,
+        revision(live) if live is not None else None,
+        revision(rolling, 2) if rolling is not None else None,
+        broken,
+    )
+
+
+def replicas(count: int | None) -> Operated:
+    return Operated(replicas=ReplicaRange.exactly(count) if count else None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "operated", "kind", "fields"),
+    [
+        (None, None, ChangeKind.NONE, []),
+        (None, 3, ChangeKind.NONE, []),
+        (3, 3, ChangeKind.NONE, []),
+        (1, None, ChangeKind.NONE, []),
+        (2, None, ChangeKind.SCALE, [("replicas", 1, 2)]),
+        (1, 3, ChangeKind.SCALE, [("replicas", 3, 1)]),
+    ],
+)
+def test_replicas_are_as_asked_or_as_they_were(
+    asked: int | None, operated: int | None, kind: ChangeKind, fields: list[Any]
+) -> None:
+    made = deployment(replicas=asked)
+    found = decide_change(made, recorded(made, replicas(operated)))
+    assert (found.kind, found.revision) == (kind, 1)
+    assert [(one.field, one.before, one.after) for one in found.changes] == fields
+
+
+def test_a_new_service_shows_all_that_it_will_be() -> None:
+    found = decide_change(deployment(replicas=None), None)
+    assert found.kind is ChangeKind.CREATE
+    values = {one.field: one.after for one in found.changes}
+    assert (values["model"], values["replicas"]) == ("/models/a.onnx", 1)
+    assert all(one.before is None for one in found.changes)
+
+
+def test_another_model_is_an_update_and_its_replicas_come_along() -> None:
+    made = deployment(model="b", replicas=2)
+    found = decide_change(made, recorded(deployment(model="a"), replicas(1)))
+    assert (found.kind, found.revision) == (ChangeKind.UPDATE, None)
+    fields = {one.field for one in found.changes}
+    assert {"model", "model.digest", "repository.digest", "replicas"} <= fields
+    assert "instances" not in fields
+
+
+def test_the_same_bytes_from_another_place_change_nothing() -> None:
+    made = deployment()
+    main = made.main
+    elsewhere = replace(main.snapshot, pinned="/elsewhere/a.onnx")
+    moved = replace(made, members=(Member(main.name, elsewhere, main.facts),))
+    assert decide_change(moved, recorded(made, replicas(1))).kind is ChangeKind.NONE
+
+
+def test_what_failed_is_made_anew_and_what_is_live_is_not() -> None:
+    live, failed = deployment(model="a"), deployment(model="b")
+    assert decide_change(live, recorded(live, failed=True)).kind is ChangeKind.NONE
+    again = decide_change(failed, recorded(live, failed=True))
+    assert (again.kind, again.revision) == (ChangeKind.UPDATE, None)
+    assert ("model", "/models/a.onnx", "/models/b.onnx") in [
+        (one.field, one.before, one.after) for one in again.changes
+    ]
+    first = decide_change(failed, recorded(failed=True))
+    assert (first.kind, first.changes[0].field) == (ChangeKind.UPDATE, "revision")
+
+
+def test_what_is_live_and_broken_is_made_anew() -> None:
+    made = deployment()
+    found = decide_change(made, recorded(made, broken=True))
+    assert (found.kind, found.revision) == (ChangeKind.UPDATE, None)
+    assert [one.field for one in found.changes] == ["revision"]
+
+
+def test_a_rollout_under_way_is_what_a_deploy_is_compared_with() -> None:
+    live, rolling = deployment(model="a"), deployment(model="b")
+    same = decide_change(rolling, recorded(live, replicas(1), rolling=rolling))
+    assert (same.kind, same.revision) == (ChangeKind.NONE, 2)
+    back = decide_change(live, recorded(live, replicas(1), rolling=rolling))
+    assert (back.kind, back.revision) == (ChangeKind.UPDATE, 1)
+    assert [(one.field, one.before) for one in back.changes] == [("rollout", "revision 2")]
+    third = decide_change(deployment(model="c"), recorded(live, replicas(1), rolling=rolling))
+    assert ("model", "/models/b.onnx", "/models/c.onnx") in [
+        (one.field, one.before, one.after) for one in third.changes
+    ]
+
+
+def test_a_service_that_is_being_deleted_is_created_anew() -> None:
+    made = recorded(deployment())
+    gone = replace(made, record=replace(made.record, deleting=True))
+    assert decide_change(deployment(), gone).kind is ChangeKind.CREATE

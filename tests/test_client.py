@@ -1,0 +1,74 @@
+"""The Python client over a control plane that is given to it: no process, no server, no home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import cloche
+from cloche import testing
+from cloche.control import Engine
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    with testing.running() as engine:
+        yield engine
+
+
+@pytest.fixture
+def client(engine: Engine, tmp_path: Path) -> Iterator[cloche.Client]:
+    with cloche.Client(tmp_path / "home", control=engine) as client:
+        yield client
+    assert engine.status()["gateway"]["ready"], "who was given a control plane does not end it"
+
+
+def model(path: Path, operator: str) -> Path:
+    tensors = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2])] for name in "xy"
+    ]
+    graph = helper.make_graph([helper.make_node(operator, ["x"], ["y"])], "m", *tensors)
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    return path
+
+
+def test_a_deploy_prepares_the_model_and_hands_it_to_the_control_plane(client, tmp_path):
+    first = client.deploy(model(tmp_path / "digits.onnx", "Neg"))
+    assert (first.service, first.change, first.revision.phase) == ("digits", "revision", "live")
+    assert first.revision.deployment.main.facts.backend == "onnxruntime"
+    assert client.deploy(tmp_path / "digits.onnx").change == "none"
+    made = {path.name for path in (tmp_path / "home").iterdir()}
+    assert not made & {"servers", "environments", "state.db", "control.json"}, made
+
+
+def test_every_call_but_down_asks_the_control_plane(client, tmp_path):
+    client.deploy(model(tmp_path / "digits.onnx", "Neg"))
+    client.deploy(model(tmp_path / "digits.onnx", "Abs"))
+    assert client.status("digits")["live"] == 2
+    back = client.rollback("digits")
+    assert (back.revision.number, back.revision.phase) == (1, "live")
+    assert [one.phase for one in client.history("digits")] == ["live", "retired"]
+    assert client.scale("digits", 2)["replicas"]["wanted"] == 2
+    assert client.verify("digits", revision=1).passed
+    client.delete("digits")
+    assert client.status()["services"] == []
+    with pytest.raises(cloche.UsageError) as caught:
+        client.down()
+    assert caught.value.code == "client.down"
+
+
+def test_what_the_control_plane_refuses_is_raised(tmp_path):
+    engine = testing.engine()
+    engine.deploy(testing.deployment("digits"))
+    testing.settle(engine)
+    client = cloche.Client(tmp_path / "home", control=engine)
+    with pytest.raises(cloche.ClocheError) as caught:
+        client.rollback("digits")
+    assert caught.value.code == "rollback.nothing"
+    with pytest.raises(cloche.NotFoundError):
+        client.status("letters")
