@@ -10,27 +10,27 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
-class Step(Protocol):
+class Task(Protocol):
     """One piece of work under way."""
 
     def advance(self, amount: int) -> None:
-        """Add to what is done, in the unit of the step (bytes for downloads and copies)."""
+        """Add to what is done, in the unit of the task (bytes for downloads and copies)."""
 
     def note(self, text: str) -> None:
         """Say what is happening now, in a few words."""
 
 
 class Progress(Protocol):
-    """Where steps are announced."""
+    """Where tasks are announced."""
 
-    def step(self, title: str, total: int | None = None) -> AbstractContextManager[Step]:
+    def task(self, title: str, total: int | None = None) -> AbstractContextManager[Task]:
         """Announce work (`Installing Triton 24.10`); `total` is in bytes, None when not known.
 
-        Leaving the context ends the step: normally as done, by an exception as failed.
+        Leaving the context ends the task: normally as done, by an exception as failed.
         """
 
 
-class _SilentStep:
+class _SilentTask:
     def advance(self, amount: int) -> None: ...
 
     def note(self, text: str) -> None: ...
@@ -40,5 +40,5 @@ class SilentProgress:
     """Progress for callers that show none."""
 
     @contextmanager
-    def step(self, title: str, total: int | None = None) -> Iterator[Step]:  # noqa: ARG002
-        yield _SilentStep()
+    def task(self, title: str, total: int | None = None) -> Iterator[Task]:  # noqa: ARG002
+        yield _SilentTask()

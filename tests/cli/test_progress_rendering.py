@@ -24,18 +24,18 @@ def impatient(monkeypatch):
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
 def test_quick_work_says_nothing(stream):
-    with progress.for_terminal(stream).step("Looking") as step:
-        step.advance(10)
-        step.note("here")
+    with progress.for_terminal(stream).task("Looking") as task:
+        task.advance(10)
+        task.note("here")
     assert stream.getvalue() == ""
 
 
 def test_lines_where_there_is_no_terminal(impatient):
     stream = io.StringIO()
-    with progress.for_terminal(stream).step("Copying", 4 * 2**20) as step:
+    with progress.for_terminal(stream).task("Copying", 4 * 2**20) as task:
         until(stream.getvalue)
-        step.advance(2**20)
-        step.note("half of it")
+        task.advance(2**20)
+        task.note("half of it")
     begin, noted, end = stream.getvalue().splitlines()
     assert begin == "Copying …"
     assert noted == "Copying: half of it"
@@ -45,8 +45,8 @@ def test_lines_where_there_is_no_terminal(impatient):
 def test_long_work_says_how_far_it_is(impatient, monkeypatch):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     stream = io.StringIO()
-    with progress.LineProgress(stream).step("Copying", 4 * 2**20) as step:
-        step.advance(2**20)
+    with progress.LineProgress(stream).task("Copying", 4 * 2**20) as task:
+        task.advance(2**20)
         until(lambda: "1.0 MiB of 4.0 MiB" in stream.getvalue())
 
 
@@ -54,7 +54,7 @@ def test_failed_work_says_so(impatient):
     stream = io.StringIO()
 
     def copy() -> None:
-        with progress.LineProgress(stream).step("Copying"):
+        with progress.LineProgress(stream).task("Copying"):
             until(stream.getvalue)
             raise OSError("full")
 
@@ -67,11 +67,11 @@ def test_failed_work_says_so(impatient):
 def test_a_terminal_shows_the_work_and_leaves_a_line(impatient, total):
     stream = Terminal()
     terminal = progress.for_terminal(stream)
-    with terminal.step("Installing", total) as step:
+    with terminal.task("Installing", total) as task:
         until(lambda: "Installing" in stream.getvalue())
-        step.advance(5)
-        step.note("unpacking")
-        with terminal.step("Checking"):
+        task.advance(5)
+        task.note("unpacking")
+        with terminal.task("Checking"):
             until(lambda: "Checking" in stream.getvalue())
     assert stream.getvalue().count("✓") == 2
 

@@ -27,7 +27,7 @@ from fixtures.mlflow import run_mlflow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cloche.progress import Step
+    from cloche.progress import Task
     from fixtures.mlflow import LoggedDigits, MlflowServer
 
 
@@ -50,10 +50,10 @@ class Steps(SilentProgress):
         self.titles: list[str] = []
 
     @contextmanager
-    def step(self, title: str, total: int | None = None) -> Iterator[Step]:
+    def task(self, title: str, total: int | None = None) -> Iterator[Task]:
         self.titles.append(title)
-        with super().step(title, total) as step:
-            yield step
+        with super().task(title, total) as task:
+            yield task
 
 
 def save_onnx(path: Path) -> None:

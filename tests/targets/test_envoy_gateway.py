@@ -12,7 +12,7 @@ import pytest
 
 from cloche.errors import ClocheError
 from cloche.settings import Settings
-from cloche.targets.local.envoy import ports, xds
+from cloche.targets.local.envoy import sockets, xds
 from cloche.targets.local.envoy.admin import make_socket_folder, socket_path
 from cloche.targets.local.envoy.gateway import EnvoyGateway
 from cloche.targets.local.envoy.installation import EnvoyInstallation
@@ -146,16 +146,16 @@ def test_who_has_the_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ClocheError) as caught:
-            ports.check("127.0.0.1", port)
+            sockets.check("127.0.0.1", port)
     assert caught.value.code == "gateway.port_taken"
     assert "(pid " in caught.value.what
     assert "CLOCHE_GATEWAY_PORT" in (caught.value.hint or "")
-    ports.check("127.0.0.1", port)
+    sockets.check("127.0.0.1", port)
 
 
 def test_an_address_of_another_machine_is_said() -> None:
     with pytest.raises(ClocheError) as caught:
-        ports.check("192.0.2.1", 18080)
+        sockets.check("192.0.2.1", 18080)
     assert caught.value.code == "gateway.port_unusable"
 
 

@@ -55,7 +55,7 @@ def clean(*, target: str | None, as_json: bool) -> None:
 
     here = session.begin()
     size = _size(target)
-    with here.progress.step("Cleaning the cache"):
+    with here.progress.task("Cleaning the cache"):
         cleaned = cache.clean(here.settings, size)
     removed = [_entry(usage) for usage in cleaned.removed]
     if as_json:

@@ -32,7 +32,7 @@ def command(*, name: str, yes: bool, timeout: float, as_json: bool) -> int:
         click.echo("Nothing was deleted.", err=True)
         return 1
     control.delete(name)
-    with here.progress.step(f"Removing {name}"):
+    with here.progress.task(f"Removing {name}"):
         deadline = time.monotonic() + timeout
         while _exists(control, name):
             if time.monotonic() > deadline:

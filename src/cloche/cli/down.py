@@ -19,7 +19,7 @@ def command(*, as_json: bool) -> None:
     from cloche.client import Client
 
     here = session.begin()
-    with here.progress.step("Stopping"):
+    with here.progress.task("Stopping"):
         ended = Client().down()
     if as_json:
         rendering.show_json({"home": str(here.settings.home), "ended": ended})

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.progress import Progress as RichProgress
+    from rich.progress import Task as RichTask
 
-    from cloche.progress import Progress, Step
+    from cloche.progress import Progress, Task
 
 QUIET_SECONDS = 0.7
 LINE_SECONDS = 10.0
@@ -39,19 +40,19 @@ class LineProgress:
         self._clock = clock
 
     @contextmanager
-    def step(self, title: str, total: int | None = None) -> Iterator[Step]:
-        """Announce work; a step that ends within a moment says nothing."""
-        step = _LineStep(title, total, self._stream, self._clock)
-        with _ticking(step.tick):
+    def task(self, title: str, total: int | None = None) -> Iterator[Task]:
+        """Announce work; a task that ends within a moment says nothing."""
+        task = _LineTask(title, total, self._stream, self._clock)
+        with _ticking(task.tick):
             try:
-                yield step
+                yield task
             except BaseException:
-                step.end("failed after")
+                task.end("failed after")
                 raise
-        step.end("done in")
+        task.end("done in")
 
 
-class _LineStep:
+class _LineTask:
     def __init__(
         self, title: str, total: int | None, stream: TextIO, clock: Callable[[], float]
     ) -> None:
@@ -124,20 +125,20 @@ class TerminalProgress:
         self._shown = 0
 
     @contextmanager
-    def step(self, title: str, total: int | None = None) -> Iterator[Step]:
+    def task(self, title: str, total: int | None = None) -> Iterator[Task]:
         """Announce work; what took longer than a moment leaves one line behind."""
-        step = _TerminalStep(self, title, total)
-        timer = threading.Timer(QUIET_SECONDS, step.show)
+        task = _TerminalTask(self, title, total)
+        timer = threading.Timer(QUIET_SECONDS, task.show)
         timer.daemon = True
         timer.start()
         try:
-            yield step
+            yield task
         except BaseException:
             timer.cancel()
-            step.end(worked=False)
+            task.end(worked=False)
             raise
         timer.cancel()
-        step.end(worked=True)
+        task.end(worked=True)
 
     def open(self) -> RichProgress:
         """Return the drawing, begun if this is the first piece of work to be shown."""
@@ -157,7 +158,7 @@ class TerminalProgress:
                 self._drawing = None
 
 
-class _TerminalStep:
+class _TerminalTask:
     def __init__(self, owner: TerminalProgress, title: str, total: int | None) -> None:
         self._owner, self._title, self._total = owner, title, total
         self._began = time.monotonic()
@@ -169,7 +170,7 @@ class _TerminalStep:
         self._task: int | None = None
 
     def show(self) -> None:
-        """Begin to draw this step; called when it has taken a moment."""
+        """Begin to draw this task; called when it has taken a moment."""
         with self._lock:
             if self._ended:
                 return
@@ -210,22 +211,21 @@ def _drawing(stream: TextIO) -> RichProgress:
         DownloadColumn,
         Progress,
         SpinnerColumn,
-        Task,
         TextColumn,
         TimeElapsedColumn,
     )
     from rich.text import Text
 
     class _Amount(DownloadColumn):
-        """Bytes done, for the steps that count bytes."""
+        """Bytes done, for the tasks that count bytes."""
 
-        def render(self, task: Task) -> Text:
+        def render(self, task: RichTask) -> Text:
             return super().render(task) if task.total is not None else Text("")
 
     class _Bar(BarColumn):
-        """A bar, for the steps whose end is known."""
+        """A bar, for the tasks whose end is known."""
 
-        def render(self, task: Task) -> Any:
+        def render(self, task: RichTask) -> Any:
             return super().render(task) if task.total is not None else Text("")
 
     return Progress(

@@ -20,7 +20,7 @@ def end(places: Places, progress: Progress) -> dict[str, Any]:
     """End the services and MLflow; returns what `cloche down` does, and MLflow's process."""
     if not _left(places):
         return {"replicas": [], "gateway": None, "control": None, "mlflow": None}
-    with progress.step("Stopping the demo"):
+    with progress.task("Stopping the demo"):
         return {**places.client(progress).down(), "mlflow": _end_registry(places)}
 
 

@@ -15,7 +15,7 @@ from cloche.errors import ClocheError, UnavailableError
 
 if TYPE_CHECKING:
     from cloche.demo.places import Places
-    from cloche.progress import Progress, Step
+    from cloche.progress import Progress, Task
 
 # Pinned, so that the demo of this version stays the demo that was tested.
 REQUIREMENTS = (
@@ -74,13 +74,13 @@ def start_training(python: Path, places: Places) -> subprocess.Popen[str]:
 
 
 def trained(
-    training: subprocess.Popen[str], server: subprocess.Popen[bytes], places: Places, step: Step
+    training: subprocess.Popen[str], server: subprocess.Popen[bytes], places: Places, task: Task
 ) -> dict[str, Any]:
     """Wait for the training; returns `{version, accuracy, held_out}` by alias."""
     output: IO[str] | None = training.stdout
     for line in output or ():
         if line.startswith(MARK):
-            step.note(line.removeprefix(MARK).strip())
+            task.note(line.removeprefix(MARK).strip())
     if training.wait() != 0:
         log = "training.log" if server.poll() is None else "server.log"
         raise _failed("The training failed." if server.poll() is None else "MLflow ended.",

@@ -34,13 +34,13 @@ def run(places: Places, progress: Progress, *, keep: bool) -> dict[str, Any]:
         started.callback(_end_child, training)
         _provision(places, progress)
         title = "Starting MLflow, training and registering two versions"
-        with progress.step(title) as step:
-            models = registry.trained(training, server, places, step)
+        with progress.task(title) as task:
+            models = registry.trained(training, server, places, task)
         pixels, labels = traffic.scans(places.registry / "held_out.npz")
         with places.client(progress) as client:
             service = _deploy(client)
-            with progress.step("Sending every held-out scan over HTTP and gRPC") as step:
-                measured = traffic.measure(service, pixels, labels, step)
+            with progress.task("Sending every held-out scan over HTTP and gRPC") as task:
+                measured = traffic.measure(service, pixels, labels, task)
             back = versions.there_and_back(client, service, Load(service, pixels), progress)
         model, other = (
             {"name": "digits", "alias": alias, **models[alias]}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cloche.progress import Step
+    from cloche.progress import Task
 
 WARM_UP = 20
 TIMEOUT = 30.0
@@ -31,14 +31,14 @@ def scans(held_out: Path) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def measure(
-    service: dict[str, Any], pixels: NDArray[Any], labels: NDArray[Any], step: Step
+    service: dict[str, Any], pixels: NDArray[Any], labels: NDArray[Any], task: Task
 ) -> dict[str, Any]:
     """Send each scan alone, over HTTP and then gRPC; accuracy is a share, latencies are in ms."""
     import numpy as np
 
     report: dict[str, Any] = {"requests": len(pixels), "accuracy": {}, "latency_ms": {}}
     for protocol in ("http", "grpc"):
-        step.note(f"{len(pixels)} requests over {protocol}")
+        task.note(f"{len(pixels)} requests over {protocol}")
         ask, close = connect(protocol, service)
         try:
             answers, times = _send(ask, pixels)

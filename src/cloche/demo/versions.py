@@ -52,7 +52,7 @@ def there_and_back(
 def _until_alone(client: Client, name: str, revision: int, progress: Progress) -> None:
     """Return when replicas of no other revision are left."""
     deadline = time.monotonic() + DRAIN_SECONDS
-    with progress.step(f"Draining what is not revision {revision}"):
+    with progress.task(f"Draining what is not revision {revision}"):
         while True:
             items = client.status(name)["replicas"]["items"]
             if all(item["revision"] == revision for item in items):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from cloche.artifacts import Lock
-    from cloche.progress import Progress, Step
+    from cloche.progress import Progress, Task
 
 MARKER = ".complete"
 _INSTALL_SECONDS = 3000.0
@@ -80,9 +80,9 @@ def materialize(
     try:
         root.mkdir(parents=True, exist_ok=True)
         title = f"Making the model's environment (Python {lock.python})"
-        with progress.step(title) as step, _locked(folder, step) as descriptor:
+        with progress.task(title) as task, _locked(folder, task) as descriptor:
             if not is_complete(folder):
-                _make(lock, folder, step, given, descriptor)
+                _make(lock, folder, task, given, descriptor)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise uv.disk_full(folder) from error
@@ -96,7 +96,7 @@ def materialize(
 
 
 def _make(
-    lock: Lock, folder: Path, step: Step, environment: Mapping[str, str], descriptor: int
+    lock: Lock, folder: Path, task: Task, environment: Mapping[str, str], descriptor: int
 ) -> None:
     def run(*arguments: str) -> None:
         uv.run(
@@ -108,12 +108,12 @@ def _make(
         )
 
     shutil.rmtree(folder, ignore_errors=True)
-    step.note(f"looking for Python {lock.python}")
+    task.note(f"looking for Python {lock.python}")
     python = interpreters.find(
         [lock.python], environment=environment, folder=folder.parent
     ).executable
     try:
-        _install(lock, folder, python, step, run)
+        _install(lock, folder, python, task, run)
     except ClocheError:
         # What is left of a failed attempt is of no use and may be what fills the disk.
         shutil.rmtree(folder, ignore_errors=True)
@@ -121,10 +121,10 @@ def _make(
     _mark_complete(folder, lock.digest)
 
 
-def _install(lock: Lock, folder: Path, python: Path, step: Step, run: Callable[..., None]) -> None:
+def _install(lock: Lock, folder: Path, python: Path, task: Task, run: Callable[..., None]) -> None:
     run("venv", "--no-project", "--no-python-downloads", "--python", str(python), str(folder))
     (folder / "requirements.lock").write_text(lock.text, encoding="utf-8")
-    step.note(f"downloading and installing {lock.text.count('==')} packages")
+    task.note(f"downloading and installing {lock.text.count('==')} packages")
     only_wheels = () if "--no-binary" in lock.text else ("--only-binary", ":all:")
     # No dependencies beyond the lock and nothing without its digest. Modules are compiled as they
     # are first imported: compiling all of them takes ten times as long as installing them.
@@ -139,11 +139,11 @@ def _mark_complete(folder: Path, digest: str) -> None:
     files.write_atomically(folder / MARKER, f"{digest}\n".encode())
 
 
-def _locked(folder: Path, step: Step) -> AbstractContextManager[int]:
+def _locked(folder: Path, task: Task) -> AbstractContextManager[int]:
     return files.locked(
         Path(f"{folder}.lock"),
         limit=_WAIT_SECONDS,
-        waiting=lambda: step.note("another process is making it; waiting"),
+        waiting=lambda: task.note("another process is making it; waiting"),
         busy=lambda: BusyError(
             "environment.busy",
             "Another process has been making the model's environment for too long.",

@@ -45,10 +45,10 @@ def lock(
     if remembered is not None:
         return artifacts.decode(Lock, remembered)
     parsed = recorded.parse(requirements)
-    with progress.step(f"Resolving the model's {len(parsed.packages)} requirements") as step:
+    with progress.task(f"Resolving the model's {len(parsed.packages)} requirements") as task:
         text = _compile(parsed, python, environment)
         count = text.count("==")
-        step.note(f"{count} packages for Python {python}")
+        task.note(f"{count} packages for Python {python}")
     digest = artifacts.digest_of(f"python {python}\n{text}".encode())
     made = Lock(digest, python, text)
     store.remember(_KIND, key, artifacts.encode(made))

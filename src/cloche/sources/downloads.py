@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloche.clients.streams import FileServer, FileStream
-    from cloche.progress import Progress, Step
+    from cloche.progress import Progress, Task
     from cloche.store import Partial, Store
 
 _TOGETHER = 4
@@ -78,14 +78,14 @@ def fetch(
     if missing:
         total = sum(file.size or 0 for file in missing)
         store.require_space(total)
-        with progress.step(title, total or None) as step:
-            entries |= _fetch_all({file: jobs[file] for file in missing}, step)
+        with progress.task(title, total or None) as task:
+            entries |= _fetch_all({file: jobs[file] for file in missing}, task)
     found = [entry for entry in entries.values() if entry is not None]
     return tuple(sorted(found, key=lambda entry: entry.path))
 
 
-def _fetch_all(jobs: dict[RemoteFile, _Download], step: Step) -> dict[RemoteFile, FileEntry]:
-    shared = _SharedStep(step)
+def _fetch_all(jobs: dict[RemoteFile, _Download], task: Task) -> dict[RemoteFile, FileEntry]:
+    shared = _SharedTask(task)
     with ThreadPoolExecutor(_TOGETHER, thread_name_prefix="cloche-download") as pool:
         futures = {file: pool.submit(job.run, shared) for file, job in jobs.items()}
         try:
@@ -101,11 +101,11 @@ def _fetch_all(jobs: dict[RemoteFile, _Download], step: Step) -> dict[RemoteFile
     return {file: future.result() for file, future in futures.items()}
 
 
-class _SharedStep:
-    """A step that several threads advance, and the sign for all of them to stop."""
+class _SharedTask:
+    """A task that several threads advance, and the sign for all of them to stop."""
 
-    def __init__(self, step: Step) -> None:
-        self._step = step
+    def __init__(self, task: Task) -> None:
+        self._step = task
         self._lock = threading.Lock()
         self.stopped = threading.Event()
 
@@ -147,39 +147,39 @@ class _Download:
         digest = remembered.decode()
         return FileEntry(self._file.path, self._store.blob_path(digest).stat().st_size, digest)
 
-    def run(self, step: _SharedStep) -> FileEntry:
+    def run(self, task: _SharedTask) -> FileEntry:
         """Fetch the file, unless another process does so first."""
         waiting = f"{self._file.path}: another process fetches it"
-        with self._store.download(self._key, waiting=lambda: step.note(waiting)) as partial:
+        with self._store.download(self._key, waiting=lambda: task.note(waiting)) as partial:
             entry = self.remembered()
             if entry is None:
-                digest = self._arrive(partial, step)
+                digest = self._arrive(partial, task)
                 entry = FileEntry(self._file.path, partial.size, digest)
                 self._store.adopt(partial, digest)
                 self._store.remember(_DIGESTS, self._key, digest.encode())
-        self._show(step, entry.size)
+        self._show(task, entry.size)
         return entry
 
-    def _arrive(self, partial: Partial, step: _SharedStep) -> str:
+    def _arrive(self, partial: Partial, task: _SharedTask) -> str:
         failures, furthest, pause = 0, partial.size, self._patience.pause
         while True:
             try:
-                return self._attempt(partial, step)
+                return self._attempt(partial, task)
             except (_AgainError, BrokenStreamError) as error:
                 if partial.size > furthest:
                     failures, furthest, pause = 0, partial.size, self._patience.pause
                 failures += 1
-                if step.stopped.is_set():
+                if task.stopped.is_set():
                     raise _stopped() from error
                 if failures >= _ATTEMPTS or (
                     isinstance(error, BrokenStreamError) and error.hopeless
                 ):
                     raise self._given_up(error, partial.size) from error
-            step.note(f"{self._file.path}: the connection broke, trying again")
-            step.stopped.wait(pause)
+            task.note(f"{self._file.path}: the connection broke, trying again")
+            task.stopped.wait(pause)
             pause = min(pause * 2, 10.0)
 
-    def _attempt(self, partial: Partial, step: _SharedStep) -> str:
+    def _attempt(self, partial: Partial, task: _SharedTask) -> str:
         tag = self._store.recall(_TAGS, self._key)
         # A file that is all there was never confirmed as whole, so it is fetched again.
         offset = partial.size if tag and partial.size != self._file.size else 0
@@ -194,21 +194,21 @@ class _Download:
                 offset = 0
             if offset == 0:
                 self._remember_tag(stream)
-            self._show(step, offset)
+            self._show(task, offset)
             digest = partial.begin_at(offset)
-            self._receive(stream, partial, digest, step)
+            self._receive(stream, partial, digest, task)
         self._check_size(partial, stream)
         return f"sha256:{digest.hexdigest()}"
 
     def _receive(
-        self, stream: FileStream, partial: Partial, digest: hashlib._Hash, step: _SharedStep
+        self, stream: FileStream, partial: Partial, digest: hashlib._Hash, task: _SharedTask
     ) -> None:
         for block in stream.blocks():
-            if step.stopped.is_set():
+            if task.stopped.is_set():
                 raise _stopped()
             partial.append(block)
             digest.update(block)
-            self._show(step, partial.size)
+            self._show(task, partial.size)
             if self._file.size is not None and partial.size > self._file.size:
                 raise self._wrong_size(partial.size)
 
@@ -225,8 +225,8 @@ class _Download:
                 raise self._wrong_size(partial.size)
             raise _AgainError("the answer ended early")
 
-    def _show(self, step: _SharedStep, size: int) -> None:
-        step.advance(size - self._shown)
+    def _show(self, task: _SharedTask, size: int) -> None:
+        task.advance(size - self._shown)
         self._shown = size
 
     def _wrong_size(self, size: int) -> ClocheError:

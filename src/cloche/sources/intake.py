@@ -20,8 +20,8 @@ def take_in(
     known = {path: store.known_file(path) for path in files.values()}
     missing = [path for path, entry in known.items() if entry is None]
     if missing:
-        with progress.step(title, sum(path.stat().st_size for path in missing)) as step:
-            known |= {path: store.add_file(path, step) for path in missing}
+        with progress.task(title, sum(path.stat().st_size for path in missing)) as task:
+            known |= {path: store.add_file(path, task) for path in missing}
     return tuple(
         FileEntry(name, entry.size, entry.digest)
         for name, path in sorted(files.items())

@@ -15,12 +15,12 @@ from cloche.store.partials import remove
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.progress import Step
+    from cloche.progress import Task
     from cloche.store.index import Index
     from cloche.store.layout import Layout
 
 
-def verify(layout: Layout, index: Index, digest: str, progress: Step | None) -> bool:
+def verify(layout: Layout, index: Index, digest: str, progress: Task | None) -> bool:
     """Read a file or a tree again; remove what is damaged, and return whether nothing was."""
     manifest = read_manifest(index, digest)
     if manifest is None:
@@ -38,7 +38,7 @@ def verify(layout: Layout, index: Index, digest: str, progress: Step | None) -> 
     return not damaged
 
 
-def _verify_file(layout: Layout, path: Path, digest: str, progress: Step | None) -> bool:
+def _verify_file(layout: Layout, path: Path, digest: str, progress: Task | None) -> bool:
     try:
         good = digest_of_file(path, progress) == digest
     except FileNotFoundError:

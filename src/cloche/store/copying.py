@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from cloche.progress import Step
+    from cloche.progress import Task
 
 _BLOCK = 4 * 2**20
 _FICLONE = 0x40049409
 """`ioctl` that makes a file share another's extents (btrfs, XFS, bcachefs); linux/fs.h."""
 
 
-def digest_of_file(path: Path, progress: Step | None = None) -> str:
+def digest_of_file(path: Path, progress: Task | None = None) -> str:
     """Return `sha256:<hex>` of a file's bytes."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -29,7 +29,7 @@ def digest_of_file(path: Path, progress: Step | None = None) -> str:
         os.close(descriptor)
 
 
-def copy_and_digest(source: int, target: int, folder: Path, progress: Step | None = None) -> str:
+def copy_and_digest(source: int, target: int, folder: Path, progress: Task | None = None) -> str:
     """Copy an open file into an empty open one in `folder` and return the digest of the bytes.
 
     Where the file system can share extents nothing is copied; the digest is then that of the
@@ -49,7 +49,7 @@ def _clone(source: int, target: int) -> bool:
     return True
 
 
-def _digest(source: int, target: int | None, progress: Step | None) -> str:
+def _digest(source: int, target: int | None, progress: Task | None) -> str:
     import hashlib
 
     digest = hashlib.sha256()
@@ -64,7 +64,7 @@ def _digest(source: int, target: int | None, progress: Step | None) -> str:
 
 
 def _digest_beside(
-    source: int, target: int | None, update: Callable[[memoryview], None], progress: Step | None
+    source: int, target: int | None, update: Callable[[memoryview], None], progress: Task | None
 ) -> None:
     """Hash one block in a second thread while this one writes it and reads the next."""
     from concurrent.futures import ThreadPoolExecutor
@@ -96,7 +96,7 @@ def _blocks(source: int) -> Iterator[memoryview]:
         turn = 1 - turn
 
 
-def _write(target: int | None, block: memoryview, progress: Step | None) -> None:
+def _write(target: int | None, block: memoryview, progress: Task | None) -> None:
     if target is not None:
         write_all(target, block)
     if progress is not None:

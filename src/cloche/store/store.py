@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from cloche.progress import Step
+    from cloche.progress import Task
     from cloche.store.cleaning import Cleaned, Usage
     from cloche.store.partials import Partial
 
@@ -51,7 +51,7 @@ class Store:
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────
 
-    def add_file(self, path: Path, progress: Step | None = None) -> FileEntry:
+    def add_file(self, path: Path, progress: Task | None = None) -> FileEntry:
         """Copy a file into the store; the entry's path is the file's name.
 
         A file whose device, inode, size and times are those of an earlier call is not read again.
@@ -189,7 +189,7 @@ class Store:
             mark_tree_used(self._index, digest)
         return all(self.use(entry.digest) for entry in manifest.files)
 
-    def verify(self, digest: str, progress: Step | None = None) -> bool:
+    def verify(self, digest: str, progress: Task | None = None) -> bool:
         """Read a file or a tree again; False when it is not what its digest says.
 
         What is damaged is removed, so that the next resolve fetches it anew.
@@ -263,7 +263,7 @@ class Store:
         digest = remembered.decode() if remembered else None
         return digest if digest is not None and self.use(digest) else None
 
-    def _copy(self, source: int, size: int, progress: Step | None) -> str:
+    def _copy(self, source: int, size: int, progress: Task | None) -> str:
         with self._changing(size), partials.scratch_file(self._layout.partial) as scratch:
             descriptor, path = scratch
             digest = copy_and_digest(source, descriptor, self.root, progress)

@@ -40,7 +40,7 @@ def _examine() -> list[Outcome]:
         outcomes = _of_error("settings", error)
     shown = progress.for_terminal()
     for name, check in CHECKS:
-        with shown.step(f"Checking {name}"):
+        with shown.task(f"Checking {name}"):
             try:
                 outcomes.append(check(settings))
             except ClocheError as error:

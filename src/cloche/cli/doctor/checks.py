@@ -197,7 +197,7 @@ def control_plane(settings: Settings) -> Outcome:
 def gateway(settings: Settings) -> Outcome:
     """Say whether the gateway answers; where none runs, whether its port is free."""
     from cloche.clients.control import record as control
-    from cloche.targets.local.envoy import ports
+    from cloche.targets.local.envoy import sockets
 
     if control.read_record(settings.home) is not None:
         from cloche.clients.control.client import connect
@@ -209,7 +209,7 @@ def gateway(settings: Settings) -> Outcome:
             what = f"{seen['http']} does not answer: {seen.get('detail') or 'not ready'}"
             return Outcome("gateway", State.FAILED, what, hint)
         return Outcome("gateway", State.OK, f"{seen['http']} answers.")
-    ports.check(settings.gateway_host, settings.gateway_port)
+    sockets.check(settings.gateway_host, settings.gateway_port)
     where = f"{settings.gateway_host}:{settings.gateway_port}"
     return Outcome("gateway", State.OK, f"Not running; {where} is free.")
 

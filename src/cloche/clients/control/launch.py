@@ -84,7 +84,7 @@ class Launched:
         """
         self.go()
         deadline = time.monotonic() + _START_SECONDS
-        with progress.step("Starting the control plane"):
+        with progress.task("Starting the control plane"):
             while home.read_record(self._home) is None:
                 status = self._process.returncode
                 ended = status is not None and not home.is_running(self._home)

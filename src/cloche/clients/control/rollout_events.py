@@ -45,9 +45,9 @@ def see_through(
 
     Raises like `follow`.
     """
-    with progress.step(f"Rolling out revision {revision} of {service}") as step:
+    with progress.task(f"Rolling out revision {revision} of {service}") as task:
         for event in follow(connect, service, revision, timeout=timeout):
-            step.note(event.what)
+            task.note(event.what)
     return connect().revision(service, revision)
 
 

@@ -32,7 +32,7 @@ from cloche.servers.triton import backend_folder, host, packages
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cloche.progress import Progress, Step
+    from cloche.progress import Progress, Task
 
 VERSION = "2.51.0"
 RELEASE = "24.10"
@@ -126,15 +126,15 @@ def install(
         root.mkdir(parents=True, exist_ok=True)
         # One lock for all Python versions: two processes never choose differently.
         with (
-            (progress or SilentProgress()).step(f"Installing Triton {RELEASE}") as step,
+            (progress or SilentProgress()).task(f"Installing Triton {RELEASE}") as task,
             files.locked(
                 root / "triton.lock",
                 limit=_LOCK_SECONDS,
-                waiting=lambda: step.note("another process is installing it; waiting"),
+                waiting=lambda: task.note("another process is installing it; waiting"),
                 busy=lambda: _busy(root),
             ) as lock,
         ):
-            return _existing(root) or _make(root, given, step, lock)
+            return _existing(root) or _make(root, given, task, lock)
     except OSError as error:
         raise packages.translate(error, root) from error
 
@@ -184,17 +184,17 @@ def _folder(root: Path, minor: str) -> Path:
     return root / f"triton-{VERSION}-py{minor}-{pins}"
 
 
-def _make(root: Path, environment: Mapping[str, str], step: Step, lock: int) -> TritonInstallation:
-    step.note("looking for a Python to run it on")
+def _make(root: Path, environment: Mapping[str, str], task: Task, lock: int) -> TritonInstallation:
+    task.note("looking for a Python to run it on")
     interpreter = interpreters.find(_PYTHONS, environment=environment, folder=root)
     folder = _folder(root, interpreter.minor)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    step.note(f"downloading and unpacking about 250 MiB for Python {interpreter.minor}")
+    task.note(f"downloading and unpacking about 250 MiB for Python {interpreter.minor}")
     packages.make_environment(
         folder / backend_folder.ENVIRONMENT, interpreter.executable, environment, keep_open=lock
     )
-    step.note("checking that it starts")
+    task.note("checking that it starts")
     _link_libraries(folder / "libraries", interpreter)
     installation = TritonInstallation(folder, folder, VERSION, RELEASE, interpreter.minor)
     _copy_stubs(installation)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import UnavailableError
 from cloche.progress import SilentProgress
-from cloche.targets.local import edge, home_lock, logs, processes, records
+from cloche.targets.local import gateway_process, home_lock, logs, processes, records
 from cloche.targets.local.envoy.gateway import EnvoyGateway
 from cloche.targets.local.envoy.installation import install as install_envoy
 from cloche.targets.local.holds import Holds
@@ -75,7 +75,7 @@ class LocalHost:
         self.holds = Holds()
         # Installed when it is first started: what runs is adopted, and ended, without it.
         install = partial(install_envoy, settings.layout.servers, SilentProgress())
-        self.edge = edge.Edge(
+        self.local_gateway = gateway_process.LocalGateway(
             EnvoyGateway(self._layout.gateway, settings, install),
             settings,
             self._policy,
@@ -106,7 +106,7 @@ class LocalHost:
         """
         self._take_over()
         try:
-            self.edge.start()
+            self.local_gateway.start()
             for runner in self._all():
                 runner.start()
             self._end_undeclared(services)
@@ -117,7 +117,7 @@ class LocalHost:
         self._stage = _Stage.KEEPING
 
     def _end_undeclared(self, services: tuple[str, ...]) -> None:
-        self.edge.keep_only(services)
+        self.local_gateway.keep_only(services)
         for runner in self._all():
             if runner.placement.service not in services:
                 runner.remove()
@@ -129,7 +129,7 @@ class LocalHost:
     def gateway(self) -> Gateway:
         """Return the gateway; before `start`, the one that it would take over."""
         self._take_over()
-        return self.edge.view()
+        return self.local_gateway.view()
 
     def close(self) -> None:
         """Stop keeping what runs; all of it runs on."""
@@ -139,7 +139,7 @@ class LocalHost:
             runner.close()
         for runner in runners:
             runner.join(time.monotonic() + _SLACK)
-        self.edge.close()
+        self.local_gateway.close()
         if self._home_lock is not None:
             os.close(self._home_lock)
             self._home_lock = None
@@ -163,18 +163,18 @@ class LocalHost:
         deadline = time.monotonic() + limit
         for runner in runners:
             runner.join(deadline)
-        self.edge.end(self._policy.end_limit + _SLACK)
+        self.local_gateway.end(self._policy.end_limit + _SLACK)
         self.close()
         processes.end_strays(self._home, kept=())
         shutil.rmtree(self._layout.run, ignore_errors=True)
 
     def _keep_to_end(self, runners: Sequence[RevisionRunner]) -> None:
         """Begin to keep what was taken over and is to go."""
-        if self.edge.record.pid is None:
-            self.edge.stop()  # none runs, and none is started only to be ended
+        if self.local_gateway.record.pid is None:
+            self.local_gateway.stop()  # none runs, and none is started only to be ended
         for runner in runners:
             runner.start()
-        self.edge.keep()
+        self.local_gateway.keep()
 
     # ── for the target ────────────────────────────────────────────────────────────────────────
 
@@ -237,7 +237,7 @@ class LocalHost:
     def _adopt(self) -> None:
         running = processes.find(self._home)
         leaders = {one.marker.run: one for one in running if one.leads}
-        kept = self.edge.adopt(leaders)
+        kept = self.local_gateway.adopt(leaders)
         for folder in records.listed(self._context.folder):
             runner = RevisionRunner.restore(folder, self._context)
             if runner is None:
@@ -264,7 +264,7 @@ class LocalHost:
         logs.clean(self._layout.logs, names)
 
     def _drained(self, record: Record) -> bool:
-        return record.name not in self.holds and self.edge.drained(record)
+        return record.name not in self.holds and self.local_gateway.drained(record)
 
     # ── news ──────────────────────────────────────────────────────────────────────────────────
 
@@ -277,7 +277,7 @@ class LocalHost:
 
     def _replicas_changed(self) -> None:
         self._forget_finished()
-        self.edge.wake()
+        self.local_gateway.wake()
         self._changed()
 
     def _forget_finished(self) -> None:

@@ -40,7 +40,7 @@ _SETTLED = 0.2
 _log = logging.getLogger(__name__)
 
 
-class Applied(Protocol):
+class AppliedRoutes(Protocol):
     """What came of telling the gateway."""
 
     @property
@@ -51,7 +51,7 @@ class Applied(Protocol):
 class GatewayServer(Protocol):
     """The gateway, as far as routing needs to know it."""
 
-    def apply(self, state: GatewayState) -> Applied:
+    def apply(self, state: GatewayState) -> AppliedRoutes:
         """Make this what is served."""
 
     def sweep(self) -> tuple[str, ...]:

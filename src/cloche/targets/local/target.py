@@ -75,11 +75,11 @@ class LocalTarget:
                 errors[placement.revision] = error
         # Before anything is stopped: what loses its replicas has no traffic any more.
         try:
-            self._host.edge.route(desired.service, desired.split)
+            self._host.local_gateway.route(desired.service, desired.split)
         except ClocheError as error:
             errors[None] = error
         for revision in self._leaving(desired):
-            if None in errors and revision in self._host.edge.told(desired.service):
+            if None in errors and revision in self._host.local_gateway.told(desired.service):
                 continue  # it goes on as long as requests may come to it
             try:
                 self._host.remove(desired.service, revision)
@@ -96,7 +96,7 @@ class LocalTarget:
             if (what := _difference(running.get(placement.revision), placement))
         ]
         changes += [TargetChange(number, "stop") for number in self._leaving(desired)]
-        if self._host.edge.told(desired.service) != dict(desired.split):
+        if self._host.local_gateway.told(desired.service) != dict(desired.split):
             shares = ", ".join(f"r{number} {share} %" for number, share in desired.split.items())
             changes.append(TargetChange(None, f"route {shares or 'nothing'}"))
         return tuple(changes)
@@ -127,7 +127,7 @@ class LocalTarget:
         replicas: list[Replica] = []
         for runner in self._host.runners(service):
             replicas += runner.replicas()
-        split = self._host.edge.seen(service)
+        split = self._host.local_gateway.seen(service)
         return ServiceObservation(service, self._endpoint(service), split, tuple(replicas))
 
     def gateway(self) -> Gateway:
@@ -197,7 +197,7 @@ class LocalTarget:
 
     def _models(self, service: str) -> tuple[str, ...]:
         """Return the models of the revision with the most traffic, else of the newest."""
-        split = self._host.edge.told(service)
+        split = self._host.local_gateway.told(service)
         runners = sorted(
             self._host.runners(service),
             key=lambda one: (split.get(one.placement.revision, 0), one.placement.revision),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.targets.local.envoy import clusters
-from cloche.targets.local.envoy.revisions import REVISION_HEADER, SERVICE_HEADER
+from cloche.targets.local.envoy.revision_routes import REVISION_HEADER, SERVICE_HEADER
 
 if TYPE_CHECKING:
     from pathlib import Path

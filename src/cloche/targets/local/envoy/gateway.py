@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import UnavailableError
-from cloche.targets.local.envoy import clusters, listener, ports, routes, xds
+from cloche.targets.local.envoy import clusters, listener, routes, sockets, xds
 from cloche.targets.local.envoy.admin import Admin, Host, make_socket_folder, socket_path
 from cloche.targets.local.envoy.bootstrap import bootstrap
 from cloche.targets.local.envoy.services import (
@@ -108,7 +108,7 @@ class EnvoyGateway:
 
     def check_port(self) -> None:
         """Raise the error that names who has the gateway's port, where somebody has."""
-        ports.check(self.settings.gateway_host, self.settings.gateway_port)
+        sockets.check(self.settings.gateway_host, self.settings.gateway_port)
 
     def ready(self) -> bool:
         """Return whether the gateway takes requests."""
@@ -167,7 +167,7 @@ class EnvoyGateway:
         if any(host.port in own for host in self._hosts()):
             return False
         process = self._admin.process()
-        return process is None or not ports.connected(process, own)
+        return process is None or not sockets.connected(process, own)
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────
 

@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from cloche.targets.local.envoy import clusters, protobuf, replies, revisions
-from cloche.targets.local.envoy.revisions import SERVICE_HEADER, equals, present
+from cloche.targets.local.envoy import clusters, protobuf, replies, revision_routes
+from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, equals, present
 from cloche.targets.local.envoy.services import model_owners
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def _routes_of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
                 routes += _routes_of(service, settings, _read(model), [])
     for model in sorted(name for name, owner in owners.items() if owner is None):
         routes.append(
-            revisions.ambiguous(model, state, {"prefix": "/"} | _read(model)) | _INVALID_ARGUMENT
+            revision_routes.ambiguous(model, state, {"prefix": "/"} | _read(model))
+            | _INVALID_ARGUMENT
         )
     unknown = {
         "match": {"prefix": f"/{protobuf.SERVICE}/Model", "headers": [present(SERVICE_HEADER)]},
@@ -76,11 +77,11 @@ def _routes_of(
     service: ServiceRoutes, settings: Settings, more: Json, headers: list[Json]
 ) -> list[Json]:
     stream_call = {"path": _STREAM_CALL} | more
-    stream = revisions.routes(service, "grpc", stream_call, headers, settings, stream=True)
+    stream = revision_routes.routes(service, "grpc", stream_call, headers, settings, stream=True)
     unary = {"safe_regex": {"regex": _UNARY_CALLS}} | more
     return [
         *({**route, **_per_filter(body_size_limit=False)} for route in stream),
-        *revisions.routes(service, "grpc", unary, headers, settings, stream=False),
+        *revision_routes.routes(service, "grpc", unary, headers, settings, stream=False),
     ]
 
 

@@ -59,7 +59,7 @@ def install(
         return installation
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with progress.step(f"Installing Envoy {VERSION}"), _alone(root) as lock:
+        with progress.task(f"Installing Envoy {VERSION}"), _alone(root) as lock:
             if not installation.binary.is_file():
                 _make(home, os.environ if environment is None else environment, lock)
     except OSError as error:

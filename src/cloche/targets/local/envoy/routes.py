@@ -15,8 +15,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from cloche.targets.local.envoy import clusters, grpc_routes, revisions
-from cloche.targets.local.envoy.revisions import SERVICE_HEADER, absent, equals
+from cloche.targets.local.envoy import clusters, grpc_routes, revision_routes
+from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, absent, equals
 from cloche.targets.local.envoy.services import ClusterName, model_owners
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _host(name: str, domain: str, routes: list[Json]) -> Json:
     return {
         "name": name,
         "domains": [domain],
-        "retry_policy": revisions.RETRIES,
+        "retry_policy": revision_routes.RETRIES,
         "request_body_buffer_limit": _LARGEST_RETRIED,
         "routes": routes,
     }
@@ -135,7 +135,7 @@ def _http_routes(
     everyone = [
         *_model_routes([*by_path, *by_header], settings),
         *(
-            revisions.ambiguous(
+            revision_routes.ambiguous(
                 name, state, {"safe_regex": {"regex": re.escape(_path_of(name)) + "(/.*)?"}} | bare
             )
             for name in shared
@@ -164,7 +164,7 @@ def _model_routes(
     infer = [
         route
         for service, name, headers in models
-        for route in revisions.by_weight(
+        for route in revision_routes.by_weight(
             service, "http", {"path": _path_of(name) + _INFER}, headers, settings
         )
     ]
@@ -173,7 +173,7 @@ def _model_routes(
         for service, name, headers in models
         for versions in [_ANY_VERSION if service.numbered else "1"]
         for pattern, stream in _CALLS
-        for route in revisions.routes(
+        for route in revision_routes.routes(
             service,
             "http",
             {"safe_regex": {"regex": re.escape(_path_of(name)) + pattern.format(versions)}},

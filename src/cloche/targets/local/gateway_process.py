@@ -60,7 +60,7 @@ class GatewayProcess:
         """Do nothing: no connection to it is kept."""
 
 
-class Edge:
+class LocalGateway:
     """The gateway of a target: its process, kept by a supervisor, and its routes."""
 
     def __init__(
