@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.errors import (
     BusyError,
     ClocheError,
+    ConflictError,
     ErrorGroup,
     NotFoundError,
     SupersededError,
@@ -31,6 +32,7 @@ __all__ = [
     "BusyError",
     "Client",
     "ClocheError",
+    "ConflictError",
     "DeployResult",
     "ErrorGroup",
     "NotFoundError",
