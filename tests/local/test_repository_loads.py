@@ -104,10 +104,10 @@ def test_the_config_says_what_the_shape_is(
     digest = next(entry.digest for entry in one.files if entry.path.endswith("config.pbtxt"))
     config = parse(store.read(digest), case.name)
     tensors = {tensor.name: tensor for tensor in (*config.input, *config.output)}
-    assert config.max_batch_size == one.max_batch_size == case.max_batch_size
+    assert config.max_batch_size == one.main.max_batch_size == case.max_batch_size
     assert {name: list(tensors[name].dims) for name in case.dims} == case.dims
     assert not [found for found in one.findings if found.severity is Severity.ERROR]
-    for spec in (*one.inputs, *one.outputs):
+    for spec in (*one.main.inputs, *one.main.outputs):
         sent = (case.request | case.answer)[spec.name].shape
         assert len(spec.shape) == len(sent)
         assert all(size in {-1, real} for size, real in zip(spec.shape, sent, strict=True))
@@ -140,7 +140,7 @@ def test_what_clients_are_told_is_what_the_repository_says(
 ) -> None:
     for name, one in built[1].items():
         metadata = document(client, f"models/{name}")
-        for side, specs in (("inputs", one.inputs), ("outputs", one.outputs)):
+        for side, specs in (("inputs", one.main.inputs), ("outputs", one.main.outputs)):
             told = {t["name"]: (t["datatype"], tuple(map(int, t["shape"]))) for t in metadata[side]}
             assert told == {spec.name: (spec.datatype, spec.shape) for spec in specs}
 
