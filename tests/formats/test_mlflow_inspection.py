@@ -21,7 +21,7 @@ from cloche.artifacts import (
 )
 from cloche.errors import ClocheError
 from cloche.formats.mlflow import MlflowFormat, example
-from cloche.formats.mlflow.requirements import inlined
+from cloche.formats.mlflow.requirements import inline
 from cloche.verification import model_example
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ def test_requirements_are_kept_and_what_serving_needs_is_added(tmp_path: Path) -
 def test_files_that_requirements_refer_to_are_put_in_their_place(tmp_path: Path) -> None:
     (tmp_path / "constraints.txt").write_text("numpy<2  # old\n\nscipy==1.1\n")
     (tmp_path / "more.txt").write_text("-c constraints.txt\npandas\n")
-    lines = inlined(("a", "-r more.txt"), tmp_path)
+    lines = inline(("a", "-r more.txt"), tmp_path)
     assert lines == ("a", "-c numpy<2", "-c scipy==1.1", "pandas")
     for outside in ("-r ../secret.txt", "-c /etc/hostname", "--requirement missing.txt"):
         with pytest.raises(ClocheError, match="not in its folder"):
-            inlined((outside,), tmp_path)
+            inline((outside,), tmp_path)
 
 
 @pytest.mark.parametrize("python", ["3.14.0", "3.7.16", "2.7.18"])

@@ -1,7 +1,7 @@
-"""The formats of models, one room each: detect one, know its facts, tell it from its look-alikes.
+"""The formats of models, one package each: detection, facts and look-alikes.
 
-`format.py` is the contract. Sources know the contract and are handed the formats; they never import
-a format. `recognize` finds the format of a path, `require_servable` refuses what cannot be served.
+`format.py` is the contract. Sources know the contract and are given the formats; they never import
+a format. `recognize` finds the format of a path, `require_servable` refuses unservable models.
 """
 
 from cloche.formats.format import Format, Lookalike, ModelFiles

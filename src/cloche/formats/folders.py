@@ -1,4 +1,4 @@
-"""Listing the files of a folder without ever leaving it."""
+"""Listing the files of a folder without leaving it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _MOST_FILES = 50_000
 
 
 def list_files(folder: Path) -> dict[str, Path]:
-    """Return the files under a folder by their POSIX path in it, links resolved.
+    """Return the files under a folder by their POSIX path in it, with links resolved.
 
     Raises source.files.escapes for a link that leaves the folder, source.files.special for
     sockets, pipes and devices, and source.files.toomany.
     """
     root = folder.resolve()
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for name, path in _walk(root, root, "", (root,)):
-        found[name] = path
-        if len(found) > _MOST_FILES:
+        files[name] = path
+        if len(files) > _MOST_FILES:
             raise ClocheError(
                 "source.files.toomany",
                 f"The folder holds more than {_MOST_FILES} files, which no model does.",
                 where=str(folder),
                 hint="Name the folder of the model alone.",
             )
-    return found
+    return files
 
 
 def inside(folder: Path, path: Path) -> Path:
-    """Return what a path in a folder leads to; raises source.files.escapes when it leaves it."""
+    """Resolve a path in a folder; raises source.files.escapes if it leads out of the folder."""
     try:
         real = path.resolve(strict=True)
     except FileNotFoundError:
@@ -57,13 +57,13 @@ def inside(folder: Path, path: Path) -> Path:
             "source.files.escapes",
             f"A link leads out of the model's folder, to {real}.",
             where=str(path),
-            hint="Copy the file into the folder: a model is taken only from its own folder.",
+            hint="Copy the file into the folder: a model is read only from its own folder.",
         )
     return real
 
 
 def unreadable(path: Path, error: BaseException) -> ClocheError:
-    """Return the error that something of a model cannot be read."""
+    """Return the error for an unreadable file or folder of a model."""
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return ClocheError(
         "source.files.unreadable",

@@ -1,4 +1,4 @@
-"""What Cloche asks of a format: is this such a model, which files belong to it, what is it like."""
+"""The contract of a format: detection, files, metadata and facts of its models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A model on disk: its files by their path in the snapshot, and its entry among them."""
+    """A model on disk: its files by path in the snapshot, and the path of its entry."""
 
     entry: str
     files: dict[str, Path]
@@ -23,50 +23,49 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class Lookalike:
-    """What people take for a model of a format; any one of its marks tells it."""
+    """Something often mistaken for a model of a format; any one of its marks identifies it."""
 
     what: str
     """`a PyTorch file, which Cloche does not serve`"""
     remedy: str | Callable[[Path], str]
-    """What to do, made from the path where it names it."""
+    """What to do; a function of the path if it names the path."""
     suffixes: tuple[str, ...] = ()
     starts: tuple[bytes, ...] = ()
     names: frozenset[str] = frozenset()
-    """Of the file itself, or of something in the folder."""
+    """Names of the file itself, or of an entry of the folder."""
     test: Callable[[Path, bytes], bool] | None = None
-    """Any other mark, by the path and the first bytes of a file (none of a folder)."""
+    """Any other mark, from the path and the first bytes (empty for a folder)."""
     code: str = "unsupported"
-    """Of the error: `source.files.<code>`"""
+    """Last part of the error code: `source.files.<code>`"""
 
 
 class Format(Protocol):
-    """One format of models; nothing in it runs or unpickles a model."""
+    """A format of models; it never runs or unpickles a model."""
 
     name: ModelFormat
     entry: str
-    """The file that names such a model (`MLmodel`), `.` for a whole folder."""
+    """The file that represents such a model (`MLmodel`), `.` for a whole folder."""
     title: str
-    """What users call models of it, in the plural."""
+    """Plural name of its models, for messages."""
     lookalikes: tuple[Lookalike, ...]
 
     def detect(self, path: Path) -> bool:
         """Return whether a file or folder looks like a model of this format."""
 
     def files(self, path: Path, store: Store) -> ModelFiles:
-        """Return the files of the model at a path; what was read is remembered in the store.
+        """Return the files of the model at a path; the store remembers what was read.
 
-        Raises ClocheError (`source.…`) for a model that is not whole.
+        Raises ClocheError (`source.…`) for an incomplete model.
         """
 
     def metadata(self, digest: str, store: Store) -> ModelMetadata:
-        """Return what came along with a stored model beside its bytes."""
+        """Return the metadata that a stored model carries."""
 
     def inspect(
         self, snapshot: ModelSnapshot, root: Path, *, service: str | None = None
     ) -> ModelFacts:
         """Return the facts of a model whose files are under `root`.
 
-        `service` says which model of several is meant. Raises ClocheError for a file that is not
-        what it should be, and for what cannot be served at all; what can be served with a caveat
-        becomes a finding.
+        `service` picks one of several models. Raises ClocheError for an invalid file or a model
+        that cannot be served at all; a caveat becomes a finding.
         """

@@ -1,4 +1,4 @@
-"""What files and folders are that are no model, whatever the format; each format adds its own."""
+"""Look-alikes of any format: files and folders that are not models. Each format adds its own."""
 
 from __future__ import annotations
 
@@ -11,38 +11,46 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BEGINNING = 4096
-"""Bytes of a file that are looked at."""
+"""Bytes of a file that are examined."""
 
 
 def of_file(path: Path, known: Iterable[Lookalike]) -> Lookalike | None:
-    """Return what a file is instead of a model, None where nothing tells.
+    """Return the look-alike that a file is, None if it is unknown.
 
-    Tried first is what replaces any file, then its name, then its beginning.
+    Replacements of any file are tried first, then names, then first bytes.
     """
     with path.open("rb") as file:
         start = file.read(_BEGINNING)
     suffix, others = path.suffix.lower(), tuple(known)
     marked = (
-        *(one for one in REPLACEMENTS if one.test and one.test(path, start)),
-        *(one for one in others if path.name in one.names),
-        *(one for one in others if suffix in one.suffixes),
-        *(one for one in others if one.starts and start.startswith(one.starts)),
-        *(one for one in others if one.test and one.test(path, start)),
+        *(
+            lookalike
+            for lookalike in REPLACEMENTS
+            if lookalike.test and lookalike.test(path, start)
+        ),
+        *(lookalike for lookalike in others if path.name in lookalike.names),
+        *(lookalike for lookalike in others if suffix in lookalike.suffixes),
+        *(
+            lookalike
+            for lookalike in others
+            if lookalike.starts and start.startswith(lookalike.starts)
+        ),
+        *(lookalike for lookalike in others if lookalike.test and lookalike.test(path, start)),
     )
     return marked[0] if marked else None
 
 
 def of_folder(folder: Path, known: Iterable[Lookalike]) -> Lookalike | None:
-    """Return what a folder is instead of a model, None where nothing tells."""
+    """Return the look-alike that a folder is, None if it is unknown."""
     names = visible(folder)
-    for one in known:
-        if one.names & names or (one.test and one.test(folder, b"")):
-            return one
+    for lookalike in known:
+        if lookalike.names & names or (lookalike.test and lookalike.test(folder, b"")):
+            return lookalike
     return None
 
 
 def unknown(path: Path) -> Lookalike:
-    """Return what is said of a path that nothing tells."""
+    """Return the look-alike for a path that matches nothing."""
     if not path.is_dir():
         return Lookalike("no model that Cloche knows", "name the model's file", code="unknown")
     names = sorted(visible(path))
@@ -52,7 +60,7 @@ def unknown(path: Path) -> Lookalike:
 
 
 def visible(folder: Path) -> frozenset[str]:
-    """Return the names in a folder, hidden ones left out; none of a file."""
+    """Return the names in a folder except hidden ones; empty for a file."""
     if not folder.is_dir():
         return frozenset()
     return frozenset(path.name for path in folder.iterdir() if not path.name.startswith("."))
@@ -72,7 +80,7 @@ def _is_web_page(_: Path, start: bytes) -> bool:
 
 
 def _is_text(path: Path, start: bytes) -> bool:
-    """Return whether something called like a binary model is text."""
+    """Return whether a file named like a binary model is text."""
     if not start or path.suffix.lower() not in {".onnx", ""}:
         return False
     if any(byte < 9 or 13 < byte < 32 for byte in start):
@@ -104,11 +112,11 @@ REPLACEMENTS = (
         "run `git lfs pull` in its folder", test=_is_lfs_pointer, code="lfs",
     ),
     Lookalike(
-        "a web page (HTML or XML), not a model; a download was probably answered with it",
+        "a web page (HTML or XML), not a model; probably the answer to a failed download",
         "download the model again, logged in if need be", test=_is_web_page, code="html",
     ),
 )  # fmt: skip
-"""What is found under the name of any file in its place."""
+"""Look-alikes under the name of any file."""
 
 GENERAL = (
     Lookalike(

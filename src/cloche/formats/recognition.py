@@ -1,4 +1,4 @@
-"""Which format a path on disk is of."""
+"""Finding the format of a path on disk."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 def recognize(path: Path, formats: Collection[Format], store: Store) -> tuple[Format, ModelFiles]:
-    """Return the format of a file or folder, the first one that detects it, and the model's files.
+    """Return the first format that detects a file or folder, and the model's files.
 
-    A file that is known as something else is refused before any format is asked, a folder after:
-    a model may stand among other things. Raises ClocheError (`source.files.…`) for what is no
-    model, saying what it looks like and what to do.
+    A look-alike file is refused before any format is asked, a look-alike folder after, because a
+    folder may hold a model among other things. Raises ClocheError (`source.files.…`), which says
+    what the path looks like and what to do.
     """
     known = (*(one for form in formats for one in form.lookalikes), *lookalikes.GENERAL)
     if path.is_file() and (lookalike := lookalikes.of_file(path, known)):
-        raise _refused(path, lookalike, formats)
+        raise _refusal(path, lookalike, formats)
     for form in formats:
         if form.detect(path):
             return form, form.files(path, store)
     lookalike = lookalikes.of_folder(path, known) if path.is_dir() else None
-    raise _refused(path, lookalike or lookalikes.unknown(path), formats)
+    raise _refusal(path, lookalike or lookalikes.unknown(path), formats)
 
 
-def _refused(path: Path, lookalike: Lookalike, formats: Collection[Format]) -> ClocheError:
+def _refusal(path: Path, lookalike: Lookalike, formats: Collection[Format]) -> ClocheError:
     remedy = lookalike.remedy if isinstance(lookalike.remedy, str) else lookalike.remedy(path)
     *titles, last = (form.title for form in formats)
     served = f"This version serves {', '.join(titles)} and {last}"

@@ -1,4 +1,4 @@
-"""Refusing a model whose facts say that it cannot be served."""
+"""Refusing a model that cannot be served, by its facts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def require_servable(facts: ModelFacts, where: str) -> None:
-    """Raise what the findings say cannot be served; `where` is the model as it was pinned."""
+    """Raise the findings that prevent serving; `where` is the pinned reference."""
     errors = [
         ClocheError(finding.code, finding.what, where=finding.where or where, hint=finding.hint)
         for finding in facts.findings

@@ -1,7 +1,7 @@
 """Where models come from: what a user writes, resolved once to a snapshot in the store.
 
-`source.py` is the contract, a file or folder beside it each source. Sources are handed the formats
-of models and know their contract only (`cloche.formats`), never a format.
+`source.py` is the contract; each source is a file or folder beside it. Sources are given the
+formats of models and know only their contract (`cloche.formats`), never a format.
 
 resolve("models:/digits@champion", sources, context)   → ModelSnapshot
 current("models:/digits@champion", sources, context)   → PinnedModel
@@ -42,7 +42,7 @@ def current(text: str, sources: Collection[Source], context: ResolveContext) -> 
 
 
 def resolve(text: str, sources: Collection[Source], context: ResolveContext) -> ModelSnapshot:
-    """Resolve a reference with the source that takes it; see `Source.resolve` for its errors."""
+    """Resolve a reference with the source that takes it; raises what `Source.resolve` does."""
     source = source_of(text, sources)
     with context.store.working():
         return source.resolve(text.strip(), context)

@@ -1,8 +1,8 @@
-"""Downloading files of a registry into the store: together, resumed, bounded in every wait.
+"""Downloading files of a registry into the store: in parallel, resumable, every wait bounded.
 
-What has arrived is in the store's partial folder under a name made from what is fetched. A cut
-connection, an error or the death of the process loses nothing of it if the server honours `Range`
-and the file is still the same (`If-Range` with its ETag, RFC 9110 §13.1.5).
+Partial files are kept in the store under a name derived from the file. After a cut connection, an
+error or the death of the process a download resumes, if the server honours `Range` and the file is
+unchanged (`If-Range` with its ETag, RFC 9110 §13.1.5).
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 _TOGETHER = 4
 _ATTEMPTS = 5
-"""How often in a row a file may bring no new byte."""
+"""Attempts in a row that may bring no new byte."""
 _PAUSE = 0.5
-"""Seconds before the second attempt; doubled for each one after."""
+"""Seconds before the second attempt; doubled for each further one."""
 _DIGESTS, _TAGS = "remote", "etag"
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file to fetch: its path in the model, where it is, and how large it should be."""
+    """A file to fetch: its path in the model, its endpoint, and its expected size in bytes."""
 
     path: str
     endpoint: str
@@ -45,14 +45,14 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait: for the next byte, and before the second attempt; in seconds."""
+    """Seconds to wait: for the next byte, and before the second attempt."""
 
     stall: float = 30.0
     pause: float = _PAUSE
 
 
 class _AgainError(Exception):
-    """The server's answer means that another attempt may succeed."""
+    """Another attempt may succeed, by the server's answer."""
 
 
 def fetch(
@@ -65,10 +65,10 @@ def fetch(
     progress: Progress,
     patience: Patience | None = None,
 ) -> tuple[FileEntry, ...]:
-    """Bring files into the store and return them in order of path.
+    """Fetch files into the store and return them ordered by path.
 
-    `identity` says which version of what they are: files of one identity are taken to be the same
-    as long as path and size are. Raises source.download.… and store.full; what has arrived is kept.
+    `identity` names the version that the files belong to: files of one identity with the same path
+    and size are taken to be the same. Raises source.download.… and store.full; partial files stay.
     """
     jobs = {
         file: _Download(file, identity, server, store, patience or Patience()) for file in files
@@ -80,8 +80,8 @@ def fetch(
         store.require_space(total)
         with progress.task(title, total or None) as task:
             entries |= _fetch_all({file: jobs[file] for file in missing}, task)
-    found = [entry for entry in entries.values() if entry is not None]
-    return tuple(sorted(found, key=lambda entry: entry.path))
+    stored = [entry for entry in entries.values() if entry is not None]
+    return tuple(sorted(stored, key=lambda entry: entry.path))
 
 
 def _fetch_all(jobs: dict[RemoteFile, _Download], task: Task) -> dict[RemoteFile, FileEntry]:
@@ -102,7 +102,7 @@ def _fetch_all(jobs: dict[RemoteFile, _Download], task: Task) -> dict[RemoteFile
 
 
 class _SharedTask:
-    """A task that several threads advance, and the sign for all of them to stop."""
+    """A task that several threads advance, and the signal for all of them to stop."""
 
     def __init__(self, task: Task) -> None:
         self._step = task
@@ -149,7 +149,7 @@ class _Download:
 
     def run(self, task: _SharedTask) -> FileEntry:
         """Fetch the file, unless another process does so first."""
-        waiting = f"{self._file.path}: another process fetches it"
+        waiting = f"{self._file.path}: another process is fetching it"
         with self._store.download(self._key, waiting=lambda: task.note(waiting)) as partial:
             entry = self.remembered()
             if entry is None:
@@ -170,18 +170,18 @@ class _Download:
                     failures, furthest, pause = 0, partial.size, self._patience.pause
                 failures += 1
                 if task.stopped.is_set():
-                    raise _stopped() from error
+                    raise _stop_error() from error
                 if failures >= _ATTEMPTS or (
                     isinstance(error, BrokenStreamError) and error.hopeless
                 ):
-                    raise self._given_up(error, partial.size) from error
+                    raise self._cut_off_error(error, partial.size) from error
             task.note(f"{self._file.path}: the connection broke, trying again")
             task.stopped.wait(pause)
             pause = min(pause * 2, 10.0)
 
     def _attempt(self, partial: Partial, task: _SharedTask) -> str:
         tag = self._store.recall(_TAGS, self._key)
-        # A file that is all there was never confirmed as whole, so it is fetched again.
+        # A complete partial file was never confirmed as whole, so it is fetched again.
         offset = partial.size if tag and partial.size != self._file.size else 0
         headers = {"Range": f"bytes={offset}-", "If-Range": (tag or b"").decode()} if offset else {}
         stall = self._patience.stall
@@ -205,31 +205,31 @@ class _Download:
     ) -> None:
         for block in stream.blocks():
             if task.stopped.is_set():
-                raise _stopped()
+                raise _stop_error()
             partial.append(block)
             digest.update(block)
             self._show(task, partial.size)
             if self._file.size is not None and partial.size > self._file.size:
-                raise self._wrong_size(partial.size)
+                raise self._size_error(partial.size)
 
     def _remember_tag(self, stream: FileStream) -> None:
         tag = stream.headers.get("ETag", "")
-        # A weak tag says that two bodies mean the same, not that their bytes are.
+        # A weak tag says that two bodies are equivalent, not that their bytes are equal.
         strong = "" if tag.startswith("W/") else tag
         self._store.remember(_TAGS, self._key, strong.encode())
 
     def _check_size(self, partial: Partial, stream: FileStream) -> None:
-        """Fail where fewer bytes came than the registry lists for the file."""
+        """Raise when fewer bytes arrived than the registry lists for the file."""
         if self._file.size is not None and partial.size < self._file.size:
             if int(stream.headers.get("Content-Length", -1)) >= 0:
-                raise self._wrong_size(partial.size)
+                raise self._size_error(partial.size)
             raise _AgainError("the answer ended early")
 
     def _show(self, task: _SharedTask, size: int) -> None:
         task.advance(size - self._shown)
         self._shown = size
 
-    def _wrong_size(self, size: int) -> ClocheError:
+    def _size_error(self, size: int) -> ClocheError:
         return ClocheError(
             "source.download.size",
             f"The server sends {size} bytes of {self._file.path}, and the registry lists"
@@ -238,7 +238,7 @@ class _Download:
             hint="The file was changed or damaged in the registry: log the model again.",
         )
 
-    def _given_up(self, error: Exception, size: int) -> ClocheError:
+    def _cut_off_error(self, error: Exception, size: int) -> ClocheError:
         broken = error if isinstance(error, BrokenStreamError) else None
         if broken and size == 0:
             return broken.error
@@ -251,11 +251,11 @@ class _Download:
             f"The download of {self._file.path} was cut off at {size}{of} bytes: {why},"
             f" {_ATTEMPTS} times in a row.",
             where=self._server.base,
-            hint="Run the same command again: it goes on from what has arrived.",
+            hint="Run the same command again: it resumes the download.",
         )
 
 
-def _stopped() -> ClocheError:
+def _stop_error() -> ClocheError:
     return ClocheError("source.download.stopped", "The downloads were stopped.")
 
 
@@ -267,5 +267,5 @@ def _check(stream: FileStream) -> None:
 
 
 def _continues(stream: FileStream, offset: int) -> bool:
-    """Return whether a partial answer begins where we left off."""
+    """Return whether a partial answer begins at `offset`."""
     return str(stream.headers.get("Content-Range", "")).startswith(f"bytes {offset}-")

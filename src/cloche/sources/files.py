@@ -1,4 +1,4 @@
-"""Models that are files of this machine, in any format.
+"""Models that are files on this machine, in any format.
 
 ./model.onnx    ~/models/digits    file:///srv/models/digits
 """
@@ -33,7 +33,7 @@ _NAME_AND_ALIAS = re.compile(r"[^/\\]+@[\w.-]+")
 
 @dataclass(frozen=True, slots=True)
 class FileReference:
-    """A file or a folder; `path` is absolute, links in it are kept."""
+    """A file or a folder; `path` is absolute, its links are not resolved."""
 
     text: str
     path: Path
@@ -54,20 +54,20 @@ class FilesSource:
         """Return the path that a reference names; a relative one begins at `directory`."""
         if split(text)[0] == "file":
             return _parse_uri(text)
-        return FileReference(text, (directory / _expanded(text)).absolute())
+        return FileReference(text, (directory / _expand(text)).absolute())
 
     def current(self, text: str, context: ResolveContext) -> PinnedModel:
-        """Return the path with the state of its files, none of which is read for that."""
+        """Return the path with the state of its files, without reading them."""
         path = self.parse(text, context.directory).path
-        with _readable(path):
+        with _reading(path):
             _, model = self._recognized(text, path, context.store)
             state = [[name, stat_key(file.stat())] for name, file in sorted(model.files.items())]
         return PinnedModel(str(path), None, digest_of(encode(state)))
 
     def resolve(self, text: str, context: ResolveContext) -> ModelSnapshot:
-        """Take a model from disk into the store; an unchanged one costs a few `stat` calls."""
+        """Copy a model from disk into the store; an unchanged one costs a few `stat` calls."""
         path, store = self.parse(text, context.directory).path, context.store
-        with _readable(path):
+        with _reading(path):
             form, model = self._recognized(text, path, store)
             title = f"Reading {path.name}"
             entries = take_in(model.files, title=title, store=store, progress=context.progress)
@@ -95,12 +95,12 @@ class FilesSource:
 def _parse_uri(text: str) -> FileReference:
     parts = urlsplit(text)
     if parts.netloc not in {"", "localhost"}:
-        what = f"file: names the machine {parts.netloc!r}; Cloche reads files of this machine only."
+        what = f"file: names the machine {parts.netloc!r}; Cloche reads files on this machine only."
         raise wrong("host", text, what, "Write file:///PATH, or the path alone.")
     return FileReference(text, Path(unquote(parts.path)).absolute())
 
 
-def _expanded(text: str) -> Path:
+def _expand(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:  # ~name of a user that does not exist
@@ -108,8 +108,8 @@ def _expanded(text: str) -> Path:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Say which file cannot be read, where one cannot."""
+def _reading(path: Path) -> Iterator[None]:
+    """Translate an OSError into the error that names the unreadable file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Taking files of this machine into the store."""
+"""Copying files on this machine into the store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def take_in(
     files: dict[str, Path], *, title: str, store: Store, progress: Progress
 ) -> tuple[FileEntry, ...]:
-    """Add files to the store under their paths in the model, with progress where bytes are read."""
+    """Add files to the store under their paths in the model; bytes that are read show progress."""
     known = {path: store.known_file(path) for path in files.values()}
     missing = [path for path, entry in known.items() if entry is None]
     if missing:

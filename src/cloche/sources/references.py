@@ -16,7 +16,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 def source_of(text: str, sources: Collection[Source]) -> Source:
-    """Return the source that takes a reference; raises UsageError where none does."""
+    """Return the source that takes a reference; raises UsageError if none does."""
     forms = [form for source in sources for form in source.forms]
     hint = f"Write {', '.join(forms[:-1])}, or {forms[-1]}."
     text = text.strip()
@@ -34,11 +34,11 @@ def source_of(text: str, sources: Collection[Source]) -> Source:
 
 
 def split(text: str) -> tuple[str, str]:
-    """Return the scheme of a reference in lower case, empty where it has none, and the rest."""
+    """Return the scheme of a reference in lower case (empty if it has none) and the rest."""
     match = _SCHEME.match(text)
     return (match[1].lower(), text[match.end() :]) if match else ("", text)
 
 
 def wrong(code: str, text: str, what: str, hint: str) -> UsageError:
-    """Return the error for a reference that cannot be right."""
+    """Return the error for an invalid reference."""
     return UsageError(f"source.reference.{code}", what, where=text or None, hint=hint)

@@ -1,4 +1,4 @@
-"""What Cloche asks of a source of models: what a reference names, and the files of it."""
+"""The contract of a source of models: a reference in, its model's files out."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ if TYPE_CHECKING:
 
 
 class Reference(Protocol):
-    """What a user wrote, parsed by the source that takes it."""
+    """A reference, parsed by its source."""
 
     @property
     def text(self) -> str:
-        """Return it as it was written."""
+        """Return the reference as written."""
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedModel:
-    """What a reference names at one moment."""
+    """The model that a reference names at one moment."""
 
     pinned: str
-    """As it can be written to name the same model for good: `models:/digits/3`."""
+    """A reference that always names the same model: `models:/digits/3`."""
     version: str | None
-    """The registry's own number, where there is one."""
+    """The registry's version number, if it has one."""
     state: str
-    """While this is the same, so are the files."""
+    """Changes whenever the files do."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolveContext:
-    """Who asks, and where what is fetched goes."""
+    """The caller's environment, and the store for fetched files."""
 
     directory: Path
-    """Where relative paths begin."""
+    """Start of relative paths."""
     environment: Mapping[str, str]
-    """The user's, with addresses and credentials of registries."""
+    """The user's environment, with addresses and credentials of registries."""
     store: Store
     progress: Progress
 
 
 class Source(Protocol):
-    """One place that models come from."""
+    """A place that models come from."""
 
     name: str
-    """As a snapshot names it: `files`"""
+    """Its name in snapshots: `files`"""
     schemes: tuple[str, ...]
-    """Of its references, in lower case; `""` is a reference without one."""
+    """Schemes of its references, in lower case; `""` is a reference without one."""
     forms: tuple[str, ...]
-    """How its references are written, for people."""
+    """Forms of its references, for messages."""
     misspelled: Mapping[str, str]
-    """Schemes that are no scheme, and the one that is meant."""
+    """Mistaken schemes, and the scheme that each means."""
 
     def parse(self, text: str, directory: Path) -> Reference:
-        """Return what a reference of these schemes says; raises UsageError `source.reference.…`."""
+        """Parse a reference of these schemes; raises UsageError `source.reference.…`."""
 
     def current(self, text: str, context: ResolveContext) -> PinnedModel:
-        """Return what a reference names now, without fetching its files."""
+        """Return the model that a reference names now, without fetching its files."""
 
     def resolve(self, text: str, context: ResolveContext) -> ModelSnapshot:
-        """Return what a reference names, with its files in the store under the snapshot's digest.
+        """Return the snapshot of a reference, with its files in the store under its digest.
 
-        Raises UsageError for a reference that cannot be right, UnavailableError for a registry that
-        does not answer, and ClocheError (`source.…`, `store.…`, the registry's own) for all else.
+        Raises UsageError for an invalid reference, UnavailableError if the registry does not
+        answer, and other ClocheErrors (`source.…`, `store.…`, the registry's own).
         """

@@ -1,4 +1,4 @@
-"""Folders saved by MLflow: what they say of themselves; the model in them is never loaded here."""
+"""Folders saved by MLflow, read without loading the model in them."""
 
 from cloche.formats.mlflow.format import MlflowFormat
 

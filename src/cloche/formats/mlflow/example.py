@@ -8,13 +8,13 @@ from cloche.artifacts import Signature, TensorSpec
 from cloche.inputs.mlflow_example import Named, Table, parse
 
 UNNAMED = "input"
-"""The name of an input whose example is one array without a name."""
+"""The name of an input whose example is one unnamed array."""
 
 
 def derive(document: Any) -> Signature | None:
-    """Return the signature that an example of MLflow's amounts to, None where it is unclear.
+    """Return the signature implied by an MLflow example, None if it is ambiguous.
 
-    Raises ValueError, TypeError or IndexError for values that are no tensor.
+    Raises ValueError, TypeError or IndexError for values that are not tensors.
     """
     example = parse(document)
     if isinstance(example, Table):
@@ -47,7 +47,7 @@ def _tensor(name: str, value: list[Any]) -> TensorSpec:
 
 
 def _datatype(values: list[Any]) -> str:
-    """Return the type that holds all values of a column; a missing value is a float's NaN."""
+    """Return the datatype that holds all values of a column; a missing value is NaN (a float)."""
     if all(isinstance(value, bool) for value in values):
         return "BOOL"
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):

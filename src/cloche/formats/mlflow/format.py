@@ -1,4 +1,4 @@
-"""MLflow as a format: a folder with the file MLmodel in it."""
+"""The MLflow format: a folder with the file MLmodel."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LOOKALIKES = (
         lambda path: f"name its folder: {path.parent}", names=frozenset({ENTRY}),
     ),
     Lookalike(
-        "a folder of MLflow models, and none itself",
+        "a folder of MLflow models, not a model itself",
         lambda path: f"name one: {_models_in(path)[0]}", test=_holds_models, code="several",
     ),
     Lookalike(
@@ -55,7 +55,7 @@ class MlflowFormat:
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
 
     def detect(self, path: Path) -> bool:
-        """Return whether it is a folder with MLmodel in it."""
+        """Return whether a path is a folder with MLmodel in it."""
         return ENTRY in visible(path)
 
     def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
@@ -63,7 +63,7 @@ class MlflowFormat:
         return ModelFiles(ENTRY, list_files(path))
 
     def metadata(self, digest: str, store: Store) -> ModelMetadata:
-        """Return what MLmodel and the files beside it say, read once per tree."""
+        """Return the metadata from MLmodel and the files beside it, read once per tree."""
         remembered = store.recall(_REMEMBERED, digest)
         if remembered is not None:
             with suppress(ValueError):  # another version of Cloche wrote it
@@ -79,7 +79,7 @@ class MlflowFormat:
         *,
         service: str | None = None,  # noqa: ARG002 - a folder holds one model
     ) -> ModelFacts:
-        """Return the facts of the folder, those of its ONNX file where it is one."""
+        """Return the facts of the folder; an ONNX flavor has those of its ONNX file."""
         from cloche.formats.mlflow.inspection import inspect_folder
 
         return inspect_folder(snapshot, root)

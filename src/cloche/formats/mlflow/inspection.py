@@ -1,11 +1,11 @@
 """The facts of a folder saved by MLflow.
 
-A model with the ONNX flavor is served from its ONNX file, whose protobuf counts; the signature is
-compared with it. Any other model with the Python function flavor is served by Triton's Python
-backend in an environment of its own. Its inputs are its signature's: one tensor per column of a
-table, or its named tensors. Without a signature the input example gives the inputs; without outputs
-there is one, `output`, of FP64 and shape [-1, -1]: numbers of any kind, a row per row of the input,
-and one column where the model returns one value per row.
+A model with the ONNX flavor is served from its ONNX file. The file's protobuf is authoritative; the
+signature is compared with it. Any other model with the Python function flavor is served by Triton's
+Python backend in its own environment. Its inputs are those of its signature: one tensor per column
+of a table, or its named tensors. Without a signature the input example gives the inputs. Without
+outputs, one is assumed: `output`, FP64, shape [-1, -1], numbers of any kind, one row per input row,
+one column if the model returns one value per row.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cloche.artifacts import (
 from cloche.environments.interpreters import PYTHONS
 from cloche.errors import ClocheError
 from cloche.formats.mlflow import example
-from cloche.formats.mlflow.requirements import inlined
+from cloche.formats.mlflow.requirements import inline
 from cloche.model_config.names import onnx_file_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
 
 
 def _differences(signature: Signature | None, facts: ModelFacts) -> list[Finding]:
-    """Return where a signature and the ONNX file, which is what runs, disagree."""
+    """Return findings where the signature differs from the ONNX file, which is what runs."""
     if signature is None or signature.columns:
         return []
     findings = []
@@ -86,9 +86,9 @@ def _differences(signature: Signature | None, facts: ModelFacts) -> list[Finding
         ("input", signature.inputs, facts.inputs),
         ("output", signature.outputs, facts.outputs),
     )
-    for direction, said, real in pairs:
+    for direction, declared, real in pairs:
         by_name = {spec.name: spec for spec in real}
-        for index, spec in enumerate(said):
+        for index, spec in enumerate(declared):
             named = spec.name not in signature.unnamed
             actual = by_name.get(spec.name) if named else next(iter(real[index : index + 1]), None)
             if actual is None:
@@ -101,7 +101,7 @@ def _differences(signature: Signature | None, facts: ModelFacts) -> list[Finding
                 what = f"The {direction} {actual.name} is {shapes}"
             else:
                 continue
-            hint = "The ONNX file counts. " + _SIGN
+            hint = "The ONNX file is used. " + _SIGN
             findings.append(
                 Finding(Severity.WARNING, "inspection.mlflow.signature", f"{what}.", hint=hint)
             )
@@ -116,7 +116,7 @@ def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
     outputs = signature.outputs
     if not outputs:
         outputs = (TensorSpec("output", "FP64", (-1, -1)),)
-        what = "The signature has no outputs: one output of FP64, with a row per row, is assumed."
+        what = "The signature has no outputs: one FP64 output with a row per input row is assumed."
         findings.append(Finding(Severity.WARNING, "inspection.mlflow.outputs", what, hint=_SIGN))
     if "signature.params" in metadata.tags:
         what = "The model's inference parameters keep their defaults; requests cannot set them."
@@ -133,7 +133,7 @@ def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
         memory_bytes=None,
         python=python,
         requirements=_requirements(
-            inlined(metadata.requirements, root / PurePosixPath(snapshot.entry).parent),
+            inline(metadata.requirements, root / PurePosixPath(snapshot.entry).parent),
             metadata.tags.get("mlflow_version"),
         ),
         columns=signature.columns,
@@ -155,9 +155,9 @@ def _signature(snapshot: ModelSnapshot, root: Path) -> tuple[Signature, list[Fin
     if derived is None:
         raise ClocheError(
             "inspection.mlflow.signature",
-            "The model has no signature, so nobody knows what its inputs are.",
+            "The model has no signature, so its inputs are unknown.",
             where=snapshot.pinned,
-            hint=_SIGN + " An input_example alone does as well.",
+            hint=_SIGN + " An input_example alone is enough, too.",
         )
     what = "The model has no signature; its inputs are those of its input example."
     return derived, [
@@ -167,7 +167,7 @@ def _signature(snapshot: ModelSnapshot, root: Path) -> tuple[Signature, list[Fin
 
 def _interpreter(recorded: str | None, where: str) -> tuple[str, list[Finding]]:
     if recorded is None:
-        what = "The model does not say which Python it was saved with; 3.11 is taken."
+        what = "The model does not say which Python it was saved with; 3.11 is assumed."
         return "3.11", [Finding(Severity.WARNING, "inspection.mlflow.python", what)]
     minor = ".".join(recorded.split(".")[:2])
     if minor not in PYTHONS:
@@ -181,7 +181,7 @@ def _interpreter(recorded: str | None, where: str) -> tuple[str, list[Finding]]:
 
 
 def _requirements(recorded: tuple[str, ...], mlflow_version: str | None) -> tuple[str, ...]:
-    """Return what was recorded, and what serving needs beside it where that is not in there."""
+    """Return the recorded requirements, plus those of serving that they lack."""
     names = {
         re.split(r"[^A-Za-z0-9._-]", line.strip(), maxsplit=1)[0].lower().replace("_", "-")
         for line in recorded
@@ -191,14 +191,14 @@ def _requirements(recorded: tuple[str, ...], mlflow_version: str | None) -> tupl
         added.append(f"mlflow=={mlflow_version}" if mlflow_version else "mlflow")
     added += [name for name in ("numpy", "pandas") if name not in names]
     if "setuptools" not in names and (mlflow_version or "3").startswith(("0.", "1.", "2.")):
-        # Older MLflow imports pkg_resources, counting on a virtualenv that brings it along.
+        # Older MLflow imports pkg_resources and expects the virtualenv to have it.
         added.append("setuptools<81")
     return (*recorded, *added)
 
 
 def _batch(signature: Signature, outputs: tuple[TensorSpec, ...]) -> BatchAxis:
     if signature.columns:
-        why = "the inputs are the columns of a table, whose rows are items"
+        why = "the inputs are columns of a table, and its rows are items"
         return BatchAxis(present=True, certainty=Certainty.CERTAIN, why=why)
     for spec in (*signature.inputs, *outputs):
         if not spec.shape or spec.shape[0] != -1:

@@ -1,6 +1,6 @@
 """MLmodel and the files beside it, read into the metadata of a snapshot.
 
-Only YAML, JSON and text are read here; the model itself is never loaded.
+Reads only YAML, JSON and text; never loads the model.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _LARGEST = 16 * 2**20
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
-    """Read a folder saved by MLflow.
+    """Return the metadata of a folder saved by MLflow.
 
-    Raises source.mlflow.mlmodel for an MLmodel that cannot be read, and source.mlflow.signature.
+    Raises source.mlflow.mlmodel for an unreadable MLmodel, and source.mlflow.signature.
     """
     path = folder / ENTRY
     document = read_yaml(path)
@@ -43,13 +43,13 @@ def read_metadata(folder: Path) -> ModelMetadata:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds; raises source.mlflow.mlmodel."""
+    """Return the mapping in a YAML file; raises source.mlflow.mlmodel."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
         if path.stat().st_size > _LARGEST:
-            raise _wrong(path, "it is larger than any such file")
+            raise _wrong(path, "it is too large")
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise _wrong(path, "it is not text") from None
@@ -70,7 +70,7 @@ def _wrong(path: Path, why: str) -> ClocheError:
 
 
 def _input_example(folder: Path, document: dict[str, Any]) -> str | None:
-    """Return the example as its scoring server takes it, else as it was given."""
+    """Return the path of the example in the scoring server's form, else as it was given."""
     info = document.get("saved_input_example_info")
     if not isinstance(info, dict):
         return None
@@ -119,7 +119,7 @@ def _conda(folder: Path) -> tuple[str | None, list[str]]:
 
 
 def _tags(document: dict[str, Any]) -> dict[str, str]:
-    """Return what MLmodel says of the model as a whole, by MLflow's names."""
+    """Return the model-level fields of MLmodel, by MLflow's names."""
     tags = {
         key: str(document[key])
         for key in ("mlflow_version", "model_id", "utc_time_created")

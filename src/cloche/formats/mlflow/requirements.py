@@ -1,8 +1,8 @@
-"""The files that a model's requirements refer to, put in their place.
+"""Inlining the files that a model's requirements refer to.
 
-MLflow writes `-c constraints.txt` beside a file of constraints; people write `-r more.txt`. The
-lines of such files stand in the snapshot and are part of what was recorded: a constraint becomes
-`-c NAME<2`, a requirement itself.
+MLflow writes `-c constraints.txt` beside a file of constraints; people write `-r more.txt`. These
+files are in the snapshot, and their lines are part of the recorded requirements: a constraint
+becomes `-c NAME<2`, a requirement becomes itself.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _REFERENCE = re.compile(
 _DEPTH = 5
 
 
-def inlined(lines: tuple[str, ...], folder: Path, *, depth: int = 0) -> tuple[str, ...]:
-    """Return requirement lines with those of the files they name instead of the names.
+def inline(lines: tuple[str, ...], folder: Path, *, depth: int = 0) -> tuple[str, ...]:
+    """Return requirement lines with references to files replaced by the files' lines.
 
-    Raises ClocheError `inspection.requirements` for a file that is not there or outside `folder`.
+    Raises ClocheError `inspection.requirements` for a file that is missing or outside `folder`.
     """
     written: list[str] = []
     for line in lines:
@@ -33,7 +33,7 @@ def inlined(lines: tuple[str, ...], folder: Path, *, depth: int = 0) -> tuple[st
         if match is None:
             written.append(line)
             continue
-        inner = inlined(_read(match["file"].strip(), folder, depth), folder, depth=depth + 1)
+        inner = inline(_read(match["file"].strip(), folder, depth), folder, depth=depth + 1)
         constrains = match["short"] == "c" or match["long"] == "constraint"
         written += [f"-c {each}" if constrains and each[0] != "-" else each for each in inner]
     return tuple(written)

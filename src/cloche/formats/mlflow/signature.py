@@ -1,7 +1,7 @@
 """MLflow's model signature, as tensors.
 
 The file MLmodel holds `inputs` and `outputs` as JSON strings: a list of either columns (`type` is a
-DataType such as `double`, or `array`, `map`, `object` with what is in it) or tensors (`type` is
+DataType such as `double`, or `array`, `map`, `object` with their content) or tensors (`type` is
 `tensor`, with a NumPy dtype and a shape); see "Model Signatures and Input Examples" of MLflow.
 """
 
@@ -18,11 +18,11 @@ _OF_TENSOR = {dtype: name for name, datatype in DATATYPES.items() for dtype in d
 
 
 def parse_signature(document: dict[str, Any], where: str) -> Signature | None:
-    """Return the signature that MLmodel holds under `signature`, None where it has no inputs.
+    """Return the signature in MLmodel's `signature`, None if it has no inputs.
 
     A column is a tensor of shape (-1, 1), a column of lists one of (-1, -1), of lists of lists one
     of (-1, -1, -1); text, bytes, dates and structured values (as JSON) are BYTES. Raises
-    source.mlflow.signature for what MLflow itself would not read.
+    source.mlflow.signature for a signature that MLflow itself would not read.
     """
     try:
         inputs = json.loads(document.get("inputs") or "[]")

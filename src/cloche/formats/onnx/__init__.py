@@ -1,4 +1,4 @@
-"""ONNX: all that a file says of itself, with no runtime and without reading its weights."""
+"""ONNX files, read without a runtime and without their weights."""
 
 from cloche.formats.onnx.format import OnnxFormat
 

@@ -1,10 +1,10 @@
 """Whether requests to an ONNX model can be joined along the first axis.
 
-An exporter does not say so outright. Three things together do: the first axis of every input and
-output is dynamic, its labels do not speak of something else (a sequence, a number of detections),
-and shape inference with two different sizes put in finds the same size at the front of every
-output. A graph that reshapes with a fixed leading dimension folds the rows of a batch into one
-another, and joining requests would then mix them.
+Exporters do not declare it. Three signs together show it: the first axis of every input and output
+is dynamic; its labels do not name something else (a sequence, a number of detections); and shape
+inference with two different sizes finds the same size at the front of every output. A graph that
+reshapes with a fixed leading dimension folds the rows of a batch into one another, and joining
+requests would mix them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 _BATCH = re.compile(r"batch|^(n|b|bs|m|none|samples?|rows?|examples?|num_samples|n_samples)$", re.I)
 _MADE_UP = re.compile(r"^(unk_?_?\d*|\?|none|.*_dim_\d+|-1|u\d+)$", re.I)
-"""Labels that exporters make up where they do not know the axis, each time another one."""
+"""Labels that exporters generate for unknown axes, a different one each time."""
 _OTHER = re.compile(
     r"seq|time|length|^len|_len|token|step|frame|audio|width|height|^[hwltk]$|num_|past|cache"
     r"|detection|boxes|node|edge|point|chunk|sample_rate",
     re.I,
 )
 _PROBES = (7, 11)
-"""Sizes that hardly occur as dimensions of a model, so that seeing one again means something."""
+"""Sizes that rarely occur as dimensions of a model, so that finding one is evidence."""
 
 
 def decide(
@@ -94,7 +94,7 @@ def _dynamic(
         named = ", ".join(sorted(telling))
         return _absent(Certainty.LIKELY, f"the first axes have different names: {named}")
     probes = {size: shapes.infer(model, first=size) for size in _PROBES}
-    refuted = _refuted(model, probes)
+    refuted = _contradiction(model, probes)
     if refuted:
         return _absent(Certainty.LIKELY, refuted)
     if complete and len(set(labels.values())) == 1 and telling:
@@ -111,8 +111,8 @@ def _dynamic(
     return BatchAxis(present=True, certainty=certainty, why=why)
 
 
-def _refuted(model: ModelProto, probes: dict[int, shapes.Inferred]) -> str | None:
-    """Return how shape inference contradicts a batch axis, None where it does not."""
+def _contradiction(model: ModelProto, probes: dict[int, shapes.Inferred]) -> str | None:
+    """Return how shape inference contradicts a batch axis, None if it does not."""
     for size, inferred in probes.items():
         if inferred.trouble:
             return f"with a first axis of {size} the shapes contradict: {inferred.trouble}"
@@ -125,11 +125,11 @@ def _refuted(model: ModelProto, probes: dict[int, shapes.Inferred]) -> str | Non
                     f"the output {value.name} has a first axis of {shape[0]} where the inputs "
                     f"have {size}"
                 )
-    return _folded(model, _PROBES[0], probes[_PROBES[0]])
+    return _folding_reshape(model, _PROBES[0], probes[_PROBES[0]])
 
 
-def _folded(model: ModelProto, size: int, inferred: shapes.Inferred) -> str | None:
-    """Return which Reshape folds a batch into another axis: a fixed leading size before rows."""
+def _folding_reshape(model: ModelProto, size: int, inferred: shapes.Inferred) -> str | None:
+    """Return which Reshape folds a batch into another axis by a fixed leading size."""
     targets = _constant_targets(model)
     for node in model.graph.node:
         if node.op_type != "Reshape" or len(node.input) < 2:
@@ -143,7 +143,7 @@ def _folded(model: ModelProto, size: int, inferred: shapes.Inferred) -> str | No
 
 
 def _constant_targets(model: ModelProto) -> dict[str, tuple[int, ...]]:
-    """Return the values of the constants that Reshape nodes of the main graph aim at."""
+    """Return the constant target shapes of Reshape nodes in the main graph."""
     from onnx import TensorProto, numpy_helper
 
     wanted = {n.input[1] for n in model.graph.node if n.op_type == "Reshape" and len(n.input) > 1}
@@ -161,7 +161,7 @@ def _constant_targets(model: ModelProto) -> dict[str, tuple[int, ...]]:
 
 
 def finding(batch: BatchAxis) -> Finding | None:
-    """Return what to tell about a model whose requests cannot be joined, if anything."""
+    """Return the finding about a model's batch axis, None if there is nothing to say."""
     if batch.present:
         if batch.certainty is Certainty.CERTAIN:
             return None
@@ -169,9 +169,9 @@ def finding(batch: BatchAxis) -> Finding | None:
             Severity.NOTE,
             "inspection.batch.likely",
             f"Requests are joined along the first axis: {batch.why}.",
-            hint="Where that axis is something else, write `batching: {max_batch_size: 0}`.",
+            hint="If that axis is not the batch, write `batching: {max_batch_size: 0}`.",
         )
-    hint = "Where requests can be joined all the same, write `batching: {max_batch_size: 8}`."
+    hint = "If requests can be joined nevertheless, write `batching: {max_batch_size: 8}`."
     if batch.maximum is not None:
         hint = (
             "Export the model again with a dynamic first axis (torch.onnx.export(dynamic_axes=…), "

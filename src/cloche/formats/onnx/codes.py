@@ -1,8 +1,8 @@
 """Two families of error codes for the same faults of an ONNX file.
 
-A file that a source takes from disk is refused as `source.onnx.…`; one that lies in a folder of
-MLflow or in a Triton repository is seen by inspection first, and refused as `inspection.onnx.…`.
-Both are public, so both stay.
+A source refuses a file on disk with `source.onnx.…`. A file in an MLflow folder or a Triton
+repository first meets inspection, which refuses it with `inspection.onnx.…`. Both families are
+public, so both stay.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class Codes:
     truncated: str
     invalid: str
     graphless: str
-    """The outline of a model without a graph in it: cut off, or never whole."""
+    """A model without a graph: cut off, or never whole."""
     damaged: str
     external: str
-    """Of the group, where several files of weights have a fault."""
+    """Code of the group when several files of weights have a fault."""
     outside: str
     missing: str
     short: str
@@ -51,7 +51,7 @@ INSPECTION = Codes(
 
 
 def not_a_model(code: str, where: str, name: str, why: str) -> ClocheError:
-    """Return the error for a file that is no ONNX model."""
+    """Return the error for a file that is not an ONNX model."""
     return ClocheError(
         code,
         f"{name} is not an ONNX model: {why}.",

@@ -1,4 +1,4 @@
-"""The files of weights that an ONNX model keeps beside it: plain, there, and whole."""
+"""The files of weights beside an ONNX model, checked: inside its folder, present, complete."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def weights(model: Path, needed: Iterable[ExternalData], codes: Codes) -> dict[str, Path]:
-    """Return the files of weights by their plain path relative to the model's folder.
+    """Return the files of weights by their normalized path relative to the model's folder.
 
-    Raises ClocheError, or ErrorGroup with all that is wrong, for a file outside that folder, one
-    that is not there, and one that is too short.
+    Raises ClocheError, or ErrorGroup with all faults, for files that are outside that folder,
+    missing, or too short.
     """
     files: dict[str, Path] = {}
     errors: list[ClocheError] = []
@@ -56,9 +56,9 @@ def _file(model: Path, location: str, size: int, codes: Codes) -> Path:
     if not path.exists() and not path.is_symlink():
         raise ClocheError(
             codes.missing,
-            f"{model.name} keeps weights in {location!r}, and that file is not there.",
+            f"{model.name} keeps weights in {location!r}, and that file is missing.",
             where=str(path),
-            hint="Copy the file to the model's folder: the model is not whole without it.",
+            hint="Copy the file to the model's folder: the model is incomplete without it.",
         )
     real = inside(model.parent, path)
     if not real.is_file():

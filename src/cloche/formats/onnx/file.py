@@ -1,8 +1,8 @@
-"""An ONNX file, walked without any library: whether it is whole, and where its weights are.
+"""An ONNX file, walked without any library: whether it is complete, and where its weights are.
 
 The message is ModelProto of onnx.proto. Tensors may keep their bytes in other files beside the
 model (`TensorProto.external_data`, see "ONNX External Data"). Only the fields that lead to tensors
-are walked; weights are skipped by their length and so never read.
+are walked; weights are skipped by their length and never read.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _INTO = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
-"""By message, the fields that lead to tensors, with the message that each holds."""
+"""By message: the fields that lead to tensors, and the message that each holds."""
 
 _DATA_LOCATION, _EXTERNAL_DATA, _EXTERNAL = 14, 13, 1
 _DEEPEST = 100
-"""The depth to which protobuf's own parsers read."""
+"""The depth limit of protobuf's own parsers."""
 _LARGEST_IR_VERSION = 100
 _SHOWN_IR_VERSION = 0x08
 """The first byte of a model: the key of its IR version, a small number."""
@@ -50,7 +50,7 @@ _SHOWN_IR_VERSION = 0x08
 
 @dataclass(frozen=True, slots=True)
 class ExternalData:
-    """A file that holds weights: its path as the model names it, and the bytes it must have."""
+    """A file of weights: its path in the model, and its least size in bytes."""
 
     location: str
     size: int
@@ -71,12 +71,12 @@ def external_data(path: Path, codes: Codes) -> tuple[ExternalData, ...]:
             why = f"its protobuf is damaged ({error})"
             raise not_a_model(codes.damaged, str(path), path.name, why) from None
     if _OPSET_IMPORT not in seen:
-        raise _truncated(path, codes, None)
+        raise _truncation(path, codes, None)
     return external
 
 
 def _outline(data: Buffer, path: Path, codes: Codes) -> set[int]:
-    """Return the fields at the top level; a cut file has one that ends beyond the file."""
+    """Return the top-level fields; raises for a field that ends beyond the file."""
     seen: set[int] = set()
     other = not_a_model(
         codes.invalid, str(path), path.name, "it is not the protobuf of an ONNX model"
@@ -89,10 +89,10 @@ def _outline(data: Buffer, path: Path, codes: Codes) -> set[int]:
     except WireError as error:
         if not seen and not _begins_like_a_model(data):
             raise other from None
-        raise _truncated(path, codes, error.end) from None
+        raise _truncation(path, codes, error.end) from None
     if _GRAPH not in seen:
         code = codes.graphless if _IR_VERSION in seen else codes.invalid
-        why = "it has the outline of one and no graph, so it is cut off or was never whole"
+        why = "it begins like one but has no graph, so it is cut off or was never complete"
         raise not_a_model(code, str(path), path.name, why)
     return seen
 
@@ -101,7 +101,7 @@ def _begins_like_a_model(data: Buffer) -> bool:
     return data[0] == _SHOWN_IR_VERSION and (len(data) == 1 or data[1] <= _LARGEST_IR_VERSION)
 
 
-def _truncated(path: Path, codes: Codes, end: int | None) -> ClocheError:
+def _truncation(path: Path, codes: Codes, end: int | None) -> ClocheError:
     needed = f" It needs at least {end:,} bytes." if end else ""
     return ClocheError(
         codes.truncated,
@@ -134,7 +134,7 @@ def _collect(data: Buffer) -> tuple[ExternalData, ...]:
 
 
 def _external(data: Buffer, start: int, end: int) -> ExternalData | None:
-    """Return where a TensorProto keeps its bytes; None when it holds them itself."""
+    """Return the file that holds a TensorProto's bytes; None if it holds them itself."""
     entries: dict[str, str] = {}
     external = False
     for field in wire.fields(data, start, end):

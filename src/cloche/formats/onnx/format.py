@@ -1,4 +1,4 @@
-"""ONNX as a format: a file with its weights inside or beside it, or a folder with one such file."""
+"""The ONNX format: a file with its weights inside or beside it, or a folder with one such file."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class OnnxFormat:
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
 
     def detect(self, path: Path) -> bool:
-        """Return whether it is a folder with an ONNX file in it, or a file.
+        """Return whether a path is a folder with an ONNX file in it, or any file.
 
-        ONNX has no mark of its own: any file that is nothing else may be such a model.
+        ONNX has no magic bytes: any file that is not something else may be ONNX.
         """
         return path.is_file() or bool(_onnx_files(path))
 
     def files(self, path: Path, store: Store) -> ModelFiles:
-        """Return the file as `model.onnx`, with the files of weights under their own names."""
+        """Return the file as `model.onnx`, and the files of weights under their own names."""
         model = path if path.is_file() else _only(path)
         needed = _external_data(model, store)
         taken = {data.location for data in needed}
@@ -48,7 +48,7 @@ class OnnxFormat:
         return ModelFiles(entry, {entry: model, **weights(model, needed, SOURCE)})
 
     def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return nothing: all that is known of an ONNX model is in its file."""
+        """Return empty metadata: an ONNX model has everything in its file."""
         return ModelMetadata()
 
     def inspect(
@@ -58,7 +58,7 @@ class OnnxFormat:
         *,
         service: str | None = None,  # noqa: ARG002 - a file holds one model
     ) -> ModelFacts:
-        """Return the facts that the file itself tells."""
+        """Return the facts of the file."""
         from cloche.formats.onnx.inspection import inspect_file
 
         return inspect_file(root / snapshot.entry)
@@ -81,7 +81,7 @@ def _only(folder: Path) -> Path:
 
 
 def _external_data(path: Path, store: Store) -> tuple[ExternalData, ...]:
-    """Return the files that a model needs, read once per state of its file."""
+    """Return the other files that a model needs, read once per state of its file."""
     key = stat_key(path.stat())
     remembered = store.recall(_REMEMBERED, key)
     if remembered is not None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 CARRIED = {
     datatype.onnx: datatype.name for datatype in DATATYPES.values() if datatype.name != "BF16"
 }
-"""Triton's name of each element type of TensorProto.DataType that inputs and outputs may have.
+"""Triton's name of each TensorProto.DataType that inputs and outputs may have.
 
-Not BF16: ONNX Runtime's Python interface and numpy have no such array.
+BF16 is absent: ONNX Runtime's Python interface and numpy have no such array.
 """
 
 ELEMENT_BITS = {
@@ -28,12 +28,12 @@ ELEMENT_BITS = {
 }  # fmt: skip
 """Bits of one element in memory, by TensorProto.DataType; a string counts as its two words.
 
-Listed are those that are of ONNX alone: complex numbers, and floats and integers of 8 bits or less.
+The numbers are types of ONNX alone: complex numbers, and floats and integers of 8 bits or less.
 """
 
 
 def standard(domain: str) -> str:
-    """Return the name of an operator domain; the empty one is `ai.onnx`."""
+    """Return the name of an operator domain; empty means `ai.onnx`."""
     return domain or "ai.onnx"
 
 
@@ -76,7 +76,7 @@ def tensors(model: ModelProto) -> Iterator[TensorProto]:
 
 
 def count_operators(model: ModelProto) -> dict[str, int]:
-    """Return how often each operator occurs, by `Domain.Name`; calls of functions do not count."""
+    """Return how often each operator occurs, by `Domain.Name`, without calls of functions."""
     functions = {(function.domain, function.name) for function in model.functions}
     counts = Counter(
         f"{standard(node.domain)}.{node.op_type}"
@@ -95,7 +95,7 @@ def size_of(tensor: TensorProto) -> int:
 
 
 def inputs(graph: GraphProto) -> list[ValueInfoProto]:
-    """Return what a caller must send: the graph's inputs that have no initialiser."""
+    """Return the inputs that a caller must send: those without an initialiser."""
     given = {tensor.name for tensor in graph.initializer}
     given |= {tensor.values.name for tensor in graph.sparse_initializer}
     return [value for value in graph.input if value.name not in given]
@@ -104,7 +104,7 @@ def inputs(graph: GraphProto) -> list[ValueInfoProto]:
 def specs(
     values: Iterable[ValueInfoProto], direction: str, model: ModelProto, path: Path
 ) -> tuple[TensorSpec, ...]:
-    """Return inputs or outputs as tensors; raises one error that names all that are not."""
+    """Return inputs or outputs as tensors; raises one error for all that are not."""
     accepted, refused = [], []
     for value in values:
         kind = _unsupported(value.type)
@@ -129,7 +129,7 @@ def specs(
 
 
 def _unsupported(kind: TypeProto) -> str | None:
-    """Return what a type is when it is not a tensor that Triton can carry."""
+    """Return what a type is if Triton cannot carry it, else None."""
     from onnx import TensorProto
 
     which = kind.WhichOneof("value")
@@ -157,7 +157,7 @@ def _spec(value: ValueInfoProto) -> TensorSpec:
 def dimensions(
     value: ValueInfoProto,
 ) -> tuple[tuple[int, ...] | None, tuple[str | None, ...]]:
-    """Return a tensor's shape, -1 for a dynamic axis, and its labels; None without a shape."""
+    """Return a tensor's shape (-1: dynamic; None: not declared) and its labels."""
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return None, ()

@@ -24,8 +24,8 @@ def inspect_file(path: Path) -> ModelFacts:
     """Return the facts of an ONNX file whose weights are in it or beside it.
 
     `memory_bytes` counts the weights and the values that are alive at once when every dynamic axis
-    is 1; the runtime's own share and its arenas come on top. Raises ClocheError for a file that is
-    no model, is cut off, lacks its weights, or has inputs or outputs that are no tensors.
+    is 1, but not the runtime itself and its arenas. Raises ClocheError for a file that is not a
+    model, is cut off, lacks its weights, or has inputs or outputs that are not tensors.
     """
     model = read(path)
     external = weights(path, external_data(path, INSPECTION), INSPECTION)
@@ -58,16 +58,16 @@ def inspect_file(path: Path) -> ModelFacts:
 
 
 def read(path: Path) -> ModelProto:
-    """Return the model without its external data; raises ClocheError for anything else."""
+    """Return the model without its external data; raises ClocheError for other files."""
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
 
     _refuse_lookalike(path)
-    external_data(path, INSPECTION)  # a cut file is told from one that was never a model
+    external_data(path, INSPECTION)  # tells a cut file from one that was never a model
     try:
         model = ModelProto.FromString(path.read_bytes())
     except DecodeError:
-        why = f"it begins as one, and its {path.stat().st_size:,} bytes do not decode"
+        why = f"it begins like one, but its {path.stat().st_size:,} bytes do not decode"
         raise not_a_model(INSPECTION.damaged, str(path), path.name, why) from None
     if not model.graph.output:
         raise ClocheError(

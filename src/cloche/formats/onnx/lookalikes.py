@@ -1,4 +1,4 @@
-"""What people take for an ONNX model, and what makes one of it."""
+"""Look-alikes of ONNX models, and how to convert each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the pinned ONNX Runtime can run: its operators, operator sets and file version.
+"""The operators, operator sets and file version of the pinned ONNX Runtime.
 
 `operators.json` was read from the runtime itself (its CPU kernels, and the operators that are
-functions of others); a test compares it with the runtime that is installed for serving.
+functions of others); a test compares it with the installed runtime.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def runtime() -> dict[str, Any]:
 
 
 def unsupported(operators: Mapping[str, int]) -> tuple[str, ...]:
-    """Return those of `Domain.Name` that the runtime has no operator for."""
+    """Return the operators (`Domain.Name`) that the runtime lacks."""
     table = runtime()
     known = {
         f"{domain}.{name}"
@@ -41,7 +41,7 @@ def unsupported(operators: Mapping[str, int]) -> tuple[str, ...]:
 def findings(
     operators: Mapping[str, int], opsets: Mapping[str, int], ir_version: int
 ) -> list[Finding]:
-    """Return what the runtime lacks for a model of these operators and versions."""
+    """Return findings about operators and versions that the runtime lacks."""
     table = runtime()
     lacks = []
     missing = unsupported(operators)
@@ -77,7 +77,9 @@ def _versions(opsets: Mapping[str, int], ir_version: int) -> list[Finding]:
             hint = f"Export it with opset {newest} or older, or use onnx.version_converter."
             lacks.append(Finding(Severity.ERROR, "inspection.onnx.opset", what, hint=hint))
     if 0 < opsets.get("ai.onnx", 7) < 7:
-        what = f"The model uses ai.onnx opset {opsets['ai.onnx']}; the runtime is sure from 7 on."
+        what = (
+            f"The model uses ai.onnx opset {opsets['ai.onnx']}; the runtime guarantees 7 and newer."
+        )
         hint = "Convert it with onnx.version_converter."
         lacks.append(Finding(Severity.WARNING, "inspection.onnx.opset_old", what, hint=hint))
     if ir_version > table["ir_version"]:

@@ -1,8 +1,8 @@
 """Shape inference over an ONNX graph without its weights.
 
 Inference needs the dimensions of weights and the values of small integer tensors (the targets of
-Reshape, Slice …), never the weights themselves, so they are taken out first: a model of gigabytes
-costs what its graph costs.
+Reshape, Slice …), never the weights themselves. So weights are stripped first, and a model of
+gigabytes costs no more than its graph.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
 _SMALL = 1024
-"""Bytes up to which a tensor is kept: shapes, axes and scales are far smaller."""
+"""Largest tensor that is kept, in bytes: shapes, axes and scales are far smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """What inference said of the main graph: the shape of each value by name."""
+    """Inferred shapes of the main graph's values, by name."""
 
     values: dict[str, tuple[int, ...]]
     bits: dict[str, int]
-    """Bits of one element, by the value's name."""
+    """Bits of one element, by name."""
     trouble: str | None = None
-    """Why the shapes contradict each other, where they do."""
+    """Why the shapes contradict each other, if they do."""
 
 
 def strip_weights(model: ModelProto) -> None:
-    """Take the data of large tensors out of a model, in place; dimensions and types stay."""
+    """Drop the data of large tensors, in place; dimensions and types stay."""
     from onnx import TensorProto
 
     for tensor in walk.tensors(model):
@@ -40,15 +40,15 @@ def strip_weights(model: ModelProto) -> None:
         for data in ("raw_data", "float_data", "int32_data", "int64_data", "double_data",
                      "uint64_data", "string_data"):  # fmt: skip
             tensor.ClearField(data)
-        # Inference takes a tensor whose data is elsewhere for one of unknown values.
+        # Inference treats a tensor with external data as one of unknown values.
         tensor.data_location = TensorProto.EXTERNAL
 
 
 def infer(model: ModelProto, *, first: int | None = None, dynamic: int | None = None) -> Inferred:
     """Infer the shapes of a stripped model, with some of its inputs' dynamic axes made concrete.
 
-    `first` is put in place of the first axis of every input where that is dynamic, `dynamic` in
-    place of every other dynamic axis; None leaves them as they are.
+    `first` replaces a dynamic first axis of every input, `dynamic` every other dynamic axis; None
+    leaves them dynamic.
     """
     from onnx import ModelProto
 
@@ -57,7 +57,7 @@ def infer(model: ModelProto, *, first: int | None = None, dynamic: int | None = 
     for value in walk.inputs(concrete.graph):
         _make_concrete(value, first, dynamic)
     if first is not None or dynamic is not None:
-        # What the exporter wrote down for the general case would contradict the concrete one.
+        # Shapes that the exporter wrote for the general case would contradict the concrete ones.
         del concrete.graph.value_info[:]
         for value in concrete.graph.output:
             if value.type.HasField("tensor_type"):
@@ -66,7 +66,7 @@ def infer(model: ModelProto, *, first: int | None = None, dynamic: int | None = 
 
 
 def complete_outputs(model: ModelProto) -> None:
-    """Give outputs that the exporter left without a type or shape those that inference finds."""
+    """Set inferred types and shapes on outputs that have none, in place."""
     from onnx import ModelProto
 
     missing = [value for value in model.graph.output if walk.dimensions(value)[0] is None]
@@ -74,7 +74,7 @@ def complete_outputs(model: ModelProto) -> None:
         return
     whole = ModelProto()
     whole.CopyFrom(model)
-    inferred = {value.name: value for value in _inferred(whole, strict=False).graph.output}
+    inferred = {value.name: value for value in _infer_types(whole, strict=False).graph.output}
     for value in missing:
         value.CopyFrom(inferred[value.name])
 
@@ -83,14 +83,14 @@ def _run(model: ModelProto) -> Inferred:
     from onnx import shape_inference
 
     try:
-        return _collect(_inferred(model, strict=True), None)
+        return _collect(_infer_types(model, strict=True), None)
     except (shape_inference.InferenceError, ValueError) as error:
         trouble = " ".join(str(error).split())[:300]
-    return _collect(_inferred(model, strict=False), trouble)
+    return _collect(_infer_types(model, strict=False), trouble)
 
 
-def _inferred(model: ModelProto, *, strict: bool) -> ModelProto:
-    """Return the model with the types that inference finds; not strict: none where it fails."""
+def _infer_types(model: ModelProto, *, strict: bool) -> ModelProto:
+    """Return the model with inferred types; without `strict` a failure adds none."""
     from onnx import shape_inference
 
     try:
@@ -134,9 +134,9 @@ def weights(model: ModelProto) -> int:
 
 
 def peak_activations(model: ModelProto, inferred: Inferred) -> int | None:
-    """Return the most bytes of values alive at once when nodes run in order; None if unknown.
+    """Return the most bytes of values alive at once when nodes run in order.
 
-    Unknown is a graph of which inference knows the size of fewer than half of the values.
+    None if inference finds the sizes of fewer than half of the values.
     """
     graph = model.graph
     last: dict[str, int] = {}
@@ -144,12 +144,12 @@ def peak_activations(model: ModelProto, inferred: Inferred) -> int | None:
         last.update(dict.fromkeys(node.input, index))
     last.update((value.name, len(graph.node)) for value in graph.output)
     sizes = {name: _bytes(shape, inferred.bits[name]) for name, shape in inferred.values.items()}
-    made = [name for node in graph.node for name in node.output if name]
-    known = sum(1 for name in made if sizes.get(name) is not None)
-    if made and known < len(made) / 2:
+    produced = [name for node in graph.node for name in node.output if name]
+    known = sum(1 for name in produced if sizes.get(name) is not None)
+    if produced and known < len(produced) / 2:
         return None
     given = [value.name for value in walk.inputs(graph)]
-    activations = {*given, *made}
+    activations = {*given, *produced}
     alive = sum(sizes.get(name) or 0 for name in given)
     peak = alive
     for index, node in enumerate(graph.node):

@@ -1,4 +1,4 @@
-"""Protocol Buffers on the wire, walked by lengths alone: what is skipped is never read.
+"""Protocol Buffers on the wire, walked by lengths: skipped bytes are never read.
 
 https://protobuf.dev/programming-guides/encoding/
 """
@@ -17,7 +17,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
 class WireError(Exception):
-    """The bytes are not those of a message; `end` is where they should end, where that is known."""
+    """The bytes are not a message; `end` is where they should end, if known."""
 
     def __init__(self, why: str, end: int | None = None) -> None:
         super().__init__(why)
@@ -26,7 +26,7 @@ class WireError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a message: its bytes from `start` to `end`, or the `value` of a number."""
+    """A field of a message: bytes from `start` to `end`, or a number's `value`."""
 
     number: int
     wire: int

@@ -1,4 +1,4 @@
-"""Finished Triton repositories: read as Triton would read them, and checked before they run."""
+"""Finished Triton repositories, read as Triton reads them and checked before they run."""
 
 from cloche.formats.triton.completion import Completion, ServedBackends
 from cloche.formats.triton.format import TritonFormat

@@ -1,4 +1,4 @@
-"""What is wrong with a finished repository, found before any server is started."""
+"""Checks of a finished repository, made before a server is started."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 def errors_of(
     model: FinishedModel, models: dict[str, FinishedModel], served: Collection[str]
 ) -> Iterator[UsageError]:
-    """Yield what keeps a model from loading; `served` are the backends that there are."""
+    """Yield the errors that keep a model from loading; `served` are the known backends."""
     if model.config.name and model.config.name != model.name:
         yield _error(
             "name",
             f"The configuration is for {model.config.name!r}, and its folder is {model.name!r}.",
             model.where,
-            "Triton wants both to be the same: rename one.",
+            "Triton requires the same name: rename one.",
         )
     yield from _backend_errors(model, served)
     yield from _tensor_errors(model)
@@ -40,7 +40,7 @@ def _backend_errors(model: FinishedModel, served: Collection[str]) -> Iterator[U
         choices = " or ".join(f'backend: "{name}"' for name in served)
         yield _error(
             "backend",
-            f"Nothing says which backend serves {model.name}.",
+            f"{model.name} does not name its backend.",
             model.where,
             f"Write {choices} in its config.pbtxt.",
         )
@@ -63,7 +63,7 @@ def _tensor_errors(model: FinishedModel) -> Iterator[UsageError]:
             datatype = name.values_by_number.get(tensor.data_type)
             if datatype is None or datatype.name not in known or not tensor.name:
                 what = f"The {kind} {tensor.name or 'without a name'} has no data type."
-                hint = "Write its name, data_type and dims, or none of it for Triton to complete."
+                hint = "Write its name, data_type and dims, or leave it out for Triton to complete."
                 yield _error("tensor", what, model.where, hint)
 
 
@@ -81,7 +81,7 @@ def _version_errors(model: FinishedModel, served: Collection[str]) -> Iterator[U
         folder = f"{model.name}/{version}"
         if held is None:
             what = (
-                f"The version policy of {model.name} names version {version}, which is not there."
+                f"The version policy of {model.name} names version {version}, which does not exist."
             )
             yield _error("versions", what, model.where, f"Add {folder}/, or correct the policy.")
         elif filename is not None and model.backend in served and not _holds(held, filename):
@@ -108,7 +108,7 @@ def _ensemble_errors(
             hint = f"The other models here are {known}."
             yield _error("ensemble", what, model.where, hint)
             continue
-        # A version that is left out is 0, which Triton looks for and does not find.
+        # An omitted version is 0; Triton looks for it and does not find it.
         version = step.model_version
         known_versions = member.versions if member.backend != ENSEMBLE else (version,)
         if version == 0 or (version > 0 and version not in known_versions):
@@ -131,22 +131,22 @@ def _environment_errors(model: FinishedModel) -> Iterator[UsageError]:
     parameters = model.config.parameters
     if ENVIRONMENT_PARAMETER not in parameters:
         return
-    asked = parameters[ENVIRONMENT_PARAMETER].string_value
-    if not asked.startswith(MODEL_DIRECTORY):
+    value = parameters[ENVIRONMENT_PARAMETER].string_value
+    if not value.startswith(MODEL_DIRECTORY):
         return
-    path = str(PurePosixPath(asked.removeprefix(MODEL_DIRECTORY)))
+    path = str(PurePosixPath(value.removeprefix(MODEL_DIRECTORY)))
     if not _holds(model.files, path):
         yield _error(
             "environment",
             f"{model.name} runs in the environment {path}, which is not in its folder.",
             model.where,
-            "Put the environment (a conda-pack archive, for one) there, or deploy the model from "
+            "Put the environment (such as a conda-pack archive) there, or deploy the model from "
             "MLflow, so that Cloche makes its environment.",
         )
 
 
 def findings_of(model: FinishedModel) -> Iterator[Finding]:
-    """Yield what is worth knowing of a model that loads."""
+    """Yield findings about a model that loads."""
     config = model.config
     for key, parameter in sorted(config.parameters.items()):
         if parameter.string_value.startswith("/"):
@@ -154,7 +154,7 @@ def findings_of(model: FinishedModel) -> Iterator[Finding]:
                 Severity.WARNING,
                 "repository.absolute_path",
                 f"The parameter {key} is an absolute path, {parameter.string_value}: the "
-                "repository works only where that exists.",
+                "repository works only where that path exists.",
                 model.where,
                 f"Write a path that begins with {MODEL_DIRECTORY}.",
             )
@@ -162,9 +162,9 @@ def findings_of(model: FinishedModel) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             "repository.gpu",
-            f"{model.name} asks for graphics processors; it does not load where there is none.",
+            f"{model.name} asks for a GPU; it does not load on a machine without one.",
             model.where,
-            "Write kind: KIND_AUTO to serve on both.",
+            "Write kind: KIND_AUTO to serve with and without one.",
         )
     if config.model_transaction_policy.decoupled:
         yield Finding(

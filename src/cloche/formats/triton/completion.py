@@ -1,4 +1,4 @@
-"""What this version serves of a finished repository, and what its backends fill in."""
+"""The served backends of finished repositories, and what they complete."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a backend fills in where a config.pbtxt leaves inputs and outputs out."""
+    """How a backend completes a config.pbtxt without inputs and outputs."""
 
     inspect: Callable[[Path], ModelFacts]
-    """Gives the facts of the model's own file."""
+    """Returns the facts of the model's own file."""
     max_batch_size: int
-    """What it sets where the file has a batch axis and the configuration no size."""
+    """max_batch_size that it sets if the file has a batch axis and the configuration no size."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedBackends:
-    """The backends that this version serves, and what some of them fill in, both by name."""
+    """The backends that this version serves, and what some of them complete, by name."""
 
     names: tuple[str, ...]
     completions: Mapping[str, Completion]

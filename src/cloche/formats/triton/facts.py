@@ -27,12 +27,12 @@ def facts(
     served: Collection[str],
     completions: Mapping[str, Completion],
 ) -> ModelFacts:
-    """Return the facts of a finished repository whose tree is at `path`.
+    """Return the facts of the finished repository at `path`.
 
-    They are those of the model that answers for `service`; without a name, and where several could,
-    inputs and outputs stay empty and a finding says so.
+    They are those of the model that answers for `service`. Without a service, if several models
+    could answer, inputs and outputs stay empty and a finding says so.
     """
-    repository, findings = _checked(snapshot, path, served)
+    repository, findings = _check(snapshot, path, served)
     main = repository.main_model(service)
     if main is None:
         what = "Several models could answer for the service."
@@ -57,10 +57,10 @@ def facts(
     )
 
 
-def _checked(
+def _check(
     snapshot: ModelSnapshot, path: Path, served: Collection[str]
 ) -> tuple[FinishedRepository, tuple[Finding, ...]]:
-    """Read a repository; raises ErrorGroup with everything that keeps a model from loading."""
+    """Read a repository; raises ErrorGroup with every error that keeps a model from loading."""
     paths = tuple(entry.path for entry in snapshot.files)
     repository, errors = read_repository(paths, lambda name: (path / name).read_bytes())
     models = repository.models
@@ -68,8 +68,8 @@ def _checked(
     for model in models:
         errors.extend(errors_of(model, by_name, served))
     if not models and not errors:
-        hint = "A repository holds a folder per model, with config.pbtxt and the folder 1 in it."
-        errors.append(UsageError("repository.empty", "No model is in the repository.", hint=hint))
+        hint = "A repository has a folder per model, with config.pbtxt and the folder 1 in it."
+        errors.append(UsageError("repository.empty", "The repository has no models.", hint=hint))
     if errors:
         count = "one mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
         what = f"The Triton repository {snapshot.reference} has {count}."

@@ -1,4 +1,4 @@
-"""Triton's model repository as a format: a folder of models, or the folder of one of them."""
+"""The format of Triton's model repository: a folder of models, or the folder of one model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAME = re.compile(r'^\s*name\s*:\s*"([^"]+)"', re.MULTILINE)
 LOOKALIKES = (
     Lookalike(
         "a Triton configuration, not the model",
-        "name the folder of the model or of the repository", suffixes=(".pbtxt",),
+        "name the folder of the model or the repository", suffixes=(".pbtxt",),
     ),
     Lookalike(
         "a TensorRT engine, which Cloche does not serve alone",
@@ -38,7 +38,7 @@ LOOKALIKES = (
 class TritonFormat:
     """Finished Triton repositories; implements `cloche.formats.Format`.
 
-    `served` is asked when a repository is inspected, and not before.
+    `served` is called only when a repository is inspected.
     """
 
     name = ModelFormat.TRITON
@@ -50,18 +50,18 @@ class TritonFormat:
         self._served = served
 
     def detect(self, path: Path) -> bool:
-        """Return whether it is a model's folder, or a folder with one in it."""
+        """Return whether a path is a model's folder, or a folder with one in it."""
         return is_model(path) or any(is_model(path / name) for name in visible(path))
 
     def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
-        """Return the whole repository; one model alone becomes a repository of it."""
+        """Return the whole repository; a single model becomes a repository."""
         prefix = f"{_model_name(path)}/" if is_model(path) else ""
         return ModelFiles(
             self.entry, {prefix + name: file for name, file in list_files(path).items()}
         )
 
     def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return nothing: a repository holds no more than what runs."""
+        """Return empty metadata: a repository holds only what runs."""
         return ModelMetadata()
 
     def inspect(
@@ -75,7 +75,7 @@ class TritonFormat:
 
 
 def is_model(folder: Path) -> bool:
-    """Return whether a folder is one model of a Triton repository, with or without its config."""
+    """Return whether a folder is a model of a Triton repository, with or without its config."""
     if not folder.is_dir():
         return False
     if (folder / CONFIG).is_file():
@@ -87,7 +87,7 @@ def is_model(folder: Path) -> bool:
 
 
 def _model_name(folder: Path) -> str:
-    """Return the name that a model folder must have: the one in its config, or its own."""
+    """Return the required name of a model folder: that in its config, else its own."""
     try:
         match = _NAME.search((folder / CONFIG).read_text(encoding="utf-8"))
     except (FileNotFoundError, UnicodeDecodeError):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cloche.clients.mlflow import RestRegistry
 
 Listing = list[tuple[str, bool, int | None]]
-"""What one folder holds: the name, whether it is a folder, and the size where it is given."""
+"""Entries of one folder: the name, whether it is a folder, and its size in bytes if known."""
 
 _DEEPEST = 20
 _MOST_FILES = 10_000
@@ -31,7 +31,7 @@ _PROXY_PATH = "/api/2.0/mlflow-artifacts/artifacts"
 
 @dataclass(frozen=True, slots=True)
 class RemoteFolder:
-    """A folder of artifacts behind a server: how one level is listed, and where a file is."""
+    """A folder of artifacts behind a server: how to list a level and fetch a file."""
 
     registry: RestRegistry
     listing: str
@@ -39,18 +39,18 @@ class RemoteFolder:
     parameter: str
     """The listing's parameter for a folder."""
     root: str
-    """What the listing calls the model's folder; empty for the top."""
+    """The model's folder as the listing names it; empty for the top."""
     endpoint: Callable[[str], str]
-    """From a path as the listing has it to the endpoint that sends the file."""
+    """Maps a path in the listing to the endpoint that sends the file."""
     run_id: str | None = None
-    """The listing's other parameter, where it takes one."""
+    """The listing's other parameter, if it takes one."""
 
     def top(self) -> Listing:
-        """Return the names at the top with whether each is a folder, and its size."""
+        """Return the entries of the top level."""
         return sorted(self._level(""), key=lambda item: item[0])
 
     def files(self, top: Listing) -> tuple[RemoteFile, ...]:
-        """Return all files, by listing the levels below the top."""
+        """Return all files; lists the levels below `top`."""
         return tuple(self._walk("", top, 0, [0]))
 
     def _walk(
@@ -76,9 +76,9 @@ class RemoteFolder:
 
     def _level(self, folder: str) -> Listing:
         full = self._full(folder)
-        return [_entry(item, full, self.registry.where) for item in self._listed(full)]
+        return [_entry(item, full, self.registry.where) for item in self._items(full)]
 
-    def _listed(self, full: str) -> list[dict[str, Any]]:
+    def _items(self, full: str) -> list[dict[str, Any]]:
         parameters = {self.parameter: full} if full else {}
         if self.run_id is not None:
             parameters["run_id"] = self.run_id
@@ -86,7 +86,7 @@ class RemoteFolder:
 
 
 def _entry(item: dict[str, Any], folder: str, where: str) -> tuple[str, bool, int | None]:
-    """Return one entry of a listing; a name that would leave the folder is refused."""
+    """Return one entry of a listing; raises for a name that would leave the folder."""
     path = str(item.get("path", ""))
     name = path.removeprefix(f"{folder}/") if folder else path
     if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
@@ -105,7 +105,7 @@ def _entry(item: dict[str, Any], folder: str, where: str) -> tuple[str, bool, in
 
 @dataclass(frozen=True, slots=True)
 class ArtifactOwner:
-    """Through which record the server reaches a folder itself; `run` is (id, artifact URI)."""
+    """The record through which the server reads a folder; `run` is (id, artifact URI)."""
 
     model_id: str | None = None
     run: tuple[str, str] | None = None
@@ -116,7 +116,7 @@ def locate(
 ) -> Path | RemoteFolder:
     """Return the folder that a URI of artifacts names; `registry` is the tracking server, if any.
 
-    Raises source.mlflow.unreadable for what neither this machine nor the server can be asked for.
+    Raises source.mlflow.unreadable when neither this machine nor the server can read it.
     """
     parts = urlsplit(uri)
     local = _local_path(uri, directory)
@@ -143,7 +143,7 @@ def _local_path(uri: str, directory: Path) -> Path | None:
 
 
 def _proxied_path(uri: str, registry: RestRegistry) -> str | None:
-    """Return the path that the server's artifact proxy knows a URI by, None for other URIs."""
+    """Return the path of a URI in the server's artifact proxy, None for other URIs."""
     parts = urlsplit(uri)
     server = urlsplit(registry.where)
     if parts.scheme == "mlflow-artifacts" and (
@@ -157,15 +157,15 @@ def _proxied_path(uri: str, registry: RestRegistry) -> str | None:
 
 
 def _through_proxy(registry: RestRegistry, path: str) -> RemoteFolder:
-    # The proxy lists a folder's names without the folder, and wants them with it.
+    # The proxy lists names without their folder, and expects paths with it.
     return _ProxyFolder(registry, registry.proxied(), "path", path, registry.proxied)
 
 
 class _ProxyFolder(RemoteFolder):
-    """A folder of the artifact proxy, whose listings hold names instead of paths."""
+    """A folder of the artifact proxy: its listings hold names, not paths."""
 
     def _level(self, folder: str) -> Listing:
-        listed = self._listed(self._full(folder))
+        listed = self._items(self._full(folder))
         return [_entry(item, "", self.registry.where) for item in listed]
 
 
@@ -201,7 +201,7 @@ def _unreadable(
     uri: str, scheme: str, local: Path | None, registry: RestRegistry | None
 ) -> ClocheError:
     if scheme == "mlflow-artifacts":
-        hint = "Set MLFLOW_TRACKING_URI to the address of the server that keeps the artifacts."
+        hint = "Set MLFLOW_TRACKING_URI to the address of the server that stores the artifacts."
     elif local is not None:
         hint = (
             "They are on the disk of another machine, or were moved: serve them with"
@@ -221,6 +221,6 @@ def _unreadable(
 
 
 def _plain(uri: str) -> str:
-    """Return a URI with no user, password or query in it."""
+    """Return a URI without user, password and query."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

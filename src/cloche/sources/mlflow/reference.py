@@ -1,10 +1,10 @@
-"""What a user writes to name a model of MLflow, parsed.
+"""References to MLflow models, parsed.
 
     models:/digits@champion models:/digits/3     models:/digits/latest     models:/m-<id>
     runs:/<run id>/<path>
 
-The forms are those of MLflow's documentation ("Referencing artifacts" and "Model registry");
-stages, which MLflow has deprecated since 2.9, are refused because they cannot be pinned.
+The forms are those of MLflow's documentation ("Referencing artifacts" and "Model registry").
+Stages, deprecated by MLflow since 2.9, are refused: they cannot be pinned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cloche.sources.references import split, wrong
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModelReference:
-    """A version of a registered model, by exactly one of number, alias, or the newest."""
+    """A version of a registered model: exactly one of number, alias, or the newest."""
 
     text: str
     name: str
@@ -35,7 +35,7 @@ class LoggedModelReference:
 
 @dataclass(frozen=True, slots=True)
 class RunReference:
-    """A model that a run logged, by the name or the artifact path it was logged under."""
+    """A model that a run logged, by its name or artifact path."""
 
     text: str
     run_id: str
@@ -79,9 +79,7 @@ def _parse_models(text: str, rest: str) -> RegisteredModelReference | LoggedMode
         hint = f"Write models:/{name or 'NAME'}@ALIAS or models:/{name or 'NAME'}/VERSION."
         raise wrong("version", text, "The reference names no version of the model.", hint)
     if version.lower() in _STAGES:
-        what = (
-            f"{version!r} is a stage of MLflow, which MLflow has deprecated in favour of aliases."
-        )
+        what = f"{version!r} is a stage, which MLflow has deprecated in favour of aliases."
         hint = (
             f"Give the version an alias in MLflow and write models:/{name}@{version.lower()},"
             f" or write its number: models:/{name}/VERSION."
@@ -90,7 +88,7 @@ def _parse_models(text: str, rest: str) -> RegisteredModelReference | LoggedMode
     if version.lower() == "latest":
         return RegisteredModelReference(text, name)
     if not version.isascii() or not version.isdigit():
-        what = f"{version!r} is not the number of a version."
+        what = f"{version!r} is not a version number."
         raise wrong("version", text, what, f"For an alias write models:/{name}@{version}.")
     return RegisteredModelReference(text, name, version=version)
 

@@ -1,4 +1,4 @@
-"""What references of MLflow were resolved to, so that an unchanged model is not fetched again."""
+"""Remembered resolutions of MLflow references, so that unchanged models are not fetched again."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _KIND = "mlflow"
 _TRUSTED = 600.0
-"""Seconds for which a listing is not asked for again.
+"""Seconds before a listing is requested again.
 
 MLflow does not change a version's files, and a server that checks passwords takes about half a
-second for each request; a file that somebody put in its place by hand is seen after this time.
+second per request. A file replaced by hand is noticed after this time.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """What a pinned model was resolved to, where its files are, and what was listed there when."""
+    """A resolved snapshot, the location of its files, and their listing with its time."""
 
     state: str
     location: str
@@ -39,9 +39,9 @@ class _Remembered:
 
 
 class ResolutionCache:
-    """Snapshots by what they are pinned to, in the store's index.
+    """Snapshots by their pinned reference, in the store's index.
 
-    `scope` names the registries; `locate` finds a folder of artifacts again.
+    `scope` names the registries; `locate` finds a folder of artifacts.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ResolutionCache:
         self._locate = locate
 
     def unchanged(self, model: PinnedModel) -> ModelSnapshot | None:
-        """Return the remembered snapshot if registry, listing and store still agree with it."""
+        """Return the remembered snapshot if registry, listing and store still match it."""
         known = self._recall(model.pinned)
         if known is None or known.state != model.state:
             return None
@@ -66,7 +66,7 @@ class ResolutionCache:
     def remember(
         self, model: PinnedModel, details: Details, top: Listing, snapshot: ModelSnapshot
     ) -> None:
-        """Keep what a model was resolved to, with the listing that it was resolved from."""
+        """Remember a snapshot with the listing that it was fetched from."""
         location, owner = details.location, details.owner
         known = _Remembered(model.state, location, owner, top, time.time(), snapshot)
         self._keep(model, known)

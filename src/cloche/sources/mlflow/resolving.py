@@ -1,4 +1,4 @@
-"""Resolving a reference of MLflow: which version it names, and its files."""
+"""Resolving an MLflow reference to a version and its files."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ if TYPE_CHECKING:
 
 
 def current(text: str, context: ResolveContext) -> PinnedModel:
-    """Return the version that a reference names now, in one or two requests."""
-    with _connected(context) as registries:
+    """Return the version that a reference names now; costs one or two requests."""
+    with _connect(context) as registries:
         return VersionLookup(registries.runs, registries.models).find(parse(text)).model
 
 
 def resolve(text: str, context: ResolveContext, *, source: str, saved: Format) -> ModelSnapshot:
-    """Return what a reference names, with its files in the store.
+    """Return the snapshot of a reference, with its files in the store.
 
-    `source` is the name of the source, `saved` the format of the folders that MLflow keeps.
+    `source` is the name of the source, `saved` the format of the folders that MLflow stores.
     """
     reference = parse(text)
-    with _connected(context) as registries, ThreadPoolExecutor(1, "cloche-mlflow") as beside:
+    with _connect(context) as registries, ThreadPoolExecutor(1, "cloche-mlflow") as beside:
         cache = ResolutionCache(context.store, registries.scope, registries.locate)
         lookup = VersionLookup(registries.runs, registries.models)
-        found = lookup.find(reference)
-        known = cache.unchanged(found.model)
+        entry = lookup.find(reference)
+        known = cache.unchanged(entry.model)
         if known is not None:
             return replace(known, reference=text)
-        details = found.details()
+        details = entry.details()
         run = beside.submit(lookup.run, details.run_id)
         folder = registries.locate(details.location, details.owner)
         top = folder.top() if isinstance(folder, RemoteFolder) else []
-        fetching = _Fetching(found.model, details, context, registries.runs, saved.entry)
+        fetching = _Fetching(entry.model, details, context, registries.runs, saved.entry)
         entries = fetching.files(folder, top)
-        digest = context.store.put_tree(entries, label=found.model.pinned)
+        digest = context.store.put_tree(entries, label=entry.model.pinned)
         metadata = saved.metadata(digest, context.store)
         snapshot = ModelSnapshot(
             reference=text,
-            pinned=found.model.pinned,
+            pinned=entry.model.pinned,
             source=source,
-            version=found.model.version,
+            version=entry.model.version,
             digest=digest,
             format=saved.name,
             files=entries,
@@ -68,13 +68,13 @@ def resolve(text: str, context: ResolveContext, *, source: str, saved: Format) -
             metadata=_with_records(metadata, details, run.result()),
         )
         if top:
-            cache.remember(found.model, details, top, snapshot)
+            cache.remember(entry.model, details, top, snapshot)
         return snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class _Registries:
-    """The registry of runs and that of models, often one, connected for one reference."""
+    """The registries of runs and of models (often the same), connected for one reference."""
 
     runs: Registry
     models: Registry
@@ -82,7 +82,7 @@ class _Registries:
 
     @property
     def scope(self) -> str:
-        """Return what tells these registries from others."""
+        """Return a key that identifies these registries."""
         return f"{self.models.where}\n{self.runs.where}"
 
     def locate(self, location: str, owner: ArtifactOwner) -> Path | RemoteFolder:
@@ -92,7 +92,7 @@ class _Registries:
 
 
 @contextmanager
-def _connected(context: ResolveContext) -> Iterator[_Registries]:
+def _connect(context: ResolveContext) -> Iterator[_Registries]:
     tracking = tracking_address(context.environment, context.directory)
     registered = registry_address(context.environment, context.directory)
     with ExitStack() as stack:
@@ -107,7 +107,7 @@ def _connected(context: ResolveContext) -> Iterator[_Registries]:
 
 @dataclass(frozen=True, slots=True)
 class _Fetching:
-    """Brings the files of one model into the store."""
+    """Fetches the files of one model into the store."""
 
     model: PinnedModel
     details: Details
@@ -116,7 +116,7 @@ class _Fetching:
     entry: str
 
     def files(self, folder: Path | RemoteFolder, top: Listing) -> tuple[FileEntry, ...]:
-        """Return the model's files, stored; `top` is what was listed of a remote folder."""
+        """Store the model's files; `top` is the top level of a remote folder."""
         store, progress = self.context.store, self.context.progress
         title = f"Fetching {self.model.pinned}"
         if isinstance(folder, Path):
@@ -142,7 +142,7 @@ class _Fetching:
         logged = self.details.logged
         raise ClocheError(
             "source.mlflow.nomodel",
-            f"There is no MLflow model at {self.model.pinned}: {has or 'nothing'} is there.",
+            f"{self.model.pinned} has no MLflow model: it holds {has or 'nothing'}.",
             where=self.runs.where,
             hint=f"The run logged {', '.join(logged)}."
             if logged
@@ -151,7 +151,7 @@ class _Fetching:
 
 
 def _with_records(metadata: ModelMetadata, details: Details, run: Run | None) -> ModelMetadata:
-    """Return the metadata with what the registry knows; the model's own records win."""
+    """Return the metadata completed from the registry; the model's own records win."""
     model = details.model
     tags = {**(run.tags if run else {}), **(model.tags if model else {}), **details.tags}
     return replace(

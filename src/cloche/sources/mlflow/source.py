@@ -1,7 +1,7 @@
 """The MLflow source: resolved once, pinned by version and digest.
 
-What a version was resolved to is remembered with what the registry said of it. As long as it says
-the same, and now and then when asked lists the same files, the model is answered from the store.
+A resolved version is remembered with the registry's record of it. While the record is unchanged,
+and an occasional listing shows the same files, the model comes from the store.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class MlflowSource:
     """Models of an MLflow registry; implements `cloche.sources.Source`.
 
-    `saved` is the format of the folders that MLflow keeps.
+    `saved` is the format of the folders that MLflow stores.
     """
 
     name = "mlflow"
@@ -37,17 +37,17 @@ class MlflowSource:
         self._saved = saved
 
     def parse(self, text: str, directory: Path) -> MlflowReference:  # noqa: ARG002
-        """Return what a reference names: a version, an alias, a logged model or a run's."""
+        """Parse a reference to a version, an alias, a logged model or a run's model."""
         return parse(text)
 
     def current(self, text: str, context: ResolveContext) -> PinnedModel:
-        """Return the version that a reference names now, in one or two requests."""
+        """Return the version that a reference names now; costs one or two requests."""
         from cloche.sources.mlflow import resolving
 
         return resolving.current(text, context)
 
     def resolve(self, text: str, context: ResolveContext) -> ModelSnapshot:
-        """Return what a reference names, with its files in the store."""
+        """Return the snapshot of a reference, with its files in the store."""
         from cloche.sources.mlflow import resolving
 
         return resolving.resolve(text, context, source=self.name, saved=self._saved)

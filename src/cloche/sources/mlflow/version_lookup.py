@@ -1,4 +1,4 @@
-"""Which model a reference of MLflow names now.
+"""Which model an MLflow reference names now.
 
 models:/NAME@ALIAS, models:/NAME/latest → models:/NAME/3
 models:/m-ID                            → itself
@@ -33,7 +33,7 @@ _MOST_LOGGED = 50
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """Where a model's files are and what its registry knows of it."""
+    """The location of a model's files and its registry's records."""
 
     location: str
     owner: ArtifactOwner
@@ -41,17 +41,17 @@ class Details:
     model: LoggedModel | None = None
     tags: dict[str, str] = field(default_factory=dict)
     logged: tuple[str, ...] = ()
-    """Names of what the run logged, for the error that it has no such model."""
+    """Names of the models that the run logged, for the error when none matches."""
 
 
 @dataclass(frozen=True, slots=True)
-class FoundModel:
-    """A model as its registry names it for good."""
+class RegistryModel:
+    """A model under its permanent name in the registry."""
 
     model: PinnedModel
-    """Its state is the digest of what the registry says of it."""
+    """Its state is the digest of the registry's record."""
     details: Callable[[], Details]
-    """Asks for the rest, with more requests."""
+    """Fetches the rest, with more requests."""
 
 
 class VersionLookup:
@@ -61,8 +61,8 @@ class VersionLookup:
         self._runs = runs
         self._models = models
 
-    def find(self, reference: MlflowReference) -> FoundModel:
-        """Return what a reference names, with as few requests as that takes."""
+    def find(self, reference: MlflowReference) -> RegistryModel:
+        """Return the model that a reference names, in as few requests as possible."""
         match reference:
             case RegisteredModelReference():
                 return self._of_version(self._version(reference))
@@ -72,7 +72,7 @@ class VersionLookup:
                 return self._of_run(reference)
 
     def run(self, run_id: str | None) -> Run | None:
-        """Return a run that only adds to what is known: it may be gone, or not ours to see."""
+        """Return a run that only adds metadata; None if it is gone or forbidden."""
         if run_id is None:
             return None
         try:
@@ -89,7 +89,7 @@ class VersionLookup:
             return self._models.version(reference.name, reference.version)
         return self._models.latest_version(reference.name)
 
-    def _of_version(self, version: ModelVersion) -> FoundModel:
+    def _of_version(self, version: ModelVersion) -> RegistryModel:
         if version.status != "READY":
             raise ClocheError(
                 "source.mlflow.unready",
@@ -100,7 +100,7 @@ class VersionLookup:
         name = f"models:/{version.name}/{version.version}"
         state = _state(version.source, version.run_id, version.created)
         pinned = PinnedModel(name, version.version, state)
-        return FoundModel(pinned, partial(self._details_of_version, version))
+        return RegistryModel(pinned, partial(self._details_of_version, version))
 
     def _details_of_version(self, version: ModelVersion) -> Details:
         model = self._logged_model_of(version)
@@ -114,7 +114,7 @@ class VersionLookup:
         return Details(self._models.location(version), owner, run_id, None, version.tags)
 
     def _logged_model_of(self, version: ModelVersion) -> LoggedModel | None:
-        """Return the logged model that a version was registered from, where we may see it."""
+        """Return the logged model that a version was registered from, None if forbidden."""
         scheme, _, model_id = version.source.partition(":/")
         if scheme != "models" or not model_id.startswith("m-"):
             return None
@@ -126,12 +126,12 @@ class VersionLookup:
     # ── a logged model, a run ─────────────────────────────────────────────────────────────────
 
     @staticmethod
-    def _of_logged(model: LoggedModel) -> FoundModel:
+    def _of_logged(model: LoggedModel) -> RegistryModel:
         details = Details(model.location, ArtifactOwner(model.model_id), model.run_id, model)
         state = _state(model.location, model.run_id, model.created)
-        return FoundModel(PinnedModel(f"models:/{model.model_id}", None, state), lambda: details)
+        return RegistryModel(PinnedModel(f"models:/{model.model_id}", None, state), lambda: details)
 
-    def _of_run(self, reference: RunReference) -> FoundModel:
+    def _of_run(self, reference: RunReference) -> RegistryModel:
         run = self._runs.run(reference.run_id)
         logged = [self._runs.logged_model(model_id) for model_id in run.models[:_MOST_LOGGED]]
         named = [model for model in logged if model.name == reference.path]
@@ -145,8 +145,8 @@ class VersionLookup:
         )
         name = f"runs:/{run.run_id}/{reference.path}"
         pinned = PinnedModel(name, None, _state(run.location, run.run_id, 0))
-        return FoundModel(pinned, lambda: details)
+        return RegistryModel(pinned, lambda: details)
 
 
-def _state(*said: str | int | None) -> str:
-    return digest_of(encode(said))
+def _state(*record: str | int | None) -> str:
+    return digest_of(encode(record))
