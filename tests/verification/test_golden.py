@@ -188,7 +188,7 @@ def test_clients_see_scalars_as_one_element(store: Store) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ("{'y': inputs['x'] - inputs['x'].mean(axis=0)}", "otherwise than its rows one by one"),
+        ("{'y': inputs['x'] - inputs['x'].mean(axis=0)}", "differently from its rows one by one"),
         ("{'y': inputs['x'].sum(axis=0, keepdims=True)}", "has 1 rows for a request of 2"),
         ("{'y': inputs['x'].sum()}", "has no rows"),
     ],

@@ -1,4 +1,4 @@
-"""The models of a finished repository, read from its files as Triton would read them."""
+"""The models of a finished repository, read from its files as Triton reads them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FILENAMES = {
     "model.graphdef": "tensorflow",
     "model.json": "vllm",
 }
-"""The name of the model's own file, by which Triton knows a backend that no configuration names."""
+"""Names of a model's file by which Triton infers a backend that no configuration names."""
 _PROTOCOL_NAMES = {datatype.config: name for name, datatype in DATATYPES.items()}
 
 
@@ -43,9 +43,9 @@ class FinishedModel:
 
     name: str
     config: Any
-    """A ModelConfig; empty where the folder has no config.pbtxt, which Triton then completes."""
+    """A ModelConfig; empty if the folder has no config.pbtxt, and then completed by Triton."""
     versions: Mapping[int, frozenset[str]] = field(default_factory=dict)
-    """By version number, the paths of the files in its folder."""
+    """Paths of the files in each version folder, by version number."""
     files: frozenset[str] = frozenset()
     """All files, by path in the model's folder."""
 
@@ -56,7 +56,7 @@ class FinishedModel:
 
     @property
     def backend(self) -> str:
-        """Return the backend as Triton finds it: named, by platform, or by the model's file."""
+        """Return the backend as Triton infers it: by name, by platform, or by the model's file."""
         if self.config.backend:
             return str(self.config.backend)
         if self.config.platform:
@@ -71,14 +71,14 @@ class FinishedModel:
 
     @property
     def filename(self) -> str | None:
-        """Return the model's file in its version folder, None where the backend needs none."""
+        """Return the model's file in its version folder, None if the backend needs no file."""
         named = str(self.config.default_model_filename)
         default = (name for name, backend in _FILENAMES.items() if backend == self.backend)
         return named or next(default, None)
 
     @property
     def served_versions(self) -> tuple[int, ...]:
-        """Return the versions that the version policy picks (the newest one by default)."""
+        """Return the versions that the version policy picks (default: the newest)."""
         policy = self.config.version_policy
         choice = policy.WhichOneof("policy_choice")
         if choice == "specific":
@@ -90,22 +90,22 @@ class FinishedModel:
 
     @property
     def steps(self) -> tuple[Any, ...]:
-        """Return the steps of an ensemble, none for another model."""
+        """Return the steps of an ensemble; empty for other models."""
         return tuple(self.config.ensemble_scheduling.step)
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRepository:
-    """The models of a repository by name, and its folders that are no model."""
+    """The models of a repository by name, and its folders that are not models."""
 
     models: tuple[FinishedModel, ...]
     others: tuple[str, ...] = ()
 
     def main_model(self, service: str | None) -> FinishedModel | None:
-        """Return the model that answers for a service, None where that cannot be told.
+        """Return the model that answers for a service, None if ambiguous.
 
-        It is the one with the service's name, else the only one, else the only one that is not a
-        step of an ensemble.
+        This is the model with the service's name, else the only model, else the only model that is
+        not a step of an ensemble.
         """
         steps = {step.model_name for model in self.models for step in model.steps}
         candidates = (
@@ -117,16 +117,16 @@ class FinishedRepository:
         return next((models[0] for models in candidates if len(models) == 1), None)
 
     def names(self, main: FinishedModel) -> tuple[str, ...]:
-        """Return the names of all models, the one that answers first."""
+        """Return the names of all models, `main` first."""
         return (main.name, *(model.name for model in self.models if model is not main))
 
 
 def read_repository(
     paths: tuple[str, ...], read: Callable[[str], bytes]
 ) -> tuple[FinishedRepository, list[ClocheError]]:
-    """Return a repository, and an error for each configuration that cannot be read.
+    """Return a repository, and an error for each unreadable configuration.
 
-    `paths` are those of all files of the repository; `read` returns the bytes of one.
+    `paths` lists all files of the repository; `read` returns the bytes of a file.
     """
     folders: dict[str, set[str]] = {}
     for path in paths:
@@ -153,9 +153,9 @@ def read_repository(
 
 
 def declared(config: Any, side: str) -> tuple[TensorSpec, ...]:
-    """Return the `input`s or `output`s of a ModelConfig as a client sees them.
+    """Return the `input`s or `output`s of a ModelConfig as clients see them.
 
-    The batch axis is in them as -1; they are empty where Triton completes the configuration.
+    The batch axis is included as -1. Empty if Triton completes the configuration.
     """
     specs = []
     for tensor in getattr(config, side):
@@ -168,9 +168,9 @@ def declared(config: Any, side: str) -> tuple[TensorSpec, ...]:
 
 
 def _versions(files: set[str]) -> dict[int, frozenset[str]]:
-    found: dict[int, set[str]] = {}
+    versions: dict[int, set[str]] = {}
     for path in files:
         first, slash, rest = path.partition("/")
         if slash and first.isascii() and first.isdigit() and str(int(first)) == first:
-            found.setdefault(int(first), set()).add(rest)
-    return {version: frozenset(held) for version, held in found.items() if version > 0}
+            versions.setdefault(int(first), set()).add(rest)
+    return {version: frozenset(held) for version, held in versions.items() if version > 0}

@@ -1,9 +1,8 @@
 """Triton's ModelConfig as protobuf, and its text form (config.pbtxt).
 
 The messages are those that NVIDIA generates into tritonclient (`grpc/model_config_pb2.py`). The
-module is loaded by itself: importing the package around it would bring gRPC along, which nothing
-here speaks. Loading it again with the package later is harmless, since both register one and the
-same descriptor.
+module is loaded by itself: importing its package would import gRPC, which Cloche does not use.
+Loading it again later with the package is harmless, since both register the same descriptor.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def messages() -> Any:
-    """Return the generated module with ModelConfig and the messages in it."""
+    """Return the generated module with ModelConfig and its messages."""
     package = importlib.util.find_spec("tritonclient")
     for folder in (package.submodule_search_locations or []) if package else []:
         path = Path(folder) / "grpc" / "model_config_pb2.py"
@@ -39,7 +38,7 @@ def messages() -> Any:
 
 
 def to_text(config: Message) -> bytes:
-    """Return the bytes of a config.pbtxt: fields in the order of their numbers, maps sorted."""
+    """Return the bytes of a config.pbtxt: fields in order of their numbers, maps sorted."""
     from google.protobuf import text_format
 
     text = text_format.MessageToString(
@@ -51,7 +50,7 @@ def to_text(config: Message) -> bytes:
 def parse(text: bytes, where: str) -> Any:
     """Return the ModelConfig of a config.pbtxt.
 
-    Raises UsageError `repository.config` with the line (`where:line`) that cannot be read.
+    Raises UsageError `repository.config` with the unreadable line (`where:line`).
     """
     from google.protobuf import text_format
 

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from cloche.spec import ServiceSpec
 
 _LARGEST = 1024
-"""Items that are joined at most by default: beyond it a batch gains nothing and only waits."""
+"""Most items joined by default: a larger batch gains nothing and only waits."""
 _UNKNOWN = 32
-"""The largest batch where the memory of one item is not known."""
+"""Largest batch if the memory of one item is unknown."""
 
 
 def fill(
     config: Any, facts: ModelFacts, backend: Backend, spec: ServiceSpec, reasons: Reasons
 ) -> bool:
-    """Set max_batch_size and dynamic_batching; returns whether the model batches.
+    """Set max_batch_size and dynamic_batching; return whether the model batches.
 
     Raises UsageError `repository.batching` for a batch that the model cannot take.
     """
@@ -35,11 +35,11 @@ def fill(
     path = "dynamic_batching.preferred_batch_size"
     if not batching and (sizes or asked.max_queue_delay):
         key = "preferred_batch_sizes" if sizes else "max_queue_delay"
-        raise _refused(f"batching.{key} is set, and this model is served without batches: "
+        raise _batching_error(f"batching.{key} is set, but this model is served without batches: "
                        f"{_why_not(facts, backend)}", "Remove it.")  # fmt: skip
     if sizes:
         if max(sizes) > config.max_batch_size:
-            raise _refused(
+            raise _batching_error(
                 f"a preferred batch of {max(sizes)} is more than max_batch_size, which is "
                 f"{config.max_batch_size}",
                 f"List sizes of at most {config.max_batch_size}, or set max_batch_size too.",
@@ -50,7 +50,7 @@ def fill(
         reasons.default(
             path,
             "none",
-            "only engines built for certain sizes gain by it; others take whatever waits",
+            "only engines built for certain sizes gain from it; others take whatever waits",
         )
     if batching:
         config.dynamic_batching.SetInParent()
@@ -65,13 +65,13 @@ def _maximum(facts: ModelFacts, backend: Backend, spec: ServiceSpec, reasons: Re
         impossible = can_batch(facts, backend)
         if asked > 0 and impossible:
             hint = "Remove batching.max_batch_size, or export the model with a dynamic first axis."
-            raise _refused(f"the model cannot be batched: {impossible}", hint)
+            raise _batching_error(f"the model cannot be batched: {impossible}", hint)
         reasons.asked(path, asked, "batching.max_batch_size")
         if asked > 0 and not facts.batch.present:
             reasons.find(
                 Severity.WARNING,
                 "batching",
-                f"Requests are joined because max_batch_size says so, although {facts.batch.why}.",
+                f"Requests are joined because max_batch_size is set, although {facts.batch.why}.",
                 "Compare the answers to one request alone and to several at once.",
             )
         return asked
@@ -94,7 +94,7 @@ def _why_not(facts: ModelFacts, backend: Backend) -> str:
 
 
 def _fitting(facts: ModelFacts, backend: Backend, spec: ServiceSpec) -> tuple[int, str]:
-    """Return the largest power of two whose batch fits the memory set aside for it, and why."""
+    """Return the largest power of two whose batch fits its memory budget, and why."""
     cost = backend.item_cost(facts)
     if isinstance(cost, str):
         return _UNKNOWN, cost
@@ -116,7 +116,7 @@ def _fill_delay(dynamic: Any, asked: int | None, reasons: Reasons) -> None:
         reasons.default(
             path,
             0,
-            "an idle instance takes what is there at once; while it works, the next batch gathers",
+            "an idle instance takes waiting requests at once; behind a busy one the next batch grows",
         )
         return
     dynamic.max_queue_delay_microseconds = asked
@@ -124,17 +124,17 @@ def _fill_delay(dynamic: Any, asked: int | None, reasons: Reasons) -> None:
 
 
 def _fill_queue(config: Any, spec: ServiceSpec, reasons: Reasons) -> None:
-    """Bound the queue where that is asked for.
+    """Bound the queue if the spec asks for it.
 
-    Any queue policy takes Triton's batcher off the path that hands it the next batch early. It then
-    sleeps until an instance waits, can miss that it does, and looks again after 500 ms
+    Any queue policy takes Triton's batcher off the path that hands over the next batch early. The
+    batcher then sleeps until an instance waits, can miss the wake-up, and looks again after 500 ms
     (DynamicBatchScheduler::WaitForPayloadSlotAvailable, in 24.10 as in 2026).
     """
     size, timeout = spec.batching.max_queue_size, spec.batching.queue_timeout
     path = "dynamic_batching.default_queue_policy"
     if size is None and timeout is None:
         why = (
-            "with any, Triton's batcher can pause for 500 ms under load (4 and 32 connections to "
+            "with one, Triton's batcher can pause for 500 ms under load (4 and 32 connections to "
             "one instance got a fifth of the requests/s or less); the gateway bounds what waits"
         )
         reasons.measured(path, "none", why)
@@ -147,10 +147,10 @@ def _fill_queue(config: Any, spec: ServiceSpec, reasons: Reasons) -> None:
         policy.default_timeout_microseconds = timeout
         reasons.asked(f"{path}.default_timeout_microseconds", timeout, "batching.queue_timeout")
         policy.timeout_action = policy.TimeoutAction.Value("REJECT")
-        why = "an answer that nobody waits for is not made"
+        why = "no answer is computed once nobody waits for it"
         reasons.default(f"{path}.timeout_action", "REJECT", why)
         policy.allow_timeout_override = True
-        why = "a client may ask for less time than that, never for more"
+        why = "a client may ask for less time, never for more"
         reasons.default(f"{path}.allow_timeout_override", "true", why)
     if (spec.instances or 1) == 1:
         reasons.find(
@@ -163,5 +163,5 @@ def _fill_queue(config: Any, spec: ServiceSpec, reasons: Reasons) -> None:
         )
 
 
-def _refused(what: str, hint: str) -> UsageError:
+def _batching_error(what: str, hint: str) -> UsageError:
     return UsageError("repository.batching", f"{what[0].upper()}{what[1:]}.", hint=hint)

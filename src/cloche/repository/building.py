@@ -1,4 +1,4 @@
-"""From a model, its facts and a spec to a model repository in the store."""
+"""Building a model repository in the store from a model, its facts and a spec."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MakeRepository(Protocol):
-    """How a repository is made of a model in one of the formats."""
+    """Makes the repository of a model in some format."""
 
     def __call__(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
         self,
@@ -32,7 +32,7 @@ class MakeRepository(Protocol):
         *,
         backends: Mapping[str, Backend],
     ) -> ModelRepository:
-        """Return the repository of a service, with its files in the store."""
+        """Return the repository of a service; its files are in the store."""
 
 
 def build(  # noqa: PLR0917 - the stages' values, in the order of the pipeline

@@ -1,7 +1,7 @@
-"""The config.pbtxt of one model: each field with the reason for its value.
+"""The config.pbtxt of one model, with a reason for each field's value.
 
-Only fields that the oldest supported Triton (release 24.10) parses are written, and nothing that
-depends on the machine: no absolute path, no device number.
+Writes only fields that the oldest supported Triton (release 24.10) parses, and nothing that depends
+on the machine: no absolute paths, no device numbers.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A finished configuration."""
+    """A configuration with its reasons and findings."""
 
     text: bytes
     tensors: Tensors
-    """Inputs and outputs as a client sees them: the batch axis is -1."""
+    """Inputs and outputs as clients see them: the batch axis is -1."""
     max_batch_size: int
     reasons: tuple[Reason, ...]
     findings: tuple[Finding, ...]
@@ -44,8 +44,8 @@ def compose(
 ) -> Composed:
     """Return the configuration of a model with these facts under this spec.
 
-    `filename` is that of the model in its version folder where it is not the backend's default.
-    Raises UsageError where the spec asks for what the model cannot do.
+    `filename` names the model's file in its version folder if it is not the backend's default.
+    Raises UsageError if the spec asks for something that the model cannot do.
     """
     reasons = Reasons()
     config: Any = messages().ModelConfig()
@@ -58,7 +58,7 @@ def compose(
         why = "the model's weights take the default name"
         reasons.model("default_model_filename", filename, why)
     config.version_policy.specific.versions.append(VERSION)
-    why = "a version of the model is a revision of the service; nothing else in the folder is taken"
+    why = "versions are revisions of the service; no other version folder is loaded"
     reasons.default("version_policy.specific.versions", [VERSION], why)
     batches = batching.fill(config, facts, backend, spec, reasons)
     shapes = tensors.fill(config, facts, backend, batching=batches, reasons=reasons)

@@ -1,4 +1,4 @@
-"""A finished Triton repository: kept byte for byte, with the names that it has."""
+"""Keeping a finished Triton repository byte for byte, with its own names."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def keep(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
     *,
     backends: Mapping[str, Backend],
 ) -> ModelRepository:
-    """Keep a finished repository, whose `facts` were found, as a tree of the store.
+    """Keep a finished repository with these `facts` as a tree of the store.
 
-    Raises UsageError `repository.kept` for settings that a finished repository has itself, and
-    `repository.ambiguous` where several models could answer for the service.
+    Raises UsageError `repository.kept` for settings that belong in its config.pbtxt, and
+    `repository.ambiguous` if several models could answer for the service.
     """
     _refuse_settings(spec)
     digests = {entry.path: entry.digest for entry in snapshot.files}
@@ -63,9 +63,9 @@ def keep(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
 
 def _refuse_settings(spec: ServiceSpec) -> None:
     served = asked_for(spec.served())
-    asked = [key for key in ("batching", "instances", "server") if key in served]
-    if asked:
-        keys = " and ".join(asked)
+    keys_set = [key for key in ("batching", "instances", "server") if key in served]
+    if keys_set:
+        keys = " and ".join(keys_set)
         raise UsageError(
             "repository.kept",
             f"{keys} cannot be set for a finished repository, which is kept byte for byte.",
@@ -79,7 +79,7 @@ def _main_model(repository: FinishedRepository, service: str) -> FinishedModel:
         listed = ", ".join(model.name for model in repository.models)
         raise UsageError(
             "repository.ambiguous",
-            f"The repository holds several models ({listed}) and none is called {service}.",
+            f"The repository holds several models ({listed}), none named {service}.",
             hint="Name the service after the model that answers: --name NAME, or name: in the "
             "cloche.yaml.",
         )
@@ -87,7 +87,7 @@ def _main_model(repository: FinishedRepository, service: str) -> FinishedModel:
 
 
 def _max_batch_size(main: FinishedModel, facts: ModelFacts, backends: Mapping[str, Backend]) -> int:
-    """Return the largest batch, as configured or as the backend completes it."""
+    """Return the largest batch, configured or completed by the backend."""
     configured = int(main.config.max_batch_size)
     complete = bool(main.config.input) and bool(main.config.output)
     backend = backends.get(main.backend)
@@ -99,10 +99,10 @@ def _max_batch_size(main: FinishedModel, facts: ModelFacts, backends: Mapping[st
 def _files(
     snapshot: ModelSnapshot, repository: FinishedRepository, empty: str
 ) -> tuple[FileEntry, ...]:
-    """Return the repository's files, with a version folder for each ensemble that has none.
+    """Return the repository's files, with a version folder for each ensemble that lacks one.
 
-    Triton wants one and it is empty, so that it is in no list of files; `empty` is the digest of
-    the empty file that is put in it.
+    Triton requires the folder. It is empty, so a list of files cannot hold it; an empty file of the
+    digest `empty` is put in it.
     """
     added = [
         FileEntry(f"{model.name}/{version}/{_PLACEHOLDER}", 0, empty)

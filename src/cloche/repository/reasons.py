@@ -19,7 +19,7 @@ class Reasons:
     findings: list[Finding] = field(default_factory=list)
 
     def model(self, path: str, value: object, why: str) -> None:
-        """Record a value that the model itself dictates."""
+        """Record a value that the model dictates."""
         self.reasons.append(Reason(path, str(value), Origin.MODEL, why))
 
     def asked(self, path: str, value: object, why: str) -> None:
@@ -35,5 +35,5 @@ class Reasons:
         self.reasons.append(Reason(path, str(value), Origin.DEFAULT, why))
 
     def find(self, severity: Severity, code: str, what: str, hint: str | None = None) -> None:
-        """Record something worth telling the user."""
+        """Record a finding for the user."""
         self.findings.append(Finding(severity, f"repository.{code}", what, hint=hint))

@@ -1,4 +1,4 @@
-"""What a server does with a model: how many instances it runs, and with which settings."""
+"""How a server runs a model: instances and settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fill(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
     spec: ServiceSpec,
     reasons: Reasons,
 ) -> None:
-    """Set instance_group, and what the backend has of parameters and optimization.
+    """Set instance_group, and the backend's parameters and optimization.
 
     Raises UsageError `repository.…` for a value that the backend would refuse.
     """
@@ -30,15 +30,15 @@ def fill(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
     group = config.instance_group.add(count=instances)
     group.kind = group.Kind.Value("KIND_AUTO")
     if spec.instances is None:
-        why = "one instance uses all threads it is given; another costs the model's memory again"
+        why = "one instance uses all its threads; a second costs the model's memory again"
         reasons.default("instance_group.count", 1, why)
     else:
         reasons.asked("instance_group.count", instances, "instances")
-    why = "a graphics processor where there is one, so that the same bytes serve everywhere"
+    why = "a GPU if the machine has one, so that the same bytes serve everywhere"
     reasons.default("instance_group.kind", "KIND_AUTO", why)
     _check_memory(facts, spec, instances, reasons)
     backend.configure(config, spec, lock, reasons)
-    why = "answers are computed, never remembered: a cache is asked for, not assumed"
+    why = "answers are computed each time; a response cache has to be asked for"
     reasons.default("response_cache.enable", "false", why)
 
 
@@ -50,7 +50,7 @@ def _check_memory(facts: ModelFacts, spec: ServiceSpec, instances: int, reasons:
     reasons.find(
         Severity.WARNING,
         "memory",
-        f"resources.memory is {size_text(given)}, and {copies} about "
+        f"resources.memory is {size_text(given)}, but {copies} about "
         f"{size_text(needed * instances)}.",
         "Raise resources.memory, or lower instances.",
     )

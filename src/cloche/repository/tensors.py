@@ -1,13 +1,13 @@
 """Inputs and outputs: from the shapes of a model to the `dims` of ModelConfig.
 
-With batching the first axis is the batch and not part of `dims`. Triton refuses empty `dims`
-and sizes below 1 other than -1 (ValidateIOShape in its model_config_utils.cc), so that
+With batching the first axis is the batch and not part of `dims`. Triton refuses empty `dims` and
+sizes below 1 except -1 (ValidateIOShape in its model_config_utils.cc). So
 
-- a value with no axis beside the batch is `[1]`, reshaped to `[]` on the way to the model;
-- a scalar of a model that does not batch is `[1]` alone, which ONNX Runtime's backend takes for the
-  scalar it is: an empty `reshape` is refused there;
-- an axis that is always of size 0 cannot be written for ONNX, whose backend wants the model's own
-  size, and is -1 for Python; one that may be of size 0 is -1 anyhow.
+- a value whose only axis is the batch is `[1]`, reshaped to `[]` on the way to the model;
+- a scalar of a model that does not batch is `[1]` alone: ONNX Runtime's backend accepts it as a
+  scalar, and refuses an empty `reshape`;
+- an axis of constant size 0 cannot be written for ONNX, whose backend requires the model's own
+  size, and is -1 for Python; an axis that may have size 0 is -1 anyway.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from cloche.repository.reasons import Reasons
 
 _STRING_BYTES = 64
-"""What a short string takes with its object."""
+"""Bytes of a short string with its object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """The inputs and outputs of a configuration, and the shapes that a client sees."""
+    """The inputs and outputs of a configuration, in the shapes that clients see."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
 
 def can_batch(facts: ModelFacts, backend: Backend) -> str | None:
-    """Return what makes batching impossible, None where every tensor has the axis."""
+    """Return why batching is impossible, None if every tensor has a batch axis."""
     if not backend.batches:
         return f"the backend {backend.name} takes one request at a time"
     for kind, specs in (("input", facts.inputs), ("output", facts.outputs)):
@@ -54,7 +54,7 @@ def can_batch(facts: ModelFacts, backend: Backend) -> str | None:
 
 
 def item_bytes(specs: Iterable[TensorSpec]) -> int | None:
-    """Return the bytes of one item (axis 0 left out), None where an axis is known per request."""
+    """Return the bytes of one item (without axis 0), None if another axis is dynamic."""
     total = 0
     for spec in specs:
         if any(size < 0 for size in spec.shape[1:]):
@@ -70,8 +70,8 @@ def fill(
 ) -> Tensors:
     """Add a model's inputs and outputs to a ModelConfig.
 
-    Raises ClocheError `repository.datatype` for elements that Triton has no name for and
-    `repository.empty_axis` for a shape that it cannot hold.
+    Raises ClocheError `repository.datatype` for a datatype that Triton lacks and
+    `repository.empty_axis` for a shape that `dims` cannot hold.
     """
     fill_one = partial(_fill_one, batching=batching, backend=backend, reasons=reasons)
     inputs: list[TensorSpec] = []
@@ -80,8 +80,8 @@ def fill(
             reasons.model(
                 f"input.{spec.name}",
                 "left out",
-                f"it has a default in the model, and the backend {backend.name} takes no optional "
-                "inputs where requests are batched",
+                f"it has a default in the model, but the backend {backend.name} takes no optional "
+                "inputs when requests are batched",
             )
             continue
         field = config.input.add()
@@ -117,8 +117,8 @@ def _fill_one(
 def _empty(kind: str, spec: TensorSpec) -> ClocheError:
     return ClocheError(
         "repository.empty_axis",
-        f"The {kind} {spec.name} has the shape {list(spec.shape)}, and Triton's configuration has "
-        "no way to write an axis of size 0.",
+        f"The {kind} {spec.name} has the shape {list(spec.shape)}, and Triton's configuration "
+        "cannot hold an axis of size 0.",
         hint="Export the model with that axis dynamic; requests may then have a size of 0 in it.",
     )
 
@@ -127,7 +127,7 @@ def _datatype(kind: str, spec: TensorSpec) -> str:
     if spec.datatype not in DATATYPES:
         raise ClocheError(
             "repository.datatype",
-            f"The {kind} {spec.name} is of type {spec.datatype}, which Triton does not carry.",
+            f"The {kind} {spec.name} has the type {spec.datatype}, which Triton does not support.",
             hint=f"Export the model with one of {', '.join(sorted(DATATYPES))}.",
         )
     return DATATYPES[spec.datatype].config

@@ -1,7 +1,7 @@
-"""Whether a replica runs the model once before it is ready, and with what.
+"""Whether a replica runs the model once before it is ready, and on which sample.
 
-A sample that fails keeps the model from loading (TritonModelInstance::WarmUp), so that what is run
-unasked must be something that no model minds.
+A failing sample keeps the model from loading (TritonModelInstance::WarmUp), so a sample that nobody
+asked for must be one that every model accepts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def fill(
     config: Any, facts: ModelFacts, backend: Backend, spec: ServiceSpec, reasons: Reasons
 ) -> None:
-    """Add one sample of zeros with a batch of 1, where that is asked for or safe."""
+    """Add one sample of zeros with a batch of 1, if asked for or safe."""
     asked, path = spec.server.warmup, "model_warmup"
     if asked is False:
         reasons.asked(path, "none", "server.warmup")
@@ -28,7 +28,7 @@ def fill(
     unknown = [field.name for field in config.input if any(size < 0 for size in field.dims)]
     if unknown:
         names = ", ".join(unknown)
-        why = f"the shape of {names} is known per request only"
+        why = f"the shape of {names} varies by request"
         severity = Severity.WARNING if asked else Severity.NOTE
         what = f"Replicas are not warmed up: {why}."
         reasons.find(severity, "warmup", what, "The first request to each replica is slower.")
@@ -48,5 +48,5 @@ def fill(
     if asked:
         reasons.asked(path, "one item of zeros", "server.warmup")
     else:
-        why = "the first run allocates and plans; it is done before a replica is called ready"
+        why = "the first run allocates and plans, so it happens before a replica is ready"
         reasons.default(path, "one item of zeros", why)

@@ -1,4 +1,4 @@
-"""Tensors as bodies of the protocol that the store keeps."""
+"""Tensors as protocol bodies in the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def keep(tensors: Tensors, key: str, store: Store) -> InferenceBody:
-    """Keep arrays by name as the `inputs` of a request or the `outputs` of an answer (`key`)."""
+    """Store arrays by name as the `inputs` of a request or the `outputs` of an answer (`key`)."""
     from cloche.verification.reference.scripts import exchange
 
     body, header_length = exchange.encode(tensors, key)
@@ -20,7 +20,7 @@ def keep(tensors: Tensors, key: str, store: Store) -> InferenceBody:
 
 
 def read(body: InferenceBody, store: Store) -> Tensors:
-    """Return the arrays of a kept body by name."""
+    """Return the arrays of a stored body by name."""
     from cloche.clients.kserve.tensors import decode
 
     return decode(store.read(body.digest), body.header_length)

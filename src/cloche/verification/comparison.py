@@ -1,11 +1,10 @@
-"""Comparing the tensors of two answers, with a tolerance that follows from their type.
+"""Comparing the tensors of two answers, with a tolerance per datatype.
 
-Values agree where |got - expected| ≤ absolute + relative·|expected|. The absolute part is a
-fraction of the largest magnitude in the expected tensor, so that neither tiny probabilities pass
-for anything nor values near zero among large ones fail for rounding. NaN equals NaN. The fractions
-allow for another order of summation, and for the reduced-precision multiplication that
-accelerators use by default (TF32 has 10 bits of mantissa); integers, booleans and strings must be
-the same.
+Values agree if |got - expected| ≤ absolute + relative·|expected|. The absolute part is a fraction
+of the largest magnitude in the expected tensor: tiny probabilities do not match everything, and
+values near zero among large ones do not fail for rounding. NaN equals NaN. The fractions allow for
+another order of summation, and for the reduced-precision multiplication that accelerators use by
+default (TF32 has 10 bits of mantissa). Integers, booleans and strings must be equal.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ _FLOATS: dict[str, tuple[float, float]] = {
     "FP16": (1e-2, 1e-3),
     "BF16": (2e-2, 1e-2),
 }
-"""Relative tolerance, and the absolute one as a fraction of the largest expected magnitude."""
+"""Relative tolerance, and absolute tolerance as a fraction of the largest expected magnitude."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer's tensors by name, and their datatypes as the protocol names them."""
+    """An answer's tensors by name, and their datatypes in the protocol's names."""
 
     tensors: Mapping[str, NDArray[Any]]
     datatypes: Mapping[str, str]
 
 
 def compare(expected: Answer, got: Answer) -> tuple[TensorDifference, ...]:
-    """Return one entry per expected output; `detail` is None where it agrees."""
+    """Return one entry per expected output; its `detail` is None if it agrees."""
     return tuple(_compare_output(name, expected, got) for name in expected.tensors)
 
 
@@ -46,20 +45,20 @@ def _compare_output(name: str, expected: Answer, got: Answer) -> TensorDifferenc
     wanted, datatype = expected.tensors[name], expected.datatypes[name]
     if name not in got.tensors:
         names = ", ".join(got.tensors) or "no output at all"
-        return _unlike(name, datatype, wanted, f"is missing; the answer has {names}")
+        return _mismatch(name, datatype, wanted, f"is missing; the answer has {names}")
     answered = got.tensors[name]
     if got.datatypes[name] != datatype:
         detail = f"has the type {got.datatypes[name]} where {datatype} was expected"
-        return _unlike(name, datatype, wanted, detail)
+        return _mismatch(name, datatype, wanted, detail)
     if answered.shape != wanted.shape:
         shapes = f"{list(answered.shape)} where {list(wanted.shape)} was expected"
-        return _unlike(name, datatype, wanted, f"has the shape {shapes}")
+        return _mismatch(name, datatype, wanted, f"has the shape {shapes}")
     if datatype in _FLOATS:
         return _compare_floats(name, datatype, wanted, answered)
     return _compare_exactly(name, datatype, wanted, answered)
 
 
-def _unlike(name: str, datatype: str, wanted: NDArray[Any], detail: str) -> TensorDifference:
+def _mismatch(name: str, datatype: str, wanted: NDArray[Any], detail: str) -> TensorDifference:
     return TensorDifference(
         name=name,
         datatype=datatype,
@@ -119,7 +118,7 @@ def _compare_exactly(
     wrong = np.asarray(wanted != answered)
     off = None
     if datatype not in {"BYTES", "BOOL"}:
-        # Python's integers neither wrap around nor lose digits, as 64-bit ones would.
+        # Python's integers neither wrap around nor lose digits; 64-bit ones would.
         pairs = zip(wanted[wrong].tolist(), answered[wrong].tolist(), strict=True)
         off = float(max((abs(b - a) for a, b in pairs), default=0))
     detail = None
@@ -147,12 +146,12 @@ def _detail(
     import numpy as np
 
     index = [int(axis) for axis in np.unravel_index(worst, wanted.shape)]
-    expected, got = _shown(wanted.flat[worst]), _shown(answered.flat[worst])
+    expected, got = _value_text(wanted.flat[worst]), _value_text(answered.flat[worst])
     values = f"{count} of {wanted.size} values differ" if wanted.size > 1 else "its value differs"
     return f"The output {name} at {index} is {got} instead of {expected} ({by}); {values}."
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, bytes):
         text = value.decode("utf-8", "replace")
         return repr(text if len(text) <= 60 else text[:57] + "…")

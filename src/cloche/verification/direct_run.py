@@ -1,7 +1,7 @@
-"""A direct run of a model outside Triton, in a process of its own with a limit on everything.
+"""A direct run of a model outside Triton, in a separate process with limits on time and output.
 
-The model's code runs in that process only. It gets a folder with the requests, writes its answers
-there as plain tensors, and is ended with everything it started when its time is up.
+The model's code runs only in that process. The process gets a folder with the requests, writes its
+answers there as plain tensors, and is killed with everything it started when its time is up.
 """
 
 from __future__ import annotations
@@ -35,39 +35,39 @@ _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What to run: a script of `reference/scripts/`, its interpreter, and the path of the model."""
+    """A model to run: a script of `reference/scripts/`, its interpreter, and the model's path."""
 
     script: str
     python: Path
     path: Path
     description: dict[str, Any]
-    """What the script must know of the model; empty for one that says it itself."""
+    """The script's description of the model; empty if the model describes itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectRun:
-    """What a direct run answered; `request` is which of the requests the model took."""
+    """The answer of a direct run; `request` is the index of the request that the model accepted."""
 
     request: int
     outputs: Tensors
     alone: Tensors | None
-    """The same rows, each run by itself and put together again."""
+    """The same rows, each run alone and joined again."""
 
 
 class RefusedError(ClocheError):
-    """The model takes none of the requests that it was run with."""
+    """The model refuses all requests that it was run with."""
 
 
 def run(model: Model, requests: Sequence[Tensors], *, rows: int, timeout: float) -> DirectRun:
-    """Run the first of some requests that the model takes; `rows` > 0 runs each row alone too.
+    """Run the first request that the model accepts; `rows` > 0 also runs each row alone.
 
-    Raises ClocheError: `golden.timeout` after `timeout` seconds, `golden.crashed` when the process
-    ends otherwise than it should, `golden.refused` when the model takes none of the requests.
+    Raises ClocheError: `golden.timeout` after `timeout` seconds, `golden.crashed` if the process
+    exits abnormally, `golden.refused` if the model refuses all requests.
     """
     with tempfile.TemporaryDirectory(prefix="cloche-direct-") as name:
         folder = Path(name)
         _write_job(folder, model, requests, rows)
-        # -I would hide the neighbour that the scripts import; -P is not known before 3.11.
+        # -I would hide the sibling module that the scripts import; -P needs Python 3.11.
         argv = [str(model.python), "-s", "-B", str(_SCRIPTS / model.script), name, str(model.path)]
         code, tail = _execute(argv, cwd=folder, timeout=timeout)
         if code != 0 or not (folder / "outcome.json").is_file():
@@ -121,7 +121,7 @@ def _tensors(path: Path, header_length: int) -> Tensors:
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the little that a model's process needs, and none of the user's secrets."""
+    """Return the variables that a model's process needs, without the user's secrets."""
     kept = {name: given[name] for name in _KEPT if name in given}
     return {
         "LANG": "C.UTF-8",
@@ -132,7 +132,7 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _execute(argv: list[str], *, cwd: Path, timeout: float) -> tuple[int, str]:
-    """Run a program in a process group of its own; returns its exit code and last output."""
+    """Run a program in its own process group; return its exit code and last output."""
     try:
         process = subprocess.Popen(
             argv,
@@ -148,7 +148,7 @@ def _execute(argv: list[str], *, cwd: Path, timeout: float) -> tuple[int, str]:
             "golden.environment",
             f"The interpreter of the model's environment does not start: {error.strerror}.",
             where=argv[0],
-            hint="Remove the environment's folder; it is made again at the next deploy.",
+            hint="Remove the environment's folder; the next deploy makes it again.",
         ) from error
     tail: deque[bytes] = deque(maxlen=_TAIL // 1024)
     reader = Thread(target=_drain, args=(process.stdout, tail), daemon=True)
@@ -176,7 +176,7 @@ def _drain(stream: IO[bytes] | None, tail: deque[bytes]) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End whatever is left of the process's group and reap the process."""
+    """Kill what is left of the process's group and reap the process."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,8 +1,8 @@
 """Making a golden request: inputs, and the answer of a direct run of the model outside Triton.
 
-The inputs are the spec's example, or the model's own, or made from its signature. Of a batch
-each row is also run alone: where that gives another answer, requests must not be joined, and the
-revision is refused before it can mix the answers of two callers.
+The inputs are the spec's example, or the model's own, or made from its signature. Each row of a
+batch is also run alone: if that gives another answer, requests must not be joined, and the revision
+is refused before it can mix the answers of two callers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cloche.verification.reference import Interpreters, Reference
 
 _ROWS = 2
-"""Enough to tell whether rows are mixed; each more costs two runs of the model."""
+"""Enough rows to detect mixing; each further one costs two runs of the model."""
 _MOST_ROWS = 16
 
 
@@ -37,9 +37,9 @@ def make(
 ) -> Golden:
     """Return the golden request of a deployment, with both bodies in the store.
 
-    `references` say by backend how a model is run directly, `interpreters` with which Pythons;
-    `timeout` is how many seconds that may take. Raises ClocheError where the model does not run, or
-    answers otherwise when its rows are joined (`golden.rows`).
+    `references` run models directly, by backend, with the Pythons in `interpreters`, for at most
+    `timeout` seconds. Raises ClocheError if the model does not run, or answers differently when its
+    rows are joined (`golden.rows`).
     """
     member = deployment.main
     facts = member.facts
@@ -68,7 +68,7 @@ def make(
 
 
 def _requests(deployment: Deployment, store: Store) -> tuple[GoldenKind, list[Tensors]]:
-    """Return requests to try in turn, in the model's own shapes."""
+    """Return the kind, and requests to try in turn, in the model's own shapes."""
     snapshot, facts = deployment.main.snapshot, deployment.main.facts
     most = deployment.repository.main.max_batch_size
     if deployment.example is not None:
@@ -84,7 +84,7 @@ def _requests(deployment: Deployment, store: Store) -> tuple[GoldenKind, list[Te
 
 
 def _resized(example: Tensors, most: int) -> Tensors:
-    """Return an example with at least two rows where a batch may have so many, and no more."""
+    """Return an example with at least two rows if a batch may have two, and at most `most`."""
     import numpy as np
 
     rows = len(next(iter(example.values())))
@@ -99,7 +99,7 @@ def _rows_of(deployment: Deployment, request: Tensors) -> int:
 
 
 def _check_rows(whole: Tensors, alone: Tensors, rows: int) -> None:
-    """Raise golden.rows where a batch is not the answers to its rows, one below the other."""
+    """Raise golden.rows if the answer to a batch is not the joined answers to its rows."""
     hint = (
         "Serve each request alone: write `batching: {max_batch_size: 0}` in cloche.yaml, or export "
         "the model so that the first axis of every output is that of its inputs."
@@ -113,7 +113,7 @@ def _check_rows(whole: Tensors, alone: Tensors, rows: int) -> None:
         if difference.detail is not None:
             raise ClocheError(
                 "golden.rows",
-                "The model answers a batch otherwise than its rows one by one, so joining "
+                "The model answers a batch differently from its rows one by one, so joining "
                 f"requests would change what callers get. {difference.detail}",
                 hint=hint,
             )
@@ -126,7 +126,7 @@ def _typed(tensors: Tensors) -> Answer:
 
 
 def _as_served(tensors: Tensors, specs: tuple[TensorSpec, ...]) -> Tensors:
-    """Return tensors in the shapes that a client sees: Triton has no scalars, they are [1]."""
+    """Return tensors in the shapes that clients see: Triton has no scalars, they are [1]."""
     ranks = {spec.name: len(spec.shape) for spec in specs}
     return {
         name: array[..., None] if ranks.get(name) == array.ndim + 1 else array

@@ -1,4 +1,4 @@
-"""The input example that a registry keeps with a model, as the tensors of the model."""
+"""The input example that a registry stores with a model, as tensors of the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cloche.verification.direct_run import Tensors
 
 LARGEST = 64 * 2**20
-"""Bytes of the file of an example."""
+"""Largest file of an example, in bytes."""
 
 
 def read(path: Path, specs: tuple[TensorSpec, ...]) -> Tensors:
@@ -38,7 +38,7 @@ def _unusable(path: Path, why: str) -> ClocheError:
         "golden.example",
         f"The model's input example does not fit its inputs: {why}.",
         where=path.name,
-        hint="Log the model with an input example that its signature was inferred from.",
+        hint="Log the model with the input example that its signature was inferred from.",
     )
 
 
@@ -48,13 +48,13 @@ def _by_input(document: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
     if isinstance(example, Table):
         return _of_table(example, specs)
     if isinstance(example, Named):
-        return _of_named(example.values, specs)
+        return _by_name(example.values, specs)
     if len(specs) == 1:
         return {specs[0].name: example.value}
     return {spec.name: [row[i] for row in example.value] for i, spec in enumerate(specs)}
 
 
-def _of_named(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
+def _by_name(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
     missing = [spec.name for spec in specs if spec.name not in values and not spec.optional]
     if missing and len(specs) == 1 and len(values) == 1:
         return {specs[0].name: next(iter(values.values()))}
@@ -83,7 +83,7 @@ def _array(value: Any, spec: TensorSpec) -> Any:
         array = np.asarray(value).astype(DATATYPES[spec.datatype].numpy)
     rank = len(spec.shape)
     if array.ndim == rank - 1:
-        # One item without its batch axis, or one value per row.
+        # A single item without its batch axis, or one value per row.
         array = array[..., None] if spec.shape[-1] == 1 else array[None, ...]
     if array.ndim != rank or any(
         declared not in {-1, size} for declared, size in zip(spec.shape, array.shape, strict=True)

@@ -1,4 +1,4 @@
-"""Replaying a golden request, and judging the answer."""
+"""Replaying a golden request and judging the answer."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def verify(
     repository: ModelRepository,
     timeout: float = 60.0,
 ) -> Verification:
-    """Send a golden request to the server at a base URL and compare what it answers.
+    """Send a golden request to the server at a base URL and compare the answer.
 
-    A server that refuses the request, or answers something else than the protocol, fails the
-    verification. Raises UnavailableError where nothing was answered at all (no connection, no
-    answer within `timeout` seconds, a gateway with no replica): that says nothing of the model.
+    A server that refuses the request or violates the protocol fails the verification. Raises
+    UnavailableError if there was no answer (no connection, none within `timeout` seconds, a gateway
+    without replicas): that says nothing about the model.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
     answer, duration = _ask(golden, url, model, store, timeout)
@@ -59,7 +59,7 @@ def verify(
 def _ask(
     golden: Golden, url: str, model: str, store: Store, timeout: float
 ) -> tuple[InferenceAnswer | str, float]:
-    """Return the answer, or why the server refuses, and how many milliseconds that took."""
+    """Return the answer or the reason of a refusal, and the milliseconds that it took."""
     from cloche.clients.kserve.client import InferenceClient
 
     request = store.read(golden.request.digest)
@@ -97,7 +97,7 @@ def _expected(body: InferenceBody, store: Store) -> Answer:
 
 
 def _smoke(spec: TensorSpec, got: Answer) -> TensorDifference:
-    """Judge an output by what was declared alone: its type, its shape, and finite values."""
+    """Judge an output by its declared type and shape, and for finite values."""
     array = got.tensors.get(spec.name)
     detail = f"is missing; the answer has {', '.join(got.tensors) or 'no output at all'}"
     wrong = 1

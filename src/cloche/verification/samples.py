@@ -1,8 +1,8 @@
 """Inputs made from a signature, the same for the same model on any machine.
 
-The values are such that most models take them: floats in [0, 1), integers 0 and 1 (valid as token,
-class or mask), short words. Where a model refuses them the next candidate is larger, because some
-networks shrink an image to nothing.
+Most models accept the values: floats in [0, 1), integers 0 and 1 (valid as token, class or mask),
+short words. Later candidates have larger shapes, because some networks shrink a small image to
+nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_ELEMENTS = 16 * 2**20
 def candidates(specs: tuple[TensorSpec, ...], *, rows: int, seed: str) -> Iterator[Tensors]:
     """Yield requests to try in turn; `rows` > 0 is the size of the first axis of every input.
 
-    `seed` is a digest, whose hexadecimal digits start the random numbers.
+    `seed` is a digest; its hexadecimal digits seed the random numbers.
     """
     import numpy as np
 

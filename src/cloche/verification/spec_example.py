@@ -1,4 +1,4 @@
-"""The example that a spec names: a file with a request, checked and kept for the golden request."""
+"""The example that a spec names: a request file, checked and stored for the golden request."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def digest_of_file(path: Path) -> str:
-    """Return the digest of an example's bytes; raises UsageError `spec.example` where it has none.
+    """Return the digest of an example's bytes; raises UsageError `spec.example`.
 
-    The file is read here and again by `keep`: it is small, and most deploys need its digest only.
+    `keep` reads the file again: it is small, and most deploys need only its digest.
     """
     try:
         size = path.stat().st_size
@@ -32,9 +32,9 @@ def digest_of_file(path: Path) -> str:
 
 
 def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Store) -> InferenceBody:
-    """Read an example as the model's own inputs, and keep it in the store.
+    """Read an example as the model's own inputs and store it.
 
-    Raises UsageError or ErrorGroup `spec.example` with all that does not fit the model.
+    Raises UsageError or ErrorGroup `spec.example` with everything that does not fit the model.
     """
     from cloche.inputs import request_file
     from cloche.inputs.declared import Declared

@@ -1,4 +1,4 @@
-"""What a repository asks of a backend: which models it runs, and what it adds for them."""
+"""The contract of a backend: which models it runs, and what it adds to their repository."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BackendFiles:
-    """A model's files as its backend wants them, by their path in the model's folder."""
+    """A model's files in the layout of its backend, by path in the model's folder."""
 
     files: tuple[FileEntry, ...]
     filename: str | None = None
-    """Of the model in its version folder, where it is not the backend's default."""
+    """The model's file in its version folder, if not the backend's default."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemCost:
-    """What one item of a batch takes, and how much a batch may take by default; in bytes."""
+    """Bytes that one item of a batch takes, and bytes that a batch may take by default."""
 
     size: int
     budget: int
@@ -35,17 +35,17 @@ class Backend(Protocol):
     """One backend of Triton."""
 
     name: str
-    """As config.pbtxt names it."""
+    """Its name in config.pbtxt."""
     formats: frozenset[ModelFormat]
-    """Of the snapshots whose models it runs."""
+    """Formats of the snapshots that it runs."""
     batches: bool
     """Whether it can run joined requests."""
     optional_inputs: bool
-    """Whether a model that batches may have inputs that a request leaves out."""
+    """Whether a batching model may have optional inputs."""
     empty_axes: bool
-    """Whether an axis that is always of size 0 may be written as one of any size."""
+    """Whether an axis of constant size 0 may be written as dynamic."""
     completed_batch: int
-    """max_batch_size that it sets where a configuration leaves all to it; 0: it completes none."""
+    """max_batch_size that it fills in for an empty configuration; 0: it completes none."""
 
     def reason(self, facts: ModelFacts) -> str:
         """Return why this backend serves the model."""
@@ -54,15 +54,15 @@ class Backend(Protocol):
         """Return the model's files; raises ClocheError for a model that it cannot run."""
 
     def item_cost(self, facts: ModelFacts) -> ItemCost | str:
-        """Return what one item of a batch takes, or why that is not known."""
+        """Return the cost of one item of a batch, or why it is unknown."""
 
     def unsafe_warmup(self, facts: ModelFacts) -> str | None:
-        """Return why made-up values could be refused by the model, None where they cannot."""
+        """Return why the model could refuse made-up values, None if it cannot."""
 
     def configure(
         self, config: Any, spec: ServiceSpec, lock: Lock | None, reasons: Reasons
     ) -> None:
         """Set the parameters and settings that this backend reads, each with its reason.
 
-        Raises UsageError (`repository.…`) for a setting that it would refuse.
+        Raises UsageError (`repository.…`) for a setting that the backend would refuse.
         """

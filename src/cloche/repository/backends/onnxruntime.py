@@ -1,4 +1,4 @@
-"""ONNX Runtime: ONNX files, also those that MLflow saved."""
+"""ONNX Runtime: ONNX files, including those that MLflow saved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ACTIVATIONS = 512 * 2**20
 """Bytes of activations that a batch may take by default."""
 _HARMLESS = frozenset({"FP16", "BF16", "FP32", "FP64", "UINT8"})
-"""Types of which no value is an index or a length."""
+"""Types whose values are never an index or a length."""
 _THREADS = "intra_op_thread_count"
 _NUMBER, _SWITCH, _TEXT = "a number of threads", "0 or 1", "text"
 _PARAMETERS = {
@@ -41,13 +41,13 @@ _PARAMETERS = {
 }
 """The parameters that Triton's ONNX Runtime backend reads from a model's configuration."""
 _GRAPH_LEVELS = {"basic": -1, "extended": 1, "none": 2}
-"""As the README of Triton's ONNX Runtime backend gives them; 0 or nothing is all of them."""
+"""From the README of Triton's ONNX Runtime backend; 0 or unset means all optimisations."""
 _MLFLOW_FILES = frozenset({
     "MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "input_example.json",
     "serving_input_example.json", "input_example.npz", "registered_model_meta",
     "metadata", "code", "artifacts",
 })  # fmt: skip
-"""What MLflow writes beside the model, files and folders."""
+"""Files and folders that MLflow writes beside the model."""
 
 
 class OnnxRuntime:
@@ -58,7 +58,7 @@ class OnnxRuntime:
     batches = True
     optional_inputs = False
     empty_axes = False
-    completed_batch = 4  # `--backend-config=default-max-batch-size` where it is not given
+    completed_batch = 4  # default of `--backend-config=default-max-batch-size`
 
     def reason(self, facts: ModelFacts) -> str:  # noqa: ARG002
         """Return why this backend serves the model."""
@@ -72,8 +72,8 @@ class OnnxRuntime:
     ) -> BackendFiles:
         """Return the ONNX file as `model.onnx`, and its weights relative to it.
 
-        Weights keep the names that the model knows them by. Raises ClocheError `repository.onnx`
-        where a folder holds no ONNX file, or several.
+        Weights keep the names that the model refers to. Raises ClocheError `repository.onnx` if a
+        folder holds no ONNX file, or several.
         """
         entry = _ENTRY[snapshot.format](snapshot)
         folder = PurePosixPath(entry).parent
@@ -94,22 +94,22 @@ class OnnxRuntime:
         )
 
     def item_cost(self, facts: ModelFacts) -> ItemCost | str:
-        """Return the activations of one item, which are more than its inputs and outputs."""
+        """Return the activations of one item; they exceed its inputs and outputs."""
         taken, given = item_bytes(facts.inputs), item_bytes(facts.outputs)
         if taken is None or given is None:
-            return "the size of one item is known per request only, so a modest batch"
+            return "the size of one item varies by request, so a modest batch"
         if facts.memory_bytes is None:
-            return "the memory of one item is not known, so a modest batch"
+            return "the memory of one item is unknown, so a modest batch"
         size = max(facts.memory_bytes - facts.size_bytes, taken + given)
         return ItemCost(size, _ACTIVATIONS, "activations")
 
     def unsafe_warmup(self, facts: ModelFacts) -> str | None:
-        """Return which input may be an index or a length."""
+        """Return which input may be an index or a length, None if no input may."""
         for spec in facts.inputs:
             if spec.datatype not in _HARMLESS and not spec.optional:
                 return (
                     f"{spec.name} is {spec.datatype}, where a made-up value can be an index or "
-                    "length that does not exist; server.warmup: true asks for it"
+                    "length out of range; server.warmup: true asks for it"
                 )
         return None
 
@@ -138,8 +138,8 @@ def _onnx_of_folder(snapshot: ModelSnapshot) -> str:
         count = sum(path.endswith(".onnx") for path in paths)
         raise ClocheError(
             "repository.onnx",
-            "The MLflow folder says that it holds an ONNX model, and "
-            + (f"{count} .onnx files are in it." if count else "no .onnx file is in it."),
+            "The MLflow folder declares an ONNX model, but "
+            + (f"it has {count} .onnx files." if count else "it has no .onnx file."),
             where=snapshot.pinned,
             hint="Log the model again with mlflow.onnx.log_model.",
         )
@@ -147,7 +147,7 @@ def _onnx_of_folder(snapshot: ModelSnapshot) -> str:
 
 
 _ENTRY = {ModelFormat.ONNX: _own_entry, ModelFormat.MLFLOW: _onnx_of_folder}
-"""Which file of a snapshot is the model."""
+"""Finds the model file of a snapshot, by format."""
 
 
 def _fill_threads(config: Any, spec: ServiceSpec, reasons: Reasons) -> None:
@@ -155,7 +155,7 @@ def _fill_threads(config: Any, spec: ServiceSpec, reasons: Reasons) -> None:
     if _THREADS in spec.server.parameters:
         return
     if spec.resources.cpu is None:
-        reasons.default(path, "not set", "the runtime takes the processors that it finds")
+        reasons.default(path, "not set", "the runtime uses the processors that it finds")
         return
     instances = spec.instances or 1
     threads = max(1, int(spec.resources.cpu // instances))
@@ -184,7 +184,7 @@ def _check_parameters(parameters: dict[str, str], reasons: Reasons) -> None:
                 Severity.WARNING,
                 "parameter",
                 f"The ONNX Runtime backend reads no parameter {key}.",
-                f"Did you mean {close[0]}?" if close else "It is passed on all the same.",
+                f"Did you mean {close[0]}?" if close else "It is passed on anyway.",
             )
             continue
         fits = {_NUMBER: value.isascii() and value.isdigit(), _SWITCH: value in {"0", "1"}}
@@ -192,5 +192,5 @@ def _check_parameters(parameters: dict[str, str], reasons: Reasons) -> None:
             raise UsageError(
                 "repository.parameter",
                 f"server.parameters.{key} is {value!r}, and must be {kind}.",
-                hint="Correct it, or remove it to get the runtime's default.",
+                hint="Correct it, or remove it to use the runtime's default.",
             )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SERVING_CODE = Path(__file__).parents[1] / "pyfunc" / PYTHON_FILE
 _TRANSPORT = 64 * 2**20
-"""Bytes of inputs and outputs that a batch may take: nothing is known of what code allocates."""
+"""Bytes of inputs and outputs that a batch may take; what the code allocates is unknown."""
 
 
 class Python:
@@ -37,7 +37,7 @@ class Python:
         return f"the model is Python code ({facts.framework}), run in its own environment"
 
     def files(self, snapshot: ModelSnapshot, lock: Lock | None, store: Store) -> BackendFiles:
-        """Return what serves the model, the folder as it was saved, and the locked requirements."""
+        """Return the serving script, the folder as saved, and the locked requirements."""
         files = [
             _written(f"{VERSION}/{PYTHON_FILE}", _SERVING_CODE.read_bytes(), store),
             *(
@@ -51,27 +51,26 @@ class Python:
         return BackendFiles(tuple(files))
 
     def item_cost(self, facts: ModelFacts) -> ItemCost | str:
-        """Return the size of one item on its way in and out."""
+        """Return the bytes of one item's inputs and outputs."""
         taken, given = item_bytes(facts.inputs), item_bytes(facts.outputs)
         if taken is None:
-            return "the size of one item is known per request only, so a modest batch"
-        # What the code returns is of the size of a row, where its signature leaves that open.
+            return "the size of one item varies by request, so a modest batch"
+        # Outputs of unknown size are assumed to be as large as a row of input.
         return ItemCost(taken + (taken if given is None else given), _TRANSPORT, "data")
 
     def unsafe_warmup(self, facts: ModelFacts) -> str | None:  # noqa: ARG002
-        """Return that code may look at values."""
-        return "Python code may refuse values that were made up; server.warmup: true asks for it"
+        """Return why: code may reject values."""
+        return "Python code may refuse made-up values; server.warmup: true asks for it"
 
     def configure(
         self, config: Any, spec: ServiceSpec, lock: Lock | None, reasons: Reasons
     ) -> None:
-        """Name the environment; nothing that serves a Python model reads any other parameter."""
+        """Set the environment; no other parameter of a Python model is read."""
         for key in spec.server.parameters:
             reasons.find(
                 Severity.WARNING,
                 "parameter",
-                f"The parameter {key} is written down, and nothing that serves this model reads "
-                "it.",
+                f"The parameter {key} is set, but nothing that serves this model reads it.",
                 "Remove it from server.parameters.",
             )
         write_parameters(config, spec, reasons)

@@ -19,10 +19,10 @@ def write_parameters(config: Any, spec: ServiceSpec, reasons: Reasons) -> None:
 
 
 def refuse_graph_level(spec: ServiceSpec) -> None:
-    """Raise UsageError where a level is set that nothing reads."""
+    """Raise UsageError if a graph level is set: only ONNX Runtime reads it."""
     if spec.server.graph_optimization is not None:
         raise UsageError(
             "repository.graph_optimization",
-            "server.graph_optimization is set, and this model is not served by ONNX Runtime.",
+            "server.graph_optimization is set, but ONNX Runtime does not serve this model.",
             hint="Remove it.",
         )

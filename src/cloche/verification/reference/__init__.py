@@ -1,4 +1,4 @@
-"""How a model's own framework answers, one file each; `reference.py` is the contract."""
+"""Running a model in its own framework, one file each; `reference.py` is the contract."""
 
 from cloche.verification.reference.reference import Interpreters, Reference
 

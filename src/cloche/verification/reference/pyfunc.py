@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FLAVOR = "python_function"
 _UNNAMED = ["input"]
-"""The inputs of a model whose example is one array without a name."""
+"""The inputs of a model whose example is one unnamed array."""
 
 
 class PyfuncReference:
@@ -29,7 +29,7 @@ class PyfuncReference:
         store: Store,
         interpreters: Interpreters,
     ) -> Model | None:
-        """Return how to call the function; code that MLflow did not save has none that is known."""
+        """Return how to call the function; None for code that MLflow did not save."""
         if _FLAVOR not in snapshot.metadata.flavors:
             return None
         if interpreters.own is None:
@@ -37,15 +37,15 @@ class PyfuncReference:
         folder = store.tree_path(snapshot.digest) / PurePosixPath(snapshot.entry).parent
         description = {
             "columns": facts.columns,
-            "inputs": _described(facts.inputs),
-            "outputs": _described(facts.outputs),
+            "inputs": _names_and_types(facts.inputs),
+            "outputs": _names_and_types(facts.outputs),
             "unnamed": _unnamed(snapshot, facts),
         }
         return Model("run_pyfunc.py", interpreters.own, folder, description)
 
 
 def _unnamed(snapshot: ModelSnapshot, facts: ModelFacts) -> list[str]:
-    """Return the inputs whose names Cloche made up, because the model was logged without them."""
+    """Return the inputs that Cloche named because the model was logged without names."""
     signature = snapshot.metadata.signature
     if signature is not None:
         return list(signature.unnamed)
@@ -53,5 +53,5 @@ def _unnamed(snapshot: ModelSnapshot, facts: ModelFacts) -> list[str]:
     return names if names == _UNNAMED and not facts.columns else []
 
 
-def _described(specs: tuple[TensorSpec, ...]) -> list[dict[str, str]]:
+def _names_and_types(specs: tuple[TensorSpec, ...]) -> list[dict[str, str]]:
     return [{"name": spec.name, "datatype": spec.datatype} for spec in specs]

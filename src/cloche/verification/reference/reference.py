@@ -1,4 +1,4 @@
-"""What a golden request asks of a framework: how a model is run without the server."""
+"""The contract of a framework's reference: how to run a model without the server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Interpreters:
-    """The Pythons that a model can be run with."""
+    """Python interpreters for running a model."""
 
     server: Path
-    """Of the server, with the runtimes that it serves by."""
+    """The server's Python, with its runtimes."""
     own: Path | None
-    """Of the model's own environment, where it has one."""
+    """The Python of the model's own environment, if it has one."""
 
 
 class Reference(Protocol):
@@ -34,7 +34,7 @@ class Reference(Protocol):
         store: Store,
         interpreters: Interpreters,
     ) -> Model | None:
-        """Return how to run a model, None where it does not say how it is called.
+        """Return how to run a model, None if its calling convention is unknown.
 
-        Raises ClocheError `golden.environment` where what it runs in is missing.
+        Raises ClocheError `golden.environment` if its environment is missing.
         """

@@ -1,5 +1,5 @@
-"""Scripts that run a model directly, each in the environment of the model or of the server.
+"""Scripts that run a model directly, in the environment of the model or the server.
 
-`cloche.verification.direct_run` starts them as files in a process of their own. They import nothing
-of Cloche but their neighbour `exchange.py`, and keep to the syntax of Python 3.8.
+`cloche.verification.direct_run` starts them as files in separate processes. Of Cloche they import
+only their sibling `exchange.py`. Syntax for Python 3.8.
 """

@@ -1,4 +1,4 @@
-"""Tensors as KServe v2 bodies, for scripts that have numpy and nothing else.
+"""Tensors as KServe v2 bodies, for scripts that have only numpy.
 
 A body is JSON (`{"inputs": […]}` or `{"outputs": […]}`) followed by the raw tensors in its order,
 little-endian and row-major; an element of BYTES is preceded by its length in four bytes. Source:
@@ -28,11 +28,11 @@ DTYPES = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "i1",
     "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
-"""The numpy type of each of the protocol's datatypes but BYTES, which is an array of objects."""
+"""The numpy type of each datatype of the protocol except BYTES, which is an array of objects."""
 
 
 def datatype_of(array: Array) -> str:
-    """Return the protocol's name of an array's type; TypeError names one that it has none for."""
+    """Return the protocol's datatype of an array; raises TypeError if it has none."""
     if array.dtype.kind in "OSU":
         return "BYTES"
     for name, dtype in DTYPES.items():
@@ -61,7 +61,7 @@ def encode(tensors: Mapping[str, Array], key: str) -> tuple[bytes, int]:
 
 
 def decode(body: bytes, header_length: int, key: str) -> dict[str, Array]:
-    """Return the arrays of a body by name; ValueError when it does not hold what it says."""
+    """Return the arrays of a body by name; raises ValueError if data and header disagree."""
     document = json.loads(bytes(body[:header_length]).decode("utf-8"))
     position = header_length
     tensors: dict[str, Array] = {}
@@ -76,7 +76,7 @@ def decode(body: bytes, header_length: int, key: str) -> dict[str, Array]:
             tensors[tensor["name"]] = _elements(data).reshape(shape)
         else:
             dtype = DTYPES[tensor["datatype"]]
-            # A copy: some models want to write to what they are given.
+            # A copy: some models write to their inputs.
             tensors[tensor["name"]] = np.frombuffer(data, dtype=dtype).reshape(shape).copy()
     return tensors
 
@@ -106,19 +106,19 @@ def _elements(data: bytes) -> Array:
 
 
 def end_with_parent() -> None:
-    """Have the kernel end this process when the one that started it is gone, however it ended."""
+    """Have the kernel kill this process when its parent has ended, however it ended."""
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
     if hasattr(ctypes.CDLL(None), "prctl"):
         ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL), 0, 0, 0)
 
 
 def answer(folder: Path, run: Callable[[dict[str, Array]], dict[str, Array]]) -> None:
-    """Run the first request in `folder` that the model takes, and write what it answered.
+    """Run the first request in `folder` that the model accepts, and write its answer.
 
-    `run` takes arrays by name and returns arrays by name. In the folder stand `job.json` with
-    `requests` ([file, header length]) and `rows`, and the requests. Written are `outcome.json`
-    with `request` (which one it was) and `errors` (why each earlier one was refused), `answer`, and
-    `alone` where `rows` asks for each row to be run by itself as well.
+    `run` takes and returns arrays by name. The folder holds the requests and `job.json` with
+    `requests` ([file, header length]) and `rows`. Writes `answer`, `outcome.json` with `request`
+    (its index) and `errors` (why each earlier request was refused), and, if `rows` is positive,
+    `alone`: the answers to each row run alone.
     """
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     outcome: dict[str, Any] = {"request": None, "errors": []}

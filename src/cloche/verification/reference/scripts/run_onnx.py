@@ -21,16 +21,16 @@ def main(folder: str, model: str) -> None:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # The plain graph: what the server's optimiser makes of it is what is to be judged.
+    # The plain graph: verification judges the server's optimised one against it.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # Threads that spin while they wait take the cores from the server that starts meanwhile.
+    # Spinning threads would take the cores from the server that is starting.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     declared = {one.name: one for one in session.get_inputs()}
     names = [one.name for one in session.get_outputs()]
 
     def run(inputs: dict[str, Array]) -> dict[str, Array]:
-        given = {name: _fitted(array, declared[name]) for name, array in inputs.items()}
+        given = {name: _to_model_form(array, declared[name]) for name, array in inputs.items()}
         return {
             name: np.asarray(value)
             for name, value in zip(names, session.run(names, given))  # noqa: B905 - Python 3.8
@@ -39,8 +39,8 @@ def main(folder: str, model: str) -> None:
     exchange.answer(Path(folder), run)
 
 
-def _fitted(array: Array, declared: Any) -> Array:
-    """Return an array as the model has it: text as `str`, one value per row without an axis."""
+def _to_model_form(array: Array, declared: Any) -> Array:
+    """Return an array in the model's form: text as `str`, and a scalar without its axis."""
     if array.ndim == len(declared.shape) + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     if declared.type != "tensor(string)":

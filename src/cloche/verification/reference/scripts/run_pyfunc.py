@@ -1,8 +1,8 @@
 """Run an MLflow model as a Python function: `run_pyfunc.py FOLDER MODEL`.
 
-`FOLDER/model.json` says what goes in and comes out, in order: `inputs` and `outputs`, each with
-`name` and `datatype`; `unnamed` are names that stand for an argument without one, and `columns`
-says that the inputs are the columns of one table.
+`FOLDER/model.json` lists, in order, `inputs` and `outputs`, each with `name` and `datatype`;
+`unnamed` are placeholder names of an unnamed argument, and `columns` is true if the inputs are the
+columns of one table.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(folder: str, model: str) -> None:
     """Answer the job in `folder` with the MLflow model in the folder `model`."""
     import mlflow.pyfunc
 
-    # The model's own code stands in the store, where nothing may be added.
+    # The model's own code is in the store, where nothing may be added.
     sys.dont_write_bytecode = True
     description = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
     loaded = mlflow.pyfunc.load_model(model)
@@ -59,7 +59,7 @@ def _argument(inputs: dict[str, Array], description: dict[str, Any], types: dict
 
 
 def _value(array: Array, kind: Any) -> Array:
-    """Return strings as what the signature has: text, or bytes for `binary` and numpy's `S`."""
+    """Return strings in the signature's type: text, or bytes for `binary` and numpy's `S`."""
     if array.dtype.kind != "O" or getattr(kind, "name", "") == "binary":
         return array
     if getattr(kind, "kind", "") == "S":
@@ -84,18 +84,18 @@ def _column(array: Array, kind: Any) -> Any:
 
 def _outputs(result: Any, wanted: list[dict[str, str]]) -> dict[str, Array]:
     if hasattr(result, "columns"):
-        found = {str(name): result[name].to_numpy() for name in result.columns}
+        answers = {str(name): result[name].to_numpy() for name in result.columns}
     elif isinstance(result, dict):
-        found = {str(name): np.asarray(value) for name, value in result.items()}
+        answers = {str(name): np.asarray(value) for name, value in result.items()}
     elif hasattr(result, "toarray"):
-        found = {wanted[0]["name"]: result.toarray()}
+        answers = {wanted[0]["name"]: result.toarray()}
     else:
-        found = {wanted[0]["name"]: np.asarray(result)}
-    if len(wanted) == 1 and len(found) > 1:
-        found = {wanted[0]["name"]: np.column_stack(list(found.values()))}
-    values = list(found.values())
+        answers = {wanted[0]["name"]: np.asarray(result)}
+    if len(wanted) == 1 and len(answers) > 1:
+        answers = {wanted[0]["name"]: np.column_stack(list(answers.values()))}
+    values = list(answers.values())
     return {
-        tensor["name"]: _cast(found.get(tensor["name"], values[index]), tensor["datatype"])
+        tensor["name"]: _cast(answers.get(tensor["name"], values[index]), tensor["datatype"])
         for index, tensor in enumerate(wanted)
     }
 
