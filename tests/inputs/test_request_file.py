@@ -86,7 +86,7 @@ def test_a_csv_that_begins_like_a_bitmap_is_a_csv(tmp_path):
         ('{"inputs": [{"name": "x", "shape": [3], "datatype": "FP32", "data": [1]}]}',
          "infer.json", "does not fill its shape"),
         ("1,2\n3\n", "infer.csv", "Line 2 has 1 cells"),
-        ("1,2\n3,x\n", "infer.csv", "'x' is no FP32"),
+        ("1,2\n3,x\n", "infer.csv", "'x' is not FP32"),
         ("", "infer.csv", "empty"),
         (b"\xff\xfe\x00binary\x00", "infer.format", "neither JSON"),
         (b"\x93NUMPY\x01\x00", "infer.numpy", "cannot be read"),

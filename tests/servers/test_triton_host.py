@@ -16,7 +16,7 @@ from cloche.servers.triton import host, packages
         (("linux", "x86_64", "glibc 2.35"), None),
         (("linux", "aarch64", "glibc 2.41"), None),
         (("linux", "x86_64", "glibc 2.36.9000"), None),
-        (("linux", "x86_64", "glibc 2.31"), "glibc 2.35 or newer, and this machine has 2.31"),
+        (("linux", "x86_64", "glibc 2.31"), "glibc 2.35 or newer; this machine has 2.31"),
         (("linux", "x86_64", ""), "not glibc (musl"),
         (("linux", "armv7l", "glibc 2.36"), "on armv7l"),
         (("darwin", "arm64", ""), "for macOS"),

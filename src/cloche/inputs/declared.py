@@ -1,8 +1,8 @@
-"""From what a user has (arrays, tables, plain values) to the tensors that a model declares.
+"""Converting arrays, tables and plain values to the tensors that a model declares.
 
-Checked here, before anything is sent, so that the answer can name the input and what was expected.
-Numbers are converted where that is safe: whole numbers to any number type that holds them, floats
-to a narrower float. Fractions never become whole numbers, and text never becomes numbers.
+Values are checked before they are sent, so that an error can name the input and what it expects.
+Numbers are converted if safe: whole numbers to any number type that holds them, floats to a
+narrower float. Fractions never become whole numbers, and text never becomes numbers.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ _ALLOWED_KINDS = {"b": "b", "u": "ui", "i": "ui", "f": "uif"}
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a service takes: its inputs, and whether requests are batches of items."""
+    """The inputs that a service declares, and whether requests are batches of items."""
 
     inputs: tuple[TensorSpec, ...]
     max_batch_size: int = 0
 
     @property
     def required(self) -> tuple[TensorSpec, ...]:
-        """Return the inputs that every request must have."""
+        """Return the inputs that a request must have."""
         return tuple(tensor for tensor in self.inputs if not tensor.optional)
 
 
 def fit(declared: Declared, given: Any) -> dict[str, Tensor]:
-    """Return one tensor per input, of the declared type and a shape that the model takes.
+    """Return one tensor per input, in the declared type and shape.
 
     `given` maps names to array-likes, or is a table (a DataFrame: anything with `columns` and
-    `to_numpy`), or one array-like where the model has one required input. An item without its
-    batch axis gets one. Raises UsageError, or ErrorGroup with all that is wrong at once.
+    `to_numpy`), or one array-like if the model has one required input. An item without its batch
+    axis gets one. Raises UsageError, or ErrorGroup with all mistakes at once.
     """
-    named = _named(declared, given)
+    named = _by_name(declared, given)
     arrays: dict[str, NDArray[Any]] = {}
     errors: list[UsageError] = _wrong_names(declared, named)
     for tensor in declared.inputs:
         if tensor.name not in named:
             continue
         try:
-            arrays[tensor.name] = _fitted(tensor, named[tensor.name])
+            arrays[tensor.name] = _fit(tensor, named[tensor.name])
         except UsageError as error:
             errors.append(error)
     if not errors:
@@ -68,11 +68,11 @@ def fit(declared: Declared, given: Any) -> dict[str, Tensor]:
 
 
 def expectation(tensor: TensorSpec) -> str:
-    """Return what an input takes, as text: `FP32 [-1, 64]`."""
+    """Return an input's type and shape as text: `FP32 [-1, 64]`."""
     return f"{tensor.datatype} {list(tensor.shape)}"
 
 
-def _named(declared: Declared, given: Any) -> Mapping[str, Any]:
+def _by_name(declared: Declared, given: Any) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         return given
     names = [tensor.name for tensor in declared.required] or [t.name for t in declared.inputs]
@@ -86,7 +86,7 @@ def _named(declared: Declared, given: Any) -> Mapping[str, Any]:
     listed = ", ".join(f"{tensor.name} ({expectation(tensor)})" for tensor in declared.inputs)
     raise UsageError(
         "infer.input.unnamed",
-        f"The model has {len(declared.inputs)} inputs, and the values come without names.",
+        f"The model has {len(declared.inputs)} inputs, but the values have no names.",
         hint=f"Name them: {listed}.",
     )
 
@@ -115,30 +115,30 @@ def _wrong_names(declared: Declared, named: Mapping[str, Any]) -> list[UsageErro
     return errors
 
 
-def _fitted(tensor: TensorSpec, value: Any) -> NDArray[Any]:
+def _fit(tensor: TensorSpec, value: Any) -> NDArray[Any]:
     try:
         array = np.asarray(value)
     except ValueError:
-        raise _refused(tensor, "shape", "is ragged: its rows differ in length") from None
-    return _shaped(tensor, _converted(tensor, array))
+        raise _mismatch(tensor, "shape", "is ragged: its rows differ in length") from None
+    return _reshape(tensor, _convert(tensor, array))
 
 
-def _converted(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
+def _convert(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
     if tensor.datatype == "BYTES":
         return _texts(tensor, array)
     wanted = np.dtype(DATATYPES[tensor.datatype].numpy)
     if array.size == 0 and array.dtype == np.float64:
-        return array.astype(wanted)  # an empty list says nothing of its type
+        return array.astype(wanted)  # an empty list has no type of its own
     if array.dtype.kind not in _ALLOWED_KINDS[wanted.kind]:
-        raise _refused(tensor, "datatype", f"is of type {_type_text(array)}")
+        raise _mismatch(tensor, "datatype", f"is of type {_type_text(array)}")
     if array.size and wanted.kind in "ui":
         limits = np.iinfo(wanted)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
-            raise _refused(tensor, "datatype", f"has values outside {limits.min} to {limits.max}")
+            raise _mismatch(tensor, "datatype", f"has values outside {limits.min} to {limits.max}")
     with np.errstate(over="ignore"):
         converted = array.astype(wanted, copy=False)
     if wanted.kind == "f" and not np.array_equal(np.isfinite(array), np.isfinite(converted)):
-        raise _refused(tensor, "datatype", "has values that are too large")
+        raise _mismatch(tensor, "datatype", "has values that are too large")
     return converted
 
 
@@ -149,16 +149,16 @@ def _texts(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
         return array.astype(object)
     if array.size == 0:
         return array.astype(object)
-    raise _refused(tensor, "datatype", f"is of type {_type_text(array)}")
+    raise _mismatch(tensor, "datatype", f"is of type {_type_text(array)}")
 
 
-def _shaped(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array in the declared shape, adding an axis of 1 where only that is missing."""
+def _reshape(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array in the declared shape, with an axis of 1 added if only that is missing."""
     candidates = [array.shape, (1, *array.shape), (*array.shape, 1)]
     for shape in candidates:
         if _matches(tensor.shape, shape):
             return array.reshape(shape)
-    raise _refused(tensor, "shape", f"has the shape {list(array.shape)}")
+    raise _mismatch(tensor, "shape", f"has the shape {list(array.shape)}")
 
 
 def _matches(declared: Sequence[int], shape: Sequence[int]) -> bool:
@@ -190,7 +190,7 @@ def _wrong_batches(declared: Declared, arrays: Mapping[str, NDArray[Any]]) -> li
     return []
 
 
-def _refused(tensor: TensorSpec, aspect: str, what: str) -> UsageError:
+def _mismatch(tensor: TensorSpec, aspect: str, what: str) -> UsageError:
     return UsageError(
         f"infer.input.{aspect}",
         f"The input {tensor.name!r} {what}, but {expectation(tensor)} is expected.",

@@ -1,8 +1,8 @@
-"""The input example that MLflow keeps with a model, in every form that it has.
+"""The input example that MLflow stores with a model, in each of its forms.
 
-MLflow writes examples as its scoring server takes them (`dataframe_split`, `dataframe_records`,
-`inputs`, `instances`; see "Deploy MLflow Model as a Local Inference Server") or as they were given:
-a table with `columns` and `data`, a list of records, a list of values, or values by name.
+MLflow writes examples in its scoring server's forms (`dataframe_split`, `dataframe_records`,
+`inputs`, `instances`; see "Deploy MLflow Model as a Local Inference Server") or as given: a
+table with `columns` and `data`, a list of records, a list of values, or values by name.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Unnamed:
-    """One value for all that the model takes."""
+    """One unnamed value for the whole input of the model."""
 
     value: Any
 
 
 def parse(document: Any, inputs: Collection[str] = ()) -> Table | Named | Unnamed:
-    """Return the example that a JSON document holds.
+    """Return the example in a JSON document.
 
-    `inputs` are the model's own, where they are known: one of them may be called `inputs`.
+    `inputs` are the model's, if known: one of them may be called `inputs`.
     """
     if isinstance(document, dict):
         return _parse_mapping(document, inputs)
@@ -59,7 +59,7 @@ def _parse_mapping(document: dict[str, Any], inputs: Collection[str]) -> Table |
     if isinstance(document.get("dataframe_records"), list):
         return _of_records(document["dataframe_records"])
     for key in ("inputs", "instances"):
-        # Beside the values a request may have the parameters of the model.
+        # A request may also have parameters of the model.
         if document.keys() - {"params"} == {key} and key not in inputs:
             return parse(document[key], inputs)
     return Named(document)

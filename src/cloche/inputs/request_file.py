@@ -1,4 +1,4 @@
-"""A file that holds a request: JSON, .npy, .npz, CSV or an image, told by its content."""
+"""A request in a file: JSON, .npy, .npz, CSV or an image, recognized by content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 def tensors(source: str, declared: Declared) -> dict[str, Tensor]:
     """Return the request in a file (or `-`, stdin) as the tensors that a model declares.
 
-    Raises UsageError, or ErrorGroup with all that does not fit.
+    Raises UsageError, or ErrorGroup with everything that does not fit.
     """
     from cloche.inputs.declared import fit
 
@@ -34,9 +34,9 @@ def tensors(source: str, declared: Declared) -> dict[str, Tensor]:
 
 
 def read(source: str, declared: Declared) -> Any:
-    """Return what a file (or `-`, stdin) holds, as `cloche.inputs.declared.fit` takes it.
+    """Return the content of a file (or `-`, stdin) in a form for `cloche.inputs.declared.fit`.
 
-    Raises UsageError for a file that cannot be read as what it looks like.
+    Raises UsageError for a file that is invalid for its format.
     """
     try:
         return _read(source, declared)
@@ -61,7 +61,7 @@ def _read(source: str, declared: Declared) -> Any:
 
 
 def _is_image(data: bytes) -> bool:
-    """Tell by the first bytes; those of BMP and WebP alone could be text as well."""
+    """Return whether data begins like an image; the letters of BMP or WebP alone may be text."""
     bitmap = data.startswith(b"BM") and data[6:10] == bytes(4)
     return data.startswith(_IMAGES) or bitmap or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
@@ -119,7 +119,7 @@ def _json(data: bytes, where: str) -> Any:
 
 
 def _entry(entry: Any, where: str) -> tuple[str, Any]:
-    """Read one input of a KServe v2 request: its data come flat or nested."""
+    """Return name and array of an input of a KServe v2 request; its data may be flat or nested."""
     import numpy as np
 
     try:

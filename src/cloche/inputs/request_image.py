@@ -1,4 +1,4 @@
-"""An image that is a request: resized to what the model takes, as pixels."""
+"""An image as a request: its pixels, resized for the model."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 def read(data: bytes, where: str, declared: Declared) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """Return the pixels as one batch, `[1, channels, height, width]` or channels last.
 
-    Float inputs get 0 to 1, whole-number inputs 0 to 255; a model that was trained with another
-    normalisation needs its own, so send it an array instead. A size that the model leaves open is
-    the image's own. Raises UsageError for a model without an image input.
+    Float inputs get 0 to 1, whole-number inputs 0 to 255; for a model trained with another
+    normalisation, send an array instead. A size that the model leaves open is the image's own.
+    Raises UsageError for a model without an image input.
     """
     if len(declared.inputs) == 1 and declared.inputs[0].datatype == "BYTES":
         import numpy as np
@@ -38,7 +38,7 @@ def read(data: bytes, where: str, declared: Declared) -> NDArray[Any] | dict[str
 def _image_input(declared: Declared) -> tuple[TensorSpec, int, bool]:
     """Return the input, its channels and whether they come first."""
     images = [tensor for tensor in declared.required if len(tensor.shape) == 4]
-    for channels in ((1, 3), (4,)):  # a height of 4 is less likely than 3 channels that come last
+    for channels in ((1, 3), (4,)):  # a height of 4 is less likely than channels last
         for tensor in images:
             if tensor.shape[1] in channels:
                 return tensor, tensor.shape[1], True
@@ -46,13 +46,13 @@ def _image_input(declared: Declared) -> tuple[TensorSpec, int, bool]:
                 return tensor, tensor.shape[3], False
     raise UsageError(
         "infer.image",
-        "The model has no input for an image: 4 axes, of them one with 1, 3 or 4 channels.",
+        "The model has no input for an image: 4 axes, one of them 1, 3 or 4 channels.",
         hint="Give the values as JSON, .npy or CSV.",
     )
 
 
 def _pixels(data: bytes, where: str, mode: str, height: int, width: int) -> NDArray[Any]:
-    """Return `[height, width, channels]` in whole numbers from 0 to 255."""
+    """Return `[height, width, channels]`, whole numbers from 0 to 255."""
     import numpy as np
 
     try:
@@ -60,7 +60,7 @@ def _pixels(data: bytes, where: str, mode: str, height: int, width: int) -> NDAr
     except ImportError:
         raise ClocheError(
             "infer.pillow",
-            "Reading images needs the package Pillow, which is not installed beside Cloche.",
+            "Reading images needs the package Pillow, which is not installed.",
             where=where,
             hint="Install it (`pip install pillow`), or give the pixels as .npy.",
         ) from None

@@ -1,4 +1,4 @@
-"""CSV that holds a request: columns by name, or rows of one tensor."""
+"""A request in CSV: columns by name, or rows of one tensor."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def read(text: str, where: str, declared: Declared) -> Any:
-    """Return `{column: values}` where the model's inputs are columns, else rows of numbers.
+    """Return `{column: values}` if the model's inputs are columns, else rows of numbers.
 
-    A first line that names the inputs, or that holds no number, is taken for the header.
+    A first line that names the inputs, or has no number, is the header.
     """
     try:
         rows = [row for row in csv.reader(io.StringIO(text)) if row]
@@ -46,7 +46,7 @@ def _refuse_ragged(rows: list[list[str]], where: str) -> None:
 def _columns(
     names: list[str], rows: list[list[str]], inputs: dict[str, Any], where: str
 ) -> dict[str, list[Any]]:
-    """Return the columns; those that are no input are left in, and refused by name later."""
+    """Return all columns; those that are not inputs are refused by name later."""
     columns: dict[str, list[Any]] = {}
     for index, name in enumerate(names):
         tensor = inputs.get(name)
@@ -66,7 +66,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _number(cell: str, datatype: str, where: str, line: int) -> Any:
-    """Return a cell as the datatype asks; an empty one is NaN where that exists."""
+    """Return a cell in the datatype; an empty one is NaN if the datatype has it."""
     text = cell.strip()
     if datatype == "BYTES":
         return cell
@@ -78,5 +78,5 @@ def _number(cell: str, datatype: str, where: str, line: int) -> Any:
         return int(text)
     except ValueError:
         raise UsageError(
-            "infer.csv", f"{cell!r} is no {datatype}.", where=f"{where}:{line}"
+            "infer.csv", f"{cell!r} is not {datatype}.", where=f"{where}:{line}"
         ) from None

@@ -1,4 +1,4 @@
-"""Requests to services, fitted to what each declares; connections and declarations are kept."""
+"""Requests to services, converted to their declared inputs; caches connections and inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Services(Protocol):
-    """Where a service and its revisions are looked up."""
+    """Looks up services and revisions."""
 
     def service(self, name: str) -> dict[str, Any]:
         """Return the status of a service."""
@@ -52,7 +52,7 @@ class ServiceRequests:
         return decode(answer.body, answer.header_length)
 
     def _declaration(self, services: Services, status: dict[str, Any]) -> tuple[Declared, str]:
-        """Return what the live revision takes, and the model that answers for it."""
+        """Return the live revision's inputs, and the model that answers for it."""
         from cloche.inputs.declared import Declared
 
         name, live = status["service"], status["live"]

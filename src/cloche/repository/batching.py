@@ -116,7 +116,7 @@ def _fill_delay(dynamic: Any, asked: int | None, reasons: Reasons) -> None:
         reasons.default(
             path,
             0,
-            "an idle instance takes waiting requests at once; behind a busy one the next batch grows",
+            "an idle instance takes waiting requests at once; a busy one lets a batch gather",
         )
         return
     dynamic.max_queue_delay_microseconds = asked

@@ -1,4 +1,4 @@
-"""The servers that answer requests, one room each; `server.py` is the contract."""
+"""The servers that answer requests, one package each; `server.py` is the contract."""
 
 from cloche.servers.server import (
     InstalledServer,

@@ -1,4 +1,4 @@
-"""What Cloche asks of a server: how to install it, start it, and know whether it is ready."""
+"""The contract of a server: how to install it, start it, and check that it is ready."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class WireProtocol(enum.StrEnum):
-    """What clients can speak to a server."""
+    """A protocol between clients and a server."""
 
     KSERVE_HTTP = "kserve-v2-http"
     KSERVE_GRPC = "kserve-v2-grpc"
@@ -31,7 +31,7 @@ class ServerPorts:
 
 @dataclass(frozen=True, slots=True)
 class ServerCommand:
-    """What to execute; `env` is the whole environment, not an addition to one."""
+    """A command line; `env` is the complete environment."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
@@ -44,11 +44,11 @@ class ServerMetrics:
     successes: str
     failures: str
     request_microseconds: str
-    """Time of requests from their arrival to their answer, added up."""
+    """Total time of requests from arrival to answer."""
     queue_microseconds: str
-    """The part of it that they waited for an instance."""
+    """The part of that time spent waiting for an instance."""
     pending: str
-    """A gauge: requests that wait now."""
+    """A gauge: requests waiting now."""
 
 
 class InstalledServer(Protocol):
@@ -60,15 +60,15 @@ class InstalledServer(Protocol):
 
     @property
     def interpreter(self) -> Path:
-        """Return a Python with the runtimes that the server runs models by."""
+        """Return a Python with the server's model runtimes."""
 
     def lay_out(
         self, destination: Path, tree: Path, *, models: Iterable[str], environment: Path | None
     ) -> Path:
-        """Make the folder that replicas are pointed at, whole or not at all, and return it.
+        """Make the serving folder of replicas atomically, and return it.
 
-        `tree` is the model repository, `environment` the virtual environment of its models. A
-        folder at `destination` is replaced. Raises ClocheError `server.…`.
+        `tree` is the model repository, `environment` the virtual environment of its models.
+        Replaces a folder at `destination`. Raises ClocheError `server.…`.
         """
 
     def command(
@@ -79,30 +79,30 @@ class InstalledServer(Protocol):
         identity: str,
         environment: Mapping[str, str] | None = None,
     ) -> ServerCommand:
-        """Return how to start the replica `identity` on such a folder.
+        """Return the command of the replica `identity` on a serving folder.
 
-        Of `environment` (this process's by default) only what a server needs is passed on.
+        Passes on only what a server needs of `environment` (default: this process's).
         """
 
 
 class Server(Protocol):
-    """One kind of server, in the release that this version of Cloche serves with."""
+    """A kind of server, in the release that this version of Cloche uses."""
 
     name: str
     version: str
     release: str
-    """As its maintainers name it: `24.10`"""
+    """Its maintainers' name of it: `24.10`"""
     package: str
-    """What a package index must have for it to be installed."""
+    """The requirement that a package index must satisfy to install it."""
     image: str
     """The container image of this release."""
     protocols: frozenset[WireProtocol]
     metrics: ServerMetrics
     exit_limit: float
-    """Seconds that it may take for the requests that it has, once it was asked to end."""
+    """Seconds to finish its requests after it is asked to end."""
 
     def check_host(self) -> None:
-        """Raise ClocheError where this machine cannot run it."""
+        """Raise ClocheError if this machine cannot run the server."""
 
     def install(
         self,
@@ -111,9 +111,9 @@ class Server(Protocol):
         *,
         environment: Mapping[str, str] | None = None,
     ) -> InstalledServer:
-        """Return the installation under `root`, made first where it is missing.
+        """Return the installation under `root`; install it if it is missing.
 
-        `environment` is the user's. Safe for several processes at once. Raises ClocheError.
+        `environment` is the user's. Safe for concurrent processes. Raises ClocheError.
         """
 
     def installed(self, root: Path) -> bool:
@@ -123,7 +123,7 @@ class Server(Protocol):
         """Return the installations under `root` that this version of Cloche does not use."""
 
     def ready_paths(self, models: Iterable[str]) -> tuple[str, ...]:
-        """Return what answers 200 over HTTP when a replica with these models is ready."""
+        """Return the HTTP paths that answer 200 when a replica with these models is ready."""
 
     def clean(self, serving: Path, identity: str) -> None:
-        """Remove what a replica left behind, all of whose processes have ended."""
+        """Remove what a replica left behind; all its processes must have ended."""

@@ -1,4 +1,4 @@
-"""Triton: its installation from the wheel, what it is started with, and what it is pointed at."""
+"""Triton: its installation from the wheel, its command, and its serving folder."""
 
 from cloche.servers.triton.installation import TritonInstallation
 from cloche.servers.triton.server import TritonServer

@@ -1,8 +1,8 @@
-"""The folder that Triton is given as its backend directory.
+"""Triton's backend directory.
 
-`python/` holds the wheel's Python backend and the stub of the server's Python; beside it stand the
-Python-based backends that ship with Cloche, each a folder with a `model.py`. The name carries the
-digest of the shipped files, so that another version of Cloche adds a folder of its own and leaves
+`python/` holds the wheel's Python backend and the stub of the server's Python. Beside it are the
+Python-based backends that ship with Cloche, each a folder with a `model.py`. The folder's name has
+the digest of the shipped files, so that another version of Cloche adds its own folder and leaves
 the one that running replicas use.
 """
 
@@ -27,18 +27,18 @@ import triton_numpy_2
 
 triton_numpy_2.adapt(sys.modules[__name__])
 """
-# The wheel's stub for 3.13 asks for the libpython that the wheel carries, under this name.
+# The wheel's stub for 3.13 looks up the wheel's own libpython under this name.
 _RENAMED = {"3.13": "libpython3-419a3a08.13.so.1.0"}
 
 
 def library_names(minor: str) -> tuple[str, ...]:
-    """Return the names that the stub of a Python version may look its libpython up by."""
+    """Return the names under which the stub of a Python version may look up its libpython."""
     name = f"libpython{minor}.so.1.0"
     return (name, _RENAMED[minor]) if minor in _RENAMED else (name,)
 
 
 def make(folder: Path, minor: str) -> Path:
-    """Return the backend directory inside an installation, made first where it is missing."""
+    """Return the backend directory of an installation; make it if it is missing."""
     files = _shipped_files()
     digest = hashlib.sha256()
     for path in files:
@@ -53,7 +53,7 @@ def make(folder: Path, minor: str) -> Path:
         try:
             temporary.rename(final)
         except OSError:
-            if not final.is_dir():  # another process was faster otherwise
+            if not final.is_dir():  # else another process was faster
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

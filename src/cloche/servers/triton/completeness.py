@@ -1,8 +1,8 @@
-"""Whether models leave something for Triton to fill in when they are loaded.
+"""Whether Triton has to complete the configuration of models when it loads them.
 
-Filling in starts and ends a whole stub process per model, one after the other, before the first
-instance: it takes two thirds of the time in which a small model comes up. Where nothing is left out
-it changes nothing, and is switched off.
+Completion starts and ends a stub process per model, one after the other, before the first instance:
+two thirds of the start time of a small model. For complete configurations it changes nothing, so it
+is switched off.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(
     r"""\#[^\n]*                                  # a comment
     | "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*'   # a string
-    | [{}<>\[\]]                                  # where a message or list begins or ends
+    | [{}<>\[\]]                                  # begin or end of a message or list
     | [A-Za-z_]\w*                                # a name or a value
     """,
     re.VERBOSE,
@@ -27,10 +27,10 @@ _NEEDED = {"input", "output"}
 
 
 def is_complete(model: Path) -> bool:
-    """Return whether a model's folder says all that its backend could fill in.
+    """Return whether a model's backend has nothing to fill in.
 
-    The ONNX Runtime backend fills in nothing where inputs and outputs are given; a Python model may
-    fill in anything, but only by a method of a known name.
+    The ONNX Runtime backend fills in nothing if inputs and outputs are given. A Python model may
+    fill in anything, but only by a method with a known name.
     """
     configuration = model / CONFIG
     if not configuration.is_file():
@@ -43,7 +43,7 @@ def is_complete(model: Path) -> bool:
 
 
 def top_level_fields(text: str) -> set[str]:
-    """Return the names of the fields that a protobuf text sets at its top level."""
+    """Return the names of the top-level fields of a protobuf text."""
     fields: set[str] = set()
     depth = 0
     for match in _TOKEN.finditer(text):

@@ -1,4 +1,4 @@
-"""Whether Triton's wheel runs on this machine, said before anything is downloaded."""
+"""Whether Triton's wheel runs on this machine, checked before any download."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _WHAT_WORKS = (
 
 
 def check() -> None:
-    """Raise ClocheError `server.triton.platform` where the wheel of Triton cannot run."""
+    """Raise ClocheError `server.triton.platform` if Triton's wheel cannot run."""
     reason = unsupported(sys.platform, platform.machine(), _c_library())
     if reason is not None:
         raise ClocheError("server.triton.platform", reason, hint=_WHAT_WORKS)
 
 
 def unsupported(system: str, machine: str, c_library: str) -> str | None:
-    """Return why Triton has no wheel for such a machine, None where it has one.
+    """Return why Triton has no wheel for a machine, None if it has one.
 
-    `c_library` is what `confstr(CS_GNU_LIBC_VERSION)` says (`glibc 2.36`), empty for musl.
+    `c_library` is the value of `confstr(CS_GNU_LIBC_VERSION)` (`glibc 2.36`), empty for musl.
     """
     if system != "linux":
         name = {"darwin": "macOS", "win32": "Windows"}.get(system, system)
@@ -40,9 +40,9 @@ def unsupported(system: str, machine: str, c_library: str) -> str | None:
     try:
         numbers = tuple(int(part) for part in version.split(".")[:2])
     except ValueError:
-        return None  # an unusual name of a glibc build: let the installation decide
+        return None  # unusual name of a glibc build: let the installation decide
     if numbers < _GLIBC:
-        return f"Triton's wheel needs glibc 2.35 or newer, and this machine has {version}."
+        return f"Triton's wheel needs glibc 2.35 or newer; this machine has {version}."
     return None
 
 

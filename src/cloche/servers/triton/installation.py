@@ -1,15 +1,15 @@
-"""Triton from its wheel: an environment of its own, made once and shared by all replicas.
+"""Triton from its wheel: one environment, made once and shared by all replicas.
 
     servers/triton-2.51.0-py3.12-<pins>/
         environment/        a virtual environment with nvidia-pytriton, numpy and onnxruntime
-        libraries/          links to this Python's libpython under the names that stubs ask for
+        libraries/          links to this Python's libpython under the names that stubs look up
         stubs/3.12/…        the stub of each Python version
-        backends-<files>/   what Triton is given as its backend directory
+        backends-<files>/   Triton's backend directory
         installation.json   written last: without it the folder is not finished
 
-A virtual environment holds absolute paths and cannot be renamed into place. So it is built where it
-stays, under a file lock, and a folder without its last file is removed and made again. The lock is
-handed on to uv: when this process is killed, nobody starts over before uv has ended too.
+A virtual environment holds absolute paths and cannot be renamed into place. So it is built in its
+final place, under a file lock, and a folder without installation.json is removed and made again. uv
+inherits the lock: if this process is killed, nobody starts over before uv has ended, too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 VERSION = "2.51.0"
 RELEASE = "24.10"
 _PYTHONS = ("3.12", "3.11", "3.10", "3.9", "3.8")
-"""Those that the server's own packages exist for, best first: numpy 1 ends with 3.12."""
+"""Python versions that the server's packages support, best first: numpy 1 ends with 3.12."""
 _MARKER = "installation.json"
 _LOCK_SECONDS = 3600
 
@@ -50,9 +50,9 @@ class TritonInstallation:
     backends: Path
     """The backend directory: `python` and the Python-based backends."""
     version: str
-    """Of the server: `2.51.0`"""
+    """Version of the server: `2.51.0`"""
     release: str
-    """The container release that it corresponds to: `24.10`"""
+    """The corresponding container release: `24.10`"""
     python: str
     """The Python version that it runs on: `3.12`"""
 
@@ -73,7 +73,7 @@ class TritonInstallation:
 
     @property
     def site_packages(self) -> Path:
-        """Return the folder that the wheels were unpacked to."""
+        """Return the folder of the unpacked wheels."""
         return self.environment / "lib" / f"python{self.python}" / "site-packages"
 
     @property
@@ -83,13 +83,13 @@ class TritonInstallation:
 
     @property
     def pythons(self) -> tuple[str, ...]:
-        """Return the Python versions that there are stubs for, newest first."""
+        """Return the Python versions that have stubs, newest first."""
         return interpreters.PYTHONS
 
     def stub(self, python: str) -> Path:
         """Return the stub of a Python version (`3.10`, or longer: `3.10.13`).
 
-        Raises ClocheError `server.triton.stub` when this Triton has none for it.
+        Raises ClocheError `server.triton.stub` if this Triton has no such stub.
         """
         minor = ".".join(python.split(".")[:2])
         path = self.root / "stubs" / minor / backend_folder.STUB
@@ -110,10 +110,10 @@ def install(
     *,
     environment: Mapping[str, str] | None = None,
 ) -> TritonInstallation:
-    """Return the installation under `root` (`CLOCHE_HOME/servers`), made first where it is missing.
+    """Return the installation under `root` (`CLOCHE_HOME/servers`); install it if it is missing.
 
     `environment` is the user's: uv takes its index, proxy and certificates from it. Safe for
-    several processes at once. Raises ClocheError: `environment.python`, `server.triton.platform`,
+    concurrent processes. Raises ClocheError: `environment.python`, `server.triton.platform`,
     `.download` (retriable), `.disk`, `.install`.
     """
     root = root.absolute()
@@ -155,11 +155,11 @@ def outdated(root: Path) -> list[Path]:
 
 
 def find(root: Path) -> tuple[Path, str] | None:
-    """Return the folder and Python of a finished installation of these pins, the newest first."""
+    """Return folder and Python of the best finished installation of these pins, None if absent."""
     for minor in _PYTHONS:
         folder = _folder(root, minor)
         library = folder / "libraries" / f"libpython{minor}.so.1.0"
-        # A Python that was removed meanwhile leaves a link to nothing.
+        # A removed Python leaves a dangling link.
         if (folder / _MARKER).is_file() and library.is_file():
             return folder, minor
     return None
@@ -171,7 +171,7 @@ def _existing(root: Path) -> TritonInstallation | None:
 
 
 def _complete(folder: Path, minor: str) -> TritonInstallation:
-    """Return the installation, with the backends of this version of Cloche in it."""
+    """Return the installation, with the backends of this version of Cloche."""
     try:
         backends = backend_folder.make(folder, minor)
     except OSError as error:
@@ -219,8 +219,8 @@ def _copy_stubs(installation: TritonInstallation) -> None:
     for minor in interpreters.PYTHONS:
         destination = installation.root / "stubs" / minor
         destination.mkdir(parents=True)
-        # A copy in another place: where it came from, its RPATH finds the libpython that the wheel
-        # carries for 3.13, which does not fit every 3.13's standard library.
+        # Copied because in its own place its RPATH finds the wheel's libpython for 3.13, which does
+        # not fit the standard library of every 3.13.
         shutil.copyfile(source / minor / backend_folder.STUB, destination / backend_folder.STUB)
         (destination / backend_folder.STUB).chmod(0o755)
 
@@ -243,7 +243,7 @@ def _check_that_it_runs(installation: TritonInstallation) -> None:
     if not works:
         raise ClocheError(
             "server.triton.install",
-            f"Triton was installed and does not start on this machine: {words}",
+            f"Triton is installed but does not start on this machine: {words}",
             where=str(installation.root),
             hint="This machine lacks something that the wheel needs; `cloche doctor` shows what it"
             " is.",

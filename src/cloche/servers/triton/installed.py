@@ -1,4 +1,4 @@
-"""A Triton on disk, as a server that can be laid out and started."""
+"""An installed Triton as a `cloche.servers.InstalledServer`."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ class InstalledTriton(TritonInstallation):
         identity: str,
         environment: Mapping[str, str] | None = None,
     ) -> ServerCommand:
-        """Return how to start a replica on a serving folder; see `process.command`."""
+        """Return the command of a replica on a serving folder; see `process.command`."""
         return process.command(self, serving, ports, identity=identity, environment=environment)

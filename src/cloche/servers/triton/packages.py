@@ -1,4 +1,4 @@
-"""The server's packages, put into an environment by uv, and what it means when uv cannot."""
+"""Installing the server's packages with uv, and translating uv's failures."""
 
 from __future__ import annotations
 
@@ -28,13 +28,20 @@ def make_environment(
     `keep_open` is a file descriptor that uv inherits. Raises ClocheError: `server.triton.download`
     (retriable), `.platform`, `.disk`, `.install`.
     """
-    made = ["venv", "--no-python-downloads", "--no-project", "--python", str(python), str(folder)]
-    filled = [
+    make_command = [
+        "venv",
+        "--no-python-downloads",
+        "--no-project",
+        "--python",
+        str(python),
+        str(folder),
+    ]
+    fill_command = [
         "pip", "install", "--no-python-downloads", "--python", str(folder / "bin" / "python"),
         "--no-deps", "--require-hashes", "--only-binary", ":all:", "--compile-bytecode",
         "--requirements", str(REQUIREMENTS),
     ]  # fmt: skip
-    for arguments in (made, filled):
+    for arguments in (make_command, fill_command):
         try:
             uv.run(
                 arguments,
@@ -48,7 +55,7 @@ def make_environment(
 
 
 def explain(error: ClocheError, folder: Path) -> ClocheError:
-    """Return what a failure of uv means for the server."""
+    """Return the server's error for a failure of uv."""
     if isinstance(error, uv.DiskFullError):
         return _disk_full(folder)
     if isinstance(error, UnavailableError):
@@ -74,7 +81,7 @@ def explain(error: ClocheError, folder: Path) -> ClocheError:
 
 
 def translate(error: OSError, folder: Path) -> ClocheError:
-    """Return the error that a failure of the file system amounts to."""
+    """Return the server's error for a failure of the file system."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return _disk_full(folder)
     return ClocheError(

@@ -1,4 +1,4 @@
-"""What a replica is started with: the argument list and the environment of one Triton process."""
+"""The argument list and the environment of one Triton process."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from cloche.servers.server import ServerPorts
     from cloche.servers.triton.installation import TritonInstallation
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where POSIX shared memory lives on Linux
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  POSIX shared memory on Linux
 _GPU_DRIVER = Path("/dev/nvidiactl")
 _PASSED_ON = (
     "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL",
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
 )  # fmt: skip
 EXIT_SECONDS = 30.0
-"""How long Triton waits for the requests that it has, once it was asked to end."""
+"""Seconds that Triton waits for its requests after it is asked to end."""
 _CLOSED_APIS = "shared-memory,model-repository,trace,logging"
 
 
@@ -37,10 +37,10 @@ def command(
     identity: str,
     environment: Mapping[str, str] | None = None,
 ) -> ServerCommand:
-    """Return how to start the replica `identity` on a folder made by `lay_out`.
+    """Return the command of the replica `identity` on a folder made by `lay_out`.
 
-    On SIGTERM Triton takes no new requests and waits `EXIT_SECONDS` for those it has.
-    Of `environment` (the process's own by default) only what a server needs is passed on.
+    On SIGTERM Triton takes no new requests and waits `EXIT_SECONDS` for those it has. Passes on
+    only what a server needs of `environment` (default: this process's).
     """
     given = os.environ if environment is None else environment
     argv = _arguments(installation, serving, ports, identity)
@@ -50,7 +50,7 @@ def command(
 def _arguments(
     installation: TritonInstallation, serving: Path, ports: ServerPorts, identity: str
 ) -> list[str]:
-    # Nobody knows this word: the APIs behind it are closed, whoever reaches the port.
+    # Nobody knows this word, so the APIs behind it are closed to all who reach the port.
     word = secrets.token_hex(16)
     backend = {
         "shm-region-prefix-name": shared_memory_prefix(serving, identity),
@@ -83,15 +83,15 @@ def _arguments(
 
 
 def shared_memory_prefix(serving: Path, identity: str) -> str:
-    """Return how the names of a replica's shared memory begin; no replica's begins another's."""
+    """Return the prefix of a replica's shared memory; no prefix begins another replica's."""
     digest = hashlib.sha256(f"{serving.absolute()}\0{identity}".encode()).hexdigest()
     return f"cloche-{digest[:20]}-"
 
 
 def clean_shared_memory(serving: Path, identity: str) -> int:
-    """Remove what a killed replica left in shared memory; returns how many regions there were.
+    """Remove the shared memory of a killed replica; return the number of regions.
 
-    Only for a replica whose processes have all ended.
+    All processes of the replica must have ended.
     """
     removed = 0
     for path in _SHARED_MEMORY.glob(f"{shared_memory_prefix(serving, identity)}*"):
@@ -101,13 +101,13 @@ def clean_shared_memory(serving: Path, identity: str) -> int:
 
 
 def _completion(models: Path) -> list[str]:
-    found = list(models.glob("*"))
-    complete = bool(found) and all(is_complete(model) for model in found)
+    folders = list(models.glob("*"))
+    complete = bool(folders) and all(is_complete(model) for model in folders)
     return ["--disable-auto-complete-config"] if complete else []
 
 
 def _pinned_memory() -> list[str]:
-    """Without a GPU there is nothing to pin memory for, and Triton would warn of it."""
+    """Return the option to pin no memory without a GPU: Triton would warn about it."""
     return [] if _GPU_DRIVER.exists() else ["--pinned-memory-pool-byte-size=0"]
 
 
@@ -118,9 +118,9 @@ def _http_threads() -> int:
 def _environment(
     installation: TritonInstallation, serving: Path, given: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the smallest environment that server and stubs work in, with no secret of the user's.
+    """Return the smallest environment for server and stubs, without the user's secrets.
 
-    `PATH` decides which environment an embedded Python takes for its own: the server's comes first.
+    An embedded Python finds its environment through `PATH`, so the server's comes first.
     """
     libraries = [
         serving / LIBRARIES,

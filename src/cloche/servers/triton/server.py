@@ -1,4 +1,4 @@
-"""Triton as a server: what its release is called, speaks, counts and may take."""
+"""Triton as a `cloche.servers.Server`: its release, protocols, metrics and limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TritonServer:
     exit_limit = process.EXIT_SECONDS
 
     def check_host(self) -> None:
-        """Raise ClocheError `server.triton.platform` where the wheel cannot run."""
+        """Raise ClocheError `server.triton.platform` if the wheel cannot run."""
         from cloche.servers.triton import host
 
         host.check()
@@ -48,8 +48,8 @@ class TritonServer:
         environment: Mapping[str, str] | None = None,
     ) -> InstalledTriton:
         """Return the installation under `root`; see `installation.install`."""
-        made = installation.install(root, progress, environment=environment)
-        return InstalledTriton.of(made)
+        installed_triton = installation.install(root, progress, environment=environment)
+        return InstalledTriton.of(installed_triton)
 
     def installed(self, root: Path) -> bool:
         """Return whether these pins are installed on any Python."""
@@ -60,9 +60,9 @@ class TritonServer:
         return installation.outdated(root)
 
     def ready_paths(self, models: Iterable[str]) -> tuple[str, ...]:
-        """Return the ready call of each model, as the KServe v2 protocol has it."""
+        """Return each model's ready path in the KServe v2 protocol."""
         return tuple(f"/v2/models/{quote(model, safe='')}/ready" for model in models)
 
     def clean(self, serving: Path, identity: str) -> None:
-        """Remove what a killed replica left in shared memory."""
+        """Remove the shared memory of a killed replica."""
         process.clean_shared_memory(serving, identity)

@@ -1,4 +1,4 @@
-"""The serving folder: what one revision's replicas are pointed at.
+"""The serving folder of one revision's replicas.
 
     models/<model>/config.pbtxt, 1/…             the repository, byte for byte
     models/<model>/environment                   → the model's locked environment
@@ -7,8 +7,8 @@
 
 A model asks for its environment with `EXECUTION_ENV_PATH` set to
 `$$TRITON_MODEL_DIRECTORY/environment`: the same bytes work wherever such a folder is put beside
-them. Files are hard links where the file system allows it, so that the store may drop its own name
-of a file while a replica uses it, and so that nothing a model writes beside its files gets into it.
+them. Files are hard links if the file system allows it, so that the store may drop its own name of
+a file while a replica uses it. Files that a model writes beside its own never reach the store.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def lay_out(
 ) -> Path:
     """Make the serving folder at `destination` from the repository at `tree`, and return it.
 
-    `environment` is the folder of the virtual environment that models may ask for. An older folder
-    at `destination` is replaced. Raises ClocheError: `server.triton.model`, `.environment`,
+    `environment` is the virtual environment that models may ask for. Replaces a folder at
+    `destination`. Raises ClocheError: `server.triton.model`, `.environment`,
     `.stub`, `.disk`.
     """
     try:
@@ -77,7 +77,7 @@ def lay_out(
 
 
 def _lay_out_model(destination: Path, source: Path, environment: Path | None) -> bool:
-    """Link one model's files; returns whether it was given the environment that it asks for."""
+    """Link one model's files; return whether the model got an environment that it asks for."""
     if not source.is_dir():
         raise ClocheError(
             "server.triton.model",
@@ -92,7 +92,7 @@ def _lay_out_model(destination: Path, source: Path, environment: Path | None) ->
     if environment is None:
         raise ClocheError(
             "server.triton.environment",
-            f"The model {source.name} asks for an environment and none was made for it.",
+            f"The model {source.name} asks for an environment, but none was made for it.",
             where=str(configuration),
             hint="Deploy the model from its source, so that Cloche locks and makes its"
             " environment.",
@@ -102,7 +102,7 @@ def _lay_out_model(destination: Path, source: Path, environment: Path | None) ->
 
 
 def _fit_interpreter(folder: Path, model: str, installation: TritonInstallation) -> None:
-    """Link the stub and the libpython that go with the environment of a model."""
+    """Link the stub and the libpython of a model's environment."""
     interpreter = _interpreter(folder / MODELS / model / ENVIRONMENT)
     stub = folder / MODELS / model / backend_folder.STUB
     stub.symlink_to(installation.stub(interpreter.minor))
@@ -113,8 +113,8 @@ def _fit_interpreter(folder: Path, model: str, installation: TritonInstallation)
 
 
 def _interpreter(environment: Path) -> interpreters.Interpreter:
-    found = interpreters.probe(environment / "bin" / "python")
-    if found is None:
+    interpreter = interpreters.probe(environment / "bin" / "python")
+    if interpreter is None:
         raise ClocheError(
             "server.triton.environment",
             "The model's environment is not on a Python 3 that Triton can embed.",
@@ -123,7 +123,7 @@ def _interpreter(environment: Path) -> interpreters.Interpreter:
             " libpython3-dev`; uv's own Pythons have one). Remove the environment's folder and"
             " deploy again.",
         )
-    return found
+    return interpreter
 
 
 def _link_tree(source: Path, destination: Path) -> None:

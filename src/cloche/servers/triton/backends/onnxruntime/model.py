@@ -1,8 +1,8 @@
 """ONNX models on Triton's Python backend, under the native backend's name and configuration.
 
-Runs in the stub process of one model instance; each instance has a session of its own. Requests
-that Triton hands over together are run together, and a request that fails does so alone. Nothing
-of Cloche is imported. Syntax for Python 3.8.
+Runs in the stub process of one model instance; each instance has its own session. Requests that
+Triton hands over together run together; a failing request fails alone. Imports nothing of Cloche.
+Syntax for Python 3.8.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from onnx_batches import Runner  # type: ignore[import-not-found]
 
 
 class TritonPythonModel:
-    """What the stub makes one of per instance."""
+    """The model; the stub makes one per instance."""
 
     @staticmethod
     def auto_complete_config(config: Any) -> Any:
-        """Fill in inputs, outputs and batching that config.pbtxt leaves out."""
+        """Fill in the inputs, outputs and batching that config.pbtxt omits."""
         document = config.as_dict()
         if onnx_signature.is_complete(document):
             return config  # without loading the model
@@ -45,7 +45,7 @@ class TritonPythonModel:
         return config
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the model and hold its signature against the configuration."""
+        """Load the model and check its signature against the configuration."""
         document = json.loads(args["model_config"])
         folder = os.path.join(  # noqa: PTH118
             args["model_repository"], args["model_version"]
@@ -66,16 +66,16 @@ class TritonPythonModel:
         except onnx_session.ModelError as error:
             raise pb_utils.TritonModelException(str(error)) from None
         self._runner = Runner(session, signature, document, run_options, pb_utils)
-        # What exists now stays: a collection in the middle of a request need not look through it.
+        # Objects that exist now stay: a collection during a request need not scan them.
         gc.collect()
         gc.freeze()
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer requests, as many as Triton batched together."""
+        """Answer the requests that Triton batched together."""
         responses: list[Any] = self._runner.answer(requests)
         return responses
 
     def finalize(self) -> None:
-        """Let the session go."""
+        """Release the session."""
         self._runner.close()
         del self._runner

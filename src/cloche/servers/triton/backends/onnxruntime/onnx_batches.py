@@ -1,7 +1,7 @@
-"""Requests joined into one run of the model, and its outputs taken apart again.
+"""Joining requests into one run of the model, and splitting its outputs.
 
-Inputs are joined by one copy; a lone request is run on the array that it came in. Outputs are
-handed back as views of what the run made. Syntax for Python 3.8.
+Inputs are joined by one copy; a lone request runs on its own array. Responses are views of the
+run's outputs. Syntax for Python 3.8.
 """
 
 # Before Python 3.10 zip() knows no strict.
@@ -17,11 +17,11 @@ import onnx_signature  # type: ignore[import-not-found]
 
 
 class Unlike(Exception):
-    """These requests cannot be run together."""
+    """These requests cannot run together."""
 
 
 class Runner:
-    """One session, and how requests of its model become runs."""
+    """Runs requests in one session."""
 
     def __init__(
         self,
@@ -39,12 +39,12 @@ class Runner:
         self._logger = pb_utils.Logger
         self._model = config["name"]
         self.split_runs = 0
-        """How many joint runs failed, so that each of their requests was run alone."""
+        """Joint runs that failed, so that each of their requests was run alone."""
         self._outputs = [entry["name"] for entry in config["output"]]
         self._scalar_shapes = onnx_signature.scalar_shapes(config, signature)
         tensors = list(signature.inputs.values()) + list(signature.overridable.values())
-        self._strings = {one.name for one in tensors if one.datatype == "STRING"}
-        self._scalars = {one.name for one in tensors if not one.shape}
+        self._strings = {tensor.name for tensor in tensors if tensor.datatype == "STRING"}
+        self._scalars = {tensor.name for tensor in tensors if not tensor.shape}
         self._only_input = None
         if len(tensors) == 1 and not self._strings and not self._scalars:
             self._only_input = tensors[0].name
@@ -54,7 +54,7 @@ class Runner:
         if len(requests) > 1:
             try:
                 return self._answer_together(requests)
-            # Whatever went wrong, one request may be the cause: each is run for itself.
+            # One request may be the cause, so each runs alone.
             except Exception as error:  # noqa: BLE001
                 self._note_split_run(len(requests), error)
         return [self._answer_alone(request) for request in requests]
@@ -68,7 +68,7 @@ class Runner:
             )
 
     def close(self) -> None:
-        """Say how often joint runs failed, where it was more than the one that was logged."""
+        """Log how many joint runs failed, if more than the one already logged."""
         if self.split_runs > 1:
             self._logger.log_warn(f"'{self._model}': {self.split_runs} joint runs failed in all")
 
@@ -82,23 +82,23 @@ class Runner:
             names = feeds[0].keys()
             if any(other.keys() != names for other in feeds):
                 raise Unlike("they have different inputs")
-            sizes = [len(next(iter(one.values()))) for one in feeds]
-            feed = {name: np.concatenate([one[name] for one in feeds]) for name in names}
-        asked = self._asked(requests)
-        made = self._session.run(asked, feed, self._run_options)
+            sizes = [len(next(iter(each.values()))) for each in feeds]
+            feed = {name: np.concatenate([each[name] for each in feeds]) for name in names}
+        requested = self._requested_outputs(requests)
+        results = self._session.run(requested, feed, self._run_options)
         total = sum(sizes)
-        if any(len(output) != total for output in made):
+        if any(len(output) != total for output in results):
             raise Unlike("the model does not answer them row by row")
-        return self._split(requests, sizes, asked, made)
+        return self._split(requests, sizes, requested, results)
 
     def _split(
-        self, requests: list[Any], sizes: list[int], asked: list[str], made: list[Any]
+        self, requests: list[Any], sizes: list[int], requested: list[str], results: list[Any]
     ) -> list[Any]:
         tensor, response = self._tensor, self._response
         responses = []
         start = 0
-        if len(asked) == 1:
-            name, output = asked[0], made[0]
+        if len(requested) == 1:
+            name, output = requested[0], results[0]
             for size in sizes:
                 end = start + size
                 responses.append(response([tensor(name, output[start:end])]))
@@ -111,7 +111,7 @@ class Runner:
                 response(
                     [
                         tensor(name, output[start:end])
-                        for name, output in zip(asked, made)
+                        for name, output in zip(requested, results)
                         if name in wanted
                     ]
                 )
@@ -121,15 +121,15 @@ class Runner:
 
     def _answer_alone(self, request: Any) -> Any:
         try:
-            asked = self._asked([request])
-            made = self._session.run(asked, self._feed(request), self._run_options)
+            requested = self._requested_outputs([request])
+            results = self._session.run(requested, self._feed(request), self._run_options)
             outputs = []
-            for name, output in zip(asked, made):
+            for name, output in zip(requested, results):
                 shape = self._scalar_shapes.get(name)
                 array = np.asarray(output)
                 outputs.append(self._tensor(name, array if shape is None else array.reshape(shape)))
             return self._response(outputs)
-        # ONNX Runtime has no common base of its errors; each belongs into the answer.
+        # ONNX Runtime's errors have no common base; each belongs in the answer.
         except Exception as error:  # noqa: BLE001
             return self._response([], self._error(onnx_session.explain(error)))
 
@@ -144,18 +144,18 @@ class Runner:
             feed[name] = array
         return feed
 
-    def _asked(self, requests: list[Any]) -> list[str]:
-        """Return the outputs that any of the requests asks for, in the configuration's order."""
+    def _requested_outputs(self, requests: list[Any]) -> list[str]:
+        """Return the outputs that any request asks for, in the configuration's order."""
         if len(self._outputs) == 1:
             return self._outputs
-        asked: set[str] = set()
+        requested: set[str] = set()
         for request in requests:
-            asked.update(request.requested_output_names())
-        return [name for name in self._outputs if name in asked]
+            requested.update(request.requested_output_names())
+        return [name for name in self._outputs if name in requested]
 
 
 def _text(array: Any) -> Any:
-    """Return an array of `bytes` as the array of `str` that ONNX Runtime takes strings in."""
+    """Return an array of `bytes` as `str`, ONNX Runtime's form of strings."""
     strings = np.empty(array.size, dtype=np.object_)
     strings[:] = [element.decode("utf-8") for element in array.ravel()]
     return strings.reshape(array.shape)

@@ -16,11 +16,11 @@ _ORT_ERROR = re.compile(r"\[ONNXRuntimeError\] : (\d+) : \w+ : (.*)", re.DOTALL)
 
 
 class ModelError(Exception):
-    """The model cannot be loaded with this configuration; the text is the whole reason."""
+    """The model cannot be loaded with this configuration; the text is the complete message."""
 
 
 def explain(error: BaseException) -> str:
-    """Return an error of ONNX Runtime as the native backend words it."""
+    """Return an error of ONNX Runtime in the native backend's words."""
     text = str(error)
     match = _ORT_ERROR.search(text)
     return f"onnx runtime error {match[1]}: {match[2]}" if match else text
@@ -37,7 +37,7 @@ def model_path(version_folder: str, filename: str, model: str) -> str:
 
 
 def load(path: str, config: dict[str, Any]) -> Any:
-    """Load a session on the CPU as the configuration asks; raises ModelError."""
+    """Load a session on the CPU with the configured options; raises ModelError."""
     import onnxruntime
 
     _refuse_accelerators(config)
@@ -46,13 +46,13 @@ def load(path: str, config: dict[str, Any]) -> Any:
         options.register_custom_ops_library(library)
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    # ONNX Runtime has no common base of its errors.
+    # ONNX Runtime's errors have no common base.
     except Exception as error:  # noqa: BLE001
         raise ModelError(explain(error)) from None
 
 
 def session_options(config: dict[str, Any]) -> Any:
-    """Return the options of a session; raises ModelError for a value that means nothing."""
+    """Return the options of a session; raises ModelError for an invalid value."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -81,7 +81,7 @@ def session_options(config: dict[str, Any]) -> Any:
         value = parameter(config, name)
         if value is not None:
             setattr(options, attribute, _boolean(value))
-    # Threads that spin while they wait take the cores from the server that feeds them.
+    # Spinning threads would take the cores from the server that feeds them.
     options.add_session_config_entry(SPINNING, "0")
     for name, value in config.get("parameters", {}).items():
         if name.startswith("session."):
@@ -90,7 +90,7 @@ def session_options(config: dict[str, Any]) -> Any:
 
 
 def run_options(config: dict[str, Any]) -> Any:
-    """Return the options of each run, None where the configuration asks for none."""
+    """Return the options of each run, None if the configuration sets none."""
     import onnxruntime
 
     shrinkage = parameter(config, SHRINKAGE)
@@ -108,7 +108,7 @@ def parameter(config: dict[str, Any], name: str) -> str | None:
 
 
 def _threads(config: dict[str, Any]) -> int:
-    """Return each instance's share of the cores that this process may use."""
+    """Return each instance's share of this process's cores."""
     instances = sum(int(group.get("count", 1)) for group in config.get("instance_group", []))
     return max(1, len(os.sched_getaffinity(0)) // max(1, instances))
 

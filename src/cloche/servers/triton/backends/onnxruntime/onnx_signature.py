@@ -1,9 +1,9 @@
-"""What a model takes and gives, held against what its configuration says.
+"""A model's inputs and outputs, checked against its configuration.
 
 Rules and messages are those of the native backend (AutoCompleteConfig, ValidateInputs and
 ValidateOutputs in src/onnxruntime.cc, CompareDimsSupported in src/onnxruntime_utils.cc), so that a
-repository which loads here loads there, and one which does not is told the same. Syntax for
-Python 3.8.
+repository that loads here loads there, and one that fails gets the same message. Syntax for Python
+3.8.
 """
 
 # Before Python 3.10 zip() knows no strict.
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from onnx_session import ModelError  # type: ignore[import-not-found]
 
-DEFAULT_MAX_BATCH_SIZE = 4  # what `--backend-config=default-max-batch-size` is when not given
+DEFAULT_MAX_BATCH_SIZE = 4  # default of `--backend-config=default-max-batch-size`
 _TENSOR = re.compile(r"tensor\((\w+)\)")
 _DATATYPES = {
     "bool": "BOOL",
@@ -54,7 +54,7 @@ class Signature(NamedTuple):
 
 
 def read(session: Any) -> Signature:
-    """Return the signature of a session; raises ModelError for what is no tensor."""
+    """Return the signature of a session; raises ModelError for values that are not tensors."""
     return Signature(
         _tensors(session.get_inputs()),
         _tensors(session.get_overridable_initializers()),
@@ -63,22 +63,24 @@ def read(session: Any) -> Signature:
 
 
 def is_complete(config: dict[str, Any]) -> bool:
-    """Return whether a configuration leaves nothing to fill in."""
+    """Return whether a configuration needs no completion."""
     inputs = len(config.get("input", [])) + len(config.get("batch_input", []))
     return inputs > 0 and len(config.get("output", [])) > 0
 
 
 def complete(config: dict[str, Any], signature: Signature) -> list[str]:
-    """Fill in what a configuration leaves out; returns what is worth a warning."""
+    """Fill in what a configuration omits, in place; return warnings."""
     notes = _complete_batching(config, signature)
     for key, tensors in (("input", signature.inputs), ("output", signature.outputs)):
         if not config.get(key):
-            config[key] = [_described(one, config["max_batch_size"]) for one in tensors.values()]
+            config[key] = [
+                _entry_of(tensor, config["max_batch_size"]) for tensor in tensors.values()
+            ]
     return notes
 
 
 def validate(config: dict[str, Any], signature: Signature) -> None:
-    """Raise ModelError where configuration and model do not fit together."""
+    """Raise ModelError if configuration and model do not match."""
     _refuse_unserved(config)
     model = config["name"]
     expected = sum(1 for entry in config["input"] if not entry.get("optional"))
@@ -103,7 +105,7 @@ def validate(config: dict[str, Any], signature: Signature) -> None:
 
 
 def scalar_shapes(config: dict[str, Any], signature: Signature) -> dict[str, tuple[int, ...]]:
-    """Return the shape that an answer gives to each output that the model makes as a scalar."""
+    """Return the shape in answers of each output that is a scalar in the model."""
     return {
         entry["name"]: tuple(int(size) for size in _configured_shape(entry))
         for entry in config["output"]
@@ -129,7 +131,7 @@ def _tensors(arguments: list[Any]) -> dict[str, Tensor]:
 
 def _complete_batching(config: dict[str, Any], signature: Signature) -> list[str]:
     tensors = list(signature.inputs.values()) + list(signature.outputs.values())
-    if not all(one.shape and one.shape[0] == -1 for one in tensors):
+    if not all(tensor.shape and tensor.shape[0] == -1 for tensor in tensors):
         if config["max_batch_size"] != 0:
             raise ModelError(
                 f"autofill failed for model '{config['name']}': model does not support batching"
@@ -150,7 +152,7 @@ def _complete_batching(config: dict[str, Any], signature: Signature) -> list[str
     return notes
 
 
-def _described(tensor: Tensor, max_batch_size: int) -> dict[str, Any]:
+def _entry_of(tensor: Tensor, max_batch_size: int) -> dict[str, Any]:
     dims = list(tensor.shape[1:] if max_batch_size > 0 else tensor.shape)
     entry: dict[str, Any] = {"name": tensor.name, "data_type": "TYPE_" + tensor.datatype}
     if not dims:
@@ -163,13 +165,13 @@ def _described(tensor: Tensor, max_batch_size: int) -> dict[str, Any]:
 
 def _refuse_unserved(config: dict[str, Any]) -> None:
     sequence = config.get("sequence_batching", {})
-    for asked, what in (
+    for used, what in (
         (sequence.get("state"), "implicit state (sequence_batching.state)"),
         (config.get("batch_input"), "batch_input"),
         (config.get("batch_output"), "batch_output"),
-        (any(one.get("allow_ragged_batch") for one in config["input"]), "allow_ragged_batch"),
+        (any(entry.get("allow_ragged_batch") for entry in config["input"]), "allow_ragged_batch"),
     ):
-        if asked:
+        if used:
             raise ModelError(
                 f"unable to load model '{config['name']}', configuration uses {what}, which only"
                 " the native ONNX Runtime backend serves: run this repository in Triton's"
@@ -219,7 +221,7 @@ def _compare(model: str, tensor: Tensor, dims: list[int], batched: bool, exact: 
         )
     full = [-1, *dims] if batched else dims
     fits = len(shape) == len(full) and all(
-        said == has for said, has in zip(full, shape) if exact or has != -1
+        configured == has for configured, has in zip(full, shape) if exact or has != -1
     )
     if fits:
         return

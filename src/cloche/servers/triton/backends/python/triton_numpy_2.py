@@ -1,17 +1,17 @@
 """Makes the stub of this Triton work in an environment with numpy 2.
 
 Runs inside the stub, loaded by `triton_python_backend_utils`. The stub was compiled for numpy 1 and
-reads the item size of a dtype where numpy 2 keeps its flags: it takes every size for 0. Arrays made
-from inputs would have strides of 0 (each element equal to the first), strings would end the
+reads the item size of a dtype where numpy 2 keeps its flags, so it reads every size as 0. Arrays
+made from inputs would have strides of 0 (each element equal to the first), strings would end the
 process, and outputs would be empty. So with numpy 2
 
-- the stub is given numpy's table of C functions with one replaced: the one that makes arrays works
-  out strides of 0 by itself;
+- the stub gets numpy's table of C functions with one replaced: the function that makes arrays
+  computes strides of 0 itself;
 - numeric outputs are handed over by DLPack, which carries its own sizes;
-- the bytes of string outputs are given as an array whose dtype has its item size, 1, also in the
-  place where the stub looks for it.
+- the bytes of string outputs are an array whose dtype has its item size, 1, also where the stub
+  looks for it.
 
-Models see the interface that they know. With numpy 1 nothing is changed. Syntax for Python 3.8.
+Models see the usual interface. With numpy 1 nothing changes. Syntax for Python 3.8.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ TABLE_LENGTH = 300
 FLAGS_OFFSET = 32
 ITEM_SIZE_OFFSET = 40
 
-_kept: list[Any] = []  # what the stub points to for as long as it runs
+_kept: list[Any] = []  # objects that the stub points to as long as it runs
 
 
 def adapt(utilities: Any) -> None:
-    """Change `triton_python_backend_utils` and the stub's own module where numpy 2 is installed."""
+    """Patch `triton_python_backend_utils` and the stub's own module if numpy 2 is installed."""
     if int(np.__version__.split(".")[0]) < 2:
         return
     import c_python_backend_utils as stub  # type: ignore[import-not-found]
@@ -78,7 +78,7 @@ def _replace_array_maker(compiled: Any) -> None:
     capsule = python.PyCapsule_New(ctypes.addressof(table), None, None)
     _kept.extend([table, replacement, original, capsule])
     with warnings.catch_warnings():
-        # The stub looks the table up under numpy 1's name, once, at its first use of numpy.
+        # The stub looks up the table under numpy 1's name, once, at its first use of numpy.
         warnings.simplefilter("ignore")
         import numpy.core.multiarray as old_name
 
@@ -109,21 +109,21 @@ def _constructor(compiled: Any) -> Any:
             return getattr(compiled, name)
 
     class Tensor(metaclass=Constructor):
-        """What models know as `pb_utils.Tensor`."""
+        """Replaces `pb_utils.Tensor`."""
 
     return Tensor
 
 
 class _Exported:
-    """An array on its way into a tensor of the stub, which then frees it."""
+    """An array to be imported by a tensor of the stub, which then frees it."""
 
     def __init__(self, array: Any) -> None:
         self._array = array
 
     def __dlpack__(self, stream: Any = None) -> Any:
         capsule = self._array.__dlpack__()
-        # The stub marks what it took with a name of its own; numpy's destructor knows another, and
-        # would write a traceback to the log for every output.
+        # The stub renames an imported capsule in its own way; numpy's destructor does not know
+        # the name, and would log a traceback for every output.
         ctypes.pythonapi.PyCapsule_SetDestructor(ctypes.py_object(capsule), None)
         return capsule
 
@@ -134,8 +134,8 @@ class _Exported:
 def serialize(strings: Any) -> Any:
     """Return the strings of a BYTES output with their lengths, as an array that the stub can read.
 
-    The array has as many items as there are bytes, and its dtype says 1 both as its item size and
-    as its flags. The flags are those of a dtype of its own, which no other array has.
+    The array has one item per byte, and its dtype has 1 as item size and as flags. The dtype is its
+    own, so that no other array gets these flags.
     """
     if strings.size == 0:
         return ()
@@ -153,7 +153,7 @@ def serialize(strings: Any) -> Any:
     )
     if not known or array.dtype is np.dtype((np.void, 1)):
         raise RuntimeError(
-            f"string outputs cannot be made with numpy {np.__version__} on this Triton; use an"
+            f"string outputs do not work with numpy {np.__version__} on this Triton; use an"
             " environment with numpy older than 2"
         )
     ctypes.c_uint32.from_address(address + FLAGS_OFFSET).value = 1
