@@ -130,10 +130,10 @@ def test_nested_json_data_is_read_as_flat() -> None:
     ("entry", "words"),
     [
         ({"datatype": "FP32", "shape": [2], "data": [1]}, "x has 1 elements where shape [2]"),
-        ({"datatype": "FP32", "shape": [1], "data": ["a"]}, "x has an element that is no FP32"),
-        ({"datatype": "INT8", "shape": [1], "data": [1.5]}, "x has an element that is no INT8"),
+        ({"datatype": "FP32", "shape": [1], "data": ["a"]}, "x has an element that is not FP32"),
+        ({"datatype": "INT8", "shape": [1], "data": [1.5]}, "x has an element that is not INT8"),
         ({"datatype": "INT8", "shape": [1], "data": [200]}, "out of the range of INT8"),
-        ({"datatype": "BOOL", "shape": [1], "data": [1]}, "no BOOL"),
+        ({"datatype": "BOOL", "shape": [1], "data": [1]}, "not BOOL"),
         ({"datatype": "BYTES", "shape": [1], "data": [1]}, "not a string"),
         ({"datatype": "FP8", "shape": [1], "data": [1]}, "the datatype 'FP8'"),
         ({"datatype": "FP32", "shape": [-1], "data": []}, "the shape [-1]"),

@@ -1,4 +1,4 @@
-"""A file as a server sends it, whichever protocol the server speaks."""
+"""Files streamed by a server, over any protocol."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class BrokenStreamError(Exception):
-    """The connection failed; `error` is what that means where nothing has arrived yet."""
+    """The connection failed; `error` is the error to raise if nothing has arrived yet."""
 
     def __init__(self, error: ClocheError, *, stalled: bool, hopeless: bool) -> None:
         super().__init__(error.what)
         self.error = error
         self.stalled = stalled
-        """Whether it failed because no byte came in time."""
+        """Whether no byte came in time."""
         self.hopeless = hopeless
-        """Whether another attempt fails for sure."""
+        """Whether another attempt would certainly fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +31,23 @@ class FileStream:
 
     status: int
     headers: Mapping[str, str]
-    """By name in any case."""
+    """By case-insensitive name."""
     blocks: Callable[[], Iterator[bytes]]
-    """Gives the body; raises BrokenStreamError through the context that opened it."""
+    """Yields the body; raises BrokenStreamError through the context that opened it."""
     check: Callable[[], None]
-    """Raises the error that an answer above 299 means."""
+    """Raises the error for a status above 299."""
     connection: socket.socket | None
 
 
 class FileServer(Protocol):
-    """Sends files, from any byte on."""
+    """Sends files, starting at any byte."""
 
     base: str
 
     def stream(
         self, endpoint: str, headers: dict[str, str], stall: float
     ) -> AbstractContextManager[FileStream]:
-        """Open a file; `stall` is how many seconds may pass without a byte.
+        """Open a file; `stall` is the most seconds without a byte.
 
-        Raises BrokenStreamError, also out of the context.
+        Raises BrokenStreamError, at the start or within the context.
         """

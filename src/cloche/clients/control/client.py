@@ -1,7 +1,7 @@
-"""The client of the control plane's API, and how its process is found and started.
+"""The client of the control plane's API, and finding or starting its process.
 
-Errors that the API answers with come back as the errors they were, with their exit codes; one that
-cannot be reached is `control.unreachable`.
+Errors in answers are raised as the original errors, with their exit codes. An unreachable control
+plane is `control.unreachable`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from cloche.artifacts import (
 )
 from cloche.clients.control import launch as starting
 from cloche.clients.control import record as home
+from cloche.clients.control import transport
 from cloche.errors import BusyError, ClocheError, UnavailableError, from_dict
 from cloche.version import __version__
 
@@ -42,7 +43,7 @@ _VERIFY_SECONDS = 600.0
 _DOWN_SECONDS = 180.0
 _DELETING_SECONDS = 60.0
 _ANSWER_SECONDS = 15.0
-"""How long a control plane that has the lock may take until it answers."""
+"""Seconds that a control plane with the lock may take to answer."""
 
 
 class NotRunningError(UnavailableError):
@@ -52,23 +53,23 @@ class NotRunningError(UnavailableError):
 def connect(settings: Settings, *, any_version: bool = False) -> ControlClient:
     """Return a client of the control plane that runs in this home.
 
-    Raises NotRunningError, or ClocheError `control.version` when it is of another version of Cloche
+    Raises NotRunningError, or ClocheError `control.version` if it has another version of Cloche
     and `any_version` is False.
     """
     deadline = time.monotonic() + _ANSWER_SECONDS
     while True:
         record = home.read_record(settings.home)
         if record is not None:
-            return _checked(settings.home, record, any_version=any_version)
+            return _client_of(settings.home, record, any_version=any_version)
         if not home.is_running(settings.home) or time.monotonic() > deadline:
             raise _not_running(settings.home)
         time.sleep(0.02)
 
 
 def launch(settings: Settings) -> starting.Launched | None:
-    """Start a process ahead of time where no control plane runs; None where one does.
+    """Start a process ahead of time if no control plane runs; return None if one does.
 
-    It loads what it needs while the command has other work, and does nothing until it is given to
+    The process loads its modules while the command works, and does nothing until it is given to
     `connect_or_start`; `abandon` ends it.
     """
     return None if home.is_running(settings.home) else starting.Launched(settings)
@@ -76,7 +77,7 @@ def launch(settings: Settings) -> starting.Launched | None:
 
 @contextmanager
 def launched(settings: Settings) -> Iterator[starting.Launched | None]:
-    """Give what `launch` returns, and end it where the block did not use it."""
+    """Yield the result of `launch`; end the process if the block did not use it."""
     process = launch(settings)
     try:
         yield process
@@ -96,11 +97,11 @@ def connect_or_start(
     return connect(settings)
 
 
-def _checked(folder: Path, record: home.ControlRecord, *, any_version: bool) -> ControlClient:
+def _client_of(folder: Path, record: home.ControlRecord, *, any_version: bool) -> ControlClient:
     if record.version != __version__ and not any_version:
         raise ClocheError(
             "control.version",
-            f"The control plane that runs is Cloche {record.version}, and this is {__version__}.",
+            f"The running control plane is Cloche {record.version}; this is {__version__}.",
             where=str(folder),
             hint=f"End it with `kill {record.pid}`: services go on without it, and the next command"
             f" starts Cloche {__version__}, which takes them over.",
@@ -115,16 +116,16 @@ def _not_running(folder: Path) -> NotRunningError:
 
 
 class ControlClient:
-    """The calls of the API, safe for several threads; each raises the ClocheError of its answer."""
+    """The calls of the API; safe for several threads. Each raises the ClocheError in its answer."""
 
     def __init__(self, base_url: str, token: str) -> None:
-        # A proxy from the environment would see the token, and has nothing to do with loopback.
+        # A proxy from the environment would see the token; loopback needs none.
         self._http = httpx.Client(
             base_url=f"{base_url}/v1",
             headers={"Authorization": f"Bearer {token}"},
             timeout=_CALL_SECONDS,
             trust_env=False,
-            verify=False,  # noqa: S501  (plain HTTP on loopback: making a TLS context takes 0.2 s)
+            verify=False,  # noqa: S501  (plain HTTP on loopback; making a TLS context takes 0.2 s)
         )
 
     def close(self) -> None:
@@ -151,16 +152,16 @@ class ControlClient:
         return self._call("GET", "/status", dict[str, Any])
 
     def service(self, name: str) -> dict[str, Any]:
-        """Return the ServiceStatus of a service; raises NotFoundError when there is none."""
+        """Return the ServiceStatus of a service; raises NotFoundError."""
         return self._call("GET", f"/services/{_segment(name)}", dict[str, Any])
 
     def plan(self, deployment: Deployment) -> DeployPlan:
-        """Return what deploying this would change."""
+        """Return the changes that a deploy would make."""
         path = f"/services/{_segment(deployment.service)}/plan"
         return self._call("POST", path, DeployPlan, body=artifacts.encode(deployment))
 
     def rollback(self, name: str, to: int | None = None, *, verify: bool = True) -> DeployAnswer:
-        """Begin a rollout to an earlier revision; returns `{change, revision}` like `deploy`."""
+        """Begin a rollout to an earlier revision; return `{change, revision}` like `deploy`."""
         body = artifacts.encode({"to": to, "verify": verify})
         path = f"/services/{_segment(name)}/rollback"
         return self._call("POST", path, DeployAnswer, body=body)
@@ -170,7 +171,7 @@ class ControlClient:
         return self._call("GET", f"/services/{_segment(name)}/history", dict[str, Any])
 
     def deploy(self, deployment: Deployment) -> DeployAnswer:
-        """Hand a deployment over; returns `{change: none|scaled|revision, revision}`.
+        """Submit a deployment; return `{change: none|scaled|revision, revision}`.
 
         Waits a while for a service of the same name that is being deleted.
         """
@@ -195,7 +196,7 @@ class ControlClient:
         return self._call("GET", f"/services/{_segment(name)}/revisions/{number}", RevisionStatus)
 
     def scale(self, name: str, replicas: int) -> dict[str, Any]:
-        """Change the number of replicas; returns the ServiceStatus."""
+        """Change the number of replicas; return the ServiceStatus."""
         body = artifacts.encode({"replicas": replicas})
         path = f"/services/{_segment(name)}/scale"
         return self._call("POST", path, dict[str, Any], body=body)
@@ -209,36 +210,36 @@ class ControlClient:
         return self._call("POST", path, Verification, body=body, seconds=_VERIFY_SECONDS)
 
     def delete(self, name: str) -> None:
-        """Begin to remove a service; it is gone when `service` raises NotFoundError."""
+        """Begin to remove a service; once gone, `service` raises NotFoundError."""
         self._call("DELETE", f"/services/{_segment(name)}", dict[str, Any])
 
     def events(
         self, service: str | None = None, *, after: str = "", wait: float = 0.0
     ) -> tuple[Event, ...]:
         """Return events after a cursor, waiting up to `wait` seconds for one."""
-        asked: dict[str, Any] = {"after": after, "wait": wait}
+        query: dict[str, Any] = {"after": after, "wait": wait}
         if service is not None:
-            asked["service"] = service
+            query["service"] = service
         seconds = _CALL_SECONDS + wait
         kind = dict[str, tuple[Event, ...]]
-        return self._call("GET", "/events", kind, query=asked, seconds=seconds)["events"]
+        return self._call("GET", "/events", kind, query=query, seconds=seconds)["events"]
 
     def logs(
         self, name: str, *, lines: int = 100, follow: bool = False, revision: int | None = None
     ) -> Iterator[tuple[str, str]]:
         """Yield `(replica id, line)`; with `follow`, until the iterator is closed."""
-        asked: dict[str, Any] = {"lines": lines, "follow": follow}
+        query: dict[str, Any] = {"lines": lines, "follow": follow}
         if revision is not None:
-            asked["revision"] = revision
+            query["revision"] = revision
         timeout = httpx.Timeout(_CALL_SECONDS, read=None if follow else _CALL_SECONDS)
         path = f"/services/{_segment(name)}/logs"
         with (
-            _reached(self._http),
-            self._http.stream("GET", path, params=asked, timeout=timeout) as answer,
+            transport.reaching(self._http),
+            self._http.stream("GET", path, params=query, timeout=timeout) as answer,
         ):
             if answer.is_error:
                 answer.read()
-                raise _answered(answer)
+                raise transport.error_of(answer)
             for text in answer.iter_lines():
                 line = msgspec.json.decode(text)
                 if "error" in line:
@@ -246,7 +247,7 @@ class ControlClient:
                 yield line["replica"], line["line"]
 
     def down(self) -> None:
-        """Stop all replicas, the gateway and the control plane; returns when they have ended."""
+        """Stop all replicas, the gateway and the control plane; return when they have ended."""
         pid = self.health()["pid"]
         self._call("POST", "/down", dict[str, Any], seconds=_DOWN_SECONDS)
         starting.wait_until_gone(pid)
@@ -262,46 +263,18 @@ class ControlClient:
         seconds: float = _CALL_SECONDS,
     ) -> T:
         timeout = httpx.Timeout(seconds, connect=_CALL_SECONDS)
-        with _reached(self._http):
+        with transport.reaching(self._http):
             answer = self._http.request(method, path, content=body, params=query, timeout=timeout)
         if answer.is_error:
-            raise _answered(answer)
+            raise transport.error_of(answer)
         try:
             return artifacts.decode(kind, answer.content)
         except msgspec.DecodeError as error:
-            raise _unreadable(str(error)) from error
-
-
-def _answered(answer: httpx.Response) -> ClocheError:
-    try:
-        return from_dict(msgspec.json.decode(answer.content)["error"])
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        return _unreadable(f"status {answer.status_code}")
-
-
-def _unreadable(detail: str) -> ClocheError:
-    what = f"The control plane's answer cannot be read: {detail}."
-    hint = "End it and run the command again, so that both are of the same version."
-    return ClocheError("control.answer", what, hint=hint)
-
-
-@contextmanager
-def _reached(http: httpx.Client) -> Iterator[None]:
-    try:
-        yield
-    except httpx.TimeoutException as error:
-        what = "The control plane did not answer in time."
-        hint = "logs/control.log in CLOCHE_HOME says what it does; try again."
-        raise UnavailableError("control.timeout", what, hint=hint) from error
-    except httpx.HTTPError as error:
-        what = f"The control plane went away, or cannot be reached: {error}."
-        hint = "Run the command again: it starts one. Services go on meanwhile."
-        where = str(http.base_url)
-        raise UnavailableError("control.unreachable", what, where=where, hint=hint) from error
+            raise transport.unreadable(str(error)) from error
 
 
 def _segment(name: str) -> str:
-    """Return a name as one segment of a path, whatever is in it."""
+    """Return a name as one segment of a path, with special characters escaped."""
     from urllib.parse import quote
 
     return quote(name, safe="")

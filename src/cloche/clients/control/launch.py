@@ -1,4 +1,4 @@
-"""Starting a control plane in the background, and seeing it come up and end."""
+"""Starting a control plane in the background, and waiting for its start and end."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Launched:
     """A control plane's process, started ahead of time; it does nothing until `go`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start a process in a session of its own; its output goes to logs/control.log.
+        """Start a process in its own session; its output goes to logs/control.log.
 
-        It loads what it needs and waits for `go`; until then it ends when its caller does.
+        The process loads its modules and waits for `go`; until then it ends with its caller.
         """
         self._gone = False
         self._home = settings.home
@@ -54,11 +54,11 @@ class Launched:
                 env=environment(settings, os.environ),
                 start_new_session=True,
             )
-        # It outlives most callers; one that lives longer must not keep it as a zombie.
+        # A caller that outlives it must not leave it as a zombie.
         threading.Thread(target=self._process.wait, name="cloche-control", daemon=True).start()
 
     def go(self) -> None:
-        """Have it become the control plane of its home."""
+        """Make the process the control plane of its home."""
         pipe = self._process.stdin
         if pipe is None or pipe.closed:
             return
@@ -67,7 +67,7 @@ class Launched:
             pipe.write(GO)
 
     def abandon(self) -> None:
-        """End it, unless it was told to go."""
+        """End the process unless `go` was called."""
         if self._gone:
             return
         self._process.kill()
@@ -76,11 +76,11 @@ class Launched:
             self._process.stdin.close()
 
     def wait(self, progress: Progress) -> None:
-        """Tell it to go, and return when the API answers.
+        """Call `go`, and return when the API answers.
 
-        Of two processes that start at once one gets the lock of the home and the other ends; both
-        callers go on with the first. Raises the error that kept it from starting, or
-        `control.start` with the end of its log.
+        Of two processes that start at once, one gets the lock of the home and the other ends; both
+        callers use the first. Raises the error that kept it from starting, or `control.start` with
+        the end of its log.
         """
         self.go()
         deadline = time.monotonic() + _START_SECONDS
@@ -89,14 +89,14 @@ class Launched:
                 status = self._process.returncode
                 ended = status is not None and not home.is_running(self._home)
                 if ended or time.monotonic() > deadline:
-                    raise _not_started(self._log, self._begin, status)
+                    raise _start_error(self._log, self._begin, status)
                 time.sleep(0.02)
 
 
 def environment(settings: Settings, variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the control plane: the caller's, with its settings.
 
-    Secrets are left out: the control plane needs none of them, outlives the command, and hands its
+    Without secrets: the control plane does not need them, outlives the command, and passes its
     environment on to the servers that it starts.
     """
     kept = {name: value for name, value in variables.items() if _SECRET.search(name) is None}
@@ -104,7 +104,7 @@ def environment(settings: Settings, variables: Mapping[str, str]) -> dict[str, s
 
 
 def wait_until_gone(pid: int, seconds: float = _END_SECONDS) -> None:
-    """Return when a process has ended; raises `control.ending` when it takes too long."""
+    """Return when a process has ended; raises `control.ending` after `seconds`."""
     import psutil
 
     try:
@@ -113,7 +113,7 @@ def wait_until_gone(pid: int, seconds: float = _END_SECONDS) -> None:
         return
     except psutil.TimeoutExpired:
         what = f"The control plane (process {pid}) has not ended after {seconds:.0f} s."
-        hint = "logs/control.log in CLOCHE_HOME says what it does."
+        hint = "logs/control.log in CLOCHE_HOME shows what it does."
         raise UnavailableError("control.ending", what, hint=hint) from None
 
 
@@ -130,18 +130,18 @@ def _open_log(folder: Path) -> Path:
     return log
 
 
-def _not_started(log: Path, begin: int, status: int | None) -> ClocheError:
+def _start_error(log: Path, begin: int, status: int | None) -> ClocheError:
     with log.open("rb") as file:
         file.seek(begin)
-        said = file.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
-    known = error_in(said[-1]) if said and status else None
+        log_lines = file.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
+    known = error_in(log_lines[-1]) if log_lines and status else None
     if known is not None:
         return known
-    if not said and status and shutil.disk_usage(log.parent).free < _LITTLE_ROOM:
+    if not log_lines and status and shutil.disk_usage(log.parent).free < _LITTLE_ROOM:
         what = "The control plane cannot be started: the disk is full."
         hint = "Free some space, or run `cloche cache clean`, and try again."
         return ClocheError("disk.full", what, where=str(log.parent), hint=hint, retriable=True)
     how = f"ended with status {status}" if status is not None else "does not answer"
-    what = "\n".join([f"The control plane {how}. The end of its log:", *said])
-    hint = "Put right what the log names; `cloche serve` shows the same in the foreground."
+    what = "\n".join([f"The control plane {how}. The end of its log:", *log_lines])
+    hint = "Correct what the log reports; `cloche serve` shows the same in the foreground."
     return ClocheError("control.start", what, where=str(log), hint=hint)

@@ -1,7 +1,7 @@
-"""How a command and the control plane's process that it starts talk before the API answers.
+"""The protocol between a command and the control plane's process until the API answers.
 
-The command runs `COMMAND` with `WHEN_TOLD`. The process loads what it needs and reads one byte from
-stdin: it begins when there is one, and exits when stdin closes without. A process that cannot begin
+The command runs `COMMAND` with `WHEN_TOLD`. The process loads its modules and reads one byte from
+stdin: a byte starts it, and it exits if stdin closes without one. A process that cannot start
 writes its error as the last line of its output, and exits with the error's code.
 """
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from cloche.errors import ClocheError
 
 COMMAND = (sys.executable, "-m", "cloche.daemon")
-"""Like `cloche serve`, without the command line in memory."""
+"""Does what `cloche serve` does, without loading the command line."""
 WHEN_TOLD = "--when-told"
-"""Has the process wait for the byte, and write its errors as JSON."""
+"""Makes the process wait for the byte and write its errors as JSON."""
 GO = b"\n"
 
 
 def error_line(error: ClocheError) -> str:
-    """Return an error as the line that `error_in` reads."""
+    """Return an error as a line for `error_in`."""
     return json.dumps({"error": error.to_dict()})
 
 
 def error_in(line: str) -> ClocheError | None:
-    """Return the error in a line; None where the line is of something else."""
+    """Return the error in a line, None if it has none."""
     try:
         return from_dict(json.loads(line)["error"])
     except (ValueError, KeyError, TypeError, AttributeError):

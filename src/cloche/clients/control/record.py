@@ -1,11 +1,11 @@
-"""What a control plane leaves in `CLOCHE_HOME` for others to find it.
+"""Files in `CLOCHE_HOME` by which commands find the control plane.
 
-    control.lock   locked (flock) by the one control plane of this home for as long as it lives
+    control.lock   locked (flock) by the control plane of this home while it lives
     control.json   {"pid", "port", "version", "started_at"}, written when its API answers
-    token          what the API wants to be shown; for its owner alone (0600)
+    token          the token of the API, readable only by its owner (0600)
 
-The lock decides: if it is free, control.json was left by a control plane that was killed. Its port
-may be anyone's by now, so the token is never sent there.
+The lock decides: if it is free, control.json was left by a killed control plane. Another program
+may have the port by now, so the token is never sent there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ControlRecord:
-    """Where a control plane answers, and who it is."""
+    """Port, process and version of a control plane."""
 
     pid: int
     port: int
@@ -35,7 +35,7 @@ class ControlRecord:
 
 
 def is_running(home: Path) -> bool:
-    """Return whether a control plane has the lock of a home; it may not answer yet."""
+    """Return whether a control plane has the lock of a home, even if it does not answer yet."""
     try:
         descriptor = os.open(HomeLayout(home).control_lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def is_running(home: Path) -> bool:
     except OSError as error:
         raise unusable(home, error) from error
     try:
-        # Shared, so that those who only look do not see each other as a control plane.
+        # Shared, so that readers do not take each other for a control plane.
         return not files.try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
@@ -55,15 +55,15 @@ def has_services(home: Path) -> bool:
 
 
 def was_ended(home: Path) -> bool:
-    """Return whether nothing runs in a home because it was told so, and not by a crash.
+    """Return whether a home was ended on purpose, not by a crash.
 
-    The folder of what runs is made by a control plane, and removed once all of it has ended.
+    A control plane makes the run folder, and removes it once everything in it has ended.
     """
     return not is_running(home) and not HomeLayout(home).run.exists()
 
 
 def read_record(home: Path) -> ControlRecord | None:
-    """Return the record of the control plane that runs; None when none runs or answers yet."""
+    """Return the record of the running control plane; None if none runs or answers yet."""
     import msgspec
 
     from cloche import artifacts
@@ -76,7 +76,7 @@ def read_record(home: Path) -> ControlRecord | None:
         return None
     except OSError as error:
         raise unusable(home, error) from error
-    # A new one may have the lock already while the record is still that of a killed one.
+    # A new control plane may already have the lock while the record is a killed one's.
     return record if _is_ours(record.pid) else None
 
 
@@ -89,7 +89,7 @@ def _is_ours(pid: int) -> bool:
 
 
 def read_token(home: Path) -> str:
-    """Return the token; raises ClocheError when others could have read it or written it."""
+    """Return the token; raises ClocheError if others could have read or written it."""
     path = HomeLayout(home).token
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -97,7 +97,7 @@ def read_token(home: Path) -> str:
             status = os.fstat(descriptor)
             token = file.read().strip()
     except OSError as error:
-        hint = "A control plane writes it when it starts: end the one that runs, and try again."
+        hint = "A control plane writes it at its start: end the running one, and try again."
         what = f"Cannot read the token of the control plane: {error.strerror}."
         raise ClocheError("control.token", what, where=str(path), hint=hint) from error
     if stat.S_IMODE(status.st_mode) & 0o077 or status.st_uid != os.geteuid():
@@ -112,7 +112,7 @@ def read_token(home: Path) -> str:
 
 
 def unusable(home: Path, error: OSError) -> ClocheError:
-    """Return the error that a home cannot be read or written."""
+    """Return the error for a home that cannot be read or written."""
     hint = "Give yourself write permission there, or point CLOCHE_HOME to a folder of your own."
     what = f"CLOCHE_HOME cannot be used: {error.strerror}."
     return ClocheError("home.unusable", what, where=str(error.filename or home), hint=hint)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 POLL_SECONDS = 10.0
 RECONNECTS = 5
 _PAUSE_SECONDS = 0.05
-"""Before the first reconnect; each further one waits twice as long. A control plane that was killed
-may accept connections for a moment longer without answering."""
+"""Seconds before the first reconnect, doubled for each further one. A killed control plane may
+accept connections for a moment longer without answering."""
 
 
 class Followed(Protocol):
-    """What following needs of a control plane, the engine or the client of one."""
+    """The calls of a control plane, engine or client, that following a rollout needs."""
 
     def revision(self, name: str, number: int) -> RevisionStatus:
         """Return one revision."""
@@ -41,9 +41,9 @@ def see_through(
     progress: Progress,
     timeout: float,
 ) -> RevisionStatus:
-    """Show the rollout to a revision as it goes, and return the revision when it has ended.
+    """Show the progress of a rollout, and return its revision when it has ended.
 
-    Raises like `follow`.
+    Raises what `follow` raises.
     """
     with progress.task(f"Rolling out revision {revision} of {service}") as task:
         for event in follow(connect, service, revision, timeout=timeout):
@@ -62,8 +62,8 @@ def follow(
 ) -> Iterator[Event]:
     """Yield the events of the last rollout to a revision until it has ended.
 
-    `timeout` is in seconds; UnavailableError `deploy.timeout` when it is over first. A control
-    plane that goes away is reached again through `connect`, a few times in a row at most.
+    Raises UnavailableError `deploy.timeout` after `timeout` seconds. A lost control plane is
+    reconnected through `connect`, at most a few times in a row.
     """
     deadline = clock() + timeout
     control, after, failures = connect(), "", 0
@@ -101,7 +101,7 @@ def _late(service: str, revision: int, timeout: float) -> UnavailableError:
 
 
 def error_of(revision: RevisionStatus) -> ClocheError | None:
-    """Return why a rollout ended without its revision going live; None where it did or goes on."""
+    """Return why a revision's rollout failed; None if it went live or goes on."""
     service, number = revision.service, revision.number
     if revision.phase is Standing.SUPERSEDED:
         return SupersededError(
@@ -117,5 +117,5 @@ def error_of(revision: RevisionStatus) -> ClocheError | None:
     return error.with_(
         what="\n".join([error.what, *failure.get("log", ())]),
         where=error.where or f"{service} revision {number}",
-        hint=error.hint or f"`cloche logs {service}` shows what its replicas said.",
+        hint=error.hint or f"`cloche logs {service}` shows the output of its replicas.",
     )

@@ -1,8 +1,8 @@
-"""The KServe v2 protocol over HTTP: what is asked of one server or of the gateway.
+"""The client of the KServe v2 protocol over HTTP, for a server or the gateway.
 
 Protocol: https://github.com/kserve/open-inference-protocol and Triton's extensions to it for model
-configuration, statistics and binary tensors. Bodies are sent and given back as they are, so that
-what was verified is what went over the wire; `cloche.clients.kserve.tensors` makes and reads them.
+configuration, statistics and binary tensors. Bodies are sent and returned unchanged, so that
+verification judges the bytes on the wire; `cloche.clients.kserve.tensors` makes and reads them.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ HEADER_LENGTH = "inference-header-content-length"
 
 @dataclass(frozen=True, slots=True)
 class InferenceAnswer:
-    """An answer as it came: `header_length` bytes of JSON, then binary tensors; None: all JSON."""
+    """An unchanged answer: `header_length` bytes of JSON, then binary tensors; None: all JSON."""
 
     body: bytes
     header_length: int | None
     headers: dict[str, str] = field(default_factory=dict)
-    """Names in lower case."""
+    """By name in lower case."""
 
 
 class InferenceClient:
-    """Speaks to one base URL, such as `http://127.0.0.1:8080`; `timeout` is per call in seconds.
+    """A client of one base URL, such as `http://127.0.0.1:8080`; `timeout` is per call in seconds.
 
-    Every method raises UnavailableError `inference.unreachable` or `inference.timeout` when nothing
-    answers, and ClocheError `inference.refused` with the server's own words when it says no. It
-    keeps connections open: close it, or use it as a context.
+    Every method raises UnavailableError `inference.unreachable` or `inference.timeout` if nothing
+    answers, and ClocheError `inference.refused` with the server's message if it refuses. Keeps
+    connections open: close it, or use it as a context.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class InferenceClient:
     ) -> None:
         import httpx
 
-        # What is shown and logged has no credentials in it.
+        # The URL in messages and logs has no credentials.
         self.base_url = re.sub(r"(?<=://)[^/@]*@", "", base_url.rstrip("/"))
         self._timeout = timeout
-        # Servers on this machine and gateways are spoken to as they are named, past any proxy, and
-        # answer as the bytes are: compressing them takes Triton longer than sending them.
+        # Servers and gateways are addressed directly, past any proxy, and answer uncompressed:
+        # Triton takes longer to compress an answer than to send it.
         self._http = httpx.Client(
             base_url=base_url.rstrip("/"),
             timeout=timeout,
             headers={"accept-encoding": "identity", **(headers or {})},
             trust_env=False,
-            verify=base_url.startswith("https:"),  # else making a TLS context takes 0.2 s
+            verify=base_url.startswith("https:"),  # making a TLS context takes 0.2 s
             follow_redirects=False,
         )
 
@@ -80,7 +80,7 @@ class InferenceClient:
         self._http.close()
 
     def ready(self, model: str | None = None, version: str | None = None) -> bool:
-        """Return whether the server, or one model, is ready; False when nothing answers."""
+        """Return whether the server, or one model, is ready; False if nothing answers."""
         if model is None:
             return self._healthy("/v2/health/ready")
         return self._healthy(f"{_path(model, version)}/ready")
@@ -94,7 +94,7 @@ class InferenceClient:
         version: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> InferenceAnswer:
-        """Send a request made by `encode`, or any other body, and return the answer as it came."""
+        """Send a body, such as one made by `encode`, and return the unchanged answer."""
         sent = dict(headers or {})
         if header_length is None:
             sent.setdefault("content-type", "application/json")
@@ -160,13 +160,13 @@ def _path(model: str, version: str | None) -> str:
 
 
 def _words(response: httpx.Response) -> str:
-    """Return what the server says: Triton's `{"error": …}`, or the text of something between."""
+    """Return the server's message: Triton's `{"error": …}`, or a proxy's text."""
     try:
         document = json.loads(response.content)
     except ValueError:
         document = None
-    said = document.get("error") if isinstance(document, dict) else None
-    if isinstance(said, str):
-        return said
+    message = document.get("error") if isinstance(document, dict) else None
+    if isinstance(message, str):
+        return message
     text = response.text.strip()
     return text[:400] if text else response.reason_phrase

@@ -5,8 +5,8 @@ Protocol: https://github.com/kserve/open-inference-protocol (inference, HTTP/RES
 `Inference-Header-Content-Length` gives, followed by the binary tensors in the JSON's order,
 little-endian and row-major; BYTES elements each carry their length as four bytes before them.
 
-numpy has no bfloat16: BF16 is read as float32, which holds each of its values, and is written from
-float32 by `Tensor` with the datatype `BF16`.
+numpy has no bfloat16: BF16 is read as float32, which holds all its values, and written from float32
+by `Tensor` with the datatype `BF16`.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _DTYPES = {
     if name not in {"BF16", "BYTES"}
 }
 """The numpy type of a tensor on the wire."""
-# JSON has no way to write these in the protocol: they travel in binary only.
+# The protocol has no JSON form of these: they are binary only.
 _BINARY_ONLY = ("FP16", "BF16")
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An array with a datatype that numpy's dtype does not say, such as BF16."""
+    """An array with a datatype that numpy's dtype cannot express, such as BF16."""
 
     array: Array
     datatype: str
@@ -50,7 +50,7 @@ class Tensor:
 def datatype_of(array: Array) -> str:
     """Return the protocol's name of an array's dtype; text, bytes and objects are BYTES.
 
-    Raises UsageError `tensor.datatype` for a dtype that the protocol has no name for.
+    Raises UsageError `tensor.datatype` for a dtype that the protocol lacks.
     """
     if array.dtype.kind in "SUO":
         return "BYTES"
@@ -74,8 +74,8 @@ def encode(
 ) -> tuple[bytes, int | None]:
     """Return the body of an inference request, and the length of its JSON (None: all of it).
 
-    `outputs` names those asked for (None: all). `binary` is also how the answer is asked for.
-    Raises UsageError where a tensor cannot be written so (FP16 and BF16 have no JSON form).
+    `outputs` names the requested outputs (None: all). `binary` requests binary outputs, too. Raises
+    UsageError for a tensor without that form (FP16 and BF16 have no JSON form).
     """
     inputs: list[dict[str, Any]] = []
     chunks: list[bytes] = []
@@ -92,15 +92,15 @@ def encode(
     document: dict[str, Any] = {"inputs": inputs}
     if request_id is not None:
         document = {"id": request_id, **document}
-    asked = dict(parameters or {})
+    request_parameters = dict(parameters or {})
     if outputs is not None:
         document["outputs"] = [
             {"name": name, "parameters": {"binary_data": binary}} for name in outputs
         ]
     elif binary:
-        asked["binary_data_output"] = True
-    if asked:
-        document["parameters"] = asked
+        request_parameters["binary_data_output"] = True
+    if request_parameters:
+        document["parameters"] = request_parameters
     head = json.dumps(document, separators=(",", ":"), allow_nan=True).encode()
     return (head + b"".join(chunks), len(head)) if binary else (head, None)
 
@@ -109,7 +109,7 @@ def decode(body: bytes, header_length: int | None) -> dict[str, Array]:
     """Return the tensors of a request or an answer by name.
 
     BYTES become arrays of `bytes` objects, BF16 becomes float32. Raises UsageError
-    `tensor.malformed` that names the tensor and what is wrong with it.
+    `tensor.malformed`, which names the tensor and its fault.
     """
     document = read_header(body, header_length)
     entries = document.get("outputs", document.get("inputs"))
@@ -118,7 +118,7 @@ def decode(body: bytes, header_length: int | None) -> dict[str, Array]:
     at = len(body) if header_length is None else header_length
     tensors: dict[str, Array] = {}
     for entry in entries:
-        name, datatype, shape = _described(entry)
+        name, datatype, shape = _description(entry)
         size = (entry.get("parameters") or {}).get("binary_data_size")
         if size is None:
             tensors[name] = _from_json(name, entry.get("data"), datatype, shape)
@@ -133,7 +133,7 @@ def decode(body: bytes, header_length: int | None) -> dict[str, Array]:
 
 
 def read_header(body: bytes, header_length: int | None) -> dict[str, Any]:
-    """Return the JSON object that a body is or begins with."""
+    """Return the JSON object at the beginning of a body."""
     if header_length is not None and not 0 <= header_length <= len(body):
         raise _malformed(f"The body is shorter than its header length, {header_length} bytes.")
     try:
@@ -185,7 +185,7 @@ def _typed(given: Array | Tensor) -> tuple[Array, str]:
     return np.asarray(given.array), given.datatype
 
 
-def _described(entry: Any) -> tuple[str, str, list[int]]:
+def _description(entry: Any) -> tuple[str, str, list[int]]:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise _malformed("A tensor has no name.")
     name, datatype, shape = entry["name"], entry.get("datatype"), entry.get("shape")
@@ -235,7 +235,7 @@ def _from_json(name: str, data: Any, datatype: str, shape: list[int]) -> Array:
     wanted = {"b": (bool,), "i": (int,), "u": (int,), "f": (int, float)}[dtype.kind]
     if not all(isinstance(element, wanted) and not _is_stray_bool(element, dtype)
                for element in flat):  # fmt: skip
-        raise _malformed(f"{name} has an element that is no {datatype}.")
+        raise _malformed(f"{name} has an element that is not {datatype}.")
     try:
         return np.array(flat, dtype=dtype).reshape(shape)
     except OverflowError:
@@ -269,7 +269,7 @@ def _as_bytes(element: Any) -> bytes:
 
 def _split(data: bytes | memoryview, count: int, name: str) -> Array:
     view, at = memoryview(data), 0
-    # Every element takes four bytes at least: a false shape never makes a large array.
+    # Every element takes at least four bytes: a false shape never makes a large array.
     if count * 4 > len(view):
         raise _malformed(f"{name} has fewer than the {count} strings that its shape needs.")
     elements = np.empty(count, dtype=object)

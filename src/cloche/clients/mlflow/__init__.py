@@ -1,7 +1,7 @@
 """Reading an MLflow tracking store and model registry without MLflow itself.
 
-`connect` gives a `Registry` for the three places where MLflow keeps its records: a server (REST),
-an SQLite database, and a folder. All are read, none is ever written.
+`connect` gives a `Registry` for the three places where MLflow stores its records: a server (REST),
+an SQLite database, and a folder. They are only read, never written.
 """
 
 from cloche.clients.mlflow.address import Address, Credentials, registry_address, tracking_address
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def connect(address: Address) -> Registry:
-    """Return the registry at an address; nothing is asked of it yet."""
+    """Return the registry at an address, without a request to it."""
     if address.kind == "http":
         return RestRegistry(address)
     if address.kind == "sqlite":

@@ -1,10 +1,10 @@
-"""Where MLflow keeps its records and who asks, taken as MLflow itself takes it.
+"""The address and credentials of MLflow's records, by MLflow's own rules.
 
 `MLFLOW_TRACKING_URI`, `MLFLOW_REGISTRY_URI`; user and password from the URL, from
 `MLFLOW_TRACKING_USERNAME` and `_PASSWORD` or from `~/.mlflow/credentials`; else a token from
 `MLFLOW_TRACKING_TOKEN`; `MLFLOW_TRACKING_INSECURE_TLS`, `_SERVER_CERT_PATH`, `_CLIENT_CERT_PATH`;
-`MLFLOW_WORKSPACE`. Without a URI MLflow uses the folder `mlruns` or the file `mlflow.db` where it
-is run, and so does this, if one is there.
+`MLFLOW_WORKSPACE`. Without a URI, an existing folder `mlruns` or file `mlflow.db` in the working
+directory is used, as by MLflow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DATABRICKS = frozenset({"databricks", "databricks-uc"})
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who asks; never printed, never stored."""
+    """The user's credentials; never printed, never stored."""
 
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
@@ -34,13 +34,13 @@ class Credentials:
 
     @property
     def given(self) -> bool:
-        """Return whether there is something to send."""
+        """Return whether there are credentials to send."""
         return bool((self.username and self.password) or self.token)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A store of MLflow: its URI with no credentials in it, and how it is reached."""
+    """A store of MLflow: its URI without credentials, and how to reach it."""
 
     uri: str
     kind: str
@@ -55,13 +55,13 @@ class Address:
 
 
 def tracking_address(environment: Mapping[str, str], directory: Path) -> Address:
-    """Return where runs and logged models are recorded; raises UsageError (`mlflow.uri…`)."""
+    """Return the tracking store of runs and logged models; raises UsageError (`mlflow.uri…`)."""
     uri = environment.get("MLFLOW_TRACKING_URI", "").strip() or _default_uri(directory)
     return _parse(uri, "MLFLOW_TRACKING_URI", environment, directory)
 
 
 def registry_address(environment: Mapping[str, str], directory: Path) -> Address:
-    """Return where models are registered: MLFLOW_REGISTRY_URI, else the tracking store."""
+    """Return the store of registered models: MLFLOW_REGISTRY_URI, else the tracking store."""
     uri = environment.get("MLFLOW_REGISTRY_URI", "").strip()
     if uri:
         return _parse(uri, "MLFLOW_REGISTRY_URI", environment, directory)
@@ -100,7 +100,7 @@ def _parse(uri: str, variable: str, environment: Mapping[str, str], directory: P
         return Address(str(path), "folder", path)
     raise UsageError(
         "mlflow.uri.scheme",
-        f"Cloche cannot read an MLflow store of the kind {scheme or uri!r} by itself.",
+        f"Cloche cannot read an MLflow store of the kind {scheme or uri!r} directly.",
         where=variable,
         hint="Start `mlflow server` on it and set the variable to the server's http address.",
     )
@@ -135,7 +135,7 @@ def _credentials(
 ) -> Credentials:
     if username:
         return Credentials(unquote(username), unquote(password or ""))
-    filed = _filed_credentials(environment)
+    filed = _credentials_from_file(environment)
     return Credentials(
         environment.get("MLFLOW_TRACKING_USERNAME") or filed.get("mlflow_tracking_username"),
         environment.get("MLFLOW_TRACKING_PASSWORD") or filed.get("mlflow_tracking_password"),
@@ -143,7 +143,7 @@ def _credentials(
     )
 
 
-def _filed_credentials(environment: Mapping[str, str]) -> Mapping[str, str]:
+def _credentials_from_file(environment: Mapping[str, str]) -> Mapping[str, str]:
     home = environment.get("HOME")
     path = Path(home or "~").expanduser() / ".mlflow" / "credentials"
     parser = configparser.ConfigParser(interpolation=None)

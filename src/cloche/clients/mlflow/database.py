@@ -1,8 +1,8 @@
-"""A registry in MLflow's own SQLite database, read without MLflow and without a lock on it.
+"""A registry in MLflow's own SQLite database, read without MLflow and without locking it.
 
 The tables and columns are those of `mlflow/store/model_registry/dbmodels` and
-`mlflow/store/tracking/dbmodels` from MLflow 3.0 on; later ones add columns (workspace) and are read
-the same way.
+`mlflow/store/tracking/dbmodels` from MLflow 3.0 on; later versions add columns (workspace) and are
+read the same way.
 """
 
 from __future__ import annotations
@@ -67,19 +67,19 @@ class DatabaseRegistry:
         return self._version(rows[0])
 
     def version_by_alias(self, name: str, alias: str) -> ModelVersion:
-        """Return what an alias names now."""
-        found = self._ask(
+        """Return the version that an alias names now."""
+        rows = self._ask(
             "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?",
             name,
             alias,
             scoped=True,
         )
-        if not found:
+        if not rows:
             self._require_model(name)
             query = "SELECT alias FROM registered_model_aliases WHERE name = ?"
             aliases = sorted(row[0] for row in self._ask(query, name, scoped=True))
             raise no_alias(name, alias, aliases, self.where)
-        return self.version(name, str(found[0][0]))
+        return self.version(name, str(rows[0][0]))
 
     def latest_version(self, name: str) -> ModelVersion:
         """Return the version with the highest number."""
@@ -125,7 +125,7 @@ class DatabaseRegistry:
         )
 
     def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no connection stays open between calls."""
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
@@ -160,7 +160,7 @@ class DatabaseRegistry:
         return {name: str(text) for name, text in self._ask(query, value)}
 
     def _ask(self, query: str, *values: Any, scoped: bool = False) -> list[tuple[Any, ...]]:
-        """Run one query; `scoped` ones ask for the rows of the workspace where there are any."""
+        """Run one query; a `scoped` one reads only the rows of the workspace, if there are any."""
         if not self._path.is_file():
             raise ClocheError(
                 "mlflow.uri.missing",
@@ -192,8 +192,7 @@ class DatabaseRegistry:
             "mlflow.not_mlflow",
             f"This is not a database of MLflow 3 ({error}).",
             where=self.where,
-            hint="Check MLFLOW_TRACKING_URI; an older database is brought up to date by"
-            " `mlflow db upgrade`.",
+            hint="Check MLFLOW_TRACKING_URI; update an older database with `mlflow db upgrade`.",
         )
 
 

@@ -54,7 +54,7 @@ class FolderRegistry:
         )
 
     def version_by_alias(self, name: str, alias: str) -> ModelVersion:
-        """Return what an alias names now."""
+        """Return the version that an alias names now."""
         aliases = _texts(self._model(name) / "aliases")
         if alias not in aliases:
             raise no_alias(name, alias, sorted(aliases), self.where)
@@ -106,7 +106,7 @@ class FolderRegistry:
         )
 
     def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no file stays open between calls."""
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
@@ -119,11 +119,11 @@ class FolderRegistry:
         return folder
 
     def _versions(self, name: str) -> list[str]:
-        found = self._model(name).glob("version-*/meta.yaml")
-        return sorted((path.parent.name.removeprefix("version-") for path in found), key=int)
+        records = self._model(name).glob("version-*/meta.yaml")
+        return sorted((path.parent.name.removeprefix("version-") for path in records), key=int)
 
     def _find(self, name: str) -> Path | None:
-        """Return the folder of a run or a logged model, whichever experiment it is in."""
+        """Return the folder of a run or logged model in any experiment, None if absent."""
         self._require_store()
         for experiment in sorted(self._root.iterdir()):
             if (experiment / name / "meta.yaml").is_file():
@@ -159,7 +159,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    """Return parameters, tags or aliases by name; a name with a slash is in a subfolder."""
+    """Return parameters, tags or aliases by name; a name with a slash is a path of subfolders."""
     if not folder.is_dir():
         return {}
     return {

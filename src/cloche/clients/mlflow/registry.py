@@ -1,4 +1,4 @@
-"""What a registry tells of models, and the errors for what it does not have."""
+"""The contract of an MLflow registry: its records, and the errors for missing ones."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ModelVersion:
     name: str
     version: str
     source: str
-    """Where it was registered from: `models:/m-…`, or the URI of a folder of artifacts."""
+    """Its origin: `models:/m-…`, or the URI of a folder of artifacts."""
     location: str | None
-    """The URI of its artifacts where the registry keeps one of its own."""
+    """The URI of its artifacts, if the registry stores a separate one."""
     run_id: str | None
     created: int
     """Milliseconds since 1970."""
@@ -47,7 +47,7 @@ class LoggedModel:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run; `location` is the URI of its artifacts, `models` the logged models it made."""
+    """A run; `location` is the URI of its artifacts, `models` the models that it logged."""
 
     run_id: str
     location: str
@@ -58,41 +58,41 @@ class Run:
 
 
 class Registry(Protocol):
-    """Where MLflow keeps its records. Every call raises ClocheError (`mlflow.…`)."""
+    """A store of MLflow's records. Every call raises ClocheError (`mlflow.…`)."""
 
     @property
     def where(self) -> str:
-        """Return its URI without credentials."""
+        """Return the store's URI without credentials."""
 
     def version(self, name: str, version: str) -> ModelVersion:
-        """Return a version by its number; mlflow.version or mlflow.model when there is none."""
+        """Return a version by its number; raises mlflow.version or mlflow.model."""
 
     def version_by_alias(self, name: str, alias: str) -> ModelVersion:
-        """Return what an alias names now; mlflow.alias or mlflow.model when there is none."""
+        """Return the version that an alias names now; raises mlflow.alias or mlflow.model."""
 
     def latest_version(self, name: str) -> ModelVersion:
         """Return the version with the highest number."""
 
     def location(self, version: ModelVersion) -> str:
-        """Return the URI of a version's artifacts, in full."""
+        """Return the absolute URI of a version's artifacts."""
 
     def logged_model(self, model_id: str) -> LoggedModel:
-        """Return a logged model; mlflow.logged_model when there is none."""
+        """Return a logged model; raises mlflow.logged_model."""
 
     def run(self, run_id: str) -> Run:
-        """Return a run; mlflow.run when there is none."""
+        """Return a run; raises mlflow.run."""
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close connections."""
 
 
 def finite(metrics: Iterable[tuple[str, float | str]]) -> dict[str, float]:
-    """Return the metrics that are numbers: JSON has no NaN and no infinity."""
+    """Return the finite metrics: JSON has no NaN or infinity."""
     return {key: number for key, value in metrics if math.isfinite(number := float(value))}
 
 
 def no_model(name: str, names: Sequence[str], where: str) -> NotFoundError:
-    """Return the error for a name that is not registered, with the names that are."""
+    """Return the error for an unregistered name, with the registered names."""
     import difflib
 
     close = difflib.get_close_matches(name, names, n=1)
@@ -107,27 +107,27 @@ def no_model(name: str, names: Sequence[str], where: str) -> NotFoundError:
 
 
 def no_alias(name: str, alias: str, aliases: Sequence[str], where: str) -> NotFoundError:
-    """Return the error for an alias that a model does not have, with those it has."""
+    """Return the error for a missing alias, with the existing ones."""
     has = f"It has {_list(aliases)}." if aliases else f"It has none: write models:/{name}/VERSION."
     what = f"The model {name!r} has no alias {alias!r}."
     return NotFoundError("mlflow.alias", what, where=where, hint=has)
 
 
 def no_version(name: str, version: str, versions: Sequence[str], where: str) -> NotFoundError:
-    """Return the error for a version that a model does not have, with those it has."""
+    """Return the error for a missing version, with the existing ones."""
     has = f"It has {_list(versions)}." if versions else "It has no versions."
     what = f"The model {name!r} has no version {version}."
     return NotFoundError("mlflow.version", what, where=where, hint=has)
 
 
 def no_run(run_id: str, where: str) -> NotFoundError:
-    """Return the error for a run that is not there."""
+    """Return the error for a missing run."""
     hint = "Check the id of the run and MLFLOW_TRACKING_URI."
     return NotFoundError("mlflow.run", f"There is no run {run_id}.", where=where, hint=hint)
 
 
 def no_logged_model(model_id: str, where: str) -> NotFoundError:
-    """Return the error for a logged model that is not there."""
+    """Return the error for a missing logged model."""
     hint = "Check the id of the model and MLFLOW_TRACKING_URI."
     what = f"There is no logged model {model_id}."
     return NotFoundError("mlflow.logged_model", what, where=where, hint=hint)

@@ -1,7 +1,7 @@
 """A registry behind MLflow's REST API.
 
-https://mlflow.org/docs/latest/api_reference/rest-api.html; the artifact proxy is the service
-`mlflow-artifacts`, which answers with a listing per folder and the bytes per file.
+https://mlflow.org/docs/latest/api_reference/rest-api.html. The artifact proxy is the service
+`mlflow-artifacts`, which lists a folder and sends the bytes of a file.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class RestRegistry:
         return _version(answer["model_version"])
 
     def version_by_alias(self, name: str, alias: str) -> ModelVersion:
-        """Return what an alias names now."""
+        """Return the version that an alias names now."""
         try:
             answer = self._get("registered-models/alias", name=name, alias=alias)
         except NotFoundError:
@@ -66,7 +66,7 @@ class RestRegistry:
         return self.version(name, versions[-1])
 
     def location(self, version: ModelVersion) -> str:
-        """Return the URI of a version's artifacts, which the server works out."""
+        """Return the URI of a version's artifacts, as resolved by the server."""
         answer = self._get(
             "model-versions/get-download-uri", name=version.name, version=version.version
         )
@@ -114,23 +114,23 @@ class RestRegistry:
     # ── artifacts ─────────────────────────────────────────────────────────────────────────────
 
     def list_artifacts(self, endpoint: str, **parameters: str) -> list[dict[str, Any]]:
-        """Return one level of a folder of artifacts, page by page: `path`, `is_dir`, `file_size`.
+        """Return one level of a folder of artifacts, all pages: `path`, `is_dir`, `file_size`.
 
-        Which folder that is the parameters say, whose names differ between endpoints.
+        `parameters` name the folder; their names differ between endpoints.
         """
-        found: list[dict[str, Any]] = []
+        entries: list[dict[str, Any]] = []
         token = ""
         while True:
             pages = {"page_token": token} if token else {}
             answer = self.transport.get(endpoint, **parameters, **pages)
-            found += answer.get("files", ())
+            entries += answer.get("files", ())
             token = answer.get("next_page_token", "")
             if not token:
-                return found
+                return entries
 
     @staticmethod
     def proxied(path: str = "") -> str:
-        """Return the endpoint of the artifact proxy for a file, or for listings."""
+        """Return the endpoint of the artifact proxy for a file; for listings if `path` is empty."""
         return f"{_PROXY}/{quote(path)}" if path else _PROXY
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
@@ -150,7 +150,7 @@ class RestRegistry:
         return model
 
     def _versions(self, name: str) -> list[str]:
-        """Return the numbers of a model's versions in order; mlflow.model where it is unknown."""
+        """Return the numbers of a model's versions in order; raises mlflow.model."""
         self._model(name)
         quoted = name.replace("'", "''")
         answer = self._get("model-versions/search", filter=f"name='{quoted}'", max_results="1000")

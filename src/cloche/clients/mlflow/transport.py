@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _CONNECTIONS = httpx.Limits(max_connections=8, max_keepalive_connections=8)
 _PAUSES = (0.3, 1.0, 2.0)
-"""Seconds before each new attempt after an answer that says to come back."""
+"""Seconds before each new attempt after a retriable answer."""
 _TRANSIENT = frozenset({429, 502, 503, 504})
 
 
 class ForbiddenError(ClocheError):
-    """The server does not let this user see something."""
+    """The server denies this user access."""
 
 
 class Transport:
@@ -55,7 +55,7 @@ class Transport:
         return _Bearer(credentials.token) if credentials.token else None
 
     def get(self, endpoint: str, **parameters: str) -> dict[str, Any]:
-        """Return the JSON object that an endpoint answers; raises NotFoundError and others."""
+        """Return the JSON answer of an endpoint; raises ClocheError, such as NotFoundError."""
         for pause in (*_PAUSES, None):
             try:
                 response = self._client.get(endpoint, params=parameters)
@@ -68,14 +68,14 @@ class Transport:
 
     @contextmanager
     def stream(self, endpoint: str, headers: dict[str, str], stall: float) -> Iterator[FileStream]:
-        """Open a file; `stall` is how many seconds may pass without a byte.
+        """Open a file; `stall` is the most seconds without a byte.
 
-        Raises BrokenStreamError, also out of the context.
+        Raises BrokenStreamError, at the start or within the context.
         """
         timeout = httpx.Timeout(stall, connect=10.0)
         try:
             with self._client.stream("GET", endpoint, headers=headers, timeout=timeout) as response:
-                yield self._opened(response)
+                yield self._file_stream(response)
         except httpx.TransportError as error:
             raise BrokenStreamError(
                 self.unreachable(error),
@@ -83,7 +83,7 @@ class Transport:
                 hopeless=isinstance(error, httpx.UnsupportedProtocol),
             ) from error
 
-    def _opened(self, response: httpx.Response) -> FileStream:
+    def _file_stream(self, response: httpx.Response) -> FileStream:
         def check() -> None:
             response.read()
             self.check(response)
@@ -112,7 +112,7 @@ class Transport:
         return answer
 
     def check(self, response: httpx.Response) -> None:
-        """Raise the error that an answer reports; its body must have been read."""
+        """Raise the error of an answer, if any; its body must have been read."""
         status = response.status_code
         if status < 300:
             return
@@ -122,7 +122,7 @@ class Transport:
         if status == 403:
             raise ForbiddenError(
                 "mlflow.forbidden",
-                "The MLflow server does not let this user read it.",
+                "The MLflow server does not allow this user to read it.",
                 where=self.base,
                 hint="Ask for READ permission on the model and its experiment.",
             )
@@ -137,7 +137,7 @@ class Transport:
         raise error("mlflow.refused", what, where=self.base, hint="See the log of the server.")
 
     def unreachable(self, error: httpx.TransportError) -> ClocheError:
-        """Return the error for a server that cannot be reached or does not answer."""
+        """Return the error for an unreachable or silent server."""
         if isinstance(error, httpx.UnsupportedProtocol | httpx.ProxyError):
             what = f"Cannot talk to the MLflow server: {error}."
         elif "CERTIFICATE_VERIFY_FAILED" in str(error):
@@ -160,7 +160,7 @@ class Transport:
         if self._credentials.given:
             what = "The MLflow server refuses the user name and password, or the token."
         else:
-            what = "The MLflow server asks who you are, and no credentials are set."
+            what = "The MLflow server requires credentials, and none are set."
         return ClocheError(
             "mlflow.unauthorized",
             what,
@@ -172,7 +172,7 @@ class Transport:
     def _not_mlflow(self) -> ClocheError:
         return ClocheError(
             "mlflow.not_mlflow",
-            "What answers at this address is not an MLflow 3 server: it sent no JSON of its API.",
+            "This address is not an MLflow 3 server: the answer is not JSON of its API.",
             where=self.base,
             hint="Check MLFLOW_TRACKING_URI: it may name another server, a login page, or lack"
             " the path under which MLflow is served.",
@@ -190,7 +190,7 @@ class _Bearer(httpx.Auth):
 
 def _tls(address: Address) -> ssl.SSLContext | bool:
     if not address.uri.startswith("https:"):
-        return False  # nothing to verify, and loading the authorities takes time
+        return False  # nothing to verify; loading the authorities takes time
     try:
         context = ssl.create_default_context(cafile=address.server_certificate)
         if address.client_certificate:
@@ -209,7 +209,7 @@ def _tls(address: Address) -> ssl.SSLContext | bool:
 
 
 def _error_of(response: httpx.Response) -> tuple[str, str]:
-    """Return MLflow's error code and message; both empty where the answer is not of MLflow."""
+    """Return MLflow's error code and message; both empty if the answer is not MLflow's."""
     try:
         answer = response.json()
     except ValueError:
