@@ -58,7 +58,7 @@ def test_rollback_brings_back_the_one_before_and_says_whence(run, control, name)
     )  # fmt: skip
     assert result["verified"] is None
     outcome = run("rollback", name, "--no-verify")
-    assert "not asked again (--no-verify)" in outcome.out
+    assert "not repeated (--no-verify)" in outcome.out
 
 
 def test_rollback_with_nothing_to_go_back_to_is_one_clear_sentence(run, control, name):

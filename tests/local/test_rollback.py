@@ -54,7 +54,7 @@ def test_what_was_live_comes_back_with_no_request_lost(user: User) -> None:
     assert history["restorable"] == [1, 2]
     # And forward again, with no golden request.
     forward = user.run("rollback", "back", "--to", "2", "--no-verify").expect(0)
-    assert "not asked again (--no-verify)" in forward.out
+    assert "not repeated (--no-verify)" in forward.out
     assert ("verified", 2) not in kinds(user, "back")[asked:]
     user.run("delete", "back", "--yes").expect(0)
 

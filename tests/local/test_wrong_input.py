@@ -245,7 +245,7 @@ def test_all_mistakes_of_a_file_are_shown_with_their_lines(user: User) -> None:
         2: "Unknown key `modle`",
         4: "'many' is not a whole number",
         5: "0 is below 1",
-        6: "`autoscale` is not served by this version",
+        6: "This version does not support `autoscale`",
     }.items():
         assert f"    where: cloche.yaml:{line}\n" in text
         assert words in text

@@ -232,7 +232,7 @@ def test_a_name_for_the_folder_one_is_in(tmp_path: Path) -> None:
         ("model: &a [*a]", "spec.syntax", 1, "&"),
         ("model: x\x07", "spec.syntax", 1, "UTF-8"),
         ("? [a]\n: b", "spec.syntax", 1, None),
-        ("model: x\n---\nmodel: y", "spec.documents", 2, "file of its own"),
+        ("model: x\n---\nmodel: y", "spec.documents", 2, "its own file"),
         ("", "spec.empty", None, "cloche init"),
         ("# only a comment\n---\n", "spec.empty", None, "cloche init"),
         ("- model: x", "spec.not_a_mapping", 1, "keys"),

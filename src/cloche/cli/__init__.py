@@ -1,4 +1,4 @@
-"""The command line: one module per verb, loaded when it is called.
+"""The command line: one module per verb, imported when the verb is called.
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 3 superseded, 130 interrupted. Results go to stdout,
 progress and errors to stderr; with `--json` an error is an object on stdout.

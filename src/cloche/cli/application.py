@@ -1,4 +1,4 @@
-"""The group of all verbs, and the one place where errors become messages and exit codes."""
+"""The group of all verbs, and the only place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cloche.errors import ClocheError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Section → verb → one line. The lines are here so that `cloche --help` loads no verb; a verb is
-# the module of its name, and a test holds the two together.
+# Section → verb → one line. The lines are here so that `cloche --help` imports no verb. A verb is
+# the module of its name; a test compares the two.
 SECTIONS: dict[str, dict[str, str]] = {
     "From a model to a service": {
         "init": "Write a cloche.yaml for a model.",
-        "inspect": "Say what is known of a model without running it.",
+        "inspect": "Show the facts of a model without running it.",
         "plan": "Show what a deploy would change, and change nothing.",
         "deploy": "Serve a model, verified, behind the gateway.",
         "verify": "Replay the golden request of a service.",
@@ -62,7 +62,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; an unknown word gets the nearest verb as hint."""
+        """Return the verb; an unknown word raises with the nearest verb as hint."""
         verbs = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in verbs:
             near = difflib.get_close_matches(args[0], verbs, 1)
@@ -101,18 +101,18 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def application(ctx: click.Context) -> None:
     """Serve a trained model from a file or a registry: verified, behind one gateway.
 
-    All that Cloche keeps is in the folder CLOCHE_HOME (default ~/.cloche).
+    Cloche keeps all its files in the folder CLOCHE_HOME (default ~/.cloche).
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; errors are rendered here and nowhere else."""
+    """Run one command line and return its exit code; the only place that renders errors."""
     from cloche.cli import failures
 
-    # httpx brings a command line of its own, and does without it where it cannot be imported:
-    # loading it takes longer than all the rest of httpx, which most verbs use.
+    # httpx imports its own command line if it can. Importing it takes longer than the rest of
+    # httpx, which most verbs use, so it is hidden.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     as_json = "--json" in arguments
     try:
@@ -123,7 +123,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return failures.render_usage(error, as_json=as_json)
     except BrokenPipeError:
-        # The reader (`cloche logs | head`) has gone; nothing more can or need be said.
+        # The reader (`cloche logs | head`) has gone; nothing more can be shown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 the last resort: a report instead of a traceback

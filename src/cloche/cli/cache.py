@@ -1,4 +1,4 @@
-"""`cloche cache`: what the cache holds, and making room."""
+"""`cloche cache`: show and clean the cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def command() -> None:
 @command.command()
 @options.as_json
 def show(*, as_json: bool) -> None:
-    """List what the cache holds, models' environments too, the longest unused first."""
+    """List the content of the cache and the models' environments, least recently used first."""
     from cloche import cache, composition
     from cloche.store.disk import folder_size
 
@@ -41,15 +41,15 @@ def show(*, as_json: bool) -> None:
 @command.command()
 @click.option(
     "--to", "target", metavar="SIZE",
-    help="Clean until this much is left, such as 2GiB; 0 removes all that no service uses. "
+    help="Clean down to this size, such as 2GiB; 0 removes everything that no service uses. "
     "Default: the setting cache.max_size.",
 )  # fmt: skip
 @options.as_json
 def clean(*, target: str | None, as_json: bool) -> None:
-    """Remove the longest unused; what any revision of a service needs is kept.
+    """Remove the least recently used entries; the needs of any revision are kept.
 
-    Environments of models go when they were not asked for in a month. With --to 0 all that are not
-    in use go, and so do servers that an earlier version of Cloche installed.
+    Environments of models are removed after a month without use. With --to 0 all unused ones are
+    removed, and so are servers that an earlier version of Cloche installed.
     """
     from cloche import cache
 

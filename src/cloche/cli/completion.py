@@ -65,6 +65,6 @@ def _script(shell: str) -> str:
     from cloche.cli.application import application
 
     completion = get_completion_class(shell)
-    if completion is None:  # a shell that this version of click has dropped
+    if completion is None:  # a shell that this version of click does not support
         raise UsageError("completion.shell", f"There is no completion for {shell}.")
     return completion(application, {}, "cloche", "_CLOCHE_COMPLETE").source()

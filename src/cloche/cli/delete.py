@@ -51,7 +51,7 @@ def _confirmed(name: str, replicas: int) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(
             "usage.confirmation",
-            f"Deleting {name} has to be confirmed, and there is no terminal to ask on.",
+            f"Deleting {name} needs confirmation, and there is no terminal to ask on.",
             hint="Add --yes.",
         )
     question = f"Delete {name} with its {replicas} running replicas and its history?"

@@ -54,7 +54,7 @@ def command(
 
 
 def prepare(here: session.Session, spec: ServiceSpec, directory: Path) -> Deployment:
-    """Take a spec to a repository in the store; its paths start from `directory`."""
+    """Prepare the deployment of a spec in the store; its paths start from `directory`."""
     from cloche import pipeline
 
     return pipeline.prepare(
@@ -65,7 +65,7 @@ def prepare(here: session.Session, spec: ServiceSpec, directory: Path) -> Deploy
 def _provision(
     here: session.Session, deployment: Deployment, launched: Launched | None
 ) -> ControlClient:
-    """Make what serving needs, and return the control plane."""
+    """Install what serving needs, and return the control plane."""
     from cloche import pipeline
 
     with _unrecorded():
@@ -75,9 +75,9 @@ def _provision(
 
 @contextmanager
 def _unrecorded() -> Iterator[None]:
-    """Say after ctrl-C that nothing is deployed, as long as that is so."""
+    """Say after ctrl-C within the block that nothing is deployed."""
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("\nNothing was deployed; what was fetched stays in the cache.", err=True)
+        click.echo("\nNothing was deployed; downloads stay in the cache.", err=True)
         raise

@@ -1,4 +1,4 @@
-"""`cloche down`: end everything that runs under CLOCHE_HOME."""
+"""`cloche down`: stop everything that runs under CLOCHE_HOME."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How errors look: one rendering for people, one for `--json`.
+"""Rendering errors: as text, and as JSON for `--json`.
 
     error[source.onnx.truncated]: The file ends in the middle of the graph.
       where: ./model.onnx
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def render(error: ClocheError, *, as_json: bool) -> None:
-    """Say what went wrong: on stderr for people, as `{"error": …}` on stdout for programs."""
+    """Print an error as text on stderr, or as `{"error": …}` on stdout."""
     if as_json:
         click.echo(json.dumps({"error": error.to_dict()}, ensure_ascii=False))
         return
@@ -35,25 +35,25 @@ def render(error: ClocheError, *, as_json: bool) -> None:
 
 
 def lines_of(error: ClocheError) -> list[str]:
-    """Return the error as lines of text, the members of a group below it."""
+    """Return an error as lines of text; members of a group follow it."""
     return errors.lines_of(error, lambda text: click.style(text, fg="red", bold=True))
 
 
 def render_usage(error: click.ClickException, *, as_json: bool) -> int:
-    """Render what click refused (an unknown option, a missing argument) like any other error."""
+    """Render click's usage errors (an unknown option, a missing argument) like other errors."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "cloche"
     what = error.format_message()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        what = f"`{path}` needs a command."  # its message is the whole help
+        what = f"`{path}` needs a command."  # its message is the complete help
     usage = UsageError("usage.arguments", what, where=path, hint=f"See `{path} --help`.")
     render(usage, as_json=as_json)
     return usage.exit_code
 
 
 def render_unexpected(error: Exception, *, as_json: bool) -> int:
-    """Render an error that no stage translated: short, with the traceback in a file."""
-    known = _translated(error)
+    """Render an untranslated error: a short text, and the traceback in a file."""
+    known = _translate(error)
     if known is not None:
         render(known, as_json=as_json)
         return known.exit_code
@@ -69,8 +69,8 @@ def render_unexpected(error: Exception, *, as_json: bool) -> int:
     return 1
 
 
-def _translated(error: Exception) -> ClocheError | None:
-    """Name the few failures of the machine that can happen in any line of code."""
+def _translate(error: Exception) -> ClocheError | None:
+    """Return the ClocheError for a machine failure that can occur anywhere, else None."""
     if not isinstance(error, OSError):
         return None
     where = str(error.filename) if error.filename else None
@@ -78,7 +78,7 @@ def _translated(error: Exception) -> ClocheError | None:
         hint = "Free some space, or run `cloche cache clean`, and try again."
         return ClocheError("disk.full", "The disk is full.", where=where, hint=hint, retriable=True)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        hint = "Check who owns it and its permissions; CLOCHE_HOME names another folder."
+        hint = "Check its owner and permissions, or set CLOCHE_HOME to another folder."
         return ClocheError("file.permission", f"{error.strerror}.", where=where, hint=hint)
     return None
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @options.service
 @options.as_json
 def command(*, name: str, as_json: bool) -> None:
-    """List the revisions and rollouts of service NAME, newest first, and what came of each.
+    """List the revisions and rollouts of service NAME, newest first, with their outcomes.
 
     ROLLBACK says whether `cloche rollback NAME --to N` can bring a revision back.
     """

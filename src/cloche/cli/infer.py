@@ -1,4 +1,4 @@
-"""`cloche infer`: send a request to a service, or print one that is ready to be sent."""
+"""`cloche infer`: send a request to a service, or print a ready one."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 def command(*, name: str, source: str | None, example: bool, timeout: float, as_json: bool) -> None:
     """Send a request to service NAME through the gateway, and print the answer.
 
-    The input is checked against what the model takes before it is sent. JSON is
-    {"INPUT": values, ...}, the values alone where there is one input, or a KServe v2 request. CSV
+    The input is checked against the model's inputs before it is sent. JSON is
+    {"INPUT": values, ...}, the values alone for a model with one input, or a KServe v2 request. CSV
     has a column per input, or the rows of one tensor. An image is resized to the model's height and
     width, with values from 0 to 1 for float inputs and 0 to 255 otherwise.
     """
@@ -115,7 +115,7 @@ def _show(outputs: dict[str, Any], service: str, revision: str, took: float, as_
 
 
 def _plain(array: Any) -> list[Any]:
-    """Return the values flat, as the protocol's JSON has them; bytes as text."""
+    """Return the values flat, as in the protocol's JSON; bytes as text."""
     if array.dtype.kind == "O":
         return [item.decode(errors="replace") for item in array.ravel()]
     values: list[Any] = array.ravel().tolist()

@@ -1,4 +1,4 @@
-"""`cloche init`: write a cloche.yaml to begin with."""
+"""`cloche init`: write a first cloche.yaml."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ from cloche.errors import UsageError
     show_default=True,
     help="The file to write.",
 )
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @options.as_json
 def command(*, model: str, name: str | None, file: Path, force: bool, as_json: bool) -> None:
-    """Write the cloche.yaml that `cloche deploy MODEL` amounts to."""
+    """Write the cloche.yaml that is equivalent to `cloche deploy MODEL`."""
     from cloche import spec
 
-    made = spec.from_reference(
-        _seen_from(model, file.absolute().parent), name, directory=file.absolute().parent
+    declared = spec.from_reference(
+        _relative_to(model, file.absolute().parent), name, directory=file.absolute().parent
     )
-    text = spec.to_yaml(made, schema_url=_schema())
+    text = spec.to_yaml(declared, schema_url=_schema())
     try:
         with file.open("w" if force else "x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
         raise UsageError(
-            "init.exists", f"{file} is there already.", hint="Add --force to write over it."
+            "init.exists", f"{file} already exists.", hint="Add --force to overwrite it."
         ) from None
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise UsageError("init.file", f"{file} cannot be written: {error.strerror}.") from None
-    result = {"file": str(file), "service": made.service_name, "model": made.model}
+    result = {"file": str(file), "service": declared.service_name, "model": declared.model}
     if as_json:
         rendering.show_json(result)
         return
     where = "" if file == Path("cloche.yaml") else f" -f {file}"
-    click.echo(f"Wrote {file} for {made.service_name}. Next: cloche deploy{where}")
+    click.echo(f"Wrote {file} for {declared.service_name}. Next: cloche deploy{where}")
 
 
-def _seen_from(model: str, folder: Path) -> str:
-    """Return a path as it is written in a file of that folder; other references stay."""
+def _relative_to(model: str, folder: Path) -> str:
+    """Return a path relative to the folder of the file; other references stay."""
     if ":" in model or Path(model).is_absolute() or folder == Path.cwd():
         return model
     return os.path.relpath(Path(model).absolute(), folder)
 
 
 def _schema() -> str | None:
-    """Put the schema where an editor finds it; None where the home cannot be written."""
+    """Write the schema for editors and return its path; None if the home is not writable."""
     from cloche import files
     from cloche.home import HomeLayout, default_home
     from cloche.spec.schema import schema_text

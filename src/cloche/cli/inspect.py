@@ -1,4 +1,4 @@
-"""`cloche inspect`: what is known of a model without running it."""
+"""`cloche inspect`: the facts of a model, without running it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @options.file
 @options.as_json
 def command(*, model: str | None, file: Path | None, as_json: bool) -> None:
-    """Say what is known of MODEL (or of the model in cloche.yaml) without running it."""
+    """Show the facts of MODEL (or the model in cloche.yaml) without running it."""
     from cloche import pipeline
     from cloche.cli import specification
 

@@ -1,4 +1,4 @@
-"""`cloche logs`: what the replicas of a service said."""
+"""`cloche logs`: the logs of a service's replicas."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from cloche.cli import options, rendering, session
 
 @click.command()
 @options.service
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines until ctrl-C.")
 @click.option("--lines", type=click.IntRange(min=0), default=100, show_default=True,
-              help="Last lines of each replica to begin with.")  # fmt: skip
+              help="Number of last lines of each replica to begin with.")  # fmt: skip
 @click.option("--revision", type=click.IntRange(min=1), help="Only this revision's replicas.")
 @options.as_json
 def command(*, name: str, follow: bool, lines: int, revision: int | None, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The options and arguments that several verbs share."""
+"""Options and arguments shared by several verbs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ name = click.option("--name", metavar="NAME", help="Name of the service.")
 
 
 def duration(text: str | float) -> float:
-    """Return the seconds of `90`, `90s` or `5m`; a number without a unit is in seconds."""
+    """Return the seconds of `90`, `90s` or `5m`; a number without a unit is seconds."""
     from cloche.units import parse_duration
 
     try:
@@ -33,7 +33,7 @@ def duration(text: str | float) -> float:
 
 
 def refuse_together(**given: object) -> None:
-    """Raise a UsageError when more than one of the named things was given."""
+    """Raise UsageError if more than one of the named values was given."""
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise UsageError(
@@ -51,5 +51,5 @@ timeout = click.option(
     type=duration,
     default="10m",
     show_default=True,
-    help="How long to wait for the rollout; it goes on after that.",
+    help="How long to wait for the rollout; it continues after that.",
 )

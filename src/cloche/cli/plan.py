@@ -1,4 +1,4 @@
-"""`cloche plan`: what a deploy would change, and why the values are what they are."""
+"""`cloche plan`: the changes of a deploy, and the reasons of generated values."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Show what `cloche deploy` would change, and change nothing.
 
-    The model is resolved, inspected and kept in the cache. What is decided is what `cloche deploy`
-    decides.
+    Resolves and inspects the model and keeps it in the cache. The decision is the same as that of
+    `cloche deploy`.
     """
     here = session.begin()
     deployment = deploy.prepare(here, *specification.chosen(model, file, name))
@@ -45,10 +45,10 @@ def command(
 
 
 def _plan(here: session.Session, deployment: Deployment) -> DeployPlan:
-    """Decide by the function that the control plane decides by.
+    """Return the plan of the control plane.
 
-    Where nothing was ever deployed, or everything was ended, that is done here: the record alone
-    says what a deploy would change.
+    If nothing was ever deployed, or everything was ended, the same function decides here, from the
+    record alone.
     """
     if here.deployed() and not here.ended():
         return here.control().plan(deployment)
@@ -81,9 +81,7 @@ def _show(plan: DeployPlan) -> None:
 
 def _update(plan: DeployPlan) -> str:
     if plan.revision is not None:
-        return (
-            f"{plan.service}: the rollout under way would end, and revision {plan.revision} stay."
-        )
+        return f"{plan.service}: the current rollout would end, and revision {plan.revision} stay."
     return f"{plan.service}: a new revision would take over."
 
 
@@ -98,7 +96,7 @@ def _change(change: Change, width: int) -> str:
 
 
 def _value(value: Any) -> str:
-    """Return a value as it is written in a spec; digests are cut to what people compare."""
+    """Return a value as written in a spec; digests are shortened."""
     if isinstance(value, str) and value.startswith("sha256:"):
         return value[:19]
     if isinstance(value, bool):

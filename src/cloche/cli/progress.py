@@ -1,7 +1,7 @@
 """Progress on stderr: bars and spinners on a terminal, plain lines elsewhere.
 
-Only work that takes longer than a moment is shown, so that quick commands stay quiet and the
-library that draws bars is not even loaded for them.
+Only work that takes longer than a moment is shown, so that quick commands stay quiet and do not
+import the library that draws bars.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ LINE_SECONDS = 10.0
 
 
 def for_terminal(stream: TextIO | None = None) -> Progress:
-    """Return the progress that suits stderr: drawn on a terminal, lines otherwise."""
+    """Return the progress for stderr: drawn on a terminal, else lines."""
     stream = stream or sys.stderr
     return TerminalProgress(stream) if stream.isatty() else LineProgress(stream)
 
 
 class LineProgress:
-    """One line when work has taken a moment, one every ten seconds, one at its end."""
+    """Prints a line after a moment of work, one every ten seconds, and one at its end."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -41,7 +41,7 @@ class LineProgress:
 
     @contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Task]:
-        """Announce work; a task that ends within a moment says nothing."""
+        """Begin a task; one that ends within a moment prints nothing."""
         task = _LineTask(title, total, self._stream, self._clock)
         with _ticking(task.tick):
             try:
@@ -72,7 +72,7 @@ class _LineTask:
             self._say(f"{self._title}: {text}")
 
     def tick(self) -> None:
-        """Say that the work goes on, if it is time to."""
+        """Print that the work goes on, if a line is due."""
         if not self._shown:
             self._shown = True
             self._say(f"{self._title} …")
@@ -99,7 +99,7 @@ class _LineTask:
 
 @contextmanager
 def _ticking(tick: Callable[[], None]) -> Iterator[None]:
-    """Call `tick` after a quiet moment and then every second, in a thread of its own."""
+    """Call `tick` after a quiet moment and then every second, in a separate thread."""
     over = threading.Event()
 
     def run() -> None:
@@ -116,7 +116,7 @@ def _ticking(tick: Callable[[], None]) -> Iterator[None]:
 
 
 class TerminalProgress:
-    """A spinner or a bar per piece of work that takes longer than a moment."""
+    """Draws a spinner or a bar per task that takes longer than a moment."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -126,7 +126,7 @@ class TerminalProgress:
 
     @contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Task]:
-        """Announce work; what took longer than a moment leaves one line behind."""
+        """Begin a task; one that took longer than a moment leaves a line behind."""
         task = _TerminalTask(self, title, total)
         timer = threading.Timer(QUIET_SECONDS, task.show)
         timer.daemon = True
@@ -141,7 +141,7 @@ class TerminalProgress:
         task.end(worked=True)
 
     def open(self) -> RichProgress:
-        """Return the drawing, begun if this is the first piece of work to be shown."""
+        """Return the drawing; begin it for the first task in it."""
         with self._lock:
             if self._drawing is None:
                 self._drawing = _drawing(self._stream)
@@ -150,7 +150,7 @@ class TerminalProgress:
             return self._drawing
 
     def close(self) -> None:
-        """End the drawing with the last piece of work in it."""
+        """End the drawing after the last task in it."""
         with self._lock:
             self._shown -= 1
             if self._shown == 0 and self._drawing is not None:
@@ -170,7 +170,7 @@ class _TerminalTask:
         self._task: int | None = None
 
     def show(self) -> None:
-        """Begin to draw this task; called when it has taken a moment."""
+        """Begin to draw this task; called after a moment of work."""
         with self._lock:
             if self._ended:
                 return
@@ -217,13 +217,13 @@ def _drawing(stream: TextIO) -> RichProgress:
     from rich.text import Text
 
     class _Amount(DownloadColumn):
-        """Bytes done, for the tasks that count bytes."""
+        """Bytes done, for tasks that count bytes."""
 
         def render(self, task: RichTask) -> Text:
             return super().render(task) if task.total is not None else Text("")
 
     class _Bar(BarColumn):
-        """A bar, for the tasks whose end is known."""
+        """A bar, for tasks with a known total."""
 
         def render(self, task: RichTask) -> Any:
             return super().render(task) if task.total is not None else Text("")

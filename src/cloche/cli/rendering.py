@@ -1,4 +1,4 @@
-"""How results look: JSON for programs, aligned text for people."""
+"""Rendering results: as JSON, and as aligned text."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = [
 
 
 def show_json(value: Any) -> None:
-    """Print one JSON value on one line, so that the last line of stdout can always be read."""
+    """Print a JSON value on one line, so that the last line of stdout is always a value."""
     click.echo(json.dumps(value, ensure_ascii=False))
 
 
 def age_text(timestamp: str, now: datetime | None = None) -> str:
-    """Return how long ago an ISO 8601 time was; any other text as it is."""
+    """Return how long ago an ISO 8601 time was; other text unchanged."""
     try:
         then = datetime.fromisoformat(timestamp)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A request that is ready to be sent, as curl and as Python."""
+"""A ready request, as curl and as Python."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ BINARY_ONLY = ("FP16", "BF16")
 
 
 def of(repository: ModelRepository, url: str) -> dict[str, str]:
-    """Return `{"curl": …, "python": …}` that work when pasted.
+    """Return `{"curl": …, "python": …}`, ready to be pasted.
 
-    The values are zeros (or the text "text"): what they mean is the model's own. An open size is 1.
+    The values are zeros (or the text "text"), since only the model knows their meaning. An open
+    size is 1.
     """
     inputs = [
         tensor for tensor in repository.main.inputs if not tensor.optional

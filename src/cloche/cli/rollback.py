@@ -1,4 +1,4 @@
-"""`cloche rollback`: bring back an earlier revision from what is kept of it."""
+"""`cloche rollback`: bring back an earlier revision from its kept files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloche.cli import options, rollouts, session
 @click.option("--to", type=click.IntRange(min=1), metavar="N",
               help="The revision to bring back (default: the one live before).")  # fmt: skip
 @click.option("--no-verify", is_flag=True,
-              help="Do not ask its golden request again before it gets traffic.")  # fmt: skip
+              help="Skip its golden request before it gets traffic.")  # fmt: skip
 @options.wait
 @options.timeout
 @options.as_json
@@ -21,9 +21,9 @@ def command(
 ) -> int:
     """Bring back an earlier revision of service NAME.
 
-    All of it comes back from what is kept: weights, environment and configuration; no source and no
-    model registry is asked. The revision has to answer its golden request before it gets traffic,
-    and no request is lost on the way. `cloche history NAME` lists what can be brought back.
+    Weights, environment and configuration come back from kept files, without the source or the
+    model registry. The revision must answer its golden request before it gets traffic, and no
+    request is lost meanwhile. `cloche history NAME` lists the revisions that can be brought back.
     """
     here = session.begin()
     control = here.control()

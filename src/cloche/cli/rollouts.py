@@ -1,4 +1,4 @@
-"""Rollouts as the command line shows them: seen through to their end, and told."""
+"""Waiting for rollouts, and showing their results."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def conclude(
     timeout: float,
     as_json: bool,
 ) -> int:
-    """See the rollout that was asked for to its end, where that is waited for, and print it.
+    """Wait for the requested rollout if `wait` is set, and print its result.
 
-    A failed one is an error that carries the result.
+    A failed rollout is an error that carries the result.
     """
     from cloche.artifacts import deploy_view
     from cloche.cli import rendering
@@ -53,7 +53,7 @@ def conclude(
 
 @contextmanager
 def _recorded(service: str, number: int) -> Iterator[None]:
-    """Say after ctrl-C that the rollout does not end with the command."""
+    """Say after ctrl-C that the rollout continues without the command."""
     try:
         yield
     except KeyboardInterrupt:
@@ -101,5 +101,5 @@ def _verified_text(result: dict[str, Any]) -> str:
 
     text = rendering.verification_text(result["verification"])
     if result["cause"] == "rollback" and result["verified"] is None and result["phase"] == "live":
-        return f"{text} when it was first live; not asked again (--no-verify)"
+        return f"{text} when it was first live; not repeated (--no-verify)"
     return text

@@ -16,6 +16,6 @@ def command() -> None:
 
     `cloche deploy` starts one in the background when none runs. Services go on without it.
     """
-    session.begin()  # says what is wrong with the settings, if anything is
-    # The same process goes on as the control plane, with nothing of the command line in its memory.
+    session.begin()  # raises for invalid settings
+    # The process becomes the control plane, without the command line in memory.
     os.execv(COMMAND[0], COMMAND)  # noqa: S606

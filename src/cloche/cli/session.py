@@ -1,4 +1,4 @@
-"""What a verb needs to begin: the machine's settings, progress, the control plane."""
+"""The context of a verb: settings, progress and the control plane."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
 
 
-ENDED = "Nothing runs here: `cloche down` has ended it."
+ENDED = "Nothing runs here: `cloche down` ended it."
 BRINGS_BACK = "`cloche deploy MODEL` and `cloche serve` bring back what was deployed here."
 
 
@@ -30,9 +30,9 @@ class Session:
     progress: Progress
 
     def control(self) -> ControlClient:
-        """Return the running control plane; one that has crashed is started again.
+        """Return the running control plane; start it again after a crash.
 
-        Raises ClocheError where nothing was ever deployed, or everything was ended on purpose.
+        Raises ClocheError if nothing was ever deployed, or everything was ended on purpose.
         """
         from cloche.clients.control import client as control
 
@@ -53,7 +53,7 @@ class Session:
         return _closed_later(control.connect_or_start(self.settings, self.progress))
 
     def launch(self) -> Launched | None:
-        """Have a control plane ready where none runs; it changes nothing until it is used."""
+        """Prepare a control plane if none runs; it changes nothing until it is used."""
         from cloche.clients.control import client as control
 
         launched = control.launch(self.settings)
@@ -63,7 +63,7 @@ class Session:
         return launched
 
     def started_control(self, launched: Launched | None = None) -> ControlClient:
-        """Return the control plane, started in the background when none runs."""
+        """Return the control plane; start it in the background if none runs."""
         from cloche.clients.control import client as control
 
         return _closed_later(control.connect_or_start(self.settings, self.progress, launched))
@@ -75,19 +75,19 @@ class Session:
         return home.has_services(self.settings.home)
 
     def ended(self) -> bool:
-        """Return whether `cloche down` has ended what was deployed here."""
+        """Return whether `cloche down` ended the services of this home."""
         from cloche.clients.control import record as home
 
         return self.deployed() and home.was_ended(self.settings.home)
 
 
 def begin() -> Session:
-    """Read the settings and choose the progress that suits stderr."""
+    """Read the settings and choose the progress for stderr."""
     return Session(machine.load(), terminal.for_terminal())
 
 
 def _closed_later(control: ControlClient) -> ControlClient:
-    """Have the connections closed when the command ends."""
+    """Close the connections when the command ends; return the client."""
     context = click.get_current_context(silent=True)
     if context is not None:
         context.call_on_close(control.close)

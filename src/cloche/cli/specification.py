@@ -1,4 +1,4 @@
-"""Which spec a command line means: a model reference, `-f FILE`, or ./cloche.yaml."""
+"""The spec of a command line: from a model reference, `-f FILE`, or ./cloche.yaml."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _default_file() -> Path:
     if not path.is_file():
         raise UsageError(
             "usage.no_model",
-            f"No model was named, and there is no {DEFAULT_FILE} in this folder.",
+            f"No model was named, and this folder has no {DEFAULT_FILE}.",
             where=str(Path.cwd()),
-            hint="Write `cloche deploy MODEL`, or `cloche init MODEL` for a file to begin with.",
+            hint="Write `cloche deploy MODEL`, or `cloche init MODEL` to write a first file.",
         )
     return path

@@ -60,26 +60,26 @@ def _show(report: dict[str, Any]) -> None:
     click.echo(f"gateway  {gateway['http']}  {state}{detail}")
     if not report["services"]:
         ended = gateway.get("detail") == session.ENDED
-        made = "No services. `cloche deploy MODEL` makes one."
-        click.echo(session.BRINGS_BACK if ended else made)
+        advice = "No services. `cloche deploy MODEL` makes one."
+        click.echo(session.BRINGS_BACK if ended else advice)
         return
     header = ("NAME", "REVISION", "PHASE", "REPLICAS", "MODEL", "VERIFIED", "URL")
     click.echo(rendering.table(header, [_row(service) for service in report["services"]]))
     for service in report["services"]:
-        for line in _troubles(service):
+        for line in _problems(service):
             click.echo(line)
-    outgrown = _outgrown(report["kept"])
+    outgrown = _cache_warning(report["kept"])
     if outgrown is not None:
         click.echo(outgrown)
 
 
-def _outgrown(kept: dict[str, int] | None) -> str | None:
-    """Return what to say where the kept revisions take more than the cache may hold."""
+def _cache_warning(kept: dict[str, int] | None) -> str | None:
+    """Return a warning if the kept revisions exceed the limit of the cache."""
     if kept is None or kept["bytes"] <= kept["limit"]:
         return None
     size, limit = units.size_text(kept["bytes"]), units.size_text(kept["limit"])
     return (
-        f"What can be brought back takes {size}, more than the cache's limit of {limit}.\n"
+        f"Revisions that can be brought back take {size}, more than the cache's limit of {limit}.\n"
         "  hint: Raise cache.max_size, or keep fewer revisions with `rollout: {keep: N}`."
     )
 
@@ -101,8 +101,8 @@ def _row(service: dict[str, Any]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _troubles(service: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a service, a line each."""
+def _problems(service: dict[str, Any]) -> list[str]:
+    """Return the problems of a service, a line each."""
     lines = []
     failure = service.get("failure")
     if failure:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command(*, name: str, url: str | None, revision: int | None, as_json: bool) -> int:
     """Replay the golden request of service NAME, and compare the answer with the expected one.
 
-    Without --url a running replica is asked, and the outcome is kept with the revision.
+    Without --url a running replica answers, and the outcome is kept with the revision.
     """
     from cloche.artifacts import to_builtins
 

@@ -1,4 +1,4 @@
-"""Ending what a demo started, in this process or in an earlier one."""
+"""Ending a demo, started by this process or an earlier one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GRACE_SECONDS = 10.0
 
 
 def end(places: Places, progress: Progress) -> dict[str, Any]:
-    """End the services and MLflow; returns what `cloche down` does, and MLflow's process."""
+    """End the services and MLflow; return the result of `cloche down`, and MLflow's process."""
     if not _left(places):
         return {"replicas": [], "gateway": None, "control": None, "mlflow": None}
     with progress.task("Stopping the demo"):
@@ -25,13 +25,13 @@ def end(places: Places, progress: Progress) -> dict[str, Any]:
 
 
 def _left(places: Places) -> bool:
-    """Return whether anything of a demo may still run."""
+    """Return whether parts of a demo may still run."""
     inner = places.inner
     return is_running(inner.home) or inner.layout.run.is_dir() or places.process_file.exists()
 
 
 def end_tree(pid: int, created: float | None = None) -> bool:
-    """End a process and all below it; False where it is not there (or is another one by now)."""
+    """End a process and its descendants; return False if it is gone or another one."""
     import psutil
 
     try:

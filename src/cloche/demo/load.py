@@ -1,4 +1,4 @@
-"""Clients that send scans while a service changes, and count what they get."""
+"""Clients that send scans while a service changes, and count the answers."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 CLIENTS = ("http", "http", "grpc")
 """The protocol of each client."""
 PAUSE_SECONDS = 0.005
-"""After each request: the replicas that start meanwhile need the processors, too."""
+"""Seconds after each request: starting replicas need the processors, too."""
 ANSWER_SECONDS = 60.0
 MOST_SHOWN = 5
-"""How many failures are kept as text; all of them are counted."""
+"""Failures that are kept as text; all are counted."""
 
 
 class Load:
-    """Sends requests from several clients at once, each one after the other, until the block ends.
+    """Sends requests from several concurrent clients, each sequentially, until the block ends.
 
-    A request without an answer is lost, whatever the reason: nothing is sent twice.
+    A request without an answer is lost, for whatever reason: none is sent twice.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Load:
         self._lost = 0
         self._failures: list[str] = []
         self._latest: dict[int, tuple[float, int]] = {}
-        """By client: when its last answered request was sent, and the revision that answered."""
+        """By client: the send time of its last answered request, and the revision that answered."""
         self._threads = [
             threading.Thread(target=self._run, args=(number, protocol), name=f"demo-{protocol}")
             for number, protocol in enumerate(CLIENTS)
@@ -66,9 +66,9 @@ class Load:
             thread.join()
 
     def wait_for(self, revision: int, seconds: float = ANSWER_SECONDS) -> None:
-        """Return when a revision has answered each client that is told which one does.
+        """Return when a revision has answered every client whose protocol names the revision.
 
-        Only requests sent from now on count. Raises UnavailableError `demo.traffic`.
+        Counts only requests sent from now on. Raises UnavailableError `demo.traffic`.
         """
         asked = time.monotonic()
         clients = [number for number, protocol in enumerate(CLIENTS) if protocol == "http"]
@@ -111,7 +111,7 @@ class Load:
         revision: int | None = None
         try:
             _, revision = ask(scan)
-        except Exception as error:  # noqa: BLE001  (whatever a client can meet is a lost request)
+        except Exception as error:  # noqa: BLE001  (any failure of a client is a lost request)
             failure = error
         with self._changed:
             self._sent[protocol] += 1

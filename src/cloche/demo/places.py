@@ -1,4 +1,4 @@
-"""Where the parts of the demo are, and where they listen."""
+"""The folders and ports of the demo."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ MLFLOW_PORT = 5000
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The user's settings and, below them, the demo's own."""
+    """The user's settings, and the demo's own."""
 
     outer: Settings
-    """Where Triton, Envoy and environments are installed, for the demo and for everything else."""
+    """The user's own, with Triton, Envoy and environments, which the demo shares."""
     inner: Settings
     """The home of the demo's services."""
     mlflow_port: int = MLFLOW_PORT
 
     @classmethod
     def under(cls, settings: Settings) -> Places:
-        """Return the places below a home, with the usual ports."""
+        """Return the places in a home, with the usual ports."""
         return cls(settings, replace(settings, home=settings.layout.demo, control_port=0))
 
     @property
@@ -42,7 +42,7 @@ class Places:
 
     @property
     def process_file(self) -> Path:
-        """Return the file that says which process MLflow is."""
+        """Return the file that records MLflow's process."""
         return self.registry / "process.json"
 
     @property
@@ -51,20 +51,20 @@ class Places:
         return f"http://127.0.0.1:{self.mlflow_port}"
 
     def client(self, progress: Progress) -> Client:
-        """Return a client of the demo's services, which looks for models in the demo's MLflow."""
+        """Return a client of the demo's services that uses the demo's MLflow."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         ours = {**machine.variables(self.inner), "MLFLOW_TRACKING_URI": self.tracking_uri}
         return Client(progress=progress, environment={**kept, **ours})
 
-    def made_anew(self) -> Places:
-        """Empty the demo's home, and return the places with ports that are free."""
+    def renew(self) -> Places:
+        """Empty the demo's home, and return the places with free ports."""
         from cloche.targets.local import ports
 
         home = self.inner.home
         try:
             _remove(home)
             self.registry.mkdir(parents=True)
-            for ours, shared in self._shared():
+            for ours, shared in self._shared_folders():
                 shared.mkdir(exist_ok=True)
                 ours.symlink_to(shared)
         except OSError as error:
@@ -75,19 +75,19 @@ class Places:
         mlflow = self.mlflow_port
         if not ports.free("127.0.0.1", mlflow):
             (mlflow,) = ports.choose(1, {gateway})
-        # For the commands that a reader of the report may try, with CLOCHE_HOME on this folder.
+        # For commands that a reader of the report may try with CLOCHE_HOME set to this folder.
         settings = f'[gateway]\nhost = "{host}"\nport = {gateway}\n'
         self.inner.layout.config.write_text(settings, encoding="utf-8")
         return replace(self, inner=replace(self.inner, gateway_port=gateway), mlflow_port=mlflow)
 
-    def _shared(self) -> tuple[tuple[Path, Path], ...]:
-        """Return the demo's folders that lead to the user's own, with those."""
+    def _shared_folders(self) -> tuple[tuple[Path, Path], ...]:
+        """Return the demo's folders that link to the user's own, with their targets."""
         inner, outer = self.inner.layout, self.outer.layout
         return (inner.servers, outer.servers), (inner.environments, outer.environments)
 
 
 def _remove(folder: Path) -> None:
-    """Remove a tree with the store's read-only folders in it; links are not followed."""
+    """Remove a tree, including read-only folders of the store, without following links."""
     if not folder.exists():
         return
     for parent, _, _ in os.walk(folder):

@@ -1,4 +1,4 @@
-"""The demo's MLflow: its environment, its server, and the training that fills it."""
+"""The demo's MLflow: environment, server, and training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cloche.demo.places import Places
     from cloche.progress import Progress, Task
 
-# Pinned, so that the demo of this version stays the demo that was tested.
+# Pinned, so that the demo stays as tested.
 REQUIREMENTS = (
     "mlflow==3.17.2", "scikit-learn==1.9.1", "skl2onnx==1.20.0", "onnx==1.23.2",
     "onnxruntime==1.32.0",
@@ -26,7 +26,7 @@ LOG_LINES = 15
 
 
 def environment(places: Places, progress: Progress) -> Path:
-    """Return the Python of the environment that MLflow and the training run in, made once."""
+    """Return the Python of the environment of MLflow and the training; make it once."""
     from cloche import composition, environments
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -42,7 +42,7 @@ def environment(places: Places, progress: Progress) -> Path:
 
 
 def start_server(python: Path, places: Places) -> subprocess.Popen[bytes]:
-    """Start MLflow with SQLite, its artifacts proxied; its process is recorded in its folder."""
+    """Start MLflow with SQLite and proxied artifacts; record its process in its folder."""
     import psutil
 
     folder = places.registry
@@ -63,7 +63,7 @@ def start_server(python: Path, places: Places) -> subprocess.Popen[bytes]:
 
 
 def start_training(python: Path, places: Places) -> subprocess.Popen[str]:
-    """Start the training; it registers both versions as soon as MLflow answers."""
+    """Start the training; it registers both versions once MLflow answers."""
     script = resources.files("cloche.demo") / "training.py"
     with (places.registry / "training.log").open("wb") as log:
         return subprocess.Popen(
@@ -73,24 +73,24 @@ def start_training(python: Path, places: Places) -> subprocess.Popen[str]:
         )  # fmt: skip
 
 
-def trained(
+def training_result(
     training: subprocess.Popen[str], server: subprocess.Popen[bytes], places: Places, task: Task
 ) -> dict[str, Any]:
-    """Wait for the training; returns `{version, accuracy, held_out}` by alias."""
+    """Wait for the training; return `{version, accuracy, held_out}` by alias."""
     output: IO[str] | None = training.stdout
     for line in output or ():
         if line.startswith(MARK):
             task.note(line.removeprefix(MARK).strip())
     if training.wait() != 0:
         log = "training.log" if server.poll() is None else "server.log"
-        raise _failed("The training failed." if server.poll() is None else "MLflow ended.",
+        raise _failure("The training failed." if server.poll() is None else "MLflow ended.",
                       places.registry / log)  # fmt: skip
     result: dict[str, Any] = json.loads((places.registry / "result.json").read_text())
     return result
 
 
 def _variables(python: Path) -> dict[str, str]:
-    """Return the environment without the user's own registry and its credentials."""
+    """Return the environment without the user's registry and credentials."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return {
         **kept,
@@ -99,17 +99,17 @@ def _variables(python: Path) -> dict[str, str]:
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-        # Eight more processes that run evaluations, of which the demo has none.
+        # Without its eight processes for evaluations, which the demo does not have.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
 
 
-def _failed(what: str, log: Path) -> ClocheError:
+def _failure(what: str, log: Path) -> ClocheError:
     try:
-        said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        log_lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     except OSError as error:
         return UnavailableError("demo.registry", f"{what} Its log cannot be read: {error}")
-    text = "\n".join([f"{what} The end of its log:", *said])
+    text = "\n".join([f"{what} The end of its log:", *log_lines])
     return ClocheError("demo.registry", text, where=str(log), hint="Run the demo again.")

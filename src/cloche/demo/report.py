@@ -1,4 +1,4 @@
-"""What the demo says at its end."""
+"""The report at the end of the demo."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def text(result: dict[str, Any], places: Places) -> str:
-    """Return the report: what was done, how it went, where each part is, what to try."""
+    """Return the report: steps, results, locations, and commands to try."""
     parts = [_outcome(result), _back(result), _where(result, places), _next(result, places)]
     return "\n\n".join(parts)
 
 
 def ended_text(ended: dict[str, Any]) -> str:
-    """Return what `--stop` ended, a line each."""
+    """Return the parts that `--stop` ended, a line each."""
     lines = [f"replica {replica['id']}" for replica in ended["replicas"]]
     lines += [f"{part} (process {ended[key]})" for key, part in
               (("gateway", "gateway"), ("control", "control plane"), ("mlflow", "MLflow"))
@@ -52,7 +52,7 @@ def _outcome(result: dict[str, Any]) -> str:
 
 
 def _back(result: dict[str, Any]) -> str:
-    """Return what came of the second version, and of the way back."""
+    """Return the results of the second version and the rollback."""
     back = result["rollback"]
     model, sent, answered = back["model"], back["requests"], back["answered"]
     first, second = str(back["to"]), str(back["from"])
@@ -89,12 +89,12 @@ def _where(result: dict[str, Any], places: Places) -> str:
 def _next(result: dict[str, Any], places: Places) -> str:
     if not result["kept"]:
         return (
-            f"All of it has ended ({result['seconds']:.0f} s); the files are still there.\n"
+            f"The demo has ended ({result['seconds']:.0f} s); its files remain.\n"
             "`cloche demo --keep` leaves it running, to try it yourself."
         )
     return "\n".join(
         [
-            "It is left running. Try:",
+            "The demo is left running. Try:",
             f"  export CLOCHE_HOME={shlex.quote(result['home'])}",
             f"  export MLFLOW_TRACKING_URI={result['mlflow']}",
             "  cloche status",

@@ -1,4 +1,4 @@
-"""The demo itself, step by step; whatever happens, what it started is ended."""
+"""The steps of the demo; everything that it starts is ended, even after an error."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ REFERENCE = "models:/digits@champion"
 def run(places: Places, progress: Progress, *, keep: bool) -> dict[str, Any]:
     """Train, register, deploy, ask, deploy another version and roll back.
 
-    Returns what the report shows.
+    Returns the content of the report.
     """
-    places = places.made_anew()
+    places = places.renew()
     python = registry.environment(places, progress)
     with ExitStack() as started:
         started.callback(_end_uninterrupted, places, progress)
@@ -35,7 +35,7 @@ def run(places: Places, progress: Progress, *, keep: bool) -> dict[str, Any]:
         _provision(places, progress)
         title = "Starting MLflow, training and registering two versions"
         with progress.task(title) as task:
-            models = registry.trained(training, server, places, task)
+            models = registry.training_result(training, server, places, task)
         pixels, labels = traffic.scans(places.registry / "held_out.npz")
         with places.client(progress) as client:
             service = _deploy(client)
@@ -61,20 +61,20 @@ def run(places: Places, progress: Progress, *, keep: bool) -> dict[str, Any]:
 
 
 def _provision(places: Places, progress: Progress) -> None:
-    """Install Triton and Envoy in the user's own home, where every later deploy finds them."""
+    """Install Triton and Envoy in the user's own home, for later deploys."""
     from cloche import composition
 
     composition.installations(places.outer).install(progress)
 
 
 def _deploy(client: Client) -> dict[str, Any]:
-    """Do what `cloche deploy models:/digits@champion` does, and return the same object."""
+    """Do `cloche deploy models:/digits@champion`, and return the same object."""
     result = client.deploy(REFERENCE, timeout=versions.ROLLOUT_SECONDS)
     return deploy_view(result.revision, client.status(result.service), result.change)
 
 
 def _end_uninterrupted(places: Places, progress: Progress) -> None:
-    """End everything, and let no second ctrl-C leave half of it running."""
+    """End everything, ignoring a second ctrl-C, which would leave parts running."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         ending.end(places, progress)

@@ -1,4 +1,4 @@
-"""Real requests through the gateway: how often the model is right, and how long they take."""
+"""Requests through the gateway: the model's accuracy, and latencies."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 WARM_UP = 20
 TIMEOUT = 30.0
-"""Seconds that a request may take."""
+"""Limit of a request, in seconds."""
 
 Ask = Callable[["NDArray[Any]"], tuple[int, int | None]]
-"""Sends one scan; returns its label and the revision that answered (None: it is not told)."""
+"""Sends one scan; returns its label and the revision that answered (None: unknown)."""
 Connect = Callable[[str, dict[str, Any]], tuple[Ask, Callable[[], None]]]
 
 
 def scans(held_out: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the held-out scans and what they show."""
+    """Return the held-out scans and their labels."""
     import numpy as np
 
     with np.load(held_out) as data:
@@ -51,7 +51,7 @@ def measure(
 
 
 def connect(protocol: str, service: dict[str, Any]) -> tuple[Ask, Callable[[], None]]:
-    """Return what asks a service over `http` or `grpc`, and what closes its connection."""
+    """Return functions that ask a service over `http` or `grpc`, and close the connection."""
     return {"http": _over_http, "grpc": _over_grpc}[protocol](service)
 
 
@@ -84,7 +84,7 @@ def _over_http(service: dict[str, Any]) -> tuple[Ask, Callable[[], None]]:
 
 
 def _over_grpc(service: dict[str, Any]) -> tuple[Ask, Callable[[], None]]:
-    """Use the client that NVIDIA ships, unchanged: the gateway's address, the model's name."""
+    """Use NVIDIA's client, unchanged, with the gateway's address and the model's name."""
     import tritonclient.grpc
 
     triton: Any = tritonclient.grpc  # it has no types

@@ -1,4 +1,4 @@
-"""Train two digits classifiers and register them: run by the demo, in the environment of MLflow.
+"""Train two digits classifiers and register them; the demo runs this in MLflow's environment.
 
     python training.py TRACKING_URI FOLDER
 
@@ -9,7 +9,7 @@ Leaves FOLDER/held_out.npz (pixels, labels) and FOLDER/result.json; prints one l
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped"
-# What is imported below is in the environment that this runs in, not in Cloche's.
+# The imports below are in MLflow's environment, not in Cloche's.
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ VERSIONS = {"champion": 64, "challenger": 16}
 """Size of the hidden layer, by alias; registered in this order."""
 SEED = 7
 MARK = "demo: "
-"""Begins the lines that are meant for the demo; MLflow writes others."""
+"""Prefix of lines for the demo; MLflow prints others."""
 
 
 def main(tracking_uri: str, folder: Path) -> None:
-    """Train, export and register both versions, and say how good they are."""
+    """Train, export and register both versions, and print their accuracy."""
     import numpy as np
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -43,18 +43,18 @@ def main(tracking_uri: str, folder: Path) -> None:
     np.savez(folder / "held_out.npz", pixels=test_pixels, labels=test_labels)
     result: dict[str, Any] = {}
     for alias, size in VERSIONS.items():
-        model = trained(train_pixels, train_labels, size)
+        model = train(train_pixels, train_labels, size)
         accuracy = float(model.score(test_pixels, test_labels))
         count = len(test_labels)
         say(f"accuracy on {count} held-out scans: {accuracy:.1%}; registering {NAME}@{alias}")
         wait_for(tracking_uri)
-        version = register(tracking_uri, exported(model), test_pixels[:4], accuracy, alias)
+        version = register(tracking_uri, export(model), test_pixels[:4], accuracy, alias)
         result[alias] = {"version": version, "accuracy": accuracy, "held_out": count}
     (folder / "result.json").write_text(json.dumps(result))
 
 
 def wait_for(tracking_uri: str, seconds: float = 120.0) -> None:
-    """Return when MLflow answers: it starts while the model is trained."""
+    """Return when MLflow answers; it starts during the training."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -66,7 +66,7 @@ def wait_for(tracking_uri: str, seconds: float = 120.0) -> None:
             time.sleep(0.2)
 
 
-def trained(pixels: Any, labels: Any, size: int) -> Any:
+def train(pixels: Any, labels: Any, size: int) -> Any:
     """Return a multi-layer perceptron with `size` hidden neurons, fitted."""
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
@@ -76,7 +76,7 @@ def trained(pixels: Any, labels: Any, size: int) -> Any:
     return make_pipeline(StandardScaler(), network).fit(pixels, labels)
 
 
-def exported(model: Any) -> Any:
+def export(model: Any) -> Any:
     """Return the pipeline as ONNX with two tensors as outputs: label and probabilities."""
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
@@ -122,7 +122,7 @@ def register(tracking_uri: str, model: Any, example: Any, accuracy: float, alias
 
 
 def say(text: str) -> None:
-    """Tell the demo what happens now."""
+    """Print a step for the demo."""
     sys.stdout.write(f"{MARK}{text}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""A second version under traffic, and the way back to the first."""
+"""A second version under traffic, and the rollback to the first."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _POLL_SECONDS = 0.1
 def there_and_back(
     client: Client, service: dict[str, Any], load: Load, progress: Progress
 ) -> dict[str, Any]:
-    """Deploy the second version of a service and roll it back, while a load goes on.
+    """Deploy the second version of a service and roll it back, under load.
 
-    Each time the clients go on until the replicas of the other revision have ended. Returns
-    `{from, to, deploy_seconds, seconds}` and what the load counted; `seconds` is from the request
+    Each time the load continues until the replicas of the other revision have ended. Returns
+    `{from, to, deploy_seconds, seconds}` and the counts of the load; `seconds` is from the request
     for the rollback until the first revision answers every client again.
     """
     name, first = service["service"], service["revision"]
@@ -50,9 +50,9 @@ def there_and_back(
 
 
 def _until_alone(client: Client, name: str, revision: int, progress: Progress) -> None:
-    """Return when replicas of no other revision are left."""
+    """Return when only replicas of `revision` are left."""
     deadline = time.monotonic() + DRAIN_SECONDS
-    with progress.task(f"Draining what is not revision {revision}"):
+    with progress.task(f"Draining all but revision {revision}"):
         while True:
             items = client.status(name)["replicas"]["items"]
             if all(item["revision"] == revision for item in items):

@@ -1,7 +1,7 @@
-"""The file a user writes: parse → validate → complete, with every mistake at once.
+"""The user's cloche.yaml: parse → validate → complete, reporting all mistakes at once.
 
-`load` reads a cloche.yaml, `from_reference` makes the spec of a model reference alone, `to_yaml`
-writes one back and `json_schema` describes it for editors.
+`load` reads a file, `from_reference` makes the spec of a model reference alone, `to_yaml` writes a
+spec back and `json_schema` describes the file for editors.
 """
 
 from cloche.spec.load import from_reference, load, parse

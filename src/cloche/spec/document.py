@@ -1,8 +1,8 @@
-"""A YAML document as a tree that remembers its lines.
+"""A YAML document as a tree with line numbers.
 
-ruamel.yaml reads the text as events; the tree is made here, by the core schema of YAML 1.2 (section
-10.3.2: `yes`, `on`, `1_000` and dates are text), with what a hand-written file can get wrong said
-by line: doubled keys, tags, several documents, and aliases that multiply beyond measure.
+ruamel.yaml reads the text as events. This module makes the tree by the core schema of YAML 1.2
+(section 10.3.2: `yes`, `on`, `1_000` and dates are text), and reports mistakes of hand-written
+files by line: doubled keys, tags, several documents, and aliases that multiply without limit.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _CORE_SCHEMA: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
 class Node:
     """A value and the line it begins on (from 1).
 
-    `value` is a scalar, a list of nodes, or a dict of nodes by key; `key_lines` are those of a
-    dict's keys. `count` is the number of nodes in it with aliases written out.
+    `value` is a scalar, a list of nodes, or a dict of nodes by key; `key_lines` are the lines of a
+    dict's keys. `count` is the number of nodes with aliases expanded.
     """
 
     value: Any
@@ -59,7 +59,7 @@ class Node:
         return self.value
 
     def line_of(self, path: tuple[str | int, ...]) -> int:
-        """Return the line of a path's key, or of the nearest thing around it that exists."""
+        """Return the line of a path's key, or of its nearest existing parent."""
         node, line = self, self.line
         for step in path:
             if isinstance(node.value, dict) and step in node.value:
@@ -73,7 +73,7 @@ class Node:
 
 
 class DocumentProblem(Exception):
-    """A mistake that keeps a text from being a document, with its line (from 1) if known."""
+    """A mistake that makes a text unreadable as a document, with its line (from 1) if known."""
 
     def __init__(self, code: str, what: str, line: int | None = None, hint: str | None = None):
         super().__init__(what)
@@ -81,9 +81,9 @@ class DocumentProblem(Exception):
 
 
 def read(text: str, where: str) -> tuple[Node, list[UsageError]]:
-    """Return the document in a text, and the mistakes that leave it readable.
+    """Return the document in a text, and its mistakes that leave it readable.
 
-    Raises UsageError (spec.syntax, spec.documents, spec.empty, spec.too_large) when it is not.
+    Raises UsageError (spec.syntax, spec.documents, spec.empty, spec.too_large) if unreadable.
     """
     try:
         composer = _Composer(_events(text), where)
@@ -95,7 +95,7 @@ def read(text: str, where: str) -> tuple[Node, list[UsageError]]:
 
 
 def _events(text: str) -> Iterator[Event]:
-    """Yield the events of a text; raise DocumentProblem for what the parser refuses."""
+    """Yield the events of a text; raises DocumentProblem for text that the parser refuses."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.reader import ReaderError
@@ -153,7 +153,7 @@ class _Composer:
                     "spec.documents",
                     "A second document begins here; a file describes one service.",
                     event.start_mark.line + 1,
-                    "Put each service in a file of its own and deploy it with -f FILE.",
+                    "Put each service in its own file and deploy it with -f FILE.",
                 )
             if not isinstance(event, DocumentEndEvent | StreamEndEvent):
                 raise DocumentProblem("spec.syntax", "This is not YAML.", _line(event))
@@ -188,7 +188,7 @@ class _Composer:
             else:
                 raise DocumentProblem("spec.syntax", "This is not YAML.", _line(event))
             self.depth -= 1
-        self.counted(1, event)
+        self.check_count(1, event)
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
@@ -196,17 +196,17 @@ class _Composer:
     def alias(self, event: NodeEvent) -> Node:
         node = self.anchors.get(event.anchor)
         if node is None:
-            what = f"The alias *{event.anchor} is not defined before it is used."
+            what = f"The alias *{event.anchor} is used before it is defined."
             hint = "Define it first with &, or write the value out."
             raise DocumentProblem("spec.syntax", what, _line(event), hint)
-        self.counted(node.count, event)
+        self.check_count(node.count, event)
         return node
 
-    def counted(self, count: int, event: Event) -> None:
+    def check_count(self, count: int, event: Event) -> None:
         self.count += count
         if self.count > MAX_NODES:
             what = f"The file describes more than {MAX_NODES} values."
-            hint = "Write a service in a few lines; remove aliases that repeat others."
+            hint = "Remove aliases that repeat others; a service needs only a few lines."
             raise DocumentProblem("spec.too_large", what, _line(event), hint)
 
     def sequence(self, start: Event) -> Node:
@@ -224,7 +224,7 @@ class _Composer:
         while not isinstance(event := next(self.events), MappingEndEvent):
             line = _line(event)
             if not isinstance(event, ScalarEvent):
-                raise DocumentProblem("spec.syntax", "A key is a plain word.", line)
+                raise DocumentProblem("spec.syntax", "A key must be a plain word.", line)
             key = event.value
             value = self.node(next(self.events))
             node.count += value.count
@@ -246,7 +246,7 @@ class _Composer:
                 "spec.tag",
                 f"YAML tags such as {event.tag} are not supported.",
                 _line(event),
-                "Remove it; the kind of a value is known from its key.",
+                "Remove it; the key determines the type of its value.",
             )
         if event.style is not None or event.tag is not None:
             return event.value
@@ -257,7 +257,7 @@ class _Composer:
 
 
 def _resolve(text: str) -> Any:
-    """Return what a plain scalar means in the core schema of YAML 1.2."""
+    """Return the value of a plain scalar in the core schema of YAML 1.2."""
     for pattern, made in _CORE_SCHEMA:
         if pattern.fullmatch(text):
             return made(text)

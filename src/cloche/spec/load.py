@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def load(path: Path, name: str | None = None) -> ServiceSpec:
-    """Read a cloche.yaml, complete with a name; `name` goes before the one in the file.
+    """Read a cloche.yaml, completed with a name; `name` overrides the one in the file.
 
-    Relative paths in it start from its folder. Raises ErrorGroup (spec.invalid) with every mistake
-    and its line at once, or the UsageError of a `name` that no service can have.
+    Relative paths in it start from its folder. Raises ErrorGroup (spec.invalid) with all mistakes
+    and their lines, or UsageError for an invalid `name`.
     """
     spec = parse(_text(path), where=str(path), directory=path.absolute().parent)
     if name is None:
@@ -30,7 +30,7 @@ def load(path: Path, name: str | None = None) -> ServiceSpec:
 
 
 def parse(text: str, *, where: str = "cloche.yaml", directory: Path | None = None) -> ServiceSpec:
-    """Read the text of a cloche.yaml; `where` names it in errors, as `where:line`."""
+    """Parse the text of a cloche.yaml; errors name it as `where:line`."""
     try:
         root, errors = document.read(text, where)
     except UsageError as error:
@@ -53,10 +53,10 @@ def parse(text: str, *, where: str = "cloche.yaml", directory: Path | None = Non
 def from_reference(
     model: str, name: str | None = None, *, directory: Path | None = None
 ) -> ServiceSpec:
-    """Return the spec that a model reference alone amounts to.
+    """Return the spec of a model reference alone.
 
-    `directory` is where a relative path starts, for the name of a reference such as `.`. Raises
-    the UsageError of a single mistake, or an ErrorGroup of several as `load` does.
+    `directory` is the start of a relative path, to name a reference such as `.`. Raises UsageError
+    for one mistake, ErrorGroup for several.
     """
     written = {"model": model} if name is None else {"model": model, "name": name}
     spec, mistakes = _validate(written, lambda path: str(path[0]), directory)
@@ -82,7 +82,7 @@ def _validate(
     if name is None and directory is not None:
         name = names.corrected((directory / spec.model).resolve().name)
     if name is None:
-        what = f"No name for the service can be made of {spec.model!r}."
+        what = f"The reference {spec.model!r} gives the service no name."
         hint = "Write `name: NAME` in the file, or give --name NAME."
         return None, [UsageError("spec.name", what, where=place(("model",)), hint=hint)]
     return spec.model_copy(update={"name": name}), []

@@ -1,4 +1,4 @@
-"""What a user declares: a service, its model, and how it is batched, run and served."""
+"""The spec of a service: its model, and how it is batched, run and served."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Section(BaseModel):
 
 
 def _scalar(value: Any) -> str:
-    """Return a parameter's value as the text that the server reads."""
+    """Return a parameter's value as text for the server."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise problem("a parameter is text or a number", 'Write 1 and 0 for "on" and "off".')
     text = str(value)
@@ -136,10 +136,9 @@ class Rollout(_Section):
 
 
 class ServiceSpec(_Section):
-    """A service as its user declares it; Cloche chooses the rest, with a reason for each value.
+    """The declaration of a service; Cloche chooses the rest, with a reason for each value.
 
-    Durations are held in microseconds and sizes in bytes; they are read and written as people
-    write them.
+    Durations are microseconds and sizes bytes; both are read and written with units.
     """
 
     model_config = ConfigDict(title="cloche.yaml")
@@ -202,30 +201,30 @@ class ServiceSpec(_Section):
 
     @property
     def service_name(self) -> str:
-        """Return the name, or the one that the model reference suggests (`model` where none)."""
+        """Return the name, else one from the model reference, else `model`."""
         return self.name or names.from_reference(self.model) or "model"
 
     def written(self) -> dict[str, Any]:
-        """Return what the file says, with quantities as people write them and no defaults."""
+        """Return the content of the file: quantities with units, no defaults."""
         written = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         return {key: value for key, value in written.items() if value != {}}
 
     def served(self) -> Served:
-        """Return the part that makes a revision: only what was asked for.
+        """Return the settings that make a revision, without defaults.
 
-        The model and the example are not in it: their digests are in the revision.
+        Without model and example: the revision has their digests.
         """
         return Served(
-            batching=_asked(artifacts.Batching, self.batching),
+            batching=_as_artifact(artifacts.Batching, self.batching),
             instances=self.instances,
-            resources=_asked(artifacts.Resources, self.resources),
-            server=_asked(artifacts.ServerOptions, self.server),
+            resources=_as_artifact(artifacts.Resources, self.resources),
+            server=_as_artifact(artifacts.ServerOptions, self.server),
         )
 
     def operated(self) -> Operated:
-        """Return the part that changes in place, with no new revision: only what was asked for.
+        """Return the settings that change in place, without defaults.
 
-        What was not written stays as it is, so that a deploy does not undo `cloche scale`.
+        A setting that is not written stays, so that a deploy does not undo `cloche scale`.
         """
         timeout = self.start_timeout
         return Operated(
@@ -235,6 +234,6 @@ class ServiceSpec(_Section):
         )
 
 
-def _asked(kind: type[T], section: _Section) -> T:
-    """Return a section of the file as the artefact of the same fields."""
+def _as_artifact(kind: type[T], section: _Section) -> T:
+    """Return a section of the file as the artefact with the same fields."""
     return kind(**{name: getattr(section, name) for name in type(section).model_fields})

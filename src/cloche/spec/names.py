@@ -16,14 +16,14 @@ def is_safe(name: str) -> bool:
 
 
 def corrected(name: str) -> str | None:
-    """Return the safe name nearest to what was written, None when nothing of it is left."""
+    """Return the nearest safe name, None if nothing is left."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     dashed = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
     return dashed[:MAX_LENGTH].rstrip("-") or None
 
 
 def from_reference(reference: str) -> str | None:
-    """Return a name for the service of a model reference, None when it suggests none.
+    """Return a service name for a model reference, None if it has none.
 
     `models:/Digits_Clf@champion` → `digits-clf`, `./my model.onnx` → `my-model`,
     `runs:/0a1b/classifier` → `classifier`.

@@ -1,4 +1,4 @@
-"""What is wrong with a file, said once per mistake: where, in plain words, with what to do."""
+"""Errors in a cloche.yaml: one per mistake, with its place and a remedy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _HINTS = {
 def errors_of(
     invalid: ValidationError, place: Callable[[tuple[str | int, ...]], str | None]
 ) -> list[UsageError]:
-    """Return one error per mistake; `place` returns where a path of keys is."""
+    """Return one error per mistake; `place` returns the location of a path of keys."""
     return [_error(details, place) for details in invalid.errors(include_url=False)]
 
 
@@ -67,44 +67,44 @@ def _error(
     path = tuple(step for step in details["loc"] if step != "[key]")
     where = place(path)
     if details["type"] == "extra_forbidden":
-        return _unknown(tuple(str(step) for step in path), where)
+        return _unknown_key(tuple(str(step) for step in path), where)
     if details["type"] == "missing":
         return UsageError(
             "spec.missing",
-            f"`{_dotted(path)}` is missing.",
+            f"`{_key_text(path)}` is missing.",
             where=where,
             hint="Write where the model is, such as model: models:/NAME@ALIAS or ./model.onnx.",
         )
     what, hint = _wording(details)
-    name = f"`{_dotted(path)}`: " if path else ""
+    name = f"`{_key_text(path)}`: " if path else ""
     return UsageError("spec.value", f"{name}{what}.", where=where, hint=hint)
 
 
-def _unknown(path: tuple[str, ...], where: str | None) -> UsageError:
-    name = _dotted(path)
+def _unknown_key(path: tuple[str, ...], where: str | None) -> UsageError:
+    name = _key_text(path)
     if path in _NOT_SERVED:
-        what = f"`{name}` is not served by this version."
+        what = f"This version does not support `{name}`."
         return UsageError("spec.not_served", what, where=where, hint=_NOT_SERVED[path])
     return UsageError("spec.unknown", f"Unknown key `{name}`.", where=where, hint=_nearest(path))
 
 
 def _nearest(path: tuple[str, ...]) -> str:
-    """Return which known key is meant: one of the same section, or the same key of another."""
+    """Return a hint at the intended key: one of the same section, or the same key of another."""
     section, key = path[:-1], path[-1]
     known = list(_SECTIONS[section].model_fields)
     close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
     if close:
-        return f"Did you mean `{_dotted((*section, close[0]))}`?"
+        return f"Did you mean `{_key_text((*section, close[0]))}`?"
     for other, model in _SECTIONS.items():
         if key in model.model_fields:
-            return f"Did you mean `{_dotted((*other, key))}`?"
+            return f"Did you mean `{_key_text((*other, key))}`?"
     if key == "<<":
         return "Merge keys are not part of YAML 1.2; write the keys out."
     return f"The keys here are {', '.join(known)}."
 
 
 def _wording(details: ErrorDetails) -> tuple[str, str]:
-    """Return what is wrong and what to do, for one value."""
+    """Return the problem and the remedy for one value."""
     context: dict[str, Any] = details.get("ctx", {})
     kind = details["type"]
     if kind == "quantity":
@@ -113,22 +113,22 @@ def _wording(details: ErrorDetails) -> tuple[str, str]:
         wanted, value = _KINDS[kind], details["input"]
         is_bare = wanted == "text" and isinstance(value, int | float)
         hint = "Put quotes around it." if is_bare else _HINTS[wanted]
-        return f"{_shown(value)} is not {wanted}", hint
+        return f"{_value_text(value)} is not {wanted}", hint
     if kind in {"greater_than_equal", "less_than_equal"}:
         bound, side = next((context[key], key) for key in ("ge", "le") if key in context)
-        what = f"{_shown(details['input'])} is {'below' if side == 'ge' else 'above'} {bound}"
+        what = f"{_value_text(details['input'])} is {'below' if side == 'ge' else 'above'} {bound}"
         return what, f"Write {bound} or {'more' if side == 'ge' else 'less'}."
     if kind == "literal_error":
-        what = f"{_shown(details['input'])} is none of the choices"
+        what = f"{_value_text(details['input'])} is not one of the choices"
         return what, f"Write one of {context['expected']}."
     if kind == "string_pattern_mismatch":
-        return f"{_shown(details['input'])} is not the name of a parameter", (
+        return f"{_value_text(details['input'])} is not the name of a parameter", (
             "Use letters, digits, dots, dashes and underscores."
         )
     return details["msg"].rstrip(".").lower(), "Correct the value or remove the key."
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if value is None:
         return "an empty value"
     if isinstance(value, bool):
@@ -142,6 +142,6 @@ def _shown(value: Any) -> str:
     return repr(text) if isinstance(value, str) else text
 
 
-def _dotted(path: tuple[str | int, ...]) -> str:
+def _key_text(path: tuple[str | int, ...]) -> str:
     dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return dotted.removeprefix(".")

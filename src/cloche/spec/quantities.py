@@ -1,4 +1,4 @@
-"""Durations, sizes and processors as people write them, and the one way each is written back."""
+"""Durations, sizes and processors: parsing their written forms, and writing them in one form."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def problem(what: str, hint: str) -> PydanticCustomError:
 
 
 def format_duration(microseconds: int) -> str:
-    """Return a duration in the largest unit that writes it whole: `1500us`, `2ms`, `1m`."""
+    """Return a duration in the largest unit that gives a whole number: `1500us`, `2ms`, `1m`."""
     for unit, size in _MICROSECONDS.items():
         if microseconds and microseconds % size == 0:
             return f"{microseconds // size}{unit}"
@@ -46,7 +46,7 @@ def format_duration(microseconds: int) -> str:
 
 
 def format_size(size: int) -> str:
-    """Return a size in the largest binary unit that writes it whole: `4Gi`, `1500Mi`, `1000`."""
+    """Return a size in the largest binary unit that divides it: `4Gi`, `1500Mi`, `1000`."""
     for unit, factor in _BYTES.items():
         if size and size % factor == 0:
             return f"{size // factor}{unit}"
@@ -54,7 +54,7 @@ def format_size(size: int) -> str:
 
 
 def format_processors(count: float) -> int | str:
-    """Return processors as a whole number, or in thousandths as Kubernetes does: `500m`."""
+    """Return processors as a whole number, or in thousandths as in Kubernetes: `500m`."""
     thousandths = round(count * 1000)
     return f"{thousandths}m" if thousandths % 1000 else thousandths // 1000
 
@@ -117,7 +117,7 @@ def replica_range(value: Any) -> ReplicaRange:
         raise problem("a range has exactly `min` and `max`", "Write a number, such as replicas: 2.")
     for bound in bounds.values():
         if isinstance(bound, bool) or not isinstance(bound, int):
-            shown = repr(bound) if isinstance(bound, str) else _shown_number(bound)
+            shown = repr(bound) if isinstance(bound, str) else _number_text(bound)
             raise problem(f"{shown} is not a whole number", "Write a number, such as 2.")
     least, most = bounds["min"], bounds["max"]
     if most > MOST_REPLICAS:
@@ -131,7 +131,7 @@ def replica_range(value: Any) -> ReplicaRange:
 
 
 def format_replicas(value: ReplicaRange) -> int | dict[str, int]:
-    """Return a range as it is written: a number where it is one."""
+    """Return a range in its written form: a number if min and max are equal."""
     return value.minimum if value.fixed else {"min": value.minimum, "max": value.maximum}
 
 
@@ -142,14 +142,14 @@ def _start_timeout(value: Any) -> int:
     return microseconds
 
 
-def _shown_number(value: Any) -> str:
-    return str(value) if isinstance(value, float) else _shown(value)
+def _number_text(value: Any) -> str:
+    return str(value) if isinstance(value, float) else _value_text(value)
 
 
 def _text(value: Any, wanted: str, hint: str) -> str:
-    """Return a scalar as it is written; booleans, lists and the like are refused."""
+    """Return a scalar's text; raises a validation error for booleans, lists and the like."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise problem(f"{_shown(value)} is not {wanted}", hint)
+        raise problem(f"{_value_text(value)} is not {wanted}", hint)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise problem(f"{value} is not {wanted}", hint)
@@ -160,7 +160,7 @@ def _text(value: Any, wanted: str, hint: str) -> str:
     return text
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     names = {bool: str(value).lower(), type(None): "an empty value", list: "a list"}
     return names.get(type(value), "a mapping")
 

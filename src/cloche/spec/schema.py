@@ -10,7 +10,7 @@ from cloche.spec.model import ServiceSpec
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the schema (JSON Schema 2020-12) of the file that a user writes."""
+    """Return the schema (JSON Schema 2020-12) of cloche.yaml."""
     schema = ServiceSpec.model_json_schema(mode="validation")
     schema["properties"]["replicas"]["default"] = DEFAULT_REPLICAS
     name = schema["properties"]["name"]
@@ -28,7 +28,7 @@ def schema_text() -> str:
 
 
 def _tidy(value: Any) -> Any:
-    """Drop what tells an editor nothing: null alternatives, machine-made titles and defaults."""
+    """Drop what an editor cannot use: null alternatives, generated titles and defaults."""
     if isinstance(value, list):
         return [_tidy(item) for item in value if item != {"type": "null"}]
     if not isinstance(value, dict):

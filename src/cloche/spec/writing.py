@@ -1,4 +1,4 @@
-"""A spec written as the file that a user edits."""
+"""Writing a spec as a cloche.yaml."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def to_yaml(spec: ServiceSpec, *, schema_url: str | None = None) -> str:
     from ruamel.yaml.comments import CommentedMap
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-    def quoted(value: Any) -> Any:
-        """Quote text with more in it than a plain word, so that no reader takes it otherwise."""
+    def quote(value: Any) -> Any:
+        """Quote text that is not a plain word, so that every reader reads it as text."""
         if isinstance(value, dict):
-            return _flow({key: quoted(item) for key, item in value.items()}, CommentedMap)
+            return _flow({key: quote(item) for key, item in value.items()}, CommentedMap)
         if isinstance(value, str) and not _is_plain(value):
             return DoubleQuotedScalarString(value)
         return value
 
     written = {"name": spec.service_name, **spec.written()}
-    document = CommentedMap({key: quoted(value) for key, value in written.items()})
+    document = CommentedMap({key: quote(value) for key, value in written.items()})
     out = io.StringIO()
     writer = YAML(typ="rt", pure=True)
     writer.width = 2**20
@@ -52,7 +52,7 @@ def _flow(value: dict[str, Any], kind: Any) -> Any:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether every YAML reader reads an unquoted text as that text."""
+    """Return whether every YAML reader reads the unquoted text unchanged."""
     first = text[:1]
     return (
         text.isascii()

@@ -1,4 +1,4 @@
-"""The parts of a service as people write them, for plans: dotted keys and plain values."""
+"""The settings of a service in their written form, for plans: dotted keys and plain values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FORMATS = {
 
 
 def served(value: Served) -> dict[str, Any]:
-    """Return what is asked for of what is served, such as `{"batching.max_queue_delay": "1ms"}`."""
+    """Return the settings that make a revision, such as `{"batching.max_queue_delay": "1ms"}`."""
     return {
         key: _FORMATS[key](item) if key in _FORMATS else item
         for key, item in _leaves(asked_for(value)).items()
@@ -32,7 +32,7 @@ def served(value: Served) -> dict[str, Any]:
 
 
 def operated(value: Operated) -> dict[str, Any]:
-    """Return how a service is operated: its replicas, and what else is asked for."""
+    """Return the settings that change in place: replicas, and others that are set."""
     written: dict[str, Any] = {"replicas": format_replicas(value.replica_range)}
     if value.start_timeout is not None:
         written["start_timeout"] = format_duration(round(value.start_timeout * 1e6))

@@ -1,4 +1,4 @@
-"""`cloche doctor`: what Cloche needs on this machine, each finding with its remedy."""
+"""`cloche doctor`: checks of this machine, each finding with its remedy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARKS = {State.OK: ("✓", "green"), State.WARNING: ("!", "yellow"), State.FAILE
 @click.command()
 @options.as_json
 def command(*, as_json: bool) -> int:
-    """Check the platform, the tools, the home folder, the ports and what runs."""
+    """Check the platform, tools, home folder, ports and running processes."""
     outcomes = _examine()
     worst_failed = any(outcome.state is State.FAILED for outcome in outcomes)
     if as_json:

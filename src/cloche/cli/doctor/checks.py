@@ -1,6 +1,6 @@
-"""The checks of `cloche doctor`: the machine, the home, what is installed, what runs.
+"""The checks of `cloche doctor`: the machine, the home, the installations, the processes.
 
-Each returns one Outcome, or raises the ClocheError that the command shows as one.
+Each returns an Outcome, or raises a ClocheError that the command shows as one.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ SCARCE_MEMORY = 2 * 2**30
 
 
 class State(enum.StrEnum):
-    """How grave a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works for now, or not for every model."""
+    """Works for now, or not for every model."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One line of the report; `hint` says what to do, where there is something to do."""
+    """One line of the report; `hint` is the remedy, if one is needed."""
 
     name: str
     state: State
@@ -48,7 +48,7 @@ class Outcome:
     where: str | None = None
 
     def to_dict(self) -> dict[str, str | None]:
-        """Return the object that `--json` carries."""
+        """Return the object for `--json`."""
         return {
             "name": self.name, "state": str(self.state), "what": self.what, "hint": self.hint,
             "where": self.where,
@@ -59,7 +59,7 @@ class Outcome:
 
 
 def system(settings: Settings) -> Outcome:  # noqa: ARG001 every check has the same form
-    """Raise where the server cannot run on this system."""
+    """Return the system; raises if the server cannot run on it."""
     from cloche import composition
 
     composition.server().check_host()
@@ -68,12 +68,12 @@ def system(settings: Settings) -> Outcome:  # noqa: ARG001 every check has the s
 
 
 def python(settings: Settings) -> Outcome:  # noqa: ARG001
-    """Say which Python runs Cloche; that it is new enough was checked at its installation."""
+    """Return the Python that runs Cloche; the installation checked its version."""
     return Outcome("python", State.OK, f"{machine.python_version()} runs Cloche.")
 
 
 def uv(settings: Settings) -> Outcome:  # noqa: ARG001
-    """Check that uv, which makes all environments, runs."""
+    """Check that uv runs; it makes all environments."""
     from cloche.environments import uv as program
 
     said = program.run(["--version"], environment=os.environ, folder=Path("/"), timeout=20)
@@ -81,13 +81,13 @@ def uv(settings: Settings) -> Outcome:  # noqa: ARG001
 
 
 def memory(settings: Settings) -> Outcome:  # noqa: ARG001
-    """Warn where little memory is free: each replica is a process with the model in it."""
+    """Warn if little memory is free: each replica is a process with its own copy of the model."""
     import psutil
 
     free = psutil.virtual_memory().available
     what = f"{size_text(free)} available."
     if free < SCARCE_MEMORY:
-        hint = "A replica takes about 200 MiB and the model; end what is not needed."
+        hint = "A replica takes about 200 MiB plus the model; end unneeded processes."
         return Outcome("memory", State.WARNING, what, hint)
     return Outcome("memory", State.OK, what)
 
@@ -96,7 +96,7 @@ def memory(settings: Settings) -> Outcome:  # noqa: ARG001
 
 
 def home(settings: Settings) -> Outcome:
-    """Write a file, and remove it again; a home that does not exist yet is not made for that."""
+    """Check that the home is writable, by a temporary file; does not create a missing home."""
     folder = _existing(settings.home)
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -111,14 +111,14 @@ def home(settings: Settings) -> Outcome:
 
 
 def disk(settings: Settings) -> Outcome:
-    """Compare the free space with what servers and environments take."""
+    """Compare the free space with the needs of servers and environments."""
     folder = _existing(settings.home)
     free = shutil.disk_usage(folder).free
     what = f"{size_text(free)} free."
     if free < COMFORTABLE_DISK:
         state = State.FAILED if free < NEEDED_DISK else State.WARNING
         hint = (
-            "Triton and Envoy take about 1 GiB, environments of models more; free some space, "
+            "Triton and Envoy take about 1 GiB, environments of models more. Free some space, "
             "`cloche cache clean`, or set CLOCHE_HOME to a larger disk."
         )
         return Outcome("disk", state, what, hint, str(folder))
@@ -135,7 +135,7 @@ def _existing(folder: Path) -> Path:
 
 
 def triton(settings: Settings) -> Outcome:
-    """Say whether Triton is installed; if not, whether the index has its wheel."""
+    """Check that Triton is installed, or that the index has its wheel."""
     from cloche import composition
 
     server = composition.server()
@@ -146,7 +146,7 @@ def triton(settings: Settings) -> Outcome:
 
 
 def envoy(settings: Settings) -> Outcome:
-    """Say whether Envoy is installed; if not, whether the index has its wheel."""
+    """Check that Envoy is installed, or that the index has its wheel."""
     from cloche.targets.local.envoy.installation import VERSION
 
     if (settings.layout.servers / f"envoy-{VERSION}").is_dir():
@@ -155,7 +155,7 @@ def envoy(settings: Settings) -> Outcome:
 
 
 def _obtainable(name: str, requirement: str) -> Outcome:
-    """Ask the package index, downloading nothing."""
+    """Check that the package index has a requirement, without downloading it."""
     from cloche.environments import uv as program
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -176,13 +176,13 @@ def _obtainable(name: str, requirement: str) -> Outcome:
 
 
 def control_plane(settings: Settings) -> Outcome:
-    """Say whether the control plane runs and is of this version."""
+    """Check whether the control plane runs, in this version."""
     from cloche.clients.control import record as control
 
     record = control.read_record(settings.home)
     if record is None and control.is_running(settings.home):
-        hint = f"If that stays so, see {settings.layout.logs} and end it with `cloche down`."
-        return Outcome("control plane", State.WARNING, "It runs and does not answer yet.", hint)
+        hint = f"If this lasts, see {settings.layout.logs} and end it with `cloche down`."
+        return Outcome("control plane", State.WARNING, "It runs but does not answer yet.", hint)
     if record is None:
         return Outcome("control plane", State.OK, "Not running; `cloche deploy` starts it.")
     what = f"Process {record.pid}, port {record.port}, version {record.version}."
@@ -195,7 +195,7 @@ def control_plane(settings: Settings) -> Outcome:
 
 
 def gateway(settings: Settings) -> Outcome:
-    """Say whether the gateway answers; where none runs, whether its port is free."""
+    """Check that the gateway answers, or that its port is free if none runs."""
     from cloche.clients.control import record as control
     from cloche.targets.local.envoy import sockets
 
@@ -226,4 +226,4 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Outcome]], ...] = (
     ("control plane", control_plane),
     ("gateway", gateway),
 )
-"""In the order in which they are made and shown."""
+"""The checks in order of execution and display."""
