@@ -1,10 +1,10 @@
-"""Processors that do not fall asleep while something is measured.
+"""Keeping processors from halting during a measurement.
 
 On a virtual machine an idle processor halts, and waking it is up to the host, which may take from
 microseconds to milliseconds (counted as `steal` in proc_stat(5)). Servers that hand a request from
-process to process pay for it at each hand-over, so that the host is measured and not the server. A
-loop on each processor, in a control group that runs only where nothing else wants to (`cpu.idle`),
-keeps it from halting, as `idle=poll` on the kernel's command line would. The scheduling class
+process to process pay for it at each hand-over, and the host is measured, not the server. A loop on
+each processor, in a control group that runs only when nothing else does (`cpu.idle`), prevents
+halting, as `idle=poll` on the kernel's command line would. The scheduling class
 SCHED_IDLE alone is not enough: with autogroups (sched(7)) it only gives way within its session.
 """
 
@@ -26,9 +26,9 @@ MAY_HALT = "Processors could halt between requests."
 
 @contextlib.contextmanager
 def processors_awake() -> Iterator[str]:
-    """Keep every processor from halting while the block runs; yields a sentence for the report.
+    """Keep every processor from halting while the block runs; yield a sentence for the report.
 
-    Where no control group can be made (that takes root), processors halt as they do.
+    Without a control group (which needs root), processors halt as usual.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -54,7 +54,7 @@ def _idle_group() -> Iterator[Path]:
 
 
 def _cpu_hierarchy() -> Path:
-    """Return where control groups with the cpu controller are made, of version 1 or 2."""
+    """Return the folder of control groups with the cpu controller, version 1 or 2."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, folder, kind, options, *_ = line.split()
         if kind == "cgroup" and "cpu" in options.split(","):

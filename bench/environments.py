@@ -11,12 +11,12 @@ from uv import find_uv_bin
 
 
 def cache() -> Path:
-    """Return the folder that keeps what benches install."""
+    """Return the folder of everything that benches install."""
     return Path(os.environ.get("CLOCHE_BENCH_CACHE", Path.home() / ".cache" / "cloche-bench"))
 
 
 def home_in(folder: Path) -> Path:
-    """Make a new CLOCHE_HOME whose servers are installed once for all benches."""
+    """Make a new CLOCHE_HOME; its servers are installed once for all benches."""
     home = folder / "home"
     home.mkdir()
     servers = cache() / "servers"
@@ -26,7 +26,7 @@ def home_in(folder: Path) -> Path:
 
 
 def environment(requirements: Path) -> Path:
-    """Return the folder of an environment that holds pinned requirements."""
+    """Return the folder of an environment with pinned requirements."""
     text = requirements.read_text()
     name = f"{requirements.parent.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     folder = cache() / name

@@ -1,4 +1,4 @@
-"""Servers that a bench starts: each in its own session, ended with all its children."""
+"""Servers of a bench: each in its own session, ended with all its children."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def end_with_cleaning() -> None:
-    """Let SIGTERM end this process as ctrl-C does, with all that it has started."""
+    """Make SIGTERM end this process like ctrl-C, with everything that it started."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
+    """Return a free loopback port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -56,7 +56,7 @@ def running(
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, limit: float) -> None:
-    """Wait until a URL answers 200, with the end of the log in the error when it does not."""
+    """Wait until a URL answers 200; the error has the end of the log."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         if process.poll() is not None:

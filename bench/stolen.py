@@ -1,8 +1,8 @@
-"""What the machine's host gave to others, which spoils a measurement and can be seen.
+"""Detecting processor time that the machine's host took, and measuring again.
 
-On a shared machine the kernel counts the time in which a processor was ready to run and did not get
-to (`steal` in proc_stat(5)). Servers of several processes suffer more from it than others, since
-each hands work to the next. So what was measured in such a time is measured again.
+On a shared machine the kernel counts the time in which a processor was ready but could not run
+(`steal` in proc_stat(5)). It affects servers of several processes more than others, since each
+hands work to the next. So a disturbed measurement is repeated.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LIMIT = 0.05
-"""The share of the processors' time that may be stolen from a measurement."""
+"""The largest share of processor time that may be stolen from a measurement."""
 ATTEMPTS = 4
 _REST_SECONDS = 10
 
 
 def least_disturbed(measure: Callable[[], T]) -> tuple[T, float]:
-    """Measure until little was stolen, a few times at most.
+    """Measure until little is stolen, at most a few times.
 
-    Returns the measurement from which the least was stolen, whatever it says, and that share.
+    Returns the measurement with the least stolen time, whatever its result, and that share.
     """
     best: tuple[T, float] | None = None
     for attempt in range(ATTEMPTS):
-        # A host that gives a machine no more than its share gives it back to one that rests.
+        # A host that limits a machine to its share gives time back after a rest.
         time.sleep(_REST_SECONDS if attempt else 0)
         before = psutil.cpu_times()
         found = measure()

@@ -1,8 +1,8 @@
 """Write the generated pages of docs/reference: `make docs`.
 
 The commands come from the command line itself, the HTTP API from its endpoints, the keys of
-cloche.yaml from its schema, the error codes from the source. A test holds what is committed to what
-this makes.
+cloche.yaml from its schema, the error codes from the source. A test compares the committed pages
+with the generated ones.
 """
 
 from __future__ import annotations
@@ -30,32 +30,31 @@ The control plane listens on 127.0.0.1, at the port that `CLOCHE_HOME/control.js
 port, version, started_at}`). Every path begins with `/v1`, and every request carries
 `Authorization: Bearer TOKEN` with the content of `CLOCHE_HOME/token`. Bodies are JSON. Errors are
 `{"error": {kind, code, what, where, hint, retriable}, "exit_code"}` with a 4xx or 5xx status:
-`kind` says what the error means to a program, `code` is one of [these](errors.md). The objects are
-those of [JSON](json.md). Who asks is the user whose token it is (`CLOCHE_HOME/principal`)."""
+`kind` is the meaning for a program, `code` is one of [these](errors.md). The objects are described
+in [JSON](json.md). The user of a request is the owner of the token (`CLOCHE_HOME/principal`)."""
 
 SPEC_INTRODUCTION = """\
-A service as its user declares it; only `model` is required, and what is left out Cloche chooses
-(`cloche plan --why` gives each value and its reason). Paths start from the file's folder. Durations
-are written like `500us`, `10ms`, `1.5s`, sizes like `512Mi`, `4Gi`. For editors there is the same
-as a [JSON schema](../cloche.schema.json)."""
+The declaration of a service. Only `model` is required; Cloche chooses the rest (`cloche plan --why`
+gives each value and its reason). Paths start from the file's folder. Durations are written like
+`500us`, `10ms`, `1.5s`, sizes like `512Mi`, `4Gi`. Editors can use the
+[JSON schema](../cloche.schema.json)."""
 
 
 ERRORS_INTRODUCTION = """\
-Every error has a code, which is stable: programs may compare it, people may search for it. The
-command line prints `error[CODE]: …` with where and a hint, `--json` and the API answer the object
-that [JSON](json.md) describes, and Python raises the class (`cloche.ClocheError` and its
-subclasses). Exit code and HTTP status follow from the class; an ErrorGroup exits with the gravest
-code of its members.
+Every error has a stable code: programs may compare it, people may search for it. The command line
+prints `error[CODE]: …` with its place and a hint, `--json` and the API return the object described
+in [JSON](json.md), and Python raises the class (`cloche.ClocheError` and its subclasses). The class
+determines exit code and HTTP status; an ErrorGroup exits with the gravest code of its members.
 
-In the sentences `…` is what is known only when the error is raised. The last column names the
-modules under `src/cloche`."""
+In the sentences `…` marks text that is known only when the error is raised. The last column names
+the modules under `src/cloche`."""
 
 FINDINGS_INTRODUCTION = """\
-What `cloche inspect` and `cloche plan` tell of a model has codes as well. A finding with the
+Findings of `cloche inspect` and `cloche plan` about a model have codes, too. A finding with the
 severity `error` is raised as an error with the same code when the model is deployed."""
 
 STATUS = {"control.host": 403, "control.unauthorized": 401}
-"""Of errors that are answered before the API is reached."""
+"""HTTP status of errors that are answered before the API is reached."""
 
 
 def pages() -> dict[str, str]:
@@ -78,12 +77,12 @@ def commands() -> str:
             parts += ["", f"## {section}"]
             for verb in verbs:
                 command = application.get_command(context, verb)
-                parts += described(command, f"cloche {verb}") if command else []
+                parts += help_section(command, f"cloche {verb}") if command else []
     return "\n".join(parts) + "\n"
 
 
-def described(command: click.Command, path: str) -> list[str]:
-    """Return a command's help as a section, those of a group's commands below it."""
+def help_section(command: click.Command, path: str) -> list[str]:
+    """Return a section with a command's help, and with that of a group's commands."""
     parts = ["", f"### {path}", "", "```text", help_of(command, path), "```"]
     for name, below in getattr(command, "commands", {}).items():
         parts += ["", "```text", help_of(below, f"{path} {name}"), "```"]
@@ -91,7 +90,7 @@ def described(command: click.Command, path: str) -> list[str]:
 
 
 def help_of(command: click.Command, path: str) -> str:
-    """Return what `--help` prints, at a width that does not depend on the terminal."""
+    """Return the output of `--help` at a fixed width."""
     with click.Context(
         command, info_name=path, terminal_width=90, help_option_names=["-h", "--help"]
     ) as context:
@@ -133,13 +132,13 @@ def _keys(section: dict[str, Any], parts: dict[str, Any], prefix: str) -> Iterat
 
 
 def _kind(value: dict[str, Any]) -> str:
-    """Return what a value is, as a few words."""
+    """Return the type of a value, in a few words."""
     if "enum" in value:
-        return ", ".join(f"`{one}`" for one in value["enum"])
+        return ", ".join(f"`{text}`" for text in value["enum"])
     if "anyOf" in value:
         value = value["anyOf"][0]
     if "examples" in value:
-        return "such as " + ", ".join(f"`{one}`" for one in value["examples"])
+        return "such as " + ", ".join(f"`{text}`" for text in value["examples"])
     kind = value["type"]
     if kind == "array":
         return f"list of: {_kind(value['items'])}"
@@ -164,7 +163,7 @@ def errors() -> str:
     parts += ["", "## Findings", "", FINDINGS_INTRODUCTION, ""]
     parts += ["| code | severity | what it says | where |", "|---|---|---|---|"]
     for code, raised in _by_code(source.findings()).items():
-        severities = ", ".join(sorted({one.kind for one in raised}))
+        severities = ", ".join(sorted({error.kind for error in raised}))
         parts.append(f"| `{code}` | {severities} | {_sentences(raised)} | {_modules(raised)} |")
     return "\n".join(parts) + "\n"
 
@@ -181,22 +180,22 @@ def _class_rows(classes: dict[str, str]) -> Iterator[str]:
 
 def _error_rows(code: str, raised: list[Raised], classes: dict[str, str]) -> Iterator[str]:
     by_class: dict[tuple[str, str, str], list[Raised]] = defaultdict(list)
-    for one in raised:
-        kind = _error_class(one.kind, classes)
+    for error in raised:
+        kind = _error_class(error.kind, classes)
         public = next(base for base in kind.__mro__ if base.__module__ == "cloche.errors")
-        by_class[public.__name__, _exit(kind), str(STATUS.get(code, _status(kind)))].append(one)
-    for (name, code_of_exit, status), ones in sorted(by_class.items()):
+        by_class[public.__name__, _exit(kind), str(STATUS.get(code, _status(kind)))].append(error)
+    for (name, code_of_exit, status), group in sorted(by_class.items()):
         yield (
-            f"| `{code}` | {name} | {code_of_exit} | {status} | {_sentences(ones)} |"
-            f" {_modules(ones)} |"
+            f"| `{code}` | {name} | {code_of_exit} | {status} | {_sentences(group)} |"
+            f" {_modules(group)} |"
         )
 
 
-def _by_code(found: Iterable[Raised]) -> dict[str, list[Raised]]:
-    """Return what was found by code, sorted."""
+def _by_code(errors_found: Iterable[Raised]) -> dict[str, list[Raised]]:
+    """Return errors or findings by code, sorted."""
     by_code: dict[str, list[Raised]] = defaultdict(list)
-    for one in found:
-        by_code[one.code].append(one)
+    for error in errors_found:
+        by_code[error.code].append(error)
     return dict(sorted(by_code.items()))
 
 
@@ -210,7 +209,7 @@ def _exit(kind: type[ClocheError]) -> str:
 
 
 def _status(kind: type[ClocheError]) -> str:
-    """Return the status that the API answers an error of this class with."""
+    """Return the API's HTTP status for an error of this class."""
     from cloche.daemon.app import error_response
 
     if kind.kind == "group":
@@ -219,14 +218,14 @@ def _status(kind: type[ClocheError]) -> str:
 
 
 def _sentences(raised: list[Raised]) -> str:
-    """Return what is said, each sentence once; one that is not known only where it is alone."""
-    said = dict.fromkeys(re.sub(r"(… ?)+…", "…", one.what).strip() for one in raised)
-    known = [text for text in said if text.strip("…. ")] or ["…"]
+    """Return the distinct sentences; an unknown one is shown only if no other is known."""
+    sentences = dict.fromkeys(re.sub(r"(… ?)+…", "…", error.what).strip() for error in raised)
+    known = [text for text in sentences if text.strip("…. ")] or ["…"]
     return "<br>".join(text.replace("\n", " ").replace("|", "\\|") for text in known)
 
 
 def _modules(raised: list[Raised]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted({one.module for one in raised}))
+    return ", ".join(f"`{name}`" for name in sorted({error.module for error in raised}))
 
 
 if __name__ == "__main__":

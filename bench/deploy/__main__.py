@@ -1,9 +1,9 @@
 """`python -m bench.deploy`: from a 100 MB ONNX file to the first verified answer.
 
-Each round takes a file that no cache has seen: `cloche deploy` of it (resolve, inspect, write the
-repository, start Triton, golden request, route) against the same server started bare on the same
-repository, from start to ready. Also: the second deploy of the same file, and what the idle control
-plane costs. Installing the servers, once per machine, is done before the first round.
+Each round takes a file that no cache has seen and compares `cloche deploy` of it (resolve, inspect,
+write the repository, start Triton, golden request, route) with the same server started bare on the
+same repository, from start to ready. Also measured: the second deploy of the same file, and the
+cost of the idle control plane. Servers are installed before the first round, once per machine.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _bare(home: Path, name: str, path: Path, folder: Path) -> float:
 
 
 def _idle(home: Path) -> dict[str, float]:
-    """Return the memory and the CPU share of the control plane while nothing happens."""
+    """Return the memory and CPU share of the idle control plane."""
     process = psutil.Process(json.loads(HomeLayout(home).control_record.read_text())["pid"])
     time.sleep(5)
     before = process.cpu_times()

@@ -1,8 +1,7 @@
 """`python -m bench.serving`: every server with the same models and load, in turn, in one run.
 
-One server is up at a time, since some poll while they are idle; rounds go through all of them in
-turn, so that a slow moment of the machine meets each alike. Prints the tables and writes the raw
-numbers.
+One server is up at a time, since some poll while idle; each round goes through all of them, so that
+a slow moment of the machine affects each alike. Prints the tables and writes the raw numbers.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def _write(
     arguments: argparse.Namespace,
     awake: str,
 ) -> None:
-    """Write what is known so far: a run that is cut off has measured something, too."""
+    """Write the results so far, so that an interrupted run keeps them."""
     arguments.out.with_suffix(".md").write_text(_document(measurements, chosen, arguments, awake))
     raw = {"machine": _machine(), "measurements": [dataclasses.asdict(m) for m in measurements]}
     arguments.out.with_suffix(".json").write_text(json.dumps(raw, indent=1) + "\n")

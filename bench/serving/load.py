@@ -1,4 +1,4 @@
-"""Load from wrk: a bounded run against one loopback URL, and the CPU that processes used for it."""
+"""Load from wrk: a bounded run against one loopback URL, and the CPU time of processes."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one contender answers one model, and what a request to it looks like."""
+    """The address of a contender for one model, and a request to it."""
 
     url: str
     body: bytes
     headers: dict[str, str]
     proxies: tuple[int, ...] = ()
-    """Process ids of a proxy in front, whose CPU time is counted."""
+    """Process ids of a proxy in front, for its CPU time."""
 
     def measure(self, connections: int, seconds: int, folder: Path) -> dict[str, Any]:
-        """Load it for some seconds; returns the measured fields of a `Measurement`."""
+        """Load the endpoint for some seconds; return the measured fields of a `Measurement`."""
         before = _cpu(self.proxies)
         result = _wrk(self, connections, seconds, folder)
         result["failed"] = result.pop("bad_status") + result.pop("broken")
@@ -65,25 +65,25 @@ class Measurement:
     p50_ms: float
     p99_ms: float
     stolen: float = 0.0
-    """The share of the processors' time that the machine's host gave to others meanwhile."""
+    """The share of processor time that the machine's host took."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
-    """User and system seconds that each named group of processes used meanwhile."""
+    """User and system seconds of each named group of processes."""
 
     @property
     def rate(self) -> float:
-        """Requests per second that were answered well: a refusal is quick, and no service."""
+        """Return the successful requests per second: a refusal is quick, but not an answer."""
         return max(0, self.requests - self.failed) / self.seconds
 
     @property
     def summary(self) -> str:
-        """One line for a person who watches."""
+        """Return one line for the console."""
         which = f"{self.contender} {self.model} {self.format} {self.connections}"
         figures = f"{self.rate:,.0f}/s, p50 {self.p50_ms:.2f} ms, failed {self.failed}"
         return f"{which}: {figures}, stolen {self.stolen:.0%}"
 
 
 def require() -> str:
-    """Return where wrk is, or say what to install."""
+    """Return the path of wrk; exits with installation advice if it is missing."""
     found = shutil.which("wrk")
     if found is None:
         raise SystemExit("The bench needs wrk. Install it: apt-get install wrk")

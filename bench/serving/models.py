@@ -1,4 +1,4 @@
-"""The models of the serving bench, made here with random weights: speed does not depend on them."""
+"""The models of the serving bench, with random weights: speed does not depend on them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class BenchModel:
     """Shape of one row."""
     max_batch_size: int
     latency_ms: int
-    """After what time a server that wants to be told may refuse a request that waits."""
+    """Time limit of a waiting request, for servers with such a setting."""
     longer: dict[int, int]
-    """By the number of connections: how much longer than asked for a cell is loaded. What is under
-    way when the load ends is not counted, so that a cell has to last for many batches."""
+    """By number of connections: the factor by which a cell takes longer. Requests under way at the
+    end are not counted, so a cell must last for many batches."""
 
     def row(self) -> np.ndarray:
         """Return one row of input, the same in every run, shape (1, …)."""
@@ -35,7 +35,7 @@ class BenchModel:
 
 
 def small_mlp(folder: Path) -> BenchModel:
-    """Write a 64-256-256-10 perceptron: a model so small that the server is what is measured."""
+    """Write a 64-256-256-10 perceptron: so small that the measurement is of the server."""
     graph = _Graph()
     value = "input"
     sizes = [64, 256, 256, 10]
@@ -76,7 +76,7 @@ def _bottleneck(graph: _Graph, value: str, channels: int, width: int, stride: in
 
 
 class _Graph:
-    """Nodes and weights in the order they are added."""
+    """Nodes and weights in order of addition."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -84,7 +84,7 @@ class _Graph:
         self._random = np.random.default_rng(7)
 
     def weight(self, *shape: int, fan_in: int | None = None) -> str:
-        """Add a weight with the variance that keeps activations of the same size."""
+        """Add a weight with a variance that preserves the size of activations."""
         scale = np.sqrt(2.0 / (fan_in or int(np.prod(shape[1:] if len(shape) > 2 else shape[:1]))))
         values = self._random.standard_normal(shape, dtype=np.float32) * np.float32(scale)
         name = f"weight{len(self._weights)}"

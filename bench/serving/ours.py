@@ -1,4 +1,4 @@
-"""Cloche through its gateway, and the parts it is made of: Triton bare, behind nginx, no server."""
+"""Cloche through its gateway, and its parts: bare Triton, Triton behind nginx, no server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class Cloche:
-    """`cloche deploy MODEL`, with the configuration that it chooses by itself."""
+    """`cloche deploy MODEL`, with its default configuration."""
 
     name = "cloche"
     settings = "as `cloche deploy` makes it, nothing set; requests through the gateway"
@@ -78,7 +78,7 @@ class TritonBehindNginx:
 
 @dataclass(frozen=True, slots=True)
 class _InProcess:
-    """Stands where an endpoint does: `connections` says one row at a time, or whole batches."""
+    """Takes the place of an endpoint: `connections` picks single rows or whole batches."""
 
     python: Path
     model: BenchModel
@@ -94,7 +94,7 @@ class _InProcess:
 
 
 class RawOnnxRuntime:
-    """The same ONNX Runtime in a process of its own with no server."""
+    """The same ONNX Runtime in a separate process, without a server."""
 
     name = "onnxruntime"
     settings = "in process, default threads; one row a call, or whole batches for 32 connections"
@@ -109,7 +109,7 @@ class RawOnnxRuntime:
 
 @contextlib.contextmanager
 def deployed(model: Path, name: str, home: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Deploy a file with the command line; yields the deploy's JSON and the gateway's."""
+    """Deploy a file with the command line; yield the JSON of the deploy and of the gateway."""
     environment = {
         **os.environ, "CLOCHE_HOME": str(home), "CLOCHE_GATEWAY_PORT": str(free_port()),
     }  # fmt: skip
@@ -133,7 +133,7 @@ def deployed(model: Path, name: str, home: Path) -> Iterator[tuple[dict[str, Any
 
 @contextlib.contextmanager
 def _triton(model: BenchModel, folder: Path) -> Iterator[str]:
-    """Run the server that `cloche deploy` would run, on its own; yields its base URL."""
+    """Run the server of `cloche deploy` on its own; yield its base URL."""
     home = settings.Settings(home=home_in(folder))
     prepared = pipeline.prepare(
         spec.from_reference(str(model.path), model.name),

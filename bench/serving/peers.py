@@ -1,4 +1,4 @@
-"""The servers that Cloche is compared with, each at the best settings its documentation gives."""
+"""The servers that Cloche is compared with, each with the best settings from its documentation."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Contender(Protocol):
 
     name: str
     settings: str
-    """What is set, for the report."""
+    """Settings, for the report."""
 
     def serving(
         self, model: BenchModel, folder: Path
     ) -> contextlib.AbstractContextManager[dict[str, Endpoint]]:
-        """Serve a model meanwhile; yields an endpoint per request format."""
+        """Serve a model during the block; yield an endpoint per request format."""
 
 
 class MLServer:

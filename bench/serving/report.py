@@ -1,4 +1,4 @@
-"""The tables of the serving bench, and its aims held against what was measured."""
+"""The tables of the serving bench, and its aims compared with the measurements."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tables(measurements: Iterable[Measurement]) -> str:
 
 
 def _undisturbed(runs: list[Measurement]) -> list[Measurement]:
-    """Return the rounds from which the host took little; all of them where it never did."""
+    """Return the undisturbed rounds; all rounds if every one was disturbed."""
     return [run for run in runs if run.stolen <= LIMIT] or runs
 
 
@@ -58,7 +58,7 @@ def _table(key: Key, contenders: Mapping[str, list[Measurement]]) -> str:
 
 
 def _proxy_cpu(runs: list[Measurement]) -> float | None:
-    """Return the median µs of CPU that the proxy in front used per request."""
+    """Return the median µs of CPU that the proxy used per request, None without a proxy."""
     used = [r.cpu_seconds["proxy"] / r.requests * 1e6 for r in runs if "proxy" in r.cpu_seconds]
     return median(used) if used else None
 
@@ -79,7 +79,7 @@ class _Aim:
 
 
 def aims(measurements: Iterable[Measurement]) -> str:
-    """Return Markdown that holds the aims of the project against this run."""
+    """Return Markdown that compares the aims of the project with this run."""
     runs: dict[tuple[str, str, str, int], list[Measurement]] = {}
     for one in measurements:
         key = (one.contender, one.model, one.format, one.connections)

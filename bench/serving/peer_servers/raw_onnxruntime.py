@@ -1,4 +1,4 @@
-"""ONNX Runtime alone in one process: rows per second with no server around it."""
+"""ONNX Runtime alone in one process: rows per second without a server."""
 
 import json
 import sys

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cloche.spec.model import ServiceSpec
 
-_FLOW = frozenset({"batching", "resources", "rollout", "server"})
 _ENDING = """\
 # Left out, these are chosen by Cloche; `cloche plan --why` shows each value and its reason:
 # batching: {max_batch_size: 32, max_queue_delay: 1ms}

@@ -1,4 +1,4 @@
-"""ONNX Runtime as a BentoML service with adaptive batching, as its documentation describes one."""
+"""ONNX Runtime as a BentoML service with adaptive batching, as in its documentation."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime in LitServe with batching, as its documentation describes it."""
+"""ONNX Runtime in LitServe with batching, as in its documentation."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""ONNX Runtime as a custom MLServer runtime, as its documentation describes one."""
+"""ONNX Runtime as a custom MLServer runtime, as in its documentation."""
 
 import numpy as np
 import onnxruntime
