@@ -33,11 +33,11 @@ def least_disturbed(measure: Callable[[], T]) -> tuple[T, float]:
         # A host that limits a machine to its share gives time back after a rest.
         time.sleep(_REST_SECONDS if attempt else 0)
         before = psutil.cpu_times()
-        found = measure()
+        result = measure()
         after = psutil.cpu_times()
         share = _share(before, after)
         if best is None or share < best[1]:
-            best = found, share
+            best = result, share
         if share <= LIMIT:
             break
     assert best is not None

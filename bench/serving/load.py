@@ -84,10 +84,10 @@ class Measurement:
 
 def require() -> str:
     """Return the path of wrk; exits with installation advice if it is missing."""
-    found = shutil.which("wrk")
-    if found is None:
+    path = shutil.which("wrk")
+    if path is None:
         raise SystemExit("The bench needs wrk. Install it: apt-get install wrk")
-    return found
+    return path
 
 
 def _wrk(endpoint: Endpoint, connections: int, seconds: int, folder: Path) -> dict[str, Any]:

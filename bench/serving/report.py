@@ -20,9 +20,9 @@ Key = tuple[str, str, int]
 def tables(measurements: Iterable[Measurement]) -> str:
     """Return Markdown: one table per model, request format and number of connections."""
     cells: dict[Key, dict[str, list[Measurement]]] = {}
-    for one in measurements:
-        key = (one.model, one.format, one.connections)
-        cells.setdefault(key, {}).setdefault(one.contender, []).append(one)
+    for each in measurements:
+        key = (each.model, each.format, each.connections)
+        cells.setdefault(key, {}).setdefault(each.contender, []).append(each)
     return "\n".join(
         _table(key, {name: _undisturbed(runs) for name, runs in contenders.items()})
         for key, contenders in cells.items()
@@ -81,9 +81,9 @@ class _Aim:
 def aims(measurements: Iterable[Measurement]) -> str:
     """Return Markdown that compares the aims of the project with this run."""
     runs: dict[tuple[str, str, str, int], list[Measurement]] = {}
-    for one in measurements:
-        key = (one.contender, one.model, one.format, one.connections)
-        runs.setdefault(key, []).append(one)
+    for each in measurements:
+        key = (each.contender, each.model, each.format, each.connections)
+        runs.setdefault(key, []).append(each)
     runs = {key: _undisturbed(found) for key, found in runs.items()}
 
     def rate(contender: str, model: str, form: str, *connections: int) -> float:

@@ -21,7 +21,8 @@ from onnx import TensorProto, helper
 
 from cloche import composition, pipeline
 from cloche.artifacts import ModelRepository
-from cloche.clients.kserve.client import InferenceClient, decode, encode
+from cloche.clients.kserve.client import InferenceClient
+from cloche.clients.kserve.tensors import decode, encode
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.servers import ServerPorts, WireProtocol

@@ -47,8 +47,8 @@ def test_each_request_is_counted_by_protocol_and_by_revision():
         load.wait_for(1)
         served.revision = 2
         load.wait_for(2)
-        until(lambda: load.counted()["requests"]["grpc"])
-    counted = load.counted()
+        until(lambda: load.counts()["requests"]["grpc"])
+    counted = load.counts()
     assert set(counted["answered"]) == {"1", "2"}
     assert sum(counted["answered"].values()) == counted["requests"]["http"]
     assert (counted["lost"], counted["failures"]) == (0, [])
@@ -62,7 +62,7 @@ def test_a_lost_request_is_counted_and_shown():
         served.lose.set()
         until(lambda: not served.lose.is_set())
         load.wait_for(1)
-    counted = load.counted()
+    counted = load.counts()
     assert counted["lost"] == 1
     assert counted["failures"][0].endswith(": reset by peer")
 

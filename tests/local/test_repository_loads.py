@@ -11,7 +11,8 @@ from models_of_shapes import CASES, Case
 
 from cloche import pipeline
 from cloche.artifacts import Severity
-from cloche.clients.kserve.client import InferenceClient, decode, encode
+from cloche.clients.kserve.client import InferenceClient
+from cloche.clients.kserve.tensors import decode, encode
 from cloche.model_config.messages import parse
 from cloche.progress import SilentProgress
 from cloche.spec import ServiceSpec

@@ -11,7 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cloche.clients.kserve.client import InferenceClient, Tensor, decode, encode
+from cloche.clients.kserve.client import InferenceClient
+from cloche.clients.kserve.tensors import Tensor, decode, encode
 from cloche.errors import ClocheError
 from fixtures.triton import document
 

@@ -16,7 +16,8 @@ import numpy as np
 import psutil
 import pytest
 
-from cloche.clients.kserve.client import InferenceClient, decode, encode
+from cloche.clients.kserve.client import InferenceClient
+from cloche.clients.kserve.tensors import decode, encode
 from cloche.servers.triton.process import clean_shared_memory, shared_memory_prefix
 from fixtures.cache import cache_folder
 

@@ -21,7 +21,8 @@ import pytest
 
 from cloche import composition, environments, pipeline
 from cloche.artifacts import Deployment, GoldenKind, Member
-from cloche.clients.kserve.client import InferenceClient, decode, encode
+from cloche.clients.kserve.client import InferenceClient
+from cloche.clients.kserve.tensors import decode, encode
 from cloche.errors import ClocheError, UnavailableError
 from cloche.progress import SilentProgress
 from cloche.spec import ServiceSpec

@@ -28,7 +28,7 @@ def command(*, name: str, yes: bool, timeout: float, as_json: bool) -> int:
     here = session.begin()
     control = here.control()
     replicas = control.service(name)["replicas"]["ready"]
-    if not yes and not _confirmed(name, replicas):
+    if not yes and not _confirm(name, replicas):
         click.echo("Nothing was deleted.", err=True)
         return 1
     control.delete(name)
@@ -47,7 +47,7 @@ def command(*, name: str, yes: bool, timeout: float, as_json: bool) -> int:
     return 0
 
 
-def _confirmed(name: str, replicas: int) -> bool:
+def _confirm(name: str, replicas: int) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(
             "usage.confirmation",

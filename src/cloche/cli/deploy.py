@@ -40,11 +40,11 @@ def command(
     from cloche.cli import specification
 
     here = session.begin()
-    with _unrecorded():
+    with _nothing_on_interrupt():
         spec, directory = specification.chosen(model, file, name)
         launched = here.launch()
     with cache.under_way(here.settings):
-        with _unrecorded():
+        with _nothing_on_interrupt():
             deployment = prepare(here, spec, directory)
         control = _provision(here, deployment, launched)
         answer = control.deploy(deployment)
@@ -68,13 +68,13 @@ def _provision(
     """Install what serving needs, and return the control plane."""
     from cloche import pipeline
 
-    with _unrecorded():
+    with _nothing_on_interrupt():
         pipeline.provision(deployment, settings=here.settings, progress=here.progress)
         return here.started_control(launched)
 
 
 @contextmanager
-def _unrecorded() -> Iterator[None]:
+def _nothing_on_interrupt() -> Iterator[None]:
     """Say after ctrl-C within the block that nothing is deployed."""
     try:
         yield

@@ -24,8 +24,8 @@ def command(*, name: str, as_json: bool) -> None:
     live, history = control.service(name)["live"], control.history(name)
     restorable = set(history["restorable"])
     revisions = [
-        _entry(one, live=one.number == live, restorable=one.number in restorable)
-        for one in reversed(control.revisions(name))
+        _entry(revision, live=revision.number == live, restorable=revision.number in restorable)
+        for revision in reversed(control.revisions(name))
     ]
     if as_json:
         rendering.show_json({**history, "revisions": revisions})
@@ -34,7 +34,7 @@ def command(*, name: str, as_json: bool) -> None:
     click.echo(rendering.table(header, [_row(entry) for entry in revisions]))
     click.echo()
     columns = ("ROLLOUT", "CAUSE", "OUTCOME", "AGE", "BY", "")
-    click.echo(rendering.table(columns, [_rollout(one) for one in history["rollouts"]]))
+    click.echo(rendering.table(columns, [_rollout(rollout) for rollout in history["rollouts"]]))
 
 
 def _entry(revision: RevisionStatus, *, live: bool, restorable: bool) -> dict[str, Any]:

@@ -9,11 +9,10 @@ import click
 
 from cloche.cli import options, rendering, session
 from cloche.errors import UsageError
-from cloche.refusals import not_live
+from cloche.inputs.service_requests import live_repository
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelRepository
-    from cloche.clients.control.client import ControlClient
 
 
 @click.command()
@@ -45,18 +44,11 @@ def command(*, name: str, source: str | None, example: bool, timeout: float, as_
         )
     control = session.begin().control()
     status = control.service(name)
-    repository = _live_repository(control, status)
+    repository = live_repository(control, status)
     if source is None:
         _show_example(status, repository, as_json)
         return
     _ask(status, repository, source, timeout, as_json)
-
-
-def _live_repository(control: ControlClient, status: dict[str, Any]) -> ModelRepository:
-    name, live = status["service"], status["live"]
-    if live is None:
-        raise not_live(name, status["phase"])
-    return control.revision(name, live).deployment.repository
 
 
 def _show_example(status: dict[str, Any], repository: ModelRepository, as_json: bool) -> None:
@@ -72,14 +64,15 @@ def _show_example(status: dict[str, Any], repository: ModelRepository, as_json: 
 def _ask(
     status: dict[str, Any], repository: ModelRepository, source: str, timeout: float, as_json: bool
 ) -> None:
-    from cloche.clients.kserve.client import InferenceClient, decode, encode
+    from cloche.clients.kserve.client import InferenceClient
+    from cloche.clients.kserve.tensors import decode, encode
     from cloche.inputs import request_file
     from cloche.inputs.declared import Declared
 
-    declared = Declared(repository.main.inputs, repository.main.max_batch_size)
-    body, length = encode(request_file.tensors(source, declared), binary=True)
-    named = {"cloche-service": status["service"]}
-    with InferenceClient(f"http://{status['grpc']}", timeout=timeout, headers=named) as client:
+    tensors = request_file.tensors(source, Declared.of(repository.main))
+    body, length = encode(tensors, binary=True)
+    headers = {"cloche-service": status["service"]}
+    with InferenceClient(f"http://{status['grpc']}", timeout=timeout, headers=headers) as client:
         began = time.perf_counter()
         answer = client.infer(repository.main.name, body, length)
         took = (time.perf_counter() - began) * 1000
@@ -102,7 +95,7 @@ def _show(outputs: dict[str, Any], service: str, revision: str, took: float, as_
                         "name": name,
                         "datatype": datatype_of(array),
                         "shape": list(array.shape),
-                        "data": _plain(array),
+                        "data": _flat_values(array),
                     }
                     for name, array in outputs.items()
                 ],
@@ -114,7 +107,7 @@ def _show(outputs: dict[str, Any], service: str, revision: str, took: float, as_
         click.echo(_text(array))
 
 
-def _plain(array: Any) -> list[Any]:
+def _flat_values(array: Any) -> list[Any]:
     """Return the values flat, as in the protocol's JSON; bytes as text."""
     if array.dtype.kind == "O":
         return [item.decode(errors="replace") for item in array.ravel()]
@@ -126,6 +119,6 @@ def _text(array: Any) -> str:
     import numpy as np
 
     if array.dtype.kind == "O":
-        shown = np.array([item.decode(errors="replace") for item in array.ravel()], dtype=object)
-        array = shown.reshape(array.shape)
+        texts = np.array([item.decode(errors="replace") for item in array.ravel()], dtype=object)
+        array = texts.reshape(array.shape)
     return np.array2string(array, threshold=200, max_line_width=100, separator=", ")

@@ -49,11 +49,11 @@ def _curl(inputs: list[TensorSpec], url: str) -> str:
             for tensor, size in zip(inputs, sizes, strict=True)
         ]
         return f"{send} -d {shlex.quote(json.dumps({'inputs': entries}))}"
-    made = ", ".join(
+    entries_text = ", ".join(
         f"{{**{_entry(tensor)!r}, 'data': [{_value(tensor)!r}] * {size}}}"
         for tensor, size in zip(inputs, sizes, strict=True)
     )
-    program = f"import json; print(json.dumps({{'inputs': [{made}]}}))"
+    program = f"import json; print(json.dumps({{'inputs': [{entries_text}]}}))"
     return f"python3 -c {shlex.quote(program)} |\n  {send} -d @-"
 
 

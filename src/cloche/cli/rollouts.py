@@ -33,7 +33,7 @@ def conclude(
     from cloche.clients.control.rollout_events import error_of, see_through
 
     number = int(answer["revision"])
-    with _recorded(service, number):
+    with _recorded_on_interrupt(service, number):
         revision = control.revision(service, number)
         if wait and not revision.phase.ended:
             revision = see_through(
@@ -52,7 +52,7 @@ def conclude(
 
 
 @contextmanager
-def _recorded(service: str, number: int) -> Iterator[None]:
+def _recorded_on_interrupt(service: str, number: int) -> Iterator[None]:
     """Say after ctrl-C that the rollout continues without the command."""
     try:
         yield

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
 
 
+NOTHING = "Nothing has been deployed here yet."
 ENDED = "Nothing runs here: `cloche down` ended it."
 BRINGS_BACK = "`cloche deploy MODEL` and `cloche serve` bring back what was deployed here."
 
@@ -39,7 +40,7 @@ class Session:
         if not self.deployed():
             raise ClocheError(
                 "control.nothing_deployed",
-                "Nothing has been deployed here yet.",
+                NOTHING,
                 where=str(self.settings.home),
                 hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",
             )
@@ -50,7 +51,7 @@ class Session:
                 where=str(self.settings.home),
                 hint=BRINGS_BACK,
             )
-        return _closed_later(control.connect_or_start(self.settings, self.progress))
+        return _close_at_end(control.connect_or_start(self.settings, self.progress))
 
     def launch(self) -> Launched | None:
         """Prepare a control plane if none runs; it changes nothing until it is used."""
@@ -66,7 +67,7 @@ class Session:
         """Return the control plane; start it in the background if none runs."""
         from cloche.clients.control import client as control
 
-        return _closed_later(control.connect_or_start(self.settings, self.progress, launched))
+        return _close_at_end(control.connect_or_start(self.settings, self.progress, launched))
 
     def deployed(self) -> bool:
         """Return whether this home has a record of services."""
@@ -86,7 +87,7 @@ def begin() -> Session:
     return Session(machine.load(), terminal.for_terminal())
 
 
-def _closed_later(control: ControlClient) -> ControlClient:
+def _close_at_end(control: ControlClient) -> ControlClient:
     """Close the connections when the command ends; return the client."""
     context = click.get_current_context(silent=True)
     if context is not None:

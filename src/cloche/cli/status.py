@@ -35,7 +35,7 @@ def command(*, name: str | None, watch: bool, as_json: bool) -> None:
 
 def _report(here: session.Session, name: str | None) -> dict[str, Any]:
     if name is None and not here.deployed():
-        return _nothing(here.settings, "Nothing has been deployed here yet.")
+        return _nothing(here.settings, session.NOTHING)
     if name is None and here.ended():
         return _nothing(here.settings, session.ENDED)
     control = here.control()
@@ -68,9 +68,9 @@ def _show(report: dict[str, Any]) -> None:
     for service in report["services"]:
         for line in _problems(service):
             click.echo(line)
-    outgrown = _cache_warning(report["kept"])
-    if outgrown is not None:
-        click.echo(outgrown)
+    warning = _cache_warning(report["kept"])
+    if warning is not None:
+        click.echo(warning)
 
 
 def _cache_warning(kept: dict[str, int] | None) -> str | None:

@@ -18,13 +18,13 @@ GRACE_SECONDS = 10.0
 
 def end(places: Places, progress: Progress) -> dict[str, Any]:
     """End the services and MLflow; return the result of `cloche down`, and MLflow's process."""
-    if not _left(places):
+    if not _is_left(places):
         return {"replicas": [], "gateway": None, "control": None, "mlflow": None}
     with progress.task("Stopping the demo"):
         return {**places.client(progress).down(), "mlflow": _end_registry(places)}
 
 
-def _left(places: Places) -> bool:
+def _is_left(places: Places) -> bool:
     """Return whether parts of a demo may still run."""
     inner = places.inner
     return is_running(inner.home) or inner.layout.run.is_dir() or places.process_file.exists()
@@ -41,11 +41,11 @@ def end_tree(pid: int, created: float | None = None) -> bool:
         tree = [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return False
-    for one in tree:
-        _signal(one, force=False)
+    for member in tree:
+        _signal(member, force=False)
     _, alive = psutil.wait_procs(tree, timeout=GRACE_SECONDS)
-    for one in alive:
-        _signal(one, force=True)
+    for member in alive:
+        _signal(member, force=True)
     psutil.wait_procs(alive, timeout=GRACE_SECONDS)
     return True
 

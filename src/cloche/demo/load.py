@@ -70,21 +70,21 @@ class Load:
 
         Counts only requests sent from now on. Raises UnavailableError `demo.traffic`.
         """
-        asked = time.monotonic()
+        began = time.monotonic()
         clients = [number for number, protocol in enumerate(CLIENTS) if protocol == "http"]
 
-        def answered() -> bool:
+        def all_answered() -> bool:
             latest = [self._latest.get(number, (0.0, 0)) for number in clients]
-            return all(sent >= asked and by == revision for sent, by in latest)
+            return all(sent >= began and by == revision for sent, by in latest)
 
         with self._changed:
-            if self._changed.wait_for(answered, seconds):
+            if self._changed.wait_for(all_answered, seconds):
                 return
             lost = "\n".join([f"{self._lost} requests were lost.", *self._failures])
         what = f"Revision {revision} did not answer within {seconds:.0f} s. {lost}"
         raise UnavailableError("demo.traffic", what, hint="Run the demo again.")
 
-    def counted(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
         """Return `requests` by protocol, `answered` by revision (HTTP), `lost` and `failures`."""
         with self._changed:
             return {

@@ -70,7 +70,8 @@ def _send(ask: Ask, pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _over_http(service: dict[str, Any]) -> tuple[Ask, Callable[[], None]]:
-    from cloche.clients.kserve.client import InferenceClient, decode, encode
+    from cloche.clients.kserve.client import InferenceClient
+    from cloche.clients.kserve.tensors import decode, encode
 
     client = InferenceClient(service["http"].partition("/v2/models/")[0], timeout=TIMEOUT)
 

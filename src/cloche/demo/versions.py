@@ -34,22 +34,22 @@ def there_and_back(
         second = client.deploy(REFERENCE, timeout=ROLLOUT_SECONDS).revision.number
         load.wait_for(second)
         deployed = time.monotonic() - began
-        _until_alone(client, name, second, progress)
+        _wait_until_alone(client, name, second, progress)
         began = time.monotonic()
         client.rollback(name, timeout=ROLLOUT_SECONDS)
         load.wait_for(first)
         back = time.monotonic() - began
-        _until_alone(client, name, first, progress)
+        _wait_until_alone(client, name, first, progress)
     return {
         "from": second,
         "to": first,
         "deploy_seconds": round(deployed, 2),
         "seconds": round(back, 2),
-        **load.counted(),
+        **load.counts(),
     }
 
 
-def _until_alone(client: Client, name: str, revision: int, progress: Progress) -> None:
+def _wait_until_alone(client: Client, name: str, revision: int, progress: Progress) -> None:
     """Return when only replicas of `revision` are left."""
     deadline = time.monotonic() + DRAIN_SECONDS
     with progress.task(f"Draining all but revision {revision}"):

@@ -22,7 +22,7 @@ def recognize(path: Path, formats: Collection[Format], store: Store) -> tuple[Fo
     folder may hold a model among other things. Raises ClocheError (`source.files.…`), which says
     what the path looks like and what to do.
     """
-    known = (*(one for form in formats for one in form.lookalikes), *lookalikes.GENERAL)
+    known = (*(mark for form in formats for mark in form.lookalikes), *lookalikes.GENERAL)
     if path.is_file() and (lookalike := lookalikes.of_file(path, known)):
         raise _refusal(path, lookalike, formats)
     for form in formats:

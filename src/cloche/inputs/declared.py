@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cloche.artifacts import TensorSpec
+    from cloche.artifacts import RepositoryMember, TensorSpec
 
 _ALLOWED_KINDS = {"b": "b", "u": "ui", "i": "ui", "f": "uif"}
 
@@ -33,6 +33,11 @@ class Declared:
 
     inputs: tuple[TensorSpec, ...]
     max_batch_size: int = 0
+
+    @classmethod
+    def of(cls, model: RepositoryMember) -> Self:
+        """Return the declaration of the model that answers for a service."""
+        return cls(model.inputs, model.max_batch_size)
 
     @property
     def required(self) -> tuple[TensorSpec, ...]:

@@ -9,7 +9,7 @@ from cloche.refusals import not_live
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cloche.artifacts import RevisionStatus
+    from cloche.artifacts import ModelRepository, RevisionStatus
     from cloche.clients.kserve.client import InferenceClient
     from cloche.inputs.declared import Declared
 
@@ -22,6 +22,14 @@ class Services(Protocol):
 
     def revision(self, name: str, number: int) -> RevisionStatus:
         """Return one revision."""
+
+
+def live_repository(services: Services, status: dict[str, Any]) -> ModelRepository:
+    """Return the repository of a service's live revision; raises ClocheError if none is live."""
+    name, live = status["service"], status["live"]
+    if live is None:
+        raise not_live(name, status["phase"])
+    return services.revision(name, live).deployment.repository
 
 
 class ServiceRequests:
@@ -41,7 +49,7 @@ class ServiceRequests:
         self, services: Services, name: str, inputs: Any, *, timeout: float
     ) -> dict[str, NDArray[Any]]:
         """Send a request and return the outputs by name; see `cloche.Client.infer`."""
-        from cloche.clients.kserve.client import decode, encode
+        from cloche.clients.kserve.tensors import decode, encode
         from cloche.inputs.declared import fit
 
         status = services.service(name)
@@ -55,13 +63,10 @@ class ServiceRequests:
         """Return the live revision's inputs, and the model that answers for it."""
         from cloche.inputs.declared import Declared
 
-        name, live = status["service"], status["live"]
-        if live is None:
-            raise not_live(name, status["phase"])
-        key = (name, live)
+        key = (status["service"], status["live"])
         if key not in self._declared:
-            main = services.revision(name, live).deployment.repository.main
-            self._declared[key] = Declared(main.inputs, main.max_batch_size), main.name
+            main = live_repository(services, status).main
+            self._declared[key] = Declared.of(main), main.name
         return self._declared[key]
 
     def _client_of(self, base: str, timeout: float) -> InferenceClient:

@@ -28,12 +28,12 @@ def fill(
 
     Raises UsageError `repository.batching` for a batch that the model cannot take.
     """
-    asked = spec.batching
+    settings = spec.batching
     config.max_batch_size = _maximum(facts, backend, spec, reasons)
     batching = bool(config.max_batch_size > 0)
-    sizes = asked.preferred_batch_sizes
+    sizes = settings.preferred_batch_sizes
     path = "dynamic_batching.preferred_batch_size"
-    if not batching and (sizes or asked.max_queue_delay):
+    if not batching and (sizes or settings.max_queue_delay):
         key = "preferred_batch_sizes" if sizes else "max_queue_delay"
         raise _batching_error(f"batching.{key} is set, but this model is served without batches: "
                        f"{_why_not(facts, backend)}", "Remove it.")  # fmt: skip
@@ -54,7 +54,7 @@ def fill(
         )
     if batching:
         config.dynamic_batching.SetInParent()
-        _fill_delay(config.dynamic_batching, asked.max_queue_delay, reasons)
+        _fill_delay(config.dynamic_batching, settings.max_queue_delay, reasons)
     _fill_queue(config, spec, reasons)
     return batching
 

@@ -73,7 +73,7 @@ def fetch(
     jobs = {
         file: _Download(file, identity, server, store, patience or Patience()) for file in files
     }
-    entries = {file: job.remembered() for file, job in jobs.items()}
+    entries = {file: job.stored() for file, job in jobs.items()}
     missing = [file for file, entry in entries.items() if entry is None]
     if missing:
         total = sum(file.size or 0 for file in missing)
@@ -139,7 +139,7 @@ class _Download:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def remembered(self) -> FileEntry | None:
+    def stored(self) -> FileEntry | None:
         """Return the file if it is in the store already."""
         remembered = self._store.recall(_DIGESTS, self._key)
         if remembered is None or not self._store.use(remembered.decode()):
@@ -151,7 +151,7 @@ class _Download:
         """Fetch the file, unless another process does so first."""
         waiting = f"{self._file.path}: another process is fetching it"
         with self._store.download(self._key, waiting=lambda: task.note(waiting)) as partial:
-            entry = self.remembered()
+            entry = self.stored()
             if entry is None:
                 digest = self._arrive(partial, task)
                 entry = FileEntry(self._file.path, partial.size, digest)

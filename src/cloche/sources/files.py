@@ -60,7 +60,7 @@ class FilesSource:
         """Return the path with the state of its files, without reading them."""
         path = self.parse(text, context.directory).path
         with _reading(path):
-            _, model = self._recognized(text, path, context.store)
+            _, model = self._recognize(text, path, context.store)
             state = [[name, stat_key(file.stat())] for name, file in sorted(model.files.items())]
         return PinnedModel(str(path), None, digest_of(encode(state)))
 
@@ -68,7 +68,7 @@ class FilesSource:
         """Copy a model from disk into the store; an unchanged one costs a few `stat` calls."""
         path, store = self.parse(text, context.directory).path, context.store
         with _reading(path):
-            form, model = self._recognized(text, path, store)
+            form, model = self._recognize(text, path, store)
             title = f"Reading {path.name}"
             entries = take_in(model.files, title=title, store=store, progress=context.progress)
         digest = store.put_tree(entries, label=text)
@@ -84,7 +84,7 @@ class FilesSource:
             metadata=form.metadata(digest, store),
         )
 
-    def _recognized(self, text: str, path: Path, store: Store) -> tuple[Format, ModelFiles]:
+    def _recognize(self, text: str, path: Path, store: Store) -> tuple[Format, ModelFiles]:
         if not path.exists():
             raise _missing(text, path)
         if not path.is_dir() and not path.is_file():

@@ -73,17 +73,17 @@ def _requests(deployment: Deployment, store: Store) -> tuple[GoldenKind, list[Te
     most = deployment.repository.main.max_batch_size
     if deployment.example is not None:
         given = bodies.read(deployment.example, store)
-        return GoldenKind.EXAMPLE, [_resized(given, most) if most else given]
+        return GoldenKind.EXAMPLE, [_resize(given, most) if most else given]
     if snapshot.metadata.input_example is not None:
         path = store.tree_path(snapshot.digest) / snapshot.metadata.input_example
         example = model_example.read(path, facts.inputs)
-        return GoldenKind.EXAMPLE, [_resized(example, most) if most else example]
+        return GoldenKind.EXAMPLE, [_resize(example, most) if most else example]
     seed = deployment.repository.digest
     requests = samples.candidates(facts.inputs, rows=min(_ROWS, most), seed=seed)
     return GoldenKind.GENERATED, list(requests)
 
 
-def _resized(example: Tensors, most: int) -> Tensors:
+def _resize(example: Tensors, most: int) -> Tensors:
     """Return an example with at least two rows if a batch may have two, and at most `most`."""
     import numpy as np
 
@@ -109,7 +109,7 @@ def _check_rows(whole: Tensors, alone: Tensors, rows: int) -> None:
             first = len(array) if array.ndim else "no"
             what = f"The output {name} has {first} rows for a request of {rows}"
             raise ClocheError("golden.rows", f"{what}: requests cannot be joined.", hint=hint)
-    for difference in compare(_typed(alone), _typed(whole)):
+    for difference in compare(_answer_of(alone), _answer_of(whole)):
         if difference.detail is not None:
             raise ClocheError(
                 "golden.rows",
@@ -119,7 +119,7 @@ def _check_rows(whole: Tensors, alone: Tensors, rows: int) -> None:
             )
 
 
-def _typed(tensors: Tensors) -> Answer:
+def _answer_of(tensors: Tensors) -> Answer:
     from cloche.verification.reference.scripts import exchange
 
     return Answer(tensors, {name: exchange.datatype_of(array) for name, array in tensors.items()})

@@ -81,7 +81,7 @@ def read_answer(body: bytes, header_length: int | None) -> Answer:
 
     arrays = tensors.decode(body, header_length)
     described = tensors.read_header(body, header_length).get("outputs") or ()
-    return Answer(arrays, {one["name"]: one["datatype"] for one in described})
+    return Answer(arrays, {tensor["name"]: tensor["datatype"] for tensor in described})
 
 
 def _judge(
@@ -89,10 +89,10 @@ def _judge(
 ) -> tuple[TensorDifference, ...]:
     if golden.kind is GoldenKind.SMOKE or golden.expected is None:
         return tuple(_smoke(spec, got) for spec in repository.main.outputs)
-    return compare(_expected(golden.expected, store), got)
+    return compare(_expected_answer(golden.expected, store), got)
 
 
-def _expected(body: InferenceBody, store: Store) -> Answer:
+def _expected_answer(body: InferenceBody, store: Store) -> Answer:
     return read_answer(store.read(body.digest), body.header_length)
 
 

@@ -76,8 +76,8 @@ def uv(settings: Settings) -> Outcome:  # noqa: ARG001
     """Check that uv runs; it makes all environments."""
     from cloche.environments import uv as program
 
-    said = program.run(["--version"], environment=os.environ, folder=Path("/"), timeout=20)
-    return Outcome("uv", State.OK, said.strip() + ".")
+    version = program.run(["--version"], environment=os.environ, folder=Path("/"), timeout=20)
+    return Outcome("uv", State.OK, version.strip() + ".")
 
 
 def memory(settings: Settings) -> Outcome:  # noqa: ARG001
@@ -106,8 +106,8 @@ def home(settings: Settings) -> Outcome:
         return Outcome(
             "home", State.FAILED, f"It cannot be written: {error.strerror}.", hint, str(folder)
         )
-    made = "" if settings.home.exists() else " (made by the first deploy)"
-    return Outcome("home", State.OK, f"{settings.home} can be written{made}.")
+    note = "" if settings.home.exists() else " (made by the first deploy)"
+    return Outcome("home", State.OK, f"{settings.home} can be written{note}.")
 
 
 def disk(settings: Settings) -> Outcome:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from cloche.clients.kserve.tensors import Tensor, decode, encode
 from cloche.errors import ClocheError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
-
-__all__ = ["InferenceAnswer", "InferenceClient", "Tensor", "decode", "encode"]
 
 HEADER_LENGTH = "inference-header-content-length"
 
@@ -104,7 +101,7 @@ class InferenceClient:
         path = f"{_path(model, version)}/infer"
         response = self._send("POST", path, content=body, headers=sent)
         if response.status_code != 200:
-            raise self._refused(response)
+            raise self._refusal(response)
         length = response.headers.get(HEADER_LENGTH)
         return InferenceAnswer(
             response.content,
@@ -144,7 +141,7 @@ class InferenceClient:
                 hint="Check the address, and that a server runs there.",
             ) from None
 
-    def _refused(self, response: httpx.Response) -> ClocheError:
+    def _refusal(self, response: httpx.Response) -> ClocheError:
         status = response.status_code
         return ClocheError(
             "inference.refused",

@@ -80,7 +80,7 @@ def encode(
     inputs: list[dict[str, Any]] = []
     chunks: list[bytes] = []
     for name, given in tensors.items():
-        array, datatype = _typed(given)
+        array, datatype = _array_and_datatype(given)
         shape = list(array.shape)
         entry: dict[str, Any] = {"name": name, "shape": shape, "datatype": datatype}
         if binary:
@@ -173,7 +173,7 @@ def from_bytes(
     return np.frombuffer(data, dtype=_DTYPES[datatype]).reshape(shape)
 
 
-def _typed(given: Array | Tensor) -> tuple[Array, str]:
+def _array_and_datatype(given: Array | Tensor) -> tuple[Array, str]:
     if not isinstance(given, Tensor):
         array = np.asarray(given)
         return array, datatype_of(array)

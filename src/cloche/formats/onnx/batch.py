@@ -38,10 +38,10 @@ def decide(
 ) -> BatchAxis:
     """Return the batch axis of a stripped model with these inputs and outputs."""
     if not inputs:
-        return _absent(Certainty.CERTAIN, "the model has no inputs")
+        return _no_axis(Certainty.CERTAIN, "the model has no inputs")
     unshaped = [value.name for value in walk.inputs(model.graph) if _rank(value) is None]
     if unshaped:
-        return _absent(Certainty.UNKNOWN, f"the input {unshaped[0]} has no declared shape")
+        return _no_axis(Certainty.UNKNOWN, f"the input {unshaped[0]} has no declared shape")
     everything = [(f"input {spec.name}", spec) for spec in inputs]
     everything += [
         (f"output {spec.name}", spec)
@@ -50,11 +50,11 @@ def decide(
     ]
     scalars = [name for name, spec in everything if not spec.shape]
     if scalars:
-        return _absent(Certainty.CERTAIN, f"the {scalars[0]} is a scalar, which has no axis")
+        return _no_axis(Certainty.CERTAIN, f"the {scalars[0]} is a scalar, which has no axis")
     fixed = [(name, spec.shape[0]) for name, spec in everything if spec.shape[0] >= 0]
     if fixed:
-        return _fixed(fixed, everything)
-    return _dynamic(model, everything, complete=len(everything) == len(inputs) + len(outputs))
+        return _fixed_axis(fixed, everything)
+    return _dynamic_axis(model, everything, complete=len(everything) == len(inputs) + len(outputs))
 
 
 def _rank(value: object) -> int | None:
@@ -62,41 +62,43 @@ def _rank(value: object) -> int | None:
     return None if shape is None else len(shape)
 
 
-def _absent(certainty: Certainty, why: str, maximum: int | None = None) -> BatchAxis:
+def _no_axis(certainty: Certainty, why: str, maximum: int | None = None) -> BatchAxis:
     return BatchAxis(present=False, certainty=certainty, why=why, maximum=maximum)
 
 
-def _fixed(fixed: list[tuple[str, int]], everything: list[tuple[str, TensorSpec]]) -> BatchAxis:
+def _fixed_axis(
+    fixed: list[tuple[str, int]], everything: list[tuple[str, TensorSpec]]
+) -> BatchAxis:
     sizes = {size for _, size in fixed}
     if len(fixed) == len(everything) and len(sizes) == 1:
         size = sizes.pop()
         why = f"the first axis of every input and output is fixed at {size}"
-        return _absent(Certainty.CERTAIN if size == 1 else Certainty.LIKELY, why, size)
+        return _no_axis(Certainty.CERTAIN if size == 1 else Certainty.LIKELY, why, size)
     name, size = fixed[0]
     others = [other for other, spec in everything if spec.shape[0] != size]
-    return _absent(
+    return _no_axis(
         Certainty.LIKELY,
         f"the first axis of the {name} is fixed at {size} while that of the {others[0]} differs",
     )
 
 
-def _dynamic(
+def _dynamic_axis(
     model: ModelProto, everything: list[tuple[str, TensorSpec]], *, complete: bool
 ) -> BatchAxis:
     labels = {name: spec.labels[0] for name, spec in everything}
     telling = {label for label in labels.values() if label and not _MADE_UP.match(label)}
     for name, label in labels.items():
         if label and _OTHER.search(label) and not _BATCH.search(label):
-            return _absent(
+            return _no_axis(
                 Certainty.LIKELY, f"the first axis of the {name} is called {label}, not a batch"
             )
     if len(telling) > 1:
         named = ", ".join(sorted(telling))
-        return _absent(Certainty.LIKELY, f"the first axes have different names: {named}")
+        return _no_axis(Certainty.LIKELY, f"the first axes have different names: {named}")
     probes = {size: shapes.infer(model, first=size) for size in _PROBES}
     refuted = _contradiction(model, probes)
     if refuted:
-        return _absent(Certainty.LIKELY, refuted)
+        return _no_axis(Certainty.LIKELY, refuted)
     if complete and len(set(labels.values())) == 1 and telling:
         why = f"the first axis of every input and output is dynamic and called {telling.pop()}"
         return BatchAxis(present=True, certainty=Certainty.CERTAIN, why=why)

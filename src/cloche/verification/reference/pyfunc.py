@@ -39,12 +39,12 @@ class PyfuncReference:
             "columns": facts.columns,
             "inputs": _names_and_types(facts.inputs),
             "outputs": _names_and_types(facts.outputs),
-            "unnamed": _unnamed(snapshot, facts),
+            "unnamed": _unnamed_inputs(snapshot, facts),
         }
         return Model("run_pyfunc.py", interpreters.own, folder, description)
 
 
-def _unnamed(snapshot: ModelSnapshot, facts: ModelFacts) -> list[str]:
+def _unnamed_inputs(snapshot: ModelSnapshot, facts: ModelFacts) -> list[str]:
     """Return the inputs that Cloche named because the model was logged without names."""
     signature = snapshot.metadata.signature
     if signature is not None:

@@ -145,7 +145,8 @@ def _row_by_row(
         run({name: array[row : row + 1] for name, array in inputs.items()}) for row in range(rows)
     ]
     return {
-        name: np.concatenate([np.atleast_1d(one[name]) for one in answers]) for name in answers[0]
+        name: np.concatenate([np.atleast_1d(answer[name]) for answer in answers])
+        for name in answers[0]
     }
 
 

@@ -26,8 +26,8 @@ def main(folder: str, model: str) -> None:
     # Spinning threads would take the cores from the server that is starting.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    declared = {one.name: one for one in session.get_inputs()}
-    names = [one.name for one in session.get_outputs()]
+    declared = {tensor.name: tensor for tensor in session.get_inputs()}
+    names = [tensor.name for tensor in session.get_outputs()]
 
     def run(inputs: dict[str, Array]) -> dict[str, Array]:
         given = {name: _to_model_form(array, declared[name]) for name, array in inputs.items()}
