@@ -1,6 +1,6 @@
-"""What a home keeps to work faster, what of it is needed, and making room.
+"""The cache of a home: its entries, those that revisions need, and its eviction.
 
-Only the store counts towards the limit of the cache; models' environments and the servers do not.
+Only the store counts towards the cache limit; models' environments and servers do not.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from cloche.store import Cleaned, Usage
 
 _RECENT_SECONDS = 3600.0
-"""What was used in this time may belong to a deploy that is not recorded yet."""
+"""An entry used within this time may belong to a deploy that is not recorded yet."""
 _UNUSED_ENVIRONMENT_SECONDS = 30 * 86400.0
 
 
 def under_way(settings: Settings) -> AbstractContextManager[None]:
-    """Protect what a deploy uses from being cleaned away, until its revision is on record."""
+    """Protect the entries that a deploy uses from eviction until its revision is recorded."""
     return composition.store(settings).working()
 
 
@@ -33,25 +33,25 @@ def usage(settings: Settings) -> list[Usage]:
     """Return the entries of the cache and the environments, least recently used first."""
     from cloche import environments
 
-    keep = kept(settings)
-    found = [
+    keep = needed_digests(settings)
+    entries = [
         *composition.store(settings).usage(keep),
         *environments.usage(settings.layout.environments, keep),
         *composition.installations(settings).outdated(),
     ]
-    return sorted(found, key=lambda one: one.last_used)
+    return sorted(entries, key=lambda entry: entry.last_used)
 
 
 def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
     """Evict entries until the cache has a size in bytes (default: its limit).
 
-    What revisions need stays. Environments that no revision needs are removed after a month without
-    use; with size 0 at once, and with them the servers of earlier versions of Cloche.
+    Entries that revisions need stay. Environments that no revision needs are removed after 30 days
+    without use. With size 0 they are removed at once, as are the servers of earlier versions.
     """
     from cloche import environments
     from cloche.store import Cleaned
 
-    keep, store = kept(settings), composition.store(settings)
+    keep, store = needed_digests(settings), composition.store(settings)
     everything = target_size == 0
     before = time.time() - (0 if everything else _UNUSED_ENVIRONMENT_SECONDS)
     before = min(before, store.work_began() or before)
@@ -61,14 +61,14 @@ def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
     ]
     if everything:
         parts.append(composition.installations(settings).clean())
-    removed = tuple(one for part in parts for one in part.removed)
+    removed = tuple(entry for part in parts for entry in part.removed)
     return Cleaned(sum(part.freed for part in parts), parts[0].size, removed)
 
 
-def kept(settings: Settings) -> set[str]:
-    """Return the digests that the kept revisions need, so that any of them can live again.
+def needed_digests(settings: Settings) -> set[str]:
+    """Return the digests of all entries that are needed to bring back a kept revision.
 
-    Which revisions those are is said in `cloche.rollout.keeping`.
+    `cloche.rollout.keeping` chooses the kept revisions.
     """
     from cloche.clients.control import record as home
 
@@ -78,15 +78,15 @@ def kept(settings: Settings) -> set[str]:
     with closing(composition.state(settings)) as state:
         for name in state.services():
             stored = state.service(name)
-            numbers = keeping.kept(stored.record) if stored is not None else ()
+            numbers = keeping.kept_revisions(stored.record) if stored is not None else ()
             for number in numbers:
                 revision = state.revision(name, number)
                 if revision is not None:
-                    digests |= _needed(revision, state.attached(name, number))
+                    digests |= _digests_of(revision, state.attached(name, number))
     return digests
 
 
-def _needed(revision: Revision, attached: Attached) -> set[str]:
+def _digests_of(revision: Revision, attached: Attached) -> set[str]:
     deployment, golden = revision.deployment, attached.golden
     digests = {deployment.repository.digest}
     for member in deployment.members:
@@ -105,5 +105,5 @@ def make_room(settings: Settings) -> None:
     if store.size() <= store.max_size:
         return
     since = time.time() - _RECENT_SECONDS
-    recent = {one.digest for one in store.usage() if one.last_used > since and one.digest}
-    store.clean(kept(settings) | recent)
+    recent = {entry.digest for entry in store.usage() if entry.last_used > since and entry.digest}
+    store.clean(needed_digests(settings) | recent)

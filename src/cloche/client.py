@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class DeployResult:
-    """How a deploy ended, or how far it was when it was not waited for."""
+    """The outcome of a deploy, or its state when the call did not wait."""
 
     service: str
     change: str
@@ -47,14 +47,14 @@ class DeployResult:
 
 
 class Client:
-    """A home's services. Opens connections when they are needed: close it, or use it as a context.
+    """The services of a home. It opens connections when needed: close it, or use it as a context.
 
-    `home` is the folder of all state (default: CLOCHE_HOME, then ~/.cloche); `progress` is told of
-    long work; `environment` is where credentials and the registry's address are read from.
+    `home` is the folder of all state (default: CLOCHE_HOME, then ~/.cloche). `progress` reports
+    long work. Credentials and the registry's address are read from `environment`.
 
-    `control` is asked instead of the home's own control plane, for tests and for programs that hold
-    an engine (see docs/guides/testing.md). `deploy` then prepares the model as always, and installs
-    no server; whoever made the control plane also ends it.
+    `control` replaces the home's control plane, for tests and for programs that hold an engine (see
+    docs/guides/testing.md). `deploy` then prepares the model but installs no server; the caller
+    ends the control plane.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Client:
             self._environment["CLOCHE_HOME"] = str(home)
         self.settings: Settings = machine.load(self._environment)
         self._progress: Progress = progress or SilentProgress()
-        self._given = control
+        self._given_control = control
         self._control: ControlClient | None = None
         self._record: home_of.ControlRecord | None = None
         self._requests = ServiceRequests()
@@ -87,7 +87,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; services go on."""
+        """Close the connections; services run on."""
         self._requests.close()
         if self._control is not None:
             self._control.close()
@@ -104,18 +104,18 @@ class Client:
         """Serve a model reference, a path to a model, or the service of a cloche.yaml.
 
         Returns when the revision is live, or at once with `wait=False`. `timeout` is in seconds.
-        Raises ClocheError where the model cannot be served, SupersededError when a later deploy
-        took over, UnavailableError `deploy.timeout` when it takes longer; it goes on then.
+        Raises ClocheError if the model cannot be served, SupersededError if a later deploy took
+        over, and UnavailableError `deploy.timeout` if the rollout takes longer; it then goes on.
         """
         from cloche import cache, pipeline
 
-        with self._launched() as ready, cache.under_way(self.settings):
+        with self._launch() as ready, cache.under_way(self.settings):
             deployment = self._prepare(model, name)
-            if self._given is None:
+            if self._given_control is None:
                 pipeline.provision(deployment, settings=self.settings, progress=self._progress)
-            control = self._connected(start=True, launched=ready)
+            control = self._connection(start=True, launched=ready)
             answer = control.deploy(deployment)
-        return self._rolled_out(deployment.service, answer, wait=wait, timeout=timeout)
+        return self._result_of(deployment.service, answer, wait=wait, timeout=timeout)
 
     def rollback(
         self,
@@ -126,51 +126,54 @@ class Client:
         wait: bool = True,
         timeout: float = 600.0,
     ) -> DeployResult:
-        """Bring back a revision, the one that was live before where `to` is None.
+        """Bring back a revision; None is the one that was live before.
 
-        It comes from what is kept; no model registry is asked. Its golden request is asked before
-        it gets traffic, unless `verify` is False and it passed before. Waits and raises like
-        `deploy`; ClocheError `rollback.…` says what there is not to go back to.
+        Its files are in the cache; no model registry is contacted. Its golden request must pass
+        before it gets traffic, unless `verify` is False and it passed before. Waits and raises like
+        `deploy`; raises ClocheError `rollback.…` if there is nothing to go back to.
         """
-        answer = self._connected().rollback(name, to, verify=verify)
-        return self._rolled_out(name, answer, wait=wait, timeout=timeout)
+        answer = self._connection().rollback(name, to, verify=verify)
+        return self._result_of(name, answer, wait=wait, timeout=timeout)
 
     def status(self, name: str | None = None) -> dict[str, Any]:
-        """Return `{gateway, services, kept}`, or one service's status; docs/reference/json.md."""
-        control = self._connected()
+        """Return `{gateway, services, kept}`, or one service's status (docs/reference/json.md)."""
+        control = self._connection()
         return control.status() if name is None else control.service(name)
 
     def infer(self, name: str, inputs: Any, *, timeout: float = 60.0) -> dict[str, NDArray[Any]]:
         """Send a request through the gateway and return the outputs by name.
 
-        `inputs` is a dict of arrays by input name, one array where the model has one input, or a
-        DataFrame with a column per input. Raises UsageError that names the input, what it was and
-        what is expected, before anything is sent; ClocheError when the server refuses.
-        BYTES outputs are arrays of `bytes` objects.
+        `inputs` is a dict of arrays by input name, one array for a model with one input, or a
+        DataFrame with a column per input. BYTES outputs are arrays of `bytes` objects. Raises
+        UsageError with the input, its value and what is expected before anything is sent, and
+        ClocheError if the server refuses. `timeout` is in seconds.
         """
-        return self._requests.infer(self._connected(), name, inputs, timeout=timeout)
+        return self._requests.infer(self._connection(), name, inputs, timeout=timeout)
 
     def history(self, name: str) -> tuple[RevisionStatus, ...]:
         """Return the revisions of a service, oldest first."""
-        return self._connected().revisions(name)
+        return self._connection().revisions(name)
 
     def scale(self, name: str, replicas: int) -> dict[str, Any]:
-        """Change the number of replicas, with no new revision; return the service's status."""
-        return self._connected().scale(name, replicas)
+        """Change the number of replicas without a new revision; return the service's status."""
+        return self._connection().scale(name, replicas)
 
     def verify(
         self, name: str, *, url: str | None = None, revision: int | None = None
     ) -> Verification:
         """Replay the golden request of a revision (default: the live one).
 
-        `url` is the base URL of any Triton that serves the same repository; None: a replica of this
-        home, and the outcome is kept with the revision.
+        `url` is the base URL of any Triton that serves the same repository. Without it a replica
+        of this home answers, and the outcome is attached to the revision.
         """
-        return self._connected().verify(name, url=url, revision=revision)
+        return self._connection().verify(name, url=url, revision=revision)
 
     def delete(self, name: str, *, timeout: float = 120.0) -> None:
-        """Stop and remove a service; returns when it is gone."""
-        control = self._connected()
+        """Stop and remove a service; return when it is gone.
+
+        Raises UnavailableError `delete.timeout` after `timeout` seconds.
+        """
+        control = self._connection()
         control.delete(name)
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -184,16 +187,16 @@ class Client:
     def down(self) -> dict[str, Any]:
         """Stop all replicas, the gateway and the control plane of this home.
 
-        Returns what was ended: `replicas` (id, pid), `gateway` and `control` (pids, or None). Where
-        the control plane is dead, what it left running is ended all the same. Services, revisions
-        and the cache stay on record. Raises UsageError `client.down` where the control plane was
-        given.
+        Returns what ended: `replicas` (id, pid), `gateway` and `control` (pids, or None). If the
+        control plane is dead, what it left running is ended too. The records of services and
+        revisions and the cache stay. Raises UsageError `client.down` if the control plane was
+        passed as `control`.
         """
         from cloche.clients.control.client import NotRunningError, connect
 
-        if self._given is not None:
-            what = "The control plane of this client was given to it, and is not of its home."
-            raise UsageError("client.down", what, hint="End it where it was made.")
+        if self._given_control is not None:
+            what = "The control plane was passed to this client; the client does not end it."
+            raise UsageError("client.down", what, hint="End it in the code that made it.")
         self.close()
         if not home_of.has_services(self.settings.home):
             return {"replicas": [], "gateway": None, "control": None}
@@ -203,7 +206,9 @@ class Client:
             return self._end_without_control()
         with control:
             status = control.status()
-            items = [one for each in status["services"] for one in each["replicas"]["items"]]
+            items = [
+                item for service in status["services"] for item in service["replicas"]["items"]
+            ]
             ended = {
                 "replicas": [{"id": item["id"], "pid": item["pid"]} for item in items],
                 "gateway": status["gateway"]["pid"],
@@ -214,10 +219,10 @@ class Client:
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
-    def _rolled_out(
+    def _result_of(
         self, service: str, answer: DeployAnswer, *, wait: bool, timeout: float
     ) -> DeployResult:
-        """Return how a rollout ended that was recorded; raises what it ended with."""
+        """Return the result of a recorded rollout; raises the error that it ended with."""
         from cloche.clients.control.rollout_events import error_of, see_through
 
         number = answer["revision"]
@@ -228,7 +233,7 @@ class Client:
             error = error_of(revision)
             if error is not None:
                 raise error
-        control = self._connected()
+        control = self._connection()
         revision, status = control.revision(service, number), control.service(service)
         return DeployResult(service, answer["change"], revision, status["http"], status["grpc"])
 
@@ -249,18 +254,18 @@ class Client:
             environment=self._environment,
         )
 
-    def _launched(self) -> AbstractContextManager[Launched | None]:
-        """Have a control plane ready for a deploy, where none runs and none was given."""
+    def _launch(self) -> AbstractContextManager[Launched | None]:
+        """Launch a control plane for a deploy, if none runs and none was passed."""
         from cloche.clients.control.client import launched
 
-        return nullcontext() if self._given is not None else launched(self.settings)
+        return nullcontext() if self._given_control is not None else launched(self.settings)
 
-    def _connected(self, *, start: bool = False, launched: Launched | None = None) -> ControlPlane:
-        """Return the control plane; one that has crashed in a home with services starts again."""
+    def _connection(self, *, start: bool = False, launched: Launched | None = None) -> ControlPlane:
+        """Return the control plane; if it crashed in a home with services, start it again."""
         from cloche.clients.control import client as control
 
-        if self._given is not None:
-            return self._given
+        if self._given_control is not None:
+            return self._given_control
         running = home_of.read_record(self.settings.home)
         if self._control is not None and running is not None and running == self._record:
             return self._control
@@ -286,4 +291,4 @@ class Client:
         }
 
     def _started(self) -> ControlPlane:
-        return self._connected(start=True)
+        return self._connection(start=True)

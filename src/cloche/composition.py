@@ -1,7 +1,7 @@
 """The one place that chooses implementations, by plain tables.
 
 A new format, backend, source, server, state or target is a file of its own and a line here.
-Everything is imported where it is made, so that commands which need none of it stay quick.
+Each implementation is imported where it is made, so a command loads only what it uses.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def sources() -> tuple[Source, ...]:
-    """Return where models come from."""
+    """Return the sources of models; the first that accepts a reference resolves it."""
     from cloche.sources.files import FilesSource
     from cloche.sources.mlflow import MlflowSource
 
@@ -55,7 +55,7 @@ def formats() -> Mapping[ModelFormat, Format]:
 
 
 def _served_backends() -> ServedBackends:
-    """Return what is served of finished repositories; ONNX files say what their config leaves."""
+    """Return the backends of finished repositories; ONNX files complete their config.pbtxt."""
     from cloche.formats.onnx.inspection import inspect_file
     from cloche.formats.triton import Completion, ServedBackends
 
@@ -65,7 +65,7 @@ def _served_backends() -> ServedBackends:
 
 
 def backends() -> Mapping[str, Backend]:
-    """Return what runs models inside Triton, by the name in config.pbtxt."""
+    """Return Triton's backends by their name in config.pbtxt."""
     from cloche.repository.backends.onnxruntime import OnnxRuntime
     from cloche.repository.backends.python import Python
 
@@ -73,7 +73,7 @@ def backends() -> Mapping[str, Backend]:
 
 
 def repository_maker(form: ModelFormat) -> MakeRepository:
-    """Return what makes a repository of a model in a format: a finished one is kept."""
+    """Return the function that makes a repository; a finished repository is kept as it is."""
     from cloche import repository
 
     makers: dict[ModelFormat, MakeRepository] = {ModelFormat.TRITON: repository.keep}
@@ -81,7 +81,7 @@ def repository_maker(form: ModelFormat) -> MakeRepository:
 
 
 def references() -> Mapping[str, Reference]:
-    """Return how the models of each backend are run without it."""
+    """Return the direct runs of models, by the backend that serves them."""
     from cloche.verification.reference.onnx_file import OnnxReference
     from cloche.verification.reference.pyfunc import PyfuncReference
 
@@ -99,7 +99,7 @@ def servers() -> Mapping[str, Server]:
 
 
 def server() -> Server:
-    """Return the one that serves a model repository."""
+    """Return the server that serves model repositories."""
     return servers()["triton"]
 
 
@@ -140,24 +140,24 @@ def state(settings: Settings) -> State:
 
 
 def journal(settings: Settings) -> Journal:
-    """Return what happened in this home."""
+    """Return the journal of events of this home."""
     return journals()["sqlite"](settings)
 
 
 def target(settings: Settings) -> LocalTarget:
-    """Return the local target and its host, which adopts what already runs in this home."""
+    """Return the local target, which is also its host: it adopts what runs in this home."""
     return targets()["local"](settings)
 
 
 def installations(settings: Settings) -> LocalInstallations:
-    """Return the programs that the local target runs, as they are installed in this home."""
+    """Return the installed programs (servers, gateway) of the local target."""
     from cloche.targets.local.installations import LocalInstallations
 
     return LocalInstallations(settings.layout.servers, server(), servers().values())
 
 
 def verifier(settings: Settings) -> Verifier:
-    """Return what makes golden requests and checks answers on this machine."""
+    """Return the verifier, which makes golden requests and checks answers on this machine."""
     from cloche.targets.local.verifier import LocalVerifier
 
     return LocalVerifier(settings, store(settings), server(), references())

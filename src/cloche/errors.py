@@ -2,20 +2,20 @@
 
 Every failure that a user can meet is a `ClocheError`: a stable code, what happened, where, what to
 do about it, and whether trying again can help. Foreign errors are translated where they enter (in
-`clients/`, `environments/`, `servers/`), and the command line renders the result once.
+`clients/`, `environments/`, `servers/`). The command line renders each error once.
 
     ClocheError
-    ├── UsageError        what was written is wrong (exit code 2)
-    ├── NotFoundError     there is nothing of that name
-    ├── ConflictError     it does not fit the state that things are in
+    ├── UsageError        the input is wrong (exit code 2)
+    ├── NotFoundError     nothing has that name
+    ├── ConflictError     the request does not fit the current state
     ├── UnavailableError  something outside did not answer; trying again can help
-    │   ├── BusyError     another process, or work under way, holds it
-    │   └── StaleError    a record was changed by another since it was read: read it again
+    │   ├── BusyError     another process, or work under way, holds a resource
+    │   └── StaleError    a record changed after it was read: read it again
     ├── SupersededError   a later deploy or a rollback took over (exit code 3)
     └── ErrorGroup        several errors of one document, reported together
 
-Code that reacts to an error catches its class, never compares its code or its words: those are for
-people and programs outside. `to_dict` and `from_dict` keep the class.
+Code that reacts to an error catches its class and never compares its code or words: those are for
+people and other programs. `to_dict` and `from_dict` keep the class.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ClocheError(Exception):
     def with_(
         self, *, what: str | None = None, where: str | None = None, hint: str | None = None
     ) -> Self:
-        """Return a copy with other words for what is given here."""
+        """Return a copy with the given texts replaced."""
         copy = type(self).__new__(type(self), what or self.what)
         copy.__dict__.update(self.__dict__)
         copy.what = what or self.what
@@ -77,20 +77,20 @@ class ClocheError(Exception):
 
 
 class UsageError(ClocheError):
-    """What the user wrote cannot be right, whatever the state of the world."""
+    """The input is wrong, whatever the current state."""
 
     kind = "usage"
     exit_code = 2
 
 
 class NotFoundError(ClocheError):
-    """There is nothing of the name that was given."""
+    """Nothing has the given name."""
 
     kind = "not_found"
 
 
 class ConflictError(ClocheError):
-    """What is asked for does not fit the state that things are in."""
+    """The request does not fit the current state."""
 
     kind = "conflict"
 
@@ -107,7 +107,7 @@ class UnavailableError(ClocheError):
 
 
 class BusyError(UnavailableError):
-    """Another process, or a piece of work under way, holds what is needed."""
+    """Another process, or work under way, holds a resource that is needed."""
 
     kind = "busy"
 
@@ -120,7 +120,7 @@ class SupersededError(ClocheError):
 
 
 class StaleError(UnavailableError):
-    """A record was changed by another since it was read; whoever reads it again can go on."""
+    """A record changed after it was read; reading it again can help."""
 
     kind = "stale"
 
@@ -140,32 +140,32 @@ class ErrorGroup(ClocheError):
 
 
 _CLASSES: dict[str, type[ClocheError]] = {
-    one.kind: one
-    for one in (
+    error.kind: error
+    for error in (
         ClocheError, UsageError, NotFoundError, ConflictError, UnavailableError, BusyError,
         StaleError, SupersededError,
     )
 }  # fmt: skip
 
 
-def from_dict(found: Mapping[str, Any]) -> ClocheError:
-    """Return the error that `to_dict` made an object of, of the same class.
+def from_dict(fields: Mapping[str, Any]) -> ClocheError:
+    """Return the error of an object that `to_dict` made, with the same class.
 
-    What is missing is made up: the object may come from another version of Cloche.
+    Missing fields get defaults: the object may come from another version of Cloche.
     """
-    code, what = str(found.get("code", "internal")), str(found.get("what", "It failed."))
-    if found.get("errors"):
-        return ErrorGroup(code, what, [from_dict(one) for one in found["errors"]])
-    retriable = bool(found.get("retriable"))
+    code, what = str(fields.get("code", "internal")), str(fields.get("what", "It failed."))
+    if fields.get("errors"):
+        return ErrorGroup(code, what, [from_dict(member) for member in fields["errors"]])
+    retriable = bool(fields.get("retriable"))
     missing = UnavailableError if retriable else ClocheError
-    kind = _CLASSES.get(str(found.get("kind")), missing)
-    error = kind(code, what, where=found.get("where"), hint=found.get("hint"))
+    kind = _CLASSES.get(str(fields.get("kind")), missing)
+    error = kind(code, what, where=fields.get("where"), hint=fields.get("hint"))
     error.retriable = retriable
     return error
 
 
 def lines_of(error: ClocheError, label: Callable[[str], str] = str) -> list[str]:
-    """Return an error as lines of text, the members of a group below it; `label` may colour."""
+    """Return an error as lines of text, a group's members below it; `label` may add colour."""
     lines = [f"{label(f'error[{error.code}]')}: {_indented(error.what)}"]
     if error.where:
         lines.append(f"  where: {error.where}")

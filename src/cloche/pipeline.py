@@ -4,8 +4,8 @@
     server, gateway, environment            (provision: only cache changes)
     Deployment → control plane → Target, State
 
-What a command prepares it remembers by the digest of all that went in, so that preparing the same
-thing again costs a resolve and one look in the index.
+A prepared deployment is remembered by the digest of its inputs: preparing it again costs a resolve
+and one look in the index.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def inspect(
     progress: Progress,
     environment: Mapping[str, str] = os.environ,
 ) -> tuple[ModelSnapshot, ModelFacts]:
-    """Resolve a model reference and say what is known of the model without running it."""
+    """Resolve a model reference and return what inspection finds, without running the model."""
     store = composition.store(settings)
     snapshot = resolve(
         reference, directory=directory, store=store, progress=progress, environment=environment
@@ -60,11 +60,11 @@ def resolve(
     progress: Progress,
     environment: Mapping[str, str],
 ) -> ModelSnapshot:
-    """Resolve a reference once; the files of the snapshot are in the store, under its digest.
+    """Resolve a reference; the snapshot's files are then in the store, under its digest.
 
-    `directory` is where relative paths begin; `environment` holds what sources read their addresses
-    and credentials from. Raises UsageError for a reference that cannot be right, UnavailableError
-    for a registry that does not answer, and ClocheError for everything else.
+    Relative paths start from `directory`. Sources read addresses and credentials from
+    `environment`. Raises UsageError for a reference that cannot be right, UnavailableError for a
+    registry that does not answer, and ClocheError for everything else.
     """
     from cloche import sources
 
@@ -73,7 +73,7 @@ def resolve(
 
 
 def facts(snapshot: ModelSnapshot, store: Store, *, service: str | None = None) -> ModelFacts:
-    """Return what is known of a stored model; `service` says which one of several is meant."""
+    """Return what inspection finds in a stored model; `service` chooses one of several models."""
     form = composition.formats()[snapshot.format]
     return form.inspect(snapshot, store.tree_path(snapshot.digest), service=service)
 
@@ -99,11 +99,11 @@ def prepare(
     progress: Progress,
     environment: Mapping[str, str] = os.environ,
 ) -> Deployment:
-    """Take a spec to what the control plane is handed; nothing but cache changes.
+    """Return the deployment that a spec describes; only the cache changes.
 
     Relative paths in the spec start from `directory`. If the cache outgrows its limit, the least
     recently used entries are evicted; what a revision needs or was used in the last hour stays.
-    Raises ClocheError for everything known now that would make the deploy fail later.
+    Raises ClocheError for everything that is already known to make the deploy fail.
     """
     from cloche.verification import spec_example
 
@@ -121,13 +121,13 @@ def prepare(
             deployment = _make(spec, snapshot, store, example=example, lock=lock)
             store.remember("prepared", key, artifacts.encode(deployment))
             cache.make_room(settings)
-    # The same bytes may have been remembered under another reference, operated otherwise.
+    # The same files may be remembered with another reference or another operation.
     member = replace(deployment.main, snapshot=snapshot)
     return replace(deployment, members=(member,), operated=spec.operated())
 
 
 def provision(deployment: Deployment, *, settings: Settings, progress: Progress) -> None:
-    """Install the server and the gateway, and make the models' environments, where missing."""
+    """Install the server and the gateway and make the models' environments, if missing."""
     composition.installations(settings).install(progress)
     for member in deployment.members:
         if member.lock is not None:
@@ -151,23 +151,23 @@ def _make(
     require_servable(known, snapshot.pinned)
     locked = lock(known)
     repository = build(spec.service_name, snapshot, known, locked, spec, store)
-    given = None
+    request = None
     if example is not None:
-        given = spec_example.keep(example, known, repository, store)
+        request = spec_example.keep(example, known, repository, store)
     return Deployment(
         service=spec.service_name,
         members=(Member(repository.main.name, snapshot, known, locked),),
         repository=repository,
         served=spec.served(),
         operated=spec.operated(),
-        example=given,
+        example=request,
     )
 
 
 def _lock(
     known: ModelFacts, *, store: Store, progress: Progress, environment: Mapping[str, str]
 ) -> Lock | None:
-    """Return a model's dependencies, resolved; None where it has none."""
+    """Return a model's resolved dependencies; None if it has none."""
     if not known.requirements or not known.python:
         return None
     from cloche import environments
@@ -193,7 +193,7 @@ def _key(spec: ServiceSpec, snapshot: ModelSnapshot, example: str | None) -> str
 
 
 def _recall(store: Store, key: str) -> Deployment | None:
-    """Return what was remembered, where its bytes are still in the store."""
+    """Return a remembered deployment if its bytes are still in the store."""
     import msgspec
 
     data = store.recall("prepared", key)

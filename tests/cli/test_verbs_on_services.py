@@ -66,7 +66,7 @@ def test_rollback_with_nothing_to_go_back_to_is_one_clear_sentence(run, control,
     assert outcome.code == 1
     assert f"error[rollback.nothing]: {name} has no earlier revision that was live." in outcome.err
     outcome = run("rollback", name, "--to", "1")
-    assert (outcome.code, "is live already" in outcome.err) == (2, True)
+    assert (outcome.code, "is already live" in outcome.err) == (2, True)
     assert run("rollback", name, "--to", "9", "--json").json["error"]["code"] == "revision.unknown"
 
 

@@ -249,7 +249,7 @@ def test_a_rollback_to_what_fails_now_leaves_what_is_live(served: Served) -> Non
     assert failed.phase is Standing.FAILED
     assert failed.failure is not None
     assert failed.failure["code"] == "rollout.verification"
-    assert "Revision 2 is live as before" in failed.failure["hint"]
+    assert "Revision 2 is still live" in failed.failure["hint"]
     assert served.control.service("digits")["live"] == 2
     served.verifier.wrong.clear()
     served.control.rollback("digits", 1)

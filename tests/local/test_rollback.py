@@ -84,7 +84,7 @@ def test_a_revision_that_fails_now_leaves_what_is_live(user: User) -> None:
     factor.unlink()
     failed = user.run("rollback", "shaky", "--json").expect(1).json
     assert failed["error"]["code"] == "rollout.verification"
-    assert "Revision 2 is live as before." in failed["error"]["hint"]
+    assert "Revision 2 is still live." in failed["error"]["hint"]
     assert user.service("shaky")["live"] == 2
     until(lambda: ready(user, "shaky") == 1, 60)
     factor.write_text("2")

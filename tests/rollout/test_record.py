@@ -19,7 +19,7 @@ from cloche.artifacts import (
 )
 from cloche.errors import SupersededError, UnavailableError
 from cloche.rollout import record as rules
-from cloche.rollout.keeping import kept
+from cloche.rollout.keeping import kept_revisions
 from cloche.testing import verification
 
 AT, LATER = "2026-11-01T12:00:00.000+00:00", "2026-11-01T12:01:00.000+00:00"
@@ -203,4 +203,4 @@ def test_of_many_rollouts_those_that_completed_are_remembered_the_longest() -> N
     ids=["none", "first", "live", "rolling", "failed", "two failed", "back"],
 )
 def test_what_is_kept_is_what_was_live_last(record: ServiceRecord, numbers: set[int]) -> None:
-    assert kept(replace(record, operated=Operated(keep=2))) == numbers
+    assert kept_revisions(replace(record, operated=Operated(keep=2))) == numbers

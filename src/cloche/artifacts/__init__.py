@@ -2,9 +2,9 @@
 
     ModelReference → ModelSnapshot → ModelFacts → ModelRepository → Revision → Rollout
 
-All are frozen and serialise to JSON with `encode` and back with `decode`. A value that names bytes
-carries their digest, written `sha256:<64 hex digits>`. Paths are not part of these values: where
-bytes stand on disk is the store's business, so that the same value means the same on any machine.
+All are frozen; `encode` writes them as JSON and `decode` reads them back. A value that refers to
+bytes holds their digest, written `sha256:<64 hex digits>`. Values hold no paths: the store knows
+where the bytes are, so a value means the same on every machine.
 """
 
 from cloche.artifacts.datatypes import DATATYPES, Datatype

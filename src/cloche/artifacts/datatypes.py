@@ -1,7 +1,7 @@
-"""The element types of tensors, and what each is called by those who exchange them.
+"""The element types of tensors, and the name of each in every format and protocol.
 
-Scripts that run in another interpreter (the model's own, or the server's) cannot import this table
-and repeat the part that they need; a test compares them with it.
+Scripts that run in another interpreter (the model's or the server's) cannot import this table. They
+repeat the part they need; a test compares the two.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class Datatype:
     """One element type."""
 
     name: str
-    """In the KServe v2 protocol, and so in every artefact: `FP32`."""
+    """In the KServe v2 protocol and in every artefact: `FP32`."""
     config: str
     """In Triton's ModelConfig: `TYPE_FP32`."""
     onnx: int
@@ -22,7 +22,7 @@ class Datatype:
     size: int | None
     """Bytes of one element; None for BYTES, where each element has a length of its own."""
     numpy: str
-    """The numpy type of an array with such values; numpy has no bfloat16, float32 holds each."""
+    """The numpy type that holds the values; float32 for bfloat16, which numpy does not have."""
     tensors: tuple[str, ...]
     """In MLflow's signature of a tensor: numpy's names."""
     columns: tuple[str, ...] = ()

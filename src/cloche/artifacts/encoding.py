@@ -25,14 +25,14 @@ def to_builtins(value: object) -> Any:
 
 
 def decode(kind: type[T], data: bytes | str) -> T:
-    """Read an artefact back from `encode`'s JSON; raises msgspec.ValidationError if it is none."""
+    """Return the artefact in `encode`'s JSON; raises msgspec.ValidationError for any other JSON."""
     import msgspec
 
     return msgspec.json.decode(data, type=kind)
 
 
 def convert(kind: type[T], value: Any) -> T:
-    """Read an artefact back from `to_builtins`'s value."""
+    """Return the artefact in a value of `to_builtins`; raises msgspec.ValidationError."""
     import msgspec
 
     return msgspec.convert(value, type=kind)

@@ -45,7 +45,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
-    """What came along with the bytes of a model; empty where the source has nothing to say."""
+    """What a source records beside a model's files; fields it does not record are empty."""
 
     signature: Signature | None = None
     input_example: str | None = None
@@ -74,9 +74,9 @@ class ModelFormat(enum.StrEnum):
 class ModelSnapshot:
     """A model resolved once: its files by digest, and what its source knows of it.
 
-    `digest` is that of the sorted list of files, and so of the bytes alone. `reference` is what was
-    written (`models:/digits@champion`), `pinned` what it was resolved to (`models:/digits/3`, an
-    absolute path), `version` the registry's own number where there is one.
+    `digest` is the digest of the sorted list of files: it depends on their bytes alone. `reference`
+    is what the user wrote (`models:/digits@champion`), `pinned` what it resolved to
+    (`models:/digits/3`, an absolute path), `version` the registry's number for it, if any.
     """
 
     reference: str
@@ -88,7 +88,7 @@ class ModelSnapshot:
     format: ModelFormat
     files: tuple[FileEntry, ...]
     entry: str
-    """The file that stands for the model (`model.onnx`, `MLmodel`), or `.` for the whole folder."""
+    """The model's main file (`model.onnx`, `MLmodel`), or `.` for the whole folder."""
     metadata: ModelMetadata = field(default_factory=ModelMetadata)
 
     @property
@@ -98,7 +98,7 @@ class ModelSnapshot:
 
 
 class Certainty(enum.StrEnum):
-    """How sure an inspection is of what it says."""
+    """How sure an inspection is of its answer."""
 
     CERTAIN = "certain"
     LIKELY = "likely"
@@ -117,7 +117,7 @@ class BatchAxis:
 
 
 class Severity(enum.StrEnum):
-    """What a finding asks of the reader."""
+    """How grave a finding is."""
 
     ERROR = "error"
     WARNING = "warning"

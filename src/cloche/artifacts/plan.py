@@ -11,7 +11,7 @@ from cloche.artifacts.repository import Reason
 
 
 class ChangeKind(enum.StrEnum):
-    """What a deploy amounts to, the gravest of its changes."""
+    """The kind of a deploy: that of its gravest change."""
 
     NONE = "none"
     SCALE = "scale"
@@ -23,7 +23,7 @@ class ChangeKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value that would be different; `before` is None where there was none."""
+    """One value that a deploy changes; `before` is None if there was no value."""
 
     kind: ChangeKind
     field: str
@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class DeployPlan:
-    """All that a deploy changes, and why the generated values are what they are."""
+    """All changes of a deploy, and the reasons for the generated values."""
 
     service: str
     kind: ChangeKind
@@ -41,13 +41,13 @@ class DeployPlan:
     reasons: tuple[Reason, ...]
     findings: tuple[Finding, ...]
     revision: int | None = None
-    """The revision on record that is what is asked for; None where a new one is made."""
+    """The recorded revision that the deploy asks for; None if it makes a new one."""
 
 
 class DeployAnswer(TypedDict):
-    """What a control plane answers to a deploy or a rollback."""
+    """The answer of a control plane to a deploy or a rollback."""
 
     change: str
-    """`revision` (a rollout has begun or ended), `scaled`, or `none`."""
+    """`revision` (a rollout began or ended), `scaled`, or `none`."""
     revision: int
     """Number of the revision that was asked for."""

@@ -10,9 +10,9 @@ from cloche.artifacts.model import FileEntry, Finding, TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A model's own dependencies, resolved once: pinned, hashed lines and the Python they are for.
+    """A model's dependencies, resolved once: pinned, hashed lines and their Python version.
 
-    `digest` is that of `python` and `text`, and so names an environment on any machine.
+    `digest` is the digest of `python` and `text`, so it names the same environment everywhere.
     """
 
     digest: str
@@ -47,9 +47,9 @@ ENVIRONMENT_PARAMETER = "EXECUTION_ENV_PATH"
 
 @dataclass(frozen=True, slots=True)
 class RepositoryMember:
-    """One model of a repository as it is served.
+    """One served model of a repository.
 
-    `inputs` and `outputs` are what a client sends and gets, the batch axis included as -1.
+    `inputs` and `outputs` are what a client sends and gets; the batch axis is included as -1.
     """
 
     name: str
@@ -59,7 +59,7 @@ class RepositoryMember:
     outputs: tuple[TensorSpec, ...]
     max_batch_size: int
     lock_digest: str | None = None
-    """Digest of its own dependencies, where it has some."""
+    """Digest of the lock of its dependencies, if it has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ModelRepository:
     others: tuple[str, ...] = ()
     """Names of models that only members call, such as the steps of an ensemble."""
     server: str = "triton"
-    """The kind of server that serves it."""
+    """The kind of server that the repository is for."""
     reasons: tuple[Reason, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -85,5 +85,5 @@ class ModelRepository:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Return the names of all models in it, the one that answers for the service first."""
+        """Return the names of all models; the one that answers for the service is first."""
         return (*(member.name for member in self.members), *self.others)

@@ -1,4 +1,4 @@
-"""What is served: a deployment as it is asked for, and the numbered revision that it becomes."""
+"""What is served: a deployment, and the numbered revision that it becomes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One model of a service: its bytes, what is known of it, and its own dependencies."""
+    """One model of a service: its files, facts and dependencies."""
 
     name: str
     """The model's name in the repository."""
@@ -25,12 +25,12 @@ class Member:
     facts: ModelFacts
     lock: Lock | None = None
     conversion: str | None = None
-    """Digest of what the snapshot was converted to, where it is not served as it is."""
+    """Digest of the converted model; None if the snapshot is served unconverted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a deploy hands to the control plane: everything resolved, built and in the store."""
+    """What a deploy sends to the control plane: all of it resolved, built and in the store."""
 
     service: str
     members: tuple[Member, ...]
@@ -39,7 +39,7 @@ class Deployment:
     served: Served = field(default_factory=Served)
     operated: Operated = field(default_factory=Operated)
     example: InferenceBody | None = None
-    """The request that the spec gives as an example, in the model's own shapes."""
+    """The example request of the spec, in the model's shapes."""
 
     @property
     def main(self) -> Member:
@@ -48,7 +48,7 @@ class Deployment:
 
     @property
     def digest(self) -> str:
-        """Return the digest of the revision this makes: the same one means nothing to do."""
+        """Return the digest of the revision; a deploy with the live digest changes nothing."""
         members = [
             [
                 member.snapshot.digest,
@@ -62,7 +62,7 @@ class Deployment:
         return digest_of(encode(parts))
 
     def bytes_needed(self) -> Iterator[tuple[str, int]]:
-        """Yield digest and size in bytes of each file that serving it again needs."""
+        """Yield the digest and size in bytes of each file needed to serve the deployment again."""
         for member in self.members:
             for file in member.snapshot.files:
                 yield file.digest, file.size
@@ -72,11 +72,11 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """An immutable, numbered state of what is served; it never changes.
+    """An immutable, numbered state of what a service serves.
 
-    `digest` is that of the members (model, lock, conversion), the served part of the spec, the
-    repository and the example. What comes to be known of it is attached beside it (`Attached`);
-    the way of the traffic to it is a `Rollout`.
+    `digest` covers the members (model, lock, conversion), the served part of the spec, the
+    repository and the example. Later findings are attached beside it (`Attached`); a move of the
+    traffic to it is a `Rollout`.
     """
 
     service: str
@@ -91,7 +91,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What came to be known of a revision: of each kind the latest. It is only added to."""
+    """The latest attachment of each kind of a revision; attachments are only added."""
 
     golden: Golden | None = None
     verification: Verification | None = None

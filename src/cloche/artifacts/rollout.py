@@ -1,4 +1,4 @@
-"""The way of the traffic from one revision to another, and the record of a service."""
+"""Rollouts, which move a service's traffic between revisions, and the record of a service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloche.artifacts.verification import Golden, Verification
 
 
 class Cause(enum.StrEnum):
-    """Why a rollout was begun."""
+    """Why a rollout began."""
 
     DEPLOY = "deploy"
     ROLLBACK = "rollback"
@@ -21,13 +21,13 @@ class Cause(enum.StrEnum):
 
 
 class Phase(enum.StrEnum):
-    """How far a rollout is; its state machine is in `cloche.rollout.decide`."""
+    """The phase of a rollout; the state machine is `cloche.rollout.decide`."""
 
     PENDING = "pending"
     STARTING = "starting"
     """The replicas start."""
     VERIFYING = "verifying"
-    """The golden request is asked."""
+    """A replica answers the golden request."""
     SHIFTING = "shifting"
     """The traffic moves, step by step."""
     ENDED = "ended"
@@ -40,15 +40,15 @@ class Outcome(enum.StrEnum):
     """Its revision has the traffic."""
     FAILED = "failed"
     SUPERSEDED = "superseded"
-    """A later rollout, or the end of the service, took over before."""
+    """A later rollout, or the deletion of the service, ended it first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One rollout: the part of a service that moves."""
+    """One move of a service's traffic to a revision."""
 
     to: int
-    """Number of the revision that is to have the traffic."""
+    """Number of the revision that the traffic moves to."""
     previous: int | None
     """Number of the revision that had it when the rollout began."""
     cause: Cause
@@ -59,14 +59,14 @@ class Rollout:
     since: str
     """When the phase began; all times are UTC, ISO 8601."""
     verify: bool = True
-    """Whether the golden request is asked before the revision gets traffic."""
+    """Whether the golden request must pass before the revision gets traffic."""
     step: int = 0
-    """Number of the strategy's step that is under way; 0 before the traffic moves."""
+    """Number of the strategy's current step; 0 before the traffic moves."""
     weight: int = 0
-    """Percent of the traffic that the revision is to have now."""
+    """Percent of the traffic that the revision should have now."""
     paused: bool = False
     verification: Verification | None = None
-    """What came of the golden request in this rollout."""
+    """Outcome of the golden request in this rollout."""
     outcome: Outcome | None = None
     ended_at: str | None = None
     failure: dict[str, Any] | None = None
@@ -74,20 +74,20 @@ class Rollout:
 
     @property
     def ended(self) -> bool:
-        """Return whether there is nothing more to do for it."""
+        """Return whether the rollout has an outcome."""
         return self.outcome is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """All that changes of a declared service: it is read and written as a whole."""
+    """The mutable part of a declared service, read and written as a whole."""
 
     name: str
     operated: Operated
     live: int | None = None
     """Number of the revision that has the traffic; None before the first."""
     rollouts: tuple[Rollout, ...] = ()
-    """The latest rollouts, oldest first; only the last one can be under way."""
+    """The latest rollouts, oldest first; only the last can be under way."""
     deleting: bool = False
 
     @property
@@ -103,7 +103,7 @@ class ServiceRecord:
 
 
 class Standing(enum.StrEnum):
-    """What a revision is at the moment, told from its rollouts and from what is live."""
+    """The current state of a revision, derived from its rollouts and the live revision."""
 
     PENDING = "pending"
     STARTING = "starting"
@@ -123,7 +123,7 @@ class Standing(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RevisionStatus:
-    """A revision with what was attached to it and what it is now, as the API answers it."""
+    """A revision, its attachments and its current state, as the API returns them."""
 
     service: str
     number: int
@@ -139,7 +139,7 @@ class RevisionStatus:
     failure: dict[str, Any] | None = None
     """The error object of its last rollout, where that failed."""
     rollout: Rollout | None = None
-    """The last rollout to it; None where that is no longer remembered."""
+    """The last rollout to the revision; None if it is no longer remembered."""
 
 
 class EventKind(enum.StrEnum):
@@ -152,7 +152,7 @@ class EventKind(enum.StrEnum):
     GOLDEN = "golden"
     VERIFIED = "verified"
     SCALED = "scaled"
-    """The service is operated otherwise."""
+    """How the service is operated has changed."""
     REPLICA = "replica"
     TROUBLE = "trouble"
     DELETING = "deleting"
@@ -171,4 +171,4 @@ class Event:
     by: str
     detail: dict[str, Any] = field(default_factory=dict)
     cursor: str = ""
-    """Its place in the journal, opaque: reading goes on after it."""
+    """Opaque place in the journal; reading continues after it."""

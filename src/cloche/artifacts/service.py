@@ -1,7 +1,7 @@
-"""How a service is served, which makes a revision, and how it is operated, which changes in place.
+"""The served part of a spec, which makes a revision, and the operated part, which changes in place.
 
-Every value is optional: None means that it was not asked for. The defaults and bounds of what is
-operated are here and nowhere else.
+Every value is optional; None means that the spec does not set it. The defaults and bounds of the
+operated part are defined here only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Settings of the inference server that have no word of their own."""
+    """Settings of the inference server that have no key of their own in a spec."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     warmup: bool | None = None
@@ -49,7 +49,7 @@ class ServerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The part of a spec that changes what is served, and so makes a revision."""
+    """The part of a spec that defines what is served; a change of it makes a revision."""
 
     batching: Batching = field(default_factory=Batching)
     instances: int | None = None
@@ -77,22 +77,22 @@ class ReplicaRange:
 
 @dataclass(frozen=True, slots=True)
 class Operated:
-    """The part of a spec that only operates a service: it changes with no new revision."""
+    """The part of a spec that operates a service; a change of it makes no revision."""
 
     replicas: ReplicaRange | None = None
     start_timeout: float | None = None
-    """Seconds that a replica may take until it is ready, and the direct run of its model."""
+    """Seconds until a replica must be ready; also the limit of the direct run of its model."""
     keep: int | None = None
     """How many revisions can be brought back."""
 
     def over(self, before: Operated) -> Operated:
-        """Return what is asked for here, and `before` for what is not."""
-        asked = {
+        """Return these values, and those of `before` where a value is None."""
+        values = {
             name: value
             for name in (field.name for field in fields(self))
             if (value := getattr(self, name)) is not None
         }
-        return replace(before, **asked)
+        return replace(before, **values)
 
     @property
     def replica_range(self) -> ReplicaRange:
@@ -111,19 +111,19 @@ class Operated:
 
 
 def asked_for(value: Any) -> Any:
-    """Return a value as dicts and lists without what was not asked for (None, empty parts).
+    """Return a value as dicts and lists, without its unset parts (None, empty dicts).
 
-    A field that a later version adds is then no difference to what was recorded before it.
+    A field that a later version adds then makes no difference to earlier records.
     """
     from cloche.artifacts.encoding import to_builtins
 
-    return _without_nothing(to_builtins(value))
+    return _without_unset(to_builtins(value))
 
 
-def _without_nothing(value: Any) -> Any:
+def _without_unset(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     if not isinstance(value, dict):
         return value
-    pruned = {key: _without_nothing(item) for key, item in value.items()}
+    pruned = {key: _without_unset(item) for key, item in value.items()}
     return {key: item for key, item in pruned.items() if item is not None and item != {}}

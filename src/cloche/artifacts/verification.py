@@ -1,4 +1,4 @@
-"""A request whose right answer is known, and the outcome of asking it."""
+"""A request whose right answer is known, and the outcome of sending it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class InferenceBody:
-    """A request or an answer of the KServe v2 protocol, kept exactly as it goes over HTTP.
+    """A request or an answer of the KServe v2 protocol, byte for byte as sent over HTTP.
 
-    `digest` names the bytes in the store; the first `header_length` of them are JSON and the rest
-    binary tensor data (the header `Inference-Header-Content-Length`); None: all of it is JSON.
+    `digest` names the bytes in the store. The first `header_length` bytes are JSON, the rest is
+    binary tensor data (the header `Inference-Header-Content-Length`); None if all of it is JSON.
     """
 
     digest: str
@@ -40,7 +40,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class TensorDifference:
-    """How far one output was from what was expected."""
+    """How far one output is from the expected one."""
 
     name: str
     datatype: str

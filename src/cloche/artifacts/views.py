@@ -1,4 +1,4 @@
-"""The documented JSON objects that several commands and the API show alike."""
+"""The documented JSON objects that commands and the API share."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def model_view(snapshot: ModelSnapshot) -> dict[str, Any]:
 def deploy_view(
     revision: RevisionStatus, service: Mapping[str, Any], change: str
 ) -> dict[str, Any]:
-    """Return the object that `cloche deploy --json` and `cloche rollback --json` end with.
+    """Return the last object of `cloche deploy --json` and `cloche rollback --json`.
 
-    `service` is the status of the revision's service, `change` what was answered to the request.
+    `service` is the status of the revision's service, `change` that of the control plane's answer.
     """
     rollout = revision.rollout
     verification = rollout.verification if rollout is not None else None

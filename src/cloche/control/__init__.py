@@ -1,4 +1,4 @@
-"""The engine of Cloche: it records what is asked for and brings it about, with no HTTP in it."""
+"""The engine of Cloche: it records requests and carries them out. It contains no HTTP."""
 
 from cloche.control.engine import Engine
 from cloche.control.plane import ControlPlane

@@ -1,7 +1,7 @@
-"""Doing what a decision says: applying the service, and the slow work beside it.
+"""Acts on decisions: applies the service to its target and begins the slow work beside it.
 
-`apply` is level-triggered: the target is told at each tick what the service should be, and does
-nothing where it is so already. Only after an error is there a pause before the next try.
+`apply` is level-triggered: each tick tells the target what the service should be, and the target
+does nothing if it already is. Only after an error is there a pause before the next try.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from cloche.targets import Desired, Target
 
 _log = logging.getLogger(__name__)
-_AGAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 
 
 class Actuator:
-    """Acts on decisions, and keeps what goes wrong."""
+    """Acts on decisions and notes their errors."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Actuator:
         self._background = background
         self._troubles = troubles
         self._refused: dict[str, tuple[Desired, datetime]] = {}
-        """By service what could not be applied whole, and when it was tried."""
+        """By service: what could not be applied completely, and when that was tried."""
 
     def act(self, situation: Situation, decision: Decision) -> None:
         """Apply the service and begin the work that a decision asks for."""
@@ -63,28 +63,28 @@ class Actuator:
             self._begin_work(situation, decision, rollout, situation.revisions[rollout.to])
 
     def record_work(self) -> bool:
-        """Record the results of finished work; returns whether there were any."""
+        """Record the results of finished work; return whether there were any."""
         finished = self._background.finished()
         for piece in finished:
             try:
                 self._keep(piece)
             except ClocheError as error:
-                # The result stays until it can be recorded: the disk may have room again.
+                # The result stays until it can be recorded: a full disk may get room again.
                 _log.error("%s: %s", error.code, error.what)
             else:
                 self._background.take(piece)
         return bool(finished)
 
     def prune(self, services: Collection[str]) -> None:
-        """Forget what was kept of services that are gone."""
+        """Forget services that are gone."""
         self._troubles.prune(services)
-        self._refused = {name: one for name, one in self._refused.items() if name in services}
+        self._refused = {name: tried for name, tried in self._refused.items() if name in services}
 
     def _apply(self, situation: Situation, desired: Desired) -> None:
         name, now = desired.service, situation.now
         refused = self._refused.get(name)
-        waits = refused is not None and (now - refused[1]).total_seconds() < _AGAIN_SECONDS
-        if refused is not None and refused[0] == desired and waits:
+        recent = refused is not None and (now - refused[1]).total_seconds() < _RETRY_SECONDS
+        if refused is not None and refused[0] == desired and recent:
             return
         errors: dict[int | None, ClocheError] = {}
         try:
@@ -93,7 +93,7 @@ class Actuator:
             errors = error.by_revision
         except ClocheError as error:
             errors = {None: error}
-        except Exception as error:  # noqa: BLE001  (a defect with one service is not another's)
+        except Exception as error:  # noqa: BLE001  (a defect with one service must not stop the others)
             errors = {None: unforeseen(error)}
         self._note(desired, errors)
         if errors:

@@ -1,8 +1,7 @@
 """Slow work beside the reconcile loop: making golden requests and checking answers.
 
-Each piece of work has a key and runs once at a time, a few of them at once. Threads are daemons:
-an engine ends when it is told, and the next one begins anew what was under way, since only a
-recorded result counts.
+A few pieces of work run at once, but only one per key. Threads are daemons: an engine ends without
+waiting for them, and the next engine starts the work again, since only a recorded result counts.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Key:
     kind: str
     """`golden` or `verify`"""
     rollout: str
-    """When the rollout began that it is for."""
+    """When the rollout that needs it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,46 +46,46 @@ class Finished(Generic[Result]):
 
 
 class Background(Generic[Result]):
-    """Runs work in at most `limit` threads; `done` is called after each piece."""
+    """Runs work in at most `limit` threads; calls `done` after each piece."""
 
     def __init__(self, done: Callable[[], None], *, limit: int = 3) -> None:
         self._done = done
         self._limit = limit
         self._idle = threading.Condition()
         self._queue: deque[tuple[Key, Callable[[], Result]]] = deque()
-        self._known: set[Key] = set()
-        """Queued, running, or finished and not taken yet."""
+        self._submitted: set[Key] = set()
+        """Work that is queued, running, or finished but not taken."""
         self._threads = 0
         self._finished: list[Finished[Result]] = []
         self._not_before: dict[Key, float] = {}
 
     def submit(self, key: Key, work: Callable[[], Result]) -> None:
-        """Begin a piece of work, unless it is under way or failed a moment ago."""
+        """Queue a piece of work, unless it is under way or failed less than a second ago."""
         with self._idle:
-            if key in self._known or time.monotonic() < self._not_before.get(key, 0.0):
+            if key in self._submitted or time.monotonic() < self._not_before.get(key, 0.0):
                 return
-            self._known.add(key)
+            self._submitted.add(key)
             self._queue.append((key, work))
             if self._threads < self._limit:
                 self._threads += 1
                 threading.Thread(target=self._run, name="cloche-work", daemon=True).start()
 
     def finished(self) -> list[Finished[Result]]:
-        """Return what is finished; it stays so until `take`."""
+        """Return the finished work, which stays until `take`."""
         with self._idle:
             return list(self._finished)
 
     def take(self, finished: Finished[Result]) -> None:
-        """Forget a result that is recorded, so that the same work can be asked for again."""
+        """Forget a recorded result, so that the same work can be submitted again."""
         with self._idle:
             self._finished.remove(finished)
-            self._known.discard(finished.key)
+            self._submitted.discard(finished.key)
             self._not_before.pop(finished.key, None)
             if finished.error is not None:
                 self._not_before[finished.key] = time.monotonic() + _RETRY_SECONDS
 
     def wait(self, seconds: float) -> bool:
-        """Return whether all work that was begun has ended, waiting for it up to `seconds`."""
+        """Wait up to `seconds` for all work to end; return whether it has."""
         with self._idle:
             return self._idle.wait_for(lambda: self._threads == 0, seconds)
 
@@ -114,7 +113,7 @@ def _outcome(key: Key, work: Callable[[], Result]) -> Finished[Result]:
 
 
 def unforeseen(error: Exception) -> ClocheError:
-    """Log the traceback of a defect and return it as an error like any other."""
+    """Log the traceback of a defect and return it as a ClocheError `internal`."""
     _log.error("Unforeseen error", exc_info=error)
     what = f"Something went wrong that Cloche did not foresee: {type(error).__name__}: {error}"
     hint = "The log of the control plane (logs/control.log) has the traceback; please report it."

@@ -1,4 +1,4 @@
-"""What people ask an engine to change: each is decided from one record and written over it."""
+"""The commands of an engine: each is decided from one record and written over it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CHANGES = {
 
 
 class Commands:
-    """Deploy, rollback, scale and delete, one at a time."""
+    """Runs deploy, rollback, scale and delete, one at a time."""
 
     def __init__(self, records: Records, target: Target) -> None:
         self._records = records
@@ -52,40 +52,40 @@ class Commands:
         self.ending = False
 
     def end(self) -> None:
-        """Refuse every command from now on: the control plane is ending."""
+        """Refuse every later command: the control plane is ending."""
         with self._lock:
             self.ending = True
 
     def plan(self, deployment: Deployment) -> DeployPlan:
-        """Return what `deploy` would change, by the function that it is decided by."""
-        return self._decided(deployment, self._state.service(deployment.service))
+        """Return what `deploy` would change, decided by the same function."""
+        return self._decide(deployment, self._state.service(deployment.service))
 
     def deploy(self, deployment: Deployment, *, by: str) -> DeployAnswer:
-        """Record a deployment; see `cloche.rollout.change` for what it comes to."""
+        """Record a deployment; `cloche.rollout.change` decides what it changes."""
         name = deployment.service
-        number: int | None = None
+        added: int | None = None
 
         def attempt() -> DeployAnswer:
-            nonlocal number
+            nonlocal added
             stored = self._state.service(name)
             if stored is not None and stored.record.deleting:
                 raise being_deleted(name)
-            plan = self._decided(deployment, stored)
-            if plan.revision is None and number is None:
-                number = self._add_revision(deployment, by)
-            asked = plan.revision or number or 0
-            self._records.put(stored, self._deployed(stored, deployment, plan, asked, by))
-            return DeployAnswer(change=_CHANGES[plan.kind], revision=asked)
+            plan = self._decide(deployment, stored)
+            if plan.revision is None and added is None:
+                added = self._add_revision(deployment, by)
+            number = plan.revision or added or 0
+            self._records.put(stored, self._change_record(stored, deployment, plan, number, by))
+            return DeployAnswer(change=_CHANGES[plan.kind], revision=number)
 
-        return self._tried(attempt)
+        return self._retry_when_stale(attempt)
 
     def rollback(self, name: str, to: int | None, *, verify: bool, by: str) -> DeployAnswer:
-        """Begin a rollout to a revision on record, from what is kept of it."""
+        """Begin a rollout to a recorded revision, from its kept files."""
 
         def attempt() -> DeployAnswer:
             stored = self._records.stored(name)
             record = stored.record
-            revisions = {one.number: one for one in self._state.revisions(name)}
+            revisions = {revision.number: revision for revision in self._state.revisions(name)}
             number = destination(record, to, revisions)
             at = self._records.now()
             if number == record.live:
@@ -103,7 +103,7 @@ class Commands:
             self._records.put(stored, changed)
             return DeployAnswer(change="revision", revision=number)
 
-        return self._tried(attempt)
+        return self._retry_when_stale(attempt)
 
     def scale(self, name: str, replicas: int, *, by: str) -> None:
         """Change the number of replicas."""
@@ -128,7 +128,7 @@ class Commands:
             self._records.change(name, lambda record: rules.mark_deleting(record, by=by, at=at))
 
     def missing(self, record: ServiceRecord, revision: Revision) -> ClocheError | None:
-        """Return why a revision could not be brought back, None where it can."""
+        """Return why a revision cannot be brought back; None if it can."""
         desired = Desired(
             record.name,
             (placement(revision, record.operated),),
@@ -143,8 +143,8 @@ class Commands:
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
-    def _tried(self, attempt: Callable[[], DeployAnswer]) -> DeployAnswer:
-        """Make an attempt, and others where the record was changed meanwhile."""
+    def _retry_when_stale(self, attempt: Callable[[], DeployAnswer]) -> DeployAnswer:
+        """Return the answer of an attempt; try again if the record changed meanwhile."""
         with self._lock:
             for left in reversed(range(_ATTEMPTS)):
                 self._refuse_when_ending()
@@ -155,9 +155,9 @@ class Commands:
                         raise
         raise AssertionError("unreachable")
 
-    def _decided(self, deployment: Deployment, stored: Stored | None) -> DeployPlan:
+    def _decide(self, deployment: Deployment, stored: Stored | None) -> DeployPlan:
         recorded = planning.recorded_of(stored, self._state, self._target)
-        return planning.decided(deployment, recorded, self._target)
+        return planning.plan_deploy(deployment, recorded, self._target)
 
     def _add_revision(self, deployment: Deployment, by: str) -> int:
         number = self._state.last_number(deployment.service) + 1
@@ -172,7 +172,7 @@ class Commands:
         self._state.add_revision(revision)
         return number
 
-    def _deployed(
+    def _change_record(
         self,
         stored: Stored | None,
         deployment: Deployment,
@@ -180,7 +180,7 @@ class Commands:
         number: int,
         by: str,
     ) -> Changed:
-        """Return the record after a deployment, whose revision has this number."""
+        """Return the record after a deployment of the revision `number`."""
         at = self._records.now()
         if stored is None:
             changed = Changed(ServiceRecord(deployment.service, deployment.operated))
@@ -199,7 +199,7 @@ class Commands:
         return changed
 
     def _require_kept(self, record: ServiceRecord, revision: Revision) -> None:
-        """Raise `rollback.gone` where a revision's files are no longer kept."""
+        """Raise `rollback.gone` if a revision's files are no longer kept."""
         missing = self.missing(record, revision)
         if missing is None:
             return
@@ -213,16 +213,16 @@ class Commands:
         )
 
     def _require_verified(self, record: ServiceRecord, number: int) -> None:
-        """Raise `rollback.unverified` where a revision never passed its golden request."""
+        """Raise `rollback.unverified` if a revision never passed its golden request."""
         attached = self._state.attached(record.name, number).verification
-        passed: list[Verification | None] = [attached]
-        passed += [one.verification for one in record.rollouts if one.to == number]
-        if not any(one is not None and one.passed for one in passed):
+        outcomes: list[Verification | None] = [attached]
+        outcomes += [rollout.verification for rollout in record.rollouts if rollout.to == number]
+        if not any(outcome is not None and outcome.passed for outcome in outcomes):
             what = f"Revision {number} of {record.name} never passed its golden request."
-            hint = "Roll back without --no-verify: it is asked before it gets traffic."
+            hint = "Roll back without --no-verify: the request is then sent before it gets traffic."
             raise UsageError("rollback.unverified", what, where=record.name, hint=hint)
 
     def _refuse_when_ending(self) -> None:
         if self.ending:
-            what = "The control plane is ending, as `cloche down` asked."
+            what = "The control plane is ending because of `cloche down`."
             raise UnavailableError("control.ending", what, hint="Try again in a moment.")

@@ -1,8 +1,7 @@
 """The engine: a control plane over a state, a journal, a target and a verifier.
 
-It knows no kind of them and no HTTP, and so runs wherever a process holds it: in the daemon of a
-home, or in a command. What is asked for is recorded; the reconcile loop, which is woken, brings it
-about.
+It knows no implementation of them and no HTTP, so it runs in any process: in the daemon of a home,
+or in a command. It records a request and wakes the reconcile loop, which carries it out.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _MOST_EVENTS = 1000
 
 
 class Engine:
-    """Implements `cloche.control.plane.ControlPlane`; `by` is who asks, until `on_behalf_of`."""
+    """Implements `cloche.control.plane.ControlPlane`; `by` is the recorded author of requests."""
 
     def __init__(
         self,
@@ -78,24 +77,24 @@ class Engine:
         target.subscribe(self.reconciler.wake)
 
     def on_behalf_of(self, principal: str) -> Self:
-        """Return this engine for one who asks, such as `user@host`."""
+        """Return this engine with another author of requests, such as `user@host`."""
         other = copy.copy(self)
         other._by = principal
         return other
 
     def start(self) -> None:
-        """Begin to bring about what is recorded, in a thread of its own."""
+        """Start the reconcile loop in a thread of its own."""
         self.reconciler.start()
 
     def stop(self) -> None:
-        """End the thread; what runs goes on."""
+        """End the thread; replicas run on."""
         self.reconciler.stop()
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        """Bring about what is recorded for as long as the block lasts; what runs goes on after it.
+        """Run the reconcile loop while the block lasts; replicas run on after it.
 
-        So a command hosts the engine itself, where no daemon does.
+        A command hosts the engine this way if no daemon does.
         """
         self.start()
         try:
@@ -109,20 +108,24 @@ class Engine:
         return self._commands.ending
 
     def end(self) -> None:
-        """Refuse what is asked for from now on, and stop: what runs is about to be ended."""
+        """Refuse every later request and stop: the host is about to end all that runs."""
         self._commands.end()
         self.reconciler.stop()
 
-    # ── what is asked for ─────────────────────────────────────────────────────────────────────
+    # ── commands ──────────────────────────────────────────────────────────────────────────────
 
     def plan(self, deployment: Deployment) -> DeployPlan:
         return self._commands.plan(deployment)
 
     def deploy(self, deployment: Deployment) -> DeployAnswer:
-        return self._woken(self._commands.deploy(deployment, by=self._by))
+        answer = self._commands.deploy(deployment, by=self._by)
+        self._wake()
+        return answer
 
     def rollback(self, name: str, to: int | None = None, *, verify: bool = True) -> DeployAnswer:
-        return self._woken(self._commands.rollback(name, to, verify=verify, by=self._by))
+        answer = self._commands.rollback(name, to, verify=verify, by=self._by)
+        self._wake()
+        return answer
 
     def scale(self, name: str, replicas: int) -> dict[str, Any]:
         self._commands.scale(name, replicas, by=self._by)
@@ -139,18 +142,18 @@ class Engine:
         stored = self.reconciler.records.stored(name)
         record, latest = stored.record, stored.record.latest
         number = revision or record.live or (latest.to if latest is not None else 0)
-        asked = self._queries.recorded(name, number)
-        reached = nullcontext(requests.server_url(url)) if url else self._replica_of(asked)
-        with reached as address:
+        verified = self._queries.recorded(name, number)
+        server = nullcontext(requests.server_url(url)) if url else self._replica_of(verified)
+        with server as address:
             golden = self._state.attached(name, number).golden
-            golden = golden or self._make_golden(asked, record.operated.start_limit)
-            outcome = self._verifier.verify(asked, golden, address)
+            golden = golden or self._make_golden(verified, record.operated.start_limit)
+            outcome = self._verifier.verify(verified, golden, address)
         if url is None:
             self._state.attach(name, number, outcome)
             self.news.notify()
         return outcome
 
-    # ── what is ───────────────────────────────────────────────────────────────────────────────
+    # ── queries ───────────────────────────────────────────────────────────────────────────────
 
     def status(self) -> dict[str, Any]:
         return self._queries.status()
@@ -188,16 +191,16 @@ class Engine:
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
     def _replica_of(self, revision: Revision) -> AbstractContextManager[str]:
-        observation = self._target.observe(revision.service)
+        replicas = self._target.observe(revision.service).replicas
         if not any(
-            one.revision == revision.number and one.phase == "ready" for one in observation.replicas
+            replica.revision == revision.number and replica.phase == "ready" for replica in replicas
         ):
             raise ConflictError(
                 "verify.not_running",
                 f"No replica of revision {revision.number} of {revision.service} is ready.",
                 where=revision.service,
-                hint=f"`cloche status {revision.service}` shows its replicas; --url asks another"
-                " server with the same repository.",
+                hint=f"`cloche status {revision.service}` shows its replicas; --url verifies"
+                " another server with the same repository.",
             )
         return self._target.reach(revision.service, revision.number)
 
@@ -205,10 +208,6 @@ class Engine:
         golden = self._verifier.golden(revision, limit=limit)
         self._state.attach(revision.service, revision.number, golden)
         return golden
-
-    def _woken(self, answer: DeployAnswer) -> DeployAnswer:
-        self._wake()
-        return answer
 
     def _wake(self) -> None:
         self.reconciler.wake()

@@ -1,4 +1,4 @@
-"""Telling those who wait in threads that something happened."""
+"""Wakes threads that wait for something to happen."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
 
 
 class News:
-    """A count of what happened, which threads wait on and others listen to."""
+    """A count of changes that threads can wait on, with listeners that are called."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._listeners: list[Callable[[], None]] = []
         self.count = 0
-        """How often something happened; read it before looking, and wait from there."""
+        """The number of changes; read it before looking for news, then wait from that number."""
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called, from any thread, whenever something happened."""
+        """Call `listener`, from any thread, after each change."""
         self._listeners.append(listener)
 
     def notify(self) -> None:
-        """Wake all who wait."""
+        """Count a change: wake all waiting threads and call the listeners."""
         with self._changed:
             self.count += 1
             self._changed.notify_all()
@@ -31,6 +31,6 @@ class News:
             listener()
 
     def wait(self, count: int, seconds: float) -> None:
-        """Return when something has happened since `count`, or when the time is over."""
+        """Return when there is a change after `count`, or after `seconds`."""
         with self._changed:
             self._changed.wait_for(lambda: self.count != count, seconds)

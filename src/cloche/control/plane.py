@@ -1,7 +1,7 @@
-"""The contract of a control plane: kept by the engine and by the client of one that runs elsewhere.
+"""The contract of a control plane: the engine and the control client implement it.
 
-A command does not know which of the two it has. Nothing here waits for a rollout: what is asked for
-is recorded, and shows in the events and in the status as it is brought about.
+A command does not know which of the two it has. No call waits for a rollout: a request is recorded,
+and its progress shows in the events and the status.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 
 
 class ControlPlane(Protocol):
-    """What can be asked of a control plane; calls may come from any thread.
+    """The calls of a control plane, which may come from any thread.
 
-    Each raises ClocheError: `service.unknown`, `revision.unknown`, and what it says itself.
+    Each raises ClocheError: `service.unknown`, `revision.unknown`, and those in its docstring.
     """
 
     def plan(self, deployment: Deployment) -> DeployPlan:
-        """Return what `deploy` would change; nothing is changed."""
+        """Return what `deploy` would change, and change nothing."""
 
     def deploy(self, deployment: Deployment) -> DeployAnswer:
-        """Record a deployment, which begins a rollout unless it is live or on its way already."""
+        """Record a deployment and begin a rollout, unless its revision is live or under way."""
 
     def rollback(self, name: str, to: int | None = None, *, verify: bool = True) -> DeployAnswer:
-        """Begin a rollout to a revision on record, the one that was live before where `to` is None.
+        """Begin a rollout to a recorded revision; None is the one that was live before.
 
         Raises `rollback.nothing`, `rollback.under_way`, `rollback.live`, `rollback.gone`,
         `rollback.unverified`.
         """
 
     def scale(self, name: str, replicas: int) -> dict[str, Any]:
-        """Change the number of replicas, with no new revision; returns the service's status."""
+        """Change the number of replicas without a new revision; return the service's status."""
 
     def delete(self, name: str) -> None:
-        """Begin to remove a service; it is gone when `service` does not know it any more."""
+        """Begin to remove a service; when it is gone, `service` raises `service.unknown`."""
 
     def status(self) -> dict[str, Any]:
-        """Return `{gateway, services, kept}` as they are now."""
+        """Return the current `{gateway, services, kept}`."""
 
     def service(self, name: str) -> dict[str, Any]:
         """Return the status of one service."""
@@ -61,8 +61,8 @@ class ControlPlane(Protocol):
     def history(self, name: str) -> dict[str, Any]:
         """Return `{service, rollouts, restorable, keep}`, the rollouts newest first.
 
-        `restorable` are the numbers of the revisions that can be brought back, `keep` how many of
-        those that were live are kept for that.
+        `restorable` has the numbers of the revisions that can be brought back. `keep` is how many
+        formerly live revisions are kept for that.
         """
 
     def verify(
@@ -70,15 +70,15 @@ class ControlPlane(Protocol):
     ) -> Verification:
         """Send a revision's golden request to one of its replicas, or to another server.
 
-        The outcome is attached to the revision where a replica of it was asked.
+        The outcome is attached to the revision if one of its replicas answered.
         """
 
     def logs(
         self, name: str, *, lines: int = 100, follow: bool = False, revision: int | None = None
     ) -> Iterator[tuple[str, str]]:
-        """Yield `(replica, line)` of the last lines, then new ones where they are followed."""
+        """Yield `(replica, line)` of the last lines, then of new ones with `follow`."""
 
     def events(
         self, service: str | None = None, *, after: str = "", wait: float = 0.0
     ) -> tuple[Event, ...]:
-        """Return events after a cursor; with `wait`, after so many seconds at most."""
+        """Return the events after a cursor; if there are none, wait up to `wait` seconds."""

@@ -1,4 +1,4 @@
-"""What a deploy decides by, read from what is recorded and observed."""
+"""The plan of a deploy, from what is recorded and observed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from cloche.targets import Target
 
 
-def decided(deployment: Deployment, recorded: Recorded | None, target: Target) -> DeployPlan:
-    """Return what a deployment changes; raises what is wrong with it, or the target has against it.
+def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Target) -> DeployPlan:
+    """Return what a deployment would change, and change nothing.
 
-    Nothing is changed.
+    Raises UsageError for a deployment that is not valid, and what `Target.admit` raises.
     """
     requests.check_deployment(deployment)
     operated = operated_now(recorded, deployment)
@@ -26,9 +26,9 @@ def decided(deployment: Deployment, recorded: Recorded | None, target: Target) -
 
 
 def recorded_of(stored: Stored | None, state: State, target: Target | None) -> Recorded | None:
-    """Return what is on record of a service, and whether what is live there is broken.
+    """Return the recorded service, with whether its live revision is broken.
 
-    `target` is None where nothing runs.
+    `target` is None if nothing runs.
     """
     if stored is None:
         return None
@@ -40,10 +40,10 @@ def recorded_of(stored: Stored | None, state: State, target: Target | None) -> R
 
 
 def offline(deployment: Deployment, state: State | None, target: Target) -> DeployPlan:
-    """Return what a deployment changes where nothing runs; `state` is None where none was made."""
+    """Return what a deployment would change while nothing runs; `state` is None in a new home."""
     stored = state.service(deployment.service) if state is not None else None
     recorded = recorded_of(stored, state, None) if state is not None else None
-    return decided(deployment, recorded, target)
+    return plan_deploy(deployment, recorded, target)
 
 
 def _revision(state: State, name: str, number: int | None) -> Revision | None:
@@ -51,10 +51,10 @@ def _revision(state: State, name: str, number: int | None) -> Revision | None:
 
 
 def _is_broken(revision: Revision, target: Target) -> bool:
-    """Return whether all replicas of a revision have failed."""
+    """Return whether a revision has replicas and all of them failed."""
     replicas = [
         replica
         for replica in target.observe(revision.service).replicas
         if replica.revision == revision.number
     ]
-    return bool(replicas) and all(one.phase is ReplicaPhase.FAILED for one in replicas)
+    return bool(replicas) and all(replica.phase is ReplicaPhase.FAILED for replica in replicas)

@@ -1,4 +1,4 @@
-"""What an engine says of its services: views of what is recorded and observed."""
+"""The queries of an engine: views of what is recorded and observed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import Attached, RevisionStatus
 from cloche.control import views
 from cloche.refusals import unknown_revision, unknown_service
-from cloche.rollout.keeping import bytes_of, kept
+from cloche.rollout.keeping import bytes_of, kept_revisions
 
 if TYPE_CHECKING:
     from cloche.artifacts import Revision, ServiceRecord
@@ -36,12 +36,12 @@ class Queries:
         self._keep_limit = keep_limit
 
     def status(self) -> dict[str, Any]:
-        """Return `{gateway, services, kept}` as they are now."""
-        views_of = (self._view_or_none(name) for name in self._state.services())
+        """Return the current `{gateway, services, kept}`."""
+        service_views = (self._view_or_none(name) for name in self._state.services())
         return {
             "gateway": views.gateway_view(self._target.gateway()),
-            "services": [view for view in views_of if view is not None],
-            "kept": self._kept(),
+            "services": [view for view in service_views if view is not None],
+            "kept": self._kept_bytes(),
         }
 
     def service(self, name: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Queries:
     def revisions(self, name: str) -> tuple[RevisionStatus, ...]:
         """Return all revisions of a service, oldest first."""
         record = self._records.stored(name).record
-        return tuple(self._status_of(record, one) for one in self._state.revisions(name))
+        return tuple(self._status_of(record, revision) for revision in self._state.revisions(name))
 
     def revision(self, name: str, number: int) -> RevisionStatus:
         """Return one revision of a service."""
@@ -62,7 +62,7 @@ class Queries:
         return self._status_of(record, self.recorded(name, number))
 
     def recorded(self, name: str, number: int) -> Revision:
-        """Return a revision as it is kept; raises `revision.unknown`."""
+        """Return the stored revision; raises `revision.unknown`."""
         revision = self._state.revision(name, number)
         if revision is None:
             raise unknown_revision(name, number)
@@ -78,7 +78,7 @@ class Queries:
         ]
         return {
             "service": name,
-            "rollouts": [views.rollout_view(one) for one in reversed(record.rollouts)],
+            "rollouts": [views.rollout_view(rollout) for rollout in reversed(record.rollouts)],
             "restorable": restorable,
             "keep": record.operated.kept,
         }
@@ -92,11 +92,11 @@ class Queries:
         record, latest = stored.record, stored.record.latest
         number = record.live or (latest.to if latest is not None else 0)
         shown = self._state.revision(name, number)
-        if shown is None:  # it was deleted between two looks
+        if shown is None:  # deleted since its record was read
             return None
         trouble = None
-        for one in (latest.to if latest is not None else number, number):
-            trouble = trouble or self._reconciler.trouble(name, one)
+        for candidate in (latest.to if latest is not None else number, number):
+            trouble = trouble or self._reconciler.trouble(name, candidate)
         attached = self._state.attached(name, number)
         return views.service_view(record, shown, attached, self._target.observe(name), trouble)
 
@@ -104,15 +104,19 @@ class Queries:
         attached: Attached = self._state.attached(record.name, revision.number)
         return views.revision_status(record, revision, attached)
 
-    def _kept(self) -> dict[str, Any] | None:
-        """Return the bytes that can be brought back, and the cache's limit that they count to."""
+    def _kept_bytes(self) -> dict[str, Any] | None:
+        """Return the bytes of the kept revisions, and the cache limit that they count towards."""
         if self._keep_limit is None:
             return None
         revisions = []
         for name in self._state.services():
             stored = self._state.service(name)
             if stored is not None:
-                numbers = kept(stored.record)
-                revisions += [one for one in self._state.revisions(name) if one.number in numbers]
+                numbers = kept_revisions(stored.record)
+                revisions += [
+                    revision
+                    for revision in self._state.revisions(name)
+                    if revision.number in numbers
+                ]
         size = bytes_of(revision.deployment for revision in revisions)
         return {"bytes": size, "limit": self._keep_limit}

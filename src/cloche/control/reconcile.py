@@ -1,8 +1,8 @@
-"""The loop that brings what runs to what is recorded.
+"""The loop that makes what runs match what is recorded.
 
-Each tick looks at each service, decides with `rollout.decide`, records the transition, and only
-then acts. All of it can be repeated, so a tick may end anywhere, by `kill -9` too, and the next
-one, of this process or another, goes on from the record.
+Each tick observes each service, decides with `rollout.decide`, records the transition, and only
+then acts. Every step can be repeated: a tick may end anywhere, even by `kill -9`, and the next one,
+of this process or another, continues from the record.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ _log = logging.getLogger(__name__)
 _FASTEST = 0.05
 _SLOWEST = 1.0
 _TRANSITIONS = 8
-"""More than the phases there are: a tick takes a rollout as far as it can get."""
+"""More than there are phases: a tick takes a rollout as far as it can get."""
 _LOG_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Attended:
-    """What a tick saw of one service."""
+class TickResult:
+    """What a tick found for one service: nothing left to wait for; something changed."""
 
     settled: bool
     happened: bool
 
 
 class Reconciler:
-    """Ticks, in a thread of its own or called by a test; see `tick`."""
+    """Runs `tick`, in a thread of its own or called by a test."""
 
     def __init__(
         self,
@@ -82,20 +82,20 @@ class Reconciler:
         self._thread: threading.Thread | None = None
 
     def trouble(self, service: str, number: int) -> ClocheError | None:
-        """Return what goes wrong with a revision at the moment; None when nothing does."""
+        """Return the current error of a revision; None if it has none."""
         return self._troubles.of(service, number)
 
     # ── the thread ────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Tick in the background until `stop`; a first tick has been made when this returns."""
+        """Tick once, then in the background until `stop`."""
         self._stopping = False
         self._attempt()
         self._thread = threading.Thread(target=self._run, name="cloche-reconcile", daemon=True)
         self._thread.start()
 
     def stop(self, patience: float = 30.0) -> None:
-        """End the thread after the tick under way; what runs goes on."""
+        """End the thread after the current tick; wait up to `patience` seconds. Replicas run on."""
         self._stopping = True
         self._event.set()
         if self._thread is not None:
@@ -103,7 +103,7 @@ class Reconciler:
             self._thread = None
 
     def wake(self) -> None:
-        """Tick soon: something was recorded, or work has ended."""
+        """Tick soon: something was recorded, or work ended."""
         self._busy_since = self._clock()
         self._event.set()
 
@@ -127,19 +127,19 @@ class Reconciler:
     # ── one tick ──────────────────────────────────────────────────────────────────────────────
 
     def tick(self) -> float:
-        """Take every service as far as it can get now; returns the seconds until the next tick.
+        """Take every service as far as it can get; return the seconds until the next tick.
 
-        Polls fast after a change and backs off to 1 s, adding at most 2 % to a wait; a second when
-        nothing is to come.
+        Polls fast after a change and backs off to 1 s, adding at most 2 % to a wait. If all
+        services are settled, the next tick is in 1 s.
         """
         now = self._clock()
         happened = self._actuator.record_work()
         settled = True
         names = self._state.services()
         for name in names:
-            attended = self._attend(name, now)
-            settled = settled and attended.settled
-            happened = happened or attended.happened
+            result = self._attend(name, now)
+            settled = settled and result.settled
+            happened = happened or result.happened
         self._actuator.prune(names)
         self._watch.prune(names)
         if happened:
@@ -148,47 +148,47 @@ class Reconciler:
         quiet_for = (now - self._busy_since).total_seconds()
         return _SLOWEST if settled else min(max(quiet_for / 50, _FASTEST), _SLOWEST)
 
-    def _attend(self, service: str, now: datetime) -> Attended:
-        """Decide and act for one service; trouble with it is never another's."""
+    def _attend(self, service: str, now: datetime) -> TickResult:
+        """Decide and act for one service; an error with it does not stop the others."""
         try:
-            attended = self._settle(service, now)
+            result = self._settle(service, now)
         except StaleError:
-            return Attended(settled=False, happened=False)  # the next look sees what came between
+            return TickResult(settled=False, happened=False)  # the next tick reads the new record
         except ClocheError as error:
             self._note(service, error)
         except Exception as error:  # noqa: BLE001  (see the docstring)
             self._note(service, unforeseen(error))
         else:
             self._troubles.note(service, WHOLE, "decide", None)
-            return attended
-        return Attended(settled=False, happened=False)
+            return result
+        return TickResult(settled=False, happened=False)
 
     def _note(self, service: str, error: ClocheError) -> None:
-        """Show in status and events what kept a service from being looked after."""
+        """Show an error of deciding for a service in status and events."""
         try:
             self._troubles.note(service, WHOLE, "decide", error)
         except ClocheError as problem:
             _log.error("%s: %s: %s", service, problem.code, problem.what)
 
-    def _settle(self, service: str, now: datetime) -> Attended:
-        """Record transitions until there is none left, then act."""
+    def _settle(self, service: str, now: datetime) -> TickResult:
+        """Record transitions until none is left, then act."""
         observation = self._target.observe(service)
         happened = self._watch.note(observation)
         for _ in range(_TRANSITIONS):
             stored = self._state.service(service)
             if stored is None:
-                return Attended(settled=True, happened=happened)
+                return TickResult(settled=True, happened=happened)
             situation = self._situation(stored.record, observation, now)
             decision = decide(situation)
             if decision.transition is None:
-                forgotten = self._act(stored, situation, decision)
-                return Attended(decision.settled, happened or forgotten)
+                removed = self._act(stored, situation, decision)
+                return TickResult(decision.settled, happened or removed)
             self._record(stored, decision.transition)
             happened = True
         raise ClocheError("internal", f"The rollout of {service} does not come to rest.")
 
     def _act(self, stored: Stored, situation: Situation, decision: Decision) -> bool:
-        """Act on a decision; returns whether the service's record was removed."""
+        """Act on a decision; return whether the service's record was removed."""
         self._actuator.act(situation, decision)
         name = stored.record.name
         if not decision.forget or self._troubles.has(name, "apply"):
@@ -224,11 +224,10 @@ class Reconciler:
         )
 
     def _record(self, stored: Stored, transition: Transition) -> None:
-        """Write a transition over the record that it was decided from."""
-        record = stored.record
-        self.records.put(stored, self._after(record, transition))
+        """Write the record after a transition over the record that it was decided from."""
+        self.records.put(stored, self._next_record(stored.record, transition))
 
-    def _after(self, record: ServiceRecord, transition: Transition) -> Changed:
+    def _next_record(self, record: ServiceRecord, transition: Transition) -> Changed:
         at = self.records.now()
         if isinstance(transition, Advance):
             if transition.phase is Phase.STARTING and record.rollout is not None:
@@ -241,12 +240,12 @@ class Reconciler:
         return rules.shift(record, transition.step, at=at)
 
     def _with_log(self, record: ServiceRecord, fail: Fail) -> dict[str, Any]:
-        """Return the failure with the last lines of the log that says why."""
+        """Return the failure with the last lines of its replica's log."""
         rollout = record.rollout
         if rollout is None or fail.replica is None or fail.failure.get("log"):
             return fail.failure
         lines: list[str] = []
-        with suppress(ClocheError, OSError):  # the failure counts more than its log
+        with suppress(ClocheError, OSError):  # the failure is recorded even without its log
             log = self._target.logs(record.name, rollout.to, lines=_LOG_LINES, follow=False)
             lines = [line for replica, line in log if replica == fail.replica]
         return {**fail.failure, "log": lines}

@@ -1,4 +1,4 @@
-"""Applying rules to records: read, rule, write over what was read, then the events."""
+"""Applies rules to records: read, apply, write over the version that was read, append events."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from cloche.state import Journal, State, Stored
 
 _ATTEMPTS = 10
-"""How often a rule is applied anew to a record that others change at the same time."""
+"""How often a rule is applied to a record that others change at the same time."""
 
 
 class Records:
-    """The records of a state, changed by the rules in `cloche.rollout.record` and told of."""
+    """The records of a state, changed by the rules in `cloche.rollout.record`, and their events."""
 
     def __init__(
         self,
@@ -34,28 +34,28 @@ class Records:
         self._clock = clock
 
     def now(self) -> str:
-        """Return the time as records and events have it: UTC, ISO 8601, milliseconds."""
+        """Return the time in the form of records and events: UTC, ISO 8601, milliseconds."""
         return self._clock().isoformat(timespec="milliseconds")
 
     def stored(self, name: str) -> Stored:
-        """Return a service's record and version; raises `service.unknown` where there is none."""
+        """Return a service's record and version; raises `service.unknown`."""
         stored = self.state.service(name)
         if stored is None:
             raise unknown_service(name)
         return stored
 
     def put(self, stored: Stored | None, changed: Changed) -> None:
-        """Write what a rule made of a record, and tell of it; raises StaleError."""
+        """Write a changed record over the stored version, then its events; raises StaleError."""
         if stored is None or changed.record != stored.record:
             self.state.put(changed.record, expect=stored.version if stored else None)
         if changed.events:
             self.journal.append(changed.events)
 
     def change(self, name: str, rule: Callable[[ServiceRecord], Changed]) -> ServiceRecord:
-        """Apply a rule to a service's record, anew where it was changed meanwhile.
+        """Apply a rule to a service's record, again if the record changed meanwhile.
 
-        Raises what the rule raises, `service.unknown`, and StaleError where others change the
-        record again and again.
+        Raises what the rule raises, `service.unknown`, and StaleError if the record still changes
+        after several attempts.
         """
         for attempt in range(_ATTEMPTS):
             stored = self.stored(name)
@@ -79,5 +79,5 @@ class Records:
         by: str = CLOCHE,
         detail: dict[str, Any] | None = None,
     ) -> None:
-        """Append one event that changes no record."""
+        """Append an event that belongs to no change of a record."""
         self.journal.append([Event(self.now(), service, revision, kind, what, by, detail or {})])

@@ -1,4 +1,4 @@
-"""Changes of replicas as events: their target shows only how they are now."""
+"""Events for changes of replicas: a target shows only the current state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cloche.control.records import Records
     from cloche.targets import Replica, ServiceObservation
 
-_TOLD = frozenset(
+_REPORTABLE = frozenset(
     {
         ReplicaPhase.READY,
         ReplicaPhase.UNREADY,
@@ -24,14 +24,14 @@ _TOLD = frozenset(
 
 
 class ReplicaWatch:
-    """Compares each observation of a service with the one before; the first tells nothing."""
+    """Compares each observation of a service with the last one; the first one makes no event."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._before: dict[str, dict[str, Replica]] = {}
 
     def note(self, observation: ServiceObservation) -> bool:
-        """Record an event for each replica that came to another phase; returns whether any did."""
+        """Record an event for each replica whose phase changed; return whether any did."""
         seen = {replica.id: replica for replica in observation.replicas}
         before = self._before.get(observation.service)
         self._before[observation.service] = seen
@@ -40,13 +40,13 @@ class ReplicaWatch:
         changed = [
             replica
             for replica in seen.values()
-            if replica.phase in _TOLD and _differs(before.get(replica.id), replica)
+            if replica.phase in _REPORTABLE and _differs(before.get(replica.id), replica)
         ]
         for replica in changed:
             self._records.tell(
                 replica.service,
                 EventKind.REPLICA,
-                f"{replica.id} {_said(replica.phase)}" + _why(replica),
+                f"{replica.id} {_phase_text(replica.phase)}" + _why(replica),
                 revision=replica.revision,
                 detail={
                     "replica": replica.id,
@@ -67,7 +67,7 @@ def _differs(before: Replica | None, now: Replica) -> bool:
     return (before.phase, before.restarts) != (now.phase, now.restarts)
 
 
-def _said(phase: ReplicaPhase) -> str:
+def _phase_text(phase: ReplicaPhase) -> str:
     return "has failed" if phase is ReplicaPhase.FAILED else f"is {phase.value}"
 
 

@@ -1,4 +1,4 @@
-"""What is asked of an engine, checked before anything is recorded."""
+"""Checks of requests to an engine, made before anything is recorded."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def check_deployment(deployment: Deployment) -> None:
     name, repository = deployment.service, deployment.repository
     if not names.is_safe(name):
         hint = "Use lower-case letters, digits and '-', at most 63, with no '-' at the ends."
-        raise UsageError("service.name", f"{name!r} is not a name for a service.", hint=hint)
+        raise UsageError("service.name", f"{name!r} is not a service name.", hint=hint)
     if not deployment.members:
         raise UsageError("deployment.invalid", "The deployment has no model.", where=name)
     if repository.service != name:
         what = f"The repository is for {repository.service!r}, not for {name!r}."
         raise UsageError("deployment.invalid", what, where=name)
     trees = [(repository.files, repository.digest)]
-    trees += [(one.snapshot.files, one.snapshot.digest) for one in deployment.members]
+    trees += [(member.snapshot.files, member.snapshot.digest) for member in deployment.members]
     for files, digest in trees:
         if digest_of_files(files) != digest:
             raise UsageError("deployment.invalid", f"{digest} is not the digest of its files.")
-    asked = deployment.operated.replicas
-    if asked is not None:
-        check_replicas(asked)
+    replicas = deployment.operated.replicas
+    if replicas is not None:
+        check_replicas(replicas)
 
 
 def replica_range(replicas: object) -> ReplicaRange:
@@ -45,14 +45,14 @@ def replica_range(replicas: object) -> ReplicaRange:
 
 
 def check_replicas(replicas: ReplicaRange) -> None:
-    """Refuse a range that no target could serve; raises UsageError `service.replicas`."""
+    """Refuse a range that no target can serve; raises UsageError `service.replicas`."""
     least, most = replicas.minimum, replicas.maximum
     if not (0 <= least <= most and 1 <= most <= MOST_REPLICAS):
         raise _not_replicas(most if replicas.fixed else f"{least} to {most}")
 
 
 def server_url(url: str) -> str:
-    """Return the base URL of a server, as it was given; raises UsageError `verify.url`."""
+    """Return a base URL without its final slash; raises UsageError `verify.url`."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and not parts.username
@@ -64,7 +64,7 @@ def server_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _not_replicas(asked: object) -> UsageError:
-    hint = "`cloche delete` removes a service." if asked == 0 else None
-    what = f"replicas must be a whole number from 1 to {MOST_REPLICAS}, not {asked!r}."
+def _not_replicas(value: object) -> UsageError:
+    hint = "`cloche delete` removes a service." if value == 0 else None
+    what = f"replicas must be a whole number from 1 to {MOST_REPLICAS}, not {value!r}."
     return UsageError("service.replicas", what, hint=hint)

@@ -1,4 +1,4 @@
-"""What goes wrong at the moment, by service and revision: in status, and once as an event."""
+"""Current errors by service and revision: shown in status, and once as an event."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 WHOLE = 0
-"""In place of a revision's number: what concerns the service as a whole."""
+"""In place of a revision's number: an error of the whole service."""
 
 
 class Troubles:
-    """The errors that last; each is of one kind of work (`apply`, `golden`, `decide` …)."""
+    """The current errors, each of one kind of work (`apply`, `golden`, `decide` …)."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._errors: dict[tuple[str, int], dict[str, ClocheError]] = {}
 
     def of(self, service: str, number: int) -> ClocheError | None:
-        """Return what goes wrong with a revision or its service, the gravest first."""
+        """Return the gravest error of a revision or its service: one that is not retriable."""
         errors = [
             *self._errors.get((service, number), {}).values(),
             *self._errors.get((service, WHOLE), {}).values(),
@@ -34,11 +34,11 @@ class Troubles:
         return min(errors, key=lambda error: error.retriable, default=None)
 
     def has(self, service: str, kind: str) -> bool:
-        """Return whether work of a kind goes wrong with any part of a service."""
+        """Return whether a service has an error of a kind of work."""
         return any(kind in errors for key, errors in self._errors.items() if key[0] == service)
 
     def note(self, service: str, number: int, kind: str, error: ClocheError | None) -> None:
-        """Keep what work of a kind has come to: an error, or None where it went well."""
+        """Replace the error of a kind of work; None if the work succeeded."""
         errors = self._errors.setdefault((service, number), {})
         before = errors.pop(kind, None)
         if error is None:
@@ -53,15 +53,15 @@ class Troubles:
             )
 
     def clear(self, service: str, kind: str) -> None:
-        """Forget what went wrong with work of a kind, for all of a service."""
+        """Forget the errors of a kind of work for the whole service."""
         for key, errors in self._errors.items():
             if key[0] == service:
                 errors.pop(kind, None)
 
     def forget(self, service: str, number: int) -> None:
-        """Forget what went wrong with a revision, which is tried again."""
+        """Forget the errors of a revision, which is tried again."""
         self._errors.pop((service, number), None)
 
     def prune(self, services: Collection[str]) -> None:
-        """Forget what went wrong with services that are gone."""
-        self._errors = {key: found for key, found in self._errors.items() if key[0] in services}
+        """Forget services that are gone."""
+        self._errors = {key: errors for key, errors in self._errors.items() if key[0] in services}

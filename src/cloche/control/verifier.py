@@ -1,4 +1,4 @@
-"""The contract of a verifier, which an engine has golden requests made and answers checked by."""
+"""The contract of a verifier, which makes golden requests and checks answers for an engine."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
 
 
 class Verifier(Protocol):
-    """Makes golden requests and checks answers; both take their time and have their own limits.
+    """Makes golden requests and checks answers; both calls are slow and have their own limits.
 
-    Raise ClocheError; a retriable one is tried again until the limit of the phase.
+    Both raise ClocheError; a retriable one is tried again until the limit of the phase.
     """
 
     def golden(self, revision: Revision, *, limit: float) -> Golden:
-        """Make the golden request of a revision by a direct run of its model.
+        """Return the golden request of a revision, made by a direct run of its model.
 
-        `limit` is how many seconds the direct run may take.
+        The direct run may take `limit` seconds.
         """
 
     def verify(self, revision: Revision, golden: Golden, url: str) -> Verification:
-        """Send the golden request to the server at a base URL and compare the answer."""
+        """Send the golden request to the server at a base URL and return the comparison."""

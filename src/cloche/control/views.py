@@ -31,18 +31,13 @@ def service_view(
 ) -> dict[str, Any]:
     """Return a ServiceStatus.
 
-    `shown` is the live revision, or the one of the last rollout before any is live: `revision`,
-    `model`, `verification` and `created_at` are its. `wanted`, `phase` and `failure` are those of
-    the last rollout; a service in trouble says what it is in `failure`, too.
+    `shown` is the live revision, or that of the last rollout before any is live; `revision`,
+    `model`, `verification` and `created_at` describe it. `wanted`, `phase` and `failure` describe
+    the last rollout; without its failure, `failure` is the service's current trouble.
     """
     latest, model = record.latest, shown.deployment.repository.main.name
     wanted = latest.to if latest is not None else shown.number
     failure = latest.failure if latest is not None else None
-    ready = [
-        replica
-        for replica in observation.replicas
-        if replica.revision == shown.number and replica.phase is ReplicaPhase.READY
-    ]
     return {
         "service": record.name,
         "revision": shown.number,
@@ -55,20 +50,32 @@ def service_view(
         "http": f"{observation.endpoint.http}/v2/models/{quote(model, safe='')}/infer",
         "grpc": observation.endpoint.grpc,
         "verification": artifacts.to_builtins(attached.verification),
-        "replicas": {
-            "wanted": record.operated.replica_range.minimum,
-            "ready": len(ready),
-            "items": artifacts.to_builtins(observation.replicas),
-        },
+        "replicas": _replicas_view(record, shown, observation),
         "failure": failure or (trouble.to_dict() if trouble else None),
         "created_at": shown.created_at,
+    }
+
+
+def _replicas_view(
+    record: ServiceRecord, shown: Revision, observation: ServiceObservation
+) -> dict[str, Any]:
+    """Return `{wanted, ready (of the shown revision), items (of all revisions)}`."""
+    ready = [
+        replica
+        for replica in observation.replicas
+        if replica.revision == shown.number and replica.phase is ReplicaPhase.READY
+    ]
+    return {
+        "wanted": record.operated.replica_range.minimum,
+        "ready": len(ready),
+        "items": artifacts.to_builtins(observation.replicas),
     }
 
 
 def revision_status(
     record: ServiceRecord, revision: Revision, attached: Attached
 ) -> RevisionStatus:
-    """Return a revision with what was attached to it and what it is now."""
+    """Return a revision with its attachments and its current state."""
     last = rules.last_rollout_to(record, revision.number)
     return RevisionStatus(
         service=revision.service,
@@ -88,7 +95,7 @@ def revision_status(
 
 
 def rollout_view(rollout: Rollout) -> dict[str, Any]:
-    """Return a rollout as the API and `--json` carry it; `from` is its `previous`."""
+    """Return a rollout as the API and `--json` show it; `from` is its `previous`."""
     return {
         "to": rollout.to,
         "from": rollout.previous,
@@ -108,7 +115,7 @@ def rollout_view(rollout: Rollout) -> dict[str, Any]:
 
 
 def _since(record: ServiceRecord, revision: Revision) -> str:
-    """Return when a revision came to be what it is."""
+    """Return when a revision entered its current state."""
     last = rules.last_rollout_to(record, revision.number)
     if last is None:
         return revision.created_at

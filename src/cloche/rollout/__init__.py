@@ -1,5 +1,6 @@
-"""How the traffic comes from one revision to the next: pure rules, with no client in them.
+"""The pure rules of rollouts, which do no I/O.
 
-`record` has the rules of a service's record, `decide` says what to do now, `change` what a deploy
-changes, `rollback` which revision a rollback goes to, `strategy` how the traffic moves.
+`record` has the rules of a service's record, `decide` returns what to do now, `change` what a
+deploy changes, `rollback` the revision that a rollback goes to, `strategy` the steps of the
+traffic, `keeping` the revisions that are kept.
 """

@@ -1,4 +1,4 @@
-"""What a deploy changes: the one function that `plan` shows by and `deploy` acts by."""
+"""What a deploy changes: `plan` and `deploy` use the same function, so they agree."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What is on record of a service that a deploy is compared with."""
+    """The recorded service that a deploy is compared with."""
 
     record: ServiceRecord
     live: Revision | None
     rolling: Revision | None
     """The revision of the rollout under way."""
     broken: bool = False
-    """Whether all replicas of the live revision have failed: it is then made anew."""
+    """Whether all replicas of the live revision failed; the deploy then makes a new revision."""
 
 
 def decide_change(deployment: Deployment, recorded: Recorded | None) -> DeployPlan:
-    """Return what a deploy changes; `recorded` is None for a service that is not there."""
+    """Return what a deploy changes; `recorded` is None for a service that does not exist."""
     if recorded is None or recorded.record.deleting:
-        return _plan(deployment, ChangeKind.CREATE, _created(deployment))
-    same = _same(deployment, recorded)
+        return _plan(deployment, ChangeKind.CREATE, _first_values(deployment))
+    current = _requested_revision(deployment, recorded)
     operation = _differences(
         ChangeKind.SCALE,
         written.operated(recorded.record.operated),
         written.operated(deployment.operated.over(recorded.record.operated)),
     )
-    if same is None:
-        changes = [_new_revision(recorded), *_served(deployment, recorded), *operation]
+    if current is None:
+        changes = [_new_revision(recorded), *_served_changes(deployment, recorded), *operation]
         return _plan(deployment, ChangeKind.UPDATE, changes)
     rolling = recorded.rolling
-    if rolling is not None and rolling.number != same.number:
-        ended = Change(ChangeKind.UPDATE, "rollout", f"revision {rolling.number}", None)
-        return _plan(deployment, ChangeKind.UPDATE, [ended, *operation], same.number)
+    if rolling is not None and rolling.number != current.number:
+        end = Change(ChangeKind.UPDATE, "rollout", f"revision {rolling.number}", None)
+        return _plan(deployment, ChangeKind.UPDATE, [end, *operation], current.number)
     kind = ChangeKind.SCALE if operation else ChangeKind.NONE
-    return _plan(deployment, kind, operation, same.number)
+    return _plan(deployment, kind, operation, current.number)
 
 
-def _same(deployment: Deployment, recorded: Recorded) -> Revision | None:
-    """Return the revision on its way, or live and not broken, that is what is asked for."""
+def _requested_revision(deployment: Deployment, recorded: Recorded) -> Revision | None:
+    """Return the revision under way, or live and not broken, that the deployment asks for."""
     digest, live = deployment.digest, recorded.live
     if recorded.rolling is not None and recorded.rolling.digest == digest:
         return recorded.rolling
@@ -62,16 +62,16 @@ def _new_revision(recorded: Recorded) -> Change:
     return Change(ChangeKind.UPDATE, "revision", before, "new")
 
 
-def _served(deployment: Deployment, recorded: Recorded) -> list[Change]:
-    """Return how a new revision differs from the one that it takes over from."""
+def _served_changes(deployment: Deployment, recorded: Recorded) -> list[Change]:
+    """Return how a new revision differs from the one that it replaces."""
     current = recorded.rolling or recorded.live
     if current is not None and current.digest == deployment.digest:
-        return []  # the same bytes under another name of the same model are no difference
+        return []  # another reference to the same bytes makes no difference
     before = _revision_values(current.deployment) if current is not None else {}
     return _differences(ChangeKind.UPDATE, before, _revision_values(deployment))
 
 
-def _created(deployment: Deployment) -> list[Change]:
+def _first_values(deployment: Deployment) -> list[Change]:
     after = _revision_values(deployment) | written.operated(deployment.operated)
     return _differences(ChangeKind.CREATE, {}, after)
 
@@ -117,7 +117,7 @@ def _differences(kind: ChangeKind, before: dict[str, Any], after: dict[str, Any]
 
 
 def operated_now(recorded: Recorded | None, deployment: Deployment) -> Operated:
-    """Return how the service would be operated: as asked for, and otherwise as it is."""
+    """Return how the service would be operated; unset values stay as they are recorded."""
     if recorded is None or recorded.record.deleting:
         return deployment.operated
     return deployment.operated.over(recorded.record.operated)

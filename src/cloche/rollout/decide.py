@@ -1,17 +1,17 @@
-"""The way from one revision to the next, as a pure function.
+"""The state machine of a rollout, as a pure function.
 
     pending ─→ starting ─→ verifying ─→ shifting ─→ completed
                    └───────────┴────────────┴─────→ failed
     (any phase) ─ a later rollout ─→ superseded
 
-`decide` looks at what is recorded and what is observed, and says what to do for one service: at
-most one transition, which is recorded before anything of the new phase is done, and what the whole
-service should then be. It keeps nothing between calls: whoever calls it again after a crash, with
-the same record, gets the same answer.
+`decide` compares the record of one service with the observation of it, and returns what to do:
+either one transition, which is recorded before anything of the new phase is done, or what the whole
+service should be. It keeps nothing between calls: after a crash, the same record gives the same
+decision.
 
-Two rules hold the promises to users: a revision gets traffic only in `shifting` and when it is
-live, and it comes to `shifting` only with a passed golden request; replicas of a revision are
-removed only once the gateway is seen to send nothing to it.
+Two rules hold the promises to users. A revision gets traffic only in `shifting` and while it is
+live, and enters `shifting` only with a passed golden request. Replicas of a revision are removed
+only when the gateway is seen to send nothing to it.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ ROLLING = frozenset({Phase.STARTING, Phase.VERIFYING, Phase.SHIFTING})
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The rollout comes to a later phase."""
+    """The rollout enters a later phase."""
 
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """The traffic comes to the next step of the strategy."""
+    """The traffic moves to the next step of the strategy."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The rollout has failed; `failure` is its error object."""
+    """The rollout failed; `failure` is its error object."""
 
     failure: dict[str, Any]
     replica: str | None = None
@@ -56,7 +56,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The revision of the rollout has all the traffic now."""
+    """The revision of the rollout has all the traffic."""
 
 
 Transition = Advance | Shift | Fail | Complete
@@ -67,14 +67,14 @@ class Decision:
     """What to do for one service."""
 
     transition: Transition | None = None
-    """To be recorded first; the rest is of the phase after it, so decide again then."""
+    """To be recorded first; then decide again, since everything else belongs to the new phase."""
     desired: Desired | None = None
-    """What the service should be; None where a transition comes first."""
+    """What the service should be; None if a transition comes first."""
     make_golden: bool = False
     verify: bool = False
-    """Whether to ask a ready replica of the rollout's revision its golden request."""
+    """Whether to send the golden request to a ready replica of the rollout's revision."""
     forget: bool = False
-    """Nothing of a deleted service is left: its record can go."""
+    """Whether nothing of a deleted service is left, so that its record can be removed."""
     settled: bool = True
     """Whether there is nothing to wait for."""
 
@@ -91,11 +91,13 @@ def decide(situation: Situation) -> Decision:
     placed = {placement.revision for placement in desired.placements}
     leaving = {replica.revision for replica in situation.observation.replicas} - placed
     rolling = rollout is not None and rollout.phase in ROLLING
-    asked = rollout is not None and rollout.phase is Phase.VERIFYING and not rollout.verification
+    unverified = (
+        rollout is not None and rollout.phase is Phase.VERIFYING and not rollout.verification
+    )
     return Decision(
         desired=desired,
         make_golden=rolling and situation.attached.golden is None,
-        verify=asked and rollout is not None and bool(situation.ready(rollout.to)),
+        verify=unverified and rollout is not None and bool(situation.ready(rollout.to)),
         settled=rollout is None
         and not leaving
         and dict(situation.observation.split) == dict(desired.split)
@@ -104,7 +106,7 @@ def decide(situation: Situation) -> Decision:
 
 
 def _delete(situation: Situation) -> Decision:
-    """Take the traffic away, then the replicas, then the record."""
+    """Remove the traffic, then the replicas, then the record."""
     routed = set(situation.observation.split)
     placements = tuple(
         placement(revision, situation.record.operated)
@@ -119,26 +121,26 @@ def _delete(situation: Situation) -> Decision:
 
 
 def _transition(situation: Situation, rollout: Rollout) -> Transition | None:
-    if rollout.phase is Phase.PENDING and not _left_over(situation, rollout):
+    if rollout.phase is Phase.PENDING and not _has_failed_replicas(situation, rollout):
         return Advance(Phase.STARTING)
     if rollout.phase in ROLLING:
-        failed = failing.failure(situation, rollout)
-        if failed is not None:
-            return Fail(*failed)
-        following = _following(situation, rollout)
-        if following is not None:
-            return following
-    late = failing.overdue(situation, rollout)
-    return Fail(*late) if late is not None else None
+        failure = failing.failure(situation, rollout)
+        if failure is not None:
+            return Fail(*failure)
+        transition = _next_transition(situation, rollout)
+        if transition is not None:
+            return transition
+    timeout = failing.overdue(situation, rollout)
+    return Fail(*timeout) if timeout is not None else None
 
 
-def _left_over(situation: Situation, rollout: Rollout) -> bool:
+def _has_failed_replicas(situation: Situation, rollout: Rollout) -> bool:
     """Return whether failed replicas of an earlier rollout to the revision are still there."""
-    return any(one.phase is ReplicaPhase.FAILED for one in situation.of(rollout.to))
+    return any(replica.phase is ReplicaPhase.FAILED for replica in situation.of(rollout.to))
 
 
-def _following(situation: Situation, rollout: Rollout) -> Transition | None:
-    """Return the step that the rollout is ready for."""
+def _next_transition(situation: Situation, rollout: Rollout) -> Transition | None:
+    """Return the transition that the rollout is ready for; None if it has to wait."""
     ready = len(situation.ready(rollout.to))
     enough = ready >= max(1, situation.record.operated.replica_range.minimum)
     match rollout.phase:
@@ -150,15 +152,15 @@ def _following(situation: Situation, rollout: Rollout) -> Transition | None:
             verified = rollout.verification is not None and rollout.verification.passed
             return Advance(Phase.SHIFTING) if verified and enough else None
         case Phase.SHIFTING if dict(situation.observation.split) == _split(situation):
-            following = strategy.following(rollout.step)
-            if following is None:
+            step = strategy.following(rollout.step)
+            if step is None:
                 return Complete()
-            return None if rollout.paused else Shift(following)
+            return None if rollout.paused else Shift(step)
     return None
 
 
 def _desired(situation: Situation) -> Desired:
-    """Return the service as it should be: what has or gets the traffic, and what still has some."""
+    """Return what the service should be; a revision that still gets traffic keeps its replicas."""
     numbers = _wanted(situation) | set(situation.observation.split)
     placements = tuple(
         placement(situation.revisions[number], situation.record.operated)
@@ -170,7 +172,7 @@ def _desired(situation: Situation) -> Desired:
 
 
 def _wanted(situation: Situation) -> set[int]:
-    """Return the revisions that should run: the live one and the one on its way."""
+    """Return the revisions that should run: the live one and that of the rollout."""
     record, rollout = situation.record, situation.record.rollout
     numbers = {record.live} if record.live is not None else set()
     if rollout is not None and rollout.phase in ROLLING:
@@ -179,7 +181,7 @@ def _wanted(situation: Situation) -> set[int]:
 
 
 def _split(situation: Situation) -> dict[int, int]:
-    """Return the percent of the traffic that each revision should have."""
+    """Return the percent of the traffic that each revision should get."""
     record, rollout = situation.record, situation.record.rollout
     live = {} if record.live is None else {record.live: strategy.ALL}
     if rollout is None or rollout.phase is not Phase.SHIFTING or rollout.to == record.live:
@@ -191,7 +193,7 @@ def _split(situation: Situation) -> dict[int, int]:
 
 
 def placement(revision: Revision, operated: Operated) -> Placement:
-    """Return a revision as it is placed, operated as its service is."""
+    """Return the placement of a revision of a service that is operated like `operated`."""
     deployment = revision.deployment
     return Placement(
         service=revision.service,

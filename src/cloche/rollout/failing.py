@@ -1,4 +1,4 @@
-"""When a rollout has failed, and the error that says why."""
+"""When a rollout fails, and the error that says why."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ Failure = tuple[dict[str, Any], str | None]
 
 
 def failure(situation: Situation, rollout: Rollout) -> Failure | None:
-    """Return why a rollout can never complete, if so."""
+    """Return why a rollout can never complete; None if it still can."""
     for replica in situation.of(rollout.to):
         if replica.phase is ReplicaPhase.FAILED:
-            return _failed_replica(replica), replica.id
+            return _replica_failure(replica), replica.id
     verification = rollout.verification
     if verification is not None and not verification.passed:
-        return _failed_verification(situation.record, rollout, verification), None
+        return _verification_failure(situation.record, rollout, verification), None
     if situation.trouble is not None and not situation.trouble.retriable:
         return situation.trouble.to_dict(), None
     return None
 
 
 def overdue(situation: Situation, rollout: Rollout) -> Failure | None:
-    """Return the failure of a rollout that stays too long in its phase."""
+    """Return the failure of a rollout that is too long in its phase; None if it is in time."""
     limit = _limit(situation, rollout.phase)
     since = max(datetime.fromisoformat(rollout.since), situation.resumed)
     if rollout.paused or (situation.now - since).total_seconds() < limit:
         return None
     if situation.trouble is not None:
         return situation.trouble.to_dict(), None
-    late, why = _waiting_for(situation, rollout)
+    replica, why = _obstacle(situation, rollout)
     error = ClocheError(
         "rollout.timeout",
         f"Revision {rollout.to} was {rollout.phase.value} for more than {limit:.0f} s: {why}",
         where=_where(situation.record, rollout),
         hint=_where_to_look(situation, rollout),
     )
-    return error.to_dict(), late
+    return error.to_dict(), replica
 
 
 def _limit(situation: Situation, phase: Phase) -> float:
@@ -59,48 +59,49 @@ def _limit(situation: Situation, phase: Phase) -> float:
     }[phase]
 
 
-def _failed_replica(replica: Replica) -> dict[str, Any]:
+def _replica_failure(replica: Replica) -> dict[str, Any]:
     error = ClocheError(
         "rollout.replica",
         f"A replica did not come up: {replica.detail or 'it ended again and again'}",
         where=replica.id,
-        hint="The last lines of its log say why; correct the model or its spec and deploy again.",
+        hint="Read the last lines of its log, correct the model or its spec, and deploy again.",
     )
     return {**error.to_dict(), "log": list(replica.last_log)}
 
 
-def _failed_verification(
+def _verification_failure(
     record: ServiceRecord, rollout: Rollout, verification: Verification
 ) -> dict[str, Any]:
     detail = verification.detail or "the answer is not the expected one"
     hint = "Correct the model or its spec and deploy again."
     if record.live is not None:
-        hint = f"Revision {record.live} is live as before. {hint}"
+        hint = f"Revision {record.live} is still live. {hint}"
     what = f"The golden request failed: {detail}"
     where = _where(record, rollout)
     return ClocheError("rollout.verification", what, where=where, hint=hint).to_dict()
 
 
-def _waiting_for(situation: Situation, rollout: Rollout) -> tuple[str | None, str]:
-    """Return the replica and the reason that a rollout waits for."""
+def _obstacle(situation: Situation, rollout: Rollout) -> tuple[str | None, str]:
+    """Return the replica that a rollout waits for, if it does, and the reason as a sentence."""
     replicas = situation.of(rollout.to)
     if rollout.phase is Phase.PENDING:
-        return None, "failed replicas of it are not gone yet."
+        return None, "its earlier failed replicas are not removed yet."
     if rollout.phase is Phase.SHIFTING:
         detail = situation.observation.endpoint.detail or ""
         return None, f"the gateway did not take its route. {detail}".strip()
     if rollout.verify and situation.attached.golden is None:
         return None, "its golden request was not made."
-    late = next((one for one in replicas if one.phase is not ReplicaPhase.READY), None)
-    if late is None:
+    unready = (replica for replica in replicas if replica.phase is not ReplicaPhase.READY)
+    replica = next(unready, None)
+    if replica is None:
         return None, "its golden request was not answered." if replicas else "it has no replica."
-    return late.id, f"{late.id} is {late.phase.value}. {late.detail or ''}".strip()
+    return replica.id, f"{replica.id} is {replica.phase.value}. {replica.detail or ''}".strip()
 
 
 def _where_to_look(situation: Situation, rollout: Rollout) -> str:
     log = situation.observation.endpoint.log
     if rollout.phase is Phase.SHIFTING and log is not None:
-        return f"{log} says what the gateway does; deploy again."
+        return f"See {log} and deploy again."
     if rollout.phase is Phase.STARTING:
         return (
             f"See `cloche logs {situation.record.name} --revision {rollout.to}`. A large model can"

@@ -1,4 +1,4 @@
-"""Which revisions are kept whole, so that any of them can be brought back."""
+"""Which revisions keep their files, so that a rollback can bring them back."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ if TYPE_CHECKING:
     from cloche.artifacts import Deployment, ServiceRecord
 
 
-def kept(record: ServiceRecord) -> set[int]:
+def kept_revisions(record: ServiceRecord) -> set[int]:
     """Return the numbers of the revisions whose files stay, whatever the limit of the cache.
 
-    These are the live one, the one of the last rollout, and as many of those that were live as the
-    service keeps (`rollout.keep`), the latest first. A revision that failed takes nobody's place.
+    They are the live one, that of the last rollout, and the latest `rollout.keep` revisions that
+    were live. A revision that failed does not count.
     """
     numbers: list[int] = []
     for rollout in reversed(record.rollouts):
         if rollout.outcome is Outcome.COMPLETED and rollout.to not in numbers:
             numbers.append(rollout.to)
     latest = record.latest
-    always = {record.live, latest.to if latest is not None else None}
-    return {*numbers[: record.operated.kept], *(one for one in always if one is not None)}
+    current = {record.live, latest.to if latest is not None else None}
+    return {
+        *numbers[: record.operated.kept],
+        *(number for number in current if number is not None),
+    }
 
 
 def bytes_of(deployments: Iterable[Deployment]) -> int:
-    """Return how many bytes the files of deployments take; what they share counts once."""
+    """Return the size of the files of deployments in bytes; shared files count once."""
     sizes = {
         digest: size for deployment in deployments for digest, size in deployment.bytes_needed()
     }

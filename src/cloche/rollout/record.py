@@ -1,7 +1,7 @@
 """The rules of a service's record: pure functions from a record to the next one and its events.
 
-Whoever applies a rule writes the record over the version that it read, and its events after it. A
-rule that changes nothing returns the same record and no event, so that it can be applied again.
+The caller writes the new record over the version that it read, then the events. A rule that changes
+nothing returns the same record and no event, so it can be applied again.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from cloche.artifacts import Operated, Verification
 
 CLOCHE = "cloche"
-"""Who does what nobody asked for at the moment."""
+"""The author of events that no user asked for."""
 MOST_ROLLOUTS = 200
-"""How many rollouts of a service are remembered; those that completed the longest."""
+"""Rollouts remembered per service; those that did not complete are forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A record after a rule, and what there is to tell of it."""
+    """The record after a rule, and the events that tell of the change."""
 
     record: ServiceRecord
     events: tuple[Event, ...] = ()
 
     def then(self, other: Changed) -> Changed:
-        """Return the record of `other`, which began with this one's, and the events of both."""
+        """Return the record of `other`, a change of this record, and the events of both."""
         return Changed(other.record, self.events + other.events)
 
 
-# ── what people ask for ───────────────────────────────────────────────────────────────────────
+# ── requests of users ─────────────────────────────────────────────────────────────────────────
 
 
 def begin(
@@ -59,7 +59,7 @@ def begin(
     verify: bool = True,
     detail: dict[str, Any] | None = None,
 ) -> Changed:
-    """Begin a rollout to a revision; one under way is superseded. `what` tells of it.
+    """Begin a rollout to a revision; one under way is superseded. `what` is the event's sentence.
 
     Raises UnavailableError `service.deleting` for a service that is being deleted.
     """
@@ -70,12 +70,12 @@ def begin(
         return before.then(stay(before.record, by=by, at=at, cause=cause))
     kind = EventKind.ROLLED_BACK if cause is Cause.ROLLBACK else EventKind.DEPLOYED
     rollout = Rollout(to, before.record.live, cause, by, at, Phase.PENDING, at, verify=verify)
-    told = Event(at, record.name, to, kind, what, by, detail or {})
-    return before.then(Changed(_added(before.record, rollout), (told,)))
+    event = Event(at, record.name, to, kind, what, by, detail or {})
+    return before.then(Changed(_add(before.record, rollout), (event,)))
 
 
 def stay(record: ServiceRecord, *, by: str, at: str, cause: Cause = Cause.DEPLOY) -> Changed:
-    """Ask for the live revision again: a rollout under way ends, and a failed one is history.
+    """Request the live revision again: a rollout under way ends, a failed one is history.
 
     Raises UnavailableError `service.deleting` for a service that is being deleted.
     """
@@ -90,93 +90,93 @@ def stay(record: ServiceRecord, *, by: str, at: str, cause: Cause = Cause.DEPLOY
         weight=strategy.ALL, outcome=Outcome.COMPLETED, ended_at=at,
     )  # fmt: skip
     what = words.asked_again(live)
-    told = Event(at, record.name, live, EventKind.DEPLOYED, what, by)
-    return before.then(Changed(_added(before.record, rollout), (told,)))
+    event = Event(at, record.name, live, EventKind.DEPLOYED, what, by)
+    return before.then(Changed(_add(before.record, rollout), (event,)))
 
 
 def operate(record: ServiceRecord, operated: Operated, *, by: str, at: str) -> Changed:
-    """Change how a service is operated; what `operated` does not ask for stays."""
+    """Change how a service is operated; None in `operated` leaves a value as it is."""
     after = operated.over(record.operated)
     if after == record.operated:
         return Changed(record)
     what = words.operated(record.name, record.operated, after)
     detail = {"before": asked_for(record.operated), "operated": asked_for(after)}
-    told = Event(at, record.name, None, EventKind.SCALED, what, by, detail)
-    return Changed(replace(record, operated=after), (told,))
+    event = Event(at, record.name, None, EventKind.SCALED, what, by, detail)
+    return Changed(replace(record, operated=after), (event,))
 
 
 def mark_deleting(record: ServiceRecord, *, by: str, at: str) -> Changed:
-    """Record that a service is to go; its replicas are removed before its record is."""
+    """Record that a service is being deleted; its replicas are removed before its record."""
     if record.deleting:
         return Changed(record)
     before = supersede(record, by=by, at=at)
-    told = Event(at, record.name, None, EventKind.DELETING, words.deleting(record.name), by)
-    return before.then(Changed(replace(before.record, deleting=True), (told,)))
+    event = Event(at, record.name, None, EventKind.DELETING, words.deleting(record.name), by)
+    return before.then(Changed(replace(before.record, deleting=True), (event,)))
 
 
 def supersede(record: ServiceRecord, *, by: str, at: str) -> Changed:
-    """End the rollout under way because something later takes over.
+    """End the rollout under way because a later request takes over.
 
-    A first revision whose traffic has begun to move goes live instead: it was verified, and ending
-    it would leave its callers with nothing.
+    A first revision whose traffic began to move goes live instead: it is verified, and to end it
+    would leave its callers with nothing.
     """
     rollout = record.rollout
     if rollout is None:
         return Changed(record)
     if record.live is None and rollout.phase is Phase.SHIFTING:
         return complete(record, at=at)
-    return _ended(record, Outcome.SUPERSEDED, by=by, at=at)
+    return _end(record, Outcome.SUPERSEDED, by=by, at=at)
 
 
-# ── what comes to be ──────────────────────────────────────────────────────────────────────────
+# ── progress of a rollout ─────────────────────────────────────────────────────────────────────
 
 
 def advance(record: ServiceRecord, phase: Phase, *, at: str) -> Changed:
-    """Bring the rollout under way to a later phase."""
+    """Move the rollout under way to a later phase."""
     rollout = record.rollout
     if rollout is None or rollout.phase is phase:
         return Changed(record)
     after = replace(rollout, phase=phase, since=at)
     if phase is Phase.SHIFTING:
         after = replace(after, step=1, weight=strategy.weight(1))
-    told = _phase_event(record.name, rollout, Standing(phase.value), by=CLOCHE, at=at)
-    return Changed(_with(record, after), (told,))
+    event = _phase_event(record.name, rollout, Standing(phase.value), by=CLOCHE, at=at)
+    return Changed(_with(record, after), (event,))
 
 
 def shift(record: ServiceRecord, step: int, *, at: str) -> Changed:
-    """Bring the traffic of the rollout under way to the next step of its strategy."""
+    """Move the traffic of the rollout under way to a step of its strategy."""
     rollout = record.rollout
     if rollout is None or rollout.step == step:
         return Changed(record)
     after = replace(rollout, step=step, weight=strategy.weight(step), since=at)
     what = words.shifted(rollout.to, after.weight)
     detail = {"step": step, "weight": after.weight}
-    told = Event(at, record.name, rollout.to, EventKind.PHASE, what, CLOCHE, detail)
-    return Changed(_with(record, after), (told,))
+    event = Event(at, record.name, rollout.to, EventKind.PHASE, what, CLOCHE, detail)
+    return Changed(_with(record, after), (event,))
 
 
 def judge(record: ServiceRecord, verification: Verification, *, begun: str, at: str) -> Changed:
-    """Keep the outcome of the golden request that was asked for the rollout begun at `begun`."""
+    """Record the outcome of the golden request in the rollout that started at `begun`."""
     rollout = record.rollout
     if rollout is None or rollout.started_at != begun or rollout.phase is not Phase.VERIFYING:
         return Changed(record)
     what = words.verified(rollout.to, verification)
     detail = {"passed": verification.passed, "url": verification.url}
-    told = Event(at, record.name, rollout.to, EventKind.VERIFIED, what, CLOCHE, detail)
-    return Changed(_with(record, replace(rollout, verification=verification)), (told,))
+    event = Event(at, record.name, rollout.to, EventKind.VERIFIED, what, CLOCHE, detail)
+    return Changed(_with(record, replace(rollout, verification=verification)), (event,))
 
 
 def fail(record: ServiceRecord, failure: dict[str, Any], *, at: str) -> Changed:
-    """End the rollout under way, which has failed."""
+    """End the rollout under way as failed; `failure` is the error object."""
     if record.rollout is None:
         return Changed(record)
-    return _ended(record, Outcome.FAILED, by=CLOCHE, at=at, failure=failure)
+    return _end(record, Outcome.FAILED, by=CLOCHE, at=at, failure=failure)
 
 
 def complete(record: ServiceRecord, *, at: str) -> Changed:
     """Make the revision of the rollout under way the live one.
 
-    Raises SupersededError where no rollout is under way.
+    Raises SupersededError if no rollout is under way.
     """
     rollout = record.rollout
     if rollout is None:
@@ -196,20 +196,21 @@ def complete(record: ServiceRecord, *, at: str) -> Changed:
 
 
 def deleted(name: str, *, at: str) -> Event:
-    """Return the event that nothing of a service is left."""
+    """Return the event for a service whose deletion is complete."""
     return Event(at, name, None, EventKind.DELETED, words.deleted(name), CLOCHE)
 
 
-# ── what is ───────────────────────────────────────────────────────────────────────────────────
+# ── queries ───────────────────────────────────────────────────────────────────────────────────
 
 
 def last_rollout_to(record: ServiceRecord, number: int) -> Rollout | None:
-    """Return the last rollout to a revision, None where it is not remembered."""
-    return next((one for one in reversed(record.rollouts) if one.to == number), None)
+    """Return the last rollout to a revision; None if it is not remembered."""
+    rollouts = reversed(record.rollouts)
+    return next((rollout for rollout in rollouts if rollout.to == number), None)
 
 
 def standing(record: ServiceRecord, number: int) -> Standing:
-    """Return what a revision is at the moment."""
+    """Return the current state of a revision."""
     rollout = record.rollout
     if rollout is not None and rollout.to == number:
         return Standing(rollout.phase.value)
@@ -228,11 +229,11 @@ def standing(record: ServiceRecord, number: int) -> Standing:
 # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _added(record: ServiceRecord, rollout: Rollout) -> ServiceRecord:
+def _add(record: ServiceRecord, rollout: Rollout) -> ServiceRecord:
     rollouts = [*record.rollouts, rollout]
     if len(rollouts) > MOST_ROLLOUTS:
-        in_vain = (one for one in rollouts if one.outcome is not Outcome.COMPLETED)
-        oldest = next(in_vain, rollouts[0])
+        incomplete = (each for each in rollouts if each.outcome is not Outcome.COMPLETED)
+        oldest = next(incomplete, rollouts[0])
         rollouts.remove(rollouts[0] if oldest is rollout else oldest)
     return replace(record, rollouts=tuple(rollouts))
 
@@ -241,7 +242,7 @@ def _with(record: ServiceRecord, rollout: Rollout) -> ServiceRecord:
     return replace(record, rollouts=(*record.rollouts[:-1], rollout))
 
 
-def _ended(
+def _end(
     record: ServiceRecord,
     outcome: Outcome,
     *,
@@ -253,10 +254,10 @@ def _ended(
     after = replace(
         rollout, phase=Phase.ENDED, since=at, outcome=outcome, ended_at=at, failure=failure
     )
-    told = _phase_event(
+    event = _phase_event(
         record.name, rollout, Standing(outcome.value), by=by, at=at, failure=failure
     )
-    return Changed(_with(record, after), (told,))
+    return Changed(_with(record, after), (event,))
 
 
 def _phase_event(

@@ -1,4 +1,4 @@
-"""Which revision a rollback goes to, and when there is none."""
+"""Which revision a rollback goes to, and the refusals."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 def former(record: ServiceRecord) -> int | None:
-    """Return the revision that was live before the live one, None where there was none.
+    """Return the revision that was live before the live one; None if there was none.
 
-    A rollback undoes: after one, the revision that was left is not gone back to, but the one before
-    the revision that was gone back to.
+    A rollback is an undo: after a rollback to revision N, the former revision is the one before N,
+    not the one that was left.
     """
-    lived: list[int] = []
+    formerly_live: list[int] = []
     for rollout in record.rollouts:
         if rollout.outcome is not Outcome.COMPLETED:
             continue
-        if rollout.previous is not None and not lived:
-            lived.append(rollout.previous)  # what is older is not remembered
-        if rollout.to in lived and rollout.cause is Cause.ROLLBACK:
-            del lived[lived.index(rollout.to) :]
-        elif rollout.to in lived:
-            lived.remove(rollout.to)
-        lived.append(rollout.to)
-    return lived[-2] if len(lived) > 1 else None
+        if rollout.previous is not None and not formerly_live:
+            formerly_live.append(rollout.previous)  # older rollouts are not remembered
+        if rollout.to in formerly_live and rollout.cause is Cause.ROLLBACK:
+            del formerly_live[formerly_live.index(rollout.to) :]
+        elif rollout.to in formerly_live:
+            formerly_live.remove(rollout.to)
+        formerly_live.append(rollout.to)
+    return formerly_live[-2] if len(formerly_live) > 1 else None
 
 
 def destination(record: ServiceRecord, to: int | None, known: Collection[int]) -> int:
-    """Return the number of the revision to go back to; `to` is what was asked for.
+    """Return the number of the revision to go back to; `to` is the requested one.
 
-    `known` are the numbers of the revisions on record. Raises ClocheError `rollback.nothing`,
+    `known` holds the numbers of the recorded revisions. Raises ClocheError `rollback.nothing`,
     `rollback.under_way`, `rollback.live`, `revision.unknown`, `service.deleting`.
     """
     name, rollout = record.name, record.rollout
@@ -47,15 +47,15 @@ def destination(record: ServiceRecord, to: int | None, known: Collection[int]) -
         if to not in known:
             raise unknown_revision(name, to)
         if to == record.live and rollout is None:
-            what = f"Revision {to} of {name} is live already."
-            raise UsageError("rollback.live", what, where=name, hint=_listed(name))
+            what = f"Revision {to} of {name} is already live."
+            raise UsageError("rollback.live", what, where=name, hint=_history_hint(name))
         return to
     if rollout is not None:
         raise _under_way(record)
     before = former(record)
     if before is None or before not in known:
         what = f"{name} has no earlier revision that was live."
-        hint = f"{_listed(name)} --to N goes to any of them."
+        hint = f"{_history_hint(name)} --to N goes to any of them."
         raise ConflictError("rollback.nothing", what, where=name, hint=hint)
     return before
 
@@ -65,8 +65,9 @@ def _under_way(record: ServiceRecord) -> ConflictError:
     live = "no revision has" if record.live is None else f"revision {record.live} has"
     what = f"A rollout to revision {rollout.to} of {name} is under way, and {live} the traffic."
     hint = f"--to {record.live} ends it and stays there." if record.live else "--to N ends it."
-    return ConflictError("rollback.under_way", what, where=name, hint=f"{hint} {_listed(name)}")
+    hint = f"{hint} {_history_hint(name)}"
+    return ConflictError("rollback.under_way", what, where=name, hint=hint)
 
 
-def _listed(name: str) -> str:
+def _history_hint(name: str) -> str:
     return f"`cloche history {name}` lists the revisions."

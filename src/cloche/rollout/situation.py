@@ -1,4 +1,4 @@
-"""Everything that decides what to do for one service: what is recorded, observed and too late."""
+"""The input of `decide`: what is recorded and observed of one service, and the time limits."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a rollout may stay in a phase, in seconds, before it fails.
+    """The seconds that a rollout may spend in each phase before it fails.
 
-    A start may take what the service's `start_timeout` says, which also bounds each replica and the
-    direct run of the model; `beyond_start` is for what comes around it.
+    A start may take the service's `start_timeout`, which also bounds each replica and the direct
+    run of the model; `beyond_start` is added for the work around it.
     """
 
     pending: float = 300.0
@@ -32,25 +32,25 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything that decides what to do for one service now."""
+    """What is known of one service now."""
 
     record: ServiceRecord
     revisions: Mapping[int, Revision]
-    """The live one, the one of the rollout, and those of which something runs."""
+    """The live one, that of the rollout, and those with replicas or traffic."""
     attached: Attached
-    """What is attached to the revision of the rollout."""
+    """The attachments of the rollout's revision."""
     observation: ServiceObservation
     now: datetime
     resumed: datetime
-    """When this engine began: no limit runs while there was none."""
+    """When this engine started; limits do not count the time before."""
     trouble: ClocheError | None = None
-    """What goes wrong with the rollout at the moment."""
+    """The current error of the rollout."""
     limits: Limits = field(default_factory=Limits)
 
     def ready(self, number: int) -> tuple[Replica, ...]:
         """Return the ready replicas of a revision."""
-        return tuple(one for one in self.of(number) if one.phase is ReplicaPhase.READY)
+        return tuple(replica for replica in self.of(number) if replica.phase is ReplicaPhase.READY)
 
     def of(self, number: int) -> tuple[Replica, ...]:
         """Return the replicas of a revision."""
-        return tuple(one for one in self.observation.replicas if one.revision == number)
+        return tuple(replica for replica in self.observation.replicas if replica.revision == number)

@@ -1,6 +1,6 @@
-"""How the traffic moves to a verified revision: in steps, each a share of it in percent.
+"""The steps in which traffic moves to a verified revision, each in percent.
 
-One step of all traffic is the only strategy so far.
+The only strategy so far is one step of all traffic.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ STEPS = (ALL,)
 
 
 def weight(step: int) -> int:
-    """Return the percent of the traffic in a step; steps are counted from 1."""
+    """Return the percent of the traffic in a step; steps count from 1."""
     return STEPS[step - 1]
 
 
 def following(step: int) -> int | None:
-    """Return the step after this one, None after the last."""
+    """Return the next step; None after the last one."""
     return step + 1 if step < len(STEPS) else None

@@ -1,4 +1,4 @@
-"""The sentences that events carry."""
+"""The sentences of events."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ if TYPE_CHECKING:
 
 
 def deployed(number: int, reference: str) -> str:
-    """Return the sentence for a deploy that makes a revision."""
+    """Return the sentence for a deploy that makes a revision of a model reference."""
     return f"Revision {number} was requested: {reference}"
 
 
 def rolled_back(number: int, previous: int | None, *, verify: bool) -> str:
     """Return the sentence for a rollback."""
-    unverified = "" if verify else ", without asking its golden request"
-    whence = "" if previous is None else f" from revision {previous}"
-    return f"A rollback{whence} to revision {number} was requested{unverified}."
+    unverified = "" if verify else ", without its golden request"
+    origin = "" if previous is None else f" from revision {previous}"
+    return f"A rollback{origin} to revision {number} was requested{unverified}."
 
 
 def asked_again(number: int) -> str:
-    """Return the sentence for a deploy of what is live."""
+    """Return the sentence for a deploy of the live revision."""
     return f"Revision {number} was requested again."
 
 
 def standing(number: int, now: Standing, failure: dict[str, Any] | None = None) -> str:
-    """Return the sentence for what a revision has come to be."""
+    """Return the sentence for the new state of a revision."""
     if now is Standing.FAILED:
         return f"Revision {number} failed: {(failure or {}).get('what', 'no reason was recorded')}"
     return f"Revision {number} is {now.value}."
 
 
 def shifted(number: int, weight: int) -> str:
-    """Return the sentence for a step of the traffic."""
+    """Return the sentence for a step of the traffic; `weight` is in percent."""
     return f"Revision {number} gets {weight} % of the traffic."
 
 
-def golden(number: int, made: Golden) -> str:
-    """Return the sentence for a golden request that was made."""
-    return f"Revision {number} has a golden request ({made.kind.value})."
+def golden(number: int, request: Golden) -> str:
+    """Return the sentence for a new golden request."""
+    return f"Revision {number} has a golden request ({request.kind.value})."
 
 
 def verified(number: int, verification: Verification) -> str:
@@ -52,7 +52,7 @@ def verified(number: int, verification: Verification) -> str:
 
 
 def operated(service: str, before: Operated, after: Operated) -> str:
-    """Return the sentence for another way of operating a service."""
+    """Return the sentence for a change of how a service is operated."""
     first, second = before.replica_range, after.replica_range
     if first != second and first.fixed and second.fixed:
         return f"{service} goes from {first.minimum} to {second.minimum} replicas."
@@ -62,10 +62,10 @@ def operated(service: str, before: Operated, after: Operated) -> str:
 
 
 def deleting(service: str) -> str:
-    """Return the sentence for a service that is to go."""
+    """Return the sentence for a service whose deletion began."""
     return f"{service} is being deleted."
 
 
 def deleted(service: str) -> str:
-    """Return the sentence for a service that is gone."""
+    """Return the sentence for a service whose deletion is complete."""
     return f"{service} is deleted."
