@@ -1,10 +1,10 @@
-"""Files that are whole whenever they are read, and locks between processes.
+"""Atomic writes of files, and locks between processes.
 
 A file is written under a temporary name in its own folder, synced and renamed: a reader sees the
-old one or the new one, also after a crash. A lock is `flock` on a file, which the kernel drops with
-its holder: it never outlives a killed process and needs no clean-up.
+old file or the new one, also after a crash. A lock is `flock` on a file: the kernel drops it when
+its holder ends, even by a kill, so it needs no clean-up.
 
-Nothing here translates an OSError; each caller knows what its file is to the user.
+An OSError is not translated here: the caller knows what its file means to the user.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
 
 
 def temporary_name(prefix: str) -> str:
-    """Return a name that no other process makes."""
+    """Return a name that no other process uses."""
     return f"{prefix}-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of some bytes; the system may take only a part at a time."""
+    """Write all of `data`; one `os.write` may write only a part."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -66,12 +66,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_lock(path: Path) -> int:
-    """Return a descriptor of the file that a lock is on, made where it is missing."""
+    """Return a descriptor of a lock file; make the file if it is missing."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Take a lock on an open file if it is free."""
+    """Take a lock on an open file; return False if it is not free."""
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -80,7 +80,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def wait_for_lock(descriptor: int, *, shared: bool, gives_up: Callable[[], bool]) -> bool:
-    """Take a lock, or return False as soon as `gives_up` says so."""
+    """Take a lock, or return False as soon as `gives_up` returns True."""
     pause = 0.001
     while not try_lock(descriptor, shared=shared):
         if gives_up():
@@ -99,10 +99,10 @@ def locked(
     shared: bool = False,
     waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[int]:
-    """Hold the lock on a file; gives its descriptor, which children may inherit.
+    """Hold the lock on a file; yield its descriptor, which children may inherit.
 
-    Where another process holds it this calls `waiting` once, waits up to `limit` seconds, and then
-    raises what `busy` returns. The lock ends with the last descriptor of this opening of the file.
+    If another process holds it, call `waiting` once, wait up to `limit` seconds, and then raise the
+    error that `busy` returns. The lock ends when the last copy of the descriptor is closed.
     """
     descriptor = open_lock(path)
     try:

@@ -1,4 +1,4 @@
-"""Where things are in a home, the folder that holds everything Cloche keeps.
+"""The layout of a home, the folder that holds everything Cloche keeps.
 
     config.toml      the settings of this machine        cloche.schema.json   for editors
     state.db         services, revisions, events         store/               files by digest
@@ -7,7 +7,7 @@
     run/             what runs: the folder is gone when everything was ended on purpose
     control.lock, control.json, token, principal         of the control plane
 
-Every folder and file of a home is named here and nowhere else.
+Every folder and file of a home is named here only.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
-    """Return `CLOCHE_HOME`, or `~/.cloche` where it is not set."""
+    """Return `CLOCHE_HOME`, or `~/.cloche` if it is not set."""
     return Path(environment.get("CLOCHE_HOME") or Path.home() / ".cloche").expanduser().absolute()
 
 
 @dataclass(frozen=True, slots=True)
 class HomeLayout:
-    """The folders and files of one home; none of them need exist."""
+    """The folders and files of one home; they may not exist."""
 
     root: Path
 
-    # ── what is kept ──────────────────────────────────────────────────────────────────────────
+    # ── data ──────────────────────────────────────────────────────────────────────────────────
 
     @property
     def config(self) -> Path:
-        """Return the file of settings."""
+        """Return the settings file."""
         return self.root / "config.toml"
 
     @property
     def schema(self) -> Path:
-        """Return the JSON schema of cloche.yaml that editors are pointed to."""
+        """Return the JSON schema of cloche.yaml, for editors."""
         return self.root / "cloche.schema.json"
 
     @property
@@ -55,12 +55,12 @@ class HomeLayout:
 
     @property
     def environments(self) -> Path:
-        """Return the folder of models' environments, by the digest of their lock."""
+        """Return the folder of models' environments, named by the digest of their lock."""
         return self.root / "environments"
 
     @property
     def servers(self) -> Path:
-        """Return the folder that Triton and Envoy are installed in."""
+        """Return the folder of installed servers: Triton and Envoy."""
         return self.root / "servers"
 
     @property
@@ -72,49 +72,49 @@ class HomeLayout:
 
     @property
     def control_lock(self) -> Path:
-        """Return the file that a control plane keeps locked for as long as it lives."""
+        """Return the file that a control plane locks while it runs."""
         return self.root / "control.lock"
 
     @property
     def control_record(self) -> Path:
-        """Return the file that says where the control plane answers."""
+        """Return the file with the address of the control plane."""
         return self.root / "control.json"
 
     @property
     def token(self) -> Path:
-        """Return the file of the token that the API asks for."""
+        """Return the file with the token of the API."""
         return self.root / "token"
 
     @property
     def principal(self) -> Path:
-        """Return the file that says who the bearer of the token is."""
+        """Return the file with the owner of the token."""
         return self.root / "principal"
 
-    # ── what runs ─────────────────────────────────────────────────────────────────────────────
+    # ── running servers ───────────────────────────────────────────────────────────────────────
 
     @property
     def run(self) -> Path:
-        """Return the folder of what runs."""
+        """Return the folder with the records of running servers."""
         return self.root / "run"
 
     @property
     def target_lock(self) -> Path:
-        """Return the file that the keeper of the servers keeps locked."""
+        """Return the file that the process which keeps the servers locks."""
         return self.run / "target.lock"
 
     @property
     def revisions(self) -> Path:
-        """Return the folder that has one folder per revision that runs."""
+        """Return the folder with a folder per running revision."""
         return self.run / "revisions"
 
     @property
     def routes(self) -> Path:
-        """Return the file of the routes that the target was told."""
+        """Return the file with the wanted routes."""
         return self.run / "routes.json"
 
     @property
     def gateway(self) -> Path:
-        """Return the folder of the files that the gateway follows."""
+        """Return the folder of Envoy's configuration files."""
         return self.run / "gateway"
 
     @property
@@ -128,5 +128,5 @@ class HomeLayout:
         return self.root / "logs"
 
     def log(self, name: str) -> Path:
-        """Return the log of a server by its name, such as `digits-r3-0` or `gateway`."""
+        """Return the log of a server such as `digits-r3-0` or `gateway`."""
         return self.logs / f"{name}.log"

@@ -1,4 +1,4 @@
-"""How long work tells that it is alive; the command line renders it, others may stay silent."""
+"""Progress of long work; the command line renders it, other callers may ignore it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class Task(Protocol):
     """One piece of work under way."""
 
     def advance(self, amount: int) -> None:
-        """Add to what is done, in the unit of the task (bytes for downloads and copies)."""
+        """Add to the finished amount, in the unit of the task (bytes for downloads and copies)."""
 
     def note(self, text: str) -> None:
-        """Say what is happening now, in a few words."""
+        """Show the current activity, in a few words."""
 
 
 class Progress(Protocol):
     """Where tasks are announced."""
 
     def task(self, title: str, total: int | None = None) -> AbstractContextManager[Task]:
-        """Announce work (`Installing Triton 24.10`); `total` is in bytes, None when not known.
+        """Announce work (`Installing Triton 24.10`); `total` is in bytes, None if unknown.
 
-        Leaving the context ends the task: normally as done, by an exception as failed.
+        The task ends with the context: as failed after an exception, else as done.
         """
 
 
@@ -37,7 +37,7 @@ class _SilentTask:
 
 
 class SilentProgress:
-    """Progress for callers that show none."""
+    """Progress that shows nothing."""
 
     @contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Task]:  # noqa: ARG002

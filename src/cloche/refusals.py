@@ -1,4 +1,4 @@
-"""Refusals that more than one place gives, in the same words everywhere."""
+"""Errors that several modules raise, in the same words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cloche.errors import BusyError, NotFoundError, UnavailableError
 
 def unknown_service(name: str) -> NotFoundError:
     """Return the error for a service that does not exist."""
-    hint = "`cloche status` lists the services there are."
+    hint = "`cloche status` lists the services."
     return NotFoundError("service.unknown", f"There is no service {name}.", where=name, hint=hint)
 
 

@@ -1,4 +1,4 @@
-"""Results as aligned text, for everything that talks to people."""
+"""Results as aligned text, for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GAP = "  "
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as columns as wide as their widest cell."""
+    """Return a table whose columns are as wide as their widest cell."""
     lines = [list(header), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(
@@ -28,7 +28,7 @@ def fields(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def verification_text(verification: dict[str, Any] | None) -> str:
-    """Return `passed (example, 12 ms)`, or a dash where nothing has been verified."""
+    """Return `passed (example, 12 ms)`, or `-` without a verification."""
     if verification is None:
         return "-"
     outcome = "passed" if verification["passed"] else "failed"

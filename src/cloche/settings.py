@@ -47,7 +47,7 @@ class Settings:
 
     @property
     def layout(self) -> HomeLayout:
-        """Return where things are in the home."""
+        """Return the layout of the home."""
         return HomeLayout(self.home)
 
 
@@ -71,7 +71,7 @@ def _whole(value: str | int) -> int | None:
 
 
 def _seconds(value: float) -> str:
-    """Return seconds as `parse_duration` reads them: with no exponent, however few they are."""
+    """Return seconds in a form that `parse_duration` reads, which has no exponent."""
     from decimal import Decimal
 
     return f"{Decimal(repr(value)):f}s"
@@ -79,7 +79,7 @@ def _seconds(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting: what it is called in each place, and how it is read and written."""
+    """One setting: its name in each place, and how it is read and written."""
 
     section: str
     key: str
@@ -143,26 +143,26 @@ def _from_file(path: Path, errors: list[UsageError]) -> list[tuple[Key, Any, str
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        return []  # a home that cannot be one is refused where it is used
+        return []  # a home that is not a folder is refused where it is used
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         what = f"Cannot read the settings: {error}"
         hint = "Correct the file, or remove it to get the defaults."
         errors.append(UsageError("settings.unreadable", what, where=str(path), hint=hint))
         return []
-    found = []
+    values = []
     for section, keys in document.items():
         for key, value in keys.items() if isinstance(keys, dict) else [("", keys)]:
             if (section, key) in _BY_PLACE:
-                found.append((_BY_PLACE[section, key], value, str(path)))
+                values.append((_BY_PLACE[section, key], value, str(path)))
                 continue
             name = f"{section}.{key}".rstrip(".")
-            hint = f"The settings are {', '.join(sorted(known.name for known in KEYS))}."
+            hint = f"The settings are {', '.join(sorted(setting.name for setting in KEYS))}."
             errors.append(
                 UsageError(
                     "settings.unknown", f"Unknown setting {name}.", where=str(path), hint=hint
                 )
             )
-    return found
+    return values
 
 
 def _from_environment(environment: Mapping[str, str]) -> list[tuple[Key, Any, str]]:

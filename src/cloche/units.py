@@ -1,4 +1,4 @@
-"""Sizes and durations, as people write and read them."""
+"""Sizes and durations in the form that people write and read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DURATIONS = {
 
 
 def parse_size(text: str | int) -> int:
-    """Return the bytes of `4Gi`, `500MB` or `1024`; ValueError says what a size looks like."""
+    """Return the bytes of `4Gi`, `500MB` or `1024`; raises ValueError with examples."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
     if match is None or match[2] not in _SIZES:
         raise ValueError(f"{text!r} is not a size; write one like 512Mi, 4Gi or 2GB")
@@ -31,7 +31,7 @@ def parse_size(text: str | int) -> int:
 
 
 def parse_duration(text: str | float) -> float:
-    """Return the seconds of `100us`, `1.5ms`, `60s`, `5m`; ValueError says what one looks like."""
+    """Return the seconds of `100us`, `1.5ms`, `60s`, `5m`; raises ValueError with examples."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", str(text))
     if match is None or match[2] not in _DURATIONS:
         raise ValueError(f"{text!r} is not a duration; write one like 500us, 10ms, 60s or 5m")
@@ -44,7 +44,7 @@ def size_text(size: float) -> str:
         return f"{size:.0f} bytes"
     for unit in ("KiB", "MiB", "GiB"):
         size /= 1024
-        if size < 1023.95:  # what would be rounded to 1024.0 is one of the next unit
+        if size < 1023.95:  # larger values would round to 1024.0
             return f"{size:.1f} {unit}"
     return f"{size / 1024:.1f} TiB"
 

@@ -149,7 +149,7 @@ def test_a_signal_ends_it_alone(settings: Settings, number: signal.Signals) -> N
         assert not waiting.is_alive()
     assert not settings.layout.control_record.exists()
     log = (settings.home / "logs" / "control.log").read_text()
-    assert "Ended; replicas and gateway are as they were left." in log
+    assert "Ended; replicas and gateway run on." in log
     assert "Traceback" not in log
 
 

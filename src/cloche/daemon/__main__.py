@@ -1,6 +1,6 @@
-"""`python -m cloche.daemon`: the control plane with nothing of the command line in its memory.
+"""`python -m cloche.daemon`: the control plane, without the command line in its memory.
 
-A command starts it ahead of time, and tells it to begin; see `clients.control.process_protocol`.
+A command starts it ahead of time, then tells it to begin; see `clients.control.process_protocol`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from cloche.clients.control.process_protocol import WHEN_TOLD, error_line
 from cloche.daemon.main import serve
 from cloche.errors import ClocheError, lines_of
 
-_NEEDED = ("cloche.state.sqlite", "cloche.store", "cloche.targets.local.target")
-"""What is loaded only where it is used otherwise."""
+_PRELOADED = ("cloche.state.sqlite", "cloche.store", "cloche.targets.local.target")
+"""Modules that are otherwise loaded on first use; loading them ahead of time saves a wait."""
 
 
 def main() -> int:
-    """Serve until told to end; write an error to stderr, for a command as JSON."""
+    """Serve until told to end; write an error to stderr, as JSON for a command.
+
+    Return the exit code.
+    """
     by_command = WHEN_TOLD in sys.argv[1:]
-    if by_command and not _is_told():
+    if by_command and not _wait_for_command():
         return 0
     try:
         serve(settings.load())
@@ -32,15 +35,16 @@ def main() -> int:
     return 0
 
 
-def _is_told() -> bool:
-    for module in _NEEDED:
+def _wait_for_command() -> bool:
+    """Return whether the command says to begin; False if it ended first."""
+    for module in _PRELOADED:
         import_module(module)
-    told = os.read(0, 1) != b""
-    # The pipe is the caller's, and the servers of this home shall not inherit it.
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return told
+    begin = os.read(0, 1) != b""
+    # The pipe belongs to the caller; the servers of this home must not inherit it.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return begin
 
 
 if __name__ == "__main__":

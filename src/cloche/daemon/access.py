@@ -1,9 +1,8 @@
-"""Who may ask the control plane: whoever can read its token, from this machine.
+"""Access to the control plane: for callers on this machine that can read its token.
 
-The API answers on loopback only. A web page that a browser shows could still reach it (by a name
-that is made to resolve to 127.0.0.1, or by a simple cross-site request); so a request must name a
-loopback host, and carry the token in a header that no page can set without leave, which is never
-given: there is no CORS.
+The API answers on loopback only. A web page in a browser could still reach it (DNS rebinding to
+127.0.0.1, or a simple cross-site request). So a request must name a loopback host and carry the
+token in a header that a page can only set with permission by CORS, which is never given.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ _HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may ask, and who that is."""
+    """The token of a home, and its owner."""
 
     token: str
     principal: str
-    """`user@host` of the token's owner, for the record: whoever has the token acts for them."""
+    """`user@host` of the token's owner, recorded as the author of every request with the token."""
 
 
 def ensure_access(home: Path) -> Access:
-    """Return the token of a home and its principal, made where they are missing.
+    """Return the token of a home and its principal; make them if they are missing.
 
-    A token that others could read, or that is not ours, is replaced, and its principal with it.
-    Only the control plane calls this, and only while it holds the lock of its home.
+    A token that others can read, or that another user owns, is replaced, together with its
+    principal. Only the control plane calls this, while it holds the lock of its home.
     """
     layout = HomeLayout(home)
-    token, principal = _own(layout.token), _own(layout.principal)
+    token, principal = _private_text(layout.token), _private_text(layout.principal)
     if token is None or not token.isascii() or len(token) != 2 * _TOKEN_BYTES:
         token, principal = secrets.token_hex(_TOKEN_BYTES), None
         write_private(layout.token, token.encode())
@@ -58,8 +57,8 @@ def ensure_access(home: Path) -> Access:
     return Access(token, principal)
 
 
-def _own(path: Path) -> str | None:
-    """Return what a file holds that is ours alone; None where there is no such file."""
+def _private_text(path: Path) -> str | None:
+    """Return the text of a file that only this user can read; None for any other file."""
     try:
         status = path.lstat()
         ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
@@ -73,7 +72,7 @@ def _own(path: Path) -> str | None:
 
 
 def _user() -> str:
-    """Return the name of the account that this process runs as, whatever its environment says."""
+    """Return the account name of this process, from its uid and not from its environment."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:  # no entry for this uid, as in many containers
@@ -89,10 +88,10 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 class Guard:
-    """ASGI middleware that lets only requests with the token and a loopback host through.
+    """ASGI middleware that passes only requests with the token and a loopback host.
 
-    They go on with `principal` in their scope: who asks is known from the token alone, never from
-    what a request says of itself.
+    It adds `principal` to their scope: the author of a request follows from the token alone, never
+    from the request itself.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -101,7 +100,7 @@ class Guard:
         self._principal = access.principal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 or 401, or hand the request on."""
+        """Answer 403 or 401, or pass the request on."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return

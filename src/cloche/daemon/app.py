@@ -1,8 +1,8 @@
-"""The API of the control plane: how requests come in, and answers and errors go out.
+"""The API of the control plane; `endpoints` has its calls.
 
-Every answer is JSON, of the artefacts in `cloche.artifacts` or of the views in `status`. Every
-error is `{"error": {kind, code, what, where, hint, retriable}, "exit_code"}` with a status of 4xx
-or 5xx; the calls are in `endpoints`.
+Every answer is the JSON of an artefact (`cloche.artifacts`) or of a view (`cloche.control.views`).
+Every error is `{"error": {kind, code, what, where, hint, retriable}, "exit_code"}` with a status of
+4xx or 5xx.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from cloche.artifacts import encode
 from cloche.control.background import unforeseen
-from cloche.daemon import endpoints
+from cloche.daemon import bodies, endpoints
 from cloche.daemon.access import Guard
 from cloche.errors import (
     BusyError,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from cloche.daemon.access import Access
 
 _STATUS: tuple[tuple[type[ClocheError], int], ...] = (
-    (endpoints.MalformedError, 400),
-    (endpoints.TooLargeError, 413),
+    (bodies.MalformedError, 400),
+    (bodies.TooLargeError, 413),
     (NotFoundError, 404),
     (ConflictError, 409),
     (UsageError, 422),
@@ -43,11 +43,11 @@ _STATUS: tuple[tuple[type[ClocheError], int], ...] = (
     (UnavailableError, 503),
     (SupersededError, 409),
 )
-"""By class; the first that fits counts."""
+"""HTTP status by class; the first match counts."""
 
 
 def create_app(context: endpoints.Context, *, access: Access) -> FastAPI:
-    """Return the API over a control plane, for those who have access."""
+    """Return the API over a control plane, for callers with access."""
     app = FastAPI(
         title="Cloche control plane",
         version=__version__,
@@ -72,8 +72,8 @@ def _description(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         described = FastAPI.openapi(app)
         template = "#/components/schemas/{name}"
-        _, bodies = msgspec.json.schema_components(endpoints.BODIES, ref_template=template)
-        described.setdefault("components", {}).setdefault("schemas", {}).update(bodies)
+        _, schemas = msgspec.json.schema_components(bodies.BODIES, ref_template=template)
+        described.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
     return app.openapi_schema or {}
 
 
@@ -96,15 +96,17 @@ async def _answer_error(_request: Request, error: Exception) -> Response:
 
 
 async def _answer_invalid(_request: Request, error: Exception) -> Response:
-    found = error.errors() if isinstance(error, RequestValidationError) else []
-    said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in found)
-    return error_response(UsageError("api.invalid", f"The request is not right: {said}"))
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    parts = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in errors)
+    return error_response(
+        UsageError("api.invalid", f"The request is not valid: {'; '.join(parts)}")
+    )
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    what = f"{request.method} {request.url.path} is no call of this API."
-    hint = "GET /v1/openapi.json describes the calls there are."
+    what = f"{request.method} {request.url.path} is not a call of this API."
+    hint = "GET /v1/openapi.json describes its calls."
     response = error_response(NotFoundError("api.unknown", what, hint=hint))
     response.status_code = status
     return response

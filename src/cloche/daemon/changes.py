@@ -1,4 +1,4 @@
-"""Telling those who wait that something happened, from threads to the event loop."""
+"""Wakes requests that wait for something to happen, from threads to the event loop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 
 class Changes:
-    """A count of what happened, which requests wait on without a thread each."""
+    """A count of changes that requests wait on without a thread each."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -17,11 +17,11 @@ class Changes:
 
     @property
     def count(self) -> int:
-        """Return how often something happened; read it before looking, and wait from there."""
+        """Return the number of changes; read it before looking for news, then wait from it."""
         return self._count
 
     def notify(self) -> None:
-        """Wake all who wait; callable from any thread."""
+        """Count a change and wake all waiting requests; callable from any thread."""
         with self._lock:
             self._count += 1
             waiting, self._waiting = self._waiting, {}
@@ -30,12 +30,12 @@ class Changes:
                 loop.call_soon_threadsafe(_finish, future)
 
     def close(self) -> None:
-        """Wake all who wait for the last time: the server ends."""
+        """Wake all waiting requests for the last time: the server ends."""
         self.closed = True
         self.notify()
 
     async def wait(self, count: int, seconds: float) -> None:
-        """Return when something has happened since `count`, or when the time is over."""
+        """Return when there is a change after `count`, or after `seconds`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         with self._lock:

@@ -1,8 +1,8 @@
-"""Log lines as a stream that ends when its reader goes.
+"""Log lines as a stream that ends when its reader disconnects.
 
-A target yields log lines by blocking, so they are read in a thread. The thread learns between two
-lines that nobody reads any more; a target that follows yields an empty line of no replica now and
-then for that (see `Target.logs`).
+A target blocks while it yields log lines, so a thread reads them. Between two lines the thread
+checks whether the reader has gone; a target that follows yields an empty line about once a second
+for that (see `Target.logs`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 _AHEAD = 1000
-"""Lines that are read ahead of a slow reader; beyond that the thread waits for it."""
+"""Lines read ahead of a slow reader; then the thread waits for it."""
 
 
 async def stream(lines: Iterator[tuple[str, str]]) -> AsyncIterator[bytes]:
-    """Yield `{"replica", "line"}` objects, a line each; an error ends them as `{"error"}`."""
+    """Yield NDJSON: `{"replica", "line"}` objects; an error ends the stream as `{"error"}`."""
     pump = _Pump(lines, asyncio.get_running_loop())
     threading.Thread(target=pump.run, name="cloche-logs", daemon=True).start()
     try:
@@ -43,12 +43,12 @@ class _Pump:
         self.room = threading.Semaphore(_AHEAD)
 
     def stop(self) -> None:
-        """Have the thread end."""
+        """Make the thread end at the next line."""
         self._stopped = True
         self.room.release()
 
     def run(self) -> None:
-        """Read until there is no more, or nobody to read for."""
+        """Read until the lines end or the reader has gone."""
         try:
             for replica, line in self._lines:
                 if self._stopped:

@@ -1,8 +1,8 @@
 """`cloche serve`: the control plane as a process.
 
 It takes the lock of its home, opens the state, takes over what runs, and answers on loopback until
-it is asked to end. SIGTERM and SIGINT end it and nothing else: replicas and gateway run on, and the
-next control plane takes them over. `POST /v1/down` ends all.
+it is told to end. SIGTERM and SIGINT end only the control plane: replicas and gateway run on, and
+the next control plane takes them over. `POST /v1/down` ends everything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cloche.daemon.access import ensure_access
 from cloche.daemon.app import create_app
 from cloche.daemon.changes import Changes
 from cloche.daemon.endpoints import Context
-from cloche.daemon.process import announced, listen, only_one, prepare_home
+from cloche.daemon.process import announce, listen, only_one, prepare_home
 from cloche.targets import Host, Target
 from cloche.version import __version__
 
@@ -45,7 +45,7 @@ _GRACE_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the control plane of a home is made of."""
+    """The parts of the control plane of a home."""
 
     state: State
     journal: Journal
@@ -54,11 +54,11 @@ class Parts:
 
 
 class HostedTarget(Target, Host, Protocol):
-    """A target whose servers are kept by this process."""
+    """A target whose servers this process keeps running."""
 
 
 def open_parts(settings: Settings) -> Parts:
-    """Return the parts of this machine."""
+    """Return the parts of a control plane on this machine."""
     return Parts(
         composition.state(settings),
         composition.journal(settings),
@@ -70,12 +70,12 @@ def open_parts(settings: Settings) -> Parts:
 def serve(settings: Settings, parts: Callable[[Settings], Parts] = open_parts) -> None:
     """Run the control plane of a home until it is told to end.
 
-    Raises ClocheError when it cannot begin: `control.running`, `control.port`, `home.unusable`,
-    or what the state and the target say.
+    Raises ClocheError if it cannot start: `control.running`, `control.port`, `home.unusable`, or
+    an error of the state or the target.
     """
     told_to_end = _prepare_process()
     prepare_home(settings.home)
-    # Servers inherit the folder, and their Python would import what happens to lie in a user's.
+    # Servers inherit the folder, and Python would import modules from a user's folder.
     os.chdir(settings.home)
     with only_one(settings.home):
         run(settings, parts(settings), told_to_end)
@@ -101,12 +101,12 @@ def run(settings: Settings, parts: Parts, told_to_end: threading.Event) -> None:
         context = Context(engine, target, changes, str(settings.home), told_to_end.set)
         app = create_app(context, access=access)
         _Server(app, settings.home, listener, changes, told_to_end).run()
-        left = "ended before it" if engine.ending else "are as they were left"
-        _log.info("Ended; replicas and gateway %s.", left)
+        others = "ended before it" if engine.ending else "run on"
+        _log.info("Ended; replicas and gateway %s.", others)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn on our socket, saying where it answers and ending at once those who only wait."""
+    """Uvicorn on a given socket; it announces its address, and ends waiting requests at once."""
 
     def __init__(
         self,
@@ -133,44 +133,44 @@ class _Server(uvicorn.Server):
         self._listener = listener
         self._changes = changes
         self._told_to_end = told_to_end
-        self._announced = ExitStack()
+        self._announcement = ExitStack()
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer until the end; `sockets` are ours alone."""
-        with self._announced:
+        """Answer on the listener until the end."""
+        with self._announcement:
             super().run([self._listener] if sockets is None else sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer, and then say where."""
+        """Begin to answer, then announce the address."""
         await super().startup(sockets)
         port = self._listener.getsockname()[1]
-        self._announced.enter_context(announced(self._home, port))
+        self._announcement.enter_context(announce(self._home, port))
         _log.info("Cloche %s answers on 127.0.0.1:%d (process %d).", __version__, port, os.getpid())
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to end; asked ten times a second."""
+        """Return whether to end; uvicorn calls this ten times a second."""
         return await super().on_tick(counter) or self._told_to_end.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let go those who wait for events, then end."""
+        """Answer the requests that wait for events, then end."""
         self._changes.close()
         await super().shutdown(sockets)
 
 
 def _prepare_process() -> threading.Event:
-    """Make what is written private, and let signals end us orderly; returns what they set."""
+    """Make new files private; return an event that SIGTERM and SIGINT set."""
     os.umask(0o077)
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    # These would tell of each request, and of what is told here already.
+    # httpx logs each request, and uvicorn what is logged here already.
     for name in ("httpx", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
     told_to_end = threading.Event()
-    # Uvicorn takes both over while it serves, and raises again what it got for whoever had them
-    # before: with these in place that is no exception, and everything is closed in order.
+    # Uvicorn handles both signals while it serves, then raises them again for the handlers that
+    # were set before. With these handlers that raises no exception, so everything closes in order.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told_to_end.set())
     return told_to_end

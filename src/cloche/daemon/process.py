@@ -1,4 +1,4 @@
-"""The control plane as a process: its home, the lock that makes it the only one, its address."""
+"""The control plane as a process: its home, its lock, its address."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOCK_SECONDS = 2.0
-"""Those who only look hold the lock for a moment; longer than this, it is a control plane."""
+"""Longest wait for the lock: whoever only checks it holds it for less, a control plane for more."""
 
 
 def prepare_home(home: Path) -> None:
-    """Make the folder of a home, for its owner alone, with those that are written to."""
+    """Make the folder of a home and those for logs and processes, for their owner only (0700)."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (HomeLayout(home).logs, HomeLayout(home).run):
@@ -47,7 +47,7 @@ def only_one(home: Path) -> Iterator[None]:
             )
         except OSError as error:
             raise unusable(home, error) from error
-        # One that was killed has left its own.
+        # A control plane that was killed leaves its record.
         layout.control_record.unlink(missing_ok=True)
         yield
 
@@ -57,15 +57,15 @@ def _running(home: Path) -> ClocheError:
     who = f" (process {record.pid}, port {record.port})" if record else ""
     return ClocheError(
         "control.running",
-        f"A control plane of this home runs already{who}.",
+        f"A control plane of this home is already running{who}.",
         where=str(home),
         hint="Use it, end it with `cloche down`, or choose another CLOCHE_HOME.",
     )
 
 
 @contextmanager
-def announced(home: Path, port: int) -> Iterator[None]:
-    """Say in control.json that the API answers, for as long as it does."""
+def announce(home: Path, port: int) -> Iterator[None]:
+    """Write control.json with the address of the API, and remove it after the block."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     write_private(
         HomeLayout(home).control_record, encode(ControlRecord(os.getpid(), port, __version__, now))
@@ -78,8 +78,8 @@ def announced(home: Path, port: int) -> Iterator[None]:
 
 def listen(port: int) -> socket.socket:
     """Return a socket that listens on loopback; port 0 takes a free one."""
-    # The protocol by its name: asyncio sets TCP_NODELAY only then, and without it every answer
-    # waits 40 ms for the client to acknowledge its head.
+    # asyncio sets TCP_NODELAY only if the protocol is given. Without it every answer waits 40 ms
+    # for the client to acknowledge its head.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,7 +98,7 @@ def listen(port: int) -> socket.socket:
 
 
 def _holder(port: int) -> str:
-    """Return who has a port, as far as this user may know."""
+    """Return a sentence with the process that has a port; empty if this user cannot see it."""
     import psutil
 
     try:
@@ -106,7 +106,7 @@ def _holder(port: int) -> str:
             listens = connection.status == psutil.CONN_LISTEN
             if listens and connection.laddr and connection.laddr.port == port and connection.pid:
                 name = psutil.Process(connection.pid).name()
-                return f" It is held by {name} (process {connection.pid})."
+                return f" {name} (process {connection.pid}) has it."
     except psutil.Error:
         return ""
     return ""

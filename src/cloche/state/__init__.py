@@ -1,4 +1,4 @@
-"""What is declared and what happened: the contracts of state and journal."""
+"""The contracts of the state (what is declared) and the journal (what happened)."""
 
 from cloche.state.journal import Journal
 from cloche.state.state import State, Stored

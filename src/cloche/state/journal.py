@@ -1,7 +1,7 @@
-"""The contract of the journal: what happened, in order, for people and for those who wait.
+"""The contract of the journal: what happened, in order, for people and for waiting commands.
 
-Nothing is decided by the journal. An event is written after what it tells of, so one may be lost
-to a crash in between; what it told of is not.
+No decision depends on the journal. An event is written after the change that it tells of: a crash
+in between loses the event, not the change.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class Journal(Protocol):
-    """Where events are kept; calls may come from any thread."""
+    """Stores events; calls may come from any thread."""
 
     def close(self) -> None:
         """Close the storage; no call may follow."""
 
     def append(self, events: Iterable[Event]) -> None:
-        """Add events in order; their cursors are given here."""
+        """Add events in order; the journal sets their cursors."""
 
     def read(
         self, service: str | None = None, *, after: str = "", limit: int = 1000
     ) -> tuple[Event, ...]:
-        """Return events in order: the first `limit` that come after the cursor `after`.
+        """Return the first `limit` events after the cursor `after`, in order.
 
-        Of each service the latest are kept, some thousands, so that no crash loop fills a disk.
-        Raises UsageError `events.cursor` for a cursor that this journal did not give.
+        Only the latest few thousand events of a service are kept, so a crash loop cannot fill the
+        disk. Raises UsageError `events.cursor` for a cursor that is not of this journal.
         """

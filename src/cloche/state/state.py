@@ -1,9 +1,9 @@
-"""The contract of the state: services, the revisions that were made, and what is attached to them.
+"""The contract of the state: services, their revisions, and the attachments of revisions.
 
-The state keeps and returns; it decides nothing. Rules are pure functions in `cloche.rollout`. No
-two objects ever have to change together: a service's record changes as a whole and only from the
-version that was read, a revision never changes, and attachments are only added. A write is durable
-when its call returns.
+The state stores and decides nothing; the rules are pure functions in `cloche.rollout`. No two
+objects have to change together: a service's record changes as a whole, and only from the version
+that was read; a revision never changes; attachments are only added. A write is durable when its
+call returns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Stored:
 
 
 class State(Protocol):
-    """Where services and revisions are kept; calls may come from any thread."""
+    """Stores services and revisions; calls may come from any thread."""
 
     def close(self) -> None:
         """Close the storage; no call may follow."""
@@ -35,37 +35,37 @@ class State(Protocol):
         """Return the names of all services, sorted."""
 
     def service(self, name: str) -> Stored | None:
-        """Return a service's record and version; None where there is none of this name."""
+        """Return a service's record and version; None if it does not exist."""
 
     def put(self, record: ServiceRecord, *, expect: str | None) -> str:
-        """Write a service's record over the version `expect`, or as a new one where it is None.
+        """Write a service's record over the version `expect`; None expects no record.
 
-        Returns the new version. Raises StaleError `state.stale` where the service has another
-        version by now, or exists or is gone against what was expected.
+        Returns the new version. Raises StaleError `state.stale` if the service has another version
+        by now, exists although it was not expected to, or is gone.
         """
 
     def delete(self, name: str, *, expect: str) -> None:
-        """Remove a service's record, its revisions and what is attached to them.
+        """Remove a service's record, its revisions and their attachments.
 
-        Raises StaleError like `put`. The numbers that its revisions had stay given.
+        Raises StaleError like `put`. The numbers of its revisions are never given again.
         """
 
     def last_number(self, name: str) -> int:
-        """Return the highest number that a revision of this name ever had, 0 where none had."""
+        """Return the highest number that a revision of a service ever had; 0 if there was none."""
 
     # ── revisions ─────────────────────────────────────────────────────────────────────────────
 
     def add_revision(self, revision: Revision) -> None:
-        """Keep a revision. Raises StaleError `state.stale` where its number was given before."""
+        """Store a revision. Raises StaleError `state.stale` if its number was given before."""
 
     def revisions(self, service: str) -> tuple[Revision, ...]:
         """Return the revisions of a service, oldest first."""
 
     def revision(self, service: str, number: int) -> Revision | None:
-        """Return one revision; None where there is none of this number."""
+        """Return one revision; None if it does not exist."""
 
     def attach(self, service: str, number: int, value: Golden | Verification) -> None:
-        """Add to what is known of a revision. Raises NotFoundError for one that is not kept."""
+        """Add an attachment to a revision. Raises NotFoundError if it does not exist."""
 
     def attached(self, service: str, number: int) -> Attached:
-        """Return what is attached to a revision, of each kind the latest."""
+        """Return the latest attachment of each kind of a revision."""

@@ -1,7 +1,7 @@
-"""Doubles for tests: of all that an engine stands on, in memory, and a deployment to give it.
+"""In-memory doubles for tests of all parts of an engine, and a deployment for it.
 
-Each double passes the contract suite that the real implementations pass. `engine` puts them
-together: a control plane with no Triton, no Envoy and no file, for code that calls Cloche.
+Each double passes the contract suite of the real implementations. `engine` puts them together: a
+control plane without Triton, Envoy or files, for code that calls Cloche.
 
     from cloche import testing
 

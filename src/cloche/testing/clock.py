@@ -1,4 +1,4 @@
-"""Time that goes on only when it is told to."""
+"""Time that passes only when it is told to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
 
 class Clock:
-    """Stands at `START`, and is called for the time."""
+    """A clock that begins at `START`; call it for the time."""
 
     def __init__(self) -> None:
         self.now = START
@@ -18,5 +18,5 @@ class Clock:
         return self.now
 
     def forward(self, seconds: float) -> None:
-        """Let some seconds pass."""
+        """Let seconds pass."""
         self.now += timedelta(seconds=seconds)

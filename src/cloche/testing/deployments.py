@@ -1,4 +1,4 @@
-"""A deployment of a model that does not exist, and what belongs to one."""
+"""A deployment of a model that does not exist, with its golden request and outcome."""
 
 from __future__ import annotations
 
@@ -27,18 +27,37 @@ from cloche.artifacts import (
 from cloche.testing.clock import START
 
 GOLDEN = Golden(GoldenKind.GENERATED, InferenceBody(digest_of(b"question"), 8), None)
+_TENSOR = TensorSpec("x", "FP32", (-1, 4))
 
 
 def deployment(service: str = "digits", model: str = "a", replicas: int | None = 1) -> Deployment:
-    """Return a deployment whose model has `model` for its bytes; its reference is `./MODEL.onnx`.
+    """Return a deployment of a model whose bytes are `model` and whose reference is `./MODEL.onnx`.
 
-    With `replicas` None it does not say how many should run.
+    None leaves the number of replicas unset.
     """
-    tensor = TensorSpec("x", "FP32", (-1, 4))
-    digest = digest_of(model.encode())
-    files = (FileEntry("model.onnx", 1, digest),)
-    built = (FileEntry(f"{service}/1/model.onnx", 1, digest),)
-    snapshot = ModelSnapshot(
+    facts = ModelFacts(
+        format=ModelFormat.ONNX,
+        framework="onnx",
+        backend="onnxruntime",
+        inputs=(_TENSOR,),
+        outputs=(_TENSOR,),
+        batch=BatchAxis(True, Certainty.CERTAIN, "it is dynamic"),
+        size_bytes=1,
+        memory_bytes=None,
+    )
+    replica_range = None if replicas is None else ReplicaRange.exactly(replicas)
+    return Deployment(
+        service=service,
+        members=(Member(service, _snapshot(model), facts),),
+        repository=_repository(service, model),
+        served=Served(instances=1),
+        operated=Operated(replicas=replica_range),
+    )
+
+
+def _snapshot(model: str) -> ModelSnapshot:
+    files = (FileEntry("model.onnx", 1, digest_of(model.encode())),)
+    return ModelSnapshot(
         reference=f"./{model}.onnx",
         pinned=f"/models/{model}.onnx",
         source="files",
@@ -48,29 +67,15 @@ def deployment(service: str = "digits", model: str = "a", replicas: int | None =
         files=files,
         entry="model.onnx",
     )
-    facts = ModelFacts(
-        format=ModelFormat.ONNX,
-        framework="onnx",
-        backend="onnxruntime",
-        inputs=(tensor,),
-        outputs=(tensor,),
-        batch=BatchAxis(True, Certainty.CERTAIN, "it is dynamic"),
-        size_bytes=1,
-        memory_bytes=None,
-    )
-    repository = ModelRepository(
+
+
+def _repository(service: str, model: str) -> ModelRepository:
+    files = (FileEntry(f"{service}/1/model.onnx", 1, digest_of(model.encode())),)
+    return ModelRepository(
         service=service,
-        digest=digest_of_files(built),
-        files=built,
-        members=(RepositoryMember(service, "onnxruntime", (tensor,), (tensor,), 8),),
-    )
-    asked = None if replicas is None else ReplicaRange.exactly(replicas)
-    return Deployment(
-        service=service,
-        members=(Member(service, snapshot, facts),),
-        repository=repository,
-        served=Served(instances=1),
-        operated=Operated(replicas=asked),
+        digest=digest_of_files(files),
+        files=files,
+        members=(RepositoryMember(service, "onnxruntime", (_TENSOR,), (_TENSOR,), 8),),
     )
 
 

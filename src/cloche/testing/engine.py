@@ -29,7 +29,7 @@ def engine(
     verifier: Verifier | None = None,
     by: str = "test@here",
 ) -> Engine:
-    """Return an engine over doubles, or over what is given here; `settle` brings things about."""
+    """Return an engine over doubles, or over the given parts; `settle` runs its rollouts."""
     return Engine(
         state or MemoryState(),
         journal or MemoryJournal(),
@@ -40,7 +40,7 @@ def engine(
 
 
 def settle(driven: Engine) -> None:
-    """Let an engine tick until nothing happens any more; raises AssertionError if it never does."""
+    """Tick an engine until nothing changes; raises AssertionError if it does not come to rest."""
     quiet = 0
     for _ in range(_MOST_TICKS):
         before = driven.events(), driven.status()
@@ -54,7 +54,7 @@ def settle(driven: Engine) -> None:
 
 @contextmanager
 def running(driven: Engine | None = None) -> Iterator[Engine]:
-    """Run an engine in a thread of its own, for calls that wait for it; do not `settle` it then."""
+    """Run an engine in a thread of its own while the block lasts; do not `settle` it as well."""
     started = driven or engine()
     started.start()
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MemoryState:
-    """Implements `cloche.state.State`; it is gone with its object."""
+    """Implements `cloche.state.State`; the data lives as long as the object."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -51,7 +51,7 @@ class MemoryState:
             self._require(name, expect)
             del self._stored[name]
             self._revisions.pop(name, None)
-            self._attached = {of: one for of, one in self._attached.items() if of[0] != name}
+            self._attached = {key: value for key, value in self._attached.items() if key[0] != name}
 
     def last_number(self, name: str) -> int:
         return self._numbers.get(name, 0)
@@ -60,7 +60,7 @@ class MemoryState:
         with self._lock:
             service, number = revision.service, revision.number
             if number <= self.last_number(service):
-                what = f"{service} had a revision {number} before."
+                what = f"{service} already had a revision {number}."
                 raise StaleError("state.stale", what, where=service)
             self._numbers[service] = number
             self._revisions[service][number] = revision
@@ -88,12 +88,12 @@ class MemoryState:
     def _require(self, name: str, expect: str | None) -> None:
         stored = self._stored.get(name)
         if (stored.version if stored is not None else None) != expect:
-            what = f"The record of {name} was changed by another at the same time."
+            what = f"The record of {name} was changed by someone else at the same time."
             raise StaleError("state.stale", what, where=name, hint="Try again.")
 
 
 class MemoryJournal:
-    """Implements `cloche.state.Journal`; its cursors are words that mean nothing elsewhere."""
+    """Implements `cloche.state.Journal`; its cursors are words, not numbers, as they may be."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -117,5 +117,5 @@ class MemoryJournal:
                 hint = "Give the cursor of an event that was read."
                 raise UsageError("events.cursor", f"{after!r} is not a cursor.", hint=hint)
             begin = known[after] + 1
-        events = [one for one in self._events[begin:] if service in {None, one.service}]
+        events = [event for event in self._events[begin:] if service in {None, event.service}]
         return tuple(events[:limit])

@@ -1,4 +1,4 @@
-"""A target in memory, over a world that outlives it."""
+"""A target in memory, over a `World` that outlives it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class MemoryTarget:
     def __init__(self, world: World | None = None) -> None:
         self.world = world or World()
         self.refuses: ClocheError | None = None
-        """Why no further revision can be placed."""
+        """The error for every further revision; None places it."""
         self.followed = threading.Event()
-        """Set when a reader of a followed log has gone."""
+        """Set when a reader of a followed log disconnects."""
 
     # ── host ──────────────────────────────────────────────────────────────────────────────────
 
@@ -84,7 +84,7 @@ class MemoryTarget:
     def diff(self, desired: Desired) -> tuple[TargetChange, ...]:
         changes = []
         placed = {placement.revision: placement for placement in desired.placements}
-        running = {one.revision for one in self._staying(desired.service)}
+        running = {replica.revision for replica in self._staying(desired.service)}
         for number, placement in placed.items():
             count = len(self._staying(desired.service, number))
             if count != placement.replicas.minimum:
@@ -109,10 +109,10 @@ class MemoryTarget:
 
     @contextmanager
     def reach(self, service: str, revision: int, replica: str | None = None) -> Iterator[str]:
-        for one in self.world.of(service, revision):
-            if one.phase is ReplicaPhase.READY and replica in {None, one.id} and one.url:
-                with self.world.held(one.id):
-                    yield one.url
+        for each in self.world.of(service, revision):
+            if each.phase is ReplicaPhase.READY and replica in {None, each.id} and each.url:
+                with self.world.held(each.id):
+                    yield each.url
                 return
         what = f"No replica of revision {revision} of {service} is ready."
         raise UnavailableError("target.unreachable", what, where=replica or service)
@@ -123,7 +123,8 @@ class MemoryTarget:
         read: set[str] = set()
         try:
             while True:
-                fresh = [one.id for one in self.world.of(service, revision) if one.id not in read]
+                names = [replica.id for replica in self.world.of(service, revision)]
+                fresh = [name for name in names if name not in read]
                 for name in fresh:
                     yield from ((name, f"line {number}") for number in range(lines))
                 read.update(fresh)
@@ -141,7 +142,7 @@ class MemoryTarget:
 
     def _staying(self, service: str, revision: int | None = None) -> list[Replica]:
         replicas = self.world.of(service, revision)
-        return [one for one in replicas if one.phase is not ReplicaPhase.STOPPING]
+        return [replica for replica in replicas if replica.phase is not ReplicaPhase.STOPPING]
 
     def _require_kept(self, placement: Placement) -> None:
         if placement.repository.digest in self.world.gone:
@@ -169,7 +170,7 @@ class MemoryTarget:
 
 
 class LivingTarget(MemoryTarget):
-    """A target in memory where things go on by themselves: a step each time one looks."""
+    """A target in memory that advances its world a step at each observation."""
 
     def observe(self, service: str) -> ServiceObservation:
         self.world.advance()

@@ -1,4 +1,4 @@
-"""A verifier that says what it is told to say."""
+"""A verifier with outcomes that a test chooses."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class FixedVerifier:
-    """Implements `cloche.control.Verifier`: the same golden request for all models."""
+    """Implements `cloche.control.Verifier` with the same golden request for all models."""
 
     def __init__(self) -> None:
         self.wrong: set[str] = set()
-        """Models (their reference) that answer wrongly."""
+        """References of models whose answers are wrong."""
         self.broken: dict[str, ClocheError] = {}
-        """Models (their reference) that cannot be run directly, and why."""
+        """By reference of a model: the error of its direct run."""
         self.asked: list[tuple[int, str]] = []
-        """Revisions and addresses that golden requests were sent to."""
+        """The revisions and base URLs that were verified, in order."""
 
     def golden(self, revision: Revision, *, limit: float) -> Golden:  # noqa: ARG002
         error = self.broken.get(revision.deployment.main.snapshot.reference)

@@ -1,4 +1,4 @@
-"""The place that a `MemoryTarget` is over."""
+"""The in-memory place where a `MemoryTarget` runs services."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ _DETAILS = {
     ReplicaPhase.FAILED: "exit code 1",
     ReplicaPhase.STOPPING: "It finishes the requests that it has.",
 }
-"""Why a replica is not ready, by its phase."""
+"""Why a replica is not ready, by phase."""
 
 
 @dataclass
 class World:
-    """What runs in a place, whoever told it to; all that changes it may come from any thread."""
+    """What runs in a place; it outlives its targets. Calls may come from any thread."""
 
     replicas: dict[str, Replica] = field(default_factory=dict)
     told: dict[str, dict[int, int]] = field(default_factory=dict)
-    """Split of the traffic by service, as it was told."""
+    """The split of the traffic by service that the gateway was told."""
     seen: dict[str, dict[int, int]] = field(default_factory=dict)
-    """The same as the gateway serves it."""
+    """The split of the traffic by service that the gateway serves."""
     failing: set[tuple[str, int]] = field(default_factory=set)
-    """Revisions whose replicas do not come up."""
+    """`(service, revision)` whose replicas fail to start."""
     gone: set[str] = field(default_factory=set)
-    """Digests of repositories that are not kept any more."""
+    """Digests of repositories that are no longer kept."""
     gateway: bool = True
     """Whether the gateway runs."""
     stuck: bool = False
-    """Whether the gateway goes on with what it serves, whatever it is told."""
+    """Whether the gateway ignores new splits."""
     down: bool = False
     writes: int = 0
-    """How often something was changed by being told."""
+    """How many changes a target made."""
     listeners: list[Callable[[], None]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
     _held: Counter[str] = field(default_factory=Counter)
 
     def advance(self) -> None:
-        """Let everything that goes on by itself come one step further."""
+        """Take each replica that starts or stops, and the gateway, one step further."""
         with self.lock:
             before = dict(self.replicas), self.seen
             for replica in list(self.replicas.values()):
@@ -70,7 +70,7 @@ class World:
             self._enter(replica, ReplicaPhase.FAILED if failed else ReplicaPhase.READY)
 
     def set_phase(self, name: str, phase: ReplicaPhase) -> None:
-        """Have a replica be in a phase."""
+        """Put a replica into a phase."""
         with self.lock:
             self._enter(self.replicas[name], phase)
         self.notify()
@@ -84,7 +84,7 @@ class World:
     def start(self, service: str, revision: int) -> None:
         """Start one more replica of a revision."""
         with self.lock:
-            taken = {one.id for one in self.of(service, revision)}
+            taken = {replica.id for replica in self.of(service, revision)}
             names = (f"{service}-r{revision}-{index}" for index in range(len(taken) + 1))
             name = next(name for name in names if name not in taken)
             self.replicas[name] = Replica(
@@ -103,14 +103,14 @@ class World:
         """Return the replicas of a service, or of one of its revisions."""
         with self.lock:
             return [
-                one
-                for one in self.replicas.values()
-                if one.service == service and revision in {None, one.revision}
+                replica
+                for replica in self.replicas.values()
+                if replica.service == service and revision in {None, replica.revision}
             ]
 
     @contextmanager
     def held(self, name: str) -> Iterator[None]:
-        """Keep a replica from going while the block lasts."""
+        """Keep a replica from ending while the block lasts."""
         with self.lock:
             self._held[name] += 1
         try:
@@ -120,7 +120,7 @@ class World:
                 self._held[name] -= 1
 
     def keep_only(self, services: Collection[str]) -> None:
-        """Begin to end what runs of every other service."""
+        """Begin to stop the replicas of every other service."""
         for replica in list(self.replicas.values()):
             if replica.service not in services:
                 self.set_phase(replica.id, ReplicaPhase.STOPPING)
@@ -136,6 +136,6 @@ class World:
         self.notify()
 
     def notify(self) -> None:
-        """Tell whoever listens that something is not as it was."""
+        """Call the listeners: something has changed."""
         for listener in list(self.listeners):
             listener()

@@ -1,13 +1,13 @@
 """One SQLite file: opened durable, shared by threads, its errors translated.
 
-WAL with `synchronous=FULL`: a transaction that returned survives a power cut, and a reader never
-waits for a writer. What SQLite refuses becomes a ClocheError:
+WAL with `synchronous=FULL`: a committed transaction survives a power cut, and a reader never waits
+for a writer. Errors of SQLite become a ClocheError:
 
     state.full        the disk has no room
     state.unwritable  no permission, or a read-only file system
-    state.corrupt     the file is damaged or is none of ours
+    state.corrupt     the file is damaged, or not a file of Cloche
     state.busy        another process held it for too long (retriable)
-    state.failed      anything else that SQLite says
+    state.failed      any other error of SQLite
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BUSY_SECONDS = 10.0
 
 
 class Database:
-    """A connection that several threads use in turns."""
+    """A connection that several threads share in turns."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,12 +37,12 @@ class Database:
             self._connection = _open(path)
 
     def close(self) -> None:
-        """Close the file; the object is of no use afterwards."""
+        """Close the file; no call may follow."""
         with self._lock:
             self._connection.close()
 
     def run(self, statement: str, *values: object) -> int:
-        """Run a statement that changes something; returns the row number of an insert."""
+        """Run a statement that changes something; return the row number of an insert."""
         with self._lock, self._translated():
             return self._connection.execute(statement, values).lastrowid or 0
 
@@ -52,13 +52,13 @@ class Database:
             return self._connection.execute(query, values).fetchall()
 
     def one(self, query: str, *values: object) -> sqlite3.Row | None:
-        """Return the first row of a query, None when it has none."""
-        found = self.all(query, *values)
-        return found[0] if found else None
+        """Return the first row of a query; None if there are no rows."""
+        rows = self.all(query, *values)
+        return rows[0] if rows else None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make all that is run inside durable on leaving, or none of it on an exception."""
+        """Commit all statements of the block together, durably; roll back on an exception."""
         connection = self._connection
         with self._lock, self._translated():
             connection.execute("BEGIN IMMEDIATE")
@@ -82,7 +82,7 @@ class Database:
 
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its WAL file the permissions of the database, and that is for its owner alone.
+    # SQLite gives its WAL file the permissions of the database: only its owner can read it.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -114,7 +114,7 @@ def _translate(error: sqlite3.Error, path: Path) -> ClocheError:
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         what = f"Another process has held the state for {_BUSY_SECONDS:.0f} seconds."
         return UnavailableError("state.busy", what, where=str(path), hint="Try again.")
-    hint = "See that the disk is in order and has room, and try again."
+    hint = "Check the disk and its free space, and try again."
     return ClocheError("state.failed", f"The state failed: {error}", where=str(path), hint=hint)
 
 
@@ -128,7 +128,7 @@ def _unwritable(path: Path, why: str) -> ClocheError:
 def _corrupt(path: Path, why: str) -> ClocheError:
     hint = (
         "Move the file (and those beside it that end in -wal and -shm) away to begin with an empty"
-        " history: what runs is ended then, and models are deployed again from the cache."
+        " history. What runs is then ended; deploying the models again takes them from the cache."
     )
-    what = f"The state is damaged, or is no file of Cloche: {why}."
+    what = f"The state is damaged, or not a file of Cloche: {why}."
     return ClocheError("state.corrupt", what, where=str(path), hint=hint)

@@ -1,7 +1,7 @@
-"""What the first version of the tables held, as records and revisions of this one.
+"""Converts the tables of the first version to records and revisions.
 
-There a revision had a phase, and a service named the revision that was wanted. Each revision is
-told as one rollout, the way it went.
+In the first version a revision had a phase, and a service had the number of the wanted revision.
+Each of those revisions becomes a revision and one rollout.
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ def carry_over(database: Database) -> None:
 
 
 def _keep_revision(database: Database, row: sqlite3.Row) -> None:
-    asked = json.loads(row["deployment"])
-    deployment = _deployment(asked)
+    recorded = json.loads(row["deployment"])
+    deployment = _deployment(recorded)
     revision = Revision(
         service=row["service"],
         number=row["number"],
         digest=deployment.digest,
         deployment=deployment,
         created_at=row["created_at"],
-        by=asked.get("by", ""),
+        by=recorded.get("by", ""),
     )
     of = (revision.service, revision.number)
     database.run("INSERT INTO revisions VALUES (?, ?, ?)", *of, _text(revision))
@@ -117,31 +117,31 @@ def _rollouts(rows: list[sqlite3.Row]) -> tuple[Rollout, ...]:
     return tuple(rollouts)
 
 
-def _deployment(asked: dict[str, Any]) -> Deployment:
-    repository = _repository(asked["repository"])
-    lock, example = asked.get("lock"), asked.get("example")
+def _deployment(recorded: dict[str, Any]) -> Deployment:
+    repository = _repository(recorded["repository"])
+    lock, example = recorded.get("lock"), recorded.get("example")
     member = Member(
         name=repository.main.name,
-        snapshot=artifacts.convert(ModelSnapshot, asked["snapshot"]),
-        facts=artifacts.convert(ModelFacts, asked["facts"]),
+        snapshot=artifacts.convert(ModelSnapshot, recorded["snapshot"]),
+        facts=artifacts.convert(ModelFacts, recorded["facts"]),
         lock=artifacts.convert(Lock, lock) if lock else None,
     )
     return Deployment(
-        service=asked["service"],
+        service=recorded["service"],
         members=(member,),
         repository=repository,
-        served=_served(asked["served"]),
-        operated=_operated(asked["operated"]),
+        served=_served(recorded["served"]),
+        operated=_operated(recorded["operated"]),
         example=artifacts.convert(InferenceBody, example) if example else None,
     )
 
 
-def _repository(kept: dict[str, Any]) -> ModelRepository:
-    """Read a repository, whose one member was not apart from it."""
-    name, *others = kept["models"]
+def _repository(recorded: dict[str, Any]) -> ModelRepository:
+    """Return a repository; the first version had the fields of its one member in it."""
+    name, *others = recorded["models"]
     of_member = ("backend", "inputs", "outputs", "max_batch_size", "lock_digest")
-    member = {"name": name, **{key: kept[key] for key in of_member if key in kept}}
-    rest = {key: value for key, value in kept.items() if key not in {*of_member, "models"}}
+    member = {"name": name, **{key: recorded[key] for key in of_member if key in recorded}}
+    rest = {key: value for key, value in recorded.items() if key not in {*of_member, "models"}}
     return artifacts.convert(ModelRepository, {**rest, "members": [member], "others": others})
 
 

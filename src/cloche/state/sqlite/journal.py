@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SqliteJournal:
-    """Implements `cloche.state.Journal`; of each service the latest `most_events` are kept."""
+    """Implements `cloche.state.Journal`; keeps the latest `most_events` events per service."""
 
     def __init__(self, path: Path, *, most_events: int = 5000) -> None:
         self._most_events = most_events
@@ -51,15 +51,15 @@ class SqliteJournal:
         self, service: str | None = None, *, after: str = "", limit: int = 1000
     ) -> tuple[Event, ...]:
         if after and not after.isdecimal():
-            hint = "Give the cursor of an event that was read, or none to read from the beginning."
+            hint = "Give the cursor of an event, or leave it out to read from the beginning."
             raise UsageError("events.cursor", f"{after!r} is not a cursor.", hint=hint)
         sequence = int(after or 0)
-        everyone = "SELECT * FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
-        one = "SELECT * FROM events WHERE service = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+        of_all = "SELECT * FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        of_one = "SELECT * FROM events WHERE service = ? AND sequence > ? ORDER BY sequence LIMIT ?"
         rows = (
-            self._database.all(everyone, sequence, limit)
+            self._database.all(of_all, sequence, limit)
             if service is None
-            else self._database.all(one, service, sequence, limit)
+            else self._database.all(of_one, service, sequence, limit)
         )
         return tuple(_event(row) for row in rows)
 

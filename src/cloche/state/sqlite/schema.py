@@ -1,7 +1,7 @@
-"""The tables of state and journal, and the way from an older version of them to this one.
+"""The tables of state and journal, and the migrations from older versions.
 
-`PRAGMA user_version` counts the migrations that a file has been through. A migration that has been
-released never changes; what is to be different comes as the next one.
+`PRAGMA user_version` counts the migrations of a file. A released migration never changes; a further
+change is a further migration.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ _RECORDS = (
     """,
     "CREATE INDEX attachments_by_revision ON attachments (service, number, kind, sequence)",
 )
-"""A service's record as one value with a version; a revision as one that never changes."""
+"""A service's record is one value with a version; a revision never changes."""
 
 
 def _first(database: Database) -> None:
@@ -108,14 +108,14 @@ def _records(database: Database) -> None:
 
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _records)
-"""The n-th one leads to version n."""
+"""The n-th migration leads to version n."""
 
 
 def migrate(database: Database) -> None:
-    """Bring a file to this version's tables, in one transaction.
+    """Migrate a file to this version's tables, in one transaction.
 
-    Raises `state.newer` for a file that a later Cloche has written: this one may misread what it
-    holds, and so leaves it as it is.
+    Raises `state.newer` for a file of a later Cloche, which this version might misread, and leaves
+    the file as it is.
     """
     with database.transaction():
         row = database.one("PRAGMA user_version")

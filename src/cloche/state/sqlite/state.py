@@ -1,7 +1,7 @@
-"""The state in one SQLite file, which `database` keeps durable and safe for threads.
+"""The state in one SQLite file; `database` makes it durable and safe for threads.
 
-A service's version is a count of its writes. The row of a deleted service stays, without its
-record, for the numbers that were given.
+A service's version counts its writes. The row of a deleted service stays, without its record, so
+that the numbers of its revisions are not given again.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MOST_ATTACHED = 50
-"""How many attachments of one kind are kept of a revision."""
+"""Attachments of one kind kept per revision."""
 
 
 class SqliteState:
-    """Implements `cloche.state.State`; what the file refuses is listed in `database`."""
+    """Implements `cloche.state.State`; `database` lists the errors of the file."""
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
@@ -52,7 +52,7 @@ class SqliteState:
 
     def put(self, record: ServiceRecord, *, expect: str | None) -> str:
         with self._database.transaction():
-            version = self._expected(record.name, expect) + 1
+            version = self._require_version(record.name, expect) + 1
             self._database.run(
                 "INSERT INTO services (name, version, record, last) VALUES (?, ?, ?, 0)"
                 " ON CONFLICT (name) DO UPDATE SET version = excluded.version,"
@@ -63,7 +63,7 @@ class SqliteState:
 
     def delete(self, name: str, *, expect: str) -> None:
         with self._database.transaction():
-            version = self._expected(name, expect) + 1
+            version = self._require_version(name, expect) + 1
             self._database.run("DELETE FROM attachments WHERE service = ?", name)
             self._database.run("DELETE FROM revisions WHERE service = ?", name)
             self._database.run(
@@ -80,7 +80,7 @@ class SqliteState:
         service, number = revision.service, revision.number
         with self._database.transaction():
             if number <= self.last_number(service):
-                what = f"{service} had a revision {number} before."
+                what = f"{service} already had a revision {number}."
                 raise StaleError("state.stale", what, where=service)
             self._database.run(
                 "INSERT INTO services (name, version, record, last) VALUES (?, 0, NULL, ?)"
@@ -131,26 +131,26 @@ class SqliteState:
             verification=artifacts.decode(Verification, verification) if verification else None,
         )
 
-    def _expected(self, name: str, expect: str | None) -> int:
-        """Return a service's version as a number, where it is the expected one."""
+    def _require_version(self, name: str, expect: str | None) -> int:
+        """Return a service's version; raises StaleError if it is not the expected one."""
         row = self._database.one("SELECT version, record FROM services WHERE name = ?", name)
         exists = row is not None and row["record"] is not None
         version = int(row["version"]) if row is not None else 0
         if (str(version) if exists else None) != expect:
-            what = f"The record of {name} was changed by another at the same time."
+            what = f"The record of {name} was changed by someone else at the same time."
             raise StaleError("state.stale", what, where=name, hint="Try again.")
         return version
 
 
 @lru_cache(maxsize=512)
 def _record(text: str) -> ServiceRecord:
-    """Read a record; it is read at each tick and changes seldom."""
+    """Return a record, cached: it is read at each tick and seldom changes."""
     return artifacts.decode(ServiceRecord, text)
 
 
 @lru_cache(maxsize=512)
 def _revision(text: str) -> Revision:
-    """Read a revision; it is large, never changes, and is read at each tick."""
+    """Return a revision, cached: it is large, never changes, and is read at each tick."""
     return artifacts.decode(Revision, text)
 
 
