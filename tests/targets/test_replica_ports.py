@@ -13,7 +13,7 @@ def test_chosen_ports_are_free_and_below_those_of_passing_connections() -> None:
 
 
 def test_replicas_of_one_home_never_get_the_same_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "_lowest_passing", lambda: ports._LOWEST + 1000)
+    monkeypatch.setattr(ports, "_lowest_outgoing", lambda: ports._LOWEST + 1000)
     kept = ports.Ports()
     kept.keep("adopted", (ports._LOWEST, ports._LOWEST + 1))
     first = kept.take("a", 3)

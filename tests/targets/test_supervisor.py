@@ -12,7 +12,7 @@ from cloche.errors import ClocheError
 from cloche.targets import ReplicaPhase
 from cloche.targets.local import processes, records
 from cloche.targets.local.lifecycle import Life, Policy, Step
-from cloche.targets.local.processes import Found, Marker
+from cloche.targets.local.processes import MarkedProcess, Marker
 from cloche.targets.local.supervised import Launch, Record
 from cloche.targets.local.supervisor import Supervisor
 from fixtures.local import until
@@ -96,7 +96,7 @@ class Keeper:
         supervisor.start()
         return supervisor
 
-    def leader(self, run: str | None) -> Found | None:
+    def leader(self, run: str | None) -> MarkedProcess | None:
         return next((one for one in processes.find(self.home) if one.marker.run == run), None)
 
 

@@ -1,10 +1,10 @@
-"""The contract that every target keeps: a named place where services run.
+"""The contract of a target: a named place where services run.
 
-A target is told what one whole service should be (`apply`) and asked what it is (`observe`). Both
-are short and can be repeated: `apply` compares what is wanted with what there is, so it writes
-nothing where nothing differs, and what takes time goes on by itself and shows in the next
-observation. A target keeps running what it was told when Cloche is gone, and a new `Target` object
-over the same place adopts it. It never touches a service that it was not told of.
+`apply` tells a target what one whole service should be, `observe` returns what it is. Both are
+short and can be repeated. `apply` compares what is desired with what runs and writes only
+differences; slow work continues in the target and shows in the next observation. Services run on
+without Cloche, and a new `Target` object over the same place adopts them. A target never touches a
+service that it was not told of.
 """
 
 from __future__ import annotations
@@ -35,39 +35,39 @@ class Placement:
     """Seconds that a replica may take until it is ready."""
     resources: Resources = field(default_factory=Resources)
     lock: Lock | None = None
-    """The model's own dependencies, where it has some."""
+    """The lock of the model's dependencies, if it has any."""
     image: str | None = None
     """Digest of its image, for targets that run images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """One whole service as it should be; a revision that is not placed drains and goes."""
+    """What one whole service should be; a revision without a placement is drained and removed."""
 
     service: str
     placements: tuple[Placement, ...] = ()
     split: Mapping[int, int] = field(default_factory=dict)
-    """Percent of the traffic by revision; 0 is a revision that is reached by header only."""
+    """Percent of the traffic by revision; with 0 a revision is reached by header only."""
     operated: Operated = field(default_factory=Operated)
 
 
 class ReplicaPhase(enum.StrEnum):
-    """How far one replica is."""
+    """The phase of one replica."""
 
     STARTING = "starting"
     READY = "ready"
     UNREADY = "unready"
-    """It runs and was ready, but does not answer its health check now."""
+    """It runs and was ready, but does not answer its health check."""
     RESTARTING = "restarting"
-    """It ended by itself and will be started again after a delay."""
+    """It ended by itself and is started again after a delay."""
     FAILED = "failed"
-    """It ended so often, or took so long to come up, that it is not started again."""
+    """It ended too often, or took too long to start; it is not started again."""
     STOPPING = "stopping"
 
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One running server, as a target sees it."""
+    """One server of a revision, as a target shows it."""
 
     id: str
     """`NAME-r3-0`"""
@@ -78,14 +78,14 @@ class Replica:
     since: str
     """When the phase began: UTC, ISO 8601."""
     url: str | None
-    """Base URL of the replica's own HTTP endpoint, where that can be reached from here."""
+    """Base URL of the replica's own HTTP endpoint, if it can be reached from here."""
     grpc: str | None = None
     pid: int | None = None
-    """Its process, where it is one of this machine."""
+    """Its process, if it runs on this machine."""
     detail: str | None = None
     """Why it is not ready, as a sentence."""
     last_log: tuple[str, ...] = ()
-    """The last lines of its log, where it failed."""
+    """The last lines of its log, if it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +104,27 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a service answers."""
+    """The address of a service."""
 
     http: str
     """Base URL; a request goes to `{http}/v2/models/MODEL/infer`."""
     grpc: str
     ready: bool
-    """Whether what answers there is up; not whether the service has a replica."""
+    """Whether something answers at the address; not whether the service has a replica."""
     detail: str | None = None
-    """Why it is not, as a sentence."""
+    """Why it is not ready, as a sentence."""
     log: str | None = None
-    """Where its own log is, as a person would look for it."""
+    """Path of the log of what answers there, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceObservation:
-    """What a target sees of one service at one moment."""
+    """The state of one service at one moment."""
 
     service: str
     endpoint: Endpoint
     split: Mapping[int, int]
-    """Percent by revision that the gateway is known to serve, not only what it was told."""
+    """Percent by revision that the gateway is seen to serve, not what it was told to serve."""
     replicas: tuple[Replica, ...]
 
     @property
@@ -143,11 +143,11 @@ class TargetChange:
 
 
 class ApplyError(ErrorGroup):
-    """What of a service could not be applied; everything else of it was."""
+    """The parts of a service that could not be applied; all other parts were."""
 
     def __init__(self, service: str, errors: Mapping[int | None, ClocheError]) -> None:
-        """Collect errors by revision; None is for what concerns the service as a whole."""
-        what = f"{service} could not be brought to what it should be."
+        """Collect errors by revision; None is for an error of the whole service."""
+        what = f"{service} could not be applied completely."
         super().__init__("target.apply", what, tuple(errors.values()))
         self.by_revision = dict(errors)
 
@@ -156,67 +156,65 @@ class Target(Protocol):
     """A place where services run; calls may come from any thread."""
 
     def admit(self, desired: Desired) -> None:
-        """Raise ClocheError where this target could never serve what is desired.
+        """Raise ClocheError if this target can never serve what is desired, and change nothing.
 
-        Also where something that it needs is no longer in reach: files, an environment, an image.
-        Nothing is changed.
+        That includes missing files, a missing environment or a missing image.
         """
 
     def apply(self, desired: Desired) -> None:
-        """Bring one service towards what is desired, starting, draining and stopping.
+        """Start, route, drain and stop until one service is what is desired.
 
-        Raises ApplyError for what cannot be begun (files gone, disk full), after the rest was; a
-        replica that later fails shows in `observe`. A revision that lost its share of the traffic
-        gets no new requests and finishes those that it has.
+        Raises ApplyError for the parts that cannot begin (files gone, disk full), after beginning
+        the others; a replica that fails later shows in `observe`. A revision that lost its share
+        of the traffic gets no new requests and finishes those that it has.
         """
 
     def diff(self, desired: Desired) -> tuple[TargetChange, ...]:
-        """Return what `apply` would do now; nothing where it would write nothing."""
+        """Return what `apply` would do now; empty if it would write nothing."""
 
     def observe(self, service: str) -> ServiceObservation:
-        """Return what runs and what is routed of a service now, whether it was told of or not."""
+        """Return the replicas and the traffic of a service, also of one that was not applied."""
 
     def gateway(self) -> Gateway | None:
-        """Return the address that all services share; None where each has its own."""
+        """Return the address that all services share; None if each has its own."""
 
     def reach(
         self, service: str, revision: int, replica: str | None = None
     ) -> AbstractContextManager[str]:
-        """Yield the base URL of a ready replica, which answers for as long as the block lasts.
+        """Yield the base URL of a ready replica, which keeps running while the block lasts.
 
-        One that is to go meanwhile waits for the end of the block as for a request that it has.
-        Raises UnavailableError `target.unreachable` where no replica (or not the named one) is
-        ready.
+        A replica that is removed meanwhile waits for the end of the block, as for a request.
+        Raises UnavailableError `target.unreachable` if no replica (or not the named one) is ready.
         """
 
     def logs(
         self, service: str, revision: int | None, *, lines: int, follow: bool
     ) -> Iterator[tuple[str, str]]:
-        """Yield `(replica id, line)` of the last lines of each replica, then new ones if asked.
+        """Yield `(replica id, line)` of each replica's last lines, then new ones with `follow`.
 
-        While it follows, `("", "")` comes about once a second when nothing else does, so that a
-        reader who has gone is noticed.
+        With `follow`, `("", "")` comes about once a second if no line does, so that the caller can
+        notice that its reader has gone.
         """
 
     def subscribe(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called, from any thread and shortly, whenever `observe` has news."""
+        """Call `listener`, from any thread, soon after each change that `observe` shows."""
 
 
 class Host(Protocol):
-    """What keeps the servers of a place on this machine: the other half of a local target."""
+    """Keeps the servers of a place on this machine running: the other half of a local target."""
 
     def start(self, services: tuple[str, ...]) -> None:
-        """Take over what runs in this place and begin to keep it.
+        """Take over what runs in this place and begin to keep it running.
 
-        `services` are all that are declared: what runs of any other is ended. Comes before all
-        other calls but `replicas`, `gateway` and `down`.
+        `services` has all declared services: replicas of any other are ended. This is the first
+        call, except for `replicas`, `gateway` and `down`.
         """
 
     def replicas(self) -> tuple[Replica, ...]:
-        """Return all replicas of this place; before `start`, those that it would take over."""
+        """Return all replicas of this place; before `start`, those that `start` would take over."""
 
     def close(self) -> None:
-        """Stop keeping what runs; all of it runs on."""
+        """Stop keeping the servers; they run on."""
 
     def down(self) -> None:
-        """Drain and stop everything of this place, the gateway last; without `start` as well."""
+        """Drain and stop everything in this place, the gateway last; works without `start`."""

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 _DETAILS = {
-    ReplicaPhase.STARTING: "It loads its model.",
+    ReplicaPhase.STARTING: "It is loading its model.",
     ReplicaPhase.UNREADY: "It runs, but does not answer its health check.",
     ReplicaPhase.RESTARTING: "It ended with exit code 1.",
     ReplicaPhase.FAILED: "exit code 1",
-    ReplicaPhase.STOPPING: "It finishes the requests that it has.",
+    ReplicaPhase.STOPPING: "It is finishing its requests.",
 }
 """Why a replica is not ready, by phase."""
 

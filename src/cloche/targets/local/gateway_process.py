@@ -1,4 +1,4 @@
-"""The gateway of the target: its one process, and what it is told."""
+"""The gateway of the target: its process and its routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
     from cloche.targets.local.envoy.gateway import EnvoyGateway
     from cloche.targets.local.lifecycle import Policy
-    from cloche.targets.local.processes import Found, Marker
+    from cloche.targets.local.processes import MarkedProcess, Marker
 
 NAME = "gateway"
 _CLOSES = 10.0
@@ -32,10 +32,10 @@ class GatewayProcess:
         self.log = log
         self._gateway = gateway
         self._port = settings.gateway_port
-        self._known: int | None = None
+        self._listening_pid: int | None = None
 
     def prepare(self, marker: Marker) -> Launch:  # noqa: ARG002 - it goes into the environment
-        # Envoy itself would run on with no listener, and say so in its log only.
+        # Envoy itself would run without its listener, and say so only in its log.
         self._gateway.check_port()
         self._gateway.prepare()
         arguments, environment = self._gateway.command()
@@ -44,24 +44,24 @@ class GatewayProcess:
     def healthy(self, record: Record) -> bool:
         if record.pid is None or not self._gateway.ready():
             return False
-        if self._known != record.pid and not ports.listens(record.pid, record.ports):
+        if self._listening_pid != record.pid and not ports.listens(record.pid, record.ports):
             return False
-        self._known = record.pid
+        self._listening_pid = record.pid
         return True
 
     def drained(self, record: Record) -> bool:  # noqa: ARG002 - see below
-        """Return True: it is ended after the replicas, which have been drained by then."""
+        """Return True: the gateway ends after the replicas, which are drained by then."""
         return True
 
     def clean(self) -> None:
-        """Leave its folder: the next start goes on from it."""
+        """Keep the folder, which the next start uses."""
 
     def disconnect(self) -> None:
-        """Do nothing: no connection to it is kept."""
+        """Do nothing: there is no open connection."""
 
 
 class LocalGateway:
-    """The gateway of a target: its process, kept by a supervisor, and its routes."""
+    """The gateway of a target: its process, with a supervisor, and its routes."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class LocalGateway:
         self._record_path = layout.gateway_record
         self._changed = changed
         supervised = GatewayProcess(gateway, settings, layout.log(NAME))
-        # However often it ends it is started again: without it nothing is served.
+        # It is always started again: without it nothing is served.
         policy = replace(policy, attempts=None, longest_delay=5.0, start_limit=60.0)
         self._supervisor = Supervisor(
             supervised,
@@ -109,20 +109,19 @@ class LocalGateway:
         """Return the split of a service that the gateway was last seen to serve."""
         return self._routing.seen_split(service) if self.record.pid is not None else {}
 
-    def adopt(self, leaders: Mapping[str, Found]) -> set[tuple[str, str]]:
-        """Take over the gateway that runs; returns its name and run, if there is one."""
+    def adopt(self, leaders: Mapping[str, MarkedProcess]) -> set[tuple[str, str]]:
+        """Take over the running gateway; return its name and run if there is one."""
         record = records.load(self._record_path, Record)
         if record is None or record.ports not in {(), self._ports}:
-            return set()  # with another port than it is to have now it is ended as a stray
-        found = leaders.get(record.run or "")
-        self._supervisor.resume(record, found)
-        return {(NAME, found.marker.run)} if found is not None else set()
+            return set()  # a gateway on another port is ended as a stray
+        process = leaders.get(record.run or "")
+        self._supervisor.resume(record, process)
+        return {(NAME, process.marker.run)} if process is not None else set()
 
     def start(self) -> None:
-        """Begin to keep it.
+        """Start the gateway if it does not run, and keep it running.
 
-        Where none runs this raises what keeps one from running: `gateway.port_taken`, or what the
-        installation of Envoy says.
+        Raises `gateway.port_taken`, or an error of the installation of Envoy, if it cannot start.
         """
         if self.record.pid is None:
             self._gateway.check_port()
@@ -130,33 +129,33 @@ class LocalGateway:
         self.keep()
 
     def keep(self) -> None:
-        """Begin to keep it, whatever has its port."""
-        self._gateway.prepare()  # before it is told anything
+        """Begin to keep the gateway running, without a check of its port."""
+        self._gateway.prepare()  # before any routes are written
         self._supervisor.start()
         self._routing.start()
 
     def close(self) -> None:
-        """Let go of the gateway, which goes on with the routes that it has."""
+        """Stop supervising the gateway, which runs on with its routes."""
         self._routing.close()
         self._supervisor.close()
         self._supervisor.join(_CLOSES)
 
     def stop(self) -> None:
-        """Ask the gateway to end."""
+        """Begin to end the gateway."""
         self._supervisor.stop()
 
     def end(self, limit: float) -> None:
         """End the gateway within `limit` seconds, and close."""
-        # First, so that it is not waited for: a gateway that has ended takes no routes.
+        # First, so that it does not wait for an ended gateway to take routes.
         self._routing.close()
         self._supervisor.stop()
         self._supervisor.join(limit)
         self.close()
 
     def view(self) -> Gateway:
-        """Return the gateway as a target shows it."""
+        """Return the Gateway that a target shows."""
         ready = self.record.life.phase is ReplicaPhase.READY
-        detail = None if ready else self.record.life.detail or "It is being started."
+        detail = None if ready else self.record.life.detail or "It is starting."
         return Gateway(
             ready=ready,
             http=f"http://{self._gateway.address}",

@@ -1,4 +1,4 @@
-"""Asking a replica over HTTP whether it serves."""
+"""Health checks of replicas over HTTP."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SECONDS = 2.0
 
 
 class HealthCheck:
-    """Health checks of one replica, over one kept connection; for one thread.
+    """Health checks of one replica over one connection; for use by one thread.
 
-    `paths` are what a replica that is ready answers 200 to.
+    A ready replica answers 200 to all `paths`.
     """
 
     def __init__(self, paths: tuple[str, ...]) -> None:
@@ -21,7 +21,7 @@ class HealthCheck:
         self._port = 0
 
     def ready(self, port: int) -> bool:
-        """Return whether the replica at a port answers that it is ready."""
+        """Return whether the replica at a port is ready."""
         if port != self._port:
             self.close()
             self._port = port
@@ -34,15 +34,14 @@ class HealthCheck:
             self._connection = None
 
     def _ask(self, path: str) -> bool:
-        # A server may close a connection that was idle, which says nothing of its health: then a
-        # second try on a new one.
+        # A healthy server may close an idle connection: try once more on a new one.
         for fresh in (False, True):
             if fresh or self._connection is None:
                 self.close()
                 self._connection = http.client.HTTPConnection(
                     ports.LOOPBACK, self._port, timeout=_SECONDS
                 )
-            kept = self._connection.sock is not None
+            reused = self._connection.sock is not None
             try:
                 self._connection.request("GET", path)
                 response = self._connection.getresponse()
@@ -52,7 +51,7 @@ class HealthCheck:
                 return False
             except (OSError, http.client.HTTPException):
                 self.close()
-                if not kept:
+                if not reused:
                     return False
                 continue
             return response.status == http.client.OK

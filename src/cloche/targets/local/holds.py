@@ -1,4 +1,4 @@
-"""Replicas that somebody asks directly, past the gateway, and that must not go meanwhile."""
+"""Replicas that are used directly, past the gateway, and must not end meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Holds:
-    """Counts who holds which replica, by its name; calls may come from any thread."""
+    """Counts the holds on each replica, by its name; calls may come from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

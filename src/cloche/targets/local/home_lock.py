@@ -1,4 +1,4 @@
-"""The lock of the one process that keeps the servers of a home."""
+"""The lock of the process that keeps the servers of a home running."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def take(path: Path, home: Path) -> int:
-    """Return a descriptor that holds the lock until it is closed or this process ends.
+    """Take the lock; return its descriptor, which holds it until closed.
 
-    Raises BusyError `target.local.busy` where another process has it.
+    Raises BusyError `target.local.busy` if another process has it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +29,6 @@ def take(path: Path, home: Path) -> int:
             "target.local.busy",
             "Another process keeps the servers of this home.",
             where=str(home),
-            hint="Use the control plane that runs (`cloche status`), or end it.",
+            hint="Use the running control plane (`cloche status`), or end it with `cloche down`.",
         )
     return descriptor

@@ -1,10 +1,9 @@
 """The host of the local target: replicas and gateway as processes of this machine.
 
-`start` takes over what runs in this home, begins to keep it, and starts the gateway where none
-runs. From then on every server has a thread of its own that restarts it (`supervisor`), and one
-more keeps the routes (`routing`): nobody has to call anything for a crashed replica to come back
-and its endpoint to follow. `close` ends the threads and leaves the servers running, `down` ends
-them all.
+`start` takes over what runs in this home and starts the gateway if it does not run. From then on
+every server has a thread that restarts it (`supervisor`), and one more thread updates the routes
+(`routing`), so a crashed replica returns without any call. `close` ends the threads and leaves the
+servers running; `down` ends them all.
 
     run/revisions/   see `revisions`        run/routes.json   the split of each service
     run/gateway/     Envoy's files          run/gateway.json  the record of its process
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from cloche.targets.local.supervised import Record
 
 _SLACK = 10.0
-"""Seconds that ending may take beyond its limits."""
+"""Seconds added to the limits of draining and ending."""
 
 
 class _Stage(enum.Enum):
@@ -73,7 +72,7 @@ class LocalHost:
         self._home_lock: int | None = None
         self._stage = _Stage.NEW
         self.holds = Holds()
-        # Installed when it is first started: what runs is adopted, and ended, without it.
+        # Envoy is installed at its first start: a running gateway is adopted, or ended, without it.
         install = partial(install_envoy, settings.layout.servers, SilentProgress())
         self.local_gateway = gateway_process.LocalGateway(
             EnvoyGateway(self._layout.gateway, settings, install),
@@ -91,18 +90,18 @@ class LocalHost:
             changed=self._replicas_changed,
         )
 
-    # ── its own life ──────────────────────────────────────────────────────────────────────────
+    # ── lifecycle ─────────────────────────────────────────────────────────────────────────────
 
     def subscribe(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called, from any thread and shortly, whenever a server has news."""
+        """Call `listener`, from any thread, soon after each change of a server."""
         self._listeners.append(listener)
 
     def start(self, services: tuple[str, ...]) -> None:
-        """Take over what runs in this home, and begin to keep it.
+        """Take over what runs in this home, and begin to keep it running.
 
-        What runs of services that are not among `services` is ended. Raises ClocheError
-        `gateway.port_taken`, before anything is started, where another process has the gateway's
-        port, and `target.local.busy` where another process keeps this home.
+        Replicas of services that are not in `services` are ended. Raises ClocheError
+        `gateway.port_taken`, before anything starts, if another process has the gateway's port,
+        and `target.local.busy` if another process keeps this home.
         """
         self._take_over()
         try:
@@ -123,16 +122,16 @@ class LocalHost:
                 runner.remove()
 
     def replicas(self) -> tuple[Replica, ...]:
-        """Return all replicas; before `start`, those that it would take over."""
+        """Return all replicas; before `start`, those that `start` would take over."""
         return tuple(replica for runner in self.runners() for replica in runner.replicas())
 
     def gateway(self) -> Gateway:
-        """Return the gateway; before `start`, the one that it would take over."""
+        """Return the gateway; before `start`, the one that `start` would take over."""
         self._take_over()
         return self.local_gateway.view()
 
     def close(self) -> None:
-        """Stop keeping what runs; all of it runs on."""
+        """Stop keeping the servers; they run on."""
         self._stage = _Stage.CLOSED
         runners = self._all()
         for runner in runners:
@@ -145,9 +144,9 @@ class LocalHost:
             self._home_lock = None
 
     def down(self) -> None:
-        """Drain and stop everything of this home, the gateway last, and close.
+        """Drain and stop everything in this home, the gateway last, and close.
 
-        Also on a target that was not started: then it takes over first, and starts nothing.
+        Without `start` it takes over first, and starts nothing.
         """
         if self._stage is _Stage.CLOSED:
             return
@@ -169,9 +168,9 @@ class LocalHost:
         shutil.rmtree(self._layout.run, ignore_errors=True)
 
     def _keep_to_end(self, runners: Sequence[RevisionRunner]) -> None:
-        """Begin to keep what was taken over and is to go."""
+        """Begin to supervise what was taken over only to be ended."""
         if self.local_gateway.record.pid is None:
-            self.local_gateway.stop()  # none runs, and none is started only to be ended
+            self.local_gateway.stop()  # it does not run; do not start it only to end it
         for runner in runners:
             runner.start()
         self.local_gateway.keep()
@@ -179,7 +178,7 @@ class LocalHost:
     # ── for the target ────────────────────────────────────────────────────────────────────────
 
     def require_keeping(self) -> None:
-        """Raise UnavailableError `target.local.not_kept` where this process keeps nothing now."""
+        """Raise UnavailableError `target.local.not_kept` if this process keeps no servers now."""
         if self._stage is not _Stage.KEEPING:
             raise UnavailableError(
                 "target.local.not_kept",
@@ -189,7 +188,7 @@ class LocalHost:
             )
 
     def place(self, placement: Placement) -> None:
-        """Make a revision run with so many replicas; raises ClocheError when it cannot begin."""
+        """Run the replicas of a placement; raises ClocheError if that cannot begin."""
         self.require_keeping()
         key = placement.service, placement.revision
         with self._lock:
@@ -199,7 +198,7 @@ class LocalHost:
         try:
             runner.place(placement)
         finally:
-            with self._lock:  # it may have been forgotten meanwhile, as one that was finished
+            with self._lock:  # it may have been forgotten meanwhile because it was finished
                 self._runners[key] = runner
             self._forget_finished()
 
@@ -212,17 +211,17 @@ class LocalHost:
             self._forget_finished()
 
     def runners(self, service: str | None = None) -> list[RevisionRunner]:
-        """Return the revisions that run, of a service or of all; takes over what runs if need be.
+        """Return the running revisions of a service, or of all services.
 
-        Before `start` it is what would be taken over.
+        Before `start` they are those that `start` would take over.
         """
         self._take_over()
-        return [one for one in self._all() if service in {None, one.placement.service}]
+        return [runner for runner in self._all() if service in {None, runner.placement.service}]
 
     # ── taking over ───────────────────────────────────────────────────────────────────────────
 
     def _take_over(self) -> None:
-        """Find what runs in this home: take the servers on record, end everything else."""
+        """Adopt the recorded servers of this home that run, and end every other process of it."""
         if self._stage is not _Stage.NEW:
             return
         self._home_lock = home_lock.take(self._layout.target_lock, self._home)
@@ -230,15 +229,15 @@ class LocalHost:
         try:
             self._adopt()
         except BaseException:
-            self.close()  # what was adopted so far runs on, and nothing else was touched
+            self.close()  # servers adopted so far run on, and nothing else was touched
             raise
         self._clean_folders()
 
     def _adopt(self) -> None:
         running = processes.find(self._home)
-        leaders = {one.marker.run: one for one in running if one.leads}
+        leaders = {process.marker.run: process for process in running if process.leads}
         kept = self.local_gateway.adopt(leaders)
-        for folder in records.listed(self._context.folder):
+        for folder in records.entries(self._context.folder):
             runner = RevisionRunner.restore(folder, self._context)
             if runner is None:
                 continue
@@ -249,7 +248,7 @@ class LocalHost:
             self._context.software.clean(folder / SERVING, name)
 
     def _clean_folders(self) -> None:
-        """Remove what no process uses: folders that were cut off while made, and old logs."""
+        """Remove what no process uses: unfinished folders and old logs."""
         known = {runner.folder for runner in self._all()}
         for folder in self._context.folder.glob("*"):
             if folder not in known:
@@ -266,7 +265,7 @@ class LocalHost:
     def _drained(self, record: Record) -> bool:
         return record.name not in self.holds and self.local_gateway.drained(record)
 
-    # ── news ──────────────────────────────────────────────────────────────────────────────────
+    # ── changes ───────────────────────────────────────────────────────────────────────────────
 
     def _all(self) -> list[RevisionRunner]:
         with self._lock:

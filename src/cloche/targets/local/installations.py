@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 class LocalInstallations:
-    """What is installed under `root` (`CLOCHE_HOME/servers`), of this version and of others."""
+    """The installations under `root` (`CLOCHE_HOME/servers`), of this and of other versions."""
 
     def __init__(self, root: Path, server: Server, known: Iterable[Server]) -> None:
-        """Install `server`, and know the installations of all `known` kinds."""
+        """Install `server`; find the installations of all `known` kinds of servers."""
         self._root = root
         self._server = server
-        self._known = tuple(known)
+        self._servers = tuple(known)
 
     def install(self, progress: Progress) -> None:
-        """Install what is missing of this version; raises ClocheError as the installations do."""
+        """Install what this version needs, if missing; raises the errors of the installations."""
         self._server.install(self._root, progress)
         envoy.install(self._root, progress)
 
     def outdated(self) -> list[Usage]:
         """Return the installations that this version does not use.
 
-        One that a server still runs from counts as kept.
+        An installation that a process still runs from is marked as kept.
         """
-        folders = [folder for server in self._known for folder in server.outdated(self._root)]
+        folders = [folder for server in self._servers for folder in server.outdated(self._root)]
         folders += envoy.outdated(self._root)
         running = _arguments() if folders else set()
         return [
@@ -52,17 +52,18 @@ class LocalInstallations:
         ]
 
     def clean(self) -> Cleaned:
-        """Remove what this version does not use, but for what a server still runs from."""
+        """Remove the installations that this version does not use and no process runs from."""
         outdated = self.outdated()
-        removed = tuple(one for one in outdated if not one.kept)
-        for one in removed:
-            shutil.rmtree(self._root / one.label, ignore_errors=True)
-        freed = sum(one.size for one in removed)
-        return Cleaned(freed, sum(one.size for one in outdated) - freed, removed)
+        removed = tuple(installation for installation in outdated if not installation.kept)
+        for installation in removed:
+            shutil.rmtree(self._root / installation.label, ignore_errors=True)
+        freed = sum(installation.size for installation in removed)
+        left = sum(installation.size for installation in outdated) - freed
+        return Cleaned(freed, left, removed)
 
 
 def _arguments() -> set[str]:
-    """Return the words of the command lines of all processes."""
+    """Return the arguments of all processes."""
     import psutil
 
     lines = (process.info["cmdline"] for process in psutil.process_iter(["cmdline"]))

@@ -5,10 +5,10 @@
        └── ending ←── unready for too long            stop: draining → ending → killing → gone
 
 `advance` takes a life, what was seen and the time, and returns the next life. Each step has one
-effect, given in `Step`, that can be had again without harm: a supervisor writes the life down, then
-does what its step says, and one that comes back after a crash does it once more.
+effect, given in `Step`, that can be repeated: a supervisor records the life, then does what its
+step says; after a crash the next supervisor does it again.
 
-Times are seconds of a clock that runs for the whole boot (CLOCK_MONOTONIC).
+Times are seconds of CLOCK_MONOTONIC, which runs for the whole boot.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ class Step(enum.StrEnum):
     """The state of a life, and what a supervisor does in it."""
 
     WAITING = "waiting"
-    """No process; one is started when `due` has come."""
+    """No process; start one at `due`."""
     STARTING = "starting"
-    """Have a process, and ask whether it is ready."""
+    """Start a process if there is none, and check whether it is ready."""
     READY = "ready"
-    """Ask from time to time whether it still is."""
+    """Check from time to time whether it is still ready."""
     UNREADY = "unready"
-    """Ask often whether it is again."""
+    """Check often whether it is ready again."""
     DRAINING = "draining"
-    """It is out of the routes; wait for the requests that it has."""
+    """It has no routes; wait for its last requests."""
     ENDING = "ending"
     """Ask the process to end."""
     KILLING = "killing"
-    """Kill the process and all that it started."""
+    """Kill the process and all processes that it started."""
     FAILED = "failed"
-    """No process, and none is started."""
+    """No process; do not start one."""
     GONE = "gone"
     """No process; clean up and forget it."""
 
@@ -50,7 +50,7 @@ RUNNING = frozenset(
 
 
 class After(enum.StrEnum):
-    """What follows when the process has ended."""
+    """What follows the end of the process."""
 
     RESTART = "restart"
     FAIL = "fail"
@@ -59,25 +59,25 @@ class After(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When a server is checked, restarted and given up; all in seconds but for the counts."""
+    """When a server is checked, restarted and given up; in seconds, except for the counts."""
 
     first_delay: float = 0.5
     longest_delay: float = 30.0
     jitter: float = 0.2
-    """Delays are spread by this share of themselves, so that replicas do not start in step."""
+    """Delays are spread by this fraction, so that replicas do not start at the same time."""
     stable: float = 60.0
-    """A server that was ready for so long ends for a reason of its own: its delays begin anew."""
+    """The end of a server that was ready for this long counts as its first: delays start over."""
     first_attempts: int = 3
-    """Ends in a row of a server that was never ready, after which it has failed."""
+    """Ends in a row after which a server that was never ready has failed."""
     attempts: int | None = 6
-    """The same of one that has been ready; None: either is started again for ever."""
+    """The same for a server that was ready before; None restarts any server forever."""
     collisions: int = 10
-    """Starts that met a taken port and so do not count."""
+    """Most starts in a row that do not count because the port was taken."""
     start_limit: float = DEFAULT_START_TIMEOUT
-    """Of a replica it is that of its placement."""
+    """A replica has the limit of its placement."""
     unready_limit: float = 30.0
     misses: int = 2
-    """Health checks in a row without an answer, after which a server is not ready."""
+    """Failed health checks in a row after which a server is not ready."""
     drain_limit: float = 60.0
     end_limit: float = 15.0
     check_every: float = 2.0
@@ -86,7 +86,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One server's past and present, as far as they decide what happens to it."""
+    """The state and the history of one server that decide what happens to it."""
 
     step: Step = Step.WAITING
     since: float = 0.0
@@ -94,13 +94,13 @@ class Life:
     after: After = After.RESTART
     restarts: int = 0
     ends: int = 0
-    """Times in a row that it ended without having been ready for long."""
+    """Times in a row that it ended without being ready for `Policy.stable`."""
     collisions: int = 0
     misses: int = 0
     ready_at: float | None = None
     """When this process became ready."""
     was_ready: bool = False
-    """Whether any process of it ever was."""
+    """Whether any process of the server was ever ready."""
     detail: str | None = None
     """Why it is not ready, as a sentence."""
 
@@ -130,27 +130,27 @@ class Seen:
     """What a supervisor saw of a server at one moment."""
 
     ended: str | None = None
-    """How its process ended (`ended with exit code 1`), once nothing of it runs; None: it runs."""
+    """How its process ended (`ended with exit code 1`) once nothing of it runs; None if it runs."""
     collided: bool = False
     """Whether it ended because a port was taken."""
     healthy: bool | None = None
-    """Its answer to a health check; None: it was not asked."""
+    """The result of a health check; None without a check."""
     drained: bool = False
-    """Whether no request is on its way to it or in it."""
+    """Whether it has no request and none is on its way to it."""
     stop: bool = False
-    """Whether it is to go."""
+    """Whether it should be removed."""
 
 
 def advance(life: Life, seen: Seen, now: float, policy: Policy, jitter: float = 0.5) -> Life:
     """Return the next life; `jitter`, from 0 to 1, places a delay within `policy.jitter`."""
     if seen.stop and life.after is not After.REMOVE:
-        life = _stopped(life, now)
+        life = _stop(life, now)
     if life.step in RUNNING and seen.ended is not None:
-        return _ended(life, seen, now, policy, jitter)
+        return _after_end(life, seen, now, policy, jitter)
     if life.step is Step.WAITING and now >= life.due:
         return replace(life, step=Step.STARTING, since=now, misses=0, ready_at=None)
     if life.step in {Step.STARTING, Step.READY, Step.UNREADY}:
-        return _checked(life, seen.healthy, now, policy)
+        return _after_check(life, seen.healthy, now, policy)
     if life.step is Step.DRAINING and (seen.drained or now - life.since >= policy.drain_limit):
         return replace(life, step=Step.ENDING, since=now)
     if life.step is Step.ENDING and now - life.since >= policy.end_limit:
@@ -159,7 +159,7 @@ def advance(life: Life, seen: Seen, now: float, policy: Policy, jitter: float = 
 
 
 def next_look(life: Life, now: float, policy: Policy) -> float | None:
-    """Return after how many seconds to look again if nothing happens; None: no need to."""
+    """Return the seconds until the next look if nothing happens; None if none is needed."""
     if life.step in {Step.FAILED, Step.GONE}:
         return None
     if life.step is Step.WAITING:
@@ -173,12 +173,12 @@ def next_look(life: Life, now: float, policy: Policy) -> float | None:
     return policy.start_check_every
 
 
-def _stopped(life: Life, now: float) -> Life:
+def _stop(life: Life, now: float) -> Life:
     life = replace(life, after=After.REMOVE, detail=None)
     match life.step:
         case Step.WAITING | Step.FAILED:
             return replace(life, step=Step.GONE, since=now)
-        case Step.STARTING:  # it never had a request
+        case Step.STARTING:  # it has no requests to finish
             return replace(life, step=Step.ENDING, since=now)
         case Step.READY | Step.UNREADY:
             return replace(life, step=Step.DRAINING, since=now)
@@ -186,11 +186,11 @@ def _stopped(life: Life, now: float) -> Life:
             return life
 
 
-def _checked(life: Life, healthy: bool | None, now: float, policy: Policy) -> Life:
+def _after_check(life: Life, healthy: bool | None, now: float, policy: Policy) -> Life:
     if healthy:
-        return _healthy(life, now)
+        return _enter_ready(life, now)
     if life.step is Step.READY:
-        return life if healthy is None else _missed(life, now, policy)
+        return life if healthy is None else _count_miss(life, now, policy)
     if life.step is Step.UNREADY and now - life.since >= policy.unready_limit:
         detail = (
             f"It ran, but did not answer its health check for {policy.unready_limit:g} seconds."
@@ -203,7 +203,7 @@ def _checked(life: Life, healthy: bool | None, now: float, policy: Policy) -> Li
     return life
 
 
-def _healthy(life: Life, now: float) -> Life:
+def _enter_ready(life: Life, now: float) -> Life:
     if life.step is Step.READY:
         return replace(life, misses=0)
     ready_at = now if life.ready_at is None else life.ready_at
@@ -211,7 +211,7 @@ def _healthy(life: Life, now: float) -> Life:
     return replace(life, ready_at=ready_at, was_ready=True)
 
 
-def _missed(life: Life, now: float, policy: Policy) -> Life:
+def _count_miss(life: Life, now: float, policy: Policy) -> Life:
     life = replace(life, misses=life.misses + 1)
     if life.misses < policy.misses:
         return life
@@ -219,37 +219,37 @@ def _missed(life: Life, now: float, policy: Policy) -> Life:
     return replace(life, step=Step.UNREADY, since=now, detail=detail)
 
 
-def _ended(life: Life, seen: Seen, now: float, policy: Policy, jitter: float) -> Life:
+def _after_end(life: Life, seen: Seen, now: float, policy: Policy, jitter: float) -> Life:
     if life.after is After.REMOVE:
         return replace(life, step=Step.GONE, since=now)
     if life.after is After.FAIL:
         return replace(life, step=Step.FAILED, since=now)
     if seen.collided and life.ready_at is None and life.collisions < policy.collisions:
-        detail = "Its port was taken by another process; it is started on another one."
+        detail = "Another process took its port; it is started on another port."
         collisions = life.collisions + 1
         return replace(
             life, step=Step.WAITING, since=now, due=now, collisions=collisions, detail=detail
         )
     stable = life.ready_at is not None and now - life.ready_at >= policy.stable
     ends = 1 if stable else life.ends + 1
-    # A server that Cloche ended itself, for not answering, has that as its reason.
+    # If Cloche ended the server because it did not answer, that is the reason.
     how = f"It {seen.ended}." if life.step is not Step.ENDING else life.detail
     life = replace(life, since=now, ends=ends, collisions=0, misses=0, ready_at=None)
-    if _given_up(life, policy):
+    if _gives_up(life, policy):
         return replace(life, step=Step.FAILED, detail=f"{how} That was the {_nth(ends)} in a row.")
     due = now + delay(ends, policy, jitter)
     return replace(life, step=Step.WAITING, due=due, restarts=life.restarts + 1, detail=how)
 
 
-def _given_up(life: Life, policy: Policy) -> bool:
+def _gives_up(life: Life, policy: Policy) -> bool:
     if policy.attempts is None:
         return False
     return life.ends >= (policy.attempts if life.was_ready else policy.first_attempts)
 
 
 def delay(ends: int, policy: Policy, jitter: float) -> float:
-    """Return the seconds before the start that follows the `ends`-th end in a row."""
-    # Beyond 2^30 the longest delay holds anyway, and the power stays a small number.
+    """Return the seconds before the start after the `ends`-th end in a row."""
+    # Beyond 2^30 the longest delay applies anyway, and the power stays small.
     plain = min(policy.longest_delay, policy.first_delay * 2.0 ** min(ends - 1, 30))
     return float(plain * (1 + policy.jitter * (2 * jitter - 1)))
 

@@ -1,9 +1,9 @@
-"""Log files that servers write themselves, bounded in size and read by many.
+"""Log files that servers write themselves, bounded in size.
 
-A server holds its log open in append mode for as long as it runs, also while Cloche does not, so
-the file cannot be renamed away from it. It is bounded from outside instead: beyond its limit it is
-copied to `NAME.log.1`, which replaces the copy before it, and cut to nothing. What is written
-between the last copied byte and the cut, a few microseconds, is lost.
+A server holds its log open in append mode while it runs, also when Cloche does not, so the file
+cannot be renamed. Instead, a log beyond its limit is copied to `NAME.log.1`, which replaces the
+former copy, and truncated. What the server writes between the last copied byte and the truncation,
+a few microseconds, is lost.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIMIT = 16 * 2**20
-"""Bytes of a log before it is copied and cut; on disk a server has a few times this at most."""
+"""Bytes of a log before it is truncated; a server uses at most a few times this on disk."""
 _BLOCK = 1 << 16
 _SILENCE = 1.0
-_LOOKED_AT = 300
-_LAST_WORDS = 20
+_LINES_SEARCHED = 300
+_MOST_LINES = 20
 _LINE = 2000
 _ROUTINE = re.compile(r"\S+ I \d+ ")
-"""How a line of Triton's log begins (ISO8601 format) that is neither a warning nor an error."""
-_KEPT = 40
-"""Logs of replicas that are gone, newest first."""
+"""The start of a line in Triton's log (ISO8601 format) that is not a warning or an error."""
+_FORMER_LOGS = 40
+"""How many logs of former replicas are kept, the newest."""
 
 
 def older(log: Path) -> Path:
-    """Return where the earlier part of a log is kept."""
+    """Return the path of the earlier part of a log."""
     return log.with_name(log.name + ".1")
 
 
 def bound(log: Path, limit: int = LIMIT) -> None:
-    """Copy and cut a log that has grown beyond `limit` bytes."""
+    """Copy and truncate a log that is larger than `limit` bytes."""
     try:
         if log.stat().st_size <= limit:
             return
@@ -44,7 +44,7 @@ def bound(log: Path, limit: int = LIMIT) -> None:
         return
     partial = log.with_name(log.name + ".partial")
     with log.open("rb+", buffering=0) as source, partial.open("wb", buffering=0) as copy:
-        # Of a log that outgrew the limit by far the end is worth more than the disk it takes.
+        # Of a log far beyond the limit only the end is copied.
         source.seek(max(0, os.fstat(source.fileno()).st_size - 2 * limit))
         while copy.tell() <= 2 * limit and (block := source.read(_BLOCK)):
             copy.write(block)
@@ -53,32 +53,32 @@ def bound(log: Path, limit: int = LIMIT) -> None:
 
 
 def tail(log: Path, lines: int, *, start: int = 0) -> tuple[str, ...]:
-    """Return the last lines of a log, reaching back into its earlier part where there is one.
+    """Return the last lines of a log, including its earlier part.
 
-    `start` is an offset into the log: only what was written after it counts.
+    With `start`, an offset in bytes, only lines written after it are returned.
     """
     if lines <= 0:
         return ()
-    found = _last_lines(log, lines, start)
-    if len(found) < lines and start == 0:
-        found = _last_lines(older(log), lines - len(found), 0) + found
-    return tuple(found)
+    last = _last_lines(log, lines, start)
+    if len(last) < lines and start == 0:
+        last = _last_lines(older(log), lines - len(last), 0) + last
+    return tuple(last)
 
 
 def last_words(log: Path, *, start: int) -> tuple[str, ...]:
-    """Return the lines written since `start` that may tell why a server ended, 20 at most.
+    """Return at most 20 lines written since `start` that may tell why a server ended.
 
-    Left out are empty lines, the tables that Triton prints after an error, which would push it out
-    of sight, and the routine of its log where there is anything else.
+    Empty lines are left out, and the tables that Triton prints after an error, since they would
+    push the error out. Routine lines are left out if there are others.
     """
-    found = [line for line in tail(log, _LOOKED_AT, start=start) if line.strip(" |+-")]
-    words = [line for line in found if not line.startswith(("|", "+--"))]
+    filled = [line for line in tail(log, _LINES_SEARCHED, start=start) if line.strip(" |+-")]
+    words = [line for line in filled if not line.startswith(("|", "+--"))]
     telling = [line for line in words if _ROUTINE.match(line) is None] or words
-    return tuple(line[:_LINE] for line in telling[-_LAST_WORDS:])
+    return tuple(line[:_LINE] for line in telling[-_MOST_LINES:])
 
 
 def size(log: Path) -> int:
-    """Return the bytes of a log, 0 when there is none."""
+    """Return the size of a log in bytes; 0 if it does not exist."""
     try:
         return log.stat().st_size
     except FileNotFoundError:
@@ -88,25 +88,25 @@ def size(log: Path) -> int:
 def follow(
     logs: Callable[[], Mapping[str, Path]], *, lines: int, every: float = 0.25
 ) -> Iterator[tuple[str, str]]:
-    """Yield `(name, line)` of the last lines of each log, and then new ones until it is closed.
+    """Yield `(name, line)` of the last lines of each log, then of new ones.
 
-    `logs` is asked each time round, so that replicas that come later are followed too. After a
-    second with no line comes `("", "")`, so that a reader who has gone is noticed.
+    `logs` is called each time round, so later replicas are followed too. After a second without a
+    line it yields `("", "")`, so that the caller can notice that its reader has gone.
     """
     readers: dict[str, _Reader] = {}
     for name, log in logs().items():
         readers[name] = _Reader(log, size(log))
         yield from ((name, line) for line in tail(log, lines))
-    spoken = time.monotonic()
+    last_yield = time.monotonic()
     while True:
         for name, log in logs().items():
             reader = readers.setdefault(name, _Reader(log, 0))
             for line in reader.read():
                 yield name, line
-                spoken = time.monotonic()
-        if time.monotonic() - spoken >= _SILENCE:
+                last_yield = time.monotonic()
+        if time.monotonic() - last_yield >= _SILENCE:
             yield "", ""
-            spoken = time.monotonic()
+            last_yield = time.monotonic()
         time.sleep(every)
 
 
@@ -116,8 +116,8 @@ def remove(log: Path) -> None:
     older(log).unlink(missing_ok=True)
 
 
-def clean(folder: Path, keep: set[str], kept: int = _KEPT) -> None:
-    """Remove the oldest logs of replicas that are gone; `keep` names those that are not."""
+def clean(folder: Path, keep: set[str], kept: int = _FORMER_LOGS) -> None:
+    """Remove all but the newest `kept` logs of former replicas; `keep` names the current ones."""
     gone = [log for log in folder.glob("*-r*-*.log") if log.stem not in keep]
     gone.sort(key=lambda log: log.stat().st_mtime, reverse=True)
     for log in gone[kept:]:
@@ -125,7 +125,7 @@ def clean(folder: Path, keep: set[str], kept: int = _KEPT) -> None:
 
 
 class _Reader:
-    """Reads on in a log from where it was, also across a cut."""
+    """Reads a log from an offset on, also across a truncation."""
 
     def __init__(self, log: Path, offset: int) -> None:
         self._log = log
@@ -134,7 +134,7 @@ class _Reader:
         self._copy = _identity(older(log))
 
     def read(self) -> Iterator[str]:
-        # A new copy means that the log was cut, however long it has become again since.
+        # A new copy means that the log was truncated, whatever its size is now.
         copy = _identity(older(self._log))
         if copy != self._copy:
             self._copy = copy
@@ -158,7 +158,7 @@ def _last_lines(path: Path, lines: int, start: int) -> list[str]:
     try:
         with path.open("rb") as file:
             position = file.seek(0, os.SEEK_END)
-            # A log that was cut is shorter than where this start began.
+            # A truncated log may be shorter than the offset.
             start = start if start <= position else 0
             data = b""
             while position > start and data.count(b"\n") <= lines:

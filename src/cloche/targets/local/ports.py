@@ -1,4 +1,4 @@
-"""Loopback ports for replicas: which to take, who has one, and who listens on it."""
+"""Loopback ports of replicas: choosing them, and who listens on them."""
 
 from __future__ import annotations
 
@@ -20,44 +20,45 @@ _COLLISION = re.compile(r"address already in use|already in use\b|EADDRINUSE", r
 
 
 class Ports:
-    """The ports that the replicas of one home have, so that no two of them try the same ones."""
+    """The ports of the replicas of one home, so that no two replicas try the same ones."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[int, ...]] = {}
+        self._ports: dict[str, tuple[int, ...]] = {}
 
     def take(self, name: str, count: int) -> tuple[int, ...]:
-        """Choose ports for a replica, which gives up those that it had."""
+        """Return new ports for a replica, in place of its former ones."""
         with self._lock:
-            taken = {port for other, ports in self._kept.items() if other != name for port in ports}
+            taken = {
+                port for other, ports in self._ports.items() if other != name for port in ports
+            }
             chosen = choose(count, taken)
-            self._kept[name] = chosen
+            self._ports[name] = chosen
             return chosen
 
     def keep(self, name: str, ports: tuple[int, ...]) -> None:
-        """Note the ports of a replica that was adopted."""
+        """Record the ports of an adopted replica."""
         with self._lock:
-            self._kept[name] = ports
+            self._ports[name] = ports
 
     def release(self, name: str) -> None:
         """Forget the ports of a replica."""
         with self._lock:
-            self._kept.pop(name, None)
+            self._ports.pop(name, None)
 
 
 def choose(count: int, taken: Collection[int] = ()) -> tuple[int, ...]:
     """Return free TCP ports of the loopback address, none of them in `taken`.
 
-    They lie below the range that the system gives to outgoing connections: a server binds them
-    only after its models are loaded, and until then a passing connection must not get them.
-    Raises UnavailableError `target.local.no_port` when none is free.
+    They lie below the system's range for outgoing connections: a server binds its ports only after
+    its models are loaded, and no outgoing connection must take them before. Raises
+    UnavailableError `target.local.no_port` if there are not enough.
     """
-    lowest_passing = _lowest_passing()
-    candidates = range(_LOWEST, lowest_passing)
+    candidates = range(_LOWEST, _lowest_outgoing())
     if len(candidates) < 1000:
         candidates = range(_LOWEST, 65536)
     chosen: list[int] = []
-    # Random, so that two homes on one machine seldom try the same ones at the same time.
+    # Random, so that two homes on one machine seldom try the same ports at the same time.
     for port in random.sample(candidates, len(candidates)):
         if port not in taken and free(LOOPBACK, port):
             chosen.append(port)
@@ -71,9 +72,9 @@ def choose(count: int, taken: Collection[int] = ()) -> tuple[int, ...]:
 
 
 def free(host: str, port: int) -> bool:
-    """Return whether a server could bind this port now."""
+    """Return whether a server can bind a port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
-        # As servers do it: connections of an earlier server that are still closing do not count.
+        # As servers do: closing connections of an earlier server do not keep the port.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((host, port))
@@ -83,10 +84,9 @@ def free(host: str, port: int) -> bool:
 
 
 def listens(pid: int, wanted: Collection[int]) -> bool:
-    """Return whether this very process listens on all of these ports.
+    """Return whether a process itself listens on all of the ports.
 
-    Asked before a server counts as ready: with the ports of another server an answer to a health
-    check proves nothing.
+    A server counts as ready only then: another server on its ports may answer its health check.
     """
     import psutil
 
@@ -94,16 +94,20 @@ def listens(pid: int, wanted: Collection[int]) -> bool:
         connections = psutil.Process(pid).net_connections(kind="tcp")
     except psutil.Error:
         return False
-    listening = {one.laddr.port for one in connections if one.status == psutil.CONN_LISTEN}
+    listening = {
+        connection.laddr.port
+        for connection in connections
+        if connection.status == psutil.CONN_LISTEN
+    }
     return set(wanted) <= listening
 
 
 def collided(lines: Sequence[str]) -> bool:
-    """Return whether a server's last words say that its port was taken."""
+    """Return whether the last lines of a server's log say that its port was taken."""
     return any(_COLLISION.search(line) for line in lines)
 
 
-def _lowest_passing() -> int:
+def _lowest_outgoing() -> int:
     try:
         text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
         return int(text.split()[0])

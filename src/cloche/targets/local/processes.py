@@ -1,12 +1,12 @@
-"""Processes that outlive the one that started them: spawn, find again, watch, end.
+"""Server processes that outlive their parent: spawn, find, watch, end.
 
-Each server runs in a session of its own with a marker in its environment: `CLOCHE_HOME`,
-`CLOCHE_REPLICA` (its name) and `CLOCHE_RUN` (a token of this one start). The marker is what makes a
-process ours: it is readable in `/proc/PID/environ` from the moment the program runs, so that even a
-process whose starter was killed before it could write down the pid is found, and adopted or ended.
+Each server runs in its own session with a marker in its environment: `CLOCHE_HOME`,
+`CLOCHE_REPLICA` (its name) and `CLOCHE_RUN` (a token of this start). The marker identifies our
+processes: it is readable in `/proc/PID/environ` as soon as the program runs. So a process is found,
+and adopted or ended, even if its parent was killed before it recorded the pid.
 
-A process is watched through a pidfd, which cannot come to mean another process; see pidfd_open(2).
-The children that this very process started are reaped through it, adopted ones by the system.
+A process is watched through a pidfd, which never refers to another process; see pidfd_open(2).
+Children of this process are reaped through it, adopted servers by the system.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """The home, the name and the start of a server, carried in its environment."""
+    """The home, the name and the start of a server, in its environment."""
 
     home: Path
     name: str
@@ -36,11 +36,11 @@ class Marker:
 
     @staticmethod
     def new(home: Path, name: str) -> Marker:
-        """Return the marker of a start that is about to happen."""
+        """Return a marker for a new start."""
         return Marker(home, name, uuid.uuid4().hex)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that carry the marker."""
+        """Return the environment variables of the marker."""
         return {
             "CLOCHE_HOME": os.path.realpath(self.home),
             "CLOCHE_REPLICA": self.name,
@@ -49,39 +49,39 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A running process that carries a marker of some home."""
+class MarkedProcess:
+    """A running process with a marker."""
 
     pid: int
     started: int
-    """When it started, in clock ticks since boot: with the pid, it names one process."""
+    """Start time in clock ticks since boot; with the pid it identifies the process."""
     session: int
     marker: Marker
 
     @property
     def leads(self) -> bool:
-        """Return whether it is the server itself and not a process that the server started."""
+        """Return whether it is the server itself, not a process that the server started."""
         return self.session == self.pid
 
 
 def boot() -> str:
-    """Return the kernel's name for this boot: records of another one name no running process."""
+    """Return the kernel's ID of this boot: pids in records of another boot mean nothing."""
     return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def find(home: Path) -> list[Found]:
-    """Return every running process that carries the marker of this home."""
-    wanted = os.path.realpath(home)
-    found = []
-    for pid in _pids():
-        marked = _marked(pid)
-        if marked is not None and str(marked.marker.home) == wanted:
-            found.append(marked)
-    return found
+def find(home: Path) -> list[MarkedProcess]:
+    """Return every running process with a marker of a home."""
+    real_home = os.path.realpath(home)
+    processes = (_read_marker(pid) for pid in _pids())
+    return [
+        process
+        for process in processes
+        if process is not None and str(process.marker.home) == real_home
+    ]
 
 
 class ServerProcess:
-    """One running server, started here or adopted; close() lets go of it and leaves it running."""
+    """One running server, started here or adopted; `close` leaves it running."""
 
     def __init__(self, pid: int, started: int, marker: Marker, descriptor: int) -> None:
         self.pid = pid
@@ -91,24 +91,24 @@ class ServerProcess:
         self._ended: str | None = None
 
     def fileno(self) -> int:
-        """Return the pidfd: it becomes readable when the process ends."""
+        """Return the pidfd, which becomes readable when the process ends."""
         return self._descriptor
 
     def ended(self) -> str | None:
-        """Return how the process ended, as the end of a sentence, and reap it; None: it runs."""
+        """Reap the process; return how it ended, as the end of a sentence, or None if it runs."""
         if self._ended is None and _until_readable(self._descriptor, 0):
             self._ended = _reap(self._descriptor)
         return self._ended
 
     def terminate(self) -> None:
-        """Ask the server to finish what it has and end (SIGTERM)."""
+        """Send SIGTERM: the server finishes its requests and ends."""
         if self.ended() is None:
             _send(self._descriptor, signal.SIGTERM)
 
     def sweep(self, *, limit: float = 2.0) -> bool:
-        """Kill the server and all that it started; False when something still runs after `limit`.
+        """Kill the server and all that it started; return False if some run after `limit` seconds.
 
-        A process in an uninterruptible wait ends only later: ask again.
+        A process in an uninterruptible wait ends later: call again.
         """
         deadline = time.monotonic() + limit
         while members := self._members():
@@ -120,13 +120,13 @@ class ServerProcess:
         return True
 
     def close(self) -> None:
-        """Stop watching; the process goes on."""
+        """Stop watching; the process runs on."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _members(self) -> list[tuple[int, int]]:
-        """Return the running processes of this start: by session, and by marker beyond it."""
+        """Return pid and start of the running processes of this start, by session or marker."""
         members = []
         for pid in _pids():
             stat = _stat(pid)
@@ -136,8 +136,8 @@ class ServerProcess:
             if session == self.pid and started >= self.started:
                 members.append((pid, started))
                 continue
-            marked = _marked(pid)
-            if marked is not None and marked.marker.run == self.marker.run:
+            process = _read_marker(pid)
+            if process is not None and process.marker.run == self.marker.run:
                 members.append((pid, started))
         return members
 
@@ -145,13 +145,13 @@ class ServerProcess:
 def spawn(
     argv: Sequence[str], environment: Mapping[str, str], *, marker: Marker, log: Path
 ) -> ServerProcess:
-    """Start a server in a session of its own, its output appended to `log`.
+    """Start a server in its own session, with its output appended to `log`.
 
-    `environment` is the whole of what it gets, but for the marker. Raises OSError when the program
-    cannot be run.
+    Its whole environment is `environment` and the marker. Raises OSError if the program cannot be
+    run.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    # Append mode: the log is shortened from outside while the server holds it (see logs.py).
+    # Append mode: the log is truncated while the server writes to it (see logs.py).
     writing = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     pid = os.posix_spawn(
         argv[0],
@@ -167,20 +167,20 @@ def spawn(
         # Python ignores SIGPIPE for itself, and an ignored signal stays ignored in a child.
         setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM],
     )
-    # The child cannot be reaped by anyone else, so that its pid still means it here.
+    # Nobody else can reap the child, so its pid still refers to it here.
     stat = _stat(pid, zombies=True)
     started = stat[1] if stat else 0
     return ServerProcess(pid, started, marker, os.pidfd_open(pid))
 
 
 def adopt(pid: int, started: int, marker: Marker) -> ServerProcess | None:
-    """Watch a server that was started earlier; None when its pid means it no more."""
+    """Return a server that was started earlier; None if its pid no longer refers to it."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:
         return None
-    # Read after the pidfd was opened, so that both mean the same process. A zombie is adopted too:
-    # it may be a child of this very process, which nobody else would reap.
+    # Read after the pidfd was opened, so that both refer to the same process. A zombie is adopted
+    # too: it may be a child of this process, which nobody else reaps.
     stat = _stat(pid, zombies=True)
     if stat is None or stat[1] != started:
         os.close(descriptor)
@@ -189,14 +189,16 @@ def adopt(pid: int, started: int, marker: Marker) -> ServerProcess | None:
 
 
 def end_strays(home: Path, kept: Collection[tuple[str, str]], *, limit: float = 10.0) -> set[str]:
-    """Kill every process of a home but those whose name and run are `kept`; return their names.
+    """Kill every process of a home whose name and run are not in `kept`; return their names.
 
-    Processes that still run after `limit` seconds are left: they wait for a device and get the
-    signal when it answers.
+    Processes that still run after `limit` seconds are left: they wait for a device, and the signal
+    takes effect when it answers.
     """
     names = set()
     deadline = time.monotonic() + limit
-    while strays := [one for one in find(home) if (one.marker.name, one.marker.run) not in kept]:
+    while strays := [
+        process for process in find(home) if (process.marker.name, process.marker.run) not in kept
+    ]:
         for stray in strays:
             names.add(stray.marker.name)
             _kill(stray.pid, stray.started)
@@ -213,22 +215,22 @@ def _pids() -> Iterator[int]:
 
 
 def _stat(pid: int, *, zombies: bool = False) -> tuple[int, int] | None:
-    """Return (session, start ticks) of a running process, see proc_pid_stat(5)."""
+    """Return (session, start ticks) of a running process; see proc_pid_stat(5)."""
     try:
         text = (_PROC / str(pid) / "stat").read_bytes()
     except OSError:
         return None
-    # The name in parentheses may hold anything: the fields are counted from its end.
+    # The name in parentheses may contain anything: count the fields from its end.
     fields = text[text.rindex(b")") + 2 :].split()
     if fields[0] in b"ZX" and not zombies:
         return None
     return int(fields[3]), int(fields[19])
 
 
-def _marked(pid: int) -> Found | None:
+def _read_marker(pid: int) -> MarkedProcess | None:
     try:
         variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:  # gone meanwhile, or another user's
+    except OSError:  # it ended, or belongs to another user
         return None
     values = dict(
         variable.split(b"=", 1) for variable in variables if variable.startswith(b"CLOCHE_")
@@ -241,7 +243,7 @@ def _marked(pid: int) -> Found | None:
     home, name, run = (
         os.fsdecode(values[key]) for key in (b"CLOCHE_HOME", b"CLOCHE_REPLICA", b"CLOCHE_RUN")
     )
-    return Found(pid, stat[1], stat[0], Marker(Path(home), name, run))
+    return MarkedProcess(pid, stat[1], stat[0], Marker(Path(home), name, run))
 
 
 def _kill(pid: int, started: int) -> None:
@@ -275,7 +277,7 @@ def _until_readable(descriptor: int, seconds: float) -> bool:
 def _reap(descriptor: int) -> str:
     try:
         result = os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
-    except ChildProcessError:  # adopted: whoever is its parent now has the exit status
+    except ChildProcessError:  # adopted: its parent gets the exit status
         return "ended"
     if result is None:
         return "ended"

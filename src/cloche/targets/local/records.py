@@ -1,8 +1,8 @@
-"""Small JSON files that say what runs and what should, whole at any moment.
+"""Small JSON files with what runs and what should run, written atomically.
 
-A record that is missing, or that this version of Cloche cannot decode, is none: what it named is
-found by its marker and ended. One that the disk does not give is another matter: nothing is
-concluded from it, and whoever asked is told.
+A record that this version of Cloche cannot decode counts as missing: its process is found by its
+marker and ended. A record that cannot be read raises an error instead, since its process may be
+healthy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def save(path: Path, value: object) -> None:
-    """Replace a record; raises ClocheError `target.local.disk` when it cannot be written."""
+    """Replace a record; raises ClocheError `target.local.disk` if it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, artifacts.encode(value))
@@ -28,10 +28,9 @@ def save(path: Path, value: object) -> None:
 
 
 def load(path: Path, kind: type[T]) -> T | None:
-    """Return a record; None where there is none, or none that this version of Cloche can decode.
+    """Return a record; None if it is missing or this version of Cloche cannot decode it.
 
-    Raises ClocheError `target.local.disk` where it cannot be read: that says nothing of what it
-    names, which may run and be well.
+    Raises ClocheError `target.local.disk` if it cannot be read.
     """
     import msgspec
 
@@ -43,8 +42,8 @@ def load(path: Path, kind: type[T]) -> T | None:
         raise disk_error(path, error, "read") from error
 
 
-def listed(folder: Path) -> list[Path]:
-    """Return what is in a folder, in order; raises ClocheError `target.local.disk` as `load` does.
+def entries(folder: Path) -> list[Path]:
+    """Return the paths in a folder, sorted; raises ClocheError `target.local.disk` like `load`.
 
     `Path.glob` would take a folder that it may not read for an empty one.
     """
@@ -57,7 +56,7 @@ def listed(folder: Path) -> list[Path]:
 
 
 def disk_error(path: Path, error: OSError, doing: str = "write") -> ClocheError:
-    """Return the error that a record, or a folder of them, cannot be read or written."""
+    """Return the error for a record, or a folder of records, that cannot be read or written."""
     return ClocheError(
         "target.local.disk",
         f"Cannot {doing} {path.name}: {error.strerror or error}.",

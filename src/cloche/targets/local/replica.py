@@ -1,4 +1,4 @@
-"""One replica: a server process of one revision, as its supervisor knows it."""
+"""One replica: a server process of one revision."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ReplicaProcess:
         self._ports = ports_of_home
         self._drained = drained
         self._health = HealthCheck(software.ready_paths(placement.repository))
-        self._known: tuple[int | None, tuple[int, ...]] | None = None
+        self._listening: tuple[int | None, tuple[int, ...]] | None = None
 
     def prepare(self, marker: Marker) -> Launch:  # noqa: ARG002 - it goes into the environment
         return self._software.launch(self._serving, self.name, self._ports.take(self.name, PORTS))
@@ -52,11 +52,11 @@ class ReplicaProcess:
     def healthy(self, record: Record) -> bool:
         if record.pid is None or not self._health.ready(record.ports[0]):
             return False
-        if self._known != (record.pid, record.ports):
+        if self._listening != (record.pid, record.ports):
             http, grpc, *_ = record.ports
             if not ports.listens(record.pid, {http, grpc}):
                 return False
-            self._known = (record.pid, record.ports)
+            self._listening = (record.pid, record.ports)
         return True
 
     def drained(self, record: Record) -> bool:
@@ -72,7 +72,7 @@ class ReplicaProcess:
 
 
 def describe(placement: Placement, record: Record) -> Replica:
-    """Return a replica as a target shows it."""
+    """Return the Replica that a target shows for a record."""
     life = record.life
     running = record.pid is not None
     return Replica(
@@ -95,8 +95,8 @@ def _detail(record: Record) -> str | None:
         return record.life.detail
     return {
         Step.WAITING: "It is about to be started.",
-        Step.STARTING: "It loads its model.",
-        Step.DRAINING: "It finishes the requests that it has.",
-        Step.ENDING: "It was asked to end.",
-        Step.KILLING: "It did not end when it was asked to, and is killed.",
+        Step.STARTING: "It is loading its model.",
+        Step.DRAINING: "It is finishing its requests.",
+        Step.ENDING: "It is ending.",
+        Step.KILLING: "It did not end in time and is being killed.",
     }.get(record.life.step)

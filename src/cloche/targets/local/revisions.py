@@ -1,4 +1,4 @@
-"""The replicas of one revision, as many as are wanted, and the folder that they share.
+"""The replicas of one revision, and the folder that they share.
 
 run/revisions/NAME-r3/wish.json              what should run
 run/revisions/NAME-r3/serving/               what Triton is pointed at
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cloche.targets.local.lifecycle import Policy
     from cloche.targets.local.ports import Ports
-    from cloche.targets.local.processes import Found
+    from cloche.targets.local.processes import MarkedProcess
     from cloche.targets.local.software import ReplicaServer
 
 SERVING = "serving"
@@ -37,7 +37,7 @@ _REPLICAS = "replicas"
 
 @dataclass(frozen=True, slots=True)
 class PlacementRecord:
-    """What a target was told of a revision, as it is kept on disk."""
+    """What a target was told of a revision, stored on disk."""
 
     placement: Placement
     removed: bool = False
@@ -45,7 +45,7 @@ class PlacementRecord:
 
 @dataclass(frozen=True, slots=True)
 class HomeContext:
-    """What all revisions of one target share."""
+    """What all revisions of a target share."""
 
     home: Path
     software: ReplicaServer
@@ -56,7 +56,7 @@ class HomeContext:
 
     @property
     def folder(self) -> Path:
-        """Return where revisions keep what they have."""
+        """Return the folder of the revisions' folders."""
         return HomeLayout(self.home).revisions
 
     def log(self, name: str) -> Path:
@@ -65,7 +65,7 @@ class HomeContext:
 
 
 class RevisionRunner:
-    """One revision: told how many replicas to run, it starts and stops them."""
+    """Runs one revision: starts and stops replicas until it has the wanted number."""
 
     def __init__(self, placement: Placement, context: HomeContext) -> None:
         self.placement = placement
@@ -78,7 +78,7 @@ class RevisionRunner:
 
     @staticmethod
     def restore(folder: Path, context: HomeContext) -> RevisionRunner | None:
-        """Return the revision that a folder was made for; None where it says of none."""
+        """Return the revision of a folder; None if the folder has no record of one."""
         placement_record = records.load(folder / _PLACEMENT, PlacementRecord)
         if placement_record is None:
             return None
@@ -88,30 +88,30 @@ class RevisionRunner:
         runner.removed = placement_record.removed
         return runner
 
-    def adopt(self, leaders: Mapping[str, Found]) -> set[tuple[str, str]]:
-        """Take over the replicas on record; returns the names and runs of those that run.
+    def adopt(self, leaders: Mapping[str, MarkedProcess]) -> set[tuple[str, str]]:
+        """Take over the recorded replicas; return the names and runs of the running ones.
 
-        `leaders` are the running servers by their run.
+        `leaders` has the running servers by their run.
         """
         kept = set()
-        for path in records.listed(self.folder / _REPLICAS):
+        for path in records.entries(self.folder / _REPLICAS):
             record = records.load(path, Record) if path.suffix == ".json" else None
             if record is None or record.name != path.stem:
                 path.unlink(missing_ok=True)
                 continue
-            found = leaders.get(record.run or "")
-            if found is not None and found.marker.name == record.name:
-                kept.add((record.name, found.marker.run))
+            process = leaders.get(record.run or "")
+            if process is not None and process.marker.name == record.name:
+                kept.add((record.name, process.marker.run))
                 self._context.ports.keep(record.name, record.ports)
             else:
-                found = None
+                process = None
             supervisor = self._supervisor(record.name)
-            supervisor.resume(record, found)
+            supervisor.resume(record, process)
             self._supervisors[record.name] = supervisor
         return kept
 
     def start(self) -> None:
-        """Begin to keep what was adopted, and what is missing."""
+        """Begin to supervise the adopted replicas, and start missing ones."""
         with self._lock:
             for supervisor in self._supervisors.values():
                 if self.removed:
@@ -121,7 +121,7 @@ class RevisionRunner:
         self._tidy()
 
     def place(self, placement: Placement) -> None:
-        """Make this many replicas run; raises ClocheError when it cannot begin."""
+        """Run the replicas of a placement; raises ClocheError if that cannot begin."""
         serving = self.folder / SERVING
         with self._lock:
             if not serving.exists():
@@ -144,33 +144,33 @@ class RevisionRunner:
         self._tidy()
 
     def close(self) -> None:
-        """Let go of all replicas, which run on; `join` waits until that is done."""
+        """Stop supervising the replicas, which run on; `join` waits until that is done."""
         for supervisor in self._all():
             supervisor.close()
 
     def join(self, deadline: float) -> None:
-        """Wait, after `remove` or `close`, up to `deadline` (of time.monotonic)."""
+        """Wait, after `remove` or `close`, until `deadline` (of time.monotonic) at most."""
         for supervisor in self._all():
             supervisor.join(max(0.0, deadline - time.monotonic()))
 
     def placed(self) -> Placed:
-        """Return what routing has to know."""
-        return Placed(self.placement, tuple(one.record for one in self._all() if not one.gone))
+        """Return the placement and the records of its replicas, for routing."""
+        return Placed(self.placement, self._records())
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return the replicas as a target shows them."""
-        return tuple(describe(self.placement, one.record) for one in self._all() if not one.gone)
+        return tuple(describe(self.placement, record) for record in self._records())
 
     @property
     def finished(self) -> bool:
-        """Return whether nothing of the revision is left: removed, or never begun."""
+        """Return whether nothing of the revision is left: it was removed, or never began."""
         with self._lock:
             return not self._supervisors and (self.removed or not self._placement_record.exists())
 
     @property
     def staying(self) -> int:
-        """Return how many replicas run and are to go on."""
-        return sum(not one.stopping for one in self._all())
+        """Return how many replicas are not being stopped."""
+        return sum(not supervisor.stopping for supervisor in self._all())
 
     @property
     def _policy(self) -> Policy:
@@ -184,18 +184,23 @@ class RevisionRunner:
         with self._lock:
             return [self._supervisors[name] for name in sorted(self._supervisors)]
 
+    def _records(self) -> tuple[Record, ...]:
+        """Return the records of the replicas that are not gone."""
+        return tuple(supervisor.record for supervisor in self._all() if not supervisor.gone)
+
     def _converge(self) -> None:
-        """Start what is missing, stop what is too many: first those that do not serve."""
+        """Start missing replicas, or stop surplus ones, those that are not ready first."""
         if self.removed:
             return
-        staying = [one for one in self._supervisors.values() if not one.stopping]
+        supervisors = self._supervisors.values()
+        staying = [supervisor for supervisor in supervisors if not supervisor.stopping]
         missing = self.placement.replicas.minimum - len(staying)
         for _ in range(missing):
             self._add()
         staying.sort(
-            key=lambda one: (
-                one.record.life.phase is not ReplicaPhase.READY,
-                _index(one.supervised.name),
+            key=lambda supervisor: (
+                supervisor.record.life.phase is not ReplicaPhase.READY,
+                _index(supervisor.supervised.name),
             )
         )
         for supervisor in staying[len(staying) + missing :] if missing < 0 else ():
@@ -206,7 +211,7 @@ class RevisionRunner:
         index = next(number for number in range(len(used) + 1) if number not in used)
         name = f"{self._name}-{index}"
         supervisor = self._supervisor(name)
-        logs.remove(supervisor.supervised.log)  # of another revision that had this number, long ago
+        logs.remove(supervisor.supervised.log)  # left by an earlier service of the same name
         supervisor.start()
         self._supervisors[name] = supervisor
 
@@ -234,10 +239,11 @@ class RevisionRunner:
         self._context.changed()
 
     def _tidy(self) -> None:
-        """Forget replicas that are gone, and with the last of a removed revision its folder."""
+        """Forget replicas that are gone; after the last one of a removed revision, its folder."""
         with self._lock:
-            for name in [name for name, one in self._supervisors.items() if one.gone]:
-                del self._supervisors[name]
+            for name, supervisor in list(self._supervisors.items()):
+                if supervisor.gone:
+                    del self._supervisors[name]
             if self.removed and not self._supervisors:
                 shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,7 +1,7 @@
-"""What the gateway is told: the wanted routes, joined with the replicas that can answer.
+"""The routes of the gateway: the wanted splits, joined with the ready replicas.
 
-A thread of its own tells the gateway whenever routes or replicas change, and asks it what it serves
-until that is what was wanted.
+A thread of its own tells the gateway about each change of routes or replicas, then reads what it
+serves until that is what is wanted.
 """
 
 from __future__ import annotations
@@ -36,59 +36,59 @@ _ASK_EVERY = 0.02
 _ASK_SLOWLY = 0.5
 _SOON = 5.0
 _SETTLED = 0.2
-"""Seconds after which every worker thread of the gateway goes by what it was told."""
+"""Seconds after which every worker thread of the gateway uses new routes."""
 _log = logging.getLogger(__name__)
 
 
 class AppliedRoutes(Protocol):
-    """What came of telling the gateway."""
+    """The result of telling the gateway."""
 
     @property
     def held(self) -> tuple[str, ...]:
-        """Services whose new routes it does not take yet, for want of a healthy replica."""
+        """Services that keep their old routes because no replica of the new ones is healthy."""
 
 
 class GatewayServer(Protocol):
-    """The gateway, as far as routing needs to know it."""
+    """The gateway, as routing uses it."""
 
     def apply(self, state: GatewayState) -> AppliedRoutes:
-        """Make this what is served."""
+        """Serve a state."""
 
     def sweep(self) -> tuple[str, ...]:
-        """Forget what lost its routes and has no request left; return what still has some."""
+        """Remove clusters without routes and requests; return those that still have requests."""
 
     def seen_routes(self) -> tuple[Route, ...]:
-        """Return what is served."""
+        """Return the routes that the gateway serves."""
 
     def is_done_with(self, endpoint: Endpoint) -> bool:
-        """Return whether nothing is sent to a replica or awaited from it."""
+        """Return whether the gateway sends nothing to a replica and awaits nothing from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The split of each service as `route` was told, and as it is kept on disk."""
+    """The wanted split of each service, stored on disk."""
 
     routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A revision that is placed, and the records of its replicas."""
+    """A placed revision, and the records of its replicas."""
 
     placement: Placement
     replicas: tuple[Record, ...]
 
 
 def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayState:
-    """Join routes and replicas; a route to a revision that is not placed is left out."""
-    known = {(one.placement.service, one.placement.revision): one for one in placed}
+    """Join routes and replicas; leave out routes to revisions that are not placed."""
+    known = {(each.placement.service, each.placement.revision): each for each in placed}
     by_service: dict[str, list[Route]] = {}
     for route in sorted(routes, key=_order):
         if (route.service, route.revision) in known:
             by_service.setdefault(route.service, []).append(route)
     services = []
     for name, shares in by_service.items():
-        # The heaviest revision first: the first model is the one whose health is asked.
+        # The revision with the most traffic first: its model is the one in the health check.
         repositories = [
             known[name, share.revision].placement.repository
             for share in sorted(shares, key=lambda share: -share.weight)
@@ -122,7 +122,7 @@ def _endpoints(replicas: Iterable[Record]) -> tuple[Endpoint, ...]:
 
 
 class Routing:
-    """Keeps the gateway in step with routes and replicas."""
+    """Updates the gateway when routes or replicas change."""
 
     def __init__(
         self,
@@ -149,24 +149,24 @@ class Routing:
         self.seen: tuple[Route, ...] = ()
 
     def start(self) -> None:
-        """Begin; the gateway is told all that is wanted once more."""
+        """Start the thread, which first tells the gateway all routes."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Look at routes and replicas now."""
+        """Compare routes and replicas now."""
         self._awake.set()
 
     def close(self) -> None:
-        """End the thread; the gateway goes on with what it was told."""
+        """End the thread; the gateway keeps its routes."""
         self._closing = True
         self.wake()
         if self._thread.ident is not None:
             self._thread.join(20.0)
 
     def route(self, service: str, split: Mapping[int, int]) -> None:
-        """Make this the wanted split of a service; raises ClocheError when it cannot be written.
+        """Set the wanted split of a service; raises ClocheError if it cannot be written.
 
-        A revision that is not in it gets no new requests and finishes those it has.
+        A revision that is not in it gets no new requests and finishes those that it has.
         """
         with self._lock:
             others = [route for route in self._wanted.routes if route.service != service]
@@ -194,7 +194,7 @@ class Routing:
         self.wake()
 
     def drained(self, record: Record) -> bool:
-        """Return whether no request is on its way to a replica that is to go, or in it."""
+        """Return whether a replica has no request and none is on its way to it."""
         if not self._running():
             return True
         if self._applied_at is None or time.monotonic() - self._applied_at < _SETTLED:
@@ -221,12 +221,12 @@ class Routing:
             except ClocheError as error:
                 _log.warning("Routes: %s", error.what)
                 pause = _ASK_SLOWLY
-            except Exception:  # noqa: BLE001 - a fault of ours must not leave the routes as they are for ever
+            except Exception:  # noqa: BLE001 - a defect must not end the thread
                 _log.exception("Keeping the routes")
                 pause = _ASK_SLOWLY
 
     def _turn(self) -> float | None:
-        """Tell the gateway what is new; returns after how many seconds to look again."""
+        """Tell the gateway what is new; return the seconds until the next turn, None for `wake`."""
         state = gateway_state(self._wanted.routes, self._placed())
         if state != self._applied or self._applied_at is None or self._held:
             self._applied_at = None
@@ -234,7 +234,7 @@ class Routing:
             self._applied, self._applied_at = state, time.monotonic()
         if not self._running():
             self.seen = ()
-            return None  # its supervisor wakes this thread when it is
+            return None  # the gateway's supervisor wakes this thread when it runs
         seen = tuple(sorted(self._gateway.seen_routes(), key=_order))
         if seen != self.seen:
             self.seen = seen

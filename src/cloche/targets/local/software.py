@@ -1,4 +1,4 @@
-"""What replicas of this machine run: a server, laid out per revision and started per replica."""
+"""The server of replicas on this machine: laid out per revision, started per replica."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PORTS = 3
 
 
 class ReplicaServer:
-    """A server of this home, with the model's own environment where it has one."""
+    """A server of this home, with the model's environment if it has one."""
 
     def __init__(self, server: Server, settings: Settings, store: Store) -> None:
         self._server = server
@@ -30,7 +30,7 @@ class ReplicaServer:
         self._installed: InstalledServer | None = None
 
     def lay_out(self, repository: ModelRepository, serving: Path) -> None:
-        """Make the folder that the replicas of a revision share, whole or not at all."""
+        """Make the folder that the replicas of a revision share, atomically."""
         environment = self._environment(repository)
         self._installation().lay_out(
             serving,
@@ -40,21 +40,21 @@ class ReplicaServer:
         )
 
     def launch(self, serving: Path, name: str, ports: tuple[int, ...]) -> Launch:
-        """Return how to start the replica `name` on such a folder."""
+        """Return how to start the replica `name` on the folder of its revision."""
         command = self._installation().command(serving, ServerPorts(*ports), identity=name)
         return Launch(command.argv, command.env, ports)
 
     def ready_paths(self, repository: ModelRepository) -> tuple[str, ...]:
-        """Return what a ready replica answers 200 to."""
+        """Return the paths that a ready replica answers with 200."""
         return self._server.ready_paths(repository.models)
 
     def clean(self, serving: Path, name: str) -> None:
-        """Remove what a replica left behind; nothing of it runs."""
+        """Remove what a replica left behind, after all its processes ended."""
         self._server.clean(serving, name)
 
     def _installation(self) -> InstalledServer:
         if self._installed is None or not self._installed.executable.exists():
-            # The command that deploys installs it: here it is there, unless it was removed since.
+            # The deploy command installs the server; this installs it only if it was removed since.
             self._installed = self._server.install(self._layout.servers)
         return self._installed
 
@@ -67,6 +67,6 @@ class ReplicaServer:
                 "target.local.environment",
                 f"The environment of {repository.service} is not on this machine.",
                 where=str(folder),
-                hint="Deploy the model again: that makes its environment anew from its lock.",
+                hint="Deploy the model again to make its environment from its lock.",
             )
         return folder

@@ -1,4 +1,4 @@
-"""What a supervisor keeps running, how it is started, and what is recorded of it."""
+"""What a supervisor keeps running: its launch, its record and its checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to start: the argument list, the whole environment, the ports that it will bind."""
+    """What to start: the argument list, the whole environment, the ports that it binds."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
@@ -25,7 +25,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that is kept of a server on disk; `pid` is None until its start is known to be done."""
+    """The record of a server on disk; `pid` is None until its process is known to be started."""
 
     name: str
     boot: str
@@ -36,7 +36,7 @@ class Record:
     started: int | None = None
     ports: tuple[int, ...] = ()
     log_start: int = 0
-    """Bytes of the log when this process began to write."""
+    """Size of the log in bytes when this process began to write."""
     last_log: tuple[str, ...] = ()
 
 
@@ -47,16 +47,16 @@ class Supervised(Protocol):
     log: Path
 
     def prepare(self, marker: Marker) -> Launch:
-        """Return what to start; raises ClocheError when it cannot be started."""
+        """Return what to start; raises ClocheError if it cannot be started."""
 
     def healthy(self, record: Record) -> bool:
-        """Ask the server whether it is ready, within two seconds."""
+        """Return whether the server is ready, within two seconds."""
 
     def drained(self, record: Record) -> bool:
-        """Return whether no request is on its way to the server or in it."""
+        """Return whether the server has no request and none is on its way to it."""
 
     def clean(self) -> None:
-        """Remove what the server left behind; nothing of it runs."""
+        """Remove what the server left behind, after all its processes ended."""
 
     def disconnect(self) -> None:
-        """Close what is open towards the server, which may run on."""
+        """Close the connections to the server, which may run on."""

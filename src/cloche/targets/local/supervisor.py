@@ -1,8 +1,8 @@
 """Keeps one server running: a thread that looks, decides with `lifecycle`, and acts.
 
-The thread sleeps until its server ends (pidfd), someone asks for something (eventfd) or the next
-look is due: every 25 ms while a server starts, every two seconds while it is ready. Each decision
-is written down before it is acted on, so that a supervisor of another process can go on from it.
+The thread sleeps until its server ends (pidfd), `wake` is called (eventfd) or the next look is due:
+every 25 ms while a server starts, every two seconds while it is ready. Each decision is recorded
+before it is acted on, so that a supervisor in another process can continue from it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cloche.targets.local.lifecycle import (
     advance,
     next_look,
 )
-from cloche.targets.local.processes import Found, Marker, ServerProcess
+from cloche.targets.local.processes import MarkedProcess, Marker, ServerProcess
 from cloche.targets.local.supervised import Record
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """One server and the thread that keeps it; close() ends the thread and leaves the server."""
+    """Keeps one server running in a thread of its own; `close` ends the thread only."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Supervisor:
         life = Life(since=clock(), due=clock())
         self.record = Record(supervised.name, processes.boot(), life, _utc_now())
         self._process: ServerProcess | None = None
-        self._not_started: str | None = None
+        self._start_error: str | None = None
         self._next_check = 0.0
         self._stop = False
         self._closing = False
@@ -75,27 +75,27 @@ class Supervisor:
             target=self._run, name=f"keep-{supervised.name}", daemon=True
         )
 
-    def resume(self, record: Record, found: Found | None) -> None:
-        """Take over from an earlier supervisor; `found` is the server itself if it still runs."""
+    def resume(self, record: Record, running: MarkedProcess | None) -> None:
+        """Take over from an earlier supervisor; `running` is the server if it still runs."""
         life = record.life
         if record.boot != processes.boot():
             life = Life(after=life.after, since=self._clock(), due=self._clock())
             record = replace(record, boot=processes.boot(), life=life, pid=None)
-        if found is not None:
-            record = replace(record, pid=found.pid, started=found.started)
+        if running is not None:
+            record = replace(record, pid=running.pid, started=running.started)
         if record.pid is not None and record.started is not None:
             marker = Marker(self._home, record.name, record.run or "")
             self._process = processes.adopt(record.pid, record.started, marker)
             if self._process is None:
                 record = replace(record, pid=None, started=None)
         elif life.step is Step.STARTING and record.pid is None:
-            # Written down, but never done: no process, and nothing that counts as its end.
+            # Recorded, but never started: there is no process whose end could count.
             life = replace(life, step=Step.WAITING, due=self._clock())
             record = replace(record, life=life)
         self.record = record
 
     def start(self) -> None:
-        """Write the record and begin; raises ClocheError when it cannot be written."""
+        """Write the record and start the thread; raises ClocheError if it cannot be written."""
         try:
             records.save(self._path, self.record)
         except ClocheError:
@@ -104,7 +104,7 @@ class Supervisor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the server to go: drain, end, clean up. It shows in `record`."""
+        """Begin to drain, end and clean up the server; `record` shows how far that is."""
         self._stop = True
         self.wake()
 
@@ -128,12 +128,12 @@ class Supervisor:
 
     @property
     def stopping(self) -> bool:
-        """Return whether the server was asked to go."""
+        """Return whether the server is being removed."""
         return self._stop or self.record.life.after is After.REMOVE
 
     @property
     def gone(self) -> bool:
-        """Return whether the server is gone and forgotten."""
+        """Return whether the server has ended for good."""
         return self.record.life.step is Step.GONE
 
     def _run(self) -> None:
@@ -144,13 +144,13 @@ class Supervisor:
             self._disconnect()
 
     def _guarded_turn(self) -> float | None:
-        """Take one turn and return the pause after it: no trouble ends the supervision."""
+        """Take one turn; return the pause after it. No error ends the supervision."""
         try:
             self._turn()
         except ClocheError as error:
             _log.warning("%s: %s", self.supervised.name, error.what)
             return _TROUBLE_PAUSE
-        except Exception:  # noqa: BLE001 - a fault of ours must not leave a server unsupervised
+        except Exception:  # noqa: BLE001 - a defect must not leave a server unsupervised
             _log.exception("Supervising %s", self.supervised.name)
             return _TROUBLE_PAUSE
         return next_look(self.record.life, self._clock(), self.policy)
@@ -160,18 +160,18 @@ class Supervisor:
         life = self.record.life
         seen = self._look(life, now)
         logs.bound(self.supervised.log)
-        following = advance(life, seen, now, self.policy, random.random())  # noqa: S311
-        if following.step is not life.step or following.after is not life.after:
-            self._enter(following)
-        elif following != life:
-            self.record = replace(self.record, life=following)
+        after = advance(life, seen, now, self.policy, random.random())  # noqa: S311
+        if after.step is not life.step or after.after is not life.after:
+            self._enter(after)
+        elif after != life:
+            self.record = replace(self.record, life=after)
 
     def _look(self, life: Life, now: float) -> Seen:
         if life.step not in RUNNING:
             return Seen(stop=self._stop)
         if life.step is Step.KILLING and self._process is not None:
             self._process.sweep()
-        ended = self._ended()
+        ended = self._end_of_process()
         if ended is not None:
             lines = logs.last_words(self.supervised.log, start=self.record.log_start)
             return Seen(ended=ended, collided=ports.collided(lines), stop=self._stop)
@@ -184,16 +184,16 @@ class Supervisor:
             self._next_check = now + (next_look(life, now, self.policy) or 0.0) * 0.9
         return Seen(healthy=healthy, stop=self._stop)
 
-    def _ended(self) -> str | None:
-        """Return how the process ended, once nothing that it started runs any more."""
+    def _end_of_process(self) -> str | None:
+        """Return how the process ended, once nothing that it started runs."""
         if self._process is None:
-            how = self._not_started or "ended"
+            how = self._start_error or "ended"
         else:
             leader = self._process.ended()
             if leader is None:
                 return None
             if self.record.pid is not None:
-                # First of all it gets no more requests.
+                # Routing sees the change and sends it no more requests.
                 self.record = replace(self.record, pid=None, started=None)
                 self._changed()
             if not self._process.sweep():
@@ -203,13 +203,13 @@ class Supervisor:
         return how
 
     def _enter(self, life: Life) -> None:
-        """Write down a step, and do what it says."""
+        """Record a step, then do what it says."""
         if life.step is Step.STARTING and self.record.life.step is Step.WAITING:
             self._launch(life)
         else:
             self._write(life)
         if life.step is Step.ENDING and self._process is not None:
-            self.supervised.disconnect()  # a server may wait for open connections before it ends
+            self.supervised.disconnect()  # a server may wait for open connections to close
             self._process.terminate()
         if life.step is Step.GONE:
             self._path.unlink(missing_ok=True)
@@ -231,11 +231,11 @@ class Supervisor:
 
     def _launch(self, life: Life) -> None:
         marker = Marker.new(self._home, self.supervised.name)
-        self._not_started = None
+        self._start_error = None
         try:
             launch = self.supervised.prepare(marker)
         except ClocheError as error:
-            self._not_started = f"could not be started: {error.what.rstrip('.')}"
+            self._start_error = f"could not be started: {error.what.rstrip('.')}"
             self._write(life)
             return
         record = replace(
@@ -252,10 +252,10 @@ class Supervisor:
                 launch.argv, launch.environment, marker=marker, log=self.supervised.log
             )
         except OSError as error:
-            self._not_started = f"could not be started: {error.strerror or error}"
+            self._start_error = f"could not be started: {error.strerror or error}"
             self.record = record
             return
-        # Shown only now, so that nobody sees the ports of a start without its process.
+        # Set only now, so that nobody sees the ports of a start without its process.
         self.record = replace(record, pid=self._process.pid, started=self._process.started)
         records.save(self._path, self.record)
 
@@ -267,7 +267,7 @@ class Supervisor:
             return
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        # Once it has ended the descriptor stays readable: then only time brings something new.
+        # After the end the descriptor stays readable: then only wait for the time.
         if self._process is not None and self._process.ended() is None:
             poll.register(self._process.fileno(), select.POLLIN)
         poll.poll(None if seconds is None else seconds * 1000)
@@ -282,7 +282,7 @@ class Supervisor:
     def _disconnect(self) -> None:
         self._drop_process()
         self.supervised.disconnect()
-        # Under the lock: a number that was given back may name another file at once.
+        # Under the lock: a closed descriptor's number may be reused at once.
         with self._wake_lock:
             if self._wake >= 0:
                 os.close(self._wake)

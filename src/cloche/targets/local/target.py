@@ -1,7 +1,7 @@
 """The local target: services as processes of this machine, behind one gateway.
 
-Its calls only say what should be, and return; the host has the threads that bring it about and
-keep it (`host`).
+Its calls record what should run and return; the threads of the host start it and keep it running
+(`host`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class LocalTarget:
-    """Services of one home; implements `cloche.targets.Target` and `cloche.targets.Host`."""
+    """The services of one home; implements `cloche.targets.Target` and `cloche.targets.Host`."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class LocalTarget:
         self.replicas = self._host.replicas
         self.subscribe = self._host.subscribe
 
-    # ── what should be ────────────────────────────────────────────────────────────────────────
+    # ── desired ───────────────────────────────────────────────────────────────────────────────
 
     def admit(self, desired: Desired) -> None:
         _require_served(desired.operated.replica_range)
@@ -73,14 +73,14 @@ class LocalTarget:
                 self._host.place(placement)
             except ClocheError as error:
                 errors[placement.revision] = error
-        # Before anything is stopped: what loses its replicas has no traffic any more.
+        # Routes first: a revision loses its traffic before its replicas.
         try:
             self._host.local_gateway.route(desired.service, desired.split)
         except ClocheError as error:
             errors[None] = error
         for revision in self._leaving(desired):
             if None in errors and revision in self._host.local_gateway.told(desired.service):
-                continue  # it goes on as long as requests may come to it
+                continue  # its old route stays, so its replicas stay
             try:
                 self._host.remove(desired.service, revision)
             except ClocheError as error:
@@ -89,7 +89,8 @@ class LocalTarget:
             raise ApplyError(desired.service, errors)
 
     def diff(self, desired: Desired) -> tuple[TargetChange, ...]:
-        running = {one.placement.revision: one for one in self._host.runners(desired.service)}
+        runners = self._host.runners(desired.service)
+        running = {runner.placement.revision: runner for runner in runners}
         changes = [
             TargetChange(placement.revision, what)
             for placement in desired.placements
@@ -110,7 +111,7 @@ class LocalTarget:
         ]
 
     def _require_kept(self, placement: Placement) -> None:
-        """Raise ClocheError where the files or the environment of a revision are gone."""
+        """Raise ClocheError if the files or the environment of a revision are gone."""
         if not self._store.whole(placement.repository.digest):
             raise ClocheError(
                 "target.local.files",
@@ -121,7 +122,7 @@ class LocalTarget:
         if placement.lock is not None:
             environments.existing(placement.lock, self._layout.environments)
 
-    # ── what is ───────────────────────────────────────────────────────────────────────────────
+    # ── observed ──────────────────────────────────────────────────────────────────────────────
 
     def observe(self, service: str) -> ServiceObservation:
         replicas: list[Replica] = []
@@ -135,11 +136,11 @@ class LocalTarget:
 
     @contextmanager
     def reach(self, service: str, revision: int, replica: str | None = None) -> Iterator[str]:
-        for one in self._ready(service, revision, replica):
-            with self._host.holds.held(one.id):
-                # Again: it may have gone before it was held.
-                if one in self._ready(service, revision, replica):
-                    yield str(one.url)
+        for each in self._ready(service, revision, replica):
+            with self._host.holds.held(each.id):
+                # Check again: it may have ended before it was held.
+                if each in self._ready(service, revision, replica):
+                    yield str(each.url)
                     return
         what = f"No replica of revision {revision} of {service} is ready."
         hint = f"`cloche status {service}` shows its replicas."
@@ -147,11 +148,11 @@ class LocalTarget:
 
     def _ready(self, service: str, revision: int, replica: str | None) -> list[Replica]:
         return [
-            one
-            for one in self.observe(service).replicas
-            if one.phase is ReplicaPhase.READY
-            and one.revision == revision
-            and replica in {None, one.id}
+            each
+            for each in self.observe(service).replicas
+            if each.phase is ReplicaPhase.READY
+            and each.revision == revision
+            and replica in {None, each.id}
         ]
 
     def logs(
@@ -164,7 +165,7 @@ class LocalTarget:
             yield from ((name, line) for line in logs.tail(log, lines))
 
     def _logs_of(self, service: str, revision: int | None) -> dict[str, Path]:
-        """Return the logs of a revision; without one, of those placed, else of the newest."""
+        """Return the logs of a revision; None is the placed revisions, else the newest one."""
         pattern = re.compile(rf"{re.escape(service)}-r(\d+)-\d+\.log")
         by_revision: dict[int, list[Path]] = {}
         for log in sorted(self._layout.logs.glob(f"{service}-r*.log")):
@@ -173,14 +174,14 @@ class LocalTarget:
         if revision is not None:
             shown = {revision}
         else:
-            placed = {one.placement.revision for one in self._host.runners(service)}
+            placed = {runner.placement.revision for runner in self._host.runners(service)}
             shown = placed & by_revision.keys() or set(sorted(by_revision)[-1:])
         return {log.stem: log for number in sorted(shown) for log in by_revision.get(number, ())}
 
     def _endpoint(self, service: str) -> Endpoint:
-        """Return where a service answers: by path, or by host where another has its model's name.
+        """Return the address of a service: by host if another service has its model's name.
 
-        A service whose name is that of its model has the plain address in any case.
+        A service with the name of its model always has the plain address.
         """
         gateway = self.gateway()
         http, models = gateway.http, self._models(service)
@@ -196,40 +197,42 @@ class LocalTarget:
         return Endpoint(http, gateway.grpc, gateway.ready, gateway.detail, log)
 
     def _models(self, service: str) -> tuple[str, ...]:
-        """Return the models of the revision with the most traffic, else of the newest."""
+        """Return the models of the revision with the most traffic, else of the newest one."""
         split = self._host.local_gateway.told(service)
         runners = sorted(
             self._host.runners(service),
-            key=lambda one: (split.get(one.placement.revision, 0), one.placement.revision),
+            key=lambda runner: (
+                split.get(runner.placement.revision, 0),
+                runner.placement.revision,
+            ),
         )
         return runners[-1].placement.repository.models if runners else ()
 
 
 def _difference(runner: RevisionRunner | None, placement: Placement) -> str:
-    """Return what placing a revision would do; nothing where it would write nothing."""
+    """Return what placing a revision would do; empty if it would write nothing."""
     running = runner is not None and not runner.removed
     missing = placement.replicas.minimum - (runner.staying if runner and running else 0)
-    what = []
+    actions = []
     if missing:
         verb, count = ("start", missing) if missing > 0 else ("stop", -missing)
-        what.append(f"{verb} {count} replica{'s' if count > 1 else ''}")
+        actions.append(f"{verb} {count} replica{'s' if count > 1 else ''}")
     if runner and running:
-        what += [
+        actions += [
             f"change the {field.name.replace('_', ' ')}"
             for field in fields(placement)
             if getattr(runner.placement, field.name) != getattr(placement, field.name)
             and not (missing and field.name == "replicas")
         ]
-    return ", ".join(what)
+    return ", ".join(actions)
 
 
 def _require_served(replicas: ReplicaRange) -> None:
-    """Raise UsageError `target.local.replicas` for a range, or none: nothing scales here."""
+    """Raise UsageError `target.local.replicas` for a range or 0: this target does not scale."""
     if not replicas.fixed or replicas.minimum < 1:
         raise UsageError(
             "target.local.replicas",
-            "Only a number of replicas, 1 or more, is served on this machine: nothing scales by"
-            " itself here.",
+            "This machine runs a fixed number of replicas, 1 or more: it does not scale by itself.",
             where="replicas",
             hint=f"Write a number, such as replicas: {max(1, replicas.minimum)}.",
         )

@@ -1,7 +1,7 @@
-"""Golden requests and checks with what this machine has installed.
+"""Golden requests and checks with the installations of this machine.
 
-The command that sent a deployment has installed the server and made the model's environment: both
-are in the cache when it arrives.
+The command that sends a deployment installs the server and makes the model's environment first, so
+both are on this machine when it arrives.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _NEEDED_TO_VERIFY = ("cloche.clients.kserve.client", "cloche.verification.replay", "httpx", "numpy")
-"""Loaded while replicas start, so that the check of the answer has not to wait for it."""
+"""Modules loaded while replicas start, so that the check of the answer does not wait for them."""
 
 
 class LocalVerifier:
@@ -41,7 +41,7 @@ class LocalVerifier:
         self._references = references
 
     def golden(self, revision: Revision, *, limit: float) -> Golden:
-        """Run the model directly, with the server's runtimes or in its own environment."""
+        """Return the golden request, from a run with the server's runtimes or the model's own."""
         from cloche import environments
         from cloche.verification import golden
         from cloche.verification.reference import Interpreters
@@ -63,7 +63,7 @@ class LocalVerifier:
         )
 
     def verify(self, revision: Revision, golden: Golden, url: str) -> Verification:
-        """Ask the server at a base URL, and compare what it answers."""
+        """Send the golden request to a base URL and return the comparison of the answer."""
         from cloche.verification import replay as verification
 
         return verification.verify(
