@@ -48,7 +48,7 @@ def test_every_error_code_of_the_source_is_listed(generated):
         # class that is chosen before.
         r"`service.unknown` \| NotFoundError \| 1 \| 404 \| There is no service …\.",
         r"`source.files.lfs` \| ClocheError \| 1 \| 500 \| This is a Git LFS pointer",
-        r"`target.apply` \| ErrorGroup \| 1 to 3 \| 422, 500 \| … could not be brought",
+        r"`target.apply` \| ErrorGroup \| 1 to 3 \| 422, 500 \| … could not be applied",
         r"`spec.documents` \| UsageError \| 2 \| 422 \| A second document begins here",
         r"`mlflow.refused` \| UnavailableError \| 1 \| 503 \| The MLflow server answered …",
         r"`control.unauthorized` \| ClocheError \| 1 \| 401 \| ",

@@ -206,7 +206,7 @@ STATES = st.lists(SERVICES, max_size=4, unique_by=lambda service: service.name).
 @settings(max_examples=30)
 @given(STATES)
 def test_every_route_leads_somewhere_and_only_whole_paths_to_a_replica(state: GatewayState) -> None:
-    present = {str(name) for name, _, _ in clusters.named(state)} | {clusters.ANSWERS}
+    present = {str(name) for name, _, _ in clusters.clusters_in(state)} | {clusters.ANSWERS}
     for table in (routes.http_table(state, SETTINGS), routes.grpc_table(state, SETTINGS)):
         for host in table["virtual_hosts"]:
             for route in host["routes"]:

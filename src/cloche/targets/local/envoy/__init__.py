@@ -1,1 +1,1 @@
-"""The local gateway: one Envoy process that is told everything through files."""
+"""The local gateway: one Envoy process, configured through files."""

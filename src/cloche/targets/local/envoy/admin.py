@@ -1,4 +1,4 @@
-"""Envoy's admin interface over its socket: what the running gateway has, not what it was told."""
+"""Envoy's admin interface over its socket: the configuration that the running gateway uses."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from typing import Any
 from cloche.errors import UnavailableError
 
 _SOCKET_PATH_LIMIT = 100
-"""`sun_path` holds 108 bytes (unix(7)); some are left for Envoy's own use."""
+"""`sun_path` holds 108 bytes (unix(7)); the rest is left for Envoy."""
 
 
 def socket_path(folder: Path) -> Path:
     """Return the path of a gateway folder's admin socket.
 
-    It is in the folder itself, or, where that makes too long an address for a socket, in a
-    folder of the user's own under the system's temporary one.
+    It is in the folder itself, or, if that path is too long for a socket, in a folder of the user
+    under the system's temporary folder.
     """
     inside = folder / "admin.sock"
     if len(os.fsencode(inside)) <= _SOCKET_PATH_LIMIT:
@@ -34,13 +34,13 @@ def socket_path(folder: Path) -> Path:
 
 
 def make_socket_folder(path: Path) -> None:
-    """Make the folder of an admin socket one that only this user can enter."""
+    """Make the folder of an admin socket, which only this user can enter."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.parent.lstat()
     if status.st_uid != os.getuid() or path.parent.is_symlink():
         raise UnavailableError(
             "gateway.socket_folder",
-            "The folder for the gateway's admin socket belongs to somebody else.",
+            "The folder for the gateway's admin socket belongs to another user.",
             where=str(path.parent),
             hint="Use a shorter CLOCHE_HOME.",
         )
@@ -50,12 +50,12 @@ def make_socket_folder(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One endpoint of a cluster as the gateway sees it."""
+    """One endpoint of a cluster in the gateway."""
 
     cluster: str
     port: int
     active: int
-    """Requests that it has and has not answered."""
+    """Requests that it has not answered yet."""
     healthy: bool
 
 
@@ -87,7 +87,7 @@ class Admin:
             return False
 
     def running(self) -> bool:
-        """Return whether a process answers, be it still starting."""
+        """Return whether a process answers, even while it starts."""
         try:
             self._get("/ready")
         except UnavailableError:
@@ -95,7 +95,7 @@ class Admin:
         return True
 
     def process(self) -> int | None:
-        """Return the process that answers; None where none does."""
+        """Return the pid of the process that answers; None if none does."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(self._timeout)
             connection.connect(str(self._path))
@@ -107,12 +107,12 @@ class Admin:
 
     def route_tables(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return the version and the metadata of each route table in use, by name."""
-        found = {}
+        tables = {}
         fields = "version_info,route_config.name,route_config.metadata"
         for dumped in self._dump("dynamic_route_configs", fields):
             table = dumped.get("route_config", {})
-            found[table.get("name", "")] = (dumped.get("version_info", ""), table)
-        return found
+            tables[table.get("name", "")] = (dumped.get("version_info", ""), table)
+        return tables
 
     def clusters(self) -> frozenset[str]:
         """Return the names of the clusters that can take requests."""
@@ -129,7 +129,7 @@ class Admin:
         )
 
     def _dump(self, resource: str, fields: str) -> list[dict[str, Any]]:
-        """Return some fields of all resources of a kind; whole ones would be megabytes."""
+        """Return some fields of all resources of a kind; all fields would be megabytes."""
         path = f"/config_dump?resource={resource}&mask={fields}"
         configs = self._get_json(path).get("configs", [])
         return configs if isinstance(configs, list) else []
@@ -170,10 +170,10 @@ def _host(cluster: str, status: dict[str, Any]) -> Host:
     health = status.get("health_status", {})
     stats = {each.get("name"): int(each.get("value", 0)) for each in status.get("stats", [])}
     failing = any(value for name, value in health.items() if name.startswith("failed_"))
-    told = health.get("eds_health_status", "HEALTHY")
+    configured = health.get("eds_health_status", "HEALTHY")
     return Host(
         cluster=cluster,
         port=status.get("address", {}).get("socket_address", {}).get("port_value", 0),
         active=stats.get("rq_active", 0),
-        healthy=not failing and told in {"HEALTHY", "UNKNOWN"},
+        healthy=not failing and configured in {"HEALTHY", "UNKNOWN"},
     )

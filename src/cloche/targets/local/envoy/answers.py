@@ -1,9 +1,8 @@
-"""What the gateway says itself: about the whole server, and why a request goes nowhere.
+"""The gateway's own answers: about the whole server, and why a request has no route.
 
-These answers come from a second listener inside the same process, so that the path of requests to
-models has no filter for them. One listener serves both protocols; gRPC calls about the server reach
-it through a bridge that turns a plain answer into a framed message with trailers, which a direct
-response cannot have.
+They come from a second listener inside the same process, so that requests to models pass no filter
+for them. One listener serves both protocols. gRPC calls about the server reach it through a bridge,
+which turns a plain answer into a framed message with trailers; a direct response has no trailers.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _EXTENSIONS = (
 
 
 def server_routes() -> list[Json]:
-    """Return the routes that tell about the server as a whole."""
+    """Return the routes of calls about the server as a whole."""
     about = {"name": "cloche", "version": __version__, "extensions": list(_EXTENSIONS)}
     metadata = protobuf.server_metadata_response("cloche", __version__, _EXTENSIONS)
     live = protobuf.live_or_ready_response()
@@ -69,4 +68,4 @@ def _direct(path: str, body: bytes, content_type: str | None) -> Json:
 
 
 EXPLANATION = Path(__file__).with_name("explanation.lua").read_text(encoding="utf-8")
-"""Says why nothing took a request. It decides nothing: only what no route wanted comes here."""
+"""Explains why a request has no route. It decides nothing: it only gets requests without one."""

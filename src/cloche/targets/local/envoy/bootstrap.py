@@ -1,4 +1,4 @@
-"""The file that Envoy starts from: where its admin answers, and where the rest is read."""
+"""The file that Envoy starts from: its admin socket, and the files of the rest."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_INTERNAL_LISTENER: Json = {
+    "name": "envoy.bootstrap.internal_listener",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.bootstrap"
+        ".internal_listener.v3.InternalListener"
+    },
+}
+"""Enables the listener of the gateway's own answers."""
 _MOST_CONNECTIONS = 20_000
 _FEWER_CONNECTIONS_THAN_DESCRIPTORS: Json = {
     "resource_monitors": [
@@ -25,15 +33,15 @@ _FEWER_CONNECTIONS_THAN_DESCRIPTORS: Json = {
         }
     ]
 }
-"""Leaves file descriptors for the connections to the replicas, whatever clients do."""
+"""Leaves file descriptors for connections to replicas, however many clients connect."""
 
 
 def bootstrap(folder: Path, admin_socket: Path) -> Json:
-    """Return the bootstrap of a gateway whose files are in `folder`."""
+    """Return the bootstrap document of a gateway whose files are in `folder`."""
     return {
         "node": {"id": "gateway", "cluster": "cloche"},
         "admin": {
-            # A socket in a folder of the user's own: the admin interface can end the process.
+            # Only the user can reach the socket: the admin interface can end the process.
             "address": {"pipe": {"path": str(admin_socket), "mode": 0o600}},
         },
         "dynamic_resources": {
@@ -41,23 +49,14 @@ def bootstrap(folder: Path, admin_socket: Path) -> Json:
             "lds_config": _source(folder, "listeners", "listeners.json"),
         },
         "static_resources": {"clusters": [clusters.answers()]},
-        "bootstrap_extensions": [
-            {
-                "name": "envoy.bootstrap.internal_listener",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.bootstrap"
-                    ".internal_listener.v3.InternalListener"
-                },
-            }
-        ],
-        # Headers that every request is asked for are found at once, not searched.
+        "bootstrap_extensions": [_INTERNAL_LISTENER],
+        # Every request is matched by these headers; inline headers need no search.
         "inline_headers": [
             {"inline_header_name": name, "inline_header_type": kind}
             for name in (SERVICE_HEADER, REVISION_HEADER)
             for kind in ("REQUEST_HEADER", "RESPONSE_HEADER")
         ],
-        # Every counter costs some of each request; what Cloche asks for is kept by the hosts
-        # themselves and by the replicas.
+        # Every counter costs time in each request; Cloche reads those of hosts and replicas only.
         "stats_config": {"stats_matcher": {"reject_all": True}, "use_all_default_tags": False},
         "overload_manager": _FEWER_CONNECTIONS_THAN_DESCRIPTORS,
     }

@@ -1,9 +1,9 @@
-"""Upstreams: one cluster per revision and protocol, with the endpoints that it has now.
+"""Upstreams: one cluster per revision and protocol, with its current endpoints.
 
 A cluster whose endpoints change is replaced: Envoy warms the new one, moves requests over, and lets
-those under way end on the connections that they have. Endpoints in files of their own would spare
-the new connections, but Envoy takes an inotify instance for each such file and aborts when the user
-has no more of them (128 on most systems, all programs together).
+requests under way end on their connections. Endpoints in files of their own would save the new
+connections, but Envoy uses an inotify instance per file and aborts when the user has none left (128
+on most systems, for all programs together).
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ Json = dict[str, Any]
 
 PROTOCOLS = ("http", "grpc")
 ANSWERS = "cloche.answers"
-"""The cluster of the gateway's own listener for what no service answers."""
+"""The cluster of the gateway's own answers."""
 
 _TYPES = "type.googleapis.com/envoy"
 CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
 _MOST_RETRIES = 1024
-"""Under way at once; as many as requests may be (Envoy's default)."""
+"""Retries under way at once; Envoy's default limit for requests."""
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def named(state: GatewayState) -> Iterator[tuple[ClusterName, ServiceRoutes, RevisionEndpoints]]:
-    """Yield every cluster that a state has."""
+def clusters_in(
+    state: GatewayState,
+) -> Iterator[tuple[ClusterName, ServiceRoutes, RevisionEndpoints]]:
+    """Yield every cluster of a state."""
     for service in state.services:
         for revision in service.revisions:
             for protocol in PROTOCOLS:
@@ -45,7 +47,7 @@ def named(state: GatewayState) -> Iterator[tuple[ClusterName, ServiceRoutes, Rev
 
 
 def cluster(name: ClusterName, model: str, endpoints: Iterable[Endpoint]) -> Json:
-    """Return a cluster of these endpoints, which are asked for the health of `model`."""
+    """Return a cluster of endpoints; the health check is that of `model`."""
     grpc = name.protocol == "grpc"
     protocol: Json = {"http2_protocol_options" if grpc else "http_protocol_options": {}}
     return {
@@ -54,7 +56,7 @@ def cluster(name: ClusterName, model: str, endpoints: Iterable[Endpoint]) -> Jso
         "type": "STATIC",
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        # When a replica dies all of its clients are sent on at once; Envoy's own limit is 3.
+        # When a replica dies, all its requests are retried at once; Envoy's default limit is 3.
         "circuit_breakers": {"thresholds": [{"max_retries": _MOST_RETRIES}]},
         "load_assignment": {
             "cluster_name": str(name),
@@ -67,10 +69,10 @@ def cluster(name: ClusterName, model: str, endpoints: Iterable[Endpoint]) -> Jso
             }
         },
         "common_lb_config": {
-            # With no healthy replica the answer is 503 at once, not a try at a sick one.
+            # Without a healthy replica, answer 503 at once instead of trying an unhealthy one.
             "healthy_panic_threshold": {"value": 0},
-            # Otherwise workers learn of a change of health up to a second after it is seen here,
-            # and a route to new replicas would come before them.
+            # Otherwise workers learn of a change of health up to a second after the admin
+            # interface shows it, and a route to new replicas would reach them first.
             "update_merge_window": "0s",
         },
         "health_checks": [health_check(model)],
@@ -78,7 +80,7 @@ def cluster(name: ClusterName, model: str, endpoints: Iterable[Endpoint]) -> Jso
 
 
 def answers() -> Json:
-    """Return the cluster of the gateway's own answers: a listener inside the same process."""
+    """Return the cluster of the gateway's own answers, a listener inside the same process."""
     return {
         "name": ANSWERS,
         "type": "STATIC",
@@ -108,9 +110,9 @@ def answers() -> Json:
 
 
 def health_check(model: str) -> Json:
-    """Return the check that takes a replica out of the rotation while Cloche itself is away.
+    """Return the health check, which takes out a replica even while Cloche does not run.
 
-    Both clusters of a revision ask the HTTP port: it is one server.
+    Both clusters of a revision check the HTTP port, since it is one server.
     """
     return {
         "timeout": "2s",

@@ -1,15 +1,15 @@
-"""The gateway: an Envoy process that somebody else starts and this object tells what to serve.
+"""The gateway: this object tells an Envoy process, which its caller starts, what to serve.
 
     gateway = Gateway(folder, settings, install)
-    gateway.prepare()                  # writes what Envoy starts from
+    gateway.prepare()                  # writes the files that Envoy starts from
     arguments, environment = gateway.command()
-    …start it, or adopt the one that runs…
-    gateway.apply(state)               # again and again, with what should be served now
+    …start it, or adopt a running one…
+    gateway.apply(state)               # after each change, with what should be served
 
-Everything is kept in files, so that a new object over the same folder goes on where another one
-stopped, and Envoy goes on with neither. `apply` never makes a route to what is not there: clusters
-come first and are seen, routes second and are seen, and what lost its routes is removed by `sweep`
-once it has no request left.
+Everything is in files: a new object over the same folder continues, and Envoy runs without either.
+`apply` never makes a route to a missing cluster: it writes clusters and waits until the gateway has
+them, then does the same with routes. `sweep` removes a cluster without routes when it has no
+requests left.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cloche.targets.local.envoy.services import (
     GatewayState,
     Route,
 )
-from cloche.targets.local.envoy.switching import awaited, decode, ready_to_switch, switched
+from cloche.targets.local.envoy.switching import awaited, decode, ready_to_switch, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +43,12 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What came of telling the gateway."""
+    """The result of `apply`."""
 
     seen: bool
-    """Whether the running gateway was seen to have it; False where none runs."""
+    """Whether the running gateway was seen to have the routes; False if it does not run."""
     held: tuple[str, ...] = ()
-    """Services that keep their old routes, because no replica of the new ones is seen healthy."""
+    """Services that keep their old routes because no replica of the new ones is healthy."""
 
 
 class EnvoyGateway:
@@ -57,7 +57,7 @@ class EnvoyGateway:
     def __init__(
         self, folder: Path, settings: Settings, install: Callable[[], EnvoyInstallation]
     ) -> None:
-        """Take a folder that may not exist; `install` is called when Envoy is to be started."""
+        """Use a folder, which may not exist; `install` is called before Envoy starts."""
         self.folder = folder
         self.settings = settings
         self.install = install
@@ -67,19 +67,19 @@ class EnvoyGateway:
 
     @property
     def address(self) -> str:
-        """Return `host:port`, which is both the HTTP and the gRPC address."""
+        """Return `host:port`, the address of both HTTP and gRPC."""
         return f"{self.settings.gateway_host}:{self.settings.gateway_port}"
 
     # ── the process ───────────────────────────────────────────────────────────────────────────
 
     def prepare(self) -> None:
-        """Write all that Envoy starts from; what is served already stays."""
+        """Write the files that Envoy starts from; keep the routes that it serves."""
         for name in ("clusters", "listeners", "routes"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         make_socket_folder(self._socket)
         if not self._clusters_file.exists():
             xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, [])
-        self._publish_routes(self._routed())
+        self._publish_routes(self._written_state())
         listeners = listener.listeners(self.settings, self.folder / "routes")
         xds.publish(self.folder / "listeners" / "listeners.json", listener.LISTENER_TYPE, listeners)
         document = bootstrap(self.folder, self._socket)
@@ -88,8 +88,8 @@ class EnvoyGateway:
     def command(self) -> tuple[list[str], dict[str, str]]:
         """Return the arguments and the environment of the process to start.
 
-        The environment is all that it gets, nothing of the user's own. SIGTERM ends it at once;
-        so it is ended when its replicas have no request left.
+        The environment is complete and has nothing of the user's. SIGTERM ends Envoy at once, so it
+        is ended only when its replicas have no requests left.
         """
         arguments = [
             str(self.install().binary),
@@ -100,45 +100,45 @@ class EnvoyGateway:
             "--disable-hot-restart",
             "--log-level",
             "warning",
-            # A request that is too large is its sender's mistake, and told to the sender.
+            # A request that is too large is not logged: the sender gets an error.
             "--component-log-level",
             "http:critical",
         ]
         return arguments, {"PATH": "/usr/bin:/bin"}
 
     def check_port(self) -> None:
-        """Raise the error that names who has the gateway's port, where somebody has."""
+        """Raise `gateway.port_taken` with the process that has the gateway's port, if any."""
         sockets.check(self.settings.gateway_host, self.settings.gateway_port)
 
     def ready(self) -> bool:
         """Return whether the gateway takes requests."""
         return self._admin.live()
 
-    # ── what it serves ────────────────────────────────────────────────────────────────────────
+    # ── routes ────────────────────────────────────────────────────────────────────────────────
 
     def apply(self, state: GatewayState) -> Applied:
-        """Make the gateway serve this state: safe to repeat, safe to be cut off.
+        """Make the gateway serve a state; safe to repeat and to interrupt.
 
-        Returns once the running gateway is seen to have it, some seconds later where it does not
-        follow, and at once where none runs: it will read the files when it starts.
+        Returns when the running gateway is seen to have it, or after some seconds if it does not
+        follow. If it does not run, returns at once: it reads the files when it starts.
         """
         self.sweep()
         self._publish_clusters(state)
-        before = self._routed()
+        before = self._written_state()
         running = self._admin.running()
         ready = frozenset(service.name for service in state.services)
         if running:
-            self._until(lambda: self._has_clusters(state))
-            ready = self._until_healthy(before, state)
-        after = switched(before, state, ready)
+            self._wait_until(lambda: self._has_clusters(state))
+            ready = self._wait_until_healthy(before, state)
+        after = switch(before, state, ready)
         versions = self._publish_routes(after)
         xds.replace(self._applied, json.dumps(asdict(after)).encode())
-        seen = running and self._until(lambda: self._has_routes(versions))
+        seen = running and self._wait_until(lambda: self._has_routes(versions))
         return Applied(seen, tuple(each.name for each in state.services if each.name not in ready))
 
     def sweep(self) -> tuple[str, ...]:
-        """Remove clusters that no route leads to and that have no request; return those left."""
-        routed = self._routed_clusters()
+        """Remove clusters without routes and requests; return those that still have requests."""
+        routed = self._clusters_with_routes()
         present = xds.published(self._clusters_file)
         retired = [each["name"] for each in present if each["name"] not in routed]
         if not retired:
@@ -158,10 +158,10 @@ class EnvoyGateway:
         return tuple(Route(*each) for each in sorted(set.intersection(*shares)))
 
     def is_done_with(self, endpoint: Endpoint) -> bool:
-        """Return whether the gateway sends nothing to a replica and waits for nothing from it.
+        """Return whether the gateway sends nothing to a replica and awaits nothing from it.
 
-        As long as it has the replica among its hosts it may send to it. After that the connections
-        say it: each is closed as soon as it has no request.
+        While the replica is one of its hosts, the gateway may send to it. After that it closes
+        each connection as soon as that has no request.
         """
         own = {endpoint.http_port, endpoint.grpc_port}
         if any(host.port in own for host in self._hosts()):
@@ -175,35 +175,35 @@ class EnvoyGateway:
     def _clusters_file(self) -> Path:
         return self.folder / "clusters" / "clusters.json"
 
-    def _routed(self) -> GatewayState:
-        """Return the state that the route tables on disk were made of."""
+    def _written_state(self) -> GatewayState:
+        """Return the state of the route tables on disk."""
         try:
             return decode(json.loads(self._applied.read_bytes()))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return GatewayState()
 
-    def _routed_clusters(self) -> set[str]:
-        """Return the clusters that routes lead to: as remembered, as written, and as in use."""
-        found = {str(name) for name, _, _ in clusters.named(self._routed())}
+    def _clusters_with_routes(self) -> set[str]:
+        """Return the clusters of all routes: of the last state, on disk, and in use."""
+        names = {str(name) for name, _, _ in clusters.clusters_in(self._written_state())}
         for name in (routes.HTTP_TABLE, routes.GRPC_TABLE):
             for table in xds.published(self._table_file(name)):
-                found |= routes.clusters_of(table)
+                names |= routes.clusters_of(table)
         for _, table in self._tables().values():
-            found |= routes.clusters_of(table)
-        return found
+            names |= routes.clusters_of(table)
+        return names
 
     def _table_file(self, name: str) -> Path:
         return self.folder / "routes" / f"{name}.json"
 
     def _publish_clusters(self, state: GatewayState) -> None:
-        """Write the clusters of a state, and those before it that still have routes."""
+        """Write the clusters of a state, and keep all earlier ones, which may have routes."""
         wanted = {
             str(name): clusters.cluster(name, service.models[0], revision.endpoints)
-            for name, service, revision in clusters.named(state)
+            for name, service, revision in clusters.clusters_in(state)
         }
         present = {each["name"]: each for each in xds.published(self._clusters_file)}
-        listed = {**present, **wanted}
-        ordered = [listed[name] for name in sorted(listed)]
+        merged = {**present, **wanted}
+        ordered = [merged[name] for name in sorted(merged)]
         xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, ordered)
 
     def _publish_routes(self, state: GatewayState) -> dict[str, str]:
@@ -217,10 +217,10 @@ class EnvoyGateway:
             for table in tables
         }
 
-    # ── what is seen ──────────────────────────────────────────────────────────────────────────
+    # ── the running gateway ───────────────────────────────────────────────────────────────────
 
     def _hosts(self) -> tuple[Host, ...]:
-        """Return the endpoints in use; none where no gateway runs, and so no request is left."""
+        """Return the endpoints in use; empty if no gateway runs, so no request is left."""
         try:
             return self._admin.hosts()
         except UnavailableError:
@@ -235,14 +235,14 @@ class EnvoyGateway:
             return {}
 
     def _has_clusters(self, state: GatewayState) -> bool:
-        return {str(name) for name, _, _ in clusters.named(state)} <= self._admin.clusters()
+        return {str(name) for name, _, _ in clusters.clusters_in(state)} <= self._admin.clusters()
 
     def _has_routes(self, versions: dict[str, str]) -> bool:
         seen = {name: version for name, (version, _) in self._tables().items()}
         return versions.items() <= seen.items()
 
-    def _until_healthy(self, before: GatewayState, state: GatewayState) -> frozenset[str]:
-        """Return the services whose routes may change now, waiting for those that may soon."""
+    def _wait_until_healthy(self, before: GatewayState, state: GatewayState) -> frozenset[str]:
+        """Return the services whose routes may change, after waiting for their replicas."""
         healthy: frozenset[str] = frozenset()
         waited_for = frozenset(awaited(before, state))
 
@@ -252,11 +252,11 @@ class EnvoyGateway:
             healthy = frozenset(ready_to_switch(before, state, hosts))
             return waited_for <= healthy
 
-        self._until(all_ready)
+        self._wait_until(all_ready)
         return healthy
 
     @staticmethod
-    def _until(condition: Callable[[], bool]) -> bool:
+    def _wait_until(condition: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + _WAIT_SECONDS
         while True:
             try:

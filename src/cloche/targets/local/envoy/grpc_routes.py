@@ -1,4 +1,4 @@
-"""The routes of gRPC calls: their path names the call, and their first message the model."""
+"""The routes of gRPC calls: the path names the call, the first message names the model."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 MODEL_STATE = "cloche.model"
-"""Where the gateway keeps the model's name of a call's first message, as JSON: `["digits"]`."""
+"""The filter state that holds the model's name from the first message, as JSON: `["digits"]`."""
 MODEL_HEADER = "cloche-model-of-message"
-"""Tells the gateway's own answers about a name that no route has."""
+"""Passes a name without a route to the gateway's own answers."""
 
 _FILTER_TYPE = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 _STREAM_CALL = f"/{protobuf.SERVICE}/ModelStreamInfer"
@@ -40,7 +40,7 @@ def of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
 
 
 def of_host(service: ServiceRoutes, settings: Settings) -> list[Json]:
-    """Return the routes under a service's own host."""
+    """Return the routes under a service's host."""
     return _only_grpc([*_routes_of(service, settings, {}, []), *_answers()])
 
 
@@ -55,10 +55,10 @@ def _routes_of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
         routes += _routes_of(service, settings, {}, [equals(SERVICE_HEADER, service.name)])
         for model in service.models:
             if owners[model] is service:
-                routes += _routes_of(service, settings, _read(model), [])
+                routes += _routes_of(service, settings, _names_model(model), [])
     for model in sorted(name for name, owner in owners.items() if owner is None):
         routes.append(
-            revision_routes.ambiguous(model, state, {"prefix": "/"} | _read(model))
+            revision_routes.ambiguous(model, state, {"prefix": "/"} | _names_model(model))
             | _INVALID_ARGUMENT
         )
     unknown = {
@@ -68,8 +68,8 @@ def _routes_of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
     return [*routes, unknown, *_by_name(settings), *_answers()]
 
 
-def _read(model: str) -> Json:
-    """Return a matcher for calls whose first message was read and names this model."""
+def _names_model(model: str) -> Json:
+    """Return a matcher for calls whose first message was read and names a model."""
     return {"filter_state": [{"key": MODEL_STATE, "string_match": {"exact": json.dumps([model])}}]}
 
 
@@ -86,10 +86,10 @@ def _routes_of(
 
 
 def _by_name(settings: Settings) -> list[Json]:
-    """Return the routes on which the first message is read, and the route chosen again.
+    """Return the routes whose filters read the first message and choose the route again.
 
-    Which filters a call passes is settled by the first route that it matches. A name that no route
-    has leads here a second time, and from here to the gateway's own answers.
+    The first route that a call matches decides its filters. A name without a route matches here a
+    second time, and the call goes to the gateway's own answers.
     """
     uncompressed = {
         "name": "grpc-encoding",

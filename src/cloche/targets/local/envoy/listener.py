@@ -1,4 +1,4 @@
-"""The one port: HTTP/1.1 and HTTP/2 told apart by their first bytes, each with its own filters."""
+"""The listener: HTTP/1.1 and HTTP/2 on one port, told apart by their first bytes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _FILTERS = f"{_TYPES}.extensions.filters"
 LISTENER_TYPE = f"{_TYPES}.config.listener.v3.Listener"
 NAME = "cloche.gateway"
 _CONNECTION_BUFFER = 2**16
-"""Bytes that are read before they are sent on: less held, and a replica reads while a client sends.
-With 1 MiB a request of 600 KB took a tenth longer."""
+"""Bytes read before they are sent on. Small, so that a replica reads while a client sends: with
+1 MiB a request of 600 KB took a tenth longer."""
 _UPLOAD_SECONDS = 300
-"""How long a request may take to arrive, and a silent HTTP/2 stream may last."""
+"""How long a request may take to arrive, and how long an HTTP/2 stream may be silent."""
 
 
 def listeners(settings: Settings, folder: Path) -> list[Json]:
-    """Return the gateway's listener, and the inner one of its own answers."""
+    """Return the gateway's listener, and the internal one of its own answers."""
     return [_gateway(settings, folder), _answers()]
 
 
@@ -70,7 +70,7 @@ def _http1(settings: Settings, folder: Path) -> Json:
         more={
             "http_protocol_options": {"accept_http_10": True},
             "local_reply_config": replies.http1(settings),
-            # One timer for all of a request; one that is set anew with each piece costs 3% more.
+            # One timer for the whole request; resetting one with each piece costs 3% more.
             "request_timeout": f"{_UPLOAD_SECONDS}s",
             "stream_idle_timeout": "0s",
         },
@@ -96,8 +96,8 @@ def _http2(settings: Settings, folder: Path) -> Json:
             descriptor_set={"inline_bytes": descriptors},
             extractions_by_method=methods,
         ),
-        # Copies what was read to where routes can see it, and has the route chosen again. (A Lua
-        # filter does the same for 7% more of a call.)
+        # Copies the name to where routes match it, and chooses the route again. (A Lua filter
+        # does the same at 7% more cost per call.)
         _typed(
             "envoy.filters.http.set_filter_state",
             "http.set_filter_state.v3.Config",
@@ -135,7 +135,7 @@ def _model_of_message() -> Json:
 def _connections(
     name: str, folder: Path, table: str, *, codec: str, filters: list[Json], more: Json
 ) -> Json:
-    """Return an HTTP connection manager with nothing in it that a model server does not need."""
+    """Return an HTTP connection manager without the features that a model server does not need."""
     return _typed(
         "envoy.filters.network.http_connection_manager",
         "network.http_connection_manager.v3.HttpConnectionManager",
@@ -162,7 +162,7 @@ def _connections(
 
 
 def _size_limit(settings: Settings) -> Json:
-    """Return the filter that counts what passes, and holds nothing back."""
+    """Return the filter that limits the size of a body without buffering it."""
     return _typed(
         "envoy.filters.http.body_size_limit",
         "http.body_size_limit.v3.BodySizeLimit",
@@ -203,7 +203,7 @@ def _answers() -> Json:
 
 
 def router() -> Json:
-    """Return the filter that sends on, with no counters and no headers of Envoy's own."""
+    """Return the router filter, without counters and without headers of Envoy."""
     return _typed(
         "envoy.filters.http.router",
         "http.router.v3.Router",

@@ -1,8 +1,8 @@
 """The few protobuf messages that the gateway needs, written without a protobuf library.
 
 Encoding: https://protobuf.dev/programming-guides/encoding/. Messages and their field numbers are
-those of descriptor.proto and of the KServe inference protocol (grpc_service.proto of Triton). The
-control plane stays small this way: importing the generated classes costs it tens of megabytes.
+those of descriptor.proto and of the KServe inference protocol (grpc_service.proto of Triton).
+Importing the generated classes would cost the control plane tens of megabytes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ NAME_FIELDS: dict[str, str] = {
     "ModelConfig": "name",
     "ModelStatistics": "name",
 }
-"""The calls that pass, and the field of their request that names the model; it is field 1 in all
-of them."""
+"""The routed calls, and the field of their request that names the model, always field 1."""
 
 _STREAMING = {"ModelStreamInfer"}
 _TYPE_STRING, _LABEL_OPTIONAL = 9, 1
@@ -43,9 +42,9 @@ def _bytes(field: int, value: bytes | str) -> bytes:
 
 
 def descriptor_set() -> bytes:
-    """Return a FileDescriptorSet of the passed calls whose messages have only the naming field.
+    """Return a FileDescriptorSet of the routed calls whose messages have only the naming field.
 
-    What a message holds besides is skipped as unknown, so the tensors are never parsed.
+    All other fields are skipped as unknown, so tensors are never parsed.
     """
     request_names = {
         method: ("ModelInfer" if method in _STREAMING else method) + "Request"
@@ -80,5 +79,5 @@ def live_or_ready_response() -> bytes:
 
 def server_metadata_response(name: str, version: str, extensions: tuple[str, ...]) -> bytes:
     """Return ServerMetadataResponse."""
-    listed = b"".join(_bytes(3, extension) for extension in extensions)
-    return _bytes(1, name) + _bytes(2, version) + listed
+    encoded = b"".join(_bytes(3, extension) for extension in extensions)
+    return _bytes(1, name) + _bytes(2, version) + encoded

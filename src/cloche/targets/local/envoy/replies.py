@@ -1,4 +1,4 @@
-"""The words of errors that arise on the way: no replica, no answer in time, too large a request."""
+"""The gateway's error messages: no replica, no answer in time, a request that is too large."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _NAME_IT = "name the service with the metadata cloche-service or the host NAME.l
 
 
 def name_limit(settings: Settings) -> int:
-    """Return up to what size of its first message a call is routed by the model's name, in bytes.
+    """Return the largest first message, in bytes, that a call is routed by.
 
-    The message is held in memory meanwhile, whatever its sender does next.
+    The gateway holds the message in memory meanwhile.
     """
     return min(settings.gateway_max_request_bytes, _LARGEST_HELD)
 
 
 def http1(settings: Settings) -> Json:
-    """Return how errors of HTTP/1.1 requests are worded: JSON with one key, `error`."""
-    mappers = [{"filter": found, "body": _text(words)} for found, words, _ in _common(settings)]
+    """Return the error format of HTTP/1.1 requests: JSON with one key, `error`."""
+    mappers = [{"filter": match, "body": _text(words)} for match, words, _ in _common(settings)]
     return {"mappers": mappers, "body_format": _JSON_FORMAT}
 
 
 def http2(settings: Settings) -> Json:
-    """Return how errors of HTTP/2 requests are worded: gRPC messages, JSON for all the others."""
+    """Return the error format of HTTP/2 requests: gRPC messages, JSON for all other requests."""
     limit = name_limit(settings)
     too_large = f"its first message is larger than {limit} bytes: {_NAME_IT}"
     unreadable = f"its first message is compressed or malformed: {_NAME_IT}"
@@ -51,26 +51,26 @@ def http2(settings: Settings) -> Json:
     ]
     grpc = [
         {
-            "filter": {"and_filter": {"filters": [_IS_GRPC, found]}},
+            "filter": {"and_filter": {"filters": [_IS_GRPC, match]}},
             "body": _text(words),
             "headers_to_add": _status(code),
         }
-        for found, words, code in of_calls
+        for match, words, code in of_calls
     ]
     http = [
         {
-            "filter": {"and_filter": {"filters": [_NOT_GRPC, found]}},
+            "filter": {"and_filter": {"filters": [_NOT_GRPC, match]}},
             "body": _text(words),
             "body_format_override": _JSON_FORMAT,
         }
-        for found, words, _ in _common(settings)
+        for match, words, _ in _common(settings)
     ]
     rest = {"filter": _NOT_GRPC, "body_format_override": _JSON_FORMAT}
     return {"mappers": [*grpc, *http, rest]}
 
 
 def _common(settings: Settings) -> list[tuple[Json, str, int | None]]:
-    """Return what to recognise, what to say, and the gRPC status where Envoy's own is not right."""
+    """Return `(filter, message, gRPC status)`; None keeps Envoy's status."""
     size = settings.gateway_max_request_bytes
     seconds = settings.gateway_request_timeout
     return [
@@ -115,7 +115,7 @@ def _status_is(status: int) -> Json:
 
 
 def _details(word: str) -> Json:
-    """Return a filter for errors of the filter that reads the model's name."""
+    """Return a log filter for errors of the HTTP filter that reads the model's name."""
     expression = (
         "response.code_details.startsWith('grpc_field_extraction')"
         f" && response.code_details.contains('{word}')"

@@ -1,4 +1,4 @@
-"""The routes of one call of a service: by weight, and to each revision that can be asked for."""
+"""The routes of one call of a service: by weight, and by revision header."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ RETRIES: Json = {
             "typed_config": {"@type": _PREVIOUS_HOSTS},
         }
     ],
-    # A replica that has just died has no request, and so is the one that is chosen before others.
+    # A replica that has just died has no requests, so LEAST_REQUEST prefers it.
     "host_selection_retry_max_attempts": 32,
 }
-"""How a request is tried again: only where no replica can have begun with it, since the connection
-failed, the stream was refused, or the connection was lost before the request's headers were sent.
-"""
+"""A request is retried only if no replica can have begun with it: the connection failed, the stream
+was refused, or the connection was lost before the request's headers were sent."""
 
 
 def routes(
@@ -47,13 +46,13 @@ def routes(
     *,
     stream: bool,
 ) -> list[Json]:
-    """Return the route by weights, then one for each revision that can be asked for."""
-    found = by_weight(service, protocol, match, headers, settings, stream=stream)
+    """Return the route by weight, then the route of each revision by its header."""
+    result = by_weight(service, protocol, match, headers, settings, stream=stream)
     for revision in service.revisions:
-        asked = match | {"headers": [*headers, equals(REVISION_HEADER, str(revision.revision))]}
+        by_header = match | {"headers": [*headers, equals(REVISION_HEADER, str(revision.revision))]}
         to = _to(service, protocol, [revision], settings, stream=stream)
-        found.append({"match": asked} | to)
-    return found
+        result.append({"match": by_header} | to)
+    return result
 
 
 def by_weight(
@@ -65,19 +64,19 @@ def by_weight(
     *,
     stream: bool = False,
 ) -> list[Json]:
-    """Return the route of requests that ask for no revision; none where no revision has weight."""
+    """Return the route of requests without a revision header; empty if no revision has weight."""
     weighted = [revision for revision in service.revisions if revision.weight > 0]
     if not weighted:
         return []
-    unasked = match | {"headers": [*headers, absent(REVISION_HEADER)]}
-    return [{"match": unasked} | _to(service, protocol, weighted, settings, stream=stream)]
+    without_header = match | {"headers": [*headers, absent(REVISION_HEADER)]}
+    return [{"match": without_header} | _to(service, protocol, weighted, settings, stream=stream)]
 
 
 def ambiguous(name: str, state: GatewayState, match: Json) -> Json:
-    """Return the route of a model that several services have, named by its name alone."""
-    having = ", ".join(service.name for service in state.services if name in service.models)
+    """Return the route of a model's name that several services have: an error, 409."""
+    services = ", ".join(service.name for service in state.services if name in service.models)
     words = (
-        f"model '{name}' is in several services ({having}): name one with the header or metadata"
+        f"model '{name}' is in several services ({services}): name one with the header or metadata"
         f" {SERVICE_HEADER} or the host NAME.localhost"
     )
     return {
@@ -129,7 +128,7 @@ def _revision_header(revision: RevisionEndpoints) -> list[Json]:
 
 
 def equals(header: str, value: str) -> Json:
-    """Return a matcher for a header of exactly this value."""
+    """Return a matcher for a header with exactly one value."""
     return {"name": header, "string_match": {"exact": value}}
 
 
@@ -139,5 +138,5 @@ def absent(header: str) -> Json:
 
 
 def present(header: str) -> Json:
-    """Return a matcher for requests with a header, whatever its value."""
+    """Return a matcher for requests with a header of any value."""
     return {"name": header, "present_match": True}

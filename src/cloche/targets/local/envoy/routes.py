@@ -1,12 +1,12 @@
-"""Which request goes where: the two route tables, of HTTP/1.1 and of HTTP/2.
+"""The two route tables, of HTTP/1.1 and of HTTP/2.
 
-A request passes only when its path *equals* one that a service serves, as it was sent. So no
-normalisation is needed, and none can be tricked: `//`, `%2e`, another case or an encoded slash make
-another path, which nothing serves. Methods are left to Triton: none changes anything there.
+A request passes only if its path *equals* the path of a service, as it was sent. So the gateway
+needs no normalisation that could be tricked: `//`, `%2e`, another case or an encoded slash make
+another path, which has no route. Methods are left to Triton, where none changes anything.
 
-What decides the service, first to last: the host (`NAME.localhost`), the header `cloche-service`,
-the model's name in the path or message. What decides the revision: the header `cloche-revision`,
-else the weights.
+The service follows from, in this order: the host (`NAME.localhost`), the header `cloche-service`,
+the model's name in the path or message. The revision follows from the header `cloche-revision`,
+else from the weights.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ GRPC_TABLE = "cloche.grpc"
 ROUTES_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 _LARGEST_RETRIED = 2**20
-"""Bytes of a request that are kept so that it can be sent again; a larger one is sent once."""
+"""Bytes of a request that are buffered for a retry; a larger request is sent once."""
 _INFER = "/infer"
 _CALLS = (
     ("(/versions/{})?(/infer|/generate|/ready|/config|/stats)?", False),
     ("(/versions/{})?/generate_stream", True),
 )
-"""What follows a model's name, as a pattern of its versions, and whether the answer is a stream."""
+"""The path after a model's name, with a pattern of its versions; whether the answer is a stream."""
 _ANY_VERSION = "[1-9][0-9]*"
 
 
@@ -47,7 +47,7 @@ def http_table(state: GatewayState, settings: Settings) -> Json:
 
 
 def grpc_table(state: GatewayState, settings: Settings) -> Json:
-    """Return the routes of HTTP/2 requests: gRPC calls, and what passes over HTTP/1.1 too."""
+    """Return the routes of HTTP/2 requests: gRPC calls, and all HTTP/1.1 routes."""
     everyone, hosts = _http_routes(state, settings)
     calls = grpc_routes.of_everyone(state, settings)
     return _table(
@@ -65,7 +65,7 @@ def grpc_table(state: GatewayState, settings: Settings) -> Json:
 
 
 def shares_of(table: Json) -> set[tuple[str, int, int]]:
-    """Return the services, revisions and weights that a table was made of."""
+    """Return the services, revisions and weights of a table."""
     metadata = table.get("metadata", {}).get("filter_metadata", {}).get("cloche", {})
     return {
         (each["service"], int(each["revision"]), int(each["weight"]))
@@ -74,7 +74,7 @@ def shares_of(table: Json) -> set[tuple[str, int, int]]:
 
 
 def clusters_of(table: Json) -> set[str]:
-    """Return the names of all clusters that a table leads to."""
+    """Return the names of all clusters in the routes of a table."""
     return {
         str(ClusterName(service, revision, protocol))
         for service, revision, _ in shares_of(table)
@@ -93,7 +93,7 @@ def _table(
     return {
         "@type": ROUTES_TYPE,
         "name": name,
-        # Read back from the running gateway: what it serves, in Cloche's own words.
+        # Read back from the running gateway to see what it serves.
         "metadata": {"filter_metadata": {"cloche": {"routes": shares}}},
         "ignore_port_in_host_matching": True,
         "virtual_hosts": [
@@ -122,7 +122,7 @@ def _host(name: str, domain: str, routes: list[Json]) -> Json:
 def _http_routes(
     state: GatewayState, settings: Settings
 ) -> tuple[list[Json], dict[str, list[Json]]]:
-    """Return the routes under any host, and those under each service's own."""
+    """Return the routes under any host, and those under each service's host."""
     owners = model_owners(state)
     bare = {"headers": [absent(SERVICE_HEADER)]}
     by_path = [(owner, name, bare["headers"]) for name, owner in sorted(owners.items()) if owner]
@@ -155,11 +155,11 @@ def _http_routes(
 def _model_routes(
     models: list[tuple[ServiceRoutes, str, list[Json]]], settings: Settings
 ) -> list[Json]:
-    """Return the routes of some models, each the only meaning of its name under some headers.
+    """Return the routes of `(service, model, headers that requests must have)`.
 
-    A table is searched from its top, and inference is nearly all of the traffic: it is first
-    for every model, in a form that is cheap to pass by. The rest is few routes rather than quick
-    ones, since the tables of hundreds of services are written, read and compared as a whole.
+    Envoy searches a table from its top, and nearly all traffic is inference: its routes come first,
+    as exact paths, which are cheap to compare. The other calls share few routes, since the tables
+    of hundreds of services are written, read and compared as a whole.
     """
     infer = [
         route

@@ -1,4 +1,4 @@
-"""What the gateway should route: services, their revisions, and where the replicas answer."""
+"""What the gateway should route: services, their revisions, and the endpoints of replicas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
-    """One replica, as the gateway reaches it: its HTTP and gRPC ports on loopback."""
+    """One replica: its HTTP and gRPC ports on loopback."""
 
     http_port: int
     grpc_port: int
@@ -16,7 +16,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One revision's share of a service's traffic, in percent; 0: by header only."""
+    """One revision's share of a service's traffic in percent; 0 is by header only."""
 
     service: str
     revision: int
@@ -27,7 +27,7 @@ class Route:
 class RevisionEndpoints:
     """One revision, its share of the service's traffic in percent, and its replicas.
 
-    A revision of weight 0 answers only requests that ask for it with the header `cloche-revision`.
+    A revision of weight 0 gets only requests that name it in the header `cloche-revision`.
     """
 
     revision: int
@@ -37,16 +37,16 @@ class RevisionEndpoints:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRoutes:
-    """A service, the names of the models that it serves, and its revisions.
+    """A service, the names of its models, and its revisions.
 
-    The first model is the one that replicas are asked about when their health is checked.
+    The first model is the one in the health check of replicas.
     """
 
     name: str
     models: tuple[str, ...]
     revisions: tuple[RevisionEndpoints, ...] = ()
     numbered: bool = False
-    """Whether its models have versions other than 1, as those of a finished repository may."""
+    """Whether its models have versions other than 1, as in a finished repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class GatewayState:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ClusterName:
-    """The name of one revision's upstream for one protocol, written `digits.r3.http`."""
+    """The name of a revision's cluster for one protocol, written `digits.r3.http`."""
 
     service: str
     revision: int
@@ -70,9 +70,9 @@ class ClusterName:
 
 
 def model_owners(state: GatewayState) -> dict[str, ServiceRoutes | None]:
-    """Return which service a model's bare name means; None where two services share the name.
+    """Return the service of each model's name; None if several services have the model.
 
-    A service of that very name is meant before any other that has a model called so.
+    A service with the same name as its model comes before others with that model.
     """
     owners: dict[str, ServiceRoutes | None] = {}
     for service in state.services:

@@ -1,4 +1,4 @@
-"""Who has the gateway's port, and to which ports it is connected."""
+"""Who has the gateway's port, and the ports that the gateway is connected to."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def check(host: str, port: int) -> None:
-    """Raise `gateway.port_taken` where something listens on the port, saying what.
+    """Raise `gateway.port_taken`, with the process, if something listens on the port.
 
-    Nothing stays bound; who takes the port a moment later is met when Envoy starts.
+    The port does not stay bound: a process may take it before Envoy starts, which then fails.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # Connections of an earlier gateway that still wait out their time do not count.
+        # Connections of an earlier gateway in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise _explained(error, host, port) from error
+            raise _explain(error, host, port) from error
 
 
 def connected(pid: int, ports: Collection[int]) -> bool:
@@ -35,13 +35,13 @@ def connected(pid: int, ports: Collection[int]) -> bool:
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
     except (psutil.NoSuchProcess, psutil.AccessDenied):
-        # Gone, or its number is another user's process by now.
+        # It ended, or another user's process has its pid now.
         return False
-    # A connection that only waits for its last packets has no socket of the process any more.
-    return any(one.raddr and one.raddr.port in ports for one in connections)
+    # A connection in TIME_WAIT has no socket of the process.
+    return any(connection.raddr and connection.raddr.port in ports for connection in connections)
 
 
-def _explained(error: OSError, host: str, port: int) -> ClocheError:
+def _explain(error: OSError, host: str, port: int) -> ClocheError:
     where = f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
         return ClocheError(
@@ -65,13 +65,14 @@ def _explained(error: OSError, host: str, port: int) -> ClocheError:
 
 
 def _owner(port: int) -> str:
-    """Return `nginx (pid 812)`, as far as this user may know."""
+    """Return the owner of a port, such as `nginx (pid 812)`, as far as this user can see it."""
     import psutil
 
     with contextlib.suppress(psutil.Error):
-        for one in psutil.net_connections(kind="tcp"):
-            if one.status != psutil.CONN_LISTEN or not one.laddr or one.laddr.port != port:
+        for connection in psutil.net_connections(kind="tcp"):
+            listens = connection.status == psutil.CONN_LISTEN
+            if not listens or not connection.laddr or connection.laddr.port != port:
                 continue
-            if one.pid is not None:
-                return f"{psutil.Process(one.pid).name()} (pid {one.pid})"
+            if connection.pid is not None:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     return "a process of another user"

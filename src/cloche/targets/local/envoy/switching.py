@@ -1,4 +1,4 @@
-"""When the routes of a service may change, and the state that they were last made of."""
+"""When the routes of a service may change, and the state after a change."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def ready_to_switch(
     before: GatewayState, wanted: GatewayState, healthy: Iterable[str]
 ) -> Iterable[str]:
-    """Yield the services whose routes can change with a replica for every request.
+    """Yield the services whose new routes have a healthy replica in every new cluster.
 
-    A service with no route yet always is: an answer that says "no healthy replica" is better than
-    one that says "no such service".
+    A service without routes is always ready: the answer "no healthy replica" is better than "no
+    such service".
     """
     served = _served(before)
     seen = set(healthy)
@@ -38,12 +38,16 @@ def ready_to_switch(
 
 
 def awaited(before: GatewayState, wanted: GatewayState) -> Iterable[str]:
-    """Yield the services that are worth waiting for: all that gets traffic has replicas."""
+    """Yield the services to wait for: every revision that newly gets traffic has replicas."""
     served = _served(before)
     for service in wanted.services:
         known = served.get(service.name, set())
-        new = [one for one in service.revisions if one.weight > 0 and one.revision not in known]
-        if all(one.endpoints for one in new):
+        new = [
+            revision
+            for revision in service.revisions
+            if revision.weight > 0 and revision.revision not in known
+        ]
+        if all(revision.endpoints for revision in new):
             yield service.name
 
 
@@ -55,8 +59,8 @@ def _shares(service: ServiceRoutes) -> set[int]:
     return {each.revision for each in service.revisions if each.weight > 0}
 
 
-def switched(before: GatewayState, wanted: GatewayState, ready: frozenset[str]) -> GatewayState:
-    """Return the wanted state, with the old routes of those services that are not ready yet."""
+def switch(before: GatewayState, wanted: GatewayState, ready: frozenset[str]) -> GatewayState:
+    """Return the wanted state, but with the old routes of services that are not ready."""
     old = {each.name: each for each in before.services}
     return GatewayState(
         tuple(each if each.name in ready else old.get(each.name, each) for each in wanted.services)
@@ -64,7 +68,7 @@ def switched(before: GatewayState, wanted: GatewayState, ready: frozenset[str]) 
 
 
 def decode(document: dict[str, Any]) -> GatewayState:
-    """Return the state that was written as JSON; raises KeyError or TypeError for another form."""
+    """Return a state from its JSON; raises KeyError or TypeError for another form."""
     return GatewayState(
         tuple(
             ServiceRoutes(

@@ -1,9 +1,9 @@
-"""The files that Envoy follows: each is replaced as a whole, by rename.
+"""The configuration files that Envoy watches; each is replaced atomically, by rename.
 
 Protocol: a file holds one DiscoveryResponse
 (https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#filesystem-subscriptions). Its
-version is the digest of its resources, so that any process can compare what Envoy has with the
-file.
+version is the digest of its resources, so any process can compare the version that Envoy has with
+the file.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ Json = dict[str, Any]
 
 
 def publish(path: Path, type_url: str, resources: Sequence[Json]) -> str:
-    """Write resources where Envoy reads them and return their version.
+    """Write resources for Envoy and return their version.
 
-    A file that has them already is left alone.
+    A file that has them already is not written again.
     """
-    listed = [{"@type": type_url, **resource} for resource in resources]
-    version = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
+    typed = [{"@type": type_url, **resource} for resource in resources]
+    version = hashlib.sha256(json.dumps(typed, sort_keys=True).encode()).hexdigest()[:16]
     if version != published_version(path):
-        response = {"version_info": version, "type_url": type_url, "resources": listed}
+        response = {"version_info": version, "type_url": type_url, "resources": typed}
         replace(path, json.dumps(response).encode())
     return version
 
 
 def published_version(path: Path) -> str | None:
-    """Return the version of a file's resources; None where the file is missing or broken."""
+    """Return the version of a file's resources; None if the file is missing or broken."""
     version = _read(path).get("version_info")
     return version if isinstance(version, str) else None
 
 
 def published(path: Path) -> list[Json]:
-    """Return a file's resources; none where the file is missing or broken."""
+    """Return a file's resources; empty if the file is missing or broken."""
     resources = _read(path).get("resources")
     return resources if isinstance(resources, list) else []
 
@@ -56,7 +56,7 @@ def _read(path: Path) -> Json:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Replace a file so that a reader sees the old or the new one, also after a crash."""
+    """Replace a file atomically; raises ClocheError `gateway.unwritable`."""
     try:
         files.write_atomically(path, data)
     except OSError as error:
