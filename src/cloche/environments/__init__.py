@@ -1,10 +1,9 @@
-"""A model's own dependencies: resolved once into a lock, and made into a virtual environment.
+"""A model's dependencies: resolved once into a lock, then installed in a virtual environment.
 
-`lock` turns the requirements that were recorded with a model into pinned, hashed lines; the same
-requirements give the same lock for as long as this home exists. `materialize` makes the environment
-that a lock describes. Both are done by uv, in processes of their own. They may reach the network,
-and so belong to the command that a user runs, with that user's index, proxy and credentials.
-`usage` and `clean` say what was made, and take away what nothing needs.
+`lock` turns the recorded requirements of a model into pinned, hashed lines; in one home the same
+requirements always give the same lock. `materialize` makes the environment of a lock. Both run uv
+and may use the network, so they belong to the command of a user, with that user's index, proxy and
+credentials. `usage` lists the environments, `clean` removes those that are not needed.
 """
 
 from cloche.environments.cleaning import clean, usage

@@ -1,4 +1,4 @@
-"""Models' environments on this machine, and removing those that nothing needs."""
+"""The environments on this machine, and removal of those that are not needed."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 def usage(root: Path, keep: Collection[str]) -> list[Usage]:
-    """Return the environments under `root`; `keep` are the digests of locks that are in use."""
-    found = []
+    """Return the environments under `root`; `keep` has the digests of locks in use."""
+    environments = []
     with suppress(FileNotFoundError):
         for folder in root.iterdir():
             with suppress(FileNotFoundError):
                 if folder.is_dir():
-                    found.append(_usage(folder, keep))
-    return found
+                    environments.append(_usage(folder, keep))
+    return environments
 
 
 def clean(root: Path, keep: Collection[str], *, before: float) -> Cleaned:
-    """Remove the environments that nothing in `keep` needs and nobody asked for since `before`.
+    """Remove the environments that are not in `keep` and were last used before `before`.
 
-    `before` is in seconds since 1970. One that is being made stays. Files that uv's own cache links
-    to as well are not counted as freed.
+    `before` is in seconds since 1970. An environment that is being made stays. Files that uv's
+    cache also links to do not count as freed.
     """
-    found, removed, freed = usage(root, keep), [], 0
-    for one in found:
-        if one.kept or one.last_used >= before:
+    environments, removed, freed = usage(root, keep), [], 0
+    for environment in environments:
+        if environment.kept or environment.last_used >= before:
             continue
-        folder = root / str(one.digest).removeprefix("sha256:")
+        folder = root / str(environment.digest).removeprefix("sha256:")
         size = size_of(folder)
         if _remove(folder, before):
-            removed.append(one)
+            removed.append(environment)
             freed += size
-    left = sum(one.size for one in found) - sum(one.size for one in removed)
+    left = sum(each.size for each in environments) - sum(each.size for each in removed)
     return Cleaned(freed, left, tuple(removed))
 
 
@@ -76,12 +76,12 @@ def _last_used(folder: Path) -> float:
 
 
 def _remove(folder: Path, before: float) -> bool:
-    """Remove one under the lock that its making takes; False where that is held or it was used."""
+    """Remove an environment; return False if it was used since or its lock is held."""
     descriptor = files.open_lock(Path(f"{folder}.lock"))
     try:
         if not files.try_lock(descriptor) or _last_used(folder) >= before:
             return False
-        # Without its marker it is not finished, whatever of it a kill leaves.
+        # Without its marker it counts as unfinished, whatever a kill leaves of it.
         (folder / MARKER).unlink(missing_ok=True)
         shutil.rmtree(folder)
     except FileNotFoundError:

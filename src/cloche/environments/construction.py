@@ -1,12 +1,12 @@
-"""Making the virtual environment that a lock describes.
+"""Makes the virtual environment of a lock.
 
     environments/<lock's hex>/           the environment
-    environments/<lock's hex>/.complete  written last: without it the folder is not finished; its
-                                         time says when the environment was last asked for
+    environments/<lock's hex>/.complete  written last: without it the folder is unfinished; its
+                                         modification time is when the environment was last used
     environments/<lock's hex>.lock       held while it is made
 
-An environment holds absolute paths and cannot be renamed into place, so it is built where it stays,
-under a lock that uv inherits: when this process is killed nobody starts over before uv has ended.
+An environment contains absolute paths and cannot be renamed, so it is built in its final folder,
+under a lock that uv inherits: after a kill of this process nobody starts over before uv has ended.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ _WAIT_SECONDS = 3600.0
 
 
 def path_of(lock: Lock, root: Path) -> Path:
-    """Return the folder of a lock's environment under `root`, which need not exist.
+    """Return the folder of a lock's environment under `root`, which may not exist.
 
-    No link is in it: the scripts of an environment name its folder, and links may go (the demo's
-    home has one to the user's environments).
+    Links are resolved: scripts in an environment contain its path, and a link may be removed (the
+    demo's home links to the user's environments).
     """
     return root.resolve() / lock.digest.removeprefix("sha256:")
 
 
 def is_complete(folder: Path) -> bool:
-    """Return whether an environment is finished and its interpreter still there."""
+    """Return whether an environment is finished and its interpreter exists."""
     return (folder / MARKER).is_file() and (folder / "bin" / "python").exists()
 
 
 def existing(lock: Lock, root: Path) -> Path:
-    """Return the finished environment of a lock; raises `environment.missing`."""
+    """Return the finished environment of a lock; raises ClocheError `environment.missing`."""
     folder = path_of(lock, root)
     if not is_complete(folder):
         raise ClocheError(
             "environment.missing",
             "The model's environment is not on this machine, or is not finished.",
             where=str(folder),
-            hint="Deploy the model again: that makes its environment anew from its lock.",
+            hint="Deploy the model again to make its environment from its lock.",
         )
     return folder
 
@@ -67,7 +67,7 @@ def materialize(
     *,
     environment: Mapping[str, str] | None = None,
 ) -> Path:
-    """Return the environment of a lock under `root`, made first where it is missing.
+    """Return the environment of a lock under `root`; make it if it is missing.
 
     Safe for several processes at once and at any kill. Raises ClocheError: `environment.python`,
     `.network`, `.timeout`, `.busy`, `.disk` (all retriable), `.access`, `.failed`.
@@ -76,13 +76,13 @@ def materialize(
     if is_complete(folder):
         os.utime(folder / MARKER)
         return folder
-    given = os.environ if environment is None else environment
+    variables = os.environ if environment is None else environment
     try:
         root.mkdir(parents=True, exist_ok=True)
         title = f"Making the model's environment (Python {lock.python})"
         with progress.task(title) as task, _locked(folder, task) as descriptor:
             if not is_complete(folder):
-                _make(lock, folder, task, given, descriptor)
+                _make(lock, folder, task, variables, descriptor)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise uv.disk_full(folder) from error
@@ -115,7 +115,7 @@ def _make(
     try:
         _install(lock, folder, python, task, run)
     except ClocheError:
-        # What is left of a failed attempt is of no use and may be what fills the disk.
+        # The remains of a failed attempt are useless, and may fill the disk.
         shutil.rmtree(folder, ignore_errors=True)
         raise
     _mark_complete(folder, lock.digest)
@@ -126,8 +126,8 @@ def _install(lock: Lock, folder: Path, python: Path, task: Task, run: Callable[.
     (folder / "requirements.lock").write_text(lock.text, encoding="utf-8")
     task.note(f"downloading and installing {lock.text.count('==')} packages")
     only_wheels = () if "--no-binary" in lock.text else ("--only-binary", ":all:")
-    # No dependencies beyond the lock and nothing without its digest. Modules are compiled as they
-    # are first imported: compiling all of them takes ten times as long as installing them.
+    # No dependencies beyond the lock, and nothing without its digest. Modules are compiled at their
+    # first import: compiling all of them takes ten times as long as installing them.
     run(
         "pip", "install", "--no-python-downloads", "--python", str(folder / "bin" / "python"),
         "--no-deps", "--require-hashes", *only_wheels,

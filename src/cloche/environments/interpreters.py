@@ -1,7 +1,7 @@
-"""Finding a Python that Triton can embed.
+"""Finds a Python that Triton can embed.
 
-The stub of its Python backend takes a CPython whose libpython is a shared library. Distributions
-often leave that library out, so every candidate is asked. Where none fits uv downloads one.
+The stub of its Python backend needs a CPython whose libpython is a shared library. Distributions
+often leave that library out, so every candidate is probed. If none fits, uv downloads one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 PYTHONS = ("3.13", "3.12", "3.11", "3.10", "3.9", "3.8")
-"""The versions that Triton has stubs for."""
+"""The Python versions that Triton has stubs for."""
 
 _PROBE = """
 import json, os, platform, sys, sysconfig
@@ -53,15 +53,15 @@ class Interpreter:
 
     @property
     def minor(self) -> str:
-        """Return the version as stubs are named: `3.11`."""
+        """Return the version in the names of stubs: `3.11`."""
         return f"{self.version[0]}.{self.version[1]}"
 
 
 def probe(executable: Path) -> Interpreter | None:
-    """Ask an interpreter what it is; None when it does not run or no stub can embed it."""
+    """Return an interpreter; None if it does not run or no stub can embed it."""
     try:
-        # -I: neither the user's variables nor the current folder change what it says.
-        done = subprocess.run(
+        # -I: ignore the user's variables and the current folder.
+        result = subprocess.run(
             [executable, "-I", "-c", _PROBE],
             capture_output=True,
             timeout=_PROBE_SECONDS,
@@ -69,45 +69,45 @@ def probe(executable: Path) -> Interpreter | None:
             stdin=subprocess.DEVNULL,
             cwd="/",
         )
-        said = json.loads(done.stdout)
+        facts = json.loads(result.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
-    usable = said["cpython"] and said["final"] and not said["threaded"] and said["bits"] == 64
-    if not usable or said["library"] is None:
+    usable = facts["cpython"] and facts["final"] and not facts["threaded"] and facts["bits"] == 64
+    if not usable or facts["library"] is None:
         return None
-    major, minor, micro = said["version"]
-    return Interpreter(Path(said["executable"]), (major, minor, micro), Path(said["library"]))
+    major, minor, micro = facts["version"]
+    return Interpreter(Path(facts["executable"]), (major, minor, micro), Path(facts["library"]))
 
 
 def find(minors: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Interpreter:
-    """Return an interpreter of one of these versions (`3.12`, `3.11` …), the first there is.
+    """Return an interpreter of the first version in `minors` (`3.12`, `3.11` …) that there is.
 
-    Where this machine has none uv, which runs in `folder`, downloads the first version. Raises
-    ClocheError `environment.python` when none is found and none can be downloaded.
+    If this machine has none, uv, which runs in `folder`, downloads the first version. Raises
+    ClocheError `environment.python` if that fails.
     """
-    found = _existing(minors, environment, folder)
-    if found is not None:
-        return found
-    said = ""
+    interpreter = _find_installed(minors, environment, folder)
+    if interpreter is not None:
+        return interpreter
+    failure = ""
     try:
         arguments = ["python", "install", minors[0]]
         uv.run(arguments, environment=environment, folder=folder, timeout=_DOWNLOAD_SECONDS)
     except ClocheError as error:
-        said = f" {error.what}"
-    found = _existing(minors, environment, folder)
-    if found is not None:
-        return found
+        failure = f" {error.what}"
+    interpreter = _find_installed(minors, environment, folder)
+    if interpreter is not None:
+        return interpreter
     raise ClocheError(
         "environment.python",
-        f"This machine has no CPython {' or '.join(minors)} with a shared libpython that could be"
-        f" found, and none could be downloaded.{said}",
+        f"No CPython {' or '.join(minors)} with a shared libpython was found on this machine, and"
+        f" none could be downloaded.{failure}",
         hint=f"Install one (Debian and Ubuntu: `apt install libpython{minors[0]}-dev`; with uv:"
         f" `uv python install {minors[0]}`) and run the command again.",
         retriable=True,
     )
 
 
-def _existing(
+def _find_installed(
     minors: Sequence[str], environment: Mapping[str, str], folder: Path
 ) -> Interpreter | None:
     for minor in minors:
@@ -116,9 +116,9 @@ def _existing(
             if candidate in seen:
                 continue
             seen.add(candidate)
-            found = probe(candidate)
-            if found is not None and found.minor == minor:
-                return found
+            interpreter = probe(candidate)
+            if interpreter is not None and interpreter.minor == minor:
+                return interpreter
     return None
 
 
@@ -127,16 +127,16 @@ def _candidates(minor: str, environment: Mapping[str, str], folder: Path) -> Ite
         yield Path(sys.executable)
     if on_path := shutil.which(f"python{minor}", path=environment.get("PATH")):
         yield Path(on_path)
-    # pyenv's shims run only the versions that are switched on: look at what it has installed.
+    # pyenv's shims run only the activated versions: look at all installed ones.
     pyenv = Path(environment.get("PYENV_ROOT") or Path.home() / ".pyenv")
     for version in sorted(pyenv.glob(f"versions/{minor}.*"), reverse=True):
         yield version / "bin" / f"python{minor}"
-    listed = uv.run(
+    listing = uv.run(
         ["python", "list", minor, "--only-installed", "--output-format", "json"],
         environment=environment,
         folder=folder,
         timeout=60,
     )
-    for item in json.loads(listed or "[]"):
+    for item in json.loads(listing or "[]"):
         if item.get("path"):
             yield Path(item["path"])

@@ -1,8 +1,8 @@
-"""The recorded requirements of a model, checked line by line before uv sees them.
+"""The recorded requirements of a model, checked line by line before uv gets them.
 
-Understood are requirements (PEP 508), constraints (`-c NAME<2`: inlined by the inspection), package
-indexes and `--no-binary NAME`. What names a file or a folder of the machine that the model was made
-on, and what has no digest (a branch in a version control system), is refused.
+Lines may be requirements (PEP 508), constraints (`-c NAME<2`: inlined by the inspection), package
+indexes and `--no-binary NAME`. Lines with a file or folder of the machine that the model was made
+on, and lines without a digest (a branch in a version control system), are refused.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """The lines of a model's requirements by what they are."""
+    """The lines of a model's requirements by kind."""
 
     packages: tuple[str, ...]
     constraints: tuple[str, ...]
     indexes: tuple[str, ...]
     """Options that name package indexes, as recorded."""
     builds: tuple[str, ...]
-    """`--no-binary` options: a source distribution is built only where there is one."""
+    """`--no-binary` options; a source distribution is built only for their packages."""
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Return the options that a lock keeps, with no credentials in them."""
+        """Return the options that a lock contains, without credentials."""
         return (*(without_credentials(line) for line in self.indexes), *self.builds)
 
 
 def parse(lines: tuple[str, ...]) -> Requirements:
-    """Sort requirement lines; raises all that cannot be locked at once."""
-    written = [line.strip() for line in lines if line.strip()]
-    _check(written)
+    """Sort requirement lines by kind; raises one error for all that cannot be locked."""
+    filled = [line.strip() for line in lines if line.strip()]
+    _check(filled)
     packages, constraints, indexes, builds = [], [], [], []
-    for line in written:
+    for line in filled:
         if _INDEX.match(line):
             indexes.append(line)
         elif _NO_BINARY.match(line):

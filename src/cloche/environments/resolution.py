@@ -1,4 +1,4 @@
-"""Resolving a model's requirements, once."""
+"""Resolves a model's requirements, once."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def lock(
     progress: Progress,
     environment: Mapping[str, str],
 ) -> Lock:
-    """Return the lock of some requirements for a Python version (`3.11`) on this platform.
+    """Return the lock of requirements for a Python version (`3.11`) on this platform.
 
-    What was resolved before is returned as it was, so that the same model has the same lock however
-    the package index changes. Only wheels are taken, because building a source distribution runs
-    its code before anybody asked to serve it; a recorded `--no-binary NAME` allows it.
+    An earlier result is returned unchanged, so that the same model has the same lock even if the
+    package index changes. Only wheels are used, because building a source distribution runs its
+    code before the user serves it; a recorded `--no-binary NAME` allows it.
 
-    Raises ClocheError: `environment.unresolvable` with the resolver's own words,
+    Raises ClocheError: `environment.unresolvable` with the resolver's message,
     `environment.requirement` for a line that cannot be locked, `environment.network` (retriable).
     """
     key = artifacts.digest_of(artifacts.encode([requirements, python])).removeprefix("sha256:")
@@ -50,9 +50,9 @@ def lock(
         count = text.count("==")
         task.note(f"{count} packages for Python {python}")
     digest = artifacts.digest_of(f"python {python}\n{text}".encode())
-    made = Lock(digest, python, text)
-    store.remember(_KIND, key, artifacts.encode(made))
-    return made
+    new_lock = Lock(digest, python, text)
+    store.remember(_KIND, key, artifacts.encode(new_lock))
+    return new_lock
 
 
 def _compile(parsed: recorded.Requirements, python: str, environment: Mapping[str, str]) -> str:
@@ -73,8 +73,7 @@ def _compile(parsed: recorded.Requirements, python: str, environment: Mapping[st
             text = uv.run(arguments, environment=environment, folder=folder, timeout=_SECONDS)
         except uv.UvError as error:
             raise _unresolvable(error, python) from error
-    pinned = _pinned(text)
-    return "".join(f"{line}\n" for line in parsed.options) + pinned
+    return "".join(f"{line}\n" for line in parsed.options) + _pinned_lines(text)
 
 
 def _unresolvable(error: ClocheError, python: str) -> ClocheError:
@@ -83,21 +82,21 @@ def _unresolvable(error: ClocheError, python: str) -> ClocheError:
         f"The model's requirements cannot be resolved for Python {python}. {error.what}",
         where="requirements.txt",
         hint="Log the model again with pip_requirements that fit each other and have wheels for"
-        f" Python {python} on Linux; where one must be built from source, add a line"
+        f" Python {python} on Linux. If one must be built from source, add a line"
         " `--no-binary NAME`.",
     )
 
 
-def _pinned(text: str) -> str:
-    """Return the resolver's lines without its options; raises for one that has no digest."""
-    kept = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "-"))]
-    entries = re.split(r"\n(?=\S)", "\n".join(kept))
-    without = [entry.split()[0] for entry in entries if entry and "--hash=" not in entry]
-    if without:
+def _pinned_lines(text: str) -> str:
+    """Return the resolver's lines without options; raises `environment.unhashed`."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "-"))]
+    entries = re.split(r"\n(?=\S)", "\n".join(lines))
+    unhashed = [entry.split()[0] for entry in entries if entry and "--hash=" not in entry]
+    if unhashed:
         raise ClocheError(
             "environment.unhashed",
-            f"No digest is known for {', '.join(without)}, so that it cannot be locked.",
+            f"{', '.join(unhashed)} cannot be locked: the package index has no digest for it.",
             where="requirements.txt",
             hint="Log the model with released versions of these packages.",
         )
-    return "\n".join(kept) + "\n"
+    return "\n".join(lines) + "\n"

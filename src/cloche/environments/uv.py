@@ -1,4 +1,4 @@
-"""The edge to uv: one process per call, its words translated, its credentials kept out of sight."""
+"""Runs uv: one process per call, with its errors translated and without credentials in them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 _REFUSED = re.compile(r"\b(401|403)\b|unauthori[sz]ed|forbidden", re.IGNORECASE)
-_NOT_OURS = frozenset({"VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "CONDA_PREFIX"})
-"""Variables of the project in the user's current folder, which must not matter here."""
+_PROJECT_VARIABLES = frozenset(
+    {"VIRTUAL_ENV", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "CONDA_PREFIX"}
+)
+"""Variables of the project in the user's current folder, which uv must not see."""
 
 
 class UvError(ClocheError):
-    """uv could not do what it was asked; `what` has its own words."""
+    """uv failed; `what` has its message."""
 
 
 class DiskFullError(ClocheError):
-    """The disk does not hold what was to be installed."""
+    """The disk is too full for an installation."""
 
 
 def find() -> str:
-    """Return the path of the uv that is installed with Cloche."""
+    """Return the path of the uv that Cloche installs; raises `environment.uv`."""
     from uv import find_uv_bin
 
     try:
@@ -57,17 +59,19 @@ def run(
     timeout: float,
     keep_open: Sequence[int] = (),
 ) -> str:
-    """Run uv in a folder and return what it printed.
+    """Run uv in a folder and return its stdout; `timeout` is in seconds.
 
-    `environment` is the user's: index, proxy, certificates, credentials and cache come from it.
-    `keep_open` are file descriptors that uv inherits, so that a lock outlives a killed caller.
-    Raises ClocheError: `environment.network` and `.timeout` (retriable), `.access`, `.disk`, and
-    `.failed` with uv's own words.
+    uv takes index, proxy, certificates, credentials and cache from `environment`, that of the user.
+    It inherits the file descriptors `keep_open`, so that a lock outlives a killed caller. Raises
+    ClocheError: `environment.network` and `.timeout` (retriable), `.access`, `.disk`, and `.failed`
+    with uv's message.
     """
-    ours = {name: value for name, value in environment.items() if name not in _NOT_OURS}
-    ours |= {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
-    ours.setdefault("UV_HTTP_TIMEOUT", "60")
-    process = _start([find(), *arguments], ours, folder, keep_open)
+    variables = {
+        name: value for name, value in environment.items() if name not in _PROJECT_VARIABLES
+    }
+    variables |= {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+    variables.setdefault("UV_HTTP_TIMEOUT", "60")
+    process = _start([find(), *arguments], variables, folder, keep_open)
     try:
         printed, words = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -107,7 +111,7 @@ def _start(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End uv and whatever it started, also when the caller is interrupted."""
+    """End uv and all processes that it started, also when the caller is interrupted."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -115,35 +119,35 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def without_credentials(text: str) -> str:
-    """Return text with `user:password@` taken out of its URLs."""
+    """Return text without the `user:password@` of its URLs."""
     return _CREDENTIALS.sub("", text)
 
 
 def explain(words: str, folder: Path) -> ClocheError:
-    """Return the error that uv's own words amount to."""
-    said = without_credentials(words).strip()
-    said = "\n".join(line for line in said.splitlines() if not line.startswith("warning:"))[-1500:]
-    if _DISK.search(said):
+    """Return the error for uv's message."""
+    lines = without_credentials(words).strip().splitlines()
+    message = "\n".join(line for line in lines if not line.startswith("warning:"))[-1500:]
+    if _DISK.search(message):
         return disk_full(folder)
-    if _REFUSED.search(said):
+    if _REFUSED.search(message):
         return ClocheError(
             "environment.access",
-            f"The package index refused access. uv said: {said}",
+            f"The package index refused access. uv said: {message}",
             hint="Give the credentials of the index in UV_INDEX_URL, UV_INDEX_<NAME>_PASSWORD or"
             " ~/.netrc.",
         )
-    if _NETWORK.search(said):
+    if _NETWORK.search(message):
         return UnavailableError(
             "environment.network",
-            f"The package index cannot be reached. uv said: {said}",
+            f"The package index cannot be reached. uv said: {message}",
             hint="Check the network, or name a reachable index in UV_INDEX_URL or a proxy in"
             " HTTPS_PROXY.",
         )
-    return UvError("environment.failed", f"uv said: {said}")
+    return UvError("environment.failed", f"uv said: {message}")
 
 
 def disk_full(folder: Path) -> DiskFullError:
-    """Return the error of a disk that cannot hold an environment."""
+    """Return the error for a disk that is too full for an environment."""
     return DiskFullError(
         "environment.disk",
         "The disk is full: the model's environment does not fit.",

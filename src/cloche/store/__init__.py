@@ -1,6 +1,6 @@
-"""The content-addressed store on disk: files by digest, trees of them, and small remembered values.
+"""The content-addressed store on disk: files by digest, trees of files, small remembered values.
 
-`Store` in `store.py` is the whole contract; the other files are how it keeps it.
+`Store` is the contract; the other modules implement it.
 """
 
 from cloche.store.cleaning import Cleaned, Usage

@@ -1,4 +1,4 @@
-"""Reading stored bytes again, and removing what is not what its digest says."""
+"""Verification of stored files against their digests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def verify(layout: Layout, index: Index, digest: str, progress: Task | None) -> bool:
-    """Read a file or a tree again; remove what is damaged, and return whether nothing was."""
+    """Read a file or a tree again and remove damaged files; return whether there were none."""
     manifest = read_manifest(index, digest)
     if manifest is None:
         return _verify_file(layout, blob_path(layout.blobs, digest), digest, progress)

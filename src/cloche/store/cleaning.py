@@ -1,4 +1,4 @@
-"""What the store holds, and taking the longest unused of it away."""
+"""The contents of the store, and eviction of the least recently used entries."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from cloche.store.layout import Layout
 
 _SPARED = frozenset({TREE, "lock"})
-"""Kinds of remembered values that never age: a tree's list of files goes with the tree, and a lock
-is the promise that the same model gets the same environment."""
+"""Kinds of remembered values that do not expire: a tree's list of files is removed with the tree,
+and a lock guarantees that the same model gets the same environment."""
 _FORGOTTEN_AFTER = 90 * 86400.0
-"""Seconds after which a remembered value that nobody asked for goes."""
+"""Seconds without use after which a remembered value is removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One thing in the store or beside it.
+    """One entry of the store, or an installation beside it.
 
-    `size` is in bytes; a file that several trees share counts in each, and once in
-    `Store.size()`. `label` says what it is, where that is known.
+    `size` is in bytes; a file that several trees share counts in each, but once in `Store.size()`.
+    `label` describes the entry, if it has a description.
     """
 
     kind: str
@@ -47,21 +47,21 @@ class Usage:
     last_used: float
     """Seconds since 1970."""
     kept: bool
-    """In use: by what the caller keeps, or by work under way."""
+    """Whether the caller keeps it or work under way uses it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What a cleaning did; sizes are in bytes."""
+    """The result of a cleaning; sizes are in bytes."""
 
     freed: int
     size: int
-    """What is left."""
+    """Size of what is left."""
     removed: tuple[Usage, ...]
 
 
 class Inventory:
-    """The contents of a store at one moment; the guard is held exclusively."""
+    """The contents of a store at one moment; the caller holds the guard exclusively."""
 
     def __init__(self, layout: Layout, keep: Collection[str]) -> None:
         self._layout = layout
@@ -73,12 +73,12 @@ class Inventory:
         } | self._keep
 
     def entries(self) -> list[Usage]:
-        """Return everything, the longest unused first."""
-        found = [*self._trees(), *self._loose_blobs(), *self._partials()]
-        return sorted(found, key=lambda entry: entry.last_used)
+        """Return all entries, least recently used first."""
+        entries = [*self._trees(), *self._loose_blobs(), *self._partials()]
+        return sorted(entries, key=lambda entry: entry.last_used)
 
     def remove(self, entry: Usage) -> int:
-        """Take away a tree with the files that only it holds, or a file; return the bytes freed."""
+        """Remove a tree with the files that only it has, or a file; return the freed bytes."""
         if entry.kind == "partial" or entry.digest is None:
             return 0
         if entry.kind == "blob":
@@ -132,13 +132,13 @@ class Inventory:
 
 
 def usage(layout: Layout, keep: Collection[str]) -> tuple[Usage, ...]:
-    """Return what the store holds, the longest unused first."""
+    """Return all entries of the store, least recently used first."""
     with locked(layout.guard):
         return tuple(Inventory(layout, keep).entries())
 
 
 def clean(layout: Layout, keep: Collection[str], target_size: int) -> Cleaned:
-    """Remove leftovers, then the longest unused, until at most `target_size` bytes are left."""
+    """Remove leftovers, then the least recently used entries, down to `target_size` bytes."""
     before = folder_size(layout.root)
     sweep(layout.partial, keep_downloads=target_size > 0)
     size = folder_size(layout.root)
@@ -157,17 +157,17 @@ def clean(layout: Layout, keep: Collection[str], target_size: int) -> Cleaned:
 
 
 def _forget_values(layout: Layout, *, everything: bool) -> None:
-    """Forget values that point to nothing or that nobody asked for in a long time."""
+    """Remove values that refer to missing files, and values that expired."""
     since_ns = oldest_lease_ns(layout.leases)
     for path in Index(layout.index, layout.partial).values():
         with suppress(FileNotFoundError):
-            if _is_lost(layout, path) or (
+            if _is_dangling(layout, path) or (
                 path.parent.name not in _SPARED and _is_old(path, since_ns, everything=everything)
             ):
                 path.unlink()
 
 
-def _is_lost(layout: Layout, path: Path) -> bool:
+def _is_dangling(layout: Layout, path: Path) -> bool:
     if path.parent.name == TREE:
         return not (layout.trees / path.stem).is_dir()
     return path.parent.name == STAT and not blob_path(layout.blobs, path.read_text()).exists()

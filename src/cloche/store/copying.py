@@ -1,4 +1,4 @@
-"""Copying a file and hashing it in one pass over its bytes."""
+"""Copies a file and computes its digest in one pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 4 * 2**20
 _FICLONE = 0x40049409
-"""`ioctl` that makes a file share another's extents (btrfs, XFS, bcachefs); linux/fs.h."""
+"""`ioctl` that makes two files share extents (btrfs, XFS, bcachefs); linux/fs.h."""
 
 
 def digest_of_file(path: Path, progress: Task | None = None) -> str:
@@ -30,10 +30,10 @@ def digest_of_file(path: Path, progress: Task | None = None) -> str:
 
 
 def copy_and_digest(source: int, target: int, folder: Path, progress: Task | None = None) -> str:
-    """Copy an open file into an empty open one in `folder` and return the digest of the bytes.
+    """Copy an open file into an empty open one in `folder`; return the digest of the bytes.
 
-    Where the file system can share extents nothing is copied; the digest is then that of the
-    clone, so that it is right even while somebody writes to the source.
+    If the file system can share extents, nothing is copied. The digest is then that of the clone,
+    so it is right even if the source is written to meanwhile.
     """
     if _clone(source, target):
         return _digest(target, None, progress)
@@ -66,7 +66,7 @@ def _digest(source: int, target: int | None, progress: Task | None) -> str:
 def _digest_beside(
     source: int, target: int | None, update: Callable[[memoryview], None], progress: Task | None
 ) -> None:
-    """Hash one block in a second thread while this one writes it and reads the next."""
+    """Hash each block in a second thread while this one writes it and reads the next."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cloche-digest") as pool:
@@ -81,9 +81,9 @@ def _digest_beside(
 
 
 def _blocks(source: int) -> Iterator[memoryview]:
-    """Yield a file's bytes; a block stays valid until the one after the next is asked for.
+    """Yield a file's bytes in blocks; each is valid until the second `next` after it.
 
-    A file that grows meanwhile is read to the size that it had: its writer may never end.
+    Of a file that grows meanwhile only the initial size is read: its writer may never end.
     """
     os.lseek(source, 0, os.SEEK_SET)
     left = os.fstat(source).st_size

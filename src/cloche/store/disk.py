@@ -1,7 +1,6 @@
-"""The disk under the store: its space, its stamp, and what it says when it refuses a write.
+"""The disk under the store: its free space, the time of stored files, and its errors.
 
-A full disk, a missing permission or a read-only mount becomes a ClocheError that says what was
-needed.
+A full disk, a missing permission or a read-only mount becomes a ClocheError.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STAMP_NS = 315_532_800 * 10**9
-"""The modification time of everything in the store: 1980-01-01, the oldest a zip archive can carry.
+"""The modification time of all stored files: 1980-01-01, the earliest in a zip archive.
 
-A write to a stored file moves its modification time away from this, so that a `stat` alone shows
-that a file was touched; its access time says when it was last used.
+A write to a stored file changes it, so `stat` alone shows that a file was changed. The access time
+is when the file was last used.
 """
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -31,7 +30,7 @@ _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, err
 
 @contextmanager
 def writing(path: Path, needed: int = 0) -> Iterator[None]:
-    """Translate what the operating system says while `path` is written; `needed` is in bytes."""
+    """Translate the OSErrors of writing to `path`; `needed` is in bytes."""
     try:
         yield
     except OSError as error:
@@ -49,12 +48,12 @@ def writing(path: Path, needed: int = 0) -> Iterator[None]:
 
 
 def full(path: Path, needed: int) -> ClocheError:
-    """Return the error that the disk under `path` has no room, with what was needed."""
-    wanted = f" {size_text(needed)} were needed," if needed else ""
+    """Return the error for a full disk under `path`, with the bytes that were needed."""
+    required = f" {size_text(needed)} were needed," if needed else ""
     free = size_text(free_bytes(path))
     return ClocheError(
         "store.full",
-        f"The disk is full:{wanted} {free} are free.",
+        f"The disk is full:{required} {free} are free.",
         where=str(path),
         hint="Free some space, run `cloche cache clean`, or point CLOCHE_HOME to a larger disk;"
         " then run the same command again.",
@@ -63,7 +62,7 @@ def full(path: Path, needed: int) -> ClocheError:
 
 
 def free_bytes(path: Path) -> int:
-    """Return what an ordinary user may still write on the disk that holds `path`."""
+    """Return the bytes that an ordinary user can still write on the disk of `path`."""
     for place in (path, *path.parents):
         with suppress(OSError):
             status = os.statvfs(place)
@@ -72,13 +71,13 @@ def free_bytes(path: Path) -> int:
 
 
 def require_space(path: Path, needed: int) -> None:
-    """Raise store.full before anything is written that cannot fit."""
+    """Raise `store.full` if `needed` bytes do not fit on the disk of `path`."""
     if needed > free_bytes(path):
         raise full(path, needed)
 
 
 def folder_size(folder: Path) -> int:
-    """Return the bytes of the files under a folder, each once however many links it has."""
+    """Return the bytes of the files under a folder; a file with several links counts once."""
     seen: set[tuple[int, int]] = set()
     total = 0
     for inside, _, names in os.walk(folder):

@@ -21,14 +21,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Index:
-    """Values by kind and key under one folder; any of them may be gone at any time."""
+    """Values by kind and key under one folder; any of them may be removed at any time."""
 
     def __init__(self, root: Path, partial: Path) -> None:
         self.root = root
         self._partial = partial
 
     def recall(self, kind: str, key: str) -> bytes | None:
-        """Return a value and mark it as used, None when there is none."""
+        """Return a value and mark it as used; None if there is none."""
         path = self.path(kind, key)
         try:
             data = path.read_bytes()
@@ -36,11 +36,11 @@ class Index:
             return None
         with suppress(OSError):
             os.utime(path)
-        # A power cut can leave an empty file behind where the write was not synced.
+        # After a power cut a file that was not synced can be empty.
         return data or None
 
     def remember(self, kind: str, key: str, value: bytes, *, durable: bool = True) -> None:
-        """Keep a value under a kind and a key, in place of an earlier one."""
+        """Store a value under a kind and a key, in place of an earlier one."""
         with self.staging(kind, key, value, durable=durable) as commit:
             commit()
 
@@ -48,7 +48,7 @@ class Index:
     def staging(
         self, kind: str, key: str, value: bytes, *, durable: bool = True
     ) -> Iterator[Callable[[], None]]:
-        """Write a value to a temporary file; calling what this gives puts it in its place."""
+        """Write a value to a temporary file; yield the function that renames it to its path."""
         path = self.path(kind, key)
         with writing(path, len(value)):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class Index:
                 yield commit
 
     def forget(self, kind: str, key: str) -> None:
-        """Remove a value that may not be there."""
+        """Remove a value, if it exists."""
         self.path(kind, key).unlink(missing_ok=True)
 
     def path(self, kind: str, key: str) -> Path:
@@ -86,7 +86,7 @@ STAT = "stat"
 
 
 def stat_key(status: os.stat_result) -> str:
-    """Return the key of a file's content as its stat tells it: any write changes the ctime."""
+    """Return a key of a file's content from its stat; any write changes the ctime."""
     return (
         f"{status.st_dev}-{status.st_ino}-{status.st_size}"
         f"-{status.st_mtime_ns}-{status.st_ctime_ns}"
@@ -94,10 +94,10 @@ def stat_key(status: os.stat_result) -> str:
 
 
 def settled(status: os.stat_result) -> bool:
-    """Return whether a later write is sure to change the file's timestamps.
+    """Return whether a later write is certain to change the file's timestamps.
 
-    A clock tick is up to 10 ms and some file systems keep whole seconds, so a file changed within
-    the current tick could change again with the same stat (git calls such a file racy).
+    A clock tick is up to 10 ms, and some file systems store whole seconds: a file that was changed
+    in the current tick can change again with the same stat (git calls such files racy).
     """
     newest = max(status.st_mtime_ns, status.st_ctime_ns)
     tick = 50_000_000 if newest % 1_000_000_000 else 2_000_000_000

@@ -1,4 +1,4 @@
-"""Where things are in the store, and the manifest of each tree."""
+"""The folders of the store, and the manifest of a tree."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Layout:
 
     @property
     def partial(self) -> Path:
-        """Return the folder of what is under way."""
+        """Return the folder of downloads and copies under way."""
         return self.root / "partial"
 
     @property
@@ -51,7 +51,7 @@ class Layout:
 
     @property
     def guard(self) -> Path:
-        """Return the lock: shared to add or use something, exclusive to take something away."""
+        """Return the lock file: shared to add or use something, exclusive to remove something."""
         return self.root / "lock"
 
     def make(self) -> None:
@@ -60,30 +60,30 @@ class Layout:
             folder.mkdir(parents=True, exist_ok=True)
 
     def tree(self, digest: str) -> Path:
-        """Return the path of a tree, which need not exist."""
+        """Return the path of a tree, which may not exist."""
         return self.trees / hex_of(digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a tree consists of; kept in the index under the tree's digest."""
+    """The files of a tree; stored in the index under the tree's digest."""
 
     files: tuple[FileEntry, ...]
     label: str = ""
 
 
 def mark_tree_used(index: Index, digest: str) -> None:
-    """Record that a tree was used now.
+    """Set the last use of a tree to now.
 
-    This is its manifest's modification time: the access time of a folder changes whenever
-    anyone lists it.
+    It is the modification time of the manifest: the access time of a folder changes when anyone
+    lists it.
     """
     with suppress(FileNotFoundError, PermissionError):
         os.utime(index.path(TREE, hex_of(digest)))
 
 
 def manifest_used_ns(index: Index, digest: str) -> int:
-    """Return when a tree was last used, in nanoseconds since 1970; 0 where that is lost."""
+    """Return the last use of a tree in nanoseconds since 1970; 0 if its manifest is missing."""
     try:
         return index.path(TREE, hex_of(digest)).stat().st_mtime_ns
     except FileNotFoundError:
@@ -91,7 +91,7 @@ def manifest_used_ns(index: Index, digest: str) -> int:
 
 
 def read_manifest(index: Index, digest: str) -> Manifest | None:
-    """Return the manifest of a tree, None where it is lost."""
+    """Return the manifest of a tree; None if it is missing or broken."""
     data = index.path(TREE, hex_of(digest))
     try:
         return decode(Manifest, data.read_bytes())

@@ -1,4 +1,4 @@
-"""Leases: what a piece of work has used since it began is not cleaned away under it."""
+"""Leases: entries that work under way has used since it began are not evicted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def lease(folder: Path, guard: Path) -> Iterator[None]:
-    """Protect everything that is used from now until the end of the context."""
+    """Protect every entry that is used while the block lasts."""
     path = folder / temporary_name("work")
     with locked(guard, shared=True):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -29,9 +29,9 @@ def lease(folder: Path, guard: Path) -> Iterator[None]:
 
 
 def oldest_lease_ns(folder: Path) -> int | None:
-    """Return when the oldest work under way began, and forget the leases of dead processes.
+    """Return when the oldest work under way began, in nanoseconds since 1970; None without work.
 
-    The caller holds the guard exclusively.
+    Removes the leases of dead processes. The caller holds the guard exclusively.
     """
     starts = []
     for path in folder.glob("work-*"):

@@ -1,4 +1,4 @@
-"""The guard of a store: shared to add or use something, exclusive to take something away."""
+"""The guard of a store: shared to add or use something, exclusive to remove something."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PATIENCE = 30.0
-"""Seconds to wait for a lock that is only held for a few system calls."""
+"""Seconds to wait for a lock that is held for a few system calls only."""
 
 
 def locked(path: Path, *, shared: bool = False) -> AbstractContextManager[int]:
-    """Hold the guard; raises store.locked when it cannot be had in time."""
+    """Hold the guard; raises `store.locked` if it is not free in time."""
     return files.locked(path, shared=shared, limit=_PATIENCE, busy=lambda: _busy(path))
 
 
@@ -25,5 +25,5 @@ def _busy(path: Path) -> BusyError:
         "store.locked",
         f"Another process has held the store for {_PATIENCE:.0f} seconds.",
         where=str(path),
-        hint="See which process has this file open, and try again when it has ended.",
+        hint="Find the process that has this file open, and try again when it has ended.",
     )

@@ -1,8 +1,7 @@
-"""What is under way: downloads and copies that are not whole yet.
+"""Downloads and copies under way.
 
-Each has a lock that lives as long as its writer. A download has a name made from what it fetches,
-so that a later process takes it up where a killed one left it; everything else is thrown away once
-its writer is gone.
+Each has a lock that its writer holds. A download has a name made from its key, so that a later
+process continues where a killed one stopped; everything else is removed when its writer is gone.
 """
 
 from __future__ import annotations
@@ -26,24 +25,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STALLED = 120.0
-"""Seconds without a byte after which another process's download is not waited for any more."""
+"""Seconds without a byte after which waiting for another process's download ends."""
 _RESUMABLE = "download-"
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """A download under way, locked by this process; `path` holds what has arrived so far."""
+    """A download under way, locked by this process; `path` holds the bytes so far."""
 
     path: Path
     descriptor: int
 
     @property
     def size(self) -> int:
-        """Return how many bytes have arrived."""
+        """Return the number of bytes so far."""
         return os.fstat(self.descriptor).st_size
 
     def begin_at(self, offset: int) -> hashlib._Hash:
-        """Drop what follows `offset`, and return the SHA-256 state of what precedes it."""
+        """Remove the bytes after `offset`; return the SHA-256 state of those before it."""
         import hashlib
 
         digest = hashlib.sha256()
@@ -55,19 +54,19 @@ class Partial:
         return digest
 
     def append(self, data: bytes) -> None:
-        """Add bytes at the end; raises store.full."""
+        """Append bytes; raises `store.full`."""
         with writing(self.path, len(data)):
             write_all(self.descriptor, data)
 
 
 def _guard(folder: Path) -> Path:
-    """Return the lock that keeps `sweep` from what is made but not locked yet."""
+    """Return the lock that keeps `sweep` from files that are not locked yet."""
     return folder.parent / "lock"
 
 
 @contextmanager
 def scratch_file(folder: Path) -> Iterator[tuple[int, Path]]:
-    """Open a new locked file that is removed at the end unless it was renamed."""
+    """Open a new locked file; remove it at the end unless it was renamed."""
     path = folder / temporary_name("copy")
     with locked(_guard(folder), shared=True):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -81,7 +80,7 @@ def scratch_file(folder: Path) -> Iterator[tuple[int, Path]]:
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """Make a new locked folder that is removed at the end unless it was renamed."""
+    """Make a new locked folder; remove it at the end unless it was renamed."""
     path = folder / temporary_name("tree")
     with locked(_guard(folder), shared=True):
         path.mkdir(mode=0o755)
@@ -98,9 +97,10 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 def resumable(
     folder: Path, key: str, *, waiting: Callable[[], None] = lambda: None
 ) -> Iterator[Partial]:
-    """Open the download of `key` where it was left off, alone; `waiting` is called once per wait.
+    """Open the download of `key` exclusively, with the bytes so far.
 
-    Waits while another process fetches the same, as long as that one gets on.
+    Calls `waiting` and waits while another process downloads the same and makes progress; raises
+    BusyError `store.busy` if it stalls.
     """
     path = folder / (_RESUMABLE + digest_of(key.encode()).removeprefix("sha256:")[:40])
     with writing(path):
@@ -118,8 +118,8 @@ def _open_locked(path: Path, waiting: Callable[[], None]) -> int:
             if not try_lock(descriptor):
                 waiting()
                 _wait_for_other(path, descriptor)
-            # The holder before us may have renamed or removed the file that we waited for.
-            if _still_stands(descriptor, path):
+            # The former holder may have renamed or removed the file.
+            if _is_current(descriptor, path):
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -140,13 +140,13 @@ def _wait_for_other(path: Path, descriptor: int) -> None:
     if not wait_for_lock(descriptor, shared=False, gives_up=stalled):
         raise BusyError(
             "store.busy",
-            f"Another process fetches the same file and got no byte for {_STALLED:.0f} seconds.",
+            f"Another process downloads the same file and got no bytes for {_STALLED:.0f} seconds.",
             where=str(path),
-            hint="End that process and try again; what has arrived is kept.",
+            hint="End that process and try again; the download continues where it stopped.",
         )
 
 
-def _still_stands(descriptor: int, path: Path) -> bool:
+def _is_current(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -154,7 +154,7 @@ def _still_stands(descriptor: int, path: Path) -> bool:
 
 
 def sweep(folder: Path, *, keep_downloads: bool) -> int:
-    """Remove what a dead process left behind and return the bytes freed."""
+    """Remove what dead processes left behind; return the freed bytes."""
     if not folder.is_dir():
         return 0
     freed = 0
@@ -180,7 +180,7 @@ def _remove_if_unlocked(path: Path) -> int:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of the files under a folder that nothing else links to."""
+    """Return the bytes of a file, or of the files under a folder that have no other link."""
     if not path.is_dir():
         return path.lstat().st_size
     return sum(
@@ -192,7 +192,7 @@ def size_of(path: Path) -> int:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder that may already be gone."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         import shutil
 

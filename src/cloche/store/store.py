@@ -2,13 +2,13 @@
 
     blobs/sha256/ab/<hex>      files by digest, read-only
     trees/<hex>/               folders of files by digest, hard links to blobs
-    index/<kind>/<key>.json    small remembered values, any of which may be gone at any time
+    index/<kind>/<key>.json    small remembered values, which may be removed at any time
     partial/                   downloads and copies under way
-    leases/                    which work is under way
+    leases/                    locks of work under way
 
-Any number of processes and threads may use one store at once. Whatever is killed at any moment
-leaves something that is taken up again or cleaned, and never mistaken for whole. Errors are
-`store.full`, `store.unwritable`, `store.missing`, `store.changed`, `store.path`, `store.locked`.
+Any number of processes and threads may use a store at once. What a killed process leaves is
+continued or removed, and never taken for complete. Errors are `store.full`, `store.unwritable`,
+`store.missing`, `store.changed`, `store.path`, `store.locked`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """Files, trees and small values under one folder, made when something is first written."""
+    """Files, trees and small values under one folder, which is made at the first write."""
 
     def __init__(self, root: Path, max_size: int = 50 * 2**30) -> None:
         self.root = root
@@ -54,13 +54,13 @@ class Store:
     def add_file(self, path: Path, progress: Task | None = None) -> FileEntry:
         """Copy a file into the store; the entry's path is the file's name.
 
-        A file whose device, inode, size and times are those of an earlier call is not read again.
-        `progress` advances by bytes. Raises store.changed when somebody writes to it meanwhile.
+        A file with the device, inode, size and times of an earlier call is not read again.
+        `progress` advances by bytes. Raises `store.changed` if the file is written to meanwhile.
         """
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ClocheError("store.special", "This is not a regular file.", where=str(path))
-        known = self._known(status)
+        known = self._known_digest(status)
         if known is not None:
             if progress is not None:
                 progress.advance(status.st_size)
@@ -81,13 +81,13 @@ class Store:
         return FileEntry(path.name, after.st_size, digest)
 
     def known_file(self, path: Path) -> FileEntry | None:
-        """Return what `add_file` would, if that takes no more than a `stat`."""
+        """Return the result of `add_file` if a `stat` is enough; None if the file must be read."""
         status = path.stat()
-        digest = self._known(status)
+        digest = self._known_digest(status)
         return FileEntry(path.name, status.st_size, digest) if digest else None
 
     def add_bytes(self, data: bytes) -> str:
-        """Keep some bytes and return their digest."""
+        """Store bytes and return their digest."""
         digest = digest_of(data)
         if not self.use(digest):
             with self._changing(len(data)), partials.scratch_file(self._layout.partial) as scratch:
@@ -97,22 +97,22 @@ class Store:
         return digest
 
     def adopt(self, partial: Partial, digest: str) -> None:
-        """Turn a finished download, whose bytes have this digest, into a file of the store."""
+        """Make a finished download, whose bytes have this digest, a file of the store."""
         with self._changing(0):
             self._publish(partial.descriptor, partial.path, digest)
 
     def download(
         self, key: str, *, waiting: Callable[[], None] = lambda: None
     ) -> AbstractContextManager[Partial]:
-        """Open the download of `key` alone, at whatever a killed process left of it.
+        """Open the download of `key` exclusively, with the bytes that a killed process left.
 
-        While another process is at the same one this waits, after calling `waiting` once.
+        Calls `waiting` and waits while another process downloads the same.
         """
         self._make()
         return partials.resumable(self._layout.partial, key, waiting=waiting)
 
     def use(self, digest: str) -> bool:
-        """Return whether an untouched file of this digest is here, and mark it as used."""
+        """Return whether the file of a digest is here and unchanged; mark it as used."""
         path = self.blob_path(digest)
         if not trees.is_untouched(path):
             return False
@@ -124,23 +124,23 @@ class Store:
         return True
 
     def read(self, digest: str) -> bytes:
-        """Return the bytes of a stored file; raises store.missing."""
+        """Return the bytes of a stored file; raises `store.missing`."""
         try:
             return self.blob_path(digest).read_bytes()
         except FileNotFoundError:
             raise _missing("file", digest) from None
 
     def blob_path(self, digest: str) -> Path:
-        """Return the path of the file of a digest, which need not exist."""
+        """Return the path of the file of a digest, which may not exist."""
         return blob_path(self._layout.blobs, digest)
 
     # ── trees ─────────────────────────────────────────────────────────────────────────────────
 
     def put_tree(self, files: tuple[FileEntry, ...], *, label: str = "") -> str:
-        """Make the tree of these stored files and return its digest.
+        """Make the tree of stored files and return its digest.
 
-        `label` says in listings what it is. Raises store.missing for a file that is not stored and
-        store.path for a path that leaves the tree.
+        `label` describes the tree in listings. Raises `store.missing` for a file that is not stored
+        and `store.path` for a path that leaves the tree.
         """
         digest = digest_of_files(files)
         trees.check_paths(files)
@@ -167,7 +167,7 @@ class Store:
         return digest
 
     def tree_path(self, digest: str) -> Path:
-        """Return the folder of a tree and mark it as used; raises store.missing."""
+        """Return the folder of a tree and mark it as used; raises `store.missing`."""
         path = self._layout.tree(digest)
         if not path.is_dir():
             raise _missing("tree", digest)
@@ -175,9 +175,9 @@ class Store:
         return path
 
     def whole(self, digest: str) -> bool:
-        """Return whether a tree is here with no file missing or touched, by `stat` alone.
+        """Return whether a tree is here with all files unchanged, by `stat` alone.
 
-        It and its files are marked as used.
+        Marks the tree and its files as used.
         """
         manifest = read_manifest(self._index, digest)
         path = self._layout.tree(digest)
@@ -190,20 +190,20 @@ class Store:
         return all(self.use(entry.digest) for entry in manifest.files)
 
     def verify(self, digest: str, progress: Task | None = None) -> bool:
-        """Read a file or a tree again; False when it is not what its digest says.
+        """Return whether a file or a tree has its digest, after reading all its bytes.
 
-        What is damaged is removed, so that the next resolve fetches it anew.
+        Damaged files are removed, so that the next resolve fetches them again.
         """
         return checking.verify(self._layout, self._index, digest, progress)
 
     # ── small values ──────────────────────────────────────────────────────────────────────────
 
     def recall(self, kind: str, key: str) -> bytes | None:
-        """Return a remembered value, None when there is none."""
+        """Return a remembered value; None if there is none."""
         return self._index.recall(kind, key)
 
     def remember(self, kind: str, key: str, value: bytes) -> None:
-        """Keep a small value under a kind (a plain name) and any key."""
+        """Store a small value under a kind (a plain name) and any key."""
         self._make()
         self._index.remember(kind, key, value)
 
@@ -211,20 +211,20 @@ class Store:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Protect all that is used within from being cleaned by anyone."""
+        """Protect every entry that is used while the block lasts from eviction."""
         self._make()
         with writing(self.root), lease(self._layout.leases, self._layout.guard):
             yield
 
     def work_began(self) -> float | None:
-        """Return when the oldest work under way began, in seconds since 1970."""
+        """Return when the oldest work under way began, in seconds since 1970; None without work."""
         self._make()
         with locked(self._layout.guard):
             began = oldest_lease_ns(self._layout.leases)
         return None if began is None else began / 1e9
 
     def require_space(self, needed: int) -> None:
-        """Raise store.full when that many bytes cannot fit on the disk."""
+        """Raise `store.full` if `needed` bytes do not fit on the disk."""
         require_space(self.root, needed)
 
     def size(self) -> int:
@@ -232,15 +232,15 @@ class Store:
         return folder_size(self.root)
 
     def usage(self, keep: Collection[str] = ()) -> tuple[Usage, ...]:
-        """Return what is held, the longest unused first; `keep` names digests that are in use."""
+        """Return all entries, least recently used first; `keep` has the digests in use."""
         self._make()
         return cleaning.usage(self._layout, keep)
 
     def clean(self, keep: Collection[str], target_size: int | None = None) -> Cleaned:
-        """Remove the longest unused until `target_size` (default `max_size`) bytes are left.
+        """Remove the least recently used entries down to `target_size` bytes (default `max_size`).
 
-        Never removed are the digests in `keep`, the files of kept trees, and what work under way
-        has used. 0 removes everything else.
+        The digests in `keep`, the files of kept trees, and what work under way has used stay. With
+        0 everything else is removed.
         """
         self._make()
         target = self.max_size if target_size is None else target_size
@@ -258,7 +258,7 @@ class Store:
             self._layout.make()
             yield
 
-    def _known(self, status: os.stat_result) -> str | None:
+    def _known_digest(self, status: os.stat_result) -> str | None:
         remembered = self._index.recall(STAT, stat_key(status))
         digest = remembered.decode() if remembered else None
         return digest if digest is not None and self.use(digest) else None
@@ -292,6 +292,6 @@ def _missing(what: str, digest: str) -> ClocheError:
         "store.missing",
         f"The {what} {digest} is not in the store.",
         where=digest,
-        hint="Run `cloche deploy` again: it fetches and builds what is missing.",
+        hint="Run `cloche deploy` again to fetch and build what is missing.",
         retriable=True,
     )

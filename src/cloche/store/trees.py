@@ -1,4 +1,4 @@
-"""Trees of files by digest: folders of hard links to blobs, whole from the moment they exist."""
+"""Trees of files by digest: folders of hard links to blobs, made atomically."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_LINKS = frozenset({errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENOTSUP, er
 
 
 def check_paths(files: Iterable[FileEntry]) -> None:
-    """Raise store.path for a path that leaves the tree or that clashes with another."""
+    """Raise `store.path` for a path that leaves the tree or clashes with another."""
     taken: set[str] = set()
     folders: set[str] = set()
     for entry in files:
@@ -52,7 +52,7 @@ def fill(
     blob_path: Callable[[str], Path],
     copy: Callable[[Path, Path], None],
 ) -> None:
-    """Link every file into a new folder, durably; `copy(blob, target)` where links cannot be."""
+    """Link every file into a new folder, durably; call `copy(blob, target)` if links fail."""
     folders = {folder}
     for entry in files:
         target = folder / entry.path
@@ -65,17 +65,17 @@ def fill(
             if error.errno not in _NO_LINKS:
                 raise
             copy(blob, target)
-    for made in folders:
-        sync_folder(made)
+    for made_folder in folders:
+        sync_folder(made_folder)
 
 
 def suspects(folder: Path, files: Iterable[FileEntry]) -> list[FileEntry]:
-    """Return the files whose stat is not what it was when they were stored."""
+    """Return the files that are missing or changed, by `stat` alone."""
     return [entry for entry in files if not is_untouched(folder / entry.path, entry.size)]
 
 
 def is_untouched(path: Path, size: int | None = None) -> bool:
-    """Return whether a stored file is there and was not written to since it was stored."""
+    """Return whether a stored file exists and is unchanged, by `stat` alone."""
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
