@@ -73,7 +73,7 @@ def test_no_request_is_lost_while_revisions_and_replicas_change(local_place: Loc
         place.serve("demo", {2: 2}, {2: 100})
         place.serve("demo", {2: 1}, {2: 100})
         load.more()
-    assert load.statuses == {200}
+    assert load.statuses == {200}, load.lost
     assert {answer.revision for answer in load.answers} == {"1", "2"}
     assert load.answers[-1].revision == "2"
 

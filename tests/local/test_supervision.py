@@ -94,18 +94,22 @@ def replicas(target: LocalTarget) -> dict[str, Replica]:
     return {one.id: one for one in target.replicas()}
 
 
-def served(target: LocalTarget, count: int = 2) -> bool:
-    """Return whether the gateway and so many replicas are ready, and the traffic goes to them."""
-    seen = target.observe("demo")
-    phases = [one.phase for one in seen.replicas]
-    ready = target.gateway().ready and phases == [ReplicaPhase.READY] * count
-    return ready and dict(seen.split) == {1: 100}
+def all_ready(target: LocalTarget, count: int = 2) -> bool:
+    phases = [one.phase for one in target.replicas()]
+    return target.gateway().ready and phases == [ReplicaPhase.READY] * count
+
+
+def served(target: LocalTarget) -> bool:
+    """Return whether gateway and replicas are ready, and the traffic goes to them."""
+    return all_ready(target) and dict(target.observe("demo").split) == {1: 100}
 
 
 def serve(target: LocalTarget, desired: Desired) -> None:
     target.start(("demo",))
+    target.apply(replace(desired, split={}))
+    until(lambda: all_ready(target), 60)
     target.apply(desired)
-    until(lambda: served(target), 60)
+    until(lambda: served(target))
 
 
 def url(home: LocalHome) -> str:

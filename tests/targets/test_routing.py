@@ -73,9 +73,11 @@ class ObedientGateway:
 
     def __init__(self) -> None:
         self.state = GatewayState()
+        self.told: list[GatewayState] = []
 
     def apply(self, state: GatewayState) -> ObedientGateway:
         self.state = state
+        self.told.append(state)
         return self
 
     def sweep(self) -> tuple[str, ...]:
@@ -114,6 +116,40 @@ def test_nothing_is_known_to_be_served_while_no_gateway_runs(tmp_path: Path) -> 
         until(lambda: routing.seen_split("a") == {1: 100})
     finally:
         routing.close()
+
+
+def test_routes_are_never_joined_with_replicas_that_were_stopped_after_they_changed(
+    tmp_path: Path,
+) -> None:
+    gateway = ObedientGateway()
+    looks = 0
+
+    def look() -> list[Placed]:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            return [placed("a", 1, Step.READY), placed("a", 2, Step.READY)]
+        if looks == 2:  # between its look at the routes and this one
+            routing.route("a", {2: 100})
+        return [placed("a", 1, Step.DRAINING), placed("a", 2, Step.READY)]
+
+    routing = Routing(
+        gateway,
+        tmp_path / "routes.json",
+        placed=look,
+        running=lambda: True,
+        changed=lambda: None,
+    )
+    routing.route("a", {1: 100})
+    routing.start()
+    try:
+        until(lambda: routing.seen_split("a") == {1: 100})
+        routing.wake()
+        until(lambda: routing.seen_split("a") == {2: 100})
+    finally:
+        routing.close()
+    revisions = [service.revisions for state in gateway.told for service in state.services]
+    assert all(revision.endpoints for each in revisions for revision in each)
 
 
 def test_a_split_is_kept_and_is_of_its_service_alone(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ class Routing:
 
     def _turn(self) -> float | None:
         """Tell the gateway what is new; return the seconds until the next turn, None for `wake`."""
-        state = gateway_state(self._wanted.routes, self._placed())
+        state = self._state()
         if state != self._applied or self._applied_at is None or self._held:
             self._applied_at = None
             self._held = bool(self._gateway.apply(state).held)
@@ -245,6 +245,18 @@ class Routing:
             return None
         soon = time.monotonic() - self._applied_at < _SOON
         return _ASK_EVERY if soon else _ASK_SLOWLY
+
+    def _state(self) -> GatewayState:
+        """Return what the gateway should serve: routes and replicas of one moment.
+
+        A revision is stopped right after it lost its routes. Its stopped replicas joined with the
+        routes before that would make a service of no replica.
+        """
+        while True:
+            wanted = self._wanted
+            state = gateway_state(wanted.routes, self._placed())
+            if wanted is self._wanted:
+                return state
 
 
 def _order(route: Route) -> tuple[str, int]:
