@@ -228,7 +228,7 @@ class Client:
         number = answer["revision"]
         if wait:
             revision = see_through(
-                self._started, service, number, progress=self._progress, timeout=timeout
+                self._start, service, number, progress=self._progress, timeout=timeout
             )
             error = error_of(revision)
             if error is not None:
@@ -290,5 +290,5 @@ class Client:
             "control": None,
         }
 
-    def _started(self) -> ControlPlane:
+    def _start(self) -> ControlPlane:
         return self._connection(start=True)

@@ -166,16 +166,16 @@ def from_dict(fields: Mapping[str, Any]) -> ClocheError:
 
 def lines_of(error: ClocheError, label: Callable[[str], str] = str) -> list[str]:
     """Return an error as lines of text, a group's members below it; `label` may add colour."""
-    lines = [f"{label(f'error[{error.code}]')}: {_indented(error.what)}"]
+    lines = [f"{label(f'error[{error.code}]')}: {_indent(error.what)}"]
     if error.where:
         lines.append(f"  where: {error.where}")
     if error.hint:
-        lines.append(f"  hint: {_indented(error.hint)}")
+        lines.append(f"  hint: {_indent(error.hint)}")
     if isinstance(error, ErrorGroup):
         for member in error.errors:
             lines += ["  " + line for line in lines_of(member, label)]
     return lines
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return text.replace("\n", "\n    ")

@@ -21,7 +21,7 @@ from cloche.pipeline import resolve
 from cloche.progress import SilentProgress
 from cloche.sources import PinnedModel, ResolveContext, current
 from cloche.store import Store
-from cloche.store.index import settled
+from cloche.store.index import is_settled
 from fixtures.mlflow import run_mlflow
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 def let_settle(folder: Path) -> None:
     """Wait until the files' timestamps are a few clock ticks old: younger ones are not trusted."""
     deadline = time.monotonic() + 5
-    while not all(settled(path.stat()) for path in folder.rglob("*")):
+    while not all(is_settled(path.stat()) for path in folder.rglob("*")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -41,7 +41,7 @@ def model(tmp_path: Path) -> Path:
 def let_settle(path: Path) -> None:
     """Wait until the file's timestamps are old enough to be trusted (a few clock ticks)."""
     deadline = time.monotonic() + 5
-    while not index_module.settled(path.stat()):
+    while not index_module.is_settled(path.stat()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -100,7 +100,7 @@ def test_only_a_stat_that_a_later_write_must_change_is_trusted(
     changed = 1_700_000_000_000_000_000 + (0 if whole_seconds else 123_456_789)
     monkeypatch.setattr(index_module.time, "time_ns", lambda: changed + int(age * 1e9))
     status = type("Status", (), {"st_mtime_ns": changed, "st_ctime_ns": changed})
-    assert index_module.settled(status) is trusted  # type: ignore[arg-type]
+    assert index_module.is_settled(status) is trusted  # type: ignore[arg-type]
 
 
 def test_a_file_that_is_written_to_meanwhile_is_refused(store: Store, tmp_path: Path) -> None:

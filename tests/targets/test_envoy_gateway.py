@@ -46,7 +46,9 @@ def gateway(tmp_path: Path) -> EnvoyGateway:
 
 
 def cluster_names(gateway: EnvoyGateway) -> list[str]:
-    return [each["name"] for each in xds.published(gateway.folder / "clusters" / "clusters.json")]
+    return [
+        each["name"] for each in xds.read_resources(gateway.folder / "clusters" / "clusters.json")
+    ]
 
 
 def test_without_a_process_everything_is_written_for_its_start(gateway: EnvoyGateway) -> None:
@@ -101,7 +103,7 @@ def test_a_change_that_was_cut_off_leaves_no_route_without_its_cluster(
 def test_only_the_cluster_whose_endpoints_change_is_another(gateway: EnvoyGateway) -> None:
     def written() -> dict[str, Any]:
         file = gateway.folder / "clusters" / "clusters.json"
-        return {each["name"]: each for each in xds.published(file)}
+        return {each["name"]: each for each in xds.read_resources(file)}
 
     (service,) = state(100).services
     other = dataclasses.replace(service, name="b")

@@ -15,10 +15,10 @@ def test_the_same_resources_are_not_written_twice(tmp_path: Path) -> None:
     path = tmp_path / "clusters.json"
     version = xds.publish(path, "type/a", [{"name": "a"}])
     inode = path.stat().st_ino
-    assert xds.publish(path, "type/a", [{"name": "a"}]) == version == xds.published_version(path)
+    assert xds.publish(path, "type/a", [{"name": "a"}]) == version == xds.read_version(path)
     assert path.stat().st_ino == inode
     assert xds.publish(path, "type/a", [{"name": "b"}]) != version
-    assert xds.published(path) == [{"@type": "type/a", "name": "b"}]
+    assert xds.read_resources(path) == [{"@type": "type/a", "name": "b"}]
     assert [each.name for each in tmp_path.iterdir()] == ["clusters.json"]
 
 
@@ -33,8 +33,8 @@ def test_what_is_not_whole_counts_as_nothing(tmp_path: Path, content: bytes | No
     path = tmp_path / "x.json"
     if content is not None:
         path.write_bytes(content)
-    assert xds.published(path) == []
-    assert xds.published_version(path) is None
+    assert xds.read_resources(path) == []
+    assert xds.read_version(path) is None
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

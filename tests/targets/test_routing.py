@@ -110,7 +110,7 @@ def test_nothing_is_known_to_be_served_while_no_gateway_runs(tmp_path: Path) -> 
         running = False
         routing.wake()
         until(lambda: routing.seen_split("a") == {})
-        assert routing.told("a") == {1: 100}
+        assert routing.wanted_split("a") == {1: 100}
         running = True
         routing.wake()
         until(lambda: routing.seen_split("a") == {1: 100})
@@ -169,8 +169,8 @@ def test_a_split_is_kept_and_is_of_its_service_alone(tmp_path: Path) -> None:
     first.route("a", {1: 90, 2: 10})
     assert (tmp_path / "routes.json").stat() == written
     second = opened()
-    assert (second.told("a"), second.told("b")) == ({1: 90, 2: 10}, {7: 100})
+    assert (second.wanted_split("a"), second.wanted_split("b")) == ({1: 90, 2: 10}, {7: 100})
     second.route("a", {})
-    assert (second.told("a"), second.told("b")) == ({}, {7: 100})
+    assert (second.wanted_split("a"), second.wanted_split("b")) == ({}, {7: 100})
     second.keep_only(("a",))
-    assert opened().told("b") == {}
+    assert opened().wanted_split("b") == {}

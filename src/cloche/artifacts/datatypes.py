@@ -20,7 +20,7 @@ class Datatype:
     onnx: int
     """In ONNX: its number in TensorProto.DataType."""
     size: int | None
-    """Bytes of one element; None for BYTES, where each element has a length of its own."""
+    """Bytes of one element; None for BYTES, whose elements differ in length."""
     numpy: str
     """The numpy type that holds the values; float32 for bfloat16, which numpy does not have."""
     tensors: tuple[str, ...]

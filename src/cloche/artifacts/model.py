@@ -113,7 +113,7 @@ class BatchAxis:
     certainty: Certainty
     why: str
     maximum: int | None = None
-    """The size where the axis is fixed (an exported batch of 8), None where it is free."""
+    """The size of a fixed axis (an exported batch of 8); None if the axis is free."""
 
 
 class Severity(enum.StrEnum):

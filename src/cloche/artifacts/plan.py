@@ -50,4 +50,4 @@ class DeployAnswer(TypedDict):
     change: str
     """`revision` (a rollout began or ended), `scaled`, or `none`."""
     revision: int
-    """Number of the revision that was asked for."""
+    """Number of the requested revision."""

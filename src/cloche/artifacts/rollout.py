@@ -137,7 +137,7 @@ class RevisionStatus:
     verification: Verification | None = None
     image: str | None = None
     failure: dict[str, Any] | None = None
-    """The error object of its last rollout, where that failed."""
+    """The error object of its last rollout, if that failed."""
     rollout: Rollout | None = None
     """The last rollout to the revision; None if it is no longer remembered."""
 

@@ -80,7 +80,7 @@ def materialize(
     try:
         root.mkdir(parents=True, exist_ok=True)
         title = f"Making the model's environment (Python {lock.python})"
-        with progress.task(title) as task, _locked(folder, task) as descriptor:
+        with progress.task(title) as task, _lock(folder, task) as descriptor:
             if not is_complete(folder):
                 _make(lock, folder, task, variables, descriptor)
     except OSError as error:
@@ -139,7 +139,7 @@ def _mark_complete(folder: Path, digest: str) -> None:
     files.write_atomically(folder / MARKER, f"{digest}\n".encode())
 
 
-def _locked(folder: Path, task: Task) -> AbstractContextManager[int]:
+def _lock(folder: Path, task: Task) -> AbstractContextManager[int]:
     return files.locked(
         Path(f"{folder}.lock"),
         limit=_WAIT_SECONDS,

@@ -68,7 +68,7 @@ def _check(lines: list[str]) -> None:
     errors = []
     for line in lines:
         reasons = [why for pattern, why in _REFUSED if pattern.search(line)]
-        errors += [_refused(line, why) for why in reasons[:1]]
+        errors += [_line_error(line, why) for why in reasons[:1]]
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -76,7 +76,7 @@ def _check(lines: list[str]) -> None:
         raise ErrorGroup("environment.requirements", what, errors)
 
 
-def _refused(line: str, why: str) -> ClocheError:
+def _line_error(line: str, why: str) -> ClocheError:
     return ClocheError(
         "environment.requirement",
         f"The requirement {without_credentials(line)!r} {why}.",

@@ -87,7 +87,7 @@ def decide(situation: Situation) -> Decision:
     transition = _transition(situation, rollout) if rollout is not None else None
     if transition is not None:
         return Decision(transition=transition, settled=False)
-    desired = _desired(situation)
+    desired = _desired_service(situation)
     placed = {placement.revision for placement in desired.placements}
     leaving = {replica.revision for replica in situation.observation.replicas} - placed
     rolling = rollout is not None and rollout.phase in ROLLING
@@ -101,7 +101,7 @@ def decide(situation: Situation) -> Decision:
         settled=rollout is None
         and not leaving
         and dict(situation.observation.split) == dict(desired.split)
-        and placed == _wanted(situation),
+        and placed == _revisions_to_run(situation),
     )
 
 
@@ -159,9 +159,9 @@ def _next_transition(situation: Situation, rollout: Rollout) -> Transition | Non
     return None
 
 
-def _desired(situation: Situation) -> Desired:
+def _desired_service(situation: Situation) -> Desired:
     """Return what the service should be; a revision that still gets traffic keeps its replicas."""
-    numbers = _wanted(situation) | set(situation.observation.split)
+    numbers = _revisions_to_run(situation) | set(situation.observation.split)
     placements = tuple(
         placement(situation.revisions[number], situation.record.operated)
         for number in sorted(numbers)
@@ -171,7 +171,7 @@ def _desired(situation: Situation) -> Desired:
     return Desired(record.name, placements, _split(situation), record.operated)
 
 
-def _wanted(situation: Situation) -> set[int]:
+def _revisions_to_run(situation: Situation) -> set[int]:
     """Return the revisions that should run: the live one and that of the rollout."""
     record, rollout = situation.record, situation.record.rollout
     numbers = {record.live} if record.live is not None else set()

@@ -93,7 +93,7 @@ def stat_key(status: os.stat_result) -> str:
     )
 
 
-def settled(status: os.stat_result) -> bool:
+def is_settled(status: os.stat_result) -> bool:
     """Return whether a later write is certain to change the file's timestamps.
 
     A clock tick is up to 10 ms, and some file systems store whole seconds: a file that was changed

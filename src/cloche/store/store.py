@@ -25,7 +25,7 @@ from cloche.store import checking, cleaning, partials, trees
 from cloche.store.blobs import blob_path, hex_of, mark_used, publish, seal
 from cloche.store.copying import copy_and_digest
 from cloche.store.disk import folder_size, require_space, writing
-from cloche.store.index import STAT, Index, settled, stat_key
+from cloche.store.index import STAT, Index, is_settled, stat_key
 from cloche.store.layout import TREE, Layout, Manifest, mark_tree_used, read_manifest
 from cloche.store.leases import lease, oldest_lease_ns
 from cloche.store.locking import locked
@@ -76,7 +76,7 @@ class Store:
                 "store.changed", "The file was written to while it was read.", where=str(path),
                 hint="Wait until whatever writes it has ended, and try again.", retriable=True,
             )  # fmt: skip
-        if settled(after):
+        if is_settled(after):
             self._index.remember(STAT, stat_key(after), digest.encode(), durable=False)
         return FileEntry(path.name, after.st_size, digest)
 

@@ -28,16 +28,16 @@ def check_paths(files: Iterable[FileEntry]) -> None:
         parts = PurePosixPath(entry.path).parts
         plain = "/".join(parts) == entry.path and ".." not in parts and "\0" not in entry.path
         if not plain or not parts or entry.path.startswith("/"):
-            raise _refused(entry.path, "is not a plain path inside its folder")
+            raise _path_error(entry.path, "is not a plain path inside its folder")
         if entry.path in taken:
-            raise _refused(entry.path, "occurs twice")
+            raise _path_error(entry.path, "occurs twice")
         taken.add(entry.path)
         folders.update(str(parent) for parent in PurePosixPath(entry.path).parents)
     for path in sorted(taken & folders):
-        raise _refused(path, "is both a file and a folder")
+        raise _path_error(path, "is both a file and a folder")
 
 
-def _refused(path: str, why: str) -> ClocheError:
+def _path_error(path: str, why: str) -> ClocheError:
     return ClocheError(
         "store.path",
         f"The path {path!r} {why}.",

@@ -33,7 +33,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        with self._translated():
+        with self._translating_errors():
             self._connection = _open(path)
 
     def close(self) -> None:
@@ -43,12 +43,12 @@ class Database:
 
     def run(self, statement: str, *values: object) -> int:
         """Run a statement that changes something; return the row number of an insert."""
-        with self._lock, self._translated():
+        with self._lock, self._translating_errors():
             return self._connection.execute(statement, values).lastrowid or 0
 
     def all(self, query: str, *values: object) -> list[sqlite3.Row]:
         """Return all rows of a query."""
-        with self._lock, self._translated():
+        with self._lock, self._translating_errors():
             return self._connection.execute(query, values).fetchall()
 
     def one(self, query: str, *values: object) -> sqlite3.Row | None:
@@ -60,7 +60,7 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """Commit all statements of the block together, durably; roll back on an exception."""
         connection = self._connection
-        with self._lock, self._translated():
+        with self._lock, self._translating_errors():
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -71,7 +71,7 @@ class Database:
                 raise
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

@@ -52,7 +52,7 @@ def carry_over(database: Database) -> None:
             _keep_revision(database, row)
         record = ServiceRecord(
             name=name,
-            operated=_operated(json.loads(service["operated"])),
+            operated=_read_operated(json.loads(service["operated"])),
             live=service["live"],
             rollouts=_rollouts(rows),
             deleting=bool(service["deleting"]),
@@ -71,7 +71,7 @@ def carry_over(database: Database) -> None:
 
 def _keep_revision(database: Database, row: sqlite3.Row) -> None:
     recorded = json.loads(row["deployment"])
-    deployment = _deployment(recorded)
+    deployment = _read_deployment(recorded)
     revision = Revision(
         service=row["service"],
         number=row["number"],
@@ -117,8 +117,8 @@ def _rollouts(rows: list[sqlite3.Row]) -> tuple[Rollout, ...]:
     return tuple(rollouts)
 
 
-def _deployment(recorded: dict[str, Any]) -> Deployment:
-    repository = _repository(recorded["repository"])
+def _read_deployment(recorded: dict[str, Any]) -> Deployment:
+    repository = _read_repository(recorded["repository"])
     lock, example = recorded.get("lock"), recorded.get("example")
     member = Member(
         name=repository.main.name,
@@ -130,13 +130,13 @@ def _deployment(recorded: dict[str, Any]) -> Deployment:
         service=recorded["service"],
         members=(member,),
         repository=repository,
-        served=_served(recorded["served"]),
-        operated=_operated(recorded["operated"]),
+        served=_read_served(recorded["served"]),
+        operated=_read_operated(recorded["operated"]),
         example=artifacts.convert(InferenceBody, example) if example else None,
     )
 
 
-def _repository(recorded: dict[str, Any]) -> ModelRepository:
+def _read_repository(recorded: dict[str, Any]) -> ModelRepository:
     """Return a repository; the first version had the fields of its one member in it."""
     name, *others = recorded["models"]
     of_member = ("backend", "inputs", "outputs", "max_batch_size", "lock_digest")
@@ -145,13 +145,13 @@ def _repository(recorded: dict[str, Any]) -> ModelRepository:
     return artifacts.convert(ModelRepository, {**rest, "members": [member], "others": others})
 
 
-def _served(written: dict[str, Any]) -> Served:
+def _read_served(written: dict[str, Any]) -> Served:
     from cloche.spec import ServiceSpec
 
     return ServiceSpec.model_validate({"model": "recorded", **written}).served()
 
 
-def _operated(written: dict[str, Any]) -> Operated:
+def _read_operated(written: dict[str, Any]) -> Operated:
     replicas = written.get("replicas")
     return Operated(replicas=ReplicaRange.exactly(replicas) if replicas else None)
 

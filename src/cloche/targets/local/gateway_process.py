@@ -95,7 +95,7 @@ class LocalGateway:
             changed=changed,
         )
         self.route = self._routing.route
-        self.told = self._routing.told
+        self.wanted_split = self._routing.wanted_split
         self.keep_only = self._routing.keep_only
         self.drained = self._routing.drained
         self.wake = self._routing.wake
@@ -105,7 +105,7 @@ class LocalGateway:
         """Return the record of the gateway's process."""
         return self._supervisor.record
 
-    def seen(self, service: str) -> dict[int, int]:
+    def seen_split(self, service: str) -> dict[int, int]:
         """Return the split of a service that the gateway was last seen to serve."""
         return self._routing.seen_split(service) if self.record.pid is not None else {}
 

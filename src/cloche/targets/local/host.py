@@ -78,7 +78,7 @@ class LocalHost:
             EnvoyGateway(self._layout.gateway, settings, install),
             settings,
             self._policy,
-            placed=self._placed,
+            placed=self._placed_revisions,
             changed=self._changed,
         )
         self._context = HomeContext(
@@ -86,7 +86,7 @@ class LocalHost:
             software=ReplicaServer(server, settings, store),
             policy=self._policy,
             ports=Ports(),
-            drained=self._drained,
+            drained=self._is_drained,
             changed=self._replicas_changed,
         )
 
@@ -106,7 +106,7 @@ class LocalHost:
         self._take_over()
         try:
             self.local_gateway.start()
-            for runner in self._all():
+            for runner in self._all_runners():
                 runner.start()
             self._end_undeclared(services)
             self._forget_finished()
@@ -117,7 +117,7 @@ class LocalHost:
 
     def _end_undeclared(self, services: tuple[str, ...]) -> None:
         self.local_gateway.keep_only(services)
-        for runner in self._all():
+        for runner in self._all_runners():
             if runner.placement.service not in services:
                 runner.remove()
 
@@ -133,7 +133,7 @@ class LocalHost:
     def close(self) -> None:
         """Stop keeping the servers; they run on."""
         self._stage = _Stage.CLOSED
-        runners = self._all()
+        runners = self._all_runners()
         for runner in runners:
             runner.close()
         for runner in runners:
@@ -153,7 +153,7 @@ class LocalHost:
         started = self._stage is _Stage.KEEPING
         self._take_over()
         self._stage = _Stage.ENDING
-        runners = self._all()
+        runners = self._all_runners()
         for runner in runners:
             runner.remove()
         if not started:
@@ -216,7 +216,9 @@ class LocalHost:
         Before `start` they are those that `start` would take over.
         """
         self._take_over()
-        return [runner for runner in self._all() if service in {None, runner.placement.service}]
+        return [
+            runner for runner in self._all_runners() if service in {None, runner.placement.service}
+        ]
 
     # ── taking over ───────────────────────────────────────────────────────────────────────────
 
@@ -249,7 +251,7 @@ class LocalHost:
 
     def _clean_folders(self) -> None:
         """Remove what no process uses: unfinished folders and old logs."""
-        known = {runner.folder for runner in self._all()}
+        known = {runner.folder for runner in self._all_runners()}
         for folder in self._context.folder.glob("*"):
             if folder not in known:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -259,20 +261,20 @@ class LocalHost:
         self._clean_logs()
 
     def _clean_logs(self) -> None:
-        names = {replica.id for runner in self._all() for replica in runner.replicas()}
+        names = {replica.id for runner in self._all_runners() for replica in runner.replicas()}
         logs.clean(self._layout.logs, names)
 
-    def _drained(self, record: Record) -> bool:
+    def _is_drained(self, record: Record) -> bool:
         return record.name not in self.holds and self.local_gateway.drained(record)
 
     # ── changes ───────────────────────────────────────────────────────────────────────────────
 
-    def _all(self) -> list[RevisionRunner]:
+    def _all_runners(self) -> list[RevisionRunner]:
         with self._lock:
             return [self._runners[key] for key in sorted(self._runners)]
 
-    def _placed(self) -> list[Placed]:
-        return [runner.placed() for runner in self._all()]
+    def _placed_revisions(self) -> list[Placed]:
+        return [runner.placed() for runner in self._all_runners()]
 
     def _replicas_changed(self) -> None:
         self._forget_finished()

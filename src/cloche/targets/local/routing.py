@@ -177,7 +177,7 @@ class Routing:
         with self._lock:
             self._want([route for route in self._wanted.routes if route.service in services])
 
-    def told(self, service: str) -> dict[int, int]:
+    def wanted_split(self, service: str) -> dict[int, int]:
         """Return the wanted split of a service."""
         return _split(self._wanted.routes, service)
 

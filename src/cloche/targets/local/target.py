@@ -79,7 +79,9 @@ class LocalTarget:
         except ClocheError as error:
             errors[None] = error
         for revision in self._leaving(desired):
-            if None in errors and revision in self._host.local_gateway.told(desired.service):
+            if None in errors and revision in self._host.local_gateway.wanted_split(
+                desired.service
+            ):
                 continue  # its old route stays, so its replicas stay
             try:
                 self._host.remove(desired.service, revision)
@@ -97,7 +99,7 @@ class LocalTarget:
             if (what := _difference(running.get(placement.revision), placement))
         ]
         changes += [TargetChange(number, "stop") for number in self._leaving(desired)]
-        if self._host.local_gateway.told(desired.service) != dict(desired.split):
+        if self._host.local_gateway.wanted_split(desired.service) != dict(desired.split):
             shares = ", ".join(f"r{number} {share} %" for number, share in desired.split.items())
             changes.append(TargetChange(None, f"route {shares or 'nothing'}"))
         return tuple(changes)
@@ -128,7 +130,7 @@ class LocalTarget:
         replicas: list[Replica] = []
         for runner in self._host.runners(service):
             replicas += runner.replicas()
-        split = self._host.local_gateway.seen(service)
+        split = self._host.local_gateway.seen_split(service)
         return ServiceObservation(service, self._endpoint(service), split, tuple(replicas))
 
     def gateway(self) -> Gateway:
@@ -198,7 +200,7 @@ class LocalTarget:
 
     def _models(self, service: str) -> tuple[str, ...]:
         """Return the models of the revision with the most traffic, else of the newest one."""
-        split = self._host.local_gateway.told(service)
+        split = self._host.local_gateway.wanted_split(service)
         runners = sorted(
             self._host.runners(service),
             key=lambda runner: (

@@ -1,5 +1,5 @@
--- Says why no service took a request. It decides nothing: it runs in the inner listener, which only
--- requests reach that no route to a replica matched.
+-- Explains why a request has no route. It decides nothing: it runs in the internal listener, which
+-- gets only requests without a route to a replica.
 
 local CALLS = { [""] = true, ["/infer"] = true, ["/generate"] = true, ["/generate_stream"] = true,
                 ["/ready"] = true, ["/config"] = true, ["/stats"] = true }
@@ -34,8 +34,8 @@ local function of_model(headers, name, rest)
     return 403, "the gateway does not pass " .. path_of(headers) .. ": " .. PASSED
   end
   if version and version ~= "1" then
-    return 404, "model '" .. name .. "' has no version " .. version .. ": what Cloche makes of"
-      .. " a model is version 1; ask for another revision with the header cloche-revision"
+    return 404, "model '" .. name .. "' has no version " .. version .. ": a model that Cloche"
+      .. " builds is version 1; choose a revision with the header cloche-revision"
   end
   local service = headers:get("cloche-service")
   local where = service and ("service '" .. service .. "' does not serve") or "no service serves"

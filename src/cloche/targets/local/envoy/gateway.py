@@ -28,7 +28,7 @@ from cloche.targets.local.envoy.services import (
     GatewayState,
     Route,
 )
-from cloche.targets.local.envoy.switching import awaited, decode, ready_to_switch, switch
+from cloche.targets.local.envoy.switching import decode, ready_to_switch, services_to_await, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +139,7 @@ class EnvoyGateway:
     def sweep(self) -> tuple[str, ...]:
         """Remove clusters without routes and requests; return those that still have requests."""
         routed = self._clusters_with_routes()
-        present = xds.published(self._clusters_file)
+        present = xds.read_resources(self._clusters_file)
         retired = [each["name"] for each in present if each["name"] not in routed]
         if not retired:
             return ()
@@ -167,7 +167,7 @@ class EnvoyGateway:
         if any(host.port in own for host in self._hosts()):
             return False
         process = self._admin.process()
-        return process is None or not sockets.connected(process, own)
+        return process is None or not sockets.is_connected(process, own)
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────
 
@@ -186,7 +186,7 @@ class EnvoyGateway:
         """Return the clusters of all routes: of the last state, on disk, and in use."""
         names = {str(name) for name, _, _ in clusters.clusters_in(self._written_state())}
         for name in (routes.HTTP_TABLE, routes.GRPC_TABLE):
-            for table in xds.published(self._table_file(name)):
+            for table in xds.read_resources(self._table_file(name)):
                 names |= routes.clusters_of(table)
         for _, table in self._tables().values():
             names |= routes.clusters_of(table)
@@ -201,7 +201,7 @@ class EnvoyGateway:
             str(name): clusters.cluster(name, service.models[0], revision.endpoints)
             for name, service, revision in clusters.clusters_in(state)
         }
-        present = {each["name"]: each for each in xds.published(self._clusters_file)}
+        present = {each["name"]: each for each in xds.read_resources(self._clusters_file)}
         merged = {**present, **wanted}
         ordered = [merged[name] for name in sorted(merged)]
         xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, ordered)
@@ -244,7 +244,7 @@ class EnvoyGateway:
     def _wait_until_healthy(self, before: GatewayState, state: GatewayState) -> frozenset[str]:
         """Return the services whose routes may change, after waiting for their replicas."""
         healthy: frozenset[str] = frozenset()
-        waited_for = frozenset(awaited(before, state))
+        waited_for = frozenset(services_to_await(before, state))
 
         def all_ready() -> bool:
             nonlocal healthy

@@ -44,7 +44,7 @@ def _gateway(settings: Settings, folder: Path) -> Json:
         "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER,
         "listener_filters": [
-            _typed(
+            _typed_config(
                 "envoy.filters.listener.http_inspector",
                 "listener.http_inspector.v3.HttpInspector",
             )
@@ -84,13 +84,13 @@ def _http2(settings: Settings, folder: Path) -> Json:
     }
     descriptors = base64.b64encode(protobuf.descriptor_set()).decode()
     filters = [
-        _typed(
+        _typed_config(
             "envoy.filters.http.grpc_http1_reverse_bridge",
             "http.grpc_http1_reverse_bridge.v3.FilterConfig",
             content_type=answers.BRIDGED_TYPE,
             withhold_grpc_frames=True,
         ),
-        _typed(
+        _typed_config(
             "envoy.filters.http.grpc_field_extraction",
             "http.grpc_field_extraction.v3.GrpcFieldExtractionConfig",
             descriptor_set={"inline_bytes": descriptors},
@@ -98,7 +98,7 @@ def _http2(settings: Settings, folder: Path) -> Json:
         ),
         # Copies the name to where routes match it, and chooses the route again. (A Lua filter
         # does the same at 7% more cost per call.)
-        _typed(
+        _typed_config(
             "envoy.filters.http.set_filter_state",
             "http.set_filter_state.v3.Config",
             clear_route_cache=True,
@@ -136,7 +136,7 @@ def _connections(
     name: str, folder: Path, table: str, *, codec: str, filters: list[Json], more: Json
 ) -> Json:
     """Return an HTTP connection manager without the features that a model server does not need."""
-    return _typed(
+    return _typed_config(
         "envoy.filters.network.http_connection_manager",
         "network.http_connection_manager.v3.HttpConnectionManager",
         **{
@@ -163,7 +163,7 @@ def _connections(
 
 def _size_limit(settings: Settings) -> Json:
     """Return the filter that limits the size of a body without buffering it."""
-    return _typed(
+    return _typed_config(
         "envoy.filters.http.body_size_limit",
         "http.body_size_limit.v3.BodySizeLimit",
         max_request_bytes=settings.gateway_max_request_bytes,
@@ -172,14 +172,14 @@ def _size_limit(settings: Settings) -> Json:
 
 def _answers() -> Json:
     filters = [
-        _typed(
+        _typed_config(
             "envoy.filters.http.lua",
             "http.lua.v3.Lua",
             default_source_code={"inline_string": answers.EXPLANATION},
         ),
         router(),
     ]
-    manager = _typed(
+    manager = _typed_config(
         "envoy.filters.network.http_connection_manager",
         "network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="answers",
@@ -204,7 +204,7 @@ def _answers() -> Json:
 
 def router() -> Json:
     """Return the router filter, without counters and without headers of Envoy."""
-    return _typed(
+    return _typed_config(
         "envoy.filters.http.router",
         "http.router.v3.Router",
         dynamic_stats=False,
@@ -212,5 +212,5 @@ def router() -> Json:
     )
 
 
-def _typed(name: str, message: str, **fields: Any) -> Json:
+def _typed_config(name: str, message: str, **fields: Any) -> Json:
     return {"name": name, "typed_config": {"@type": f"{_FILTERS}.{message}", **fields}}

@@ -28,7 +28,7 @@ def check(host: str, port: int) -> None:
             raise _explain(error, host, port) from error
 
 
-def connected(pid: int, ports: Collection[int]) -> bool:
+def is_connected(pid: int, ports: Collection[int]) -> bool:
     """Return whether a process has a connection to one of these ports."""
     import psutil
 

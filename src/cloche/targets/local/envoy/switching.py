@@ -25,21 +25,21 @@ def ready_to_switch(
     A service without routes is always ready: the answer "no healthy replica" is better than "no
     such service".
     """
-    served = _served(before)
+    served = _served_revisions(before)
     seen = set(healthy)
     for service in wanted.services:
         names = {
             str(ClusterName(service.name, number, protocol))
-            for number in _shares(service) - served.get(service.name, set())
+            for number in _revisions_with_traffic(service) - served.get(service.name, set())
             for protocol in clusters.PROTOCOLS
         }
         if not served.get(service.name) or names <= seen:
             yield service.name
 
 
-def awaited(before: GatewayState, wanted: GatewayState) -> Iterable[str]:
+def services_to_await(before: GatewayState, wanted: GatewayState) -> Iterable[str]:
     """Yield the services to wait for: every revision that newly gets traffic has replicas."""
-    served = _served(before)
+    served = _served_revisions(before)
     for service in wanted.services:
         known = served.get(service.name, set())
         new = [
@@ -51,11 +51,11 @@ def awaited(before: GatewayState, wanted: GatewayState) -> Iterable[str]:
             yield service.name
 
 
-def _served(state: GatewayState) -> dict[str, set[int]]:
-    return {each.name: _shares(each) for each in state.services}
+def _served_revisions(state: GatewayState) -> dict[str, set[int]]:
+    return {each.name: _revisions_with_traffic(each) for each in state.services}
 
 
-def _shares(service: ServiceRoutes) -> set[int]:
+def _revisions_with_traffic(service: ServiceRoutes) -> set[int]:
     return {each.revision for each in service.revisions if each.weight > 0}
 
 

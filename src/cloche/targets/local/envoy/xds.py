@@ -29,19 +29,19 @@ def publish(path: Path, type_url: str, resources: Sequence[Json]) -> str:
     """
     typed = [{"@type": type_url, **resource} for resource in resources]
     version = hashlib.sha256(json.dumps(typed, sort_keys=True).encode()).hexdigest()[:16]
-    if version != published_version(path):
+    if version != read_version(path):
         response = {"version_info": version, "type_url": type_url, "resources": typed}
         replace(path, json.dumps(response).encode())
     return version
 
 
-def published_version(path: Path) -> str | None:
+def read_version(path: Path) -> str | None:
     """Return the version of a file's resources; None if the file is missing or broken."""
     version = _read(path).get("version_info")
     return version if isinstance(version, str) else None
 
 
-def published(path: Path) -> list[Json]:
+def read_resources(path: Path) -> list[Json]:
     """Return a file's resources; empty if the file is missing or broken."""
     resources = _read(path).get("resources")
     return resources if isinstance(resources, list) else []
