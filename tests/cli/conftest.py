@@ -1,4 +1,4 @@
-"""A home with a real control plane in it, whose target stands in memory."""
+"""A home with a real control plane in it, whose target is in memory."""
 
 from __future__ import annotations
 

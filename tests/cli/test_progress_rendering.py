@@ -30,7 +30,7 @@ def test_quick_work_says_nothing(stream):
     assert stream.getvalue() == ""
 
 
-def test_lines_where_there_is_no_terminal(impatient):
+def test_lines_without_a_terminal(impatient):
     stream = io.StringIO()
     with progress.for_terminal(stream).task("Copying", 4 * 2**20) as task:
         until(stream.getvalue)

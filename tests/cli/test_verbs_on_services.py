@@ -140,7 +140,7 @@ def test_the_cache_keeps_what_revisions_need(run, name):
     assert run("cache", "clean", "--to", "0").code == 0
 
 
-def test_a_reader_that_has_gone_is_no_error(name, monkeypatch):
+def test_a_reader_that_has_gone_is_not_an_error(name, monkeypatch):
     class Closed(io.StringIO):
         def write(self, _text: str) -> int:
             raise BrokenPipeError

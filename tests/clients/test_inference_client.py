@@ -118,7 +118,7 @@ def test_nobody_there() -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", ""])
-def test_an_address_that_is_none(url: str) -> None:
+def test_an_invalid_address(url: str) -> None:
     with pytest.raises(UsageError) as caught, InferenceClient(url, timeout=5) as client:
         client.infer("m", b"{}")
     assert caught.value.code == "inference.url"

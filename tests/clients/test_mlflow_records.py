@@ -33,7 +33,7 @@ def test_an_unknown_name_says_which_are_known(names: list[str], hint: str) -> No
     assert (no_model("digit", names, "here").hint or "").startswith(hint)
 
 
-def test_a_file_that_is_no_database_of_mlflow(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_of_mlflow(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database, but some text that is long enough")
     with closing(sqlite3.connect(tmp_path / "other.db")) as database:
         database.execute("CREATE TABLE things (name TEXT)")
@@ -52,7 +52,7 @@ def test_a_file_that_is_no_database_of_mlflow(tmp_path: Path) -> None:
     assert not (tmp_path / "absent.db").exists()
 
 
-def test_a_record_that_is_no_yaml(tmp_path: Path) -> None:
+def test_a_record_that_is_not_yaml(tmp_path: Path) -> None:
     version = tmp_path / "models/digits/version-1"
     version.mkdir(parents=True)
     (version.parent / "meta.yaml").write_text("name: digits\n")

@@ -94,7 +94,7 @@ def test_a_python_without_a_stub_is_refused(python: str, tmp_path: Path) -> None
     assert "3.13" in str(caught.value.hint)
 
 
-def test_without_a_signature_the_example_stands_in(tmp_path: Path) -> None:
+def test_without_a_signature_the_example_is_used(tmp_path: Path) -> None:
     with pytest.raises(ClocheError, match="no signature") as caught:
         facts_of(tmp_path, signature=None)
     assert "infer_signature" in str(caught.value.hint)
@@ -105,7 +105,7 @@ def test_without_a_signature_the_example_stands_in(tmp_path: Path) -> None:
     assert codes(facts) == ["inspection.mlflow.example", "inspection.mlflow.outputs"]
 
 
-def test_an_example_of_records_stands_in_too(tmp_path: Path) -> None:
+def test_an_example_of_records_is_used_too(tmp_path: Path) -> None:
     records = {"dataframe_records": [{"age": 40, "city": "Rome"}, {"age": 7, "city": "Oslo"}]}
     (tmp_path / "example.json").write_text(json.dumps(records))
     facts = facts_of(tmp_path, signature=None, input_example="example.json")
@@ -143,7 +143,7 @@ def test_examples_that_say_nothing(document: Any) -> None:
     assert example.derive(document) is None
 
 
-def test_a_fixed_first_axis_is_no_batch(tmp_path: Path) -> None:
+def test_a_fixed_first_axis_is_not_a_batch(tmp_path: Path) -> None:
     fixed = Signature((TensorSpec("x", "FP32", (1, 4)),), (TensorSpec("y", "FP32", (-1,)),))
     facts = facts_of(tmp_path, signature=fixed)
     assert not facts.batch.present

@@ -84,7 +84,7 @@ def test_columns_without_names_are_numbered() -> None:
     assert parsed.unnamed == ("input_0", "input_1")
 
 
-def test_a_signature_of_outputs_only_is_none() -> None:
+def test_a_signature_of_outputs_only_does_not_count() -> None:
     assert parse_signature({"inputs": None, "outputs": "[]"}, "MLmodel") is None
 
 
@@ -158,7 +158,7 @@ def write(folder: Path, **files: str) -> Path:
     return folder
 
 
-def test_all_that_stands_beside_the_model_is_read(tmp_path: Path) -> None:
+def test_all_files_beside_the_model_are_read(tmp_path: Path) -> None:
     write(
         tmp_path,
         MLmodel=MLMODEL,
@@ -207,7 +207,7 @@ def test_older_folders_say_less(
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
     ],
 )
-def test_an_mlmodel_file_that_is_none(tmp_path: Path, text: str, says: str) -> None:
+def test_a_broken_mlmodel_file(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ClocheError) as raised:
         read_metadata(write(tmp_path, MLmodel=text))
     assert raised.value.code == "source.mlflow.mlmodel"

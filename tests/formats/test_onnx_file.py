@@ -1,4 +1,4 @@
-"""What is said of a file that is no ONNX model, or only a part of one."""
+"""The errors for a file that is not an ONNX model, or only a part of one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def error_of(data: bytes, path: Path) -> ClocheError:
         (ModelProto(ir_version=10, producer_name="x").SerializeToString(), "no graph"),
     ],
 )
-def test_what_is_no_model(data: bytes, words: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model(data: bytes, words: str, tmp_path: Path) -> None:
     error = error_of(data, tmp_path / "model.onnx")
     assert error.code == "inspection.onnx.not_a_model"
     assert words in error.what

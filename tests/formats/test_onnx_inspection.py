@@ -39,7 +39,7 @@ def test_tensors_versions_and_sizes(tmp_path: Path) -> None:
     assert facts.size_bytes == (tmp_path / "model.onnx").stat().st_size
 
 
-def test_initialisers_are_no_inputs_and_scalars_have_no_axis(tmp_path: Path) -> None:
+def test_initialisers_are_not_inputs_and_scalars_have_no_axis(tmp_path: Path) -> None:
     proto = model(
         [node("Mul", "x w", "m"), node("Add", "m s", "y")],
         {"x": ["N", 3], "w": [3], "s": []},
@@ -196,7 +196,9 @@ def _code(folder: Path) -> str:
     ],
     ids=["zipmap", "bfloat16", "optional"],
 )
-def test_what_is_no_tensor_is_refused(proto: Any, words: str, hint: str, tmp_path: Path) -> None:
+def test_values_that_are_not_tensors_are_refused(
+    proto: Any, words: str, hint: str, tmp_path: Path
+) -> None:
     with pytest.raises(ClocheError) as caught:
         facts_of(proto, tmp_path)
     assert caught.value.code == "inspection.onnx.type"

@@ -1,6 +1,6 @@
 """Facts and a spec in, config.pbtxt and its reasons out.
 
-The expected texts stand in configs/; they are what Triton reads, so that a change of one of them is
+The expected texts are in configs/; they are what Triton reads, so that a change of one of them is
 a change of every repository digest.
 """
 

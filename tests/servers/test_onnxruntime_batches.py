@@ -89,7 +89,7 @@ def test_failed_joint_runs_are_counted_and_the_first_is_logged(batches: ModuleTy
     assert warnings[1:] == ["'lookup': 3 joint runs failed in all"]
 
 
-def test_a_request_alone_that_fails_is_no_failed_joint_run(batches: ModuleType) -> None:
+def test_a_lone_request_that_fails_is_not_a_failed_joint_run(batches: ModuleType) -> None:
     running, _ = runner(batches)
     assert running.answer([Request(10)]) == ["indices element out of data bounds"]
     assert running.split_runs == 0

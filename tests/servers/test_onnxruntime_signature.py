@@ -151,7 +151,7 @@ def test_a_configuration_may_fix_what_the_model_leaves_free(signature: ModuleTyp
     signature.validate(given, signature.read(model))
 
 
-def test_what_is_no_tensor_is_refused(signature: ModuleType) -> None:
+def test_values_that_are_not_tensors_are_refused(signature: ModuleType) -> None:
     model = session({"x": (FLOAT, ["n"])}, {"p": ("seq(map(int64,tensor(float)))", [])})
     with pytest.raises(signature.ModelError) as caught:
         signature.read(model)

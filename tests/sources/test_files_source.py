@@ -146,7 +146,7 @@ def test_the_state_of_files_changes_with_any_of_them(store: Store, folder: Path)
     assert current("net.onnx", composition.sources(), context).state != before.state
 
 
-# ── what is no model ──────────────────────────────────────────────────────────────────────────
+# ── look-alikes ────────────────────────────────────────────────────────────────────────────────
 
 
 def _zip(path: Path) -> None:
@@ -176,7 +176,7 @@ def _zip(path: Path) -> None:
         ("cloche.yaml", b"model: x", "files.unsupported: YAML"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_model_is_said_to_be_what_it_is(
+def test_a_file_that_is_not_a_model_is_recognized(
     store: Store, folder: Path, name: str, content: bytes, expected: str
 ) -> None:
     (folder / name).write_bytes(content)
@@ -206,7 +206,7 @@ def test_an_archive_called_onnx(store: Store, folder: Path) -> None:
         (["notes.txt", "data.csv"], "unknown", "data.csv, notes.txt"),
     ],
 )
-def test_a_folder_that_is_no_model(
+def test_a_folder_that_is_not_a_model(
     store: Store, folder: Path, names: list[str], code: str, says: str
 ) -> None:
     for name in names:
@@ -228,7 +228,7 @@ def test_a_path_that_is_not_there(store: Store, folder: Path, text: str, hint: s
     assert hint in (error.hint or "")
 
 
-def test_a_device_is_no_model(store: Store, folder: Path) -> None:
+def test_a_device_is_not_a_model(store: Store, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     assert refused(store, folder, "pipe").code == "source.files.special"
     assert refused(store, folder, "/dev/null").code == "source.files.special"

@@ -276,7 +276,7 @@ def test_aliases_are_read_but_do_not_multiply() -> None:
         (b"{a: " * 2000, "spec.too_large"),
     ],
 )
-def test_a_file_that_is_none(tmp_path: Path, data: bytes | None, code: str) -> None:
+def test_a_file_that_cannot_be_read(tmp_path: Path, data: bytes | None, code: str) -> None:
     path = tmp_path / "cloche.yaml"
     if data is not None:
         path.write_bytes(data)

@@ -115,7 +115,7 @@ def test_a_refusal_fails_with_the_servers_words(store: Store) -> None:
     assert "shape mismatch" in str(done.detail)
 
 
-def test_an_answer_that_is_no_answer_fails(store: Store) -> None:
+def test_an_invalid_answer_fails(store: Store) -> None:
     done, _ = replay(store, b"<html>hello</html>")
     assert not done.passed
     assert "not JSON" in str(done.detail)

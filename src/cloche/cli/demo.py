@@ -1,7 +1,7 @@
 """`cloche demo`: a model from a registry to verified answers and back, on this machine.
 
 Everything is real: an MLflow server, a model trained on real data, Triton behind Envoy. It runs in
-a home of its own, `CLOCHE_HOME/demo`, beside the services of the user.
+its own home, `CLOCHE_HOME/demo`, apart from the user's services.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 def command(*, keep: bool, stop: bool, as_json: bool) -> int:
     """Train a model, register it in MLflow, deploy it by its alias, ask it and roll it back.
 
-    Starts an MLflow server in an environment of its own, trains two classifiers of handwritten
+    Starts an MLflow server in its own environment, trains two classifiers of handwritten
     digits on the data that scikit-learn carries, deploys models:/digits@champion, verifies it and
     sends every held-out scan through the gateway over HTTP and gRPC. Then, while clients go on, it
-    deploys models:/digits@challenger and rolls it back, and ends what it started. A request that
-    was lost makes the exit code 1.
+    deploys models:/digits@challenger and rolls it back, and ends everything that it started. A lost
+    request makes the exit code 1.
     """
     from cloche.demo import ending, report, run
     from cloche.demo.places import Places
@@ -61,7 +61,7 @@ def _show(result: dict[str, Any], places: Places) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Treat SIGTERM like ctrl-C, so that what was started is ended then, too."""
+    """Treat SIGTERM like ctrl-C, so that everything started is ended then, too."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt

@@ -158,7 +158,7 @@ def _fill_queue(config: Any, spec: ServiceSpec, reasons: Reasons) -> None:
             "queue_policy",
             "With a bound or timeout of its queue, Triton pauses for 500 ms again and again under "
             "load, and serves a fifth of the requests or less.",
-            "Remove batching.max_queue_size and queue_timeout: the gateway has bounds of its own. "
+            "Remove batching.max_queue_size and queue_timeout: the gateway has its own bounds. "
             "With instances: 2 the pauses are rare.",
         )
 

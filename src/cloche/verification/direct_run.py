@@ -75,8 +75,7 @@ def run(model: Model, requests: Sequence[Tensors], *, rows: int, timeout: float)
                 "golden.crashed",
                 f"The direct run of the model ended with {_ending(code)}: {_last(tail)}",
                 where=str(model.path),
-                hint="Load the model in its own environment to see what it needs; what it printed "
-                "is above.",
+                hint="Load the model in its own environment to find out; its output is above.",
             )
         return _read_answer(folder, rows)
 

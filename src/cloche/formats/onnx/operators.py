@@ -59,7 +59,7 @@ def findings(
     ]
     if elsewhere:
         what = f"{table['runtime']} runs {', '.join(elsewhere)} on some accelerators only."
-        hint = "Export the model for the CPU where it is to be served on one."
+        hint = "Export the model for the CPU to serve it there."
         lacks.append(Finding(Severity.WARNING, "inspection.onnx.accelerator", what, hint=hint))
     lacks.extend(_versions(opsets, ir_version))
     return lacks

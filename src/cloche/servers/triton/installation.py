@@ -245,6 +245,5 @@ def _check_that_it_runs(installation: TritonInstallation) -> None:
             "server.triton.install",
             f"Triton is installed but does not start on this machine: {words}",
             where=str(installation.root),
-            hint="This machine lacks something that the wheel needs; `cloche doctor` shows what it"
-            " is.",
+            hint="This machine lacks something that the wheel needs; see `cloche doctor`.",
         )

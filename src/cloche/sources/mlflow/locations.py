@@ -1,7 +1,7 @@
 """Where the artifacts of an MLflow model are, and how their files are listed and fetched.
 
 mlflow-artifacts:/…      through the tracking server's artifact proxy (its default)
-a path or file:…         from this machine's disk, where it is there
+a path or file:…         from this machine's disk, if it exists there
 s3:, gs:, … or a path that is not here: through the tracking server's own reading of it, for a
 logged model (`/logged-models/ID/artifacts/…`) or a run (`/artifacts/list`, `/get-artifact`)
 """
