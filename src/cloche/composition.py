@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def sources() -> tuple[Source, ...]:
-    """Return the sources of models; the first that accepts a reference resolves it."""
+    """Return the sources of models."""
     from cloche.sources.files import FilesSource
     from cloche.sources.mlflow import MlflowSource
 

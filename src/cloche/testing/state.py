@@ -30,7 +30,7 @@ class MemoryState:
         self._numbers: dict[str, int] = {}
 
     def close(self) -> None:
-        """Keep all: who opens it again has it again."""
+        """Keep the data: the same object can be opened again."""
 
     def services(self) -> tuple[str, ...]:
         return tuple(sorted(self._stored))
@@ -100,7 +100,7 @@ class MemoryJournal:
         self._events: list[Event] = []
 
     def close(self) -> None:
-        """Keep all: who opens it again has it again."""
+        """Keep the data: the same object can be opened again."""
 
     def append(self, events: Iterable[Event]) -> None:
         with self._lock:

@@ -29,6 +29,6 @@ def take(path: Path, home: Path) -> int:
             "target.local.busy",
             "Another process keeps the servers of this home.",
             where=str(home),
-            hint="Use the running control plane (`cloche status`), or end it with `cloche down`.",
+            hint="Use the running control plane (`cloche status`), or end it.",
         )
     return descriptor

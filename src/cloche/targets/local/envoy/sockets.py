@@ -37,7 +37,7 @@ def is_connected(pid: int, ports: Collection[int]) -> bool:
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         # It ended, or another user's process has its pid now.
         return False
-    # A connection in TIME_WAIT has no socket of the process.
+    # A closed connection that waits for its last packets has no socket of the process.
     return any(connection.raddr and connection.raddr.port in ports for connection in connections)
 
 
