@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloche.errors import BusyError, NotFoundError, UnavailableError
+from cloche.errors import BusyError, ClocheError, NotFoundError, UnavailableError
 
 
 def unknown_service(name: str) -> NotFoundError:
@@ -29,3 +29,9 @@ def not_live(name: str, phase: str) -> UnavailableError:
     what = f"{name} has no live revision yet: it is {phase}."
     hint = "Wait for its deploy, or see `cloche status`."
     return UnavailableError("service.not_live", what, where=name, hint=hint)
+
+
+def internal(error: Exception, *, hint: str, where: str | None = None) -> ClocheError:
+    """Return the error for a defect of Cloche: an exception that nothing translates."""
+    what = f"An unexpected error occurred: {type(error).__name__}: {error}"
+    return ClocheError("internal", what, where=where, hint=hint)

@@ -20,6 +20,7 @@ import click
 
 from cloche import errors
 from cloche.errors import ClocheError, UsageError
+from cloche.refusals import internal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,9 +64,8 @@ def render_unexpected(error: Exception, *, as_json: bool) -> int:
         sys.stderr.write(details)
     place = "in that file" if path else "above"
     hint = f"This is a defect of Cloche. Please report it, with the traceback {place}."
-    what = f"Something went wrong that Cloche did not foresee: {type(error).__name__}: {error}"
-    internal = ClocheError("internal", what, where=str(path) if path else None, hint=hint)
-    render(internal, as_json=as_json)
+    defect = internal(error, hint=hint, where=str(path) if path else None)
+    render(defect, as_json=as_json)
     return 1
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cloche.errors import ClocheError
+from cloche.refusals import internal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +116,5 @@ def _outcome(key: Key, work: Callable[[], Result]) -> Finished[Result]:
 def unforeseen(error: Exception) -> ClocheError:
     """Log the traceback of a defect and return it as a ClocheError `internal`."""
     _log.error("Unforeseen error", exc_info=error)
-    what = f"Something went wrong that Cloche did not foresee: {type(error).__name__}: {error}"
     hint = "The log of the control plane (logs/control.log) has the traceback; please report it."
-    return ClocheError("internal", what, hint=hint)
+    return internal(error, hint=hint)
