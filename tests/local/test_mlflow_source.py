@@ -228,7 +228,7 @@ class Killer:
     done = 0
 
     @contextlib.contextmanager
-    def step(self, title, total=None):
+    def task(self, title, total=None):
         yield self
 
     def advance(self, amount):

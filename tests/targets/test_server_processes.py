@@ -1,9 +1,11 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -135,6 +137,31 @@ def test_a_recorded_pid_that_is_gone_is_not_adopted(tmp_path: Path) -> None:
     process = run(tmp_path, "pass")
     until(lambda: process.ended() is not None)
     assert processes.adopt(process.pid, process.started, process.marker) is None
+    process.close()
+
+
+@contextmanager
+def no_more_open_files() -> Iterator[None]:
+    """Every attempt to open a file in the block fails with EMFILE."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_what_cannot_be_read_is_not_taken_for_a_process_that_ended(tmp_path: Path) -> None:
+    process = run(tmp_path, "import time; time.sleep(600)")
+    with no_more_open_files():
+        with pytest.raises(OSError, match="Too many open files"):
+            processes.adopt(process.pid, process.started, process.marker)
+        with pytest.raises(OSError, match="Too many open files"):
+            processes.find(tmp_path)
+    adopted = processes.adopt(process.pid, process.started, process.marker)
+    assert adopted is not None
+    adopted.close()
+    process.sweep()
     process.close()
 
 

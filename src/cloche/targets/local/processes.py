@@ -11,6 +11,7 @@ Children of this process are reaped through it, adopted servers by the system.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
 _PROC = Path("/proc")
+_NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""A process has ended or belongs to another user. Any other error (too many open files, say) tells
+nothing about it, and a server that runs must not be taken for ended: it is raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +74,10 @@ def boot() -> str:
 
 
 def find(home: Path) -> list[MarkedProcess]:
-    """Return every running process with a marker of a home."""
+    """Return every running process with a marker of a home; raises OSError."""
     real_home = os.path.realpath(home)
-    processes = (_read_marker(pid) for pid in _pids())
-    return [
-        process
-        for process in processes
-        if process is not None and str(process.marker.home) == real_home
-    ]
+    processes = filter(None, map(_read_marker, _pids()))
+    return [process for process in processes if str(process.marker.home) == real_home]
 
 
 class ServerProcess:
@@ -174,18 +174,13 @@ def spawn(
 
 
 def adopt(pid: int, started: int, marker: Marker) -> ServerProcess | None:
-    """Return a server that was started earlier; None if its pid no longer refers to it."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except OSError:
-        return None
-    # Read after the pidfd was opened, so that both refer to the same process. A zombie is adopted
-    # too: it may be a child of this process, which nobody else reaps.
-    stat = _stat(pid, zombies=True)
-    if stat is None or stat[1] != started:
-        os.close(descriptor)
-        return None
-    return ServerProcess(pid, started, marker, descriptor)
+    """Return a server that was started earlier; None if its pid no longer refers to it.
+
+    Raises OSError if that cannot be told.
+    """
+    # A zombie is adopted too: it may be a child of this process, which nobody else reaps.
+    descriptor = _open(pid, started, zombies=True)
+    return None if descriptor is None else ServerProcess(pid, started, marker, descriptor)
 
 
 def end_strays(home: Path, kept: Collection[tuple[str, str]], *, limit: float = 10.0) -> set[str]:
@@ -218,7 +213,7 @@ def _stat(pid: int, *, zombies: bool = False) -> tuple[int, int] | None:
     """Return (session, start ticks) of a running process; see proc_pid_stat(5)."""
     try:
         text = (_PROC / str(pid) / "stat").read_bytes()
-    except OSError:
+    except _NOT_OURS:
         return None
     # The name in parentheses may contain anything: count the fields from its end.
     fields = text[text.rindex(b")") + 2 :].split()
@@ -230,7 +225,7 @@ def _stat(pid: int, *, zombies: bool = False) -> tuple[int, int] | None:
 def _read_marker(pid: int) -> MarkedProcess | None:
     try:
         variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:  # it ended, or belongs to another user
+    except _NOT_OURS:
         return None
     values = dict(
         variable.split(b"=", 1) for variable in variables if variable.startswith(b"CLOCHE_")
@@ -246,17 +241,34 @@ def _read_marker(pid: int) -> MarkedProcess | None:
     return MarkedProcess(pid, stat[1], stat[0], Marker(Path(home), name, run))
 
 
-def _kill(pid: int, started: int) -> None:
+def _open(pid: int, started: int, *, zombies: bool = False) -> int | None:
+    """Return a pidfd of the process that started then; None if there is no such process."""
     try:
         descriptor = os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in {errno.ESRCH, errno.EINVAL}:  # EINVAL: the pid is now that of a thread
+            return None
+        raise
+    try:
+        # Read after the pidfd was opened, so that both refer to the same process.
+        stat = _stat(pid, zombies=zombies)
     except OSError:
+        os.close(descriptor)
+        raise
+    if stat is not None and stat[1] == started:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _kill(pid: int, started: int) -> None:
+    descriptor = _open(pid, started)
+    if descriptor is None:
         return
     try:
-        stat = _stat(pid)
-        if stat is not None and stat[1] == started:
-            _send(descriptor, signal.SIGKILL)
-            _until_readable(descriptor, 1.0)
-            _reap(descriptor)
+        _send(descriptor, signal.SIGKILL)
+        _until_readable(descriptor, 1.0)
+        _reap(descriptor)
     finally:
         os.close(descriptor)
 
