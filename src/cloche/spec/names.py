@@ -6,13 +6,14 @@ import re
 import unicodedata
 
 MAX_LENGTH = 63
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+"""Regular expression of a name, for Python and for JSON Schema."""
 _VERSION = re.compile(r"v?\d+")
 
 
 def is_safe(name: str) -> bool:
     """Return whether a name is an RFC 1123 label: a-z, 0-9 and inner dashes, at most 63."""
-    return _LABEL.fullmatch(name) is not None
+    return re.fullmatch(LABEL, name) is not None
 
 
 def corrected(name: str) -> str | None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from cloche.artifacts.service import DEFAULT_REPLICAS
+from cloche.spec import names
 from cloche.spec.model import ServiceSpec
 
 
@@ -15,7 +16,7 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["replicas"]["default"] = DEFAULT_REPLICAS
     name = schema["properties"]["name"]
     name.pop("anyOf")
-    name |= {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"}
+    name |= {"type": "string", "pattern": f"^{names.LABEL}$"}
     tidied = _tidy(schema)
     tidied["description"] = "A service: its model, and how it is batched, run and served."
     tidied["title"] = "cloche.yaml"
