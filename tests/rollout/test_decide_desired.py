@@ -1,0 +1,179 @@
+"""What a rollout wants there to be: replicas, split and records, and what always holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rollout_situations import (
+    FAILED,
+    PASSED,
+    READY,
+    STARTING,
+    STOPPING,
+    WRONG,
+    live_one,
+    refused,
+    replica,
+    revision,
+    rollout,
+    shifting,
+    situation,
+    starting,
+    unreachable,
+    verified,
+    verifying,
+)
+
+from cloche.artifacts import Operated, Outcome, Phase, ReplicaRange
+from cloche.rollout.decide import ROLLING, Advance, Complete, Decision, decide
+from cloche.rollout.situation import Situation
+from cloche.targets import ReplicaPhase
+from cloche.testing import GOLDEN
+
+
+def placed(made: Decision) -> list[int]:
+    assert made.desired is not None
+    return [placement.revision for placement in made.desired.placements]
+
+
+def split(made: Decision) -> dict[int, int]:
+    assert made.desired is not None
+    return dict(made.desired.split)
+
+
+def test_golden_and_replicas_are_made_together() -> None:
+    made = decide(situation(starting, replica(1), live=1, routed=1, count=3))
+    assert made.make_golden
+    assert made.desired is not None
+    placements = made.desired.placements
+    assert [(one.revision, one.replicas.minimum) for one in placements] == [(1, 3), (2, 3)]
+    assert placements[1].repository == revision(2).deployment.repository
+    assert placements[1].start_limit == 90
+    assert split(made) == {1: 100}
+    assert not made.settled
+
+
+def test_a_ready_replica_is_asked() -> None:
+    two = (replica(2, STARTING), replica(2, READY, 1))
+    assert decide(situation(verifying, *two, golden=GOLDEN, count=2)).verify
+    assert not decide(situation(verifying, golden=GOLDEN)).verify
+    assert not decide(situation(verified, *two, golden=GOLDEN, count=2)).verify
+
+
+def test_shifting_takes_all_requests() -> None:
+    made = decide(situation(shifting, replica(1), replica(2), live=1, routed=1))
+    assert (split(made), placed(made)) == ({2: 100}, [1, 2])
+
+
+def test_a_step_of_less_than_all_leaves_the_rest_to_the_live_one() -> None:
+    part = replace(shifting, weight=25)
+    made = decide(situation(part, replica(1), replica(2), live=1, routed=1))
+    assert split(made) == {1: 75, 2: 25}
+    assert split(decide(situation(part, replica(2)))) == {2: 100}
+
+
+def test_what_was_live_is_removed_when_nothing_is_sent_to_it() -> None:
+    late = decide(situation(live_one, replica(1), replica(2), live=2, routed=1))
+    assert (placed(late), late.settled) == ([1, 2], False)
+    done = decide(situation(live_one, replica(1), replica(2), live=2, routed=2))
+    assert (placed(done), done.settled) == ([2], False)
+    assert decide(situation(live_one, replica(2), live=2, routed=2)).settled
+
+
+@pytest.mark.parametrize("ended", [Outcome.FAILED, Outcome.SUPERSEDED])
+def test_what_ended_is_removed_and_the_live_one_stays(ended: Outcome) -> None:
+    made = decide(situation(ended, replica(1), replica(2, FAILED), live=1, routed=1))
+    assert (placed(made), split(made)) == ([1], {1: 100})
+
+
+def test_a_failed_shift_goes_back_first() -> None:
+    made = decide(situation(Outcome.FAILED, replica(1), replica(2), live=1, routed=2))
+    assert (split(made), placed(made)) == ({1: 100}, [1, 2])
+
+
+def test_a_first_revision_that_failed_leaves_nothing() -> None:
+    made = decide(situation(Outcome.FAILED, replica(2)))
+    assert (split(made), placed(made), made.settled) == ({}, [], False)
+    assert decide(situation(Outcome.FAILED)).settled
+
+
+def test_deletion_goes_from_the_routes_to_the_records() -> None:
+    routed = decide(situation(live_one, replica(2), live=2, routed=2, deleting=True))
+    assert (split(routed), placed(routed), routed.forget) == ({}, [2], False)
+    running = decide(situation(live_one, replica(1), replica(2), live=2, deleting=True))
+    assert (split(running), placed(running), running.forget) == ({}, [], False)
+    stopping = decide(situation(live_one, replica(2, STOPPING), live=2, deleting=True))
+    assert (placed(stopping), stopping.forget) == ([], False)
+    nothing = decide(situation(live_one, live=2, deleting=True))
+    assert (nothing.forget, placed(nothing), nothing.make_golden) == (True, [], False)
+
+
+@pytest.mark.parametrize(
+    ("operated", "count"),
+    [(Operated(), 1), (Operated(replicas=ReplicaRange(3, 3)), 3), (Operated(keep=3), 1)],
+)
+def test_replicas(operated: Operated, count: int) -> None:
+    assert operated.replica_range == ReplicaRange.exactly(count)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> Situation:
+    """Draw a situation that can be: what is attached fits the phase, all else is anything."""
+    phase = draw(st.sampled_from(list(Phase)))
+    golden = GOLDEN if phase in {Phase.VERIFYING, Phase.SHIFTING} else None
+    if phase is Phase.STARTING:
+        golden = draw(st.sampled_from([None, GOLDEN]))
+    checked = PASSED if phase is Phase.SHIFTING else None
+    if phase is Phase.VERIFYING:
+        checked = draw(st.sampled_from([None, PASSED, WRONG]))
+    outcome = draw(st.sampled_from(list(Outcome))) if phase is Phase.ENDED else None
+    completed = outcome is Outcome.COMPLETED
+    live = 3 if completed else draw(st.sampled_from([None, 2]))
+    moving = rollout(phase, checked, to=3, live=live, outcome=outcome)
+    replicas = [
+        replica(number, draw(st.sampled_from(list(ReplicaPhase))), index)
+        for number in (1, 2, 3)
+        for index in range(draw(st.integers(0, 2)))
+    ]
+    return situation(
+        moving,
+        *replicas,
+        golden=golden,
+        live=live,
+        routed=draw(st.sampled_from([None, 1, 2, 3])),
+        count=draw(st.integers(1, 2)),
+        deleting=draw(st.booleans()),
+        after=draw(st.sampled_from([1.0, 50.0, 1000.0])),
+        trouble=draw(st.sampled_from([None, refused, unreachable])),
+    )
+
+
+@given(situations())
+def test_in_every_situation(now: Situation) -> None:
+    made = decide(now)
+    assert decide(now) == made
+    moving = now.record.rollouts[-1]
+    running = {one.revision for one in now.observation.replicas}
+    routed = set(now.observation.split)
+    kept = {now.record.live} | ({3} if moving.phase in ROLLING else set())
+    if made.transition in (Advance(Phase.SHIFTING), Complete()):
+        assert moving.verification == PASSED
+    if made.transition == Complete():
+        assert routed == {3}
+    if made.transition is not None:
+        assert made.desired is None
+        assert not now.record.deleting
+        return
+    assert routed <= set(placed(made))
+    if now.record.deleting:
+        assert split(made) == {}
+        assert made.forget == (not running and not routed)
+        return
+    assert not made.forget
+    assert set(placed(made)) == (kept - {None}) | routed
+    for number, weight in split(made).items():
+        assert number == now.record.live or moving.phase is Phase.SHIFTING
+        assert weight == 100
