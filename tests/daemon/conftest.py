@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served_control import Served, until
+from served_control import Served
 
 from cloche.clients.control import record as home
 from cloche.clients.control.client import connect
@@ -16,6 +16,7 @@ from cloche.daemon.process import only_one, prepare_home
 from cloche.settings import Settings
 from cloche.state.sqlite import SqliteJournal, SqliteState
 from cloche.testing import FixedVerifier, LivingTarget, World
+from fixtures.local import until
 
 
 @pytest.fixture

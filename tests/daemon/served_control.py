@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -14,6 +12,7 @@ from cloche.clients.control import record as home
 from cloche.clients.control.client import ControlClient
 from cloche.settings import Settings
 from cloche.testing import FixedVerifier, LivingTarget, deployment
+from fixtures.local import until
 
 
 @dataclass
@@ -40,10 +39,3 @@ class Served:
         token = {"authorization": f"Bearer {home.read_token(self.settings.home)}"}
         address = f"http://127.0.0.1:{record.port}"
         return httpx.Client(base_url=address, headers=token | headers, trust_env=False)
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.01)

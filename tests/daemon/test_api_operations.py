@@ -9,11 +9,12 @@ import threading
 import time
 
 import pytest
-from served_control import Served, until
+from served_control import Served
 
 from cloche import artifacts
 from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.testing import deployment
+from fixtures.local import until
 
 
 def test_who_asks_is_known_from_the_token_alone(served: Served) -> None:

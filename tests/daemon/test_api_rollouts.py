@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from served_control import Served, until
+from served_control import Served
 
 from cloche.artifacts import Standing
 from cloche.errors import ClocheError, UnavailableError
 from cloche.targets import ReplicaPhase
 from cloche.testing import deployment
+from fixtures.local import until
 
 
 def test_a_deploy_from_the_request_to_live(served: Served) -> None:

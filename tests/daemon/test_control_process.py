@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +28,7 @@ from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.testing import deployment
+from fixtures.local import until
 
 SCRIPT = Path(__file__).with_name("control_process.py")
 PROGRESS = SilentProgress()
@@ -53,13 +53,6 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     for process in psutil.Process().children():
         process.kill()
         process.wait(10)
-
-
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.02)
 
 
 def refusal(call: Callable[[], object]) -> ClocheError:
