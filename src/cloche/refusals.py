@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloche.errors import BusyError, ClocheError, NotFoundError, UnavailableError
+from cloche.errors import BusyError, ClocheError, NotFoundError, StaleError, UnavailableError
 
 
 def unknown_service(name: str) -> NotFoundError:
@@ -22,6 +22,18 @@ def being_deleted(name: str) -> BusyError:
     """Return the error for a service that is being deleted."""
     what = f"{name} is being deleted; its name is free when its replicas have ended."
     return BusyError("service.deleting", what, where=name, hint="Try again in a moment.")
+
+
+def stale_record(name: str) -> StaleError:
+    """Return the error for a service's record that changed since it was read."""
+    what = f"The record of {name} was changed by someone else at the same time."
+    return StaleError("state.stale", what, where=name, hint="Try again.")
+
+
+def stale_number(service: str, number: int) -> StaleError:
+    """Return the error for a revision's number that was given before."""
+    what = f"{service} already had a revision {number}."
+    return StaleError("state.stale", what, where=service)
 
 
 def not_live(name: str, phase: str) -> UnavailableError:

@@ -101,6 +101,11 @@ class ServiceRecord:
         """Return the last rollout, under way or ended."""
         return self.rollouts[-1] if self.rollouts else None
 
+    @property
+    def shown(self) -> int:
+        """Return the live revision; before any is live, that of the last rollout, else 0."""
+        return self.live or (self.latest.to if self.latest is not None else 0)
+
 
 class Standing(enum.StrEnum):
     """The current state of a revision, derived from its rollouts and the live revision."""

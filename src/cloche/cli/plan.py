@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,15 +52,11 @@ def _plan(here: session.Session, deployment: Deployment) -> DeployPlan:
     """
     if here.deployed() and not here.ended():
         return here.control().plan(deployment)
-    from contextlib import ExitStack
-
     from cloche import composition
     from cloche.control import planning
 
-    with ExitStack() as opened:
-        state = None
-        if here.deployed():
-            state = opened.enter_context(closing(composition.state(here.settings)))
+    recorded = closing(composition.state(here.settings)) if here.deployed() else nullcontext()
+    with recorded as state:
         return planning.offline(deployment, state, composition.target(here.settings))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import (
@@ -15,24 +16,24 @@ from cloche.artifacts import (
     Verification,
 )
 from cloche.control import planning, requests
-from cloche.errors import ClocheError, ConflictError, StaleError, UnavailableError, UsageError
+from cloche.control.records import retry_when_stale
+from cloche.errors import ClocheError, ConflictError, UnavailableError, UsageError
 from cloche.refusals import being_deleted
 from cloche.rollout import record as rules
-from cloche.rollout import words
+from cloche.rollout import strategy, words
 from cloche.rollout.decide import placement
 from cloche.rollout.record import Changed
 from cloche.rollout.rollback import destination
 from cloche.targets import Desired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from cloche.artifacts import Deployment, DeployPlan
     from cloche.control.records import Records
     from cloche.state import Stored
     from cloche.targets import Target
 
-_ATTEMPTS = 10
 _CHANGES = {
     ChangeKind.NONE: "none",
     ChangeKind.SCALE: "scaled",
@@ -77,7 +78,8 @@ class Commands:
             self._records.put(stored, self._change_record(stored, deployment, plan, number, by))
             return DeployAnswer(change=_CHANGES[plan.kind], revision=number)
 
-        return self._retry_when_stale(attempt)
+        with self._one_at_a_time():
+            return retry_when_stale(attempt)
 
     def rollback(self, name: str, to: int | None, *, verify: bool, by: str) -> DeployAnswer:
         """Begin a rollout to a recorded revision, from its kept files."""
@@ -103,7 +105,8 @@ class Commands:
             self._records.put(stored, changed)
             return DeployAnswer(change="revision", revision=number)
 
-        return self._retry_when_stale(attempt)
+        with self._one_at_a_time():
+            return retry_when_stale(attempt)
 
     def scale(self, name: str, replicas: int, *, by: str) -> None:
         """Change the number of replicas."""
@@ -114,16 +117,14 @@ class Commands:
                 raise being_deleted(name)
             return rules.operate(record, operated, by=by, at=self._records.now())
 
-        with self._lock:
-            self._refuse_when_ending()
+        with self._one_at_a_time():
             merged = operated.over(self._records.stored(name).record.operated)
             self._target.admit(Desired(name, operated=merged))
             self._records.change(name, rule)
 
     def delete(self, name: str, *, by: str) -> None:
         """Begin to remove a service."""
-        with self._lock:
-            self._refuse_when_ending()
+        with self._one_at_a_time():
             at = self._records.now()
             self._records.change(name, lambda record: rules.mark_deleting(record, by=by, at=at))
 
@@ -132,7 +133,7 @@ class Commands:
         desired = Desired(
             record.name,
             (placement(revision, record.operated),),
-            {revision.number: 100},
+            {revision.number: strategy.ALL},
             record.operated,
         )
         try:
@@ -143,17 +144,13 @@ class Commands:
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
-    def _retry_when_stale(self, attempt: Callable[[], DeployAnswer]) -> DeployAnswer:
-        """Return the answer of an attempt; try again if the record changed meanwhile."""
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
         with self._lock:
-            for left in reversed(range(_ATTEMPTS)):
-                self._refuse_when_ending()
-                try:
-                    return attempt()
-                except StaleError:
-                    if not left:
-                        raise
-        raise AssertionError("unreachable")
+            if self.ending:
+                what = "The control plane is ending because of `cloche down`."
+                raise UnavailableError("control.ending", what, hint="Try again in a moment.")
+            yield
 
     def _decide(self, deployment: Deployment, stored: Stored | None) -> DeployPlan:
         recorded = planning.recorded_of(stored, self._state, self._target)
@@ -221,8 +218,3 @@ class Commands:
             what = f"Revision {number} of {record.name} never passed its golden request."
             hint = "Roll back without --no-verify: the request is then sent before it gets traffic."
             raise UsageError("rollback.unverified", what, where=record.name, hint=hint)
-
-    def _refuse_when_ending(self) -> None:
-        if self.ending:
-            what = "The control plane is ending because of `cloche down`."
-            raise UnavailableError("control.ending", what, hint="Try again in a moment.")

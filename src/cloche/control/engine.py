@@ -139,9 +139,8 @@ class Engine:
     def verify(
         self, name: str, *, url: str | None = None, revision: int | None = None
     ) -> Verification:
-        stored = self.reconciler.records.stored(name)
-        record, latest = stored.record, stored.record.latest
-        number = revision or record.live or (latest.to if latest is not None else 0)
+        record = self.reconciler.records.stored(name).record
+        number = revision or record.shown
         verified = self._queries.recorded(name, number)
         server = nullcontext(requests.server_url(url)) if url else self._replica_of(verified)
         with server as address:
@@ -191,10 +190,7 @@ class Engine:
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
     def _replica_of(self, revision: Revision) -> AbstractContextManager[str]:
-        replicas = self._target.observe(revision.service).replicas
-        if not any(
-            replica.revision == revision.number and replica.phase == "ready" for replica in replicas
-        ):
+        if not self._target.observe(revision.service).ready(revision.number):
             raise ConflictError(
                 "verify.not_running",
                 f"No replica of revision {revision.number} of {revision.service} is ready.",

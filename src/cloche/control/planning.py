@@ -52,9 +52,5 @@ def _revision(state: State, name: str, number: int | None) -> Revision | None:
 
 def _is_broken(revision: Revision, target: Target) -> bool:
     """Return whether a revision has replicas and all of them failed."""
-    replicas = [
-        replica
-        for replica in target.observe(revision.service).replicas
-        if replica.revision == revision.number
-    ]
+    replicas = target.observe(revision.service).of(revision.number)
     return bool(replicas) and all(replica.phase is ReplicaPhase.FAILED for replica in replicas)

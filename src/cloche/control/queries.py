@@ -90,7 +90,7 @@ class Queries:
         if stored is None:
             return None
         record, latest = stored.record, stored.record.latest
-        number = record.live or (latest.to if latest is not None else 0)
+        number = record.shown
         shown = self._state.revision(name, number)
         if shown is None:  # deleted since its record was read
             return None
@@ -111,12 +111,7 @@ class Queries:
         revisions = []
         for name in self._state.services():
             stored = self._state.service(name)
-            if stored is not None:
-                numbers = kept_revisions(stored.record)
-                revisions += [
-                    revision
-                    for revision in self._state.revisions(name)
-                    if revision.number in numbers
-                ]
-        size = bytes_of(revision.deployment for revision in revisions)
+            numbers = kept_revisions(stored.record) if stored is not None else ()
+            revisions += [self._state.revision(name, number) for number in numbers]
+        size = bytes_of(revision.deployment for revision in revisions if revision is not None)
         return {"bytes": size, "limit": self._keep_limit}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloche.artifacts import Event, EventKind
 from cloche.errors import StaleError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from cloche.state import Journal, State, Stored
 
 _ATTEMPTS = 10
-"""How often a rule is applied to a record that others change at the same time."""
+T = TypeVar("T")
 
 
 class Records:
@@ -57,17 +58,14 @@ class Records:
         Raises what the rule raises, `service.unknown`, and StaleError if the record still changes
         after several attempts.
         """
-        for attempt in range(_ATTEMPTS):
+
+        def attempt() -> ServiceRecord:
             stored = self.stored(name)
             changed = rule(stored.record)
-            try:
-                self.put(stored, changed)
-            except StaleError:
-                if attempt + 1 == _ATTEMPTS:
-                    raise
-            else:
-                return changed.record
-        raise AssertionError("unreachable")
+            self.put(stored, changed)
+            return changed.record
+
+        return retry_when_stale(attempt)
 
     def tell(
         self,
@@ -81,3 +79,14 @@ class Records:
     ) -> None:
         """Append an event that belongs to no change of a record."""
         self.journal.append([Event(self.now(), service, revision, kind, what, by, detail or {})])
+
+
+def retry_when_stale(attempt: Callable[[], T]) -> T:
+    """Return the result of an attempt, made again if a record changed while it ran.
+
+    Raises StaleError if the record still changes after several attempts.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(StaleError):
+            return attempt()
+    return attempt()

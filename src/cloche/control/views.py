@@ -8,7 +8,6 @@ from urllib.parse import quote
 from cloche import artifacts
 from cloche.artifacts import Attached, RevisionStatus
 from cloche.rollout import record as rules
-from cloche.targets import ReplicaPhase
 
 if TYPE_CHECKING:
     from cloche.artifacts import Revision, Rollout, ServiceRecord
@@ -60,14 +59,9 @@ def _replicas_view(
     record: ServiceRecord, shown: Revision, observation: ServiceObservation
 ) -> dict[str, Any]:
     """Return `{wanted, ready (of the shown revision), items (of all revisions)}`."""
-    ready = [
-        replica
-        for replica in observation.replicas
-        if replica.revision == shown.number and replica.phase is ReplicaPhase.READY
-    ]
     return {
         "wanted": record.operated.replica_range.minimum,
-        "ready": len(ready),
+        "ready": len(observation.ready(shown.number)),
         "items": artifacts.to_builtins(observation.replicas),
     }
 
@@ -85,7 +79,7 @@ def revision_status(
         created_at=revision.created_at,
         by=revision.by,
         phase=rules.standing(record, revision.number),
-        phase_since=_since(record, revision),
+        phase_since=_since(record, revision, last),
         golden=attached.golden,
         verification=attached.verification,
         image=attached.image,
@@ -114,9 +108,8 @@ def rollout_view(rollout: Rollout) -> dict[str, Any]:
     }
 
 
-def _since(record: ServiceRecord, revision: Revision) -> str:
-    """Return when a revision entered its current state."""
-    last = rules.last_rollout_to(record, revision.number)
+def _since(record: ServiceRecord, revision: Revision, last: Rollout | None) -> str:
+    """Return when a revision entered its current state; `last` is the last rollout to it."""
     if last is None:
         return revision.created_at
     if record.live != revision.number and rules.standing(record, revision.number) == "retired":

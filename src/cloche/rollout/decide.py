@@ -97,7 +97,7 @@ def decide(situation: Situation) -> Decision:
     return Decision(
         desired=desired,
         make_golden=rolling and situation.attached.golden is None,
-        verify=unverified and rollout is not None and bool(situation.ready(rollout.to)),
+        verify=unverified and rollout is not None and bool(situation.observation.ready(rollout.to)),
         settled=rollout is None
         and not leaving
         and dict(situation.observation.split) == dict(desired.split)
@@ -136,12 +136,14 @@ def _transition(situation: Situation, rollout: Rollout) -> Transition | None:
 
 def _has_failed_replicas(situation: Situation, rollout: Rollout) -> bool:
     """Return whether failed replicas of an earlier rollout to the revision are still there."""
-    return any(replica.phase is ReplicaPhase.FAILED for replica in situation.of(rollout.to))
+    return any(
+        replica.phase is ReplicaPhase.FAILED for replica in situation.observation.of(rollout.to)
+    )
 
 
 def _next_transition(situation: Situation, rollout: Rollout) -> Transition | None:
     """Return the transition that the rollout is ready for; None if it has to wait."""
-    ready = len(situation.ready(rollout.to))
+    ready = len(situation.observation.ready(rollout.to))
     enough = ready >= max(1, situation.record.operated.replica_range.minimum)
     match rollout.phase:
         case Phase.STARTING if not rollout.verify:

@@ -20,7 +20,7 @@ Failure = tuple[dict[str, Any], str | None]
 
 def failure(situation: Situation, rollout: Rollout) -> Failure | None:
     """Return why a rollout can never complete; None if it still can."""
-    for replica in situation.of(rollout.to):
+    for replica in situation.observation.of(rollout.to):
         if replica.phase is ReplicaPhase.FAILED:
             return _replica_failure(replica), replica.id
     verification = rollout.verification
@@ -83,7 +83,7 @@ def _verification_failure(
 
 def _obstacle(situation: Situation, rollout: Rollout) -> tuple[str | None, str]:
     """Return the replica that a rollout waits for, if it does, and the reason as a sentence."""
-    replicas = situation.of(rollout.to)
+    replicas = situation.observation.of(rollout.to)
     if rollout.phase is Phase.PENDING:
         return None, "its earlier failed replicas are not removed yet."
     if rollout.phase is Phase.SHIFTING:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cloche.targets import Replica, ReplicaPhase
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -46,11 +44,3 @@ class Situation:
     trouble: ClocheError | None = None
     """The current error of the rollout."""
     limits: Limits = field(default_factory=Limits)
-
-    def ready(self, number: int) -> tuple[Replica, ...]:
-        """Return the ready replicas of a revision."""
-        return tuple(replica for replica in self.of(number) if replica.phase is ReplicaPhase.READY)
-
-    def of(self, number: int) -> tuple[Replica, ...]:
-        """Return the replicas of a revision."""
-        return tuple(replica for replica in self.observation.replicas if replica.revision == number)

@@ -132,6 +132,16 @@ class ServiceObservation:
         """Return whether nothing of the service runs or is routed."""
         return not self.replicas and not self.split
 
+    def of(self, revision: int) -> tuple[Replica, ...]:
+        """Return the replicas of a revision."""
+        return tuple(replica for replica in self.replicas if replica.revision == revision)
+
+    def ready(self, revision: int) -> tuple[Replica, ...]:
+        """Return the ready replicas of a revision."""
+        return tuple(
+            replica for replica in self.of(revision) if replica.phase is ReplicaPhase.READY
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TargetChange:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Attached, Golden
-from cloche.errors import StaleError, UsageError
-from cloche.refusals import unknown_revision
+from cloche.errors import UsageError
+from cloche.refusals import stale_number, stale_record, unknown_revision
 from cloche.state import Stored
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class MemoryState:
         with self._lock:
             service, number = revision.service, revision.number
             if number <= self.last_number(service):
-                what = f"{service} already had a revision {number}."
-                raise StaleError("state.stale", what, where=service)
+                raise stale_number(service, number)
             self._numbers[service] = number
             self._revisions[service][number] = revision
 
@@ -88,8 +87,7 @@ class MemoryState:
     def _require(self, name: str, expect: str | None) -> None:
         stored = self._stored.get(name)
         if (stored.version if stored is not None else None) != expect:
-            what = f"The record of {name} was changed by someone else at the same time."
-            raise StaleError("state.stale", what, where=name, hint="Try again.")
+            raise stale_record(name)
 
 
 class MemoryJournal:

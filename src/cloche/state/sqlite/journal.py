@@ -9,7 +9,6 @@ from cloche import artifacts
 from cloche.artifacts import Event, EventKind
 from cloche.errors import UsageError
 from cloche.state.sqlite import schema
-from cloche.state.sqlite.database import Database
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,12 +21,7 @@ class SqliteJournal:
 
     def __init__(self, path: Path, *, most_events: int = 5000) -> None:
         self._most_events = most_events
-        self._database = Database(path)
-        try:
-            schema.migrate(self._database)
-        except BaseException:
-            self._database.close()
-            raise
+        self._database = schema.open_migrated(path)
 
     def close(self) -> None:
         self._database.close()

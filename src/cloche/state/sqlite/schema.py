@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 from cloche.state.sqlite import first_version
+from cloche.state.sqlite.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from cloche.state.sqlite.database import Database
+    from pathlib import Path
 
 _FIRST = (
     """
@@ -109,6 +109,17 @@ def _records(database: Database) -> None:
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _records)
 """The n-th migration leads to version n."""
+
+
+def open_migrated(path: Path) -> Database:
+    """Open a file, made if it is missing, with this version's tables."""
+    database = Database(path)
+    try:
+        migrate(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def migrate(database: Database) -> None:

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 
 from cloche import artifacts
 from cloche.artifacts import Attached, Golden, Revision, ServiceRecord, Verification
-from cloche.errors import StaleError
-from cloche.refusals import unknown_revision
+from cloche.refusals import stale_number, stale_record, unknown_revision
 from cloche.state.sqlite import schema
-from cloche.state.sqlite.database import Database
 from cloche.state.state import Stored
 
 if TYPE_CHECKING:
@@ -28,12 +26,7 @@ class SqliteState:
     """Implements `cloche.state.State`; `database` lists the errors of the file."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path)
-        try:
-            schema.migrate(self._database)
-        except BaseException:
-            self._database.close()
-            raise
+        self._database = schema.open_migrated(path)
 
     def close(self) -> None:
         self._database.close()
@@ -80,8 +73,7 @@ class SqliteState:
         service, number = revision.service, revision.number
         with self._database.transaction():
             if number <= self.last_number(service):
-                what = f"{service} already had a revision {number}."
-                raise StaleError("state.stale", what, where=service)
+                raise stale_number(service, number)
             self._database.run(
                 "INSERT INTO services (name, version, record, last) VALUES (?, 0, NULL, ?)"
                 " ON CONFLICT (name) DO UPDATE SET last = excluded.last",
@@ -137,8 +129,7 @@ class SqliteState:
         exists = row is not None and row["record"] is not None
         version = int(row["version"]) if row is not None else 0
         if (str(version) if exists else None) != expect:
-            what = f"The record of {name} was changed by someone else at the same time."
-            raise StaleError("state.stale", what, where=name, hint="Try again.")
+            raise stale_record(name)
         return version
 
 

@@ -19,7 +19,6 @@ from cloche.targets.local.host import LocalHost
 from cloche.targets.target import (
     ApplyError,
     Endpoint,
-    ReplicaPhase,
     ServiceObservation,
     TargetChange,
 )
@@ -150,11 +149,7 @@ class LocalTarget:
 
     def _ready(self, service: str, revision: int, replica: str | None) -> list[Replica]:
         return [
-            each
-            for each in self.observe(service).replicas
-            if each.phase is ReplicaPhase.READY
-            and each.revision == revision
-            and replica in {None, each.id}
+            each for each in self.observe(service).ready(revision) if replica in {None, each.id}
         ]
 
     def logs(
