@@ -38,7 +38,7 @@ def prepare(settings: Settings, folder: Path, name: str, seed: int) -> Deploymen
     onnx.save(model, path)
     return pipeline.prepare(
         spec.from_reference(str(path), name),
-        directory=folder, settings=settings, progress=SilentProgress(),
+        directory=folder, settings=settings, progress=SilentProgress(), run_model=False,
     )  # fmt: skip
 
 

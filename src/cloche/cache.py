@@ -15,7 +15,7 @@ from cloche.rollout import keeping
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from cloche.artifacts import Attached, Revision
+    from cloche.artifacts import Revision
     from cloche.settings import Settings
     from cloche.store import Cleaned, Usage
 
@@ -82,21 +82,19 @@ def needed_digests(settings: Settings) -> set[str]:
             for number in numbers:
                 revision = state.revision(name, number)
                 if revision is not None:
-                    digests |= _digests_of(revision, state.attached(name, number))
+                    digests |= _digests_of(revision)
     return digests
 
 
-def _digests_of(revision: Revision, attached: Attached) -> set[str]:
-    deployment, golden = revision.deployment, attached.golden
+def _digests_of(revision: Revision) -> set[str]:
+    deployment, golden = revision.deployment, revision.deployment.golden
     digests = {deployment.repository.digest}
     for member in deployment.members:
         digests.add(member.snapshot.digest)
         if member.lock is not None:
             digests.add(member.lock.digest)
-    bodies = [deployment.example]
-    if golden is not None:
-        bodies += [golden.request, golden.expected]
-    return digests | {body.digest for body in bodies if body is not None}
+    bodies = golden.bodies() if golden is not None else ()
+    return digests | {body.digest for body in (*bodies, deployment.example) if body is not None}
 
 
 def make_room(settings: Settings) -> None:

@@ -53,8 +53,8 @@ class Client:
     long work. Credentials and the registry's address are read from `environment`.
 
     `control` replaces the home's control plane, for tests and for programs that hold an engine (see
-    docs/guides/testing.md). `deploy` then prepares the model but installs no server; the caller
-    ends the control plane.
+    docs/guides/testing.md). `deploy` then prepares the model but installs no server and does not
+    run it; the caller ends the control plane.
     """
 
     def __init__(
@@ -252,6 +252,7 @@ class Client:
             settings=self.settings,
             progress=self._progress,
             environment=self._environment,
+            run_model=self._given_control is None,
         )
 
     def _launch(self) -> AbstractContextManager[Launched | None]:

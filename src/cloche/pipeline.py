@@ -1,8 +1,10 @@
 """The stages in order.
 
-    resolve → inspect → lock → repository   (prepare: only cache changes)
-    server, gateway, environment            (provision: only cache changes)
+    resolve → inspect → lock → server, environment → trial → repository   (prepare)
+    gateway                                                               (provision)
     Deployment → control plane → Target, State
+
+Until a deployment is sent only the cache changes.
 
 A prepared deployment is remembered by the digest of its inputs: preparing it again costs a resolve
 and one look in the index.
@@ -11,7 +13,8 @@ and one look in the index.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,13 +30,15 @@ from cloche.artifacts import (
 from cloche.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from cloche.artifacts import InferenceBody
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.spec import ServiceSpec
     from cloche.store import Store
+    from cloche.verification.direct_run import Model
 
 
 def inspect(
@@ -98,10 +103,13 @@ def prepare(
     settings: Settings,
     progress: Progress,
     environment: Mapping[str, str] = os.environ,
+    run_model: bool = True,
 ) -> Deployment:
     """Return the deployment that a spec describes; only the cache changes.
 
-    Relative paths in the spec start from `directory`. If the cache outgrows its limit, the least
+    Relative paths in the spec start from `directory`. The model answers a request by its own
+    framework, which may install the server and the model's environment; without `run_model` nothing
+    is installed, and only types and shapes will be judged. If the cache outgrows its limit, the least
     recently used entries are evicted; what a revision needs or was used in the last hour stays.
     Raises ClocheError for everything that is already known to make the deploy fail.
     """
@@ -114,11 +122,12 @@ def prepare(
         snapshot = resolve(
             spec.model, directory=directory, store=store, progress=progress, environment=environment
         )
-        key = _key(spec, snapshot, example_digest)
+        key = _key(spec, snapshot, example_digest, run_model=run_model)
         deployment = _recall(store, key)
         if deployment is None:
             lock = partial(_lock, store=store, progress=progress, environment=environment)
-            deployment = _make(spec, snapshot, store, example=example, lock=lock)
+            software = _Software(settings, progress) if run_model else None
+            deployment = _make(spec, snapshot, store, example=example, lock=lock, software=software)
             store.remember("prepared", key, artifacts.encode(deployment))
             cache.make_room(settings)
     # The same files may be remembered with another reference or another operation.
@@ -143,25 +152,66 @@ def _make(
     *,
     example: Path | None,
     lock: Callable[[ModelFacts], Lock | None],
+    software: _Software | None,
 ) -> Deployment:
+    """Inspect a model, let it answer, and build its repository from what it is seen to do."""
     from cloche.formats import require_servable
-    from cloche.verification import spec_example
+    from cloche.verification import examination, spec_example
 
     known = facts(snapshot, store, service=spec.service_name)
     require_servable(known, snapshot.pinned)
     locked = lock(known)
-    repository = build(spec.service_name, snapshot, known, locked, spec, store)
-    request = None
+    draft = build(spec.service_name, snapshot, known, locked, spec, store)
+    member = Member(draft.main.name, snapshot, known, locked)
+    given = None
     if example is not None:
-        request = spec_example.keep(example, known, repository, store)
+        given = spec_example.keep(example, known, draft, store)
+    model = software.reference_run(member, draft, store) if software is not None else None
+    limit = spec.operated().start_limit
+    with software.progress.task("Asking the model") if software and model else nullcontext():
+        examined = examination.examine(member, draft.main, given, model, store, timeout=limit)
+    examined.refuse_batches(spec.batching.max_batch_size)
+    repository = draft
+    if examined.facts != known:
+        repository = build(spec.service_name, snapshot, examined.facts, locked, spec, store)
     return Deployment(
         service=spec.service_name,
-        members=(Member(repository.main.name, snapshot, known, locked),),
+        members=(replace(member, facts=examined.facts),),
         repository=repository,
         served=spec.served(),
         operated=spec.operated(),
-        example=request,
+        example=given.request if given is not None else None,
+        golden=examined.golden(repository.main, store),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Software:
+    """The programs that run models directly."""
+
+    settings: Settings
+    progress: Progress
+
+    def reference_run(
+        self, member: Member, repository: ModelRepository, store: Store
+    ) -> Model | None:
+        """Return how to run a model by its own framework, with what that needs installed.
+
+        None if only its server can run it.
+        """
+        from cloche import environments
+        from cloche.verification.reference import Interpreters
+
+        reference = composition.references().get(member.facts.backend)
+        if reference is None:
+            return None
+        layout, own = self.settings.layout, None
+        installed = composition.server().install(layout.servers, self.progress)
+        if member.lock is not None:
+            folder = environments.materialize(member.lock, layout.environments, self.progress)
+            own = folder / "bin" / "python"
+        pythons = Interpreters(installed.interpreter, own)
+        return reference.model(member.snapshot, member.facts, repository, store, pythons)
 
 
 def _lock(
@@ -177,7 +227,9 @@ def _lock(
     )
 
 
-def _key(spec: ServiceSpec, snapshot: ModelSnapshot, example: str | None) -> str:
+def _key(
+    spec: ServiceSpec, snapshot: ModelSnapshot, example: str | None, *, run_model: bool
+) -> str:
     """Return the digest of everything that the prepared result depends on."""
     inputs = [
         __version__,
@@ -188,6 +240,7 @@ def _key(spec: ServiceSpec, snapshot: ModelSnapshot, example: str | None) -> str
         snapshot.entry,
         snapshot.metadata,
         example,
+        run_model,
     ]
     return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
 
@@ -203,6 +256,14 @@ def _recall(store: Store, key: str) -> Deployment | None:
         deployment = artifacts.decode(Deployment, data)
     except msgspec.ValidationError:  # an earlier state of this version wrote it
         return None
-    if deployment.example is not None and not store.use(deployment.example.digest):
+    if not all(store.use(body.digest) for body in _bodies(deployment)):
         return None
     return deployment if store.whole(deployment.repository.digest) else None
+
+
+def _bodies(deployment: Deployment) -> Iterator[InferenceBody]:
+    """Yield the requests and answers of a deployment."""
+    if deployment.example is not None:
+        yield deployment.example
+    if deployment.golden is not None:
+        yield from deployment.golden.bodies()

@@ -28,8 +28,30 @@ def fields(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def verification_text(verification: dict[str, Any] | None) -> str:
-    """Return `passed (example, 12 ms)`, or `-` without a verification."""
+    """Return `passed (reference, stored request, 12.0 ms)`, or `-` without a verification."""
     if verification is None:
         return "-"
     outcome = "passed" if verification["passed"] else "failed"
-    return f"{outcome} ({verification['kind']}, {verification['duration_ms']:.1f} ms)"
+    request = f"{verification['origin']} request"
+    return f"{outcome} ({verification['judge']}, {request}, {verification['duration_ms']:.1f} ms)"
+
+
+def judged_text(origin: str, judge: str) -> str:
+    """Return where a golden request comes from and what judges its answer, in words."""
+    if judge == "none":
+        return _JUDGES[judge]
+    return f"{_ORIGINS[origin]}, {_JUDGES[judge]}"
+
+
+_ORIGINS = {
+    "given": "the request was given",
+    "stored": "the request is stored with the model",
+    "made": "the request was made",
+}
+_JUDGES = {
+    "expected": "its answer compared with the expected values",
+    "reference": "its answer compared with the model's own framework",
+    "types": "only types, shapes and finite values judged",
+    "smoke": "only types and shapes judged",
+    "none": "no request is known that the model accepts",
+}

@@ -82,7 +82,8 @@ def test_scale_changes_the_replicas_in_place(run, control, name):
 def test_verify_replays_the_golden_request(run, name):
     outcome = run("verify", name)
     assert outcome.code == 0
-    assert outcome.out.startswith(f"{name}: passed (generated")
+    assert outcome.out.startswith(f"{name}: passed (1.5 ms)")
+    assert "The request was made, its answer compared with the model's own fr" in outcome.out
     assert run("verify", name, "--json").json["passed"] is True
 
 

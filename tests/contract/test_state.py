@@ -22,7 +22,7 @@ from cloche.artifacts import (
 from cloche.errors import NotFoundError, StaleError
 from cloche.state import State
 from cloche.state.sqlite import SqliteState
-from cloche.testing import GOLDEN, START, MemoryState, deployment, verification
+from cloche.testing import START, MemoryState, deployment, verification
 
 Open = Callable[[], State]
 
@@ -133,24 +133,23 @@ def test_a_revision_needs_no_record(state: State) -> None:
 def test_of_what_is_attached_the_latest_counts(state: State) -> None:
     assert state.attached("digits", 1) == Attached()
     with pytest.raises(NotFoundError, match="no revision 1"):
-        state.attach("digits", 1, GOLDEN)
+        state.attach("digits", 1, verification())
     state.add_revision(revision(1))
     state.attach("digits", 1, verification(passed=False))
-    state.attach("digits", 1, GOLDEN)
-    assert state.attached("digits", 1) == Attached(GOLDEN, verification(passed=False))
+    assert state.attached("digits", 1) == Attached(verification(passed=False))
     state.attach("digits", 1, verification())
-    assert state.attached("digits", 1) == Attached(GOLDEN, verification())
+    assert state.attached("digits", 1) == Attached(verification())
     other = replace(verification(), url="http://127.0.0.1:2")
     for _ in range(60):
         state.attach("digits", 1, verification(passed=False))
     state.attach("digits", 1, other)
-    assert state.attached("digits", 1) == Attached(GOLDEN, other)
+    assert state.attached("digits", 1) == Attached(other)
 
 
 def test_deletion_leaves_nothing_but_the_numbers(state: State) -> None:
     version = state.put(record(), expect=None)
     state.add_revision(revision(1))
-    state.attach("digits", 1, GOLDEN)
+    state.attach("digits", 1, verification())
     state.put(record("other"), expect=None)
     state.add_revision(revision(1, "other"))
     state.delete("digits", expect=version)

@@ -33,7 +33,7 @@ def test_a_deploy_goes_live_verified(bench: Bench) -> None:
     bench.run()
     revision = bench.revision(1)
     assert revision.phase is Standing.LIVE
-    assert revision.golden is not None
+    assert revision.deployment.golden is not None
     assert revision.verification is not None
     assert bench.split() == {1: 100}
     assert running(bench) == {"digits-r1-0": "ready", "digits-r1-1": "ready"}

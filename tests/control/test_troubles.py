@@ -25,7 +25,7 @@ def troubles(journal: MemoryJournal) -> Troubles:
 
 
 def test_the_error_that_does_not_pass_is_shown_first(troubles: Troubles) -> None:
-    troubles.note("demo", 1, "golden", PASSING)
+    troubles.note("demo", 1, "verify", PASSING)
     assert troubles.of("demo", 1) == PASSING
     troubles.note("demo", WHOLE, "decide", LASTING)
     assert troubles.of("demo", 1) == LASTING
@@ -34,18 +34,18 @@ def test_the_error_that_does_not_pass_is_shown_first(troubles: Troubles) -> None
 
 
 def test_work_that_succeeds_ends_the_error_of_its_kind_alone(troubles: Troubles) -> None:
-    troubles.note("demo", 1, "golden", PASSING)
+    troubles.note("demo", 1, "verify", PASSING)
     troubles.note("demo", 1, "apply", LASTING)
     troubles.note("demo", 1, "apply", None)
     assert troubles.of("demo", 1) == PASSING
-    assert troubles.has("demo", "golden")
+    assert troubles.has("demo", "verify")
     assert not troubles.has("demo", "apply")
 
 
 def test_errors_are_forgotten_by_kind_by_revision_and_by_service(troubles: Troubles) -> None:
     for number in (WHOLE, 1, 2):
         troubles.note("demo", number, "apply", PASSING)
-        troubles.note("demo", number, "golden", PASSING)
+        troubles.note("demo", number, "verify", PASSING)
     troubles.clear("demo", "apply")
     assert not troubles.has("demo", "apply")
     troubles.forget("demo", WHOLE)
@@ -58,7 +58,7 @@ def test_errors_are_forgotten_by_kind_by_revision_and_by_service(troubles: Troub
 
 def test_an_error_is_one_event_until_it_changes(troubles: Troubles, journal: MemoryJournal) -> None:
     for error in (PASSING, PASSING, LASTING, PASSING):
-        troubles.note("demo", 1, "golden", error)
+        troubles.note("demo", 1, "verify", error)
     events = journal.read()
     assert [event.kind for event in events] == [EventKind.TROUBLE] * 3
     assert [event.detail["error"]["code"] for event in events] == [

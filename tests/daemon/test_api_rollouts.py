@@ -161,6 +161,7 @@ def test_a_rollback_that_cannot_be_is_refused_in_one_sentence(served: Served) ->
     served.target.world.gone.clear()
     served.verifier.broken["./d.onnx"] = UnavailableError("golden.later", "Not yet.")
     control.deploy(deployment(model="d"))
+    until(lambda: control.revision("digits", 4).phase is Standing.VERIFYING)
     under_way = refusal()
     assert (under_way.code, "--to 3" in (under_way.hint or "")) == ("rollback.under_way", True)
     assert control.rollback("digits", 3) == {"change": "revision", "revision": 3}

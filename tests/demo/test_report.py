@@ -20,7 +20,7 @@ def places(tmp_path) -> Places:
 
 
 def result(*, lost: int = 0, kept: bool = False) -> dict[str, Any]:
-    verification = {"passed": True, "kind": "example", "duration_ms": 2.0}
+    verification = {"passed": True, "origin": "stored", "judge": "reference", "duration_ms": 2.0}
     return {
         "model": {"version": "1", "alias": "champion", "accuracy": 0.98, "held_out": 450},
         "service": {

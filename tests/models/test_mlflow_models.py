@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from cloche import composition, environments, pipeline
-from cloche.artifacts import Deployment, GoldenKind, Member
+from cloche import environments, pipeline
+from cloche.artifacts import Deployment, Judge, Member, RequestOrigin
 from cloche.clients.kserve.client import InferenceClient
 from cloche.clients.kserve.tensors import decode, encode
 from cloche.errors import ClocheError, UnavailableError
 from cloche.progress import SilentProgress
 from cloche.spec import ServiceSpec
 from cloche.store import Store
-from cloche.verification import golden
 from cloche.verification import replay as verification
 from cloche.verification.reference import Interpreters
 from fixtures.cache import cache_folder
+from fixtures.golden import golden
 from fixtures.triton import document
 
 if TYPE_CHECKING:
@@ -138,24 +138,20 @@ def described(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("model", "kind"),
-    [("people", GoldenKind.EXAMPLE), ("numbers", GoldenKind.GENERATED),
-     ("echo", GoldenKind.GENERATED), ("describe", GoldenKind.GENERATED)],
+    ("model", "origin"),
+    [("people", RequestOrigin.STORED), ("numbers", RequestOrigin.MADE),
+     ("echo", RequestOrigin.MADE), ("describe", RequestOrigin.MADE)],
 )  # fmt: skip
 def test_what_triton_answers_is_what_the_model_says(
-    model: str, kind: GoldenKind, made: Made, client: InferenceClient,
+    model: str, origin: RequestOrigin, made: Made, client: InferenceClient,
     triton_installation: TritonInstallation,
 ) -> None:  # fmt: skip
     deployed = made.deployments[model]
-    request = golden.make(
-        deployed, made.store, references=composition.references(),
-        interpreters=Interpreters(
-            triton_installation.interpreter, made.environment / "bin" / "python"
-        ),
-    )  # fmt: skip
-    assert request.kind is kind
+    pythons = Interpreters(triton_installation.interpreter, made.environment / "bin" / "python")
+    request = golden(deployed, made.store, pythons)
+    assert (request.origin, request.judge) == (origin, Judge.REFERENCE)
     done = verification.verify(
-        request, client.base_url, model=model, store=made.store, repository=deployed.repository
+        request, client.base_url, model=deployed.repository.main, store=made.store
     )
     assert done.passed, done.detail
     assert {one.name for one in done.outputs} == {

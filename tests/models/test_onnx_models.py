@@ -11,16 +11,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cloche import composition, pipeline
-from cloche.artifacts import Deployment, GoldenKind, Member
+from cloche import pipeline
+from cloche.artifacts import Deployment, Judge, Member, RequestOrigin
 from cloche.clients.kserve.tensors import decode
-from cloche.errors import ClocheError
 from cloche.formats.onnx import operators
 from cloche.progress import SilentProgress
 from cloche.spec import ServiceSpec
 from cloche.store import Store
-from cloche.verification import golden
 from cloche.verification.reference import Interpreters
+from fixtures.golden import examined, golden
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,18 +115,16 @@ def test_a_direct_run_gives_the_expected_answer(
 ) -> None:
     model, inputs, outputs = CASES[name]
     store = Store(tmp_path / "store", 2**30)
-    made = golden.make(
-        deploy(model, tmp_path, store), store, references=composition.references(),
-        interpreters=Interpreters(triton_installation.interpreter, None),
-    )  # fmt: skip
-    assert made.kind is GoldenKind.GENERATED
+    pythons = Interpreters(triton_installation.interpreter, None)
+    made = golden(deploy(model, tmp_path, store), store, pythons)
+    assert (made.origin, made.judge) == (RequestOrigin.MADE, Judge.REFERENCE)
     assert made.expected is not None
-    for body, shapes in ((made.request, inputs), (made.expected, outputs)):
+    for body, shapes in ((made.requests[0], inputs), (made.expected, outputs)):
         tensors = decode(store.read(body.digest), body.header_length)
         assert {key: array.shape for key, array in tensors.items()} == shapes
 
 
-def test_a_model_that_mixes_rows_is_refused_unless_they_come_alone(
+def test_a_model_that_mixes_rows_is_served_without_batches(
     tmp_path: Path, triton_installation: TritonInstallation
 ) -> None:
     model = graph(
@@ -135,12 +132,9 @@ def test_a_model_that_mixes_rows_is_refused_unless_they_come_alone(
         {"x": (FLOAT, ["N", 4])}, {"y": (FLOAT, ["N", 4])},
     )  # fmt: skip
     store = Store(tmp_path / "store", 2**30)
-    how = {
-        "references": composition.references(),
-        "interpreters": Interpreters(triton_installation.interpreter, None),
-    }
-    with pytest.raises(ClocheError) as caught:
-        golden.make(deploy(model, tmp_path, store), store, **how)
-    assert caught.value.code == "golden.rows"
+    pythons = Interpreters(triton_installation.interpreter, None)
+    found = examined(deploy(model, tmp_path, store), store, pythons).facts
+    assert (found.batch.present, found.batch.measured) == (False, True)
+    assert "rows one by one" in found.batch.why
     alone = deploy(model, tmp_path, store, batching={"max_batch_size": 0})
-    assert golden.make(alone, store, **how).expected is not None
+    assert golden(alone, store, pythons).judge is Judge.REFERENCE

@@ -8,7 +8,6 @@ from datetime import timedelta
 from cloche.artifacts import (
     Attached,
     Cause,
-    Golden,
     Operated,
     Outcome,
     Phase,
@@ -64,7 +63,6 @@ def rollout(
 def situation(
     moving: Rollout | Outcome | None,
     *replicas: Replica,
-    golden: Golden | None = None,
     live: int | None = None,
     routed: int | None = None,
     count: int = 1,
@@ -85,7 +83,7 @@ def situation(
             deleting=deleting,
         ),
         revisions={number: revision(number) for number in (1, 2, 3)},
-        attached=Attached(golden=golden),
+        attached=Attached(),
         observation=ServiceObservation(
             "digits", ENDPOINT, {routed: 100} if routed else {}, replicas
         ),

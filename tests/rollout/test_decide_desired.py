@@ -31,7 +31,6 @@ from cloche.artifacts import Operated, Outcome, Phase, ReplicaRange
 from cloche.rollout.decide import ROLLING, Advance, Complete, Decision, decide
 from cloche.rollout.situation import Situation
 from cloche.targets import ReplicaPhase
-from cloche.testing import GOLDEN
 
 
 def placed(made: Decision) -> list[int]:
@@ -44,9 +43,8 @@ def split(made: Decision) -> dict[int, int]:
     return dict(made.desired.split)
 
 
-def test_golden_and_replicas_are_made_together() -> None:
+def test_replicas_start_beside_the_live_ones() -> None:
     made = decide(situation(starting, replica(1), live=1, routed=1, count=3))
-    assert made.make_golden
     assert made.desired is not None
     placements = made.desired.placements
     assert [(one.revision, one.replicas.minimum) for one in placements] == [(1, 3), (2, 3)]
@@ -58,9 +56,9 @@ def test_golden_and_replicas_are_made_together() -> None:
 
 def test_a_ready_replica_is_asked() -> None:
     two = (replica(2, STARTING), replica(2, READY, 1))
-    assert decide(situation(verifying, *two, golden=GOLDEN, count=2)).verify
-    assert not decide(situation(verifying, golden=GOLDEN)).verify
-    assert not decide(situation(verified, *two, golden=GOLDEN, count=2)).verify
+    assert decide(situation(verifying, *two, count=2)).verify
+    assert not decide(situation(verifying)).verify
+    assert not decide(situation(verified, *two, count=2)).verify
 
 
 def test_shifting_takes_all_requests() -> None:
@@ -108,7 +106,7 @@ def test_deletion_goes_from_the_routes_to_the_records() -> None:
     stopping = decide(situation(live_one, replica(2, STOPPING), live=2, deleting=True))
     assert (placed(stopping), stopping.forget) == ([], False)
     nothing = decide(situation(live_one, live=2, deleting=True))
-    assert (nothing.forget, placed(nothing), nothing.make_golden) == (True, [], False)
+    assert (nothing.forget, placed(nothing)) == (True, [])
 
 
 @pytest.mark.parametrize(
@@ -121,11 +119,8 @@ def test_replicas(operated: Operated, count: int) -> None:
 
 @st.composite
 def situations(draw: st.DrawFn) -> Situation:
-    """Draw a situation that can be: what is attached fits the phase, all else is anything."""
+    """Draw a situation that can be: the outcome fits the phase, all else is anything."""
     phase = draw(st.sampled_from(list(Phase)))
-    golden = GOLDEN if phase in {Phase.VERIFYING, Phase.SHIFTING} else None
-    if phase is Phase.STARTING:
-        golden = draw(st.sampled_from([None, GOLDEN]))
     checked = PASSED if phase is Phase.SHIFTING else None
     if phase is Phase.VERIFYING:
         checked = draw(st.sampled_from([None, PASSED, WRONG]))
@@ -141,7 +136,6 @@ def situations(draw: st.DrawFn) -> Situation:
     return situation(
         moving,
         *replicas,
-        golden=golden,
         live=live,
         routed=draw(st.sampled_from([None, 1, 2, 3])),
         count=draw(st.integers(1, 2)),

@@ -27,7 +27,6 @@ from cloche.artifacts import Outcome, Phase
 from cloche.rollout.decide import Advance, Complete, Fail, decide
 from cloche.rollout.situation import Situation
 from cloche.targets import ReplicaPhase
-from cloche.testing import GOLDEN
 
 TO_STARTING = Advance(Phase.STARTING)
 TO_VERIFYING = Advance(Phase.VERIFYING)
@@ -41,16 +40,14 @@ TO_SHIFTING = Advance(Phase.SHIFTING)
         (situation(pending, replica(2, FAILED)), None),
         (situation(pending, replica(1, FAILED), live=1), TO_STARTING),
         (situation(starting), None),
-        (situation(starting, replica(2)), None),
-        (situation(starting, golden=GOLDEN), None),
-        (situation(starting, replica(2, STARTING), golden=GOLDEN), None),
-        (situation(starting, replica(2), golden=GOLDEN), TO_VERIFYING),
-        (situation(starting, replica(2), replica(2, STARTING, 1), golden=GOLDEN, count=2),
+        (situation(starting, replica(2, STARTING)), None),
+        (situation(starting, replica(2)), TO_VERIFYING),
+        (situation(starting, replica(2), replica(2, STARTING, 1), count=2),
          TO_VERIFYING),
-        (situation(starting, replica(1), golden=GOLDEN, live=1), None),
+        (situation(starting, replica(1), live=1), None),
         (situation(unasked, replica(2)), TO_SHIFTING),
         (situation(unasked, replica(2), replica(2, STARTING, 1), count=2), None),
-        (situation(verifying, replica(2), golden=GOLDEN), None),
+        (situation(verifying, replica(2)), None),
         (situation(verified, replica(2)), TO_SHIFTING),
         (situation(verified, replica(2), count=2), None),
         (situation(verified, replica(2), replica(2, STARTING, 1), count=2), None),
@@ -82,15 +79,14 @@ def test_transition(now: Situation, expected: Advance | Complete | None) -> None
             "differs by 0.5",
         ),
         (situation(starting, trouble=refused), "golden.refused", "refused"),
-        (situation(starting, after=101), "rollout.timeout", "golden request was not made"),
         (
-            situation(starting, replica(2, STARTING), golden=GOLDEN, after=101),
+            situation(starting, replica(2, STARTING), after=101),
             "rollout.timeout",
             "digits-r2-0 is starting",
         ),
-        (situation(starting, golden=GOLDEN, after=101), "rollout.timeout", "no replica"),
+        (situation(starting, after=101), "rollout.timeout", "no replica"),
         (
-            situation(verifying, replica(2), golden=GOLDEN, after=101),
+            situation(verifying, replica(2), after=101),
             "rollout.timeout",
             "was not answered",
         ),
@@ -114,7 +110,7 @@ def test_failure(now: Situation, code: str, says: str) -> None:
         situation(starting, trouble=unreachable, after=99),
         situation(starting, after=500, resumed=450),
         situation(live_one, after=10_000, live=2, trouble=refused),
-        situation(starting, replica(1, FAILED), golden=GOLDEN, live=1),
+        situation(starting, replica(1, FAILED), live=1),
     ],
     ids=["in time", "may pass", "nobody was there", "live", "another's replica"],
 )
@@ -123,6 +119,6 @@ def test_no_failure(now: Situation) -> None:
 
 
 def test_progress_comes_before_a_limit() -> None:
-    late = situation(starting, replica(2), golden=GOLDEN, after=10_000)
+    late = situation(starting, replica(2), after=10_000)
     assert decide(late).transition == TO_VERIFYING
     assert decide(situation(shifting, replica(2), routed=2, after=10_000)).transition == Complete()

@@ -175,8 +175,11 @@ def test_a_file_of_the_first_version_is_carried_over(tmp_path: Path) -> None:
     assert live.by == "someone@here"
     assert live.digest == live.deployment.digest
     assert live.deployment.served.batching.max_queue_delay == 1000
-    assert state.attached("digits", 2).verification is not None
-    assert state.attached("digits", 2).golden is not None
+    verification, golden = state.attached("digits", 2).verification, live.deployment.golden
+    assert verification is not None
+    assert golden is not None
+    assert (verification.origin, verification.judge) == ("made", "reference")
+    assert (golden.origin, golden.judge) == ("made", "reference")
     assert state.last_number("gone") == 4
     assert [event.kind for event in journal.read("digits")][:2] == ["deployed", "phase"]
     assert former(record) == 1

@@ -6,26 +6,32 @@ import contextlib
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cloche.artifacts import RequestOrigin
 from cloche.errors import ClocheError
 from cloche.verification import direct_run as direct
+from cloche.verification.direct_run import Request
 from cloche.verification.reference.scripts import exchange
 
 SCRIPT = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(exchange.__file__).parent)!r})
-import exchange
-def run(inputs):
-    {{body}}
-exchange.answer(Path(sys.argv[1]), run)
+import exchange, job
+import numpy as np
+class Model(job.Framework):
+    def run(self, inputs):
+        {{body}}
+job.work(Path(sys.argv[1]), Model())
 """
-ONE = [{"x": np.arange(6, dtype="f4").reshape(3, 2)}]
+MADE, GIVEN = RequestOrigin.MADE, RequestOrigin.GIVEN
+ONE = Request({"x": np.arange(6, dtype="f4").reshape(3, 2)}, GIVEN)
 
 
 def model(folder: Path, body: str) -> direct.Model:
@@ -34,18 +40,38 @@ def model(folder: Path, body: str) -> direct.Model:
     return direct.Model(str(path), Path(sys.executable), folder, {})
 
 
+def attempt(
+    folder: Path, body: str, *requests: Request, timeout: float = 60, outputs: Any = None
+) -> direct.Attempts:
+    asked = requests or (ONE,)
+    return direct.attempt(model(folder, body), asked, outputs=outputs or {}, timeout=timeout)
+
+
 def error_of(folder: Path, body: str, timeout: float = 60) -> ClocheError:
     with pytest.raises(ClocheError) as caught:
-        direct.run(model(folder, body), ONE, rows=0, timeout=timeout)
+        attempt(folder, body, timeout=timeout)
     return caught.value
 
 
-def test_whole_and_row_by_row(tmp_path: Path) -> None:
-    body = "return {'y': inputs['x'].sum(axis=0, keepdims=True)}"
-    answer = direct.run(model(tmp_path, body), ONE, rows=3, timeout=60)
-    assert answer.outputs["y"].tolist() == [[6.0, 9.0]]
+def accepted(attempts: direct.Attempts) -> direct.Accepted:
+    assert attempts.accepted is not None, attempts.refused
+    return attempts.accepted
+
+
+def test_rows_together_alone_and_in_another_order(tmp_path: Path) -> None:
+    body = "return {'y': inputs['x'].cumsum(axis=0)}"
+    answer = accepted(attempt(tmp_path, body, replace(ONE, rows=3)))
+    assert answer.outputs["y"].tolist() == [[0, 1], [2, 4], [6, 9]]
     assert answer.alone is not None
-    assert answer.alone["y"].tolist() == ONE[0]["x"].tolist()
+    assert answer.alone["y"].tolist() == ONE.tensors["x"].tolist()
+    assert answer.permuted is not None
+    assert answer.permuted["y"].tolist() == [[6, 9], [6, 8], [4, 5]]
+
+
+def test_a_row_that_is_refused_alone(tmp_path: Path) -> None:
+    body = "assert len(inputs['x']) > 1, 'a batch'; return inputs"
+    answer = accepted(attempt(tmp_path, body, replace(ONE, rows=3)))
+    assert answer.rows_error == "AssertionError: a batch"
 
 
 def test_every_type_comes_back_as_it_went(tmp_path: Path) -> None:
@@ -54,33 +80,99 @@ def test_every_type_comes_back_as_it_went(tmp_path: Path) -> None:
     tensors["text"] = np.array([["", "naïve", b"\xff\x00"]], dtype=object)
     tensors["empty"] = np.zeros((0, 3), "f4")
     tensors["scalar"] = np.array(7, "i8")
-    answer = direct.run(model(tmp_path, "return inputs"), [tensors], rows=0, timeout=60)
+    answer = accepted(attempt(tmp_path, "return inputs", Request(tensors, GIVEN)))
     assert answer.outputs["text"].tolist() == [[b"", "naïve".encode(), b"\xff\x00"]]
     for name in [*types, "empty", "scalar"]:
         np.testing.assert_array_equal(answer.outputs[name], tensors[name])
         assert answer.outputs[name].dtype == tensors[name].dtype
 
 
+def sized(*sizes: int) -> list[Request]:
+    return [Request({"x": np.ones((1, size), "f4")}, MADE) for size in sizes]
+
+
 def test_the_first_request_that_is_taken_counts(tmp_path: Path) -> None:
-    requests = [{"x": np.zeros((1, size), "f4")} for size in (1, 2, 3)]
     body = "assert inputs['x'].shape[1] > 1; return inputs"
-    answer = direct.run(model(tmp_path, body), requests, rows=0, timeout=60)
-    assert answer.request == 1
+    attempts = attempt(tmp_path, body, *sized(1, 2, 3))
+    assert accepted(attempts).request == 1
+    assert [(each.request, each.kind) for each in attempts.refused] == [(0, "input")]
 
 
-def test_a_refusal_has_the_models_own_words(tmp_path: Path) -> None:
-    error = error_of(tmp_path, "raise ValueError('no such city')")
-    assert error.code == "golden.refused"
-    assert "ValueError: no such city" in error.what
+@pytest.mark.parametrize(
+    ("answers", "best", "fits", "values"),
+    [
+        (["np.full(2, np.nan)", "np.array([1, np.nan])", "np.ones(2)"], 2, True, 2),
+        (["np.ones(3)", "np.array([1, np.inf])"], 1, True, 1),
+        (["np.zeros((0, 2))", "np.full((1, 2, 1), np.nan)"], 1, True, 0),
+        (["np.ones(3)", "np.ones(4)"], 0, False, 2),
+        (["np.array([], 'i8').reshape(2, 0)"], 0, False, 0),
+    ],
+)
+def test_the_best_answer_counts(
+    answers: list[str], best: int, fits: bool, values: int, tmp_path: Path
+) -> None:
+    listed = ", ".join(answers)
+    body = f"return {{'y': [{listed}][inputs['x'].shape[1] - 1]}}"
+    requests = sized(*range(1, len(answers) + 1))
+    answer = accepted(attempt(tmp_path, body, *requests, outputs={"y": (2,)}))
+    assert (answer.request, answer.fits, answer.values) == (best, fits, values)
 
 
-def test_a_crash_shows_the_last_line_and_nothing_else(tmp_path: Path) -> None:
-    body = "import os; print('x' * 10**7); print('cannot map memory', flush=True); os._exit(3)"
-    error = error_of(tmp_path, body)
-    assert error.code == "golden.crashed"
-    assert error.what.endswith("exit code 3: cannot map memory")
-    error = error_of(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    assert "SIGSEGV" in error.what
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        ("raise ValueError('no such city')", "input", "ValueError: no such city"),
+        ("import nothing_of_this_name", "model", "ModuleNotFoundError"),
+        ("return inputs['x'].no_such", "model", "AttributeError"),
+        ("raise MemoryError('8 TiB')", "memory", "MemoryError: 8 TiB"),
+    ],
+)
+def test_a_refusal_has_the_models_own_words(
+    body: str, kind: str, words: str, tmp_path: Path
+) -> None:
+    attempts = attempt(tmp_path, body)
+    assert attempts.accepted is None
+    (refused,) = attempts.refused
+    assert refused.kind == kind
+    assert words in refused.error
+
+
+def test_a_request_that_ends_the_process_is_refused_and_the_next_is_asked(tmp_path: Path) -> None:
+    body = (
+        "import os; print('cannot map memory', flush=True) or os._exit(3)"
+        " if inputs['x'].shape[1] == 2 else None; return inputs"
+    )
+    attempts = attempt(tmp_path, body, *sized(2, 2, 1))
+    assert accepted(attempts).request == 2
+    assert [each.kind for each in attempts.refused] == ["crash", "crash"]
+    assert attempts.refused[0].error.endswith("exit code 3: cannot map memory")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("import time; time.sleep(60 * (inputs['x'].shape[1] - 1)); return inputs", "time"),
+        ("x = np.ones((inputs['x'].shape[1] - 1) * 2**37, 'u1'); return inputs", "memory"),
+    ],
+)
+def test_a_made_request_has_limits_of_its_own(
+    body: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct, "_SECONDS_OF_ONE", 1.0)
+    monkeypatch.setattr(direct.model_process, "available_memory", lambda: 2**29)
+    attempts = attempt(tmp_path, body, *sized(2, 1))
+    assert accepted(attempts).request == 1
+    assert [each.kind for each in attempts.refused] == [kind]
+
+
+def test_a_model_that_cannot_be_loaded_shows_its_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text("import sys; print('x' * 10**7); sys.exit('no such library')")
+    broken = direct.Model(str(path), Path(sys.executable), tmp_path, {})
+    with pytest.raises(ClocheError) as caught:
+        direct.attempt(broken, [ONE], outputs={}, timeout=60)
+    assert caught.value.code == "golden.crashed"
+    assert caught.value.what.endswith("exit code 1: no such library")
 
 
 def test_when_time_is_up_children_end_too(tmp_path: Path) -> None:
@@ -106,7 +198,7 @@ def _runs(pid: int) -> bool:
 def test_a_python_that_is_gone(tmp_path: Path) -> None:
     gone = direct.Model("run_onnx.py", tmp_path / "bin" / "python", tmp_path, {})
     with pytest.raises(ClocheError) as caught:
-        direct.run(gone, ONE, rows=0, timeout=5)
+        direct.attempt(gone, [ONE], outputs={}, timeout=5)
     assert caught.value.code == "golden.environment"
 
 
@@ -115,4 +207,4 @@ def test_the_users_secrets_are_not_handed_on(
 ) -> None:
     monkeypatch.setitem(os.environ, "MLFLOW_TRACKING_TOKEN", "secret")
     body = "import os; assert 'MLFLOW_TRACKING_TOKEN' not in os.environ; return inputs"
-    direct.run(model(tmp_path, body), ONE, rows=0, timeout=60)
+    accepted(attempt(tmp_path, body))

@@ -1,4 +1,4 @@
-"""Which golden request a deployment gets, and what its direct run must show."""
+"""Which golden request a deployment gets, what judges it, and what a trial shows of a model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from cloche.artifacts import (
     Certainty,
     Deployment,
     FileEntry,
-    GoldenKind,
+    Golden,
     InferenceBody,
+    Judge,
     Member,
     ModelFacts,
     ModelFormat,
@@ -25,15 +26,15 @@ from cloche.artifacts import (
     ModelRepository,
     ModelSnapshot,
     RepositoryMember,
+    RequestOrigin,
     TensorSpec,
 )
 from cloche.clients.kserve.tensors import decode
 from cloche.errors import ClocheError
 from cloche.store import Store
 from cloche.verification import direct_run as direct
-from cloche.verification import golden, model_example, samples
+from cloche.verification import examination, model_example, samples
 from cloche.verification import spec_example as given_example
-from cloche.verification.reference import Interpreters
 from cloche.verification.reference.scripts import exchange
 
 AXIS = BatchAxis(present=True, certainty=Certainty.CERTAIN, why="it is a test")
@@ -42,8 +43,14 @@ SCRIPT = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(exchange.__file__).parent)!r})
-import exchange, numpy as np
-exchange.answer(Path(sys.argv[1]), lambda inputs: {{answer}})
+import exchange, job
+import numpy as np
+class Model(job.Framework):
+    def loaded(self):
+        return {{loaded}}
+    def run(self, inputs):
+        {{body}}
+job.work(Path(sys.argv[1]), Model())
 """
 
 
@@ -70,33 +77,34 @@ def deployment(
     return Deployment("m", (Member("m", snapshot, facts),), repository)
 
 
-class Answering:
-    """A framework that answers as a script says."""
-
-    def __init__(self, model: direct.Model | None) -> None:
-        self._model = model
-
-    def model(self, *_: object) -> direct.Model | None:
-        return self._model
-
-
-def make(
-    deployed: Deployment, store: Store, answer: str | None
-) -> tuple[GoldenKind, dict[str, Any], dict[str, Any] | None]:
+def examined(
+    deployed: Deployment,
+    store: Store,
+    body: str | None,
+    *,
+    loaded: Any = None,
+    example: given_example.GivenExample | None = None,
+) -> examination.Examined:
+    """Examine a model that answers as `body` says."""
     model = None
-    if answer is not None:
+    if body is not None:
         script = store.root / "script.py"
-        script.write_text(SCRIPT.replace("{answer}", answer))
-        model = direct.Model(str(script), Path(sys.executable), store.root, {})
-    made = golden.make(
-        deployed, store, references={"onnxruntime": Answering(model)},
-        interpreters=Interpreters(Path(sys.executable), None),
-    )  # fmt: skip
-    request = decode(store.read(made.request.digest), made.request.header_length)
-    expected = None
-    if made.expected is not None:
-        expected = decode(store.read(made.expected.digest), made.expected.header_length)
-    return made.kind, request, expected
+        text = SCRIPT.replace("{body}", body).replace("{loaded}", repr(loaded or {}))
+        script.write_text(text)
+        variants = (direct.Variant(), direct.Variant())
+        model = direct.Model(str(script), Path(sys.executable), store.root, {}, variants)
+    return examination.examine(
+        deployed.main, deployed.repository.main, example, model, store, timeout=60
+    )
+
+
+def make(deployed: Deployment, store: Store, body: str | None, **more: Any) -> Golden:
+    return examined(deployed, store, body, **more).golden(deployed.repository.main, store)
+
+
+def tensors(body: InferenceBody | None, store: Store) -> dict[str, Any]:
+    assert body is not None
+    return decode(store.read(body.digest), body.header_length)
 
 
 @pytest.fixture
@@ -107,34 +115,109 @@ def store(tmp_path: Path) -> Store:
 Y = TensorSpec("y", "FP32", (-1, 2))
 
 
-def test_inputs_are_generated_and_the_same_again(store: Store) -> None:
+def test_a_request_is_made_and_the_same_again(store: Store) -> None:
     deployed = deployment(store, (X,), (X,), (Y,))
-    answer = "{'y': inputs['x'] * 2}"
-    kind, request, expected = make(deployed, store, answer)
-    assert kind is GoldenKind.GENERATED
+    body = "return {'y': inputs['x'] * 2}"
+    made = make(deployed, store, body)
+    assert (made.origin, made.judge, made.why) == (RequestOrigin.MADE, Judge.REFERENCE, None)
+    request = tensors(made.requests[0], store)
     assert request["x"].shape == (2, 2)
-    assert expected is not None
-    np.testing.assert_array_equal(expected["y"], request["x"] * 2)
-    again = make(deployed, store, answer)[1]
-    np.testing.assert_array_equal(again["x"], request["x"])
+    np.testing.assert_array_equal(tensors(made.expected, store)["y"], request["x"] * 2)
+    assert make(deployed, store, body) == made
 
 
 def test_the_models_own_example_comes_first_and_gets_a_second_row(store: Store) -> None:
     deployed = deployment(store, (X,), (X,), (Y,), example={"inputs": [[0.5, 1.5]]})
-    kind, request, _ = make(deployed, store, "{'y': inputs['x']}")
-    assert kind is GoldenKind.EXAMPLE
-    assert request["x"].tolist() == [[0.5, 1.5], [0.5, 1.5]]
+    made = make(deployed, store, "return {'y': inputs['x']}")
+    assert made.origin is RequestOrigin.STORED
+    assert tensors(made.requests[0], store)["x"].tolist() == [[0.5, 1.5], [0.5, 1.5]]
 
 
-def test_the_specs_example_comes_before_the_models_own(store: Store, tmp_path: Path) -> None:
+def test_a_model_that_refuses_its_own_example_is_asked_another(store: Store) -> None:
+    deployed = deployment(store, (X,), (X,), (Y,), example={"inputs": [[-1, -1]]})
+    body = "assert (inputs['x'] >= 0).all(), 'negative'; return {'y': inputs['x']}"
+    found = examined(deployed, store, body)
+    assert found.golden(deployed.repository.main, store).origin is RequestOrigin.MADE
+    assert [(each.code, "negative" in each.what) for each in found.facts.findings] == [
+        ("golden.stored_example", True)
+    ]
+
+
+def given(store: Store, path: Path, deployed: Deployment) -> given_example.GivenExample:
+    return given_example.keep(path, deployed.main.facts, deployed.repository, store)
+
+
+def test_the_users_example_comes_before_the_models_own(store: Store, tmp_path: Path) -> None:
     deployed = deployment(store, (X,), (X,), (Y,), example={"inputs": [[0.5, 1.5]]})
     path = tmp_path / "example.csv"
     path.write_text("7,8\n9,10\n")
-    kept = given_example.keep(path, deployed.main.facts, deployed.repository, store)
-    deployed = dataclasses.replace(deployed, example=kept)
-    kind, request, _ = make(deployed, store, "{'y': inputs['x']}")
-    assert kind is GoldenKind.EXAMPLE
-    assert request["x"].tolist() == [[7, 8], [9, 10]]
+    example = given(store, path, deployed)
+    made = make(deployed, store, "return {'y': inputs['x']}", example=example)
+    assert (made.origin, made.judge) == (RequestOrigin.GIVEN, Judge.REFERENCE)
+    assert tensors(made.requests[0], store)["x"].tolist() == [[7, 8], [9, 10]]
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [{"y": [[7, 8]]}, [{"name": "y", "shape": [1, 2], "datatype": "FP32", "data": [7, 8]}]],
+)
+def test_expected_values_judge(outputs: Any, store: Store, tmp_path: Path) -> None:
+    deployed = deployment(store, (X,), (X,), (Y,), most=0)
+    path = tmp_path / "example.json"
+    path.write_text(json.dumps({"inputs": {"x": [[7, 8]]}, "outputs": outputs}))
+    example = given(store, path, deployed)
+    for body in ("return {'y': inputs['x']}", None):
+        made = make(deployed, store, body, example=example)
+        assert made.judge is Judge.EXPECTED
+        assert tensors(made.expected, store)["y"].tolist() == [[7, 8]]
+    with pytest.raises(ClocheError) as caught:
+        make(deployed, store, "return {'y': inputs['x'] * 2}", example=example)
+    assert caught.value.code == "golden.expected"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ("raise ValueError('too short')", "golden.refused", "refuses the example"),
+        ("import nothing_of_this_name", "golden.failed", "nothing_of_this_name"),
+        ("raise MemoryError('8 TiB')", "golden.refused", "8 TiB"),
+    ],
+)
+def test_a_given_example_that_the_model_refuses(
+    body: str, code: str, words: str, store: Store, tmp_path: Path
+) -> None:
+    deployed = deployment(store, (X,), (X,), (Y,))
+    path = tmp_path / "example.csv"
+    path.write_text("7,8\n")
+    with pytest.raises(ClocheError, match=words) as caught:
+        make(deployed, store, body, example=given(store, path, deployed))
+    assert caught.value.code == code
+
+
+def test_a_model_that_accepts_nothing_is_judged_by_its_refusals(store: Store) -> None:
+    deployed = deployment(store, (X,), (X,), (Y,))
+    made = make(deployed, store, "raise ValueError('no such city')")
+    assert (made.judge, made.expected) == (Judge.NONE, None)
+    assert made.requests
+    assert "no such city" in str(made.why)
+    with pytest.raises(ClocheError, match="AttributeError") as caught:
+        make(deployed, store, "return inputs['x'].no_such")
+    assert "log it again" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("body", "judge", "words"),
+    [
+        ("return {'y': np.random.rand(2, 2).astype('f4')}", Judge.TYPES, "differ in y"),
+        ("return {'y': (inputs['x'] + np.random.rand() * 1e-4).astype('f4')}", Judge.REFERENCE, ""),
+        ("return {'y': np.full((2, 2), np.nan, 'f4')}", Judge.SMOKE, "finite value"),
+        ("return {'y': np.array([[1, -np.inf]] * 2, 'f4')}", Judge.REFERENCE, ""),
+    ],
+)
+def test_an_answer_that_proves_less(body: str, judge: Judge, words: str, store: Store) -> None:
+    made = make(deployment(store, (X,), (X,), (Y,)), store, body)
+    assert made.judge is judge
+    assert words in (made.why or "")
 
 
 def test_an_example_makes_another_revision(store: Store) -> None:
@@ -168,10 +251,11 @@ def test_a_given_example_that_does_not_fit(
     assert all(str(path) in str(error.where) and error.hint for error in members)
 
 
-def test_without_a_reference_it_is_a_smoke_test(store: Store) -> None:
-    kind, request, expected = make(deployment(store, (X,), (X,), (Y,), most=0), store, None)
-    assert (kind, expected) == (GoldenKind.SMOKE, None)
-    assert request["x"].shape == (4, 2)
+def test_without_a_reference_several_requests_are_tried(store: Store) -> None:
+    open_size = (TensorSpec("x", "FP32", (-1, -1)),)
+    made = make(deployment(store, open_size, open_size, (Y,), most=0), store, None)
+    assert (made.judge, made.expected, bool(made.why)) == (Judge.SMOKE, None, True)
+    assert len(made.requests) > 1
 
 
 def test_clients_see_scalars_as_one_element(store: Store) -> None:
@@ -179,25 +263,55 @@ def test_clients_see_scalars_as_one_element(store: Store) -> None:
     outside = (TensorSpec("x", "INT64", (-1, 1)),)
     output = (TensorSpec("y", "INT64", (-1, 1)),)
     deployed = deployment(store, inside, outside, output)
-    _, request, expected = make(deployed, store, "{'y': inputs['x'] + 1}")
-    assert request["x"].shape == (2, 1)
-    assert expected is not None
-    assert expected["y"].shape == (2, 1)
+    made = make(deployed, store, "return {'y': inputs['x'] + 1}")
+    assert tensors(made.requests[0], store)["x"].shape == (2, 1)
+    assert tensors(made.expected, store)["y"].shape == (2, 1)
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("body", "words"),
     [
-        ("{'y': inputs['x'] - inputs['x'].mean(axis=0)}", "differently from its rows one by one"),
-        ("{'y': inputs['x'].sum(axis=0, keepdims=True)}", "has 1 rows for a request of 2"),
-        ("{'y': inputs['x'].sum()}", "has no rows"),
+        ("return {'y': inputs['x'] - inputs['x'].mean(axis=0)}", "from its rows one by one"),
+        ("return {'y': inputs['x'].cumsum(axis=0)}", "from its rows one by one"),
+        ("return {'y': inputs['x'].sum(axis=0, keepdims=True)}", "has 1 rows for a request of 2"),
+        ("return {'y': inputs['x'].sum()}", "has no rows"),
+        ("assert len(inputs['x']) > 1, 'too few'; return {'y': inputs['x']}", "too few"),
     ],
 )
-def test_rows_that_are_not_independent_are_refused(answer: str, words: str, store: Store) -> None:
-    with pytest.raises(ClocheError, match=words) as caught:
-        make(deployment(store, (X,), (X,), (Y,)), store, answer)
+def test_rows_that_depend_on_each_other_are_served_without_batches(
+    body: str, words: str, store: Store
+) -> None:
+    found = examined(deployment(store, (X,), (X,), (Y,)), store, body)
+    assert (found.facts.batch.present, found.facts.batch.measured) == (False, True)
+    assert words in found.facts.batch.why
+    found.refuse_batches(None)
+    found.refuse_batches(0)
+    with pytest.raises(ClocheError) as caught:
+        found.refuse_batches(8)
     assert caught.value.code == "golden.rows"
-    assert "max_batch_size: 0" in str(caught.value.hint)
+
+
+def test_noise_of_the_model_is_not_blamed_on_batches(store: Store) -> None:
+    body = "return {'y': inputs['x'] * (1 + 1e-3 * np.random.rand(len(inputs['x']), 1))}"
+    found = examined(deployment(store, (X,), (X,), (Y,)), store, body)
+    assert found.facts.batch.present
+    assert found.trial is not None
+    assert found.trial.noise["y"] is not None
+
+
+def test_the_runtimes_own_shapes_win(store: Store) -> None:
+    declared = TensorSpec("y", "FP32", (-1, -1, 2), ("batch", "sequence", None))
+    loaded = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 3, 2]}],
+    }
+    deployed = deployment(store, (X,), (X,), (declared,))
+    body = "return {'y': np.ones((len(inputs['x']), 3, 2), 'f4')}"
+    found = examined(deployed, store, body, loaded=loaded).facts
+    assert found.inputs == (X,)
+    assert found.outputs == (
+        TensorSpec("y", "FP32", (-1, 3, 2), ("batch", None, None), declared=(-1, -1, 2)),
+    )
 
 
 @pytest.mark.parametrize(

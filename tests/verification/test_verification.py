@@ -13,10 +13,10 @@ import pytest
 
 from cloche.artifacts import (
     Golden,
-    GoldenKind,
     InferenceBody,
-    ModelRepository,
+    Judge,
     RepositoryMember,
+    RequestOrigin,
     TensorSpec,
     Verification,
 )
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPECS = (TensorSpec("y", "FP32", (-1, 2)),)
+MODEL = RepositoryMember("m", "onnxruntime", (), SPECS, 8)
 RIGHT = {"y": np.ones((3, 2), "f4")}
 
 
@@ -77,15 +78,13 @@ def replay(
 ) -> tuple[Verification, list[Any]]:
     request = keep(store, {"x": np.zeros((3, 1), "f4")}, "inputs")
     expected = None if smoke else keep(store, RIGHT, "outputs")
-    golden = Golden(GoldenKind.SMOKE if smoke else GoldenKind.GENERATED, request, expected)
-    repository = ModelRepository(
-        "m", "sha256:0", (), (RepositoryMember("m", "onnxruntime", (), SPECS, 8),)
-    )
+    judge = Judge.SMOKE if smoke else Judge.REFERENCE
+    golden = Golden(RequestOrigin.MADE, judge, (request,), expected)
     body, length = (
         exchange.encode(answer, "outputs") if isinstance(answer, dict) else (answer, None)
     )
     with server(status, body, length) as (url, seen):
-        done = verification.verify(golden, url, model="m", store=store, repository=repository)
+        done = verification.verify(golden, url, model=MODEL, store=store)
     assert store.read(request.digest) == seen[0][1]
     return done, seen
 
@@ -125,14 +124,10 @@ def test_no_answer_at_all_says_nothing_of_the_model(store: Store) -> None:
     with pytest.raises(ClocheError) as caught:
         replay(store, b"", status=503)
     assert caught.value.retriable
-    golden = Golden(GoldenKind.SMOKE, keep(store, {"x": np.zeros(1, "f4")}, "inputs"), None)
-    repository = ModelRepository(
-        "m", "sha256:0", (), (RepositoryMember("m", "onnxruntime", (), SPECS, 8),)
-    )
+    request = keep(store, {"x": np.zeros(1, "f4")}, "inputs")
+    golden = Golden(RequestOrigin.MADE, Judge.SMOKE, (request,))
     with pytest.raises(ClocheError) as caught:
-        verification.verify(
-            golden, "http://127.0.0.1:9", model="m", store=store, repository=repository
-        )
+        verification.verify(golden, "http://127.0.0.1:9", model=MODEL, store=store)
     assert caught.value.retriable
 
 
@@ -142,7 +137,7 @@ def test_no_answer_at_all_says_nothing_of_the_model(store: Store) -> None:
         ({"y": np.ones((5, 2), "f4")}, None),
         ({"y": np.ones((5, 3), "f4")}, "has the shape [5, 3] where [-1, 2] is declared"),
         ({"y": np.ones((5, 2), "f8")}, "has the type FP64 where FP32 is declared"),
-        ({"y": np.array([[1, np.nan]], "f4")}, "is not finite: at [0, 1] it is nan"),
+        ({"y": np.array([[1, np.nan]], "f4")}, None),
         ({"z": np.ones((5, 2), "f4")}, "is missing; the answer has z"),
     ],
 )

@@ -71,8 +71,9 @@ from cloche.artifacts.service import (
 )
 from cloche.artifacts.verification import (
     Golden,
-    GoldenKind,
     InferenceBody,
+    Judge,
+    RequestOrigin,
     TensorDifference,
     Verification,
 )
@@ -97,8 +98,8 @@ __all__ = [
     "FileEntry",
     "Finding",
     "Golden",
-    "GoldenKind",
     "InferenceBody",
+    "Judge",
     "Lock",
     "Member",
     "ModelFacts",
@@ -113,6 +114,7 @@ __all__ = [
     "Reason",
     "ReplicaRange",
     "RepositoryMember",
+    "RequestOrigin",
     "Resources",
     "Revision",
     "RevisionStatus",

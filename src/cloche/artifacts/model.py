@@ -29,6 +29,8 @@ class TensorSpec:
     shape: tuple[int, ...]
     labels: tuple[str | None, ...] = ()
     optional: bool = False
+    declared: tuple[int, ...] | None = None
+    """The shape that the file declares, where the runtime loads another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class BatchAxis:
     why: str
     maximum: int | None = None
     """The size of a fixed axis (an exported batch of 8); None if the axis is free."""
+    measured: bool = False
+    """Whether the model's own answers showed it."""
 
 
 class Severity(enum.StrEnum):

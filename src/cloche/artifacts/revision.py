@@ -40,6 +40,8 @@ class Deployment:
     operated: Operated = field(default_factory=Operated)
     example: InferenceBody | None = None
     """The example request of the spec, in the model's shapes."""
+    golden: Golden | None = None
+    """Its golden request; measured, so no part of the digest."""
 
     @property
     def main(self) -> Member:
@@ -93,7 +95,6 @@ class Revision:
 class Attached:
     """The latest attachment of each kind of a revision; attachments are only added."""
 
-    golden: Golden | None = None
     verification: Verification | None = None
     image: str | None = None
     """Digest of its OCI image."""

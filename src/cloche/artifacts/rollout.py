@@ -8,7 +8,7 @@ from typing import Any
 
 from cloche.artifacts.revision import Deployment
 from cloche.artifacts.service import Operated
-from cloche.artifacts.verification import Golden, Verification
+from cloche.artifacts.verification import Verification
 
 
 class Cause(enum.StrEnum):
@@ -138,7 +138,6 @@ class RevisionStatus:
     by: str
     phase: Standing
     phase_since: str
-    golden: Golden | None = None
     verification: Verification | None = None
     image: str | None = None
     failure: dict[str, Any] | None = None
@@ -155,6 +154,7 @@ class EventKind(enum.StrEnum):
     """A rollback was asked for."""
     PHASE = "phase"
     GOLDEN = "golden"
+    """A golden request was made; earlier versions made it after the revision was recorded."""
     VERIFIED = "verified"
     SCALED = "scaled"
     """How the service is operated has changed."""

@@ -1,9 +1,9 @@
-"""A request whose right answer is known, and the outcome of sending it."""
+"""A golden request, what judges its answer, and the outcome of sending it."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +18,66 @@ class InferenceBody:
     header_length: int | None
 
 
-class GoldenKind(enum.StrEnum):
-    """What a golden request can prove."""
+class RequestOrigin(enum.StrEnum):
+    """Where a golden request comes from."""
 
-    EXAMPLE = "example"
-    """The model's own input example, against a direct run of the model."""
-    GENERATED = "generated"
-    """Inputs made from the signature, against a direct run of the model."""
+    GIVEN = "given"
+    """The user's example."""
+    STORED = "stored"
+    """The model's own example, stored with it."""
+    MADE = "made"
+    """Made from what the model declares."""
+
+
+class Judge(enum.StrEnum):
+    """What an answer is compared with; the strongest first."""
+
+    EXPECTED = "expected"
+    """Values that the user gave."""
+    REFERENCE = "reference"
+    """The answer of the model's own framework."""
+    TYPES = "types"
+    """Types, shapes and finite values: the framework does not give the same answer twice."""
     SMOKE = "smoke"
-    """No reference: the answer has the right names, types and shapes and is finite."""
+    """Types and shapes: nothing else can answer for the model, or its answer proves nothing."""
+    NONE = "none"
+    """No request is known that the model accepts; the server refuses the same ones."""
+
+    @property
+    def compares(self) -> bool:
+        """Return whether values are compared."""
+        return self in {Judge.EXPECTED, Judge.REFERENCE}
+
+    def weaker_than(self, other: Judge) -> bool:
+        """Return whether another judge proves more."""
+        return _STRENGTH[self] > _STRENGTH[other]
+
+
+_STRENGTH = {judge: place for place, judge in enumerate(Judge)}
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """A request whose right answer is known; `expected` is None for a smoke test."""
+    """The golden request of a revision and what judges its answer.
 
-    kind: GoldenKind
-    request: InferenceBody
-    expected: InferenceBody | None
+    `requests` has one request, and `expected` its right answer, if something judges values. Without
+    a reference (`smoke`) the requests are tried in turn until the server accepts one. With the
+    judge `none` the server has to refuse them all.
+    """
+
+    origin: RequestOrigin
+    judge: Judge
+    requests: tuple[InferenceBody, ...]
+    expected: InferenceBody | None = None
+    why: str | None = None
+    """Why nothing stronger judges, as a sentence; None for `expected` and `reference`."""
+    noise: dict[str, float | None] = field(default_factory=dict)
+    """By output: how far the reference's own answers differ, as a fraction of the output's largest
+    magnitude; None where they differ in more than rounding. Empty if it was not measured."""
+
+    def bodies(self) -> tuple[InferenceBody, ...]:
+        """Return the bodies that must be in the store to send and judge the request."""
+        return self.requests if self.expected is None else (*self.requests, self.expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +93,10 @@ class TensorDifference:
     absolute_tolerance: float
     relative_tolerance: float
     detail: str | None = None
+    nonfinite: int = 0
+    """Elements of the answer that are NaN or infinite."""
+    by: Judge | None = None
+    """What judged this output, where that is not what judged the whole answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +104,8 @@ class Verification:
     """The outcome of a golden request."""
 
     passed: bool
-    kind: GoldenKind
+    origin: RequestOrigin
+    judge: Judge
     outputs: tuple[TensorDifference, ...]
     duration_ms: float
     at: str
@@ -66,3 +113,10 @@ class Verification:
     url: str
     detail: str | None = None
     """What went wrong, as a sentence; None when it passed."""
+    why: str | None = None
+    """Why nothing stronger judged, as a sentence."""
+
+    @property
+    def nonfinite(self) -> tuple[str, ...]:
+        """Return the outputs with elements that are NaN or infinite."""
+        return tuple(output.name for output in self.outputs if output.nonfinite)

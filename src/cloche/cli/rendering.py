@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.rendering import fields, table, verification_text
+from cloche.rendering import fields, judged_text, table, verification_text
 from cloche.units import duration_text
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ __all__ = [
     "age_text",
     "fields",
     "finding_text",
+    "judged_text",
     "show_json",
     "table",
     "tensor_text",

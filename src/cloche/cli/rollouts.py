@@ -99,7 +99,10 @@ def _headline(result: dict[str, Any]) -> str:
 def _verified_text(result: dict[str, Any]) -> str:
     from cloche.cli import rendering
 
-    text = rendering.verification_text(result["verification"])
+    verification = result["verification"]
+    text = rendering.verification_text(verification)
+    if verification is not None and verification["why"]:
+        text += f"\n{' ' * len('verified  ')}{verification['why']}"
     if result["cause"] == "rollback" and result["verified"] is None and result["phase"] == "live":
         return f"{text} when it was first live; not repeated (--no-verify)"
     return text

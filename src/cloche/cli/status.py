@@ -90,9 +90,9 @@ def _row(service: dict[str, Any]) -> tuple[str, ...]:
     if live is not None and wanted != live:
         revision = f"{live} → {wanted}"
     verification = service["verification"]
-    verified = "-" if verification is None else "yes" if verification["passed"] else "no"
-    if verification is not None and verification["kind"] == "smoke" and verification["passed"]:
-        verified = "smoke"
+    verified = "-"
+    if verification is not None:
+        verified = verification["judge"] if verification["passed"] else "no"
     replicas = service["replicas"]
     return (
         service["service"], revision, service["phase"],

@@ -9,7 +9,7 @@ import click
 from cloche.cli import options, rendering, session
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Verification
+    from cloche.artifacts import TensorDifference, Verification
 
 
 @click.command()
@@ -35,23 +35,27 @@ def command(*, name: str, url: str | None, revision: int | None, as_json: bool) 
 
 def _show(name: str, verification: Verification) -> None:
     outcome = "passed" if verification.passed else "FAILED"
-    click.echo(
-        f"{name}: {outcome} ({verification.kind}, {verification.duration_ms:.1f} ms) "
-        f"at {verification.url}"
-    )
+    click.echo(f"{name}: {outcome} ({verification.duration_ms:.1f} ms) at {verification.url}")
+    judged = rendering.judged_text(verification.origin, verification.judge)
+    click.echo(f"  {judged[0].upper()}{judged[1:]}. {verification.why or ''}".rstrip())
     if verification.detail:
         click.echo(f"  {verification.detail}")
     header = ("OUTPUT", "LARGEST DIFFERENCE", "RELATIVE", "TOLERANCE", "")
     rows = [
         (
             output.name, _number(output.max_absolute), _number(output.max_relative),
-            f"{output.absolute_tolerance:g} + {output.relative_tolerance:g}·|expected|",
-            output.detail or "",
+            _tolerance(output), output.detail or "",
         )
         for output in verification.outputs
     ]  # fmt: skip
     if rows:
         click.echo(rendering.table(header, rows))
+
+
+def _tolerance(output: TensorDifference) -> str:
+    if output.max_absolute is None:
+        return "-"
+    return f"{output.absolute_tolerance:.3g}" if output.absolute_tolerance else "the same"
 
 
 def _number(value: float | None) -> str:

@@ -10,12 +10,11 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import EventKind, Golden, Verification
+from cloche.artifacts import Verification
 from cloche.control.background import Background, Key, unforeseen
 from cloche.control.troubles import WHOLE
 from cloche.errors import ClocheError, NotFoundError
 from cloche.rollout import record as rules
-from cloche.rollout import words
 from cloche.targets import ApplyError
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Actuator:
         records: Records,
         target: Target,
         verifier: Verifier,
-        background: Background[Golden | Verification],
+        background: Background[Verification],
         troubles: Troubles,
     ) -> None:
         self._records = records
@@ -114,20 +113,16 @@ class Actuator:
     def _begin_work(
         self, situation: Situation, decision: Decision, rollout: Rollout, revision: Revision
     ) -> None:
-        golden = situation.attached.golden
-        if decision.make_golden:
+        if decision.verify:
             limit = situation.record.operated.start_limit
-            make = partial(self._verifier.golden, revision, limit=limit)
-            self._background.submit(_key(revision, "golden", rollout), make)
-        if decision.verify and golden is not None:
-            verify = partial(self._verify, revision, golden)
+            verify = partial(self._verify, revision, limit=limit)
             self._background.submit(_key(revision, "verify", rollout), verify)
 
-    def _verify(self, revision: Revision, golden: Golden) -> Verification:
+    def _verify(self, revision: Revision, *, limit: float) -> Verification:
         with self._target.reach(revision.service, revision.number) as url:
-            return self._verifier.verify(revision, golden, url)
+            return self._verifier.verify(revision, url, limit=limit)
 
-    def _keep(self, piece: Finished[Golden | Verification]) -> None:
+    def _keep(self, piece: Finished[Verification]) -> None:
         service, number = piece.key.service, piece.key.revision
         try:
             self._record(service, number, piece)
@@ -135,16 +130,11 @@ class Actuator:
             return  # deleted meanwhile
         self._troubles.note(service, number, piece.key.kind, piece.error)
 
-    def _record(self, service: str, number: int, piece: Finished[Golden | Verification]) -> None:
+    def _record(self, service: str, number: int, piece: Finished[Verification]) -> None:
         result = piece.result
         if result is None:
             return
         self._records.state.attach(service, number, result)
-        if isinstance(result, Golden):
-            what = words.golden(number, result)
-            detail = {"kind": result.kind.value}
-            self._records.tell(service, EventKind.GOLDEN, what, revision=number, detail=detail)
-            return
         self._records.change(
             service,
             lambda record: rules.judge(

@@ -1,4 +1,4 @@
-"""Slow work beside the reconcile loop: making golden requests and checking answers.
+"""Slow work beside the reconcile loop: checking answers.
 
 A few pieces of work run at once, but only one per key. Threads are daemons: an engine ends without
 waiting for them, and the next engine starts the work again, since only a recorded result counts.
@@ -32,7 +32,7 @@ class Key:
     service: str
     revision: int
     kind: str
-    """`golden` or `verify`"""
+    """`verify`"""
     rollout: str
     """When the rollout that needs it began."""
 

@@ -137,17 +137,21 @@ class Engine:
         self._wake()
 
     def verify(
-        self, name: str, *, url: str | None = None, revision: int | None = None
+        self,
+        name: str,
+        *,
+        url: str | None = None,
+        revision: int | None = None,
+        golden: Golden | None = None,
     ) -> Verification:
         record = self.reconciler.records.stored(name).record
         number = revision or record.shown
         verified = self._queries.recorded(name, number)
         server = nullcontext(requests.server_url(url)) if url else self._replica_of(verified)
         with server as address:
-            golden = self._state.attached(name, number).golden
-            golden = golden or self._make_golden(verified, record.operated.start_limit)
-            outcome = self._verifier.verify(verified, golden, address)
-        if url is None:
+            limit = record.operated.start_limit
+            outcome = self._verifier.verify(verified, address, limit=limit, golden=golden)
+        if url is None and golden is None:
             self._state.attach(name, number, outcome)
             self.news.notify()
         return outcome
@@ -199,11 +203,6 @@ class Engine:
                 " another server with the same repository.",
             )
         return self._target.reach(revision.service, revision.number)
-
-    def _make_golden(self, revision: Revision, limit: float) -> Golden:
-        golden = self._verifier.golden(revision, limit=limit)
-        self._state.attach(revision.service, revision.number, golden)
-        return golden
 
     def _wake(self) -> None:
         self.reconciler.wake()

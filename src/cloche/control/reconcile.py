@@ -28,7 +28,7 @@ from cloche.rollout.situation import Limits, Situation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cloche.artifacts import Golden, ServiceRecord, Verification
+    from cloche.artifacts import ServiceRecord, Verification
     from cloche.control.verifier import Verifier
     from cloche.rollout.decide import Decision, Transition
     from cloche.rollout.record import Changed
@@ -73,7 +73,7 @@ class Reconciler:
         self._limits = limits or Limits()
         self._resumed = self._busy_since = clock()
         self.records = Records(state, journal, clock)
-        self.background: Background[Golden | Verification] = Background(self.wake)
+        self.background: Background[Verification] = Background(self.wake)
         self._troubles = Troubles(self.records)
         self._actuator = Actuator(self.records, target, verifier, self.background, self._troubles)
         self._watch = ReplicaWatch(self.records)

@@ -19,7 +19,7 @@ WHOLE = 0
 
 
 class Troubles:
-    """The current errors, each of one kind of work (`apply`, `golden`, `decide` …)."""
+    """The current errors, each of one kind of work (`apply`, `verify`, `decide` …)."""
 
     def __init__(self, records: Records) -> None:
         self._records = records

@@ -1,4 +1,4 @@
-"""The contract of a verifier, which makes golden requests and checks answers for an engine."""
+"""The contract of a verifier, which sends golden requests and judges the answers for an engine."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ if TYPE_CHECKING:
 
 
 class Verifier(Protocol):
-    """Makes golden requests and checks answers; both calls are slow and have their own limits.
+    """Judges answers; the call is slow and has its own limits."""
 
-    Both raise ClocheError; a retriable one is tried again until the limit of the phase.
-    """
+    def verify(
+        self, revision: Revision, url: str, *, limit: float, golden: Golden | None = None
+    ) -> Verification:
+        """Send a golden request to the server at a base URL and return the judgement.
 
-    def golden(self, revision: Revision, *, limit: float) -> Golden:
-        """Return the golden request of a revision, made by a direct run of its model.
-
-        The direct run may take `limit` seconds.
+        `golden` is another request than the revision's own. Where the answer differs, the model may
+        run again for `limit` seconds, to find how far its own answers differ. Raises ClocheError;
+        a retriable one is tried again until the limit of the phase.
         """
-
-    def verify(self, revision: Revision, golden: Golden, url: str) -> Verification:
-        """Send the golden request to the server at a base URL and return the comparison."""

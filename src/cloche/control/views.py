@@ -80,7 +80,6 @@ def revision_status(
         by=revision.by,
         phase=rules.standing(record, revision.number),
         phase_since=_since(record, revision, last),
-        golden=attached.golden,
         verification=attached.verification,
         image=attached.image,
         failure=last.failure if last is not None else None,

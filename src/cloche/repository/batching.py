@@ -76,7 +76,15 @@ def _maximum(facts: ModelFacts, backend: Backend, spec: ServiceSpec, reasons: Re
             )
         return asked
     if not _batches(facts, backend):
-        reasons.model(path, 0, f"each request is served alone: {_why_not(facts, backend)}")
+        why = f"each request is served alone: {_why_not(facts, backend)}"
+        (reasons.measured if facts.batch.measured else reasons.model)(path, 0, why)
+        if facts.batch.measured:
+            reasons.find(
+                Severity.WARNING,
+                "batching",
+                f"Requests are served one by one, without batches: {facts.batch.why}",
+                "Nothing has to be done. A model whose rows are independent is served faster.",
+            )
         return 0
     value, why = _fitting(facts, backend, spec)
     reasons.default(path, value, f"{facts.batch.why}; {why}")

@@ -134,6 +134,9 @@ def _datatype(kind: str, spec: TensorSpec) -> str:
 
 
 def _why(spec: TensorSpec, sizes: tuple[int, ...], *, batching: bool) -> str:
+    if spec.declared is not None:
+        loaded = f"the runtime loads {list(spec.shape)} where the file has {list(spec.declared)}"
+        return f"{loaded}; the batch axis is not part of dims" if batching else loaded
     labels = spec.labels or (None,) * len(spec.shape)
     axes = [
         label or ("?" if size < 0 else str(size))

@@ -70,7 +70,6 @@ class Decision:
     """To be recorded first; then decide again, since everything else belongs to the new phase."""
     desired: Desired | None = None
     """What the service should be; None if a transition comes first."""
-    make_golden: bool = False
     verify: bool = False
     """Whether to send the golden request to a ready replica of the rollout's revision."""
     forget: bool = False
@@ -90,13 +89,11 @@ def decide(situation: Situation) -> Decision:
     desired = _desired_service(situation)
     placed = {placement.revision for placement in desired.placements}
     leaving = {replica.revision for replica in situation.observation.replicas} - placed
-    rolling = rollout is not None and rollout.phase in ROLLING
     unverified = (
         rollout is not None and rollout.phase is Phase.VERIFYING and not rollout.verification
     )
     return Decision(
         desired=desired,
-        make_golden=rolling and situation.attached.golden is None,
         verify=unverified and rollout is not None and bool(situation.observation.ready(rollout.to)),
         settled=rollout is None
         and not leaving
@@ -148,7 +145,7 @@ def _next_transition(situation: Situation, rollout: Rollout) -> Transition | Non
     match rollout.phase:
         case Phase.STARTING if not rollout.verify:
             return Advance(Phase.SHIFTING) if enough else None
-        case Phase.STARTING if ready and situation.attached.golden is not None:
+        case Phase.STARTING if ready:
             return Advance(Phase.VERIFYING)
         case Phase.VERIFYING:
             verified = rollout.verification is not None and rollout.verification.passed

@@ -89,8 +89,6 @@ def _obstacle(situation: Situation, rollout: Rollout) -> tuple[str | None, str]:
     if rollout.phase is Phase.SHIFTING:
         detail = situation.observation.endpoint.detail or ""
         return None, f"the gateway did not take its route. {detail}".strip()
-    if rollout.verify and situation.attached.golden is None:
-        return None, "its golden request was not made."
     unready = (replica for replica in replicas if replica.phase is not ReplicaPhase.READY)
     replica = next(unready, None)
     if replica is None:

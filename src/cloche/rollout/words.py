@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cloche.artifacts import Operated, Standing, Verification
-
-if TYPE_CHECKING:
-    from cloche.artifacts import Golden
+from cloche.rendering import judged_text
 
 
 def deployed(number: int, reference: str) -> str:
@@ -39,15 +37,14 @@ def shifted(number: int, weight: int) -> str:
     return f"Revision {number} gets {weight} % of the traffic."
 
 
-def golden(number: int, request: Golden) -> str:
-    """Return the sentence for a new golden request."""
-    return f"Revision {number} has a golden request ({request.kind.value})."
-
-
 def verified(number: int, verification: Verification) -> str:
     """Return the sentence for the outcome of a golden request."""
     if verification.passed:
-        return f"Revision {number} passed its golden request in {verification.duration_ms:.1f} ms."
+        judged = judged_text(verification.origin, verification.judge)
+        return (
+            f"Revision {number} passed its golden request in {verification.duration_ms:.1f} ms"
+            f" ({judged})."
+        )
     return f"Revision {number} failed its golden request: {verification.detail}"
 
 

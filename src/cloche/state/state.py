@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Attached, Golden, Revision, ServiceRecord, Verification
+    from cloche.artifacts import Attached, Revision, ServiceRecord, Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class State(Protocol):
     def revision(self, service: str, number: int) -> Revision | None:
         """Return one revision; None if it does not exist."""
 
-    def attach(self, service: str, number: int, value: Golden | Verification) -> None:
+    def attach(self, service: str, number: int, value: Verification) -> None:
         """Add an attachment to a revision. Raises NotFoundError if it does not exist."""
 
     def attached(self, service: str, number: int) -> Attached:

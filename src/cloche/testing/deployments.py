@@ -8,8 +8,8 @@ from cloche.artifacts import (
     Deployment,
     FileEntry,
     Golden,
-    GoldenKind,
     InferenceBody,
+    Judge,
     Member,
     ModelFacts,
     ModelFormat,
@@ -18,6 +18,7 @@ from cloche.artifacts import (
     Operated,
     ReplicaRange,
     RepositoryMember,
+    RequestOrigin,
     Served,
     TensorSpec,
     Verification,
@@ -26,7 +27,8 @@ from cloche.artifacts import (
 )
 from cloche.testing.clock import START
 
-GOLDEN = Golden(GoldenKind.GENERATED, InferenceBody(digest_of(b"question"), 8), None)
+_QUESTION, _ANSWER = (InferenceBody(digest_of(word), 8) for word in (b"question", b"answer"))
+GOLDEN = Golden(RequestOrigin.MADE, Judge.REFERENCE, (_QUESTION,), _ANSWER)
 _TENSOR = TensorSpec("x", "FP32", (-1, 4))
 
 
@@ -52,6 +54,7 @@ def deployment(service: str = "digits", model: str = "a", replicas: int | None =
         repository=_repository(service, model),
         served=Served(instances=1),
         operated=Operated(replicas=replica_range),
+        golden=GOLDEN,
     )
 
 
@@ -79,9 +82,15 @@ def _repository(service: str, model: str) -> ModelRepository:
     )
 
 
-def verification(*, passed: bool = True) -> Verification:
+def verification(*, passed: bool = True, judge: Judge = Judge.REFERENCE) -> Verification:
     """Return the outcome of a golden request."""
-    detail = None if passed else "y differs by 0.5"
     return Verification(
-        passed, GoldenKind.GENERATED, (), 1.5, START.isoformat(), "http://127.0.0.1:1", detail
+        passed=passed,
+        origin=RequestOrigin.MADE,
+        judge=judge,
+        outputs=(),
+        duration_ms=1.5,
+        at=START.isoformat(),
+        url="http://127.0.0.1:1",
+        detail=None if passed else "y differs by 0.5",
     )

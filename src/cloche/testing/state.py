@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Attached, Golden
+from cloche.artifacts import Attached
 from cloche.errors import UsageError
 from cloche.refusals import stale_number, stale_record, unknown_revision
 from cloche.state import Stored
@@ -71,15 +71,12 @@ class MemoryState:
     def revision(self, service: str, number: int) -> Revision | None:
         return self._revisions.get(service, {}).get(number)
 
-    def attach(self, service: str, number: int, value: Golden | Verification) -> None:
+    def attach(self, service: str, number: int, value: Verification) -> None:
         with self._lock:
             if self.revision(service, number) is None:
                 raise unknown_revision(service, number)
             before = self.attached(service, number)
-            if isinstance(value, Golden):
-                self._attached[service, number] = replace(before, golden=value)
-            else:
-                self._attached[service, number] = replace(before, verification=value)
+            self._attached[service, number] = replace(before, verification=value)
 
     def attached(self, service: str, number: int) -> Attached:
         return self._attached.get((service, number), Attached())

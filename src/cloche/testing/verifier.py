@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.testing.deployments import GOLDEN, verification
+from cloche.testing.deployments import verification
 
 if TYPE_CHECKING:
     from cloche.artifacts import Golden, Revision, Verification
@@ -12,23 +12,28 @@ if TYPE_CHECKING:
 
 
 class FixedVerifier:
-    """Implements `cloche.control.Verifier` with the same golden request for all models."""
+    """Implements `cloche.control.Verifier`: every answer is right unless a test says otherwise."""
 
     def __init__(self) -> None:
         self.wrong: set[str] = set()
         """References of models whose answers are wrong."""
         self.broken: dict[str, ClocheError] = {}
-        """By reference of a model: the error of its direct run."""
+        """By reference of a model: the error in place of an outcome."""
+        self.outcomes: dict[str, Verification] = {}
+        """By reference of a model: its outcome, if it is a particular one."""
         self.asked: list[tuple[int, str]] = []
         """The revisions and base URLs that were verified, in order."""
 
-    def golden(self, revision: Revision, *, limit: float) -> Golden:  # noqa: ARG002
-        error = self.broken.get(revision.deployment.main.snapshot.reference)
-        if error is not None:
-            raise error
-        return GOLDEN
-
-    def verify(self, revision: Revision, golden: Golden, url: str) -> Verification:  # noqa: ARG002
+    def verify(
+        self,
+        revision: Revision,
+        url: str,
+        *,
+        limit: float,  # noqa: ARG002
+        golden: Golden | None = None,  # noqa: ARG002
+    ) -> Verification:
         self.asked.append((revision.number, url))
         reference = revision.deployment.main.snapshot.reference
-        return verification(passed=reference not in self.wrong)
+        if reference in self.broken:
+            raise self.broken[reference]
+        return self.outcomes.get(reference) or verification(passed=reference not in self.wrong)

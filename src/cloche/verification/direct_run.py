@@ -1,36 +1,46 @@
-"""A direct run of a model outside Triton, in a separate process with limits on time and output.
+"""Direct runs of a model outside the server, by its own framework.
 
-The model's code runs only in that process. The process gets a folder with the requests, writes its
-answers there as plain tensors, and is killed with everything it started when its time is up.
+A script of `reference/scripts/` runs the model in a process of its own, which exchanges requests
+and answers in files (`scripts/job.py` has their form).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import tempfile
-from collections import deque
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Thread
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from cloche.artifacts import RequestOrigin, TensorSpec
 from cloche.errors import ClocheError
+from cloche.verification import model_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from cloche.verification.model_process import Ended
+
 Tensors = dict[str, "NDArray[Any]"]
 
 _SCRIPTS = Path(__file__).parent / "reference" / "scripts"
 _ANSWER_LIMIT = 512 * 2**20
-_TAIL = 16 * 1024
-_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+_SECONDS_OF_ONE = 10.0
+"""Seconds that a made request may take; the model may take longer for a request of the user."""
+_SHARE_OF_ONE = 0.5
+"""The share of the free memory that a made request may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Another way to run a model that should give the same answer."""
+
+    description: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,68 +52,247 @@ class Model:
     path: Path
     description: dict[str, Any]
     """The script's description of the model; empty if the model describes itself."""
+    variants: tuple[Variant, ...] = ()
+    """Ways to run it that show how far its own answers differ."""
 
 
 @dataclass(frozen=True, slots=True)
-class DirectRun:
-    """The answer of a direct run; `request` is the index of the request that the model accepted."""
+class Request:
+    """A request in the model's own shapes, and where it comes from."""
+
+    tensors: Tensors
+    origin: RequestOrigin
+    rows: int = 0
+    """Size of its batch axis, to run each row alone too; 0 if requests are not joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to the request with this index."""
 
     request: int
     outputs: Tensors
-    alone: Tensors | None
+    fits: bool
+    """Whether it has the declared shapes."""
+    values: int
+    """Which of its values are finite: `scripts/job.py`."""
+    alone: Tensors | None = None
     """The same rows, each run alone and joined again."""
+    permuted: Tensors | None = None
+    """The same rows, run in reverse order and put back in order."""
+    rows_error: str | None = None
+    """Why a row alone was refused, although all rows together were not."""
+
+    @property
+    def shows_values(self) -> bool:
+        """Return whether each output has a finite value, so that comparing it proves something."""
+        return self.values > 0
 
 
-class RefusedError(ClocheError):
-    """The model refuses all requests that it was run with."""
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The error that the model raised for the request with this index."""
+
+    request: int
+    error: str
+    kind: str
+    """`input`, `model` (no request could avoid it), `memory`, `time` or `crash`."""
 
 
-def run(model: Model, requests: Sequence[Tensors], *, rows: int, timeout: float) -> DirectRun:
-    """Run the first request that the model accepts; `rows` > 0 also runs each row alone.
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What came of some requests."""
 
-    Raises ClocheError: `golden.timeout` after `timeout` seconds, `golden.crashed` if the process
-    exits abnormally, `golden.refused` if the model refuses all requests.
+    accepted: Accepted | None
+    """The best answer; None if no request was accepted."""
+    refused: tuple[Refused, ...] = ()
+    inputs: tuple[TensorSpec, ...] | None = None
+    """The model's inputs as its runtime loaded them; None if it does not say."""
+    outputs: tuple[TensorSpec, ...] | None = None
+
+
+def attempt(
+    model: Model,
+    requests: Sequence[Request],
+    *,
+    outputs: Mapping[str, Sequence[int]],
+    timeout: float,
+) -> Attempts:
+    """Run requests in turn until the model answers one with finite values of the declared shapes.
+
+    `outputs` has the declared shapes. A request that ends the process is refused, and the next one
+    gets a new process. Raises ClocheError: `golden.timeout`
+    after `timeout` seconds, `golden.crashed` if the model cannot be loaded.
     """
     with tempfile.TemporaryDirectory(prefix="cloche-direct-") as name:
+        folder, deadline = Path(name), time.monotonic() + timeout
+        job = _write_job(folder, requests, outputs)
+        refused: list[Refused] = []
+        while job["first"] < len(requests):
+            _put(folder / "job.json", job)
+            ended = _execute(model, folder, requests, deadline - time.monotonic())
+            if (folder / "done.json").is_file():
+                break
+            refused.append(_crash(model, folder, job["first"], ended))
+            job["first"] = refused[-1].request + 1
+        return _read(folder, requests, refused)
+
+
+def repeat(
+    model: Model, request: Request, variant: Variant, *, times: int, timeout: float
+) -> list[Tensors]:
+    """Return the answers to the same request in a fresh process, the last with floats moved by one.
+
+    Raises ClocheError as `attempt`, and `golden.crashed` if the model refuses the request now.
+    """
+    run = replace(model, description={**model.description, **variant.description})
+    with tempfile.TemporaryDirectory(prefix="cloche-direct-") as name:
         folder = Path(name)
-        _write_job(folder, model, requests, rows)
-        # -I would hide the sibling module that the scripts import; -P needs Python 3.11.
-        argv = [str(model.python), "-s", "-B", str(_SCRIPTS / model.script), name, str(model.path)]
-        code, tail = _execute(argv, cwd=folder, timeout=timeout)
-        if code != 0 or not (folder / "outcome.json").is_file():
-            raise ClocheError(
-                "golden.crashed",
-                f"The direct run of the model ended with {_ending(code)}: {_last(tail)}",
-                where=str(model.path),
-                hint="Load the model in its own environment to find out; its output is above.",
-            )
-        return _read_answer(folder, rows)
+        job = _write_job(folder, [request], {})
+        _put(folder / "job.json", {**job, "repeat": times})
+        ended = _execute(run, folder, [request], timeout, variant.environment)
+        if not (folder / "done.json").is_file():
+            raise _crashed(model, ended)
+        return [
+            _tensors(folder / f"answer-{turn}", _get(folder / f"result-{turn}.json")["answer"])
+            for turn in range(times)
+        ]
 
 
-def _write_job(folder: Path, model: Model, requests: Sequence[Tensors], rows: int) -> None:
+# ── the job ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _write_job(
+    folder: Path, requests: Sequence[Request], outputs: Mapping[str, Sequence[int]]
+) -> dict[str, Any]:
     from cloche.verification.reference.scripts import exchange
 
-    job = []
-    for index, tensors in enumerate(requests):
-        body, header_length = exchange.encode(tensors, "inputs")
+    listed = []
+    for index, request in enumerate(requests):
+        body, header_length = exchange.encode(request.tensors, "inputs")
         (folder / f"request-{index}").write_bytes(body)
-        job.append([f"request-{index}", header_length])
-    (folder / "job.json").write_text(json.dumps({"requests": job, "rows": rows}), encoding="utf-8")
-    (folder / "model.json").write_text(json.dumps(model.description), encoding="utf-8")
+        origin, rows = request.origin.value, request.rows
+        listed.append([f"request-{index}", header_length, origin, rows])
+    declared = {name: list(shape) for name, shape in outputs.items()}
+    return {"requests": listed, "first": 0, "outputs": declared, "repeat": 0}
 
 
-def _read_answer(folder: Path, rows: int) -> DirectRun:
-    outcome = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-    if outcome["request"] is None:
-        raise RefusedError(
-            "golden.refused",
-            f"The model, run directly, refused the golden request: {outcome['errors'][0].strip()}",
-            hint="Give it an example that it can answer: write `example: FILE` in cloche.yaml "
-            "(`cloche init MODEL` begins one), or log the model in MLflow with input_example=….",
-        )
-    outputs = _tensors(folder / "answer", outcome["answer"])
-    alone = _tensors(folder / "alone", outcome["alone"]) if rows else None
-    return DirectRun(outcome["request"], outputs, alone)
+def _execute(
+    model: Model,
+    folder: Path,
+    requests: Sequence[Request],
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
+    _put(folder / "model.json", model.description)
+    # -I would hide the sibling module that the scripts import; -P needs Python 3.11.
+    argv = [str(model.python), "-s", "-B", str(_SCRIPTS / model.script), str(folder)]
+    return model_process.run(
+        [*argv, str(model.path)],
+        cwd=folder,
+        timeout=max(timeout, 0.0),
+        environment=environment,
+        stop=_Limits(folder, requests).exceeded,
+    )
+
+
+@dataclass(slots=True)
+class _Limits:
+    """The limits of the request under way."""
+
+    folder: Path
+    requests: Sequence[Request]
+    free: int = field(default_factory=model_process.available_memory)
+    request: int | None = None
+    began: float = 0.0
+    resident: int = 0
+    """Bytes of the process when it began with its first request."""
+
+    def exceeded(self, resident: int) -> str | None:
+        """Return why the process has to end; None while it may go on."""
+        now, begun = time.monotonic(), _get(self.folder / "begun.json")
+        if begun is None:
+            return None
+        if begun != self.request:
+            self.resident = self.resident or resident
+            self.request, self.began = begun, now
+        made = self.requests[begun].origin is RequestOrigin.MADE
+        if made and now - self.began > _SECONDS_OF_ONE:
+            return f"more than {_SECONDS_OF_ONE:.0f} seconds for one request"
+        share = _SHARE_OF_ONE if made else 1.0
+        if resident - self.resident > share * self.free:
+            return "more memory than this machine has to spare"
+        return None
+
+
+def _crash(model: Model, folder: Path, first: int, ended: Ended) -> Refused:
+    """Return the request that ended the process; raises if it was none."""
+    begun = _get(folder / "begun.json")
+    if begun is None or begun < first:
+        raise _crashed(model, ended)
+    kind = "crash"
+    if ended.stopped is not None:
+        kind = "time" if "seconds" in ended.stopped else "memory"
+    said = "" if ended.stopped is not None else f": {ended.last_line}"
+    return Refused(begun, f"its process ended with {ended.how}{said}", kind)
+
+
+def _crashed(model: Model, ended: Ended) -> ClocheError:
+    return ClocheError(
+        "golden.crashed",
+        f"The direct run of the model ended with {ended.how}: {ended.last_line}",
+        where=str(model.path),
+        hint="Load the model in its own environment to find out; its output is above.",
+    )
+
+
+# ── what came of it ───────────────────────────────────────────────────────────────────────────
+
+
+def _read(folder: Path, requests: Sequence[Request], crashed: Sequence[Refused]) -> Attempts:
+    refused, best = list(crashed), None
+    for index in range(len(requests)):
+        result = _get(folder / f"result-{index}.json")
+        if result is None:
+            continue
+        if "error" in result:
+            refused.append(Refused(index, result["error"], result["kind"]))
+        elif best is None or _rank(result) > _rank(best[1]):
+            best = index, result
+    loaded = _get(folder / "loaded.json") or {}
+    return Attempts(
+        _accepted(folder, *best) if best is not None else None,
+        tuple(sorted(refused, key=lambda each: each.request)),
+        _specs(loaded.get("inputs")),
+        _specs(loaded.get("outputs")),
+    )
+
+
+def _accepted(folder: Path, index: int, result: Mapping[str, Any]) -> Accepted:
+    def tensors(kind: str) -> Tensors | None:
+        return _tensors(folder / f"{kind}-{index}", result[kind]) if kind in result else None
+
+    return Accepted(
+        index,
+        tensors("answer") or {},
+        result["fits"],
+        result["values"],
+        tensors("alone"),
+        tensors("permuted"),
+        result.get("rows_error"),
+    )
+
+
+def _rank(result: Mapping[str, Any]) -> tuple[bool, int]:
+    return result["fits"], result["values"]
+
+
+def _specs(described: list[dict[str, Any]] | None) -> tuple[TensorSpec, ...] | None:
+    if described is None:
+        return None
+    return tuple(
+        TensorSpec(each["name"], each["datatype"], tuple(each["shape"])) for each in described
+    )
 
 
 def _tensors(path: Path, header_length: int) -> Tensors:
@@ -119,75 +308,11 @@ def _tensors(path: Path, header_length: int) -> Tensors:
     return tensors
 
 
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a model's process needs, without the user's secrets."""
-    kept = {name: given[name] for name in _KEPT if name in given}
-    return {
-        "LANG": "C.UTF-8",
-        **kept,
-        "PYTHONUNBUFFERED": "1",
-        "GIT_PYTHON_REFRESH": "quiet",
-    }
+def _put(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
 
 
-def _execute(argv: list[str], *, cwd: Path, timeout: float) -> tuple[int, str]:
-    """Run a program in its own process group; return its exit code and last output."""
-    try:
-        process = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=_environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ClocheError(
-            "golden.environment",
-            f"The interpreter of the model's environment does not start: {error.strerror}.",
-            where=argv[0],
-            hint="Remove the environment's folder; the next deploy makes it again.",
-        ) from error
-    tail: deque[bytes] = deque(maxlen=_TAIL // 1024)
-    reader = Thread(target=_drain, args=(process.stdout, tail), daemon=True)
-    reader.start()
-    try:
-        code = process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        raise ClocheError(
-            "golden.timeout",
-            f"The direct run of the model did not end within {timeout:.0f} seconds.",
-            hint="Log the model with a smaller input example, or allow more time with"
-            " `start_timeout` in its cloche.yaml.",
-        ) from None
-    finally:
-        _end(process)
-        reader.join(timeout=5)
-    return code, b"".join(tail).decode("utf-8", "replace")
-
-
-def _drain(stream: IO[bytes] | None, tail: deque[bytes]) -> None:
-    assert stream is not None  # noqa: S101 - Popen was given a pipe
-    with stream:
-        while chunk := stream.read1(1024):  # type: ignore[attr-defined]
-            tail.append(chunk)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the process's group and reap the process."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _ending(code: int) -> str:
-    if code < 0:
-        killed = " (perhaps out of memory)" if -code == signal.SIGKILL else ""
-        return f"signal {signal.Signals(-code).name}{killed}"
-    return f"exit code {code}"
-
-
-def _last(tail: str) -> str:
-    lines = [line.strip() for line in tail.splitlines() if line.strip()]
-    return lines[-1][:500] if lines else "it printed nothing"
+def _get(path: Path) -> Any:
+    with suppress(FileNotFoundError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    return None

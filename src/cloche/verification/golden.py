@@ -1,134 +1,183 @@
-"""Making a golden request: inputs, and the answer of a direct run of the model outside Triton.
+"""The golden request of a deployment: which requests are tried, and what judges the answer.
 
-The inputs are the spec's example, or the model's own, or made from its signature. Each row of a
-batch is also run alone: if that gives another answer, requests must not be joined, and the revision
-is refused before it can mix the answers of two callers.
+The request is the user's example, else the model's own, else made. What judges the answer is the
+values that the user gave, else the answer of the model's own framework in a trial.
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Golden, GoldenKind
+from cloche.artifacts import Finding, Golden, Judge, RequestOrigin, Severity
 from cloche.errors import ClocheError
-from cloche.verification import bodies, direct_run, model_example, samples
-from cloche.verification.comparison import Answer, compare
+from cloche.verification import bodies, model_example, samples
+from cloche.verification.comparison import LARGEST, Answer, Tolerances, compare
+from cloche.verification.direct_run import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    from cloche.artifacts import Deployment, TensorSpec
+    from cloche.artifacts import InferenceBody, Member, RepositoryMember, TensorSpec
     from cloche.store import Store
     from cloche.verification.direct_run import Tensors
-    from cloche.verification.reference import Interpreters, Reference
+    from cloche.verification.trial import Trial
 
 _ROWS = 2
 """Enough rows to detect mixing; each further one costs two runs of the model."""
 _MOST_ROWS = 16
+_MOST_ASKED = 8
+"""Made requests that a server without a reference is asked in turn."""
 
 
-def make(
-    deployment: Deployment,
-    store: Store,
-    *,
-    references: Mapping[str, Reference],
-    interpreters: Interpreters,
-    timeout: float = 300.0,
-) -> Golden:
-    """Return the golden request of a deployment, with both bodies in the store.
+def requests(
+    member: Member, served: RepositoryMember, example: InferenceBody | None, store: Store
+) -> tuple[list[Request], tuple[Finding, ...]]:
+    """Return the requests to try in turn, in the model's own shapes, and what was unusable.
 
-    `references` run models directly, by backend, with the Pythons in `interpreters`, for at most
-    `timeout` seconds. Raises ClocheError if the model does not run, or answers differently when its
-    rows are joined (`golden.rows`).
+    `example` is the user's; no other request takes its place.
     """
-    member = deployment.main
-    facts = member.facts
-    kind, requests = _requests(deployment, store)
-    reference, model = references.get(facts.backend), None
-    if reference is not None:
-        repository = deployment.repository
-        model = reference.model(member.snapshot, facts, repository, store, interpreters)
-    if model is None:
-        served = _as_served(requests[0], deployment.repository.main.inputs)
-        return Golden(GoldenKind.SMOKE, bodies.keep(served, "inputs", store), None)
-    rows = _rows_of(deployment, requests[0])
+    most = served.max_batch_size
+    if example is not None:
+        return [_request(bodies.read(example, store), RequestOrigin.GIVEN, most)], ()
+    stored, findings = _stored(member, most, store)
+    made = [
+        Request(tensors, RequestOrigin.MADE, rows=min(_ROWS, most))
+        for tensors in samples.candidates(
+            member.facts.inputs, rows=min(_ROWS, most), seed=member.snapshot.digest
+        )
+    ]
+    return [*stored, *made], findings
+
+
+def _stored(member: Member, most: int, store: Store) -> tuple[list[Request], tuple[Finding, ...]]:
+    snapshot = member.snapshot
+    if snapshot.metadata.input_example is None:
+        return [], ()
+    path = store.tree_path(snapshot.digest) / snapshot.metadata.input_example
     try:
-        answer = direct_run.run(model, requests, rows=rows if rows > 1 else 0, timeout=timeout)
-    except direct_run.RefusedError as error:
-        if kind is not GoldenKind.EXAMPLE:
-            raise
-        raise error.with_(hint="Give it an example that it can answer.") from error
-    if answer.alone is not None:
-        _check_rows(answer.outputs, answer.alone, rows)
-    request = _as_served(requests[answer.request], deployment.repository.main.inputs)
-    expected = _as_served(answer.outputs, deployment.repository.main.outputs)
-    return Golden(
-        kind, bodies.keep(request, "inputs", store), bodies.keep(expected, "outputs", store)
-    )
+        example = model_example.read(path, member.facts.inputs)
+    except ClocheError as error:
+        finding = Finding(Severity.WARNING, error.code, error.what, error.where, error.hint)
+        return [], (finding,)
+    return [_request(example, RequestOrigin.STORED, most)], ()
 
 
-def _requests(deployment: Deployment, store: Store) -> tuple[GoldenKind, list[Tensors]]:
-    """Return the kind, and requests to try in turn, in the model's own shapes."""
-    snapshot, facts = deployment.main.snapshot, deployment.main.facts
-    most = deployment.repository.main.max_batch_size
-    if deployment.example is not None:
-        given = bodies.read(deployment.example, store)
-        return GoldenKind.EXAMPLE, [_resize(given, most) if most else given]
-    if snapshot.metadata.input_example is not None:
-        path = store.tree_path(snapshot.digest) / snapshot.metadata.input_example
-        example = model_example.read(path, facts.inputs)
-        return GoldenKind.EXAMPLE, [_resize(example, most) if most else example]
-    seed = deployment.repository.digest
-    requests = samples.candidates(facts.inputs, rows=min(_ROWS, most), seed=seed)
-    return GoldenKind.GENERATED, list(requests)
-
-
-def _resize(example: Tensors, most: int) -> Tensors:
-    """Return an example with at least two rows if a batch may have two, and at most `most`."""
+def _request(tensors: Tensors, origin: RequestOrigin, most: int) -> Request:
+    """Return a request with at least two rows if a batch may have two, and at most `most`."""
+    if not most:
+        return Request(tensors, origin)
     import numpy as np
 
-    rows = len(next(iter(example.values())))
-    wanted = min(max(rows, min(2, most)), most, _MOST_ROWS)
-    return {name: array[np.arange(wanted) % rows] for name, array in example.items()}
+    rows = len(next(iter(tensors.values())))
+    wanted = min(max(rows, min(_ROWS, most)), most, _MOST_ROWS)
+    resized = {name: array[np.arange(wanted) % rows] for name, array in tensors.items()}
+    return Request(resized, origin, rows=wanted)
 
 
-def _rows_of(deployment: Deployment, request: Tensors) -> int:
-    if deployment.repository.main.max_batch_size == 0:
-        return 0
-    return len(next(iter(request.values())))
+def of_trial(
+    trial: Trial, served: RepositoryMember, store: Store, *, expected: InferenceBody | None = None
+) -> Golden:
+    """Return the golden request that a trial found; `expected` are the values that the user gave.
 
-
-def _check_rows(whole: Tensors, alone: Tensors, rows: int) -> None:
-    """Raise golden.rows if the answer to a batch is not the joined answers to its rows."""
-    hint = (
-        "Serve each request alone: write `batching: {max_batch_size: 0}` in cloche.yaml, or export "
-        "the model so that the first axis of every output is that of its inputs."
+    Raises ClocheError `golden.expected` if the framework itself does not give those values.
+    """
+    kept = tuple(
+        _keep(request.tensors, served.inputs, "inputs", store) for request in trial.requests
     )
-    for name, array in whole.items():
-        if not array.ndim or len(array) != rows:
-            first = len(array) if array.ndim else "no"
-            what = f"The output {name} has {first} rows for a request of {rows}"
-            raise ClocheError("golden.rows", f"{what}: requests cannot be joined.", hint=hint)
-    for difference in compare(_answer_of(alone), _answer_of(whole)):
-        if difference.detail is not None:
-            raise ClocheError(
-                "golden.rows",
-                "The model answers a batch differently from its rows one by one, so joining "
-                f"requests would change what callers get. {difference.detail}",
-                hint=hint,
-            )
+    origin = trial.requests[0].origin
+    if trial.answer is None:
+        why = f"No request is known that the model accepts ({trial.why_refused})."
+        return Golden(origin, Judge.NONE, kept, why=why)
+    answer = _keep(trial.answer.outputs, served.outputs, "outputs", store)
+    if expected is not None:
+        _check_expected(expected, answer, trial, store)
+        return Golden(origin, Judge.EXPECTED, kept, expected, noise=trial.noise)
+    judge, reason = _judge_of(trial)
+    return Golden(origin, judge, kept, answer, reason, trial.noise)
 
 
-def _answer_of(tensors: Tensors) -> Answer:
+def without_trial(
+    tried: Sequence[Request],
+    served: RepositoryMember,
+    store: Store,
+    *,
+    expected: InferenceBody | None = None,
+) -> Golden:
+    """Return the golden request of a model that nothing but its server can run."""
+    few = islice(tried, _MOST_ASKED)
+    kept = tuple(_keep(request.tensors, served.inputs, "inputs", store) for request in few)
+    origin = tried[0].origin
+    if expected is not None:
+        return Golden(origin, Judge.EXPECTED, kept[:1], expected)
+    why = "Only the server can run this model, so types and shapes are judged."
+    return Golden(origin, Judge.SMOKE, kept, why=why)
+
+
+def refused_example(trial: Trial) -> tuple[Finding, ...]:
+    """Return the finding about a model that refuses its own stored example."""
+    if trial.refused_example is None:
+        return ()
+    what = f"The model refuses the example that is stored with it: {trial.refused_example}"
+    hint = "Deploy with --example FILE, or log the model again with an example that it can answer."
+    return (Finding(Severity.WARNING, "golden.stored_example", what, hint=hint),)
+
+
+def _judge_of(trial: Trial) -> tuple[Judge, str | None]:
+    assert trial.answer is not None  # noqa: S101 - asked only of a trial with an answer
+    if not trial.answer.shows_values:
+        why = "No request is known whose answer has a finite value in each output."
+        return Judge.SMOKE, why
+    varying = varying_outputs(trial.answer.outputs, trial.noise)
+    return (Judge.TYPES, why_types(varying)) if varying else (Judge.REFERENCE, None)
+
+
+def varying_outputs(outputs: Tensors, noise: dict[str, float | None]) -> list[str]:
+    """Return the outputs that the model itself does not answer alike twice."""
     from cloche.verification.reference.scripts import exchange
 
-    return Answer(tensors, {name: exchange.datatype_of(array) for name, array in tensors.items()})
+    tolerances = Tolerances(noise)
+    return [
+        name
+        for name, array in outputs.items()
+        if tolerances.of(name, exchange.datatype_of(array)) is None
+    ]
 
 
-def _as_served(tensors: Tensors, specs: tuple[TensorSpec, ...]) -> Tensors:
-    """Return tensors in the shapes that clients see: Triton has no scalars, they are [1]."""
+def why_types(varying: Sequence[str]) -> str:
+    """Return the sentence about outputs that vary by themselves."""
+    return (
+        f"The model's own answers to one request differ in {', '.join(varying)} by more than "
+        f"{LARGEST:.0%} of the largest value, so types, shapes and finite values are judged."
+    )
+
+
+def _check_expected(
+    expected: InferenceBody, answer: InferenceBody, trial: Trial, store: Store
+) -> None:
+    wanted, got = read_answer(expected, store), read_answer(answer, store)
+    wrong = [each.detail for each in compare(wanted, got, Tolerances(trial.noise)) if each.detail]
+    if wrong:
+        raise ClocheError(
+            "golden.expected",
+            "The model, run by its own framework, does not give the expected values: "
+            + " ".join(wrong),
+            hint="Correct the `outputs` of the example, or leave them out.",
+        )
+
+
+def read_answer(body: InferenceBody, store: Store) -> Answer:
+    """Return the tensors of a stored answer."""
+    from cloche.verification import answers
+
+    return answers.read(store.read(body.digest), body.header_length)
+
+
+def _keep(tensors: Tensors, specs: tuple[TensorSpec, ...], key: str, store: Store) -> InferenceBody:
+    """Store tensors in the shapes that clients see: Triton has no scalars, they are [1]."""
     ranks = {spec.name: len(spec.shape) for spec in specs}
-    return {
+    served = {
         name: array[..., None] if ranks.get(name) == array.ndim + 1 else array
         for name, array in tensors.items()
     }
+    return bodies.keep(served, key, store)

@@ -1,134 +1,157 @@
-"""Replaying a golden request and judging the answer."""
+"""Sending a golden request to a server and judging the answer."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cloche.artifacts import GoldenKind, TensorDifference, Verification
+from cloche.artifacts import Judge, TensorDifference, Verification
 from cloche.errors import ClocheError
-from cloche.verification.comparison import Answer, compare
+from cloche.verification import answers, golden
+from cloche.verification.comparison import Answer, Tolerances, compare
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
-    from cloche.artifacts import Golden, InferenceBody, ModelRepository, TensorSpec
+    from cloche.artifacts import Golden, InferenceBody, RepositoryMember
     from cloche.clients.kserve.client import InferenceAnswer
     from cloche.store import Store
+    from cloche.verification.noise import Noise
+
+_FAULTS = ("ModuleNotFoundError", "ImportError", "AttributeError", "NameError", "MemoryError")
+"""Errors in a refusal that its input did not cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What judged an answer, and what came of it."""
+
+    judge: Judge
+    outputs: tuple[TensorDifference, ...] = ()
+    detail: str | None = None
+    """What is wrong, as a sentence; None if nothing is."""
+    why: str | None = None
 
 
 def verify(
-    golden: Golden,
+    request: Golden,
     url: str,
     *,
-    model: str,
+    model: RepositoryMember,
     store: Store,
-    repository: ModelRepository,
+    noise: Callable[[], Noise] | None = None,
     timeout: float = 60.0,
 ) -> Verification:
-    """Send a golden request to the server at a base URL and compare the answer.
+    """Send the golden request to the server at a base URL and judge the answer.
 
-    A server that refuses the request or violates the protocol fails the verification. Raises
-    UnavailableError if there was no answer (no connection, none within `timeout` seconds, a gateway
-    without replicas): that says nothing about the model.
+    `noise` measures how far the model's own answers differ; it is asked only if an answer differs
+    by more than the floors. A server that refuses the request or violates the protocol fails the
+    verification. Raises UnavailableError if there was no answer (no connection, none within
+    `timeout` seconds, a gateway without replicas): that says nothing about the model.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    answer, duration = _ask(golden, url, model, store, timeout)
-    outputs: tuple[TensorDifference, ...] = ()
-    if isinstance(answer, str):
-        detail: str | None = answer
+    server = _Server(url, model.name, store, timeout)
+    if request.judge is Judge.NONE:
+        judgement = _judge_refusals(request, server)
+    elif request.expected is None:
+        judgement = _judge_types(request, server, model)
     else:
-        try:
-            got = read_answer(answer.body, answer.header_length)
-            outputs = _judge(golden, got, store, repository)
-            detail = " ".join(output.detail for output in outputs if output.detail) or None
-        except ClocheError as error:
-            detail = error.what
+        judgement = _judge_values(request, server, noise)
     return Verification(
-        passed=detail is None,
-        kind=golden.kind,
-        outputs=outputs,
-        duration_ms=round(duration, 3),
+        passed=judgement.detail is None,
+        origin=request.origin,
+        judge=judgement.judge,
+        outputs=judgement.outputs,
+        duration_ms=round(server.duration_ms, 3),
         at=at,
         url=url,
-        detail=detail,
+        detail=judgement.detail,
+        why=judgement.why or request.why,
     )
 
 
-def _ask(
-    golden: Golden, url: str, model: str, store: Store, timeout: float
-) -> tuple[InferenceAnswer | str, float]:
-    """Return the answer or the reason of a refusal, and the milliseconds that it took."""
-    from cloche.clients.kserve.client import InferenceClient
+@dataclass(slots=True)
+class _Server:
+    """The server that is asked."""
 
-    request = store.read(golden.request.digest)
-    answer: InferenceAnswer | str
-    with InferenceClient(url, timeout=timeout) as client:
-        started = time.perf_counter()
-        try:
-            answer = client.infer(model, request, golden.request.header_length)
-        except ClocheError as error:
-            if error.retriable:
-                raise
-            answer = error.what
-        return answer, (time.perf_counter() - started) * 1000
+    url: str
+    model: str
+    store: Store
+    timeout: float
+    duration_ms: float = 0.0
+    """How long the last answer took."""
 
+    def ask(self, request: InferenceBody) -> Answer | str:
+        """Return the answer, or the reason of a refusal; raises a retriable ClocheError."""
+        from cloche.clients.kserve.client import InferenceClient
 
-def read_answer(body: bytes, header_length: int | None) -> Answer:
-    """Return the tensors of an answer with the datatypes it declares; raises UsageError."""
-    from cloche.clients.kserve import tensors
-
-    arrays = tensors.decode(body, header_length)
-    described = tensors.read_header(body, header_length).get("outputs") or ()
-    return Answer(arrays, {tensor["name"]: tensor["datatype"] for tensor in described})
-
-
-def _judge(
-    golden: Golden, got: Answer, store: Store, repository: ModelRepository
-) -> tuple[TensorDifference, ...]:
-    if golden.kind is GoldenKind.SMOKE or golden.expected is None:
-        return tuple(_smoke(spec, got) for spec in repository.main.outputs)
-    return compare(_expected_answer(golden.expected, store), got)
+        body = self.store.read(request.digest)
+        with InferenceClient(self.url, timeout=self.timeout) as client:
+            started = time.perf_counter()
+            try:
+                answer: InferenceAnswer = client.infer(self.model, body, request.header_length)
+                return answers.read(answer.body, answer.header_length)
+            except ClocheError as error:
+                if error.retriable:
+                    raise
+                return error.what
+            finally:
+                self.duration_ms = (time.perf_counter() - started) * 1000
 
 
-def _expected_answer(body: InferenceBody, store: Store) -> Answer:
-    return read_answer(store.read(body.digest), body.header_length)
+def _judge_values(request: Golden, server: _Server, noise: Callable[[], Noise] | None) -> Judgement:
+    assert request.expected is not None  # noqa: S101 - chosen for requests with an answer
+    got = server.ask(request.requests[0])
+    if isinstance(got, str):
+        return Judgement(request.judge, detail=got)
+    expected = golden.read_answer(request.expected, server.store)
+    outputs, measured = compare(expected, got, Tolerances(request.noise)), request.noise
+    if _detail(outputs) and not measured and noise is not None and _only_values(expected, got):
+        measured = noise()
+        outputs = compare(expected, got, Tolerances(measured))
+    varying = [output.name for output in outputs if output.by is Judge.TYPES]
+    judge = request.judge
+    if varying and Judge.TYPES.weaker_than(judge):
+        return Judgement(Judge.TYPES, outputs, _detail(outputs), golden.why_types(varying))
+    return Judgement(judge, outputs, _detail(outputs))
 
 
-def _smoke(spec: TensorSpec, got: Answer) -> TensorDifference:
-    """Judge an output by its declared type and shape, and for finite values."""
-    array = got.tensors.get(spec.name)
-    detail = f"is missing; the answer has {', '.join(got.tensors) or 'no output at all'}"
-    wrong = 1
-    if array is not None:
-        wrong, detail = _trouble(spec, array, got.datatypes[spec.name])
-    return TensorDifference(
-        name=spec.name,
-        datatype=spec.datatype,
-        elements=0 if array is None else array.size,
-        mismatched=wrong,
-        max_absolute=None,
-        max_relative=None,
-        absolute_tolerance=0.0,
-        relative_tolerance=0.0,
-        detail=f"The output {spec.name} {detail}." if detail else None,
+def _only_values(expected: Answer, got: Answer) -> bool:
+    """Return whether answers have the same outputs of the same types and numbers of axes."""
+    return all(
+        name in got.tensors
+        and got.datatypes[name] == expected.datatypes[name]
+        and got.tensors[name].ndim == array.ndim
+        for name, array in expected.tensors.items()
     )
 
 
-def _trouble(spec: TensorSpec, array: NDArray[Any], datatype: str) -> tuple[int, str]:
-    import numpy as np
+def _judge_types(request: Golden, server: _Server, model: RepositoryMember) -> Judgement:
+    """Ask the requests in turn, until the server accepts one."""
+    refusals: list[str] = []
+    for body in request.requests:
+        got = server.ask(body)
+        if isinstance(got, str):
+            refusals.append(got)
+            continue
+        outputs = answers.judge_types(model.outputs, got)
+        return Judgement(request.judge, outputs, _detail(outputs))
+    return Judgement(request.judge, detail=refusals[0])
 
-    if datatype != spec.datatype:
-        return array.size, f"has the type {datatype} where {spec.datatype} is declared"
-    fits = len(array.shape) == len(spec.shape) and all(
-        declared in {-1, size} for declared, size in zip(spec.shape, array.shape, strict=True)
-    )
-    if not fits:
-        shapes = f"{list(array.shape)} where {list(spec.shape)} is declared"
-        return array.size, f"has the shape {shapes}"
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        strange = ~np.isfinite(array)
-        index = [int(axis) for axis in np.argwhere(strange)[0]]
-        return int(strange.sum()), f"is not finite: at {index} it is {array[tuple(index)]}"
-    return 0, ""
+
+def _judge_refusals(request: Golden, server: _Server) -> Judgement:
+    """Ask the requests that the model refuses: the server has to refuse them, for their input."""
+    for body in request.requests:
+        got = server.ask(body)
+        if not isinstance(got, str):
+            what = "The server answers a request that the model's own framework refuses."
+            return Judgement(request.judge, detail=what)
+        if any(fault in got for fault in _FAULTS):
+            return Judgement(request.judge, detail=got)
+    return Judgement(request.judge)
+
+
+def _detail(outputs: tuple[TensorDifference, ...]) -> str | None:
+    return " ".join(output.detail for output in outputs if output.detail) or None

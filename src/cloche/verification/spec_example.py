@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError, ErrorGroup, UsageError
@@ -31,23 +32,37 @@ def digest_of_file(path: Path) -> str:
         raise _unusable(path, f"The file cannot be read: {error.strerror}.") from None
 
 
-def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Store) -> InferenceBody:
+@dataclass(frozen=True, slots=True)
+class GivenExample:
+    """A user's example: the request, and the right answer if the user gave one."""
+
+    request: InferenceBody
+    expected: InferenceBody | None = None
+
+
+def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Store) -> GivenExample:
     """Read an example as the model's own inputs and store it.
 
-    Raises UsageError or ErrorGroup `spec.example` with everything that does not fit the model.
+    A JSON document with values under `outputs` also gives the right answer. Raises UsageError or
+    ErrorGroup `spec.example` with everything that does not fit the model.
     """
-    from cloche.inputs import request_file
+    from cloche.inputs import given_outputs, request_file
     from cloche.inputs.declared import Declared
 
     declared = Declared(facts.inputs, repository.main.max_batch_size)
     try:
         tensors = request_file.tensors(str(path), declared)
+        expected = given_outputs.read(path, repository.main.outputs)
     except ErrorGroup as group:
         placed = [error.with_(where=error.where or str(path)) for error in group.errors]
         raise ErrorGroup("spec.example", "The example does not fit the model.", placed) from None
     except ClocheError as error:
         raise _unusable(path, error.what, error.where, error.hint) from None
-    return bodies.keep({name: tensor.array for name, tensor in tensors.items()}, "inputs", store)
+    request = {name: tensor.array for name, tensor in tensors.items()}
+    return GivenExample(
+        bodies.keep(request, "inputs", store),
+        bodies.keep(expected, "outputs", store) if expected is not None else None,
+    )
 
 
 def _unusable(

@@ -7,12 +7,14 @@ Each of those revisions becomes a revision and one rollout.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cloche import artifacts
 from cloche.artifacts import (
     Cause,
     Deployment,
+    Golden,
     InferenceBody,
     Lock,
     Member,
@@ -29,6 +31,7 @@ from cloche.artifacts import (
     ServiceRecord,
     Verification,
 )
+from cloche.state.sqlite import second_version
 
 if TYPE_CHECKING:
     import sqlite3
@@ -71,7 +74,7 @@ def carry_over(database: Database) -> None:
 
 def _keep_revision(database: Database, row: sqlite3.Row) -> None:
     recorded = json.loads(row["deployment"])
-    deployment = _read_deployment(recorded)
+    deployment = replace(_read_deployment(recorded), golden=_read_golden(row["golden"]))
     revision = Revision(
         service=row["service"],
         number=row["number"],
@@ -82,12 +85,12 @@ def _keep_revision(database: Database, row: sqlite3.Row) -> None:
     )
     of = (revision.service, revision.number)
     database.run("INSERT INTO revisions VALUES (?, ?, ?)", *of, _text(revision))
-    for kind in ("golden", "verification"):
-        if row[kind]:
-            database.run(
-                "INSERT INTO attachments (service, number, kind, value) VALUES (?, ?, ?, ?)",
-                *(*of, kind, row[kind]),
-            )
+    if row["verification"]:
+        outcome = second_version.verification(json.loads(row["verification"]))
+        database.run(
+            "INSERT INTO attachments (service, number, kind, value) VALUES (?, ?, ?, ?)",
+            *(*of, "verification", json.dumps(outcome)),
+        )
 
 
 def _rollouts(rows: list[sqlite3.Row]) -> tuple[Rollout, ...]:
@@ -107,7 +110,7 @@ def _rollouts(rows: list[sqlite3.Row]) -> tuple[Rollout, ...]:
                 since=row["phase_since"],
                 step=1 if row["phase"] in {"shifting", "live", "retired"} else 0,
                 weight=100 if row["phase"] in {"shifting", "live", "retired"} else 0,
-                verification=artifacts.decode(Verification, text) if text else None,
+                verification=_read_verification(text),
                 outcome=outcome,
                 ended_at=row["phase_since"] if outcome else None,
                 failure=json.loads(row["failure"]) if row["failure"] else None,
@@ -115,6 +118,18 @@ def _rollouts(rows: list[sqlite3.Row]) -> tuple[Rollout, ...]:
         )
         live = row["number"] if outcome is Outcome.COMPLETED else live
     return tuple(rollouts)
+
+
+def _read_golden(text: str | None) -> Golden | None:
+    former = json.loads(text) if text else None
+    return artifacts.convert(Golden, second_version.golden(former)) if former else None
+
+
+def _read_verification(text: str | None) -> Verification | None:
+    former = json.loads(text) if text else None
+    if former is None:
+        return None
+    return artifacts.convert(Verification, second_version.verification(former))
 
 
 def _read_deployment(recorded: dict[str, Any]) -> Deployment:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
-from cloche.state.sqlite import first_version
+from cloche.state.sqlite import first_version, second_version
 from cloche.state.sqlite.database import Database
 
 if TYPE_CHECKING:
@@ -107,7 +107,11 @@ def _records(database: Database) -> None:
         database.run(f"DROP TABLE {table}")
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _records)
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (
+    _first,
+    _records,
+    second_version.carry_over,
+)
 """The n-th migration leads to version n."""
 
 

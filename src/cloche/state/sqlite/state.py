@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cloche import artifacts
-from cloche.artifacts import Attached, Golden, Revision, ServiceRecord, Verification
+from cloche.artifacts import Attached, Revision, ServiceRecord, Verification
 from cloche.refusals import stale_number, stale_record, unknown_revision
 from cloche.state.sqlite import schema
 from cloche.state.state import Stored
@@ -93,9 +93,8 @@ class SqliteState:
         row = self._database.one(query, service, number)
         return _revision(row["revision"]) if row else None
 
-    def attach(self, service: str, number: int, value: Golden | Verification) -> None:
-        kind = "golden" if isinstance(value, Golden) else "verification"
-        of = (service, number, kind)
+    def attach(self, service: str, number: int, value: Verification) -> None:
+        of = (service, number, "verification")
         with self._database.transaction():
             if self.revision(service, number) is None:
                 raise unknown_revision(service, number)
@@ -117,11 +116,8 @@ class SqliteState:
             *(service, number),
         )
         latest = {row["kind"]: row["value"] for row in rows}
-        golden, verification = latest.get("golden"), latest.get("verification")
-        return Attached(
-            golden=artifacts.decode(Golden, golden) if golden else None,
-            verification=artifacts.decode(Verification, verification) if verification else None,
-        )
+        verification = latest.get("verification")
+        return Attached(artifacts.decode(Verification, verification) if verification else None)
 
     def _require_version(self, name: str, expect: str | None) -> int:
         """Return a service's version; raises StaleError if it is not the expected one."""

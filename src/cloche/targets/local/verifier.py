@@ -1,4 +1,4 @@
-"""Golden requests and checks with the installations of this machine.
+"""Judging the answers of replicas, with the installations of this machine.
 
 The command that sends a deployment installs the server and makes the model's environment first, so
 both are on this machine when it arrives.
@@ -6,9 +6,11 @@ both are on this machine when it arrives.
 
 from __future__ import annotations
 
-from importlib import import_module
+from functools import partial
 from typing import TYPE_CHECKING
 
+from cloche import artifacts
+from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
     from cloche.servers import Server
     from cloche.settings import Settings
     from cloche.store import Store
+    from cloche.verification.direct_run import Model
+    from cloche.verification.noise import Noise
     from cloche.verification.reference import Reference
 
-
-_NEEDED_TO_VERIFY = ("cloche.clients.kserve.client", "cloche.verification.replay", "httpx", "numpy")
-"""Modules loaded while replicas start, so that the check of the answer does not wait for them."""
+_REMEMBERED = "noise"
 
 
 class LocalVerifier:
@@ -40,36 +42,65 @@ class LocalVerifier:
         self._server = server
         self._references = references
 
-    def golden(self, revision: Revision, *, limit: float) -> Golden:
-        """Return the golden request, from a run with the server's runtimes or the model's own."""
+    def verify(
+        self, revision: Revision, url: str, *, limit: float, golden: Golden | None = None
+    ) -> Verification:
+        """Send a golden request to a base URL and return the judgement of the answer."""
+        from cloche.verification import replay
+
+        request = golden or revision.deployment.golden
+        if request is None:
+            raise ClocheError(
+                "golden.missing",
+                f"Revision {revision.number} of {revision.service} has no golden request.",
+                where=revision.service,
+                hint="Deploy its model again.",
+            )
+        return replay.verify(
+            request,
+            url,
+            model=revision.deployment.repository.main,
+            store=self._store,
+            noise=partial(self._noise, revision, request, limit),
+        )
+
+    def _noise(self, revision: Revision, request: Golden, limit: float) -> Noise:
+        """Return how far the model's own answers differ, measured once per request."""
+        key = _key(revision, request)
+        remembered = self._store.recall(_REMEMBERED, key)
+        if remembered is not None:
+            return artifacts.decode(dict[str, float | None], remembered)
+        model = self._model(revision)
+        measured: Noise = {}
+        if model is not None and request.expected is not None:
+            from cloche.verification import bodies, direct_run, noise
+
+            own = direct_run.Request(bodies.read(request.requests[0], self._store), request.origin)
+            answer = bodies.read(request.expected, self._store)
+            measured = noise.measure(model, own, answer, timeout=limit)
+        self._store.remember(_REMEMBERED, key, artifacts.encode(measured))
+        return measured
+
+    def _model(self, revision: Revision) -> Model | None:
+        """Return how to run a revision's model directly; None if only its server can."""
         from cloche import environments
-        from cloche.verification import golden
         from cloche.verification.reference import Interpreters
 
-        for module in _NEEDED_TO_VERIFY:
-            import_module(module)
         deployment = revision.deployment
-        lock, environment = deployment.main.lock, None
-        if lock is not None:
-            environment = environments.existing(lock, self._layout.environments)
+        member, own = deployment.main, None
+        if member.lock is not None:
+            folder = environments.existing(member.lock, self._layout.environments)
+            own = folder / "bin" / "python" if folder is not None else None
         installed = self._server.install(self._layout.servers, SilentProgress())
-        own = environment / "bin" / "python" if environment else None
-        return golden.make(
-            deployment,
-            self._store,
-            references=self._references,
-            interpreters=Interpreters(installed.interpreter, own),
-            timeout=limit,
+        reference = self._references.get(member.facts.backend)
+        if reference is None:
+            return None
+        pythons = Interpreters(installed.interpreter, own)
+        return reference.model(
+            member.snapshot, member.facts, deployment.repository, self._store, pythons
         )
 
-    def verify(self, revision: Revision, golden: Golden, url: str) -> Verification:
-        """Send the golden request to a base URL and return the comparison of the answer."""
-        from cloche.verification import replay as verification
 
-        return verification.verify(
-            golden,
-            url,
-            model=revision.deployment.repository.main.name,
-            store=self._store,
-            repository=revision.deployment.repository,
-        )
+def _key(revision: Revision, request: Golden) -> str:
+    parts = [revision.deployment.digest, artifacts.to_builtins(request)]
+    return artifacts.digest_of(artifacts.encode(parts)).removeprefix("sha256:")

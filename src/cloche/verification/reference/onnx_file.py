@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.verification.direct_run import Model
+from cloche.verification.direct_run import Model, Variant
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot
     from cloche.store import Store
     from cloche.verification.reference.reference import Interpreters
+
+
+_VARIANTS = (
+    Variant({"level": "all", "threads": 1}),
+    Variant({"level": "none", "threads": 0}),
+)
+"""Two levels of graph optimisation, with one thread and with the runtime's own choice."""
 
 
 class OnnxReference:
@@ -28,4 +35,4 @@ class OnnxReference:
         if len(files) != 1 or len(repository.models) != 1:
             return None
         path = store.tree_path(repository.digest) / files[0]
-        return Model("run_onnx.py", interpreters.server, path, {})
+        return Model("run_onnx.py", interpreters.server, path, {}, _VARIANTS)

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
-from cloche.verification.direct_run import Model
+from cloche.verification.direct_run import Model, Variant
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot, TensorSpec
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _FLAVOR = "python_function"
 _UNNAMED = ["input"]
 """The inputs of a model whose example is one unnamed array."""
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_VARIANTS = (Variant(environment=dict.fromkeys(_ONE_THREAD, "1")), Variant())
 
 
 class PyfuncReference:
@@ -41,7 +44,7 @@ class PyfuncReference:
             "outputs": _names_and_types(facts.outputs),
             "unnamed": _unnamed_inputs(snapshot, facts),
         }
-        return Model("run_pyfunc.py", interpreters.own, folder, description)
+        return Model("run_pyfunc.py", interpreters.own, folder, description, _VARIANTS)
 
 
 def _unnamed_inputs(snapshot: ModelSnapshot, facts: ModelFacts) -> list[str]:

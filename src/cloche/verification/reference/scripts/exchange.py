@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -110,47 +109,3 @@ def end_with_parent() -> None:
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
     if hasattr(ctypes.CDLL(None), "prctl"):
         ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL), 0, 0, 0)
-
-
-def answer(folder: Path, run: Callable[[dict[str, Array]], dict[str, Array]]) -> None:
-    """Run the first request in `folder` that the model accepts, and write its answer.
-
-    `run` takes and returns arrays by name. The folder holds the requests and `job.json` with
-    `requests` ([file, header length]) and `rows`. Writes `answer`, `outcome.json` with `request`
-    (its index) and `errors` (why each earlier request was refused), and, if `rows` is positive,
-    `alone`: the answers to each row run alone.
-    """
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    outcome: dict[str, Any] = {"request": None, "errors": []}
-    for index, (name, header_length) in enumerate(job["requests"]):
-        inputs = decode((folder / name).read_bytes(), header_length, "inputs")
-        try:
-            whole = run(inputs)
-            alone = _row_by_row(run, inputs, job["rows"]) if job["rows"] else None
-        except Exception as error:  # noqa: BLE001 - whatever a model raises is the outcome
-            outcome["errors"].append(f"{type(error).__name__}: {error}"[:2000])
-            continue
-        outcome["request"] = index
-        outcome["answer"] = _write(folder / "answer", whole)
-        if alone is not None:
-            outcome["alone"] = _write(folder / "alone", alone)
-        break
-    (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
-
-
-def _row_by_row(
-    run: Callable[[dict[str, Array]], dict[str, Array]], inputs: dict[str, Array], rows: int
-) -> dict[str, Array]:
-    answers = [
-        run({name: array[row : row + 1] for name, array in inputs.items()}) for row in range(rows)
-    ]
-    return {
-        name: np.concatenate([np.atleast_1d(answer[name]) for answer in answers])
-        for name in answers[0]
-    }
-
-
-def _write(path: Path, tensors: dict[str, Array]) -> int:
-    body, header_length = encode(tensors, "outputs")
-    path.write_bytes(body)
-    return header_length

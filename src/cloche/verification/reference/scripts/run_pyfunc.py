@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import exchange  # type: ignore[import-not-found]
+import job  # type: ignore[import-not-found]
 import numpy as np
 
 if TYPE_CHECKING:
@@ -21,24 +22,33 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-def main(folder: str, model: str) -> None:
-    """Answer the job in `folder` with the MLflow model in the folder `model`."""
-    import mlflow.pyfunc
+class PythonFunction(job.Framework):  # type: ignore[misc]
+    """A model loaded as a Python function."""
 
+    def __init__(self, folder: str, description: dict[str, Any]) -> None:
+        """Load the model in a folder."""
+        import mlflow.pyfunc
+
+        self._description = description
+        loaded = mlflow.pyfunc.load_model(folder)
+        self._predict = loaded.predict
+        schema = loaded.metadata.get_input_schema()
+        names = [tensor["name"] for tensor in description["inputs"]]
+        kinds = [] if schema is None else schema.input_types()
+        self._types = dict(zip(names, kinds))  # noqa: B905 - Python 3.8
+
+    def run(self, argument: dict[str, Array]) -> dict[str, Array]:
+        """Return the outputs by name."""
+        result = self._predict(_argument(argument, self._description, self._types))
+        return _outputs(result, self._description["outputs"])
+
+
+def main(folder: str, model: str) -> None:
+    """Do the job in `folder` with the MLflow model in the folder `model`."""
     # The model's own code is in the store, where nothing may be added.
     sys.dont_write_bytecode = True
     description = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
-    loaded = mlflow.pyfunc.load_model(model)
-    schema = loaded.metadata.get_input_schema()
-    names = [tensor["name"] for tensor in description["inputs"]]
-    kinds = [] if schema is None else schema.input_types()
-    types = dict(zip(names, kinds))  # noqa: B905 - Python 3.8
-
-    def run(inputs: dict[str, Array]) -> dict[str, Array]:
-        argument = _argument(inputs, description, types)
-        return _outputs(loaded.predict(argument), description["outputs"])
-
-    exchange.answer(Path(folder), run)
+    job.work(Path(folder), PythonFunction(model, description))
 
 
 def _argument(inputs: dict[str, Array], description: dict[str, Any], types: dict[str, Any]) -> Any:
