@@ -109,8 +109,9 @@ def prepare(
 
     Relative paths in the spec start from `directory`. The model answers a request by its own
     framework, which may install the server and the model's environment; without `run_model` nothing
-    is installed, and only types and shapes will be judged. If the cache outgrows its limit, the least
-    recently used entries are evicted; what a revision needs or was used in the last hour stays.
+    is installed, and only types and shapes will be judged. If the cache outgrows its limit, the
+    least recently used entries are evicted; what a revision needs or was used in the last hour
+    stays.
     Raises ClocheError for everything that is already known to make the deploy fail.
     """
     from cloche.verification import spec_example
