@@ -49,6 +49,32 @@ def test_the_resolver_speaks_for_itself(tmp_path: Path) -> None:
     assert "unsatisfiable" in caught.value.what
 
 
+def test_an_unresolvable_package_is_named_as_it_was_written(tmp_path: Path) -> None:
+    environment = wheels.index(tmp_path / "index")
+    asked = ("branch", "leaf==7.0.*  # conda.yaml: leaf=7.0")
+    with pytest.raises(ClocheError, match="leaf==7") as caught:
+        lock(tmp_path, *asked, **environment)
+    assert caught.value.code == "environment.unresolvable"
+    assert caught.value.what.endswith("leaf==7.0.*  # conda.yaml: leaf=7.0")
+
+
+def test_recorded_digests_count(tmp_path: Path) -> None:
+    environment = wheels.index(tmp_path / "index")
+    offered = lock(tmp_path, "leaf==1.0", **environment).text
+    digest = offered.partition("--hash=")[2].strip()
+    assert lock(tmp_path, f"leaf==1.0 --hash={digest}", **environment).text == offered
+    with pytest.raises(ClocheError, match="other digests") as caught:
+        lock(tmp_path, f"leaf==1.0 --hash=sha256:{'0' * 64}", **environment)
+    assert caught.value.code == "environment.digest"
+
+
+def test_versions_that_are_not_final_are_chosen_only_where_asked_for(tmp_path: Path) -> None:
+    environment = wheels.index(tmp_path / "index")
+    wheels.write(tmp_path / "index", "leaf", "3.0rc1")
+    assert "leaf==2.0" in lock(tmp_path, "leaf", **environment).text
+    assert "leaf==3.0rc1" in lock(tmp_path, "leaf", "--pre", **environment).text
+
+
 def test_an_index_that_does_not_answer_can_be_tried_again(tmp_path: Path) -> None:
     index = "http://user:secret@127.0.0.1:9/simple"
     with pytest.raises(ClocheError) as caught:

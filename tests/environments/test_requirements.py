@@ -25,6 +25,21 @@ def test_lines_are_sorted_by_what_they_are() -> None:
     )  # fmt: skip
 
 
+def test_options_of_pip_become_those_of_uv_or_are_left_out() -> None:
+    digest = "sha256:" + "0" * 64
+    parsed = requirements.parse((
+        "--pre", "--require-hashes", "--trusted-host index.example", "--only-binary :all:",
+        "--no-binary annoy", "--no-index", f"A_b==1 --hash={digest}  --hash=sha512:00",
+    ))  # fmt: skip
+    assert parsed.prereleases
+    assert parsed.packages == ("A_b==1",)
+    assert parsed.digests == {"a-b": {digest}}
+    assert parsed.options == ("--no-index", "--no-binary annoy")
+    assert requirements.ignored("numpy") is None
+    assert requirements.ignored("--require-hashes") == ""
+    assert "UV_INSECURE_HOST" in (requirements.ignored("--trusted-host x") or "")
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -36,7 +51,7 @@ def test_lines_are_sorted_by_what_they_are() -> None:
         ("own @ file:///opt/own.whl", "a file of the machine"),
         ("-e .", "a file of the machine"),
         ("--find-links /opt/wheels", "a folder of the machine"),
-        ("--pre", "not a requirement"),
+        ("--no-such-option", "not a requirement"),
         ("$(reboot)", "not a requirement"),
     ],
 )
@@ -47,7 +62,7 @@ def test_lines_that_cannot_be_locked(line: str, words: str) -> None:
 
 def test_all_wrong_lines_are_reported_at_once() -> None:
     with pytest.raises(ErrorGroup) as caught:
-        requirements.parse(("numpy", "-e .", "--pre"))
+        requirements.parse(("numpy", "-e .", "--no-such-option"))
     assert len(caught.value.errors) == 2
 
 
@@ -72,3 +87,9 @@ def test_credentials_leave_no_trace() -> None:
     assert without_credentials("at https://me:secret@i/x and http://t@j") == (
         "at https://i/x and http://j"
     )
+
+
+@pytest.mark.parametrize("user", ["${TOKEN}", "${NAME}:${TOKEN}", "me:${TOKEN}"])
+def test_a_variable_is_no_credential(user: str) -> None:
+    assert without_credentials(f"https://{user}@i/x") == f"https://{user}@i/x"
+    assert without_credentials(f"https://{user}word@i/x") == "https://i/x"

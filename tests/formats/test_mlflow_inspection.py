@@ -21,7 +21,7 @@ from cloche.artifacts import (
 )
 from cloche.errors import ClocheError
 from cloche.formats.mlflow import MlflowFormat, example
-from cloche.formats.mlflow.requirements import inline
+from cloche.formats.requirement_files import inline
 from cloche.verification import model_example
 
 if TYPE_CHECKING:

@@ -197,6 +197,16 @@ def test_older_folders_say_less(
     assert metadata.input_example is None
 
 
+def test_a_password_of_an_index_is_not_recorded(tmp_path: Path) -> None:
+    lines = (
+        "--extra-index-url https://me:secret@index.example/simple\nb @ https://t@x.example/b.whl"
+    )
+    metadata = read_metadata(write(tmp_path, MLmodel=MLMODEL, requirements__txt=lines))
+    assert metadata.requirements == (
+        "--extra-index-url https://index.example/simple", "b @ https://x.example/b.whl",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

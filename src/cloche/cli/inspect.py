@@ -71,7 +71,9 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
         opsets = ", ".join(f"{name or 'ai.onnx'} {number}" for name, number in facts.opsets.items())
         pairs.append(("opsets", opsets))
     if facts.requirements:
-        pairs.append(("python", f"{facts.python}, {', '.join(facts.requirements)}"))
+        # Without the comments that say which line of conda.yaml a requirement comes from.
+        requirements = ", ".join(line.partition("  # ")[0] for line in facts.requirements)
+        pairs.append(("python", f"{facts.python}, {requirements}"))
     click.echo(rendering.fields(pairs))
     for finding in facts.findings:
         click.echo(rendering.finding_text(finding))

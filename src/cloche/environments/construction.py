@@ -125,12 +125,11 @@ def _install(lock: Lock, folder: Path, python: Path, task: Task, run: Callable[.
     run("venv", "--no-project", "--no-python-downloads", "--python", str(python), str(folder))
     (folder / "requirements.lock").write_text(lock.text, encoding="utf-8")
     task.note(f"downloading and installing {lock.text.count('==')} packages")
-    only_wheels = () if "--no-binary" in lock.text else ("--only-binary", ":all:")
     # No dependencies beyond the lock, and nothing without its digest. Modules are compiled at their
     # first import: compiling all of them takes ten times as long as installing them.
     run(
         "pip", "install", "--no-python-downloads", "--python", str(folder / "bin" / "python"),
-        "--no-deps", "--require-hashes", *only_wheels,
+        "--no-deps", "--require-hashes", "--only-binary", ":all:",
         "--requirements", str(folder / "requirements.lock"),
     )  # fmt: skip
 

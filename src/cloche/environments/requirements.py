@@ -1,21 +1,40 @@
 """The recorded requirements of a model, checked line by line before uv gets them.
 
-Lines may be requirements (PEP 508), constraints (`-c NAME<2`: inlined by the inspection), package
-indexes and `--no-binary NAME`. Lines with a file or folder of the machine that the model was made
-on, and lines without a digest (a branch in a version control system), are refused.
+Lines may be requirements (PEP 508) with their digests, constraints (`-c NAME<2`: inlined by the
+inspection), and the options of pip that uv has too: package indexes, `--pre`, `--no-binary NAME`,
+`--only-binary NAME`. Lines with a file or folder of the machine that the model was made on, and
+lines without a digest (a branch in a version control system), are refused.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cloche.environments.uv import without_credentials
 from cloche.errors import ClocheError, ErrorGroup
 
-_INDEX = re.compile(r"^(?:--index-url|-i|--extra-index-url|--find-links|-f)[ =]\s*(\S+)$")
-_NO_BINARY = re.compile(r"^--no-binary[ =]\s*(\S+)$")
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_INDEX = re.compile(
+    r"^(?:(?:--index-url|-i|--extra-index-url|--find-links|-f)[ =]\s*\S+|--no-index)$"
+)
+_BUILD = re.compile(r"^--(?P<which>no|only)-binary[ =]\s*\S+$")
 _CONSTRAINT = re.compile(r"^(?:-c|--constraint)[ =]\s*(.+)$")
+_DIGEST = re.compile(r"\s--hash[ =](sha256:[0-9a-f]{64})\b")
+_PRERELEASES = "--pre"
+_IGNORED: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^--require-hashes$"), ""),
+    (re.compile(r"^--prefer-binary$"), ""),
+    (re.compile(r"^--trusted-host\b"),
+     "which hosts are trusted is for this machine to say, in UV_INSECURE_HOST"),
+    (re.compile(r"^--(use-feature|use-pep517|no-use-pep517|no-build-isolation|use-deprecated)\b"),
+     "it changes how pip works, and uv installs the model's packages"),
+)  # fmt: skip
+"""Options that change nothing in a lock; without a reason, because a lock does so anyway."""
+_KNOWN = r"-i|-f|-c|--(index-url|extra-index-url|find-links|constraint|(no|only)-binary)"
 _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(^|@\s*)(git|hg|svn|bzr)\+"),
      "has no digest, as version control has no fixed archive"),
@@ -24,8 +43,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^(\.{0,2}/|~|[A-Za-z]:\\|-e|--editable)|@\s*file:|^file:"
                 r"|^[^@;]*\.(whl|tar\.gz|zip)(\s*;|$)"),
      "names a file of the machine that the model was made on"),
-    (re.compile(r"^(?![A-Za-z0-9]|(-i|-f|-c|--(index-url|extra-index-url|find-links|constraint"
-                r"|no-binary))[ =])"),
+    (re.compile(rf"^(?![A-Za-z0-9]|({_KNOWN})[ =]|--(pre|no-index)$)"),
      "is not a requirement that can be locked"),
 )  # fmt: skip
 
@@ -40,6 +58,10 @@ class Requirements:
     """Options that name package indexes, as recorded."""
     builds: tuple[str, ...]
     """`--no-binary` options; a source distribution is built only for their packages."""
+    prereleases: bool = False
+    """Whether versions that are not final may be chosen (`--pre`)."""
+    digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The digests that the lines allow (`--hash`), by the package's name."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -47,21 +69,44 @@ class Requirements:
         return (*(without_credentials(line) for line in self.indexes), *self.builds)
 
 
+def ignored(line: str) -> str | None:
+    """Return why an option of pip is left out, empty if a lock fulfils it; None if it counts."""
+    return next((why for pattern, why in _IGNORED if pattern.search(line)), None)
+
+
 def parse(lines: tuple[str, ...]) -> Requirements:
     """Sort requirement lines by kind; raises one error for all that cannot be locked."""
-    filled = [line.strip() for line in lines if line.strip()]
+    filled = [line.strip() for line in lines if line.strip() and ignored(line.strip()) is None]
     _check(filled)
     packages, constraints, indexes, builds = [], [], [], []
+    digests: dict[str, frozenset[str]] = {}
     for line in filled:
         if _INDEX.match(line):
             indexes.append(line)
-        elif _NO_BINARY.match(line):
-            builds.append(line)
+        elif match := _BUILD.match(line):
+            # Wheels alone are the rule, which an option for some packages would lift for the rest.
+            builds += [line] if match["which"] == "no" else []
         elif match := _CONSTRAINT.match(line):
             constraints.append(match[1].strip())
-        else:
-            packages.append(line)
-    return Requirements(tuple(packages), tuple(constraints), tuple(indexes), tuple(builds))
+        elif line != _PRERELEASES:
+            found = frozenset(_DIGEST.findall(line))
+            if found:
+                digests[name_of(line)] = digests.get(name_of(line), frozenset()) | found
+            packages.append(re.sub(r"\s+--hash[ =]\S+", "", line))
+    return Requirements(
+        tuple(packages),
+        tuple(constraints),
+        tuple(indexes),
+        tuple(builds),
+        _PRERELEASES in filled,
+        digests,
+    )
+
+
+def name_of(line: str) -> str:
+    """Return the normalised name of the package of a line (PEP 503)."""
+    match = re.match(r"[A-Za-z0-9._-]+", line)
+    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else ""
 
 
 def _check(lines: list[str]) -> None:

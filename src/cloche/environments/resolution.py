@@ -37,8 +37,10 @@ def lock(
     package index changes. Only wheels are used, because building a source distribution runs its
     code before the user serves it; a recorded `--no-binary NAME` allows it.
 
-    Raises ClocheError: `environment.unresolvable` with the resolver's message,
-    `environment.requirement` for a line that cannot be locked, `environment.network` (retriable).
+    A line may end with a comment that says where it comes from, and an error about its package has
+    it. Raises ClocheError: `environment.unresolvable` with the resolver's message,
+    `environment.requirement` for a line that cannot be locked, `environment.digest` for a package
+    whose digest is not the recorded one, `environment.network` (retriable).
     """
     key = artifacts.digest_of(artifacts.encode([requirements, python])).removeprefix("sha256:")
     remembered = store.recall(_KIND, key)
@@ -59,9 +61,10 @@ def _compile(parsed: recorded.Requirements, python: str, environment: Mapping[st
     arguments = [
         "pip", "compile", "requirements.in", "--python-version", python, "--generate-hashes",
         "--no-header", "--no-annotate", "--quiet", "--constraints", "constraints.txt",
+        "--only-binary", ":all:",
     ]  # fmt: skip
-    if not parsed.builds:
-        arguments += ["--only-binary", ":all:"]
+    if parsed.prereleases:
+        arguments += ["--prerelease", "allow"]
     with tempfile.TemporaryDirectory(prefix="cloche-lock-") as name:
         folder = Path(name)
         lines = (*parsed.indexes, *parsed.builds, *parsed.packages)
@@ -72,26 +75,32 @@ def _compile(parsed: recorded.Requirements, python: str, environment: Mapping[st
         try:
             text = uv.run(arguments, environment=environment, folder=folder, timeout=_SECONDS)
         except uv.UvError as error:
-            raise _unresolvable(error, python) from error
-    return "".join(f"{line}\n" for line in parsed.options) + _pinned_lines(text)
+            raise _unresolvable(error, parsed.packages, python) from error
+    return "".join(f"{line}\n" for line in parsed.options) + _pinned_lines(text, parsed.digests)
 
 
-def _unresolvable(error: ClocheError, python: str) -> ClocheError:
+def _unresolvable(error: ClocheError, packages: tuple[str, ...], python: str) -> ClocheError:
+    words = set(re.findall(r"[a-z0-9._-]+", error.what.lower()))
+    said = [line for line in packages if "  # " in line and recorded.name_of(line) in words]
+    lines = "".join(f"\nAsked for: {line}" for line in said)
     return ClocheError(
         "environment.unresolvable",
-        f"The model's requirements cannot be resolved for Python {python}. {error.what}",
-        where="requirements.txt",
+        f"The model's requirements cannot be resolved for Python {python}. {error.what}{lines}",
+        where=said[0].partition("  # ")[2].partition(":")[0] if said else "requirements.txt",
         hint="Log the model again with pip_requirements that fit each other and have wheels for"
         f" Python {python} on Linux. If one must be built from source, add a line"
         " `--no-binary NAME`.",
     )
 
 
-def _pinned_lines(text: str) -> str:
-    """Return the resolver's lines without options; raises `environment.unhashed`."""
+def _pinned_lines(text: str, allowed: Mapping[str, frozenset[str]]) -> str:
+    """Return the resolver's lines without options, with the digests that the model allows.
+
+    Raises ClocheError `environment.unhashed` and `environment.digest`.
+    """
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "-"))]
-    entries = re.split(r"\n(?=\S)", "\n".join(lines))
-    unhashed = [entry.split()[0] for entry in entries if entry and "--hash=" not in entry]
+    entries = [entry for entry in re.split(r"\n(?=\S)", "\n".join(lines)) if entry]
+    unhashed = [entry.split()[0] for entry in entries if "--hash=" not in entry]
     if unhashed:
         raise ClocheError(
             "environment.unhashed",
@@ -99,4 +108,22 @@ def _pinned_lines(text: str) -> str:
             where="requirements.txt",
             hint="Log the model with released versions of these packages.",
         )
-    return "\n".join(lines) + "\n"
+    return "".join(f"{_with_digests(entry, allowed)}\n" for entry in entries)
+
+
+def _with_digests(entry: str, allowed: Mapping[str, frozenset[str]]) -> str:
+    """Return an entry with the digests that its requirement allows; uv lists all of a release."""
+    head, *digests = re.split(r"\s*\\?\n\s*--hash=", entry)
+    wanted = allowed.get(recorded.name_of(head))
+    if wanted is None:
+        return entry
+    kept = [digest for digest in digests if digest.strip() in wanted]
+    if not kept:
+        raise ClocheError(
+            "environment.digest",
+            f"The package index has {head.strip()} with other digests than the model recorded.",
+            where="requirements.txt",
+            hint="The files of this release were changed, or the index is another one. Check which,"
+            " and record the digests again.",
+        )
+    return " \\\n    --hash=".join([head, *kept])

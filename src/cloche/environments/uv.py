@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CREDENTIALS = re.compile(r"(?<=://)(?!(?:\w*:)?\$\{\w+\}@|\$\{\w+\}:\$\{\w+\}@)[^/@\s]+@")
+"""A name or password in a URL, except `${NAME}`, which uv reads from the environment."""
 _DISK = re.compile(r"no space left|os error 28|disk quota|os error 122", re.IGNORECASE)
 _NETWORK = re.compile(
     r"dns error|error sending request|failed to fetch|failed to download|timed out|tcp connect"
@@ -119,7 +120,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def without_credentials(text: str) -> str:
-    """Return text without the `user:password@` of its URLs."""
+    """Return text without the `user:password@` of its URLs; `${NAME}` is no password and stays."""
     return _CREDENTIALS.sub("", text)
 
 
@@ -134,7 +135,7 @@ def explain(words: str, folder: Path) -> ClocheError:
             "environment.access",
             f"The package index refused access. uv said: {message}",
             hint="Give the credentials of the index in UV_INDEX_URL, UV_INDEX_<NAME>_PASSWORD or"
-            " ~/.netrc.",
+            " ~/.netrc, or as ${NAME} in the address that the model's requirements have.",
         )
     if _NETWORK.search(message):
         return UnavailableError(

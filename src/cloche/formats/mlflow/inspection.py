@@ -11,7 +11,6 @@ one column if the model returns one value per row.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -27,9 +26,10 @@ from cloche.artifacts import (
     TensorSpec,
 )
 from cloche.environments.interpreters import PYTHONS
+from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
+from cloche.formats.mlflow import declared as environment
 from cloche.formats.mlflow import example
-from cloche.formats.mlflow.requirements import inline
 from cloche.model_config.names import onnx_file_of
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
     metadata = snapshot.metadata
     signature, findings = _signature(snapshot, root)
     python, noted = _interpreter(metadata.python, snapshot.pinned)
-    findings += noted
+    folder = root / PurePosixPath(snapshot.entry).parent
+    recorded, told = environment.requirements(folder, metadata.requirements, python)
+    findings += noted + told
     outputs = signature.outputs
     if not outputs:
         outputs = (TensorSpec("output", "FP64", (-1, -1)),)
@@ -132,10 +134,7 @@ def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
         size_bytes=snapshot.size,
         memory_bytes=None,
         python=python,
-        requirements=_requirements(
-            inline(metadata.requirements, root / PurePosixPath(snapshot.entry).parent),
-            metadata.tags.get("mlflow_version"),
-        ),
+        requirements=_requirements(recorded, metadata.tags.get("mlflow_version")),
         columns=signature.columns,
         findings=tuple(findings),
     )
@@ -182,10 +181,7 @@ def _interpreter(recorded: str | None, where: str) -> tuple[str, list[Finding]]:
 
 def _requirements(recorded: tuple[str, ...], mlflow_version: str | None) -> tuple[str, ...]:
     """Return the recorded requirements, plus those of serving that they lack."""
-    names = {
-        re.split(r"[^A-Za-z0-9._-]", line.strip(), maxsplit=1)[0].lower().replace("_", "-")
-        for line in recorded
-    }
+    names = {name_of(line) for line in recorded}
     added = []
     if not names & {"mlflow", "mlflow-skinny"}:
         added.append(f"mlflow=={mlflow_version}" if mlflow_version else "mlflow")

@@ -6,18 +6,19 @@ Reads only YAML, JSON and text; never loads the model.
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import ModelMetadata
-from cloche.errors import ClocheError
+from cloche.environments.uv import without_credentials
+from cloche.formats import requirement_files
+from cloche.formats.mlflow import declared
+from cloche.formats.mlflow.documents import read_yaml, wrong
 from cloche.formats.mlflow.signature import parse_signature
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ENTRY = "MLmodel"
-_LARGEST = 16 * 2**20
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
@@ -29,7 +30,7 @@ def read_metadata(folder: Path) -> ModelMetadata:
     document = read_yaml(path)
     flavors = document.get("flavors")
     if not isinstance(flavors, dict) or not flavors:
-        raise _wrong(path, "it lists no flavors")
+        raise wrong(path, "it lists no flavors")
     signature = document.get("signature")
     return ModelMetadata(
         signature=parse_signature(signature, str(path)) if isinstance(signature, dict) else None,
@@ -39,33 +40,6 @@ def read_metadata(folder: Path) -> ModelMetadata:
         flavors=tuple(str(name) for name in flavors),
         tags=_tags(document),
         run_id=str(document["run_id"]) if document.get("run_id") else None,
-    )
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file; raises source.mlflow.mlmodel."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise _wrong(path, "it is too large")
-        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise _wrong(path, "it is not text") from None
-    except YAMLError as error:
-        raise _wrong(path, " ".join(str(error).split())) from None
-    if not isinstance(document, dict):
-        raise _wrong(path, "it is not a mapping")
-    return document
-
-
-def _wrong(path: Path, why: str) -> ClocheError:
-    return ClocheError(
-        "source.mlflow.mlmodel",
-        f"Cannot read {path.name} of the MLflow model: {why}.",
-        where=path.name,
-        hint="Save or log the model with MLflow again.",
     )
 
 
@@ -82,40 +56,20 @@ def _input_example(folder: Path, document: dict[str, Any]) -> str | None:
 
 
 def _requirements(folder: Path) -> tuple[str, ...]:
-    """Return the lines of requirements.txt, else the pip part of conda.yaml."""
+    """Return the lines of requirements.txt, else the pip part of conda.yaml, without passwords."""
     try:
-        text = (folder / "requirements.txt").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        lines = _conda(folder)[1]
-    else:
-        lines = text.replace("\\\n", " ").splitlines()
-    stripped = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
-    return tuple(line for line in stripped if line)
+        lines = requirement_files.read(folder / declared.REQUIREMENTS)
+    except (FileNotFoundError, IsADirectoryError):
+        lines = declared.read_conda(folder).pip
+    return tuple(map(without_credentials, lines))
 
 
 def _python(folder: Path, flavors: dict[str, Any]) -> str | None:
-    environment = folder / "python_env.yaml"
-    if environment.is_file() and (version := read_yaml(environment).get("python")):
-        return str(version)
-    if version := _conda(folder)[0]:
+    if version := declared.python_of(folder):
         return version
     function = flavors.get("python_function")
     version = function.get("python_version") if isinstance(function, dict) else None
     return str(version) if version else None
-
-
-def _conda(folder: Path) -> tuple[str | None, list[str]]:
-    """Return the Python version and the pip requirements of conda.yaml."""
-    path = folder / "conda.yaml"
-    if not path.is_file():
-        return None, []
-    python, requirements = None, []
-    for item in read_yaml(path).get("dependencies") or ():
-        if isinstance(item, dict):
-            requirements += [str(line) for line in item.get("pip") or ()]
-        elif match := re.fullmatch(r"python\s*=+\s*([\d.]+)", str(item)):
-            python = match[1].rstrip(".")
-    return python, requirements
 
 
 def _tags(document: dict[str, Any]) -> dict[str, str]:
