@@ -6,10 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import DATATYPES, TensorSpec
+from cloche.artifacts import DATATYPES, ENVIRONMENT_PARAMETER, TensorSpec
 from cloche.errors import ClocheError, UsageError
 from cloche.model_config.messages import messages, parse
-from cloche.model_config.names import CONFIG, ENSEMBLE, ONNX_FILE, PYTHON_FILE
+from cloche.model_config.names import (
+    CONFIG,
+    ENSEMBLE,
+    ENVIRONMENT,
+    ONNX_FILE,
+    OWN_ENVIRONMENT,
+    PYTHON_FILE,
+    REQUIREMENTS_FILE,
+    STUB_FILE,
+)
 from cloche.spec.names import corrected
 
 if TYPE_CHECKING:
@@ -92,6 +101,30 @@ class FinishedModel:
     def steps(self) -> tuple[Any, ...]:
         """Return the steps of an ensemble; empty for other models."""
         return tuple(self.config.ensemble_scheduling.step)
+
+    @property
+    def environment(self) -> str | None:
+        """Return the environment that the configuration names, None if it names none."""
+        parameters = self.config.parameters
+        named = ENVIRONMENT_PARAMETER in parameters
+        return str(parameters[ENVIRONMENT_PARAMETER].string_value) if named else None
+
+    @property
+    def requirement_files(self) -> tuple[str, ...]:
+        """Return the model's files of requirements, by path in its folder.
+
+        Empty for a model that is no Python code, or brings its environment or stub.
+        """
+        brings = self.environment not in {None, OWN_ENVIRONMENT} or self.holds(ENVIRONMENT)
+        if self.backend != "python" or brings or STUB_FILE in self.files:
+            return ()
+        versions = [f"{version}/{REQUIREMENTS_FILE}" for version in self.served_versions]
+        own = [REQUIREMENTS_FILE] if REQUIREMENTS_FILE in self.files else versions
+        return tuple(path for path in own if path in self.files)
+
+    def holds(self, name: str) -> bool:
+        """Return whether the model's folder has a file or folder of this path."""
+        return any(path == name or path.startswith(f"{name}/") for path in self.files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,28 @@
-"""Keeping a finished Triton repository byte for byte, with its own names."""
+"""Keeping a finished Triton repository byte for byte, with its own names.
+
+One thing is added: a Python model with a requirements.txt and no environment gets its lock, and the
+parameter that names the environment made from it, as a line after those of its config.pbtxt.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import FileEntry, ModelRepository, Origin, Reason, RepositoryMember, asked_for
+from cloche.artifacts import (
+    ENVIRONMENT_PARAMETER,
+    FileEntry,
+    ModelRepository,
+    Origin,
+    Reason,
+    RepositoryMember,
+    asked_for,
+)
 from cloche.errors import UsageError
 from cloche.model_config.finished import FinishedRepository, declared, read_repository
-from cloche.model_config.names import CONFIG, ENSEMBLE
+from cloche.model_config.names import CONFIG, ENSEMBLE, LOCK_FILE, OWN_ENVIRONMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from cloche.artifacts import Lock, ModelFacts, ModelSnapshot
     from cloche.model_config.finished import FinishedModel
@@ -19,6 +31,8 @@ if TYPE_CHECKING:
     from cloche.store import Store
 
 _PLACEHOLDER = ".keep"
+_NO_CONFIG = b'backend: "python"\n'
+"""What Triton completes for a Python model without a config.pbtxt."""
 _KEPT = Reason(CONFIG, "kept", Origin.MODEL, "a finished repository is kept byte for byte")
 
 
@@ -26,7 +40,7 @@ def keep(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
     service: str,
     snapshot: ModelSnapshot,
     facts: ModelFacts,
-    lock: Lock | None,  # noqa: ARG001 - a finished repository has its environments in it
+    lock: Lock | None,
     spec: ServiceSpec,
     store: Store,
     *,
@@ -34,6 +48,7 @@ def keep(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
 ) -> ModelRepository:
     """Keep a finished repository with these `facts` as a tree of the store.
 
+    `lock` is that of its Python models with a requirements.txt, if there are any.
     Raises UsageError `repository.kept` for settings that belong in its config.pbtxt, and
     `repository.ambiguous` if several models could answer for the service.
     """
@@ -41,7 +56,12 @@ def keep(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
     digests = {entry.path: entry.digest for entry in snapshot.files}
     repository, _ = read_repository(tuple(digests), lambda path: store.read(digests[path]))
     main = _main_model(repository, service)
-    files = _files(snapshot, repository, store.add_bytes(b""))
+    added = dict(_version_folders(repository, store))
+    reasons: list[Reason] = []
+    if lock is not None:
+        environments, reasons = _environments(repository, lock, digests, store)
+        added |= environments
+    files = _files(snapshot, added)
     return ModelRepository(
         service=service,
         digest=store.put_tree(files),
@@ -53,10 +73,11 @@ def keep(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
                 inputs=declared(main.config, "input") or facts.inputs,
                 outputs=declared(main.config, "output") or facts.outputs,
                 max_batch_size=_max_batch_size(main, facts, backends),
+                lock_digest=lock.digest if lock else None,
             ),
         ),
         others=repository.names(main)[1:],
-        reasons=(_KEPT,),
+        reasons=(_KEPT, *reasons),
         findings=facts.findings,
     )
 
@@ -96,18 +117,52 @@ def _max_batch_size(main: FinishedModel, facts: ModelFacts, backends: Mapping[st
     return backend.completed_batch
 
 
-def _files(
-    snapshot: ModelSnapshot, repository: FinishedRepository, empty: str
-) -> tuple[FileEntry, ...]:
-    """Return the repository's files, with a version folder for each ensemble that lacks one.
+def _files(snapshot: ModelSnapshot, added: Mapping[str, FileEntry]) -> tuple[FileEntry, ...]:
+    """Return the repository's files, with those that are added or take the place of one."""
+    kept = (file for file in snapshot.files if file.path not in added)
+    return tuple(sorted((*kept, *added.values()), key=lambda file: file.path))
 
-    Triton requires the folder. It is empty, so a list of files cannot hold it; an empty file of the
-    digest `empty` is put in it.
+
+def _version_folders(
+    repository: FinishedRepository, store: Store
+) -> Iterator[tuple[str, FileEntry]]:
+    """Yield a file in a version folder for each ensemble that lacks one.
+
+    Triton requires the folder. It is empty, so a list of files cannot hold it; an empty file is put
+    in it.
     """
-    added = [
-        FileEntry(f"{model.name}/{version}/{_PLACEHOLDER}", 0, empty)
-        for model in repository.models
-        if model.backend == ENSEMBLE and not model.versions
-        for version in (model.served_versions or (1,))
-    ]
-    return tuple(sorted((*snapshot.files, *added), key=lambda file: file.path))
+    for model in repository.models:
+        if model.backend == ENSEMBLE and not model.versions:
+            for version in model.served_versions or (1,):
+                yield _written(f"{model.name}/{version}/{_PLACEHOLDER}", b"", store)
+
+
+def _environments(
+    repository: FinishedRepository, lock: Lock, digests: Mapping[str, str], store: Store
+) -> tuple[dict[str, FileEntry], list[Reason]]:
+    """Return the files that give an environment to the models with requirements, and why."""
+    files: dict[str, FileEntry] = {}
+    reasons = []
+    for model in repository.models:
+        if not model.requirement_files:
+            continue
+        text = f"# python {lock.python}\n{lock.text}".encode()
+        files |= [_written(f"{model.name}/{LOCK_FILE}", text, store)]
+        if model.environment is None:
+            before = store.read(digests[model.where]) if model.where in digests else _NO_CONFIG
+            files |= [_written(model.where, _with_environment(before), store)]
+            why = f"{model.requirement_files[0]} of {model.name}, locked for Python {lock.python}"
+            field = f"{model.name}: parameters.{ENVIRONMENT_PARAMETER}"
+            reasons.append(Reason(field, OWN_ENVIRONMENT, Origin.MODEL, why))
+    return files, reasons
+
+
+def _with_environment(config: bytes) -> bytes:
+    """Return a config.pbtxt with one line more; fields may come in any order, and maps in parts."""
+    value = f'value {{ string_value: "{OWN_ENVIRONMENT}" }}'
+    line = f'parameters {{ key: "{ENVIRONMENT_PARAMETER}" {value} }}\n'
+    return config + (b"" if config.endswith(b"\n") else b"\n") + line.encode()
+
+
+def _written(path: str, data: bytes, store: Store) -> tuple[str, FileEntry]:
+    return path, FileEntry(path, len(data), store.add_bytes(data))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import DATATYPES, ENVIRONMENT_PARAMETER, Finding, Severity
+from cloche.artifacts import DATATYPES, Finding, Severity
 from cloche.errors import UsageError
 from cloche.model_config.names import CONFIG, ENSEMBLE, MODEL_DIRECTORY
 
@@ -128,20 +128,17 @@ def _ensemble_errors(
 
 
 def _environment_errors(model: FinishedModel) -> Iterator[UsageError]:
-    parameters = model.config.parameters
-    if ENVIRONMENT_PARAMETER not in parameters:
-        return
-    value = parameters[ENVIRONMENT_PARAMETER].string_value
-    if not value.startswith(MODEL_DIRECTORY):
+    value = model.environment
+    if value is None or not value.startswith(MODEL_DIRECTORY) or model.requirement_files:
         return
     path = str(PurePosixPath(value.removeprefix(MODEL_DIRECTORY)))
-    if not _holds(model.files, path):
+    if not model.holds(path):
         yield _error(
             "environment",
             f"{model.name} runs in the environment {path}, which is not in its folder.",
             model.where,
-            "Put the environment (such as a conda-pack archive) there, or deploy the model from "
-            "MLflow, so that Cloche makes its environment.",
+            "Put the environment (such as a conda-pack archive) there, or put a requirements.txt "
+            f"beside the {CONFIG} and remove the parameter, so that Cloche makes it.",
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFacts, ModelFormat, Severity
 from cloche.errors import ErrorGroup, UsageError
+from cloche.formats.triton import environment
 from cloche.formats.triton.checks import errors_of, findings_of, folder_findings
 from cloche.model_config.finished import FinishedRepository, declared, read_repository
 
@@ -33,6 +34,8 @@ def facts(
     could answer, inputs and outputs stay empty and a finding says so.
     """
     repository, findings = _check(snapshot, path, served)
+    declared = environment.declared(repository.models, path)
+    findings += declared.findings
     main = repository.main_model(service)
     if main is None:
         what = "Several models could answer for the service."
@@ -53,6 +56,8 @@ def facts(
         ),
         size_bytes=snapshot.size,
         memory_bytes=None,
+        python=declared.python,
+        requirements=declared.requirements,
         findings=findings,
     )
 

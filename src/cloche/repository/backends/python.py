@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import ENVIRONMENT_PARAMETER, FileEntry, ModelFormat, Severity
-from cloche.model_config.names import OWN_ENVIRONMENT, PYTHON_FILE, VERSION
+from cloche.model_config.names import LOCK_FILE, OWN_ENVIRONMENT, PYTHON_FILE, VERSION
 from cloche.repository.backends.backend import BackendFiles, ItemCost
 from cloche.repository.backends.settings import refuse_graph_level, write_parameters
 from cloche.repository.tensors import item_bytes
@@ -47,7 +47,7 @@ class Python:
         ]
         if lock is not None:
             text = f"# python {lock.python}\n{lock.text}".encode()
-            files.append(_written("requirements.lock", text, store))
+            files.append(_written(LOCK_FILE, text, store))
         return BackendFiles(tuple(files))
 
     def item_cost(self, facts: ModelFacts) -> ItemCost | str:
