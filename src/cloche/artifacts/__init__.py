@@ -28,6 +28,7 @@ from cloche.artifacts.model import (
     Severity,
     Signature,
     TensorSpec,
+    ValueRange,
 )
 from cloche.artifacts.plan import (
     Change,
@@ -127,6 +128,7 @@ __all__ = [
     "Standing",
     "TensorDifference",
     "TensorSpec",
+    "ValueRange",
     "Verification",
     "asked_for",
     "convert",

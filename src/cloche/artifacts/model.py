@@ -32,6 +32,12 @@ class TensorSpec:
     declared: tuple[int, ...] | None = None
     """The shape that the file declares, where the runtime loads another."""
 
+    def axis(self, index: int) -> str:
+        """Return what an axis is called: its label, or `NAME[INDEX]` for an axis without one."""
+        label = self.labels[index] if index < len(self.labels) else None
+        unlabelled = label is None or label.lower() in {"?", "-1", "none", "unk", "unknown"}
+        return f"{self.name}[{index}]" if label is None or unlabelled else label
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -140,6 +146,20 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueRange:
+    """The values of an input that a model accepts, as far as its graph tells; None is no bound."""
+
+    low: float | None
+    high: float | None
+    """The largest value; it may be taken."""
+    whole: bool
+    """True where only whole numbers make sense, whatever the datatype."""
+    why: str
+    values: tuple[float, ...] = ()
+    """All elements in row-major order, where the shapes of the model leave no better choice."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What inspection found in a snapshot, without running the model."""
 
@@ -164,3 +184,7 @@ class ModelFacts:
     columns: bool = False
     """True when the inputs are the columns of one table."""
     findings: tuple[Finding, ...] = ()
+    ranges: dict[str, ValueRange] = field(default_factory=dict)
+    """What the model does with an input tells of its values, by the name of the input."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Sizes of dynamic axes that the model asks for, by label, or `INPUT[AXIS]` without one."""

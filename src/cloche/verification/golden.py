@@ -44,7 +44,7 @@ def requests(
     made = [
         Request(tensors, RequestOrigin.MADE, rows=min(_ROWS, most))
         for tensors in samples.candidates(
-            member.facts.inputs, rows=min(_ROWS, most), seed=member.snapshot.digest
+            member.facts, rows=min(_ROWS, most), seed=member.snapshot.digest
         )
     ]
     return [*stored, *made], findings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import Finding, ModelFacts, ModelFormat, Severity
 from cloche.errors import ClocheError
 from cloche.formats import lookalikes
-from cloche.formats.onnx import batch, operators, shapes
+from cloche.formats.onnx import batch, operators, shapes, uses
 from cloche.formats.onnx import graph as walk
 from cloche.formats.onnx.codes import INSPECTION, not_a_model
 from cloche.formats.onnx.external import weights
@@ -41,6 +41,7 @@ def inspect_file(path: Path) -> ModelFacts:
     findings = operators.findings(counted, opsets, model.ir_version)
     findings += _shapes_missing(model)
     noted = batch.finding(axis)
+    used = uses.find(model, inputs)
     return ModelFacts(
         format=ModelFormat.ONNX,
         framework=_framework(model),
@@ -54,6 +55,8 @@ def inspect_file(path: Path) -> ModelFacts:
         operators=counted,
         unsupported_operators=operators.unsupported(counted),
         findings=(*findings, *([noted] if noted else [])),
+        ranges=used.ranges,
+        sizes=used.sizes,
     )
 
 

@@ -15,7 +15,7 @@ from cloche.formats.onnx import graph as walk
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
-_SMALL = 1024
+SMALL = 1024
 """Largest tensor that is kept, in bytes: shapes, axes and scales are far smaller."""
 
 
@@ -35,7 +35,7 @@ def strip_weights(model: ModelProto) -> None:
     from onnx import TensorProto
 
     for tensor in walk.tensors(model):
-        if walk.size_of(tensor) <= _SMALL:
+        if walk.size_of(tensor) <= SMALL:
             continue
         for data in ("raw_data", "float_data", "int32_data", "int64_data", "double_data",
                      "uint64_data", "string_data"):  # fmt: skip
@@ -63,6 +63,11 @@ def infer(model: ModelProto, *, first: int | None = None, dynamic: int | None = 
             if value.type.HasField("tensor_type"):
                 _forget_dynamic(value)
     return _run(concrete)
+
+
+def infer_whole(model: ModelProto) -> ModelProto:
+    """Return the model with the shapes that can be inferred, in the graphs inside it too."""
+    return _infer_types(model, strict=False)
 
 
 def complete_outputs(model: ModelProto) -> None:
