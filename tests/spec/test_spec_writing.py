@@ -69,7 +69,7 @@ def test_what_is_written_reads_back_the_same(made: ServiceSpec) -> None:
 def test_a_file_for_a_reference_alone() -> None:
     text = spec.to_yaml(spec.from_reference("models:/digits@champion"))
     assert text.startswith("name: digits\nmodel: models:/digits@champion\n#")
-    assert spec.parse(text) == spec.from_reference("models:/digits@champion")
+    assert spec.parse(text) == spec.from_reference("models:/digits@champion", "digits")
     uncommented = "".join(
         line.removeprefix("# ") for line in text.splitlines(keepends=True) if "chosen" not in line
     )

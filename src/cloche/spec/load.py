@@ -26,7 +26,7 @@ def load(path: Path, name: str | None = None) -> ServiceSpec:
     spec = parse(_text(path), where=str(path), directory=path.absolute().parent)
     if name is None:
         return spec
-    return spec.model_copy(update={"name": from_reference(spec.model, name).name})
+    return spec.with_name(from_reference(spec.model, name).service_name, derived=False)
 
 
 def parse(text: str, *, where: str = "cloche.yaml", directory: Path | None = None) -> ServiceSpec:
@@ -78,14 +78,12 @@ def _validate(
         return None, errors_of(invalid, place)
     if spec.name is not None:
         return spec, []
-    name = names.from_reference(spec.model)
-    if name is None and directory is not None:
-        name = names.corrected((directory / spec.model).resolve().name)
+    name = names.from_reference(spec.model, directory)
     if name is None:
         what = f"The reference {spec.model!r} gives the service no name."
         hint = "Write `name: NAME` in the file, or give --name NAME."
         return None, [UsageError("spec.name", what, where=place(("model",)), hint=hint)]
-    return spec.model_copy(update={"name": name}), []
+    return spec.with_name(name, derived=True), []
 
 
 def _text(path: Path) -> str:

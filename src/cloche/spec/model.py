@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     Strict,
     ValidationInfo,
     WithJsonSchema,
@@ -160,6 +161,7 @@ class ServiceSpec(_Section):
     """How long a server may take to load its model, and the model's direct run; default 10m."""
     rollout: Rollout = Rollout()
     server: Server = Server()
+    _derived: bool = PrivateAttr(default=False)
 
     @field_validator("name")
     @classmethod
@@ -198,6 +200,17 @@ class ServiceSpec(_Section):
                 "Remove it, or raise max_batch_size.",
             )
         return self
+
+    def with_name(self, name: str, *, derived: bool) -> ServiceSpec:
+        """Return this spec with a name; `derived` says that it is the model's own."""
+        named = self.model_copy(update={"name": name})
+        named._derived = derived
+        return named
+
+    @property
+    def name_is_derived(self) -> bool:
+        """Return whether the name comes from the model's reference: nobody wrote it."""
+        return self._derived or self.name is None
 
     @property
     def service_name(self) -> str:
