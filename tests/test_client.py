@@ -46,6 +46,19 @@ def test_a_deploy_prepares_the_model_and_hands_it_to_the_control_plane(client, t
     assert not made & {"servers", "environments", "state.db", "control.json"}, made
 
 
+def test_another_model_of_the_same_name_needs_a_yes(client, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    client.deploy(model(tmp_path / "one" / "digits.onnx", "Neg"))
+    other = model(tmp_path / "two" / "digits.onnx", "Abs")
+    with pytest.raises(cloche.ConflictError) as caught:
+        client.deploy(other)
+    assert caught.value.code == "deploy.confirm"
+    assert client.status("digits")["live"] == 1
+    assert client.deploy(other, replace=True).revision.number == 2
+    assert client.deploy(tmp_path / "one" / "digits.onnx", name="digits").revision.number == 3
+
+
 def test_every_call_but_down_asks_the_control_plane(client, tmp_path):
     client.deploy(model(tmp_path / "digits.onnx", "Neg"))
     client.deploy(model(tmp_path / "digits.onnx", "Abs"))

@@ -98,23 +98,28 @@ class Client:
         model: str | Path,
         *,
         name: str | None = None,
+        replace: bool = False,
         wait: bool = True,
         timeout: float = 600.0,
     ) -> DeployResult:
         """Serve a model reference, a path to a model, or the service of a cloche.yaml.
+
+        Without `name`, a name in the file, or `replace`, another model never takes the place of the
+        one that has the same name: that raises ConflictError `deploy.confirm`.
 
         Returns when the revision is live, or at once with `wait=False`. `timeout` is in seconds.
         Raises ClocheError if the model cannot be served, SupersededError if a later deploy took
         over, and UnavailableError `deploy.timeout` if the rollout takes longer; it then goes on.
         """
         from cloche import cache, pipeline
+        from cloche.artifacts import Consent
 
         with self._launch() as ready, cache.under_way(self.settings):
             deployment = self._prepare(model, name)
             if self._given_control is None:
                 pipeline.provision(deployment, settings=self.settings, progress=self._progress)
             control = self._connection(start=True, launched=ready)
-            answer = control.deploy(deployment)
+            answer = control.deploy(deployment, accept={Consent.REPLACE} if replace else ())
         return self._result_of(deployment.service, answer, wait=wait, timeout=timeout)
 
     def rollback(

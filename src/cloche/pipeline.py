@@ -133,7 +133,12 @@ def prepare(
             cache.make_room(settings)
     # The same files may be remembered with another reference or another operation.
     member = replace(deployment.main, snapshot=snapshot)
-    return replace(deployment, members=(member,), operated=spec.operated())
+    return replace(
+        deployment,
+        members=(member,),
+        operated=spec.operated(),
+        name_is_derived=spec.name_is_derived,
+    )
 
 
 def provision(deployment: Deployment, *, settings: Settings, progress: Progress) -> None:

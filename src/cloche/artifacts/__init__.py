@@ -33,8 +33,10 @@ from cloche.artifacts.model import (
 from cloche.artifacts.plan import (
     Change,
     ChangeKind,
+    Consent,
     DeployAnswer,
     DeployPlan,
+    Question,
 )
 from cloche.artifacts.repository import (
     ENVIRONMENT_PARAMETER,
@@ -90,6 +92,7 @@ __all__ = [
     "Certainty",
     "Change",
     "ChangeKind",
+    "Consent",
     "Datatype",
     "DeployAnswer",
     "DeployPlan",
@@ -112,6 +115,7 @@ __all__ = [
     "Origin",
     "Outcome",
     "Phase",
+    "Question",
     "Reason",
     "ReplicaRange",
     "RepositoryMember",

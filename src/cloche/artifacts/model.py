@@ -66,6 +66,8 @@ class ModelMetadata:
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     run_id: str | None = None
+    experiment_id: str | None = None
+    """The experiment of the run."""
 
 
 class ModelFormat(enum.StrEnum):
@@ -98,6 +100,8 @@ class ModelSnapshot:
     entry: str
     """The model's main file (`model.onnx`, `MLmodel`), or `.` for the whole folder."""
     metadata: ModelMetadata = field(default_factory=ModelMetadata)
+    registry: str | None = None
+    """Address of the registry that it comes from, without credentials."""
 
     @property
     def size(self) -> int:

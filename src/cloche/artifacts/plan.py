@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from cloche.artifacts.model import Finding
 from cloche.artifacts.repository import Reason
@@ -31,6 +31,26 @@ class Change:
     after: Any
 
 
+class Consent(enum.StrEnum):
+    """What a deploy does only if the user said so."""
+
+    REPLACE = "replace"
+    """Another model takes the place of the one that a service serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that a deploy would do and that nobody has asked for yet."""
+
+    consent: Consent
+    what: str
+    """What would happen, as sentences."""
+    flag: str
+    """The option of `cloche deploy` that says yes: `--replace`."""
+    otherwise: str
+    """What to do instead, as a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeployPlan:
     """All changes of a deploy, and the reasons for the generated values."""
@@ -42,6 +62,8 @@ class DeployPlan:
     findings: tuple[Finding, ...]
     revision: int | None = None
     """The recorded revision that the deploy asks for; None if it makes a new one."""
+    questions: tuple[Question, ...] = ()
+    """What needs a yes; without it the deploy is refused before anything changes."""
 
 
 class DeployAnswer(TypedDict):
@@ -51,3 +73,5 @@ class DeployAnswer(TypedDict):
     """`revision` (a rollout began or ended), `scaled`, or `none`."""
     revision: int
     """Number of the requested revision."""
+    findings: NotRequired[tuple[Finding, ...]]
+    """What the place where it runs has to say about it."""

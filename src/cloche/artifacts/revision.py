@@ -42,6 +42,8 @@ class Deployment:
     """The example request of the spec, in the model's shapes."""
     golden: Golden | None = None
     """Its golden request; measured, so no part of the digest."""
+    name_is_derived: bool = False
+    """Whether the service's name comes from the model's reference: nobody wrote it."""
 
     @property
     def main(self) -> Member:

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
+from cloche.artifacts.plan import Consent
 from cloche.artifacts.revision import Deployment
 from cloche.artifacts.service import Operated
 from cloche.artifacts.verification import Verification
@@ -71,6 +72,8 @@ class Rollout:
     ended_at: str | None = None
     failure: dict[str, Any] | None = None
     """The error object of a failed rollout, as `ClocheError.to_dict` makes it."""
+    accepted: tuple[Consent, ...] = ()
+    """What its author said yes to."""
 
     @property
     def ended(self) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
-from cloche.cli import options, rollouts, session
+from cloche.cli import consents, options, rollouts, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.artifacts import Deployment
+    from cloche.artifacts import Deployment, DeployPlan
     from cloche.clients.control.client import ControlClient
     from cloche.clients.control.launch import Launched
     from cloche.spec import ServiceSpec
@@ -23,18 +23,22 @@ if TYPE_CHECKING:
 @options.model
 @options.file
 @options.name
+@options.replace
 @options.wait
 @options.timeout
 @options.as_json
 def command(
     *,
-    model: str | None, file: Path | None, name: str | None, wait: bool, timeout: float,
-    as_json: bool,
+    model: str | None, file: Path | None, name: str | None, replace: bool, wait: bool,
+    timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
     MODEL is a file or folder (./model.onnx) or a model of an MLflow registry
     (models:/digits@champion). Without MODEL, ./cloche.yaml or the file named by -f is read.
+
+    A service without a written name is called as its model. If another model has that name
+    already, a terminal asks; without one, --replace says yes.
     """
     from cloche import cache
     from cloche.cli import specification
@@ -46,8 +50,13 @@ def command(
     with cache.under_way(here.settings):
         with _nothing_on_interrupt():
             deployment = prepare(here, spec, directory)
+            accepted = consents.asked(
+                consents.given(replace=replace),
+                lambda: planned(here, deployment) if here.deployed() else None,
+                as_json=as_json,
+            )
         control = _provision(here, deployment, launched)
-        answer = control.deploy(deployment)
+        answer = control.deploy(deployment, accept=accepted)
         return rollouts.conclude(
             here, control, deployment.service, answer, wait=wait, timeout=timeout, as_json=as_json
         )
@@ -60,6 +69,22 @@ def prepare(here: session.Session, spec: ServiceSpec, directory: Path) -> Deploy
     return pipeline.prepare(
         spec, directory=directory, settings=here.settings, progress=here.progress
     )
+
+
+def planned(here: session.Session, deployment: Deployment) -> DeployPlan:
+    """Return the plan of the control plane.
+
+    If nothing was ever deployed, or everything was ended, the same function decides here, from the
+    record alone.
+    """
+    if here.deployed() and not here.ended():
+        return here.control().plan(deployment)
+    from cloche import composition
+    from cloche.control import planning
+
+    recorded = closing(composition.state(here.settings)) if here.deployed() else nullcontext()
+    with recorded as state:
+        return planning.offline(deployment, state, composition.target(here.settings))
 
 
 def _provision(

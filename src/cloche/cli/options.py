@@ -43,6 +43,11 @@ def refuse_together(**given: object) -> None:
         )
 
 
+replace = click.option(
+    "--replace",
+    is_flag=True,
+    help="Let MODEL replace another model that has the same name.",
+)
 wait = click.option(
     "--wait/--no-wait", default=True, help="Wait until the revision is live (default)."
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +11,7 @@ from cloche.cli import deploy, options, rendering, session, specification
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import Change, Deployment, DeployPlan
+    from cloche.artifacts import Change, DeployPlan
 
 MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "yellow")}
 
@@ -33,7 +32,7 @@ def command(
     """
     here = session.begin()
     deployment = deploy.prepare(here, *specification.chosen(model, file, name))
-    plan = _plan(here, deployment)
+    plan = deploy.planned(here, deployment)
     if as_json:
         from cloche.artifacts import to_builtins
 
@@ -42,22 +41,6 @@ def command(
     _show(plan)
     if why:
         _show_reasons(plan)
-
-
-def _plan(here: session.Session, deployment: Deployment) -> DeployPlan:
-    """Return the plan of the control plane.
-
-    If nothing was ever deployed, or everything was ended, the same function decides here, from the
-    record alone.
-    """
-    if here.deployed() and not here.ended():
-        return here.control().plan(deployment)
-    from cloche import composition
-    from cloche.control import planning
-
-    recorded = closing(composition.state(here.settings)) if here.deployed() else nullcontext()
-    with recorded as state:
-        return planning.offline(deployment, state, composition.target(here.settings))
 
 
 def _show(plan: DeployPlan) -> None:
@@ -73,6 +56,10 @@ def _show(plan: DeployPlan) -> None:
     width = max((len(change.field) for change in plan.changes), default=0)
     for change in plan.changes:
         click.echo(f"  {_change(change, width)}")
+    for question in plan.questions:
+        mark = click.style("?", fg="yellow", bold=True)
+        click.echo(f"{mark} {question.what}")
+        click.echo(f"  `cloche deploy` needs {question.flag}. {question.otherwise}")
 
 
 def _update(plan: DeployPlan) -> str:

@@ -19,17 +19,17 @@ from cloche.control import planning, requests
 from cloche.control.records import retry_when_stale
 from cloche.errors import ClocheError, ConflictError, UnavailableError, UsageError
 from cloche.refusals import being_deleted
+from cloche.rollout import consent, strategy, words
 from cloche.rollout import record as rules
-from cloche.rollout import strategy, words
 from cloche.rollout.decide import placement
 from cloche.rollout.record import Changed
 from cloche.rollout.rollback import destination
 from cloche.targets import Desired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-    from cloche.artifacts import Deployment, DeployPlan
+    from cloche.artifacts import Consent, Deployment, DeployPlan
     from cloche.control.records import Records
     from cloche.state import Stored
     from cloche.targets import Target
@@ -61,7 +61,9 @@ class Commands:
         """Return what `deploy` would change, decided by the same function."""
         return self._decide(deployment, self._state.service(deployment.service))
 
-    def deploy(self, deployment: Deployment, *, by: str) -> DeployAnswer:
+    def deploy(
+        self, deployment: Deployment, *, accept: Collection[Consent], by: str
+    ) -> DeployAnswer:
         """Record a deployment; `cloche.rollout.change` decides what it changes."""
         name = deployment.service
         added: int | None = None
@@ -72,6 +74,7 @@ class Commands:
             if stored is not None and stored.record.deleting:
                 raise being_deleted(name)
             plan = self._decide(deployment, stored)
+            consent.require(plan, accept)
             if plan.revision is None and added is None:
                 added = self._add_revision(deployment, by)
             number = plan.revision or added or 0
@@ -188,8 +191,9 @@ class Commands:
             what = words.deployed(number, snapshot.reference)
             detail = {"digest": deployment.digest, "model": snapshot.digest}
             begun = rules.begin(
-                changed.record, number, Cause.DEPLOY, by=by, at=at, what=what, detail=detail
-            )
+                changed.record, number, Cause.DEPLOY, by=by, at=at, what=what,
+                accepted=plan.questions, detail=detail,
+            )  # fmt: skip
             return changed.then(begun)
         if changed.record.live == plan.revision:
             return changed.then(rules.stay(changed.record, by=by, at=at))

@@ -20,10 +20,11 @@ from cloche.control.reconcile import Reconciler
 from cloche.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from contextlib import AbstractContextManager
 
     from cloche.artifacts import (
+        Consent,
         DeployAnswer,
         Deployment,
         DeployPlan,
@@ -117,8 +118,8 @@ class Engine:
     def plan(self, deployment: Deployment) -> DeployPlan:
         return self._commands.plan(deployment)
 
-    def deploy(self, deployment: Deployment) -> DeployAnswer:
-        answer = self._commands.deploy(deployment, by=self._by)
+    def deploy(self, deployment: Deployment, *, accept: Collection[Consent] = ()) -> DeployAnswer:
+        answer = self._commands.deploy(deployment, accept=accept, by=self._by)
         self._wake()
         return answer
 

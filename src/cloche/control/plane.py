@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from cloche.artifacts import (
+        Consent,
         DeployAnswer,
         Deployment,
         DeployPlan,
@@ -30,8 +31,12 @@ class ControlPlane(Protocol):
     def plan(self, deployment: Deployment) -> DeployPlan:
         """Return what `deploy` would change, and change nothing."""
 
-    def deploy(self, deployment: Deployment) -> DeployAnswer:
-        """Record a deployment and begin a rollout, unless its revision is live or under way."""
+    def deploy(self, deployment: Deployment, *, accept: Collection[Consent] = ()) -> DeployAnswer:
+        """Record a deployment and begin a rollout, unless its revision is live or under way.
+
+        Raises `deploy.confirm`, before anything changes, for a question of its plan that is not in
+        `accept`.
+        """
 
     def rollback(self, name: str, to: int | None = None, *, verify: bool = True) -> DeployAnswer:
         """Begin a rollout to a recorded revision; None is the one that was live before.

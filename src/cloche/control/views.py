@@ -104,6 +104,7 @@ def rollout_view(rollout: Rollout) -> dict[str, Any]:
         "outcome": rollout.outcome.value if rollout.outcome else None,
         "ended_at": rollout.ended_at,
         "failure": rollout.failure,
+        "accepted": [consent.value for consent in rollout.accepted],
     }
 
 

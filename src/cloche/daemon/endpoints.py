@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from cloche.artifacts import Deployment, encode
+from cloche.artifacts import Consent, Deployment, encode
 from cloche.daemon.bodies import (
     Rollback,
     Scale,
@@ -77,15 +77,21 @@ def service(request: Request, name: str) -> Response:
 
 
 @router.post("/services/{name}/deployments", openapi_extra={"requestBody": body_of(Deployment)})
-async def deploy(request: Request, name: str) -> Response:
+async def deploy(
+    request: Request, name: str, accept: Annotated[list[Consent] | None, Query()] = None
+) -> Response:
     """Record a Deployment (`cloche.artifacts`), whose service must be the one in the path.
+
+    A question of its plan that is not in `accept` is refused with `deploy.confirm` (409), before
+    anything changes.
 
     Answers `{change, revision}` at once; the events show the rollout. `change` is `revision` if a
     rollout began, `scaled` if only the operation of the service differs, `none` if the revision is
     live or under way. A later deploy supersedes a rollout under way.
     """
     deployment = await read_deployment(request, name)
-    answer = await run_in_threadpool(_engine(request).deploy, deployment)
+    engine, given = _engine(request), tuple(accept or ())
+    answer = await run_in_threadpool(lambda: engine.deploy(deployment, accept=given))
     return _json(answer, 201 if answer["change"] == "revision" else 200)
 
 
@@ -93,9 +99,10 @@ async def deploy(request: Request, name: str) -> Response:
 async def plan(request: Request, name: str) -> Response:
     """Take a Deployment and answer the DeployPlan: what deploying it would change.
 
-    `{service, kind: none|scale|update|create, revision, changes, reasons, findings}`, decided by
-    the same function as a deploy. Nothing changes. `revision` is the recorded revision that the
-    Deployment asks for, null if a deploy makes a new one.
+    `{service, kind: none|scale|update|create, revision, changes, reasons, findings, questions}`,
+    decided by the same function as a deploy. A question is `{consent, what, flag, otherwise}`.
+    Nothing changes. `revision` is the recorded revision that the Deployment asks for, null if a
+    deploy makes a new one.
     """
     deployment = await read_deployment(request, name)
     return _json(await run_in_threadpool(_engine(request).plan, deployment))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Change, ChangeKind, DeployPlan
+from cloche.rollout import consent
 from cloche.spec import written
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def decide_change(deployment: Deployment, recorded: Recorded | None) -> DeployPl
     )
     if current is None:
         changes = [_new_revision(recorded), *_served_changes(deployment, recorded), *operation]
-        return _plan(deployment, ChangeKind.UPDATE, changes)
+        asked = consent.questions(deployment, recorded.live, recorded.rolling)
+        return replace(_plan(deployment, ChangeKind.UPDATE, changes), questions=asked)
     rolling = recorded.rolling
     if rolling is not None and rolling.number != current.number:
         end = Change(ChangeKind.UPDATE, "rollout", f"revision {rolling.number}", None)

@@ -32,10 +32,12 @@ GOLDEN = Golden(RequestOrigin.MADE, Judge.REFERENCE, (_QUESTION,), _ANSWER)
 _TENSOR = TensorSpec("x", "FP32", (-1, 4))
 
 
-def deployment(service: str = "digits", model: str = "a", replicas: int | None = 1) -> Deployment:
+def deployment(
+    service: str = "digits", model: str = "a", replicas: int | None = 1, *, derived: bool = False
+) -> Deployment:
     """Return a deployment of a model whose bytes are `model` and whose reference is `./MODEL.onnx`.
 
-    None leaves the number of replicas unset.
+    None leaves the number of replicas unset; `derived` says that nobody wrote the service's name.
     """
     facts = ModelFacts(
         format=ModelFormat.ONNX,
@@ -55,6 +57,7 @@ def deployment(service: str = "digits", model: str = "a", replicas: int | None =
         served=Served(instances=1),
         operated=Operated(replicas=replica_range),
         golden=GOLDEN,
+        name_is_derived=derived,
     )
 
 

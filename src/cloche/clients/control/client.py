@@ -15,6 +15,7 @@ import msgspec
 
 from cloche import artifacts
 from cloche.artifacts import (
+    Consent,
     DeployAnswer,
     Deployment,
     DeployPlan,
@@ -29,7 +30,7 @@ from cloche.errors import BusyError, ClocheError, UnavailableError, from_dict
 from cloche.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -170,17 +171,18 @@ class ControlClient:
         """Return `{service, rollouts, restorable, keep}`, the rollouts newest first."""
         return self._call("GET", f"/services/{_segment(name)}/history", dict[str, Any])
 
-    def deploy(self, deployment: Deployment) -> DeployAnswer:
+    def deploy(self, deployment: Deployment, *, accept: Collection[Consent] = ()) -> DeployAnswer:
         """Submit a deployment; return `{change: none|scaled|revision, revision}`.
 
-        Waits a while for a service of the same name that is being deleted.
+        `accept` has what its author said yes to. Waits a while for a service of the same name that
+        is being deleted.
         """
         path = f"/services/{_segment(deployment.service)}/deployments"
-        body = artifacts.encode(deployment)
+        body, query = artifacts.encode(deployment), {"accept": sorted(accept)}
         deadline = time.monotonic() + _DELETING_SECONDS
         while True:
             try:
-                return self._call("POST", path, DeployAnswer, body=body)
+                return self._call("POST", path, DeployAnswer, body=body, query=query)
             except BusyError:
                 if time.monotonic() > deadline:
                     raise

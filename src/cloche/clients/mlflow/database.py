@@ -38,7 +38,10 @@ _MODEL = """
     SELECT model_id, name, artifact_location, source_run_id, creation_timestamp_ms
     FROM logged_models WHERE model_id = ? AND lifecycle_stage = 'active'
 """
-_RUN = "SELECT artifact_uri FROM runs WHERE run_uuid = ? AND lifecycle_stage = 'active'"
+_RUN = """
+    SELECT artifact_uri, experiment_id FROM runs
+    WHERE run_uuid = ? AND lifecycle_stage = 'active'
+"""
 _OUTPUTS = """
     SELECT destination_id FROM inputs
     WHERE source_id = ? AND source_type = 'RUN_OUTPUT' AND destination_type = 'MODEL_OUTPUT'
@@ -122,6 +125,7 @@ class DatabaseRegistry:
             metrics=finite(self._ask(metrics, run_id)),
             tags=self._pairs("tags", "key", "run_uuid", run_id),
             models=tuple(row[0] for row in self._ask(_OUTPUTS, run_id)),
+            experiment_id=None if rows[0][1] is None else str(rows[0][1]),
         )
 
     def close(self) -> None:

@@ -93,16 +93,17 @@ class FolderRegistry:
         folder = self._find(run_id)
         if folder is None:
             raise no_run(run_id, self.where)
-        outputs = folder / "outputs"
+        outputs, record = folder / "outputs", _read(folder / "meta.yaml")
         return Run(
             run_id=run_id,
-            location=str(_read(folder / "meta.yaml").get("artifact_uri") or ""),
+            location=str(record.get("artifact_uri") or ""),
             parameters=_texts(folder / "params"),
             metrics=_metrics(folder / "metrics"),
             tags=_texts(folder / "tags"),
             models=tuple(sorted(path.name for path in outputs.iterdir()))
             if outputs.is_dir()
             else (),
+            experiment_id=str(record["experiment_id"]) if "experiment_id" in record else None,
         )
 
     def close(self) -> None:

@@ -55,6 +55,7 @@ class Run:
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    experiment_id: str | None = None
 
 
 class Registry(Protocol):

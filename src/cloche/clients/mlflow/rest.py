@@ -105,6 +105,7 @@ class RestRegistry:
             metrics=_metrics(data.get("metrics")),
             tags=_pairs(data.get("tags")),
             models=tuple(model["model_id"] for model in models),
+            experiment_id=run["info"].get("experiment_id"),
         )
 
     def close(self) -> None:

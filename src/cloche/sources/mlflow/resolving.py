@@ -15,7 +15,7 @@ from cloche.formats.folders import list_files
 from cloche.sources.downloads import fetch
 from cloche.sources.intake import take_in
 from cloche.sources.mlflow.locations import ArtifactOwner, Listing, RemoteFolder, locate
-from cloche.sources.mlflow.reference import parse
+from cloche.sources.mlflow.reference import MlflowReference, RegisteredModelReference, parse
 from cloche.sources.mlflow.resolution_cache import ResolutionCache
 from cloche.sources.mlflow.version_lookup import VersionLookup
 
@@ -66,6 +66,7 @@ def resolve(text: str, context: ResolveContext, *, source: str, saved: Format) -
             files=entries,
             entry=saved.entry,
             metadata=_with_records(metadata, details, run.result()),
+            registry=registries.of(reference),
         )
         if top:
             cache.remember(entry.model, details, top, snapshot)
@@ -84,6 +85,11 @@ class _Registries:
     def scope(self) -> str:
         """Return a key that identifies these registries."""
         return f"{self.models.where}\n{self.runs.where}"
+
+    def of(self, reference: MlflowReference) -> str:
+        """Return the address of the registry that keeps the model of a reference."""
+        registered = isinstance(reference, RegisteredModelReference)
+        return self.models.where if registered else self.runs.where
 
     def locate(self, location: str, owner: ArtifactOwner) -> Path | RemoteFolder:
         """Return the folder of artifacts that a URI names."""
@@ -163,4 +169,5 @@ def _with_records(metadata: ModelMetadata, details: Details, run: Run | None) ->
             **{key: text for key, text in tags.items() if not key.startswith("mlflow.")},
         },
         run_id=details.run_id or metadata.run_id,
+        experiment_id=run.experiment_id if run else None,
     )

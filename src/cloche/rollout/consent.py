@@ -1,0 +1,60 @@
+"""What a deploy asks before it does it: each question is decided from the record alone.
+
+`plan` shows the questions, `deploy` refuses while one is not accepted, and the rollout keeps what
+was. A further question is a value of `Consent`, a function here, and an option of the commands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import Consent, Question
+from cloche.artifacts.identity import are_versions_of_one, described
+from cloche.errors import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cloche.artifacts import Deployment, DeployPlan, Revision
+
+
+def questions(
+    deployment: Deployment, live: Revision | None, rolling: Revision | None
+) -> tuple[Question, ...]:
+    """Return what a new revision needs a yes for; `rolling` is that of the rollout under way."""
+    asked = (_replaces_another_model(deployment, live, rolling),)
+    return tuple(question for question in asked if question is not None)
+
+
+def require(plan: DeployPlan, accepted: Collection[Consent]) -> tuple[Question, ...]:
+    """Return the questions of a plan; raises ConflictError `deploy.confirm` if one is open."""
+    for question in plan.questions:
+        if question.consent not in accepted:
+            raise refusal(plan.service, question)
+    return plan.questions
+
+
+def refusal(service: str, question: Question) -> ConflictError:
+    """Return the error for a question that was not accepted."""
+    hint = f"If that is meant, add {question.flag}. {question.otherwise}"
+    return ConflictError("deploy.confirm", question.what, where=service, hint=hint)
+
+
+def _replaces_another_model(
+    deployment: Deployment, live: Revision | None, rolling: Revision | None
+) -> Question | None:
+    """Ask where two models share a name that nobody wrote; a name that was written is the yes."""
+    current = [revision for revision in (live, rolling) if revision is not None]
+    snapshot = deployment.main.snapshot
+    if not deployment.name_is_derived or not current:
+        return None
+    if any(are_versions_of_one(snapshot, each.deployment.main.snapshot) for each in current):
+        return None
+    name, served = deployment.service, current[0].deployment.main.snapshot
+    return Question(
+        Consent.REPLACE,
+        f"{name} serves {described(served)}. {described(snapshot)} is another model that would get"
+        " the same name and replace it.",
+        "--replace",
+        "To serve both, give this one a name of its own with --name NAME.",
+    )
