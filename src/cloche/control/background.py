@@ -49,9 +49,17 @@ class Finished(Generic[Result]):
 class Background(Generic[Result]):
     """Runs work in at most `limit` threads; calls `done` after each piece."""
 
-    def __init__(self, done: Callable[[], None], *, limit: int = 3) -> None:
+    def __init__(
+        self,
+        done: Callable[[], None],
+        *,
+        limit: int = 3,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use the seconds of `clock` between an error and the next try."""
         self._done = done
         self._limit = limit
+        self._clock = clock
         self._idle = threading.Condition()
         self._queue: deque[tuple[Key, Callable[[], Result]]] = deque()
         self._submitted: set[Key] = set()
@@ -63,7 +71,7 @@ class Background(Generic[Result]):
     def submit(self, key: Key, work: Callable[[], Result]) -> None:
         """Queue a piece of work, unless it is under way or failed less than a second ago."""
         with self._idle:
-            if key in self._submitted or time.monotonic() < self._not_before.get(key, 0.0):
+            if key in self._submitted or self._clock() < self._not_before.get(key, 0.0):
                 return
             self._submitted.add(key)
             self._queue.append((key, work))
@@ -83,7 +91,7 @@ class Background(Generic[Result]):
             self._submitted.discard(finished.key)
             self._not_before.pop(finished.key, None)
             if finished.error is not None:
-                self._not_before[finished.key] = time.monotonic() + _RETRY_SECONDS
+                self._not_before[finished.key] = self._clock() + _RETRY_SECONDS
 
     def wait(self, seconds: float) -> bool:
         """Wait up to `seconds` for all work to end; return whether it has."""

@@ -73,7 +73,9 @@ class Reconciler:
         self._limits = limits or Limits()
         self._resumed = self._busy_since = clock()
         self.records = Records(state, journal, clock)
-        self.background: Background[Verification] = Background(self.wake)
+        self.background: Background[Verification] = Background(
+            self.wake, clock=lambda: clock().timestamp()
+        )
         self._troubles = Troubles(self.records)
         self._actuator = Actuator(self.records, target, verifier, self.background, self._troubles)
         self._watch = ReplicaWatch(self.records)
