@@ -79,6 +79,8 @@ class World:
         replica = replace(replica, phase=phase, detail=_DETAILS.get(phase))
         if phase is ReplicaPhase.FAILED:
             replica = replace(replica, url=None, last_log=("no such model",))
+        elif phase is ReplicaPhase.READY:
+            replica = replace(replica, url=f"http://{replica.id}")
         self.replicas[replica.id] = replica
 
     def start(self, service: str, revision: int) -> None:
