@@ -98,14 +98,20 @@ class Client:
         model: str | Path,
         *,
         name: str | None = None,
+        example: str | Path | None = None,
         replace: bool = False,
+        accept_weaker: bool = False,
+        accept_nonfinite: bool = False,
         wait: bool = True,
         timeout: float = 600.0,
     ) -> DeployResult:
         """Serve a model reference, a path to a model, or the service of a cloche.yaml.
 
         Without `name`, a name in the file, or `replace`, another model never takes the place of the
-        one that has the same name: that raises ConflictError `deploy.confirm`.
+        one that has the same name: that raises ConflictError `deploy.confirm`. So does a weaker
+        judge of the answer than that of the live revision without `accept_weaker`.
+        `accept_nonfinite` lets NaN and infinity go live where the live revision's values are
+        finite. `example` is a file with a request that the model can answer.
 
         Returns when the revision is live, or at once with `wait=False`. `timeout` is in seconds.
         Raises ClocheError if the model cannot be served, SupersededError if a later deploy took
@@ -115,11 +121,17 @@ class Client:
         from cloche.artifacts import Consent
 
         with self._launch() as ready, cache.under_way(self.settings):
-            deployment = self._prepare(model, name)
+            deployment = self._prepare(model, name, example)
             if self._given_control is None:
                 pipeline.provision(deployment, settings=self.settings, progress=self._progress)
             control = self._connection(start=True, launched=ready)
-            answer = control.deploy(deployment, accept={Consent.REPLACE} if replace else ())
+            said = {
+                Consent.REPLACE: replace,
+                Consent.WEAKER: accept_weaker,
+                Consent.NONFINITE: accept_nonfinite,
+            }
+            accept = {consent for consent, yes in said.items() if yes}
+            answer = control.deploy(deployment, accept=accept)
         return self._result_of(deployment.service, answer, wait=wait, timeout=timeout)
 
     def rollback(
@@ -242,7 +254,9 @@ class Client:
         revision, status = control.revision(service, number), control.service(service)
         return DeployResult(service, answer["change"], revision, status["http"], status["grpc"])
 
-    def _prepare(self, model: str | Path, name: str | None) -> Deployment:
+    def _prepare(
+        self, model: str | Path, name: str | None, example: str | Path | None
+    ) -> Deployment:
         from cloche import pipeline, spec
 
         path = Path(model)
@@ -251,6 +265,8 @@ class Client:
         else:
             directory = Path.cwd()
             loaded = spec.from_reference(str(model), name, directory=directory)
+        if example is not None:
+            loaded = loaded.with_example(Path(example).absolute())
         return pipeline.prepare(
             loaded,
             directory=directory,

@@ -109,7 +109,7 @@ def prepare(
 
     Relative paths in the spec start from `directory`. The model answers a request by its own
     framework, which may install the server and the model's environment; without `run_model` nothing
-    is installed, and only types and shapes will be judged. If the cache outgrows its limit, the
+    is installed, and the deployment has no golden request. If the cache outgrows its limit, the
     least recently used entries are evicted; what a revision needs or was used in the last hour
     stays.
     Raises ClocheError for everything that is already known to make the deploy fail.
@@ -187,7 +187,7 @@ def _make(
         served=spec.served(),
         operated=spec.operated(),
         example=given.request if given is not None else None,
-        golden=examined.golden(repository.main, store),
+        golden=examined.golden(repository.main, store) if software is not None else None,
     )
 
 

@@ -36,6 +36,10 @@ class Consent(enum.StrEnum):
 
     REPLACE = "replace"
     """Another model takes the place of the one that a service serves."""
+    WEAKER = "weaker"
+    """A weaker judge takes the place of that of the live revision."""
+    NONFINITE = "nonfinite"
+    """Values that are not finite are answered where the live revision's are finite."""
 
 
 @dataclass(frozen=True, slots=True)

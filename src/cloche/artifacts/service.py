@@ -84,6 +84,8 @@ class Operated:
     """Seconds until a replica must be ready; also the limit of the direct run of its model."""
     keep: int | None = None
     """How many revisions can be brought back."""
+    require_verification: bool | None = None
+    """Whether a revision goes live only if values of its golden request were compared."""
 
     def over(self, before: Operated) -> Operated:
         """Return these values, and those of `before` where a value is None."""

@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 @options.model
 @options.file
 @options.name
+@options.example
 @options.replace
+@options.accept_weaker
+@options.accept_nonfinite
 @options.wait
 @options.timeout
 @options.as_json
 def command(
     *,
-    model: str | None, file: Path | None, name: str | None, replace: bool, wait: bool,
-    timeout: float, as_json: bool,
+    model: str | None, file: Path | None, name: str | None, example: Path | None, replace: bool,
+    accept_weaker: bool, accept_nonfinite: bool, wait: bool, timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
@@ -45,13 +48,17 @@ def command(
 
     here = session.begin()
     with _nothing_on_interrupt():
-        spec, directory = specification.chosen(model, file, name)
+        spec, directory = specification.chosen(model, file, name, example)
         launched = here.launch()
     with cache.under_way(here.settings):
         with _nothing_on_interrupt():
             deployment = prepare(here, spec, directory)
             accepted = consents.asked(
-                consents.given(replace=replace),
+                consents.given(
+                    replace=replace,
+                    accept_weaker=accept_weaker,
+                    accept_nonfinite=accept_nonfinite,
+                ),
                 lambda: planned(here, deployment) if here.deployed() else None,
                 as_json=as_json,
             )

@@ -48,6 +48,22 @@ replace = click.option(
     is_flag=True,
     help="Let MODEL replace another model that has the same name.",
 )
+accept_weaker = click.option(
+    "--accept-weaker",
+    is_flag=True,
+    help="Let a revision go live whose answer is judged by less than that of the live one.",
+)
+accept_nonfinite = click.option(
+    "--accept-nonfinite",
+    is_flag=True,
+    help="Let a revision go live that answers NaN or infinity where the live one does not.",
+)
+example = click.option(
+    "--example",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A request that the model can answer (JSON, .npy, .npz, CSV or an image).",
+)
 wait = click.option(
     "--wait/--no-wait", default=True, help="Wait until the revision is live (default)."
 )

@@ -20,18 +20,20 @@ MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "ye
 @options.model
 @options.file
 @options.name
+@options.example
 @click.option("--why", is_flag=True, help="Show where every generated value comes from.")
 @options.as_json
 def command(
-    *, model: str | None, file: Path | None, name: str | None, why: bool, as_json: bool
-) -> None:
+    *, model: str | None, file: Path | None, name: str | None, example: Path | None, why: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Show what `cloche deploy` would change, and change nothing.
 
     Resolves and inspects the model and keeps it in the cache. The decision is the same as that of
     `cloche deploy`.
     """
     here = session.begin()
-    deployment = deploy.prepare(here, *specification.chosen(model, file, name))
+    deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
     plan = deploy.planned(here, deployment)
     if as_json:
         from cloche.artifacts import to_builtins

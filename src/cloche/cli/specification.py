@@ -14,8 +14,22 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "cloche.yaml"
 
 
-def chosen(model: str | None, file: Path | None, name: str | None) -> tuple[ServiceSpec, Path]:
-    """Return the spec and the folder that its relative paths start from."""
+def chosen(
+    model: str | None, file: Path | None, name: str | None, example: Path | None = None
+) -> tuple[ServiceSpec, Path]:
+    """Return the spec and the folder that its relative paths start from.
+
+    `example` takes the place of the spec's own.
+    """
+    chosen_spec, directory = _without_example(model, file, name)
+    if example is None:
+        return chosen_spec, directory
+    return chosen_spec.with_example(example.absolute()), directory
+
+
+def _without_example(
+    model: str | None, file: Path | None, name: str | None
+) -> tuple[ServiceSpec, Path]:
     from cloche import spec
 
     refuse_together(MODEL=model, **{"--file": file})

@@ -78,7 +78,9 @@ class Commands:
             if plan.revision is None and added is None:
                 added = self._add_revision(deployment, by)
             number = plan.revision or added or 0
-            self._records.put(stored, self._change_record(stored, deployment, plan, number, by))
+            self._records.put(
+                stored, self._change_record(stored, deployment, plan, number, accept=accept, by=by)
+            )
             return DeployAnswer(change=_CHANGES[plan.kind], revision=number)
 
         with self._one_at_a_time():
@@ -178,6 +180,8 @@ class Commands:
         deployment: Deployment,
         plan: DeployPlan,
         number: int,
+        *,
+        accept: Collection[Consent],
         by: str,
     ) -> Changed:
         """Return the record after a deployment of the revision `number`."""
@@ -192,7 +196,7 @@ class Commands:
             detail = {"digest": deployment.digest, "model": snapshot.digest}
             begun = rules.begin(
                 changed.record, number, Cause.DEPLOY, by=by, at=at, what=what,
-                accepted=plan.questions, detail=detail,
+                accepted=consent.kept(plan, accept), questions=plan.questions, detail=detail,
             )  # fmt: skip
             return changed.then(begun)
         if changed.record.live == plan.revision:

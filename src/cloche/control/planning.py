@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloche.control import requests
+from cloche.rollout import objection
 from cloche.rollout.change import Recorded, decide_change, operated_now
 from cloche.targets import Desired, ReplicaPhase
 
@@ -22,6 +23,9 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     requests.check_deployment(deployment)
     operated = operated_now(recorded, deployment)
     target.admit(Desired(deployment.service, operated=operated))
+    against = objection.known_before(deployment.golden, operated)
+    if against is not None:
+        raise against.with_(where=deployment.service)
     return decide_change(deployment, recorded)
 
 
@@ -36,7 +40,8 @@ def recorded_of(stored: Stored | None, state: State, target: Target | None) -> R
     live = _revision(state, record.name, record.live)
     rolling = _revision(state, record.name, record.rollout.to if record.rollout else None)
     broken = live is not None and target is not None and _is_broken(live, target)
-    return Recorded(record, live, rolling, broken=broken)
+    judged = state.attached(record.name, live.number).verification if live is not None else None
+    return Recorded(record, live, rolling, broken=broken, judged=judged)
 
 
 def offline(deployment: Deployment, state: State | None, target: Target) -> DeployPlan:

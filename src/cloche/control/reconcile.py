@@ -210,8 +210,10 @@ class Reconciler:
             for number in numbers
             if (revision := self._state.revision(record.name, number)) is not None
         }
-        attached, trouble = Attached(), None
+        attached, live, trouble = Attached(), None, None
         if rollout is not None:
+            if record.live is not None:
+                live = self._state.attached(record.name, record.live).verification
             attached = self._state.attached(record.name, rollout.to)
             trouble = self._troubles.of(record.name, rollout.to)
         return Situation(
@@ -221,6 +223,7 @@ class Reconciler:
             observation=observation,
             now=now,
             resumed=self._resumed,
+            live=live,
             trouble=trouble,
             limits=self._limits,
         )

@@ -10,7 +10,14 @@ from cloche.rollout import consent
 from cloche.spec import written
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment, Finding, Operated, Revision, ServiceRecord
+    from cloche.artifacts import (
+        Deployment,
+        Finding,
+        Operated,
+        Revision,
+        ServiceRecord,
+        Verification,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,8 @@ class Recorded:
     """The revision of the rollout under way."""
     broken: bool = False
     """Whether all replicas of the live revision failed; the deploy then makes a new revision."""
+    judged: Verification | None = None
+    """The latest verification of the live revision."""
 
 
 def decide_change(deployment: Deployment, recorded: Recorded | None) -> DeployPlan:
@@ -37,7 +46,7 @@ def decide_change(deployment: Deployment, recorded: Recorded | None) -> DeployPl
     )
     if current is None:
         changes = [_new_revision(recorded), *_served_changes(deployment, recorded), *operation]
-        asked = consent.questions(deployment, recorded.live, recorded.rolling)
+        asked = consent.questions(deployment, recorded.live, recorded.rolling, recorded.judged)
         return replace(_plan(deployment, ChangeKind.UPDATE, changes), questions=asked)
     rolling = recorded.rolling
     if rolling is not None and rolling.number != current.number:

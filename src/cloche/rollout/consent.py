@@ -11,18 +11,31 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import Consent, Question
 from cloche.artifacts.identity import are_versions_of_one, described
 from cloche.errors import ConflictError
+from cloche.rollout.objection import WEAKER, weaker
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from cloche.artifacts import Deployment, DeployPlan, Revision
+    from cloche.artifacts import Deployment, DeployPlan, Revision, Verification
+
+_ASKED_LATER = frozenset({Consent.WEAKER, Consent.NONFINITE})
+"""What only the answer of a replica may show to be needed: `cloche.rollout.objection`."""
 
 
 def questions(
-    deployment: Deployment, live: Revision | None, rolling: Revision | None
+    deployment: Deployment,
+    live: Revision | None,
+    rolling: Revision | None,
+    judged: Verification | None = None,
 ) -> tuple[Question, ...]:
-    """Return what a new revision needs a yes for; `rolling` is that of the rollout under way."""
-    asked = (_replaces_another_model(deployment, live, rolling),)
+    """Return what a new revision needs a yes for.
+
+    `rolling` is the revision of the rollout under way, `judged` the live one's verification.
+    """
+    asked = (
+        _replaces_another_model(deployment, live, rolling),
+        _has_a_weaker_judge(deployment, judged),
+    )
     return tuple(question for question in asked if question is not None)
 
 
@@ -34,10 +47,29 @@ def require(plan: DeployPlan, accepted: Collection[Consent]) -> tuple[Question, 
     return plan.questions
 
 
+def kept(plan: DeployPlan, accepted: Collection[Consent]) -> tuple[Consent, ...]:
+    """Return what a rollout keeps of a yes: what was asked, and what its verification may ask."""
+    asked = {question.consent for question in plan.questions} | _ASKED_LATER
+    return tuple(sorted(asked & set(accepted)))
+
+
 def refusal(service: str, question: Question) -> ConflictError:
     """Return the error for a question that was not accepted."""
     hint = f"If that is meant, add {question.flag}. {question.otherwise}"
     return ConflictError("deploy.confirm", question.what, where=service, hint=hint)
+
+
+def _has_a_weaker_judge(deployment: Deployment, judged: Verification | None) -> Question | None:
+    """Ask where it is known already that less would judge the answer than that of what is live."""
+    golden = deployment.golden
+    if golden is None or judged is None or not golden.judge.weaker_than(judged.judge):
+        return None
+    return Question(
+        Consent.WEAKER,
+        f"{weaker(golden.judge, judged.judge)} {golden.why or ''}".strip(),
+        WEAKER,
+        "A request whose answer can be compared is given with --example FILE.",
+    )
 
 
 def _replaces_another_model(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Phase
 from cloche.errors import ClocheError
+from cloche.rollout.objection import objection
 from cloche.targets import ReplicaPhase
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ def failure(situation: Situation, rollout: Rollout) -> Failure | None:
     verification = rollout.verification
     if verification is not None and not verification.passed:
         return _verification_failure(situation.record, rollout, verification), None
+    if verification is not None and rollout.phase is Phase.VERIFYING:
+        against = objection(rollout, verification, situation.live, situation.record.operated)
+        if against is not None:
+            return against.with_(where=_where(situation.record, rollout)).to_dict(), None
     if situation.trouble is not None and not situation.trouble.retriable:
         return situation.trouble.to_dict(), None
     return None

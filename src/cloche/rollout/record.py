@@ -25,7 +25,7 @@ from cloche.refusals import being_deleted
 from cloche.rollout import strategy, words
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Operated, Question, Verification
+    from cloche.artifacts import Consent, Operated, Question, Verification
 
 CLOCHE = "cloche"
 """The author of events that no user asked for."""
@@ -57,12 +57,13 @@ def begin(
     at: str,
     what: str,
     verify: bool = True,
-    accepted: tuple[Question, ...] = (),
+    accepted: tuple[Consent, ...] = (),
+    questions: tuple[Question, ...] = (),
     detail: dict[str, Any] | None = None,
 ) -> Changed:
     """Begin a rollout to a revision; one under way is superseded. `what` is the event's sentence.
 
-    `accepted` has the questions that its author said yes to.
+    `accepted` is what its author said yes to, `questions` what it was asked before.
 
     Raises UnavailableError `service.deleting` for a service that is being deleted.
     """
@@ -72,11 +73,10 @@ def begin(
     if before.record.live == to:  # it went live by being superseded
         return before.then(stay(before.record, by=by, at=at, cause=cause))
     kind = EventKind.ROLLED_BACK if cause is Cause.ROLLBACK else EventKind.DEPLOYED
-    consents = tuple(question.consent for question in accepted)
     rollout = Rollout(
-        to, before.record.live, cause, by, at, Phase.PENDING, at, verify=verify, accepted=consents
+        to, before.record.live, cause, by, at, Phase.PENDING, at, verify=verify, accepted=accepted
     )
-    told = {"accepted": [asked_for(question) for question in accepted]} if accepted else {}
+    told = {"accepted": [asked_for(question) for question in questions]} if questions else {}
     event = Event(at, record.name, to, kind, what, by, {**(detail or {}), **told})
     return before.then(Changed(_add(before.record, rollout), (event,)))
 

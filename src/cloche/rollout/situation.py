@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from cloche.artifacts import Attached, Revision, ServiceRecord
+    from cloche.artifacts import Attached, Revision, ServiceRecord, Verification
     from cloche.errors import ClocheError
     from cloche.targets import ServiceObservation
 
@@ -41,6 +41,8 @@ class Situation:
     now: datetime
     resumed: datetime
     """When this engine started; limits do not count the time before."""
+    live: Verification | None = None
+    """The latest verification of the live revision."""
     trouble: ClocheError | None = None
     """The current error of the rollout."""
     limits: Limits = field(default_factory=Limits)

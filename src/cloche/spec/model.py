@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -29,6 +29,9 @@ from cloche.spec.quantities import (
     StartTimeout,
     problem,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -159,6 +162,9 @@ class ServiceSpec(_Section):
     """How many servers answer."""
     start_timeout: StartTimeout | None = None
     """How long a server may take to load its model, and the model's direct run; default 10m."""
+    require_verification: Annotated[bool, Strict()] = False
+    """Whether a revision goes live only if the values of its answer were compared, with expected
+    ones or with those of the model's own framework; default false."""
     rollout: Rollout = Rollout()
     server: Server = Server()
     _derived: bool = PrivateAttr(default=False)
@@ -207,6 +213,10 @@ class ServiceSpec(_Section):
         named._derived = derived
         return named
 
+    def with_example(self, path: Path) -> ServiceSpec:
+        """Return this spec with the example in a file."""
+        return self.model_copy(update={"example": str(path)})
+
     @property
     def name_is_derived(self) -> bool:
         """Return whether the name comes from the model's reference: nobody wrote it."""
@@ -244,6 +254,9 @@ class ServiceSpec(_Section):
             replicas=self.replicas if "replicas" in self.model_fields_set else None,
             start_timeout=None if timeout is None else timeout / 1e6,
             keep=self.rollout.keep if "keep" in self.rollout.model_fields_set else None,
+            require_verification=self.require_verification
+            if "require_verification" in self.model_fields_set
+            else None,
         )
 
 

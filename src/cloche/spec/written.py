@@ -38,6 +38,8 @@ def operated(value: Operated) -> dict[str, Any]:
         written["start_timeout"] = format_duration(round(value.start_timeout * 1e6))
     if value.keep is not None:
         written["rollout.keep"] = value.keep
+    if value.require_verification is not None:
+        written["require_verification"] = value.require_verification
     return written
 
 
