@@ -78,8 +78,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, Mo
             str(path), directory=folder, store=store, progress=SilentProgress(), environment={}
         )
         facts = pipeline.facts(snapshot, store)
-        asked = {"server": {"warmup": True}, **case.asked}
-        spec = ServiceSpec.model_validate({"model": str(path), **asked})
+        spec = ServiceSpec.model_validate({"model": str(path), **case.asked})
         made[case.name] = pipeline.build(case.name, snapshot, facts, None, spec, store)
     return store, made
 

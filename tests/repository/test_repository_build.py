@@ -165,7 +165,6 @@ def test_another_machine_makes_the_same_digest(tmp_path: Path) -> None:
     [
         {"batching": {"max_batch_size": 8}},
         {"instances": 2},
-        {"server": {"warmup": False}},
         {"resources": {"cpu": 1}},
     ],
 )

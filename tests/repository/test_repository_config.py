@@ -155,12 +155,6 @@ CASES = {
         },
     ),
     "batching-off": Case(DIGITS, {"batching": {"max_batch_size": 0, "max_queue_size": 9}}),
-    "warmup-asked": Case(
-        onnx(
-            (tensor("ids", (-1, 8), "INT64"), tensor("text", (-1,), "BYTES")), (tensor("y", (-1,)),)
-        ),
-        {"server": {"warmup": True}},
-    ),
     "threads-asked": Case(
         DIGITS,
         {"resources": {"cpu": 8}, "server": {"parameters": {"intra_op_thread_count": 3}}},
@@ -296,7 +290,6 @@ def test_what_triton_cannot_hold_is_refused(wrong: TensorSpec, code: str) -> Non
 @pytest.mark.parametrize(
     ("facts", "spec", "code"),
     [
-        (onnx((tensor("x", (-1, -1)),), (tensor("y", (-1, 1)),)), {}, "repository.warmup"),
         (DIGITS, {"server": {"parameters": {"intra_op_threads": 1}}}, "repository.parameter"),
         (CHURN, {"server": {"parameters": {"intra_op_thread_count": 1}}}, "repository.parameter"),
         (RESNET, {"resources": {"memory": "128Mi"}, "instances": 2}, "repository.memory"),

@@ -58,6 +58,8 @@ class ScriptSoftware:
     def ready_paths(self, repository: ModelRepository) -> tuple[str, ...]:
         return ("/ready",)
 
+    def first_request(self, placement: Placement) -> None: ...
+
     def clean(self, serving: Path, name: str) -> None: ...
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.model_config.messages import messages, to_text
 from cloche.model_config.names import VERSION
-from cloche.repository import batching, server_settings, tensors, warmup
+from cloche.repository import batching, server_settings, tensors
 from cloche.repository.reasons import Reasons
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ def compose(
     batches = batching.fill(config, facts, backend, spec, reasons)
     shapes = tensors.fill(config, facts, backend, batching=batches, reasons=reasons)
     server_settings.fill(config, facts, backend, lock, spec, reasons)
-    warmup.fill(config, facts, backend, spec, reasons)
     return Composed(
         text=to_text(config),
         tensors=shapes,

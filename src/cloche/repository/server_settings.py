@@ -38,6 +38,12 @@ def fill(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
     reasons.default("instance_group.kind", "KIND_AUTO", why)
     _check_memory(facts, spec, instances, reasons)
     backend.configure(config, spec, lock, reasons)
+    if spec.server.warmup is False:
+        reasons.asked("model_warmup", "none", "server.warmup")
+    else:
+        why = "a sample that a model refuses would keep it from loading; whoever starts a replica"
+        why += " sends it the golden request, which it is known to accept"
+        reasons.default("model_warmup", "none", why)
     why = "answers are computed each time; a response cache has to be asked for"
     reasons.default("response_cache.enable", "false", why)
 

@@ -24,7 +24,7 @@ from cloche.rollout import failing, strategy
 from cloche.targets import Desired, Placement, ReplicaPhase
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Operated, Revision, Rollout
+    from cloche.artifacts import Deployment, InferenceBody, Operated, Revision, Rollout
     from cloche.rollout.situation import Situation
 
 ROLLING = frozenset({Phase.STARTING, Phase.VERIFYING, Phase.SHIFTING})
@@ -202,4 +202,13 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         start_limit=operated.start_limit,
         resources=deployment.served.resources,
         lock=deployment.main.lock,
+        first_request=_first_request(deployment),
     )
+
+
+def _first_request(deployment: Deployment) -> InferenceBody | None:
+    """Return the golden request if the model is known to accept it, and may be asked."""
+    golden, asked = deployment.golden, deployment.served.server.warmup
+    if golden is None or golden.expected is None or asked is False:
+        return None
+    return golden.requests[0]

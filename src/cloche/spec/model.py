@@ -112,7 +112,7 @@ class Server(_Section):
     parameters: dict[ParameterName, ParameterValue] = Field(default_factory=dict)
     """The backend's own parameters, such as intra_op_thread_count."""
     warmup: bool | None = None
-    """Whether a replica runs the model once before it is ready; left out: where that is safe."""
+    """Whether a replica answers the golden request once before it is ready; default true."""
     graph_optimization: Literal["all", "extended", "basic", "none"] | None = None
     """How far ONNX Runtime may rewrite the graph: all, extended, basic or none."""
 

@@ -13,7 +13,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from cloche.artifacts import Lock, ModelRepository, Operated, ReplicaRange, Resources
+from cloche.artifacts import InferenceBody, Lock, ModelRepository, Operated, ReplicaRange, Resources
 from cloche.errors import ErrorGroup
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Placement:
     resources: Resources = field(default_factory=Resources)
     lock: Lock | None = None
     """The lock of the model's dependencies, if it has any."""
+    first_request: InferenceBody | None = None
+    """A request that the model accepts, to send to each new replica before it is ready."""
     image: str | None = None
     """Digest of its image, for targets that run images."""
 

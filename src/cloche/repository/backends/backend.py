@@ -56,9 +56,6 @@ class Backend(Protocol):
     def item_cost(self, facts: ModelFacts) -> ItemCost | str:
         """Return the cost of one item of a batch, or why it is unknown."""
 
-    def unsafe_warmup(self, facts: ModelFacts) -> str | None:
-        """Return why the model could refuse made-up values, None if it cannot."""
-
     def configure(
         self, config: Any, spec: ServiceSpec, lock: Lock | None, reasons: Reasons
     ) -> None:

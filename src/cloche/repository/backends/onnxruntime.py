@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _ACTIVATIONS = 512 * 2**20
 """Bytes of activations that a batch may take by default."""
-_HARMLESS = frozenset({"FP16", "BF16", "FP32", "FP64", "UINT8"})
-"""Types whose values are never an index or a length."""
 _THREADS = "intra_op_thread_count"
 _NUMBER, _SWITCH, _TEXT = "a number of threads", "0 or 1", "text"
 _PARAMETERS = {
@@ -102,16 +100,6 @@ class OnnxRuntime:
             return "the memory of one item is unknown, so a modest batch"
         size = max(facts.memory_bytes - facts.size_bytes, taken + given)
         return ItemCost(size, _ACTIVATIONS, "activations")
-
-    def unsafe_warmup(self, facts: ModelFacts) -> str | None:
-        """Return which input may be an index or a length, None if no input may."""
-        for spec in facts.inputs:
-            if spec.datatype not in _HARMLESS and not spec.optional:
-                return (
-                    f"{spec.name} is {spec.datatype}, where a made-up value can be an index or "
-                    "length out of range; server.warmup: true asks for it"
-                )
-        return None
 
     def configure(
         self,

@@ -58,10 +58,6 @@ class Python:
         # Outputs of unknown size are assumed to be as large as a row of input.
         return ItemCost(taken + (taken if given is None else given), _TRANSPORT, "data")
 
-    def unsafe_warmup(self, facts: ModelFacts) -> str | None:  # noqa: ARG002
-        """Return why: code may reject values."""
-        return "Python code may refuse made-up values; server.warmup: true asks for it"
-
     def configure(
         self, config: Any, spec: ServiceSpec, lock: Lock | None, reasons: Reasons
     ) -> None:

@@ -9,6 +9,7 @@ from cloche.targets.local import ports
 from cloche.targets.local.health import HealthCheck
 from cloche.targets.local.lifecycle import Step
 from cloche.targets.local.software import PORTS
+from cloche.targets.local.warmup import WarmUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,8 @@ class ReplicaProcess:
         self._ports = ports_of_home
         self._drained = drained
         self._health = HealthCheck(software.ready_paths(placement.repository))
+        first = software.first_request(placement)
+        self._warm_up = WarmUp(first, placement.start_limit) if first is not None else None
         self._listening: tuple[int | None, tuple[int, ...]] | None = None
 
     def prepare(self, marker: Marker) -> Launch:  # noqa: ARG002 - it goes into the environment
@@ -57,7 +60,8 @@ class ReplicaProcess:
             if not ports.listens(record.pid, {http, grpc}):
                 return False
             self._listening = (record.pid, record.ports)
-        return True
+        starting = record.life.step is Step.STARTING
+        return self._warm_up is None or not starting or self._warm_up.done(record)
 
     def drained(self, record: Record) -> bool:
         return self._drained(record)

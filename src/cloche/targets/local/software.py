@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cloche.errors import ClocheError
 from cloche.servers import ServerPorts
 from cloche.targets.local.supervised import Launch
+from cloche.targets.local.warmup import FirstRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from cloche.servers import InstalledServer, Server
     from cloche.settings import Settings
     from cloche.store import Store
+    from cloche.targets import Placement
 
 PORTS = 3
 """HTTP, gRPC and metrics, in this order."""
@@ -47,6 +49,17 @@ class ReplicaServer:
     def ready_paths(self, repository: ModelRepository) -> tuple[str, ...]:
         """Return the paths that a ready replica answers with 200."""
         return self._server.ready_paths(repository.models)
+
+    def first_request(self, placement: Placement) -> FirstRequest | None:
+        """Return the request that a new replica answers first; None if it is asked nothing."""
+        body = placement.first_request
+        if body is None:
+            return None
+        try:
+            data = self._store.read(body.digest)
+        except ClocheError:  # an old revision: it is not warmed up
+            return None
+        return FirstRequest(placement.repository.main.name, data, body.header_length)
 
     def clean(self, serving: Path, name: str) -> None:
         """Remove what a replica left behind, after all its processes ended."""
