@@ -111,7 +111,7 @@ def test_an_example_of_records_is_used_too(tmp_path: Path) -> None:
     facts = facts_of(tmp_path, signature=None, input_example="example.json")
     assert facts.inputs == TABLE.inputs
     assert facts.columns
-    read = model_example.read(tmp_path / "example.json", facts.inputs)
+    read, _ = model_example.read(tmp_path / "example.json", facts.inputs)
     assert read["age"].tolist() == [[40], [7]]
     assert read["city"].tolist() == [["Rome"], ["Oslo"]]
 

@@ -13,6 +13,13 @@ import pandas as pd
 import pytest
 
 from cloche.repository.pyfunc import model as serving
+
+# isort: split
+# The served files import each other from their own folder, which the first one names.
+import pyfunc_inputs
+import pyfunc_outputs
+
+# isort: split
 from cloche.verification.reference.scripts import exchange
 
 REFERENCE = Path(exchange.__file__).parent
@@ -22,7 +29,10 @@ def output(name: str, kind: str = "TYPE_FP64", dims: Any = (1,), **more: Any) ->
     return {"name": name, "data_type": kind, "dims": list(dims), **more}
 
 
-@pytest.mark.parametrize("path", [Path(serving.__file__), *REFERENCE.glob("*.py")], ids=str)
+SERVED = Path(serving.__file__).parent
+
+
+@pytest.mark.parametrize("path", [*SERVED.glob("*.py"), *REFERENCE.glob("*.py")], ids=str)
 def test_what_runs_in_a_models_environment_keeps_to_python_3_8(path: Path) -> None:
     tree = ast.parse(path.read_text(), feature_version=(3, 8))
     imported = {
@@ -38,12 +48,13 @@ def test_what_runs_in_a_models_environment_keeps_to_python_3_8(path: Path) -> No
         pd.DataFrame({"b": [3.0, 4.0], "a": [1, 2]}),
         {"a": [1, 2], "b": [3, 4]},
         {"b": np.array([3.0, 4.0]), "a": np.array([[1], [2]]), "more": [0, 0]},
+        {"b": [3.0, 4.0], "a": [1, 2], "a.missing": [True, True]},
         ([1, 2], [3, 4]),
         pd.DataFrame({"first": [1, 2], "second": [3, 4]}),
     ],
 )
 def test_outputs_are_found_by_name_and_else_by_position(result: Any) -> None:
-    outputs = serving.Outputs([output("a", "TYPE_INT64"), output("b")], batches=True)
+    outputs = pyfunc_outputs.Outputs([output("a", "TYPE_INT64"), output("b")], batches=True)
     arrays = outputs.read(result, 2)
     assert arrays["a"].tolist() == [[1], [2]]
     assert arrays["b"].tolist() == [[3.0], [4.0]]
@@ -61,12 +72,21 @@ def test_outputs_are_found_by_name_and_else_by_position(result: Any) -> None:
         (output("y", "TYPE_STRING"), np.array([1, 2]), [[b"1"], [b"2"]]),
         (output("y", "TYPE_BOOL"), np.array([1, 0]), [[True], [False]]),
         (output("y", "TYPE_INT32"), np.array([3.0]), [[3]]),
+        (output("y", "TYPE_STRING"), [{"a": np.arange(2)}], [[b'{"a": [0, 1]}']]),
+        (output("y", "TYPE_STRING"), [[1.0], [2.0, 3.0]], [[b"[1.0]"], [b"[2.0, 3.0]"]]),
+        (
+            output("y", "TYPE_STRING"),
+            pd.Series(pd.to_datetime(["2026-01-31"])),
+            [[b"2026-01-31T00:00:00"]],
+        ),
+        (output("y", dims=[-1]), [[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]]),
+        (output("y", "TYPE_STRING", dims=[-1]), [["a", "b"]], [[b"a", b"b"]]),
     ],
 )
 def test_shapes_and_types_become_the_declared_ones(
     declared: Any, result: Any, expected: Any
 ) -> None:
-    outputs = serving.Outputs([declared], batches=True)
+    outputs = pyfunc_outputs.Outputs([declared], batches=True)
     assert outputs.read(result, len(result))["y"].tolist() == expected
 
 
@@ -78,11 +98,38 @@ def test_shapes_and_types_become_the_declared_ones(
         (output("y"), ["5"], "declared as float64"),
         (output("y"), np.ones((1, 2, 3)), r"has the shape \[1, 2, 3\]"),
         (output("y"), [1, 2, 3], "has 3 rows for 1 rows"),
+        (output("y", "TYPE_STRING"), [None], "misses a value"),
     ],
 )
 def test_what_was_not_declared_is_an_error(declared: Any, result: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        serving.Outputs([declared], batches=True).read(result, 1)
+        pyfunc_outputs.Outputs([declared], batches=True).read(result, 1)
+
+
+@pytest.mark.parametrize(
+    "result", [{"step": [1], "yhat": [2.0]}, pd.DataFrame({"yhat": [2.0], "yhat_low": [1.0]})]
+)
+def test_a_name_that_is_missing_among_named_answers_is_an_error(result: Any) -> None:
+    outputs = pyfunc_outputs.Outputs([output("yhat"), output("yhat_lower")], batches=True)
+    with pytest.raises(ValueError, match="and not yhat_lower"):
+        outputs.read(result, 1)
+
+
+def test_missing_values_are_marked_where_that_is_declared() -> None:
+    declared = [
+        output("label", "TYPE_STRING"), output("label.missing", "TYPE_BOOL"),
+        output("count", "TYPE_INT64"), output("count.missing", "TYPE_BOOL"), output("score"),
+    ]  # fmt: skip
+    outputs = pyfunc_outputs.Outputs(declared, batches=True)
+    table = pd.DataFrame(
+        {"label": ["a", None], "count": pd.array([None, 3], "Int64"), "score": [1.0, None]}
+    )
+    read = {name: array.ravel().tolist() for name, array in outputs.read(table, 2).items()}
+    assert str(read.pop("score")) == "[1.0, nan]"
+    assert read == {
+        "label": [b"a", b""], "label.missing": [False, True],
+        "count": [0, 3], "count.missing": [True, False],
+    }  # fmt: skip
 
 
 class Tensor:
@@ -141,11 +188,11 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Any:
         return array * 2
 
     metadata = types.SimpleNamespace(get_input_schema=TensorSchema)
+    loaded = types.SimpleNamespace(metadata=metadata, predict=predict)
     inputs = [{"name": "input", "data_type": "TYPE_FP64", "dims": [-1]}]
     served._batches = True
-    served._predict = predict
-    served._argument = serving.Argument(inputs, metadata)
-    served._outputs = serving.Outputs([output("y", dims=[-1])], batches=True)
+    served._inputs = pyfunc_inputs.Inputs(inputs, loaded)
+    served._outputs = pyfunc_outputs.Outputs([output("y", dims=[-1])], batches=True)
     return served
 
 

@@ -32,8 +32,8 @@ from cloche.artifacts import (
 from cloche.clients.kserve.tensors import decode
 from cloche.errors import ClocheError
 from cloche.store import Store
+from cloche.verification import declared_answer, examination, model_example
 from cloche.verification import direct_run as direct
-from cloche.verification import examination, model_example
 from cloche.verification import spec_example as given_example
 from cloche.verification.reference.scripts import exchange
 
@@ -329,7 +329,7 @@ def test_examples_of_every_form(example: Any, tmp_path: Path) -> None:
     path = tmp_path / "example.json"
     path.write_text(json.dumps(example))
     specs = (TensorSpec("a", "INT64", (-1, 1)), TensorSpec("b", "BYTES", (-1, 1)))
-    read = model_example.read(path, specs)
+    read, _ = model_example.read(path, specs)
     assert read["a"].tolist() == [[1], [2]]
     assert read["b"].tolist() == [["u"], ["v"]]
 
@@ -341,3 +341,75 @@ def test_an_example_that_does_not_fit(example: str, tmp_path: Path) -> None:
     with pytest.raises(ClocheError) as caught:
         model_example.read(path, (X,))
     assert caught.value.code == "golden.example"
+
+
+def test_an_example_of_mlflow_may_miss_values_and_have_parameters(tmp_path: Path) -> None:
+    path = tmp_path / "example.json"
+    table = {"columns": ["city", "age"], "data": [["Rome", 3.0], [None, float("nan")]]}
+    parameters = {"power": 2, "stops": ["a"], "off": None}
+    path.write_text(json.dumps({"dataframe_split": table, "params": parameters}))
+    specs = (
+        TensorSpec("city", "BYTES", (-1, 1), optional=True),
+        TensorSpec("city.missing", "BOOL", (-1, 1), optional=True, marks="city"),
+        TensorSpec("age", "FP64", (-1, 1)),
+    )
+    read, given = model_example.read(path, specs)
+    assert read["city"].tolist() == [["Rome"], [""]]
+    assert read["city.missing"].tolist() == [[False], [True]]
+    assert str(read["age"].ravel().tolist()) == "[3.0, nan]"
+    assert given == {"power": 2, "stops": '["a"]'}
+
+
+@pytest.mark.parametrize(
+    ("example", "specs", "expected"),
+    [
+        ({"dataframe_split": {"data": [[1.0, 2.0]]}},
+         (TensorSpec("0", "FP64", (-1, 1)), TensorSpec("1", "FP64", (-1, 1))),
+         {"0": [[1.0]], "1": [[2.0]]}),
+        ([{"a": [1]}, {"b": 2}], (TensorSpec("input", "BYTES", (-1, 1)),),
+         {"input": [['{"a": [1]}'], ['{"b": 2}']]}),
+        ({"inputs": ["x", "y"]}, (TensorSpec("input", "BYTES", (-1, 1)),),
+         {"input": [["x"], ["y"]]}),
+        ({"columns": ["t"], "data": [[["a", "b"]]]}, (TensorSpec("t", "BYTES", (-1, -1)),),
+         {"t": [["a", "b"]]}),
+    ],
+)  # fmt: skip
+def test_examples_without_names_and_of_structures(
+    example: Any, specs: tuple[TensorSpec, ...], expected: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "example.json"
+    path.write_text(json.dumps(example))
+    read, _ = model_example.read(path, specs)
+    assert {name: array.tolist() for name, array in read.items()} == expected
+
+
+NAMED = (TensorSpec("yhat", "FP64", (-1, 1)), TensorSpec("yhat_lower", "FP64", (-1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "specs", "expected"),
+    [
+        ({"output": [1, 2]}, (TensorSpec("y", "FP32", (-1, 1)),), {"y": [[1], [2]]}),
+        ({"0": [1], "1": [2]}, NAMED, {"yhat": [[1]], "yhat_lower": [[2]]}),
+        ({"yhat_lower": [1], "yhat": [2]}, NAMED, {"yhat": [[2]], "yhat_lower": [[1]]}),
+        ({"p": [1], "q": [2]}, (TensorSpec("y", "FP64", (-1, 2)),), {"y": [[1, 2]]}),
+        ({"output": [7]}, (TensorSpec("y", "BYTES", (-1, 1)),), {"y": [[b"7"]]}),
+        ({"step": [1], "yhat": [2], "yhat_low": [3]}, NAMED, None),
+        ({"output": [1.5]}, (TensorSpec("y", "INT64", (-1, 1)),), None),
+        ({"output": [b"a"]}, (TensorSpec("y", "INT64", (-1, 1)),), None),
+    ],
+)
+def test_an_answer_of_the_framework_goes_by_name_and_else_by_position(
+    answer: Any, specs: tuple[TensorSpec, ...], expected: Any
+) -> None:
+    arrays = {
+        name: np.array(value, object if isinstance(value[0], bytes) else None)
+        for name, value in answer.items()
+    }
+    if expected is None:
+        with pytest.raises(ClocheError) as caught:
+            declared_answer.as_declared(arrays, specs)
+        assert caught.value.code == "golden.outputs"
+        return
+    declared = declared_answer.as_declared(arrays, specs)
+    assert {name: array.tolist() for name, array in declared.items()} == expected

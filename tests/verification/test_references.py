@@ -78,22 +78,9 @@ def test_what_mlflow_saved_runs_in_its_own_environment(store: Store) -> None:
     model = reference_of(store, "python", "MLmodel", metadata=replace(SAVED, signature=signature))
     assert model is not None
     assert (model.script, model.python) == ("run_pyfunc.py", PYTHONS.own)
-    assert model.description["unnamed"] == ["input"]
+    assert model.description["inputs"] == [{"name": "input", "datatype": "FP64"}]
     with pytest.raises(ClocheError) as caught:
         reference_of(
             store, "python", "MLmodel", metadata=SAVED, pythons=Interpreters(Path("/p"), None)
         )
     assert caught.value.code == "golden.environment"
-
-
-@pytest.mark.parametrize(
-    ("names", "columns", "unnamed"),
-    [(("input",), False, ["input"]), (("input",), True, []), (("x", "y"), False, [])],
-)
-def test_without_a_signature_only_a_lone_array_is_unnamed(
-    store: Store, names: tuple[str, ...], columns: bool, unnamed: list[str]
-) -> None:
-    inputs = tuple(TensorSpec(name, "FP64", (-1, 1)) for name in names)
-    model = reference_of(store, "python", "MLmodel", metadata=SAVED, inputs=inputs, columns=columns)
-    assert model is not None
-    assert model.description["unnamed"] == unnamed

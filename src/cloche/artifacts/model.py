@@ -15,6 +15,10 @@ class FileEntry:
     digest: str
 
 
+MISSING = ".missing"
+"""The end of the name of a tensor that marks where another one has no value."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One input or output of a model, as its own format describes it.
@@ -31,6 +35,8 @@ class TensorSpec:
     optional: bool = False
     declared: tuple[int, ...] | None = None
     """The shape that the file declares, where the runtime loads another."""
+    marks: str | None = None
+    """The tensor whose missing values this one marks: true where there is none."""
 
     def axis(self, index: int) -> str:
         """Return what an axis is called: its label, or `NAME[INDEX]` for an axis without one."""
@@ -187,6 +193,8 @@ class ModelFacts:
     requirements: tuple[str, ...] = ()
     columns: bool = False
     """True when the inputs are the columns of one table."""
+    outputs_assumed: bool = False
+    """Whether nothing declares the outputs, so that only a run of the model tells them."""
     findings: tuple[Finding, ...] = ()
     ranges: dict[str, ValueRange] = field(default_factory=dict)
     """What the model does with an input tells of its values, by the name of the input."""

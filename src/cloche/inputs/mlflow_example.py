@@ -20,6 +20,8 @@ class Table:
 
     columns: tuple[str, ...]
     rows: list[list[Any]]
+    records: bool = False
+    """Whether the rows were written as mappings."""
 
     def column(self, index: int) -> list[Any]:
         """Return the values of one column."""
@@ -56,6 +58,8 @@ def _parse_mapping(document: dict[str, Any], inputs: Collection[str]) -> Table |
     table = document.get("dataframe_split", document)
     if isinstance(table, dict) and {"columns", "data"} <= table.keys():
         return Table(tuple(map(str, table["columns"])), table["data"])
+    if isinstance(table, dict) and table.keys() - {"index"} == {"data"} and "data" not in inputs:
+        return Unnamed(table["data"])  # columns that are numbers, which go by position
     if isinstance(document.get("dataframe_records"), list):
         return _of_records(document["dataframe_records"])
     for key in ("inputs", "instances"):
@@ -67,4 +71,5 @@ def _parse_mapping(document: dict[str, Any], inputs: Collection[str]) -> Table |
 
 def _of_records(records: list[dict[str, Any]]) -> Table:
     columns = tuple(records[0]) if records else ()
-    return Table(columns, [[record.get(column) for column in columns] for record in records])
+    rows = [[record.get(column) for column in columns] for record in records]
+    return Table(tuple(map(str, columns)), rows, records=True)

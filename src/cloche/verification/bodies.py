@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import InferenceBody
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cloche.store import Store
     from cloche.verification.direct_run import Tensors
 
 
-def keep(tensors: Tensors, key: str, store: Store) -> InferenceBody:
+def keep(
+    tensors: Tensors, key: str, store: Store, parameters: Mapping[str, Any] | None = None
+) -> InferenceBody:
     """Store arrays by name as the `inputs` of a request or the `outputs` of an answer (`key`)."""
     from cloche.verification.reference.scripts import exchange
 
-    body, header_length = exchange.encode(tensors, key)
+    body, header_length = exchange.encode(tensors, key, parameters)
     return InferenceBody(store.add_bytes(body), header_length)
 
 
@@ -24,3 +28,13 @@ def read(body: InferenceBody, store: Store) -> Tensors:
     from cloche.clients.kserve.tensors import decode
 
     return decode(store.read(body.digest), body.header_length)
+
+
+def parameters_of(body: InferenceBody, store: Store) -> dict[str, Any]:
+    """Return the parameters of a stored request, without those of the protocol itself."""
+    from cloche.clients.kserve.tensors import read_header
+
+    document = read_header(store.read(body.digest), body.header_length)
+    given = dict(document.get("parameters") or {})
+    given.pop("binary_data_output", None)
+    return given

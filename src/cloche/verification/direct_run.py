@@ -64,6 +64,7 @@ class Request:
     origin: RequestOrigin
     rows: int = 0
     """Size of its batch axis, to run each row alone too; 0 if requests are not joined."""
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def _write_job(
 
     listed = []
     for index, request in enumerate(requests):
-        body, header_length = exchange.encode(request.tensors, "inputs")
+        body, header_length = exchange.encode(request.tensors, "inputs", request.parameters)
         (folder / f"request-{index}").write_bytes(body)
         origin, rows = request.origin.value, request.rows
         listed.append([f"request-{index}", header_length, origin, rows])

@@ -6,19 +6,26 @@ values that the user gave, else the answer of the model's own framework in a tri
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Finding, Golden, Judge, RequestOrigin, Severity
 from cloche.errors import ClocheError
-from cloche.verification import bodies, model_example, samples
+from cloche.verification import bodies, declared_answer, model_example, samples
 from cloche.verification.comparison import LARGEST, Answer, Tolerances, compare
 from cloche.verification.direct_run import Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cloche.artifacts import InferenceBody, Member, RepositoryMember, TensorSpec
+    from cloche.artifacts import (
+        InferenceBody,
+        Member,
+        ModelFacts,
+        RepositoryMember,
+        TensorSpec,
+    )
     from cloche.store import Store
     from cloche.verification.direct_run import Tensors
     from cloche.verification.trial import Trial
@@ -39,15 +46,25 @@ def requests(
     """
     most = served.max_batch_size
     if example is not None:
-        return [_request(bodies.read(example, store), RequestOrigin.GIVEN, most)], ()
+        given = Request(
+            bodies.read(example, store),
+            RequestOrigin.GIVEN,
+            parameters=bodies.parameters_of(example, store),
+        )
+        return [_resized(given, most)], ()
     stored, findings = _stored(member, most, store)
     made = [
         Request(tensors, RequestOrigin.MADE, rows=min(_ROWS, most))
         for tensors in samples.candidates(
-            member.facts, rows=min(_ROWS, most), seed=member.snapshot.digest
+            _without_marks(member.facts), rows=min(_ROWS, most), seed=member.snapshot.digest
         )
     ]
     return [*stored, *made], findings
+
+
+def _without_marks(facts: ModelFacts) -> ModelFacts:
+    """Return facts without the inputs that mark missing values: made requests miss none."""
+    return replace(facts, inputs=tuple(spec for spec in facts.inputs if spec.marks is None))
 
 
 def _stored(member: Member, most: int, store: Store) -> tuple[list[Request], tuple[Finding, ...]]:
@@ -56,23 +73,25 @@ def _stored(member: Member, most: int, store: Store) -> tuple[list[Request], tup
         return [], ()
     path = store.tree_path(snapshot.digest) / snapshot.metadata.input_example
     try:
-        example = model_example.read(path, member.facts.inputs)
+        example, parameters = model_example.read(path, member.facts.inputs)
     except ClocheError as error:
         finding = Finding(Severity.WARNING, error.code, error.what, error.where, error.hint)
         return [], (finding,)
-    return [_request(example, RequestOrigin.STORED, most)], ()
+    stored = Request(example, RequestOrigin.STORED, parameters=parameters)
+    return [_resized(stored, most)], ()
 
 
-def _request(tensors: Tensors, origin: RequestOrigin, most: int) -> Request:
+def _resized(request: Request, most: int) -> Request:
     """Return a request with at least two rows if a batch may have two, and at most `most`."""
     if not most:
-        return Request(tensors, origin)
+        return request
     import numpy as np
 
-    rows = len(next(iter(tensors.values())))
+    rows = len(next(iter(request.tensors.values())))
     wanted = min(max(rows, min(_ROWS, most)), most, _MOST_ROWS)
-    resized = {name: array[np.arange(wanted) % rows] for name, array in tensors.items()}
-    return Request(resized, origin, rows=wanted)
+    order = np.arange(wanted) % rows
+    resized = {name: array[order] for name, array in request.tensors.items()}
+    return replace(request, tensors=resized, rows=wanted)
 
 
 def of_trial(
@@ -82,14 +101,13 @@ def of_trial(
 
     Raises ClocheError `golden.expected` if the framework itself does not give those values.
     """
-    kept = tuple(
-        _keep(request.tensors, served.inputs, "inputs", store) for request in trial.requests
-    )
+    kept = tuple(_keep_request(request, served, store) for request in trial.requests)
     origin = trial.requests[0].origin
     if trial.answer is None:
         why = f"No request is known that the model accepts ({trial.why_refused})."
         return Golden(origin, Judge.NONE, kept, why=why)
-    answer = _keep(trial.answer.outputs, served.outputs, "outputs", store)
+    declared = declared_answer.as_declared(trial.answer.outputs, served.outputs)
+    answer = _keep(declared, served.outputs, "outputs", store)
     if expected is not None:
         _check_expected(expected, answer, trial, store)
         return Golden(origin, Judge.EXPECTED, kept, expected, noise=trial.noise)
@@ -106,7 +124,7 @@ def without_trial(
 ) -> Golden:
     """Return the golden request of a model that nothing but its server can run."""
     few = islice(tried, _MOST_ASKED)
-    kept = tuple(_keep(request.tensors, served.inputs, "inputs", store) for request in few)
+    kept = tuple(_keep_request(request, served, store) for request in few)
     origin = tried[0].origin
     if expected is not None:
         return Golden(origin, Judge.EXPECTED, kept[:1], expected)
@@ -173,11 +191,21 @@ def read_answer(body: InferenceBody, store: Store) -> Answer:
     return answers.read(store.read(body.digest), body.header_length)
 
 
-def _keep(tensors: Tensors, specs: tuple[TensorSpec, ...], key: str, store: Store) -> InferenceBody:
+def _keep_request(request: Request, served: RepositoryMember, store: Store) -> InferenceBody:
+    return _keep(request.tensors, served.inputs, "inputs", store, request.parameters)
+
+
+def _keep(
+    tensors: Tensors,
+    specs: tuple[TensorSpec, ...],
+    key: str,
+    store: Store,
+    parameters: dict[str, Any] | None = None,
+) -> InferenceBody:
     """Store tensors in the shapes that clients see: Triton has no scalars, they are [1]."""
     ranks = {spec.name: len(spec.shape) for spec in specs}
     served = {
         name: array[..., None] if ranks.get(name) == array.ndim + 1 else array
         for name, array in tensors.items()
     }
-    return bodies.keep(served, key, store)
+    return bodies.keep(served, key, store, parameters)

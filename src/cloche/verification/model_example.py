@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES
 from cloche.errors import ClocheError
-from cloche.inputs.mlflow_example import Named, Table, parse
+from cloche.inputs.mlflow_example import Named, Table, Unnamed, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,18 +19,50 @@ LARGEST = 64 * 2**20
 """Largest file of an example, in bytes."""
 
 
-def read(path: Path, specs: tuple[TensorSpec, ...]) -> Tensors:
-    """Return the example in a file as one array per input of the model.
+def read(path: Path, specs: tuple[TensorSpec, ...]) -> tuple[Tensors, dict[str, Any]]:
+    """Return the example in a file as one array per input of the model, and its parameters.
 
     Raises ClocheError `golden.example` for an example that does not fit the model's inputs.
     """
     if path.stat().st_size > LARGEST:
         raise _unusable(path, f"it has more than {LARGEST:,} bytes")
     try:
-        values = _by_input(json.loads(path.read_text(encoding="utf-8")), specs)
-        return {spec.name: _array(values[spec.name], spec) for spec in specs if spec.name in values}
+        document = json.loads(path.read_text(encoding="utf-8"))
+        values = _by_input(document, tuple(spec for spec in specs if spec.marks is None))
+        parameters = document.get("params") if isinstance(document, dict) else None
+        return _arrays(values, specs), _parameters(parameters)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise _unusable(path, f"{type(error).__name__}: {error}") from None
+
+
+def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
+    """Return the tensors of an example; a value that is none is marked where it can be."""
+    import numpy as np
+
+    marks = {spec.marks: spec for spec in specs if spec.marks is not None}
+    arrays: Tensors = {}
+    for spec in specs:
+        if spec.name not in values or spec.marks is not None:
+            continue
+        value, mark = values[spec.name], marks.get(spec.name)
+        missing = [one is None for one in value] if isinstance(value, list) else []
+        if any(missing) and mark is not None:
+            filler = "" if spec.datatype == "BYTES" else 0
+            value = [filler if one is None else one for one in value]
+            arrays[mark.name] = np.array(missing)[:, None]
+        arrays[spec.name] = _array(value, spec)
+    return arrays
+
+
+def _parameters(given: Any) -> dict[str, Any]:
+    """Return inference parameters as a request carries them: a list as JSON."""
+    if not isinstance(given, dict):
+        return {}
+    return {
+        str(name): json.dumps(value) if isinstance(value, list | dict) else value
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def _unusable(path: Path, why: str) -> ClocheError:
@@ -45,6 +77,9 @@ def _unusable(path: Path, why: str) -> ClocheError:
 def _by_input(document: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
     """Return the example's values by the name of the input."""
     example = parse(document, {spec.name for spec in specs})
+    if len(specs) == 1 and specs[0].datatype == "BYTES" and _are_structures(example, specs[0]):
+        values = document if isinstance(document, list) else next(iter(document.values()))
+        return {specs[0].name: values}
     if isinstance(example, Table):
         return _of_table(example, specs)
     if isinstance(example, Named):
@@ -52,6 +87,11 @@ def _by_input(document: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
     if len(specs) == 1:
         return {specs[0].name: example.value}
     return {spec.name: [row[i] for row in example.value] for i, spec in enumerate(specs)}
+
+
+def _are_structures(example: Table | Named | Unnamed, spec: TensorSpec) -> bool:
+    """Return whether mappings are the values of one input, and not the rows of a table."""
+    return isinstance(example, Table) and example.records and spec.name not in example.columns
 
 
 def _by_name(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
@@ -72,13 +112,27 @@ def _of_table(table: Table, specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
     return columns
 
 
+def _texts(value: Any, shape: tuple[int, ...]) -> Any:
+    """Return text in a declared shape; what is deeper or of another size is one value, as JSON."""
+    import numpy as np
+
+    items: list[Any] = [value]
+    sizes: tuple[int, ...] = ()
+    while len(sizes) < len(shape) and items and all(isinstance(item, list) for item in items):
+        lengths = {len(item) for item in items}
+        if len(lengths) != 1 or shape[len(sizes)] not in {-1, *lengths}:
+            break
+        items, sizes = [inner for item in items for inner in item], (*sizes, lengths.pop())
+    texts = np.empty(len(items), dtype=object)
+    texts[:] = [item if isinstance(item, str) else json.dumps(item) for item in items]
+    return texts.reshape(sizes)
+
+
 def _array(value: Any, spec: TensorSpec) -> Any:
     import numpy as np
 
     if spec.datatype == "BYTES":
-        array = np.asarray(value, dtype=object)
-        texts = [item if isinstance(item, str) else json.dumps(item) for item in array.ravel()]
-        array = np.array(texts, dtype=object).reshape(array.shape)
+        array = _texts(value, spec.shape)
     else:
         array = np.asarray(value).astype(DATATYPES[spec.datatype].numpy)
     rank = len(spec.shape)

@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import RequestOrigin
+from cloche.artifacts import Finding, RequestOrigin, Severity
 from cloche.errors import ClocheError
-from cloche.verification import direct_run, noise
+from cloche.verification import declared_answer, direct_run, noise
 from cloche.verification.comparison import Answer, Tolerances, compare
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cloche.verification.direct_run import Accepted, Attempts, Model, Refused, Request, Tensors
     from cloche.verification.noise import Noise
 
+_ASSUMED = "inspection.mlflow.outputs"
+"""The finding of inspection about outputs that nothing declares."""
 _LONGEST = 300
 _REPEATED = 3
 """Most refused requests that the server is asked to refuse too."""
@@ -56,7 +58,7 @@ def run(model: Model, requests: Sequence[Request], facts: ModelFacts, *, timeout
     `golden.failed` if no request was accepted and something else than the requests is to blame.
     """
     deadline = time.monotonic() + timeout
-    declared = {spec.name: spec.shape for spec in facts.outputs}
+    declared = {} if facts.outputs_assumed else {s.name: s.shape for s in facts.outputs}
     attempts = direct_run.attempt(model, requests, outputs=declared, timeout=timeout)
     accepted = attempts.accepted
     if accepted is None:
@@ -188,10 +190,24 @@ def completed(facts: ModelFacts, trial: Trial) -> ModelFacts:
         inputs=_merged(facts.inputs, trial.inputs),
         outputs=_merged(facts.outputs, trial.outputs),
     )
+    if trial.answer is not None:
+        facts = _with_outputs(facts, trial.answer.outputs)
     if trial.mixing is None:
         return facts
     axis = replace(facts.batch, present=False, why=trial.mixing, measured=True)
     return replace(facts, batch=axis)
+
+
+def _with_outputs(facts: ModelFacts, answer: Tensors) -> ModelFacts:
+    """Return facts with outputs as the model answered them, where nothing else declares them."""
+    if not facts.outputs_assumed:
+        return replace(facts, outputs=declared_answer.with_marks(facts.outputs, answer))
+    found = declared_answer.found_outputs(answer)
+    names = ", ".join(f"{spec.name} {spec.datatype}" for spec in found)
+    what = f"Nothing declares the outputs; a run of the model showed {names}."
+    noted = Finding(Severity.NOTE, "golden.outputs_found", what)
+    kept = tuple(each for each in facts.findings if each.code != _ASSUMED)
+    return replace(facts, outputs=found, outputs_assumed=False, findings=(*kept, noted))
 
 
 def _merged(

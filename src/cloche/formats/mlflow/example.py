@@ -31,7 +31,12 @@ def derive(document: Any) -> Signature | None:
 
 def _of_table(table: Table) -> Signature:
     columns = tuple(
-        TensorSpec(name, _datatype(table.column(index)), (-1, 1))
+        TensorSpec(
+            name,
+            _datatype(table.column(index)),
+            (-1, 1),
+            optional=any(value is None for value in table.column(index)),
+        )
         for index, name in enumerate(table.columns)
     )
     return Signature(columns, columns=True, unnamed=tuple(n for n in table.columns if not n))

@@ -25,6 +25,7 @@ from cloche.artifacts import (
     Signature,
     TensorSpec,
 )
+from cloche.artifacts.model import MISSING
 from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
@@ -118,18 +119,17 @@ def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
     outputs = signature.outputs
     if not outputs:
         outputs = (TensorSpec("output", "FP64", (-1, -1)),)
-        what = "The signature has no outputs: one FP64 output with a row per input row is assumed."
-        findings.append(Finding(Severity.WARNING, "inspection.mlflow.outputs", what, hint=_SIGN))
-    if "signature.params" in metadata.tags:
-        what = "The model's inference parameters keep their defaults; requests cannot set them."
-        findings.append(Finding(Severity.NOTE, "inspection.mlflow.params", what))
+        what = "The signature has no outputs: a run of the model has to tell them."
+        findings.append(Finding(Severity.NOTE, "inspection.mlflow.outputs", what, hint=_SIGN))
+    findings += _parameters(metadata.tags.get("signature.params"))
     flavors = [name for name in metadata.flavors if name != "python_function"]
     return ModelFacts(
         format=ModelFormat.MLFLOW,
         framework=flavors[0] if flavors else "python",
         backend="python",
-        inputs=signature.inputs,
+        inputs=_with_marks(signature),
         outputs=outputs,
+        outputs_assumed=not signature.outputs,
         batch=_batch(signature, outputs),
         size_bytes=snapshot.size,
         memory_bytes=None,
@@ -138,6 +138,35 @@ def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
         columns=signature.columns,
         findings=tuple(findings),
     )
+
+
+def _with_marks(signature: Signature) -> tuple[TensorSpec, ...]:
+    """Return the inputs, each with a mark if it is a column whose values may be missing.
+
+    Floats need none: they miss values as NaN.
+    """
+    names = {spec.name for spec in signature.inputs}
+    inputs: list[TensorSpec] = []
+    for spec in signature.inputs:
+        inputs.append(spec)
+        mark = spec.name + MISSING
+        nullable = signature.columns and spec.optional and not spec.datatype.startswith("FP")
+        if nullable and mark not in names:
+            inputs.append(TensorSpec(mark, "BOOL", (-1, 1), optional=True, marks=spec.name))
+    return tuple(inputs)
+
+
+def _parameters(written: str | None) -> list[Finding]:
+    """Return the note about the inference parameters that a request may set."""
+    if written is None:
+        return []
+    listed = ", ".join(
+        f"{one.get('name')} ({one.get('type')}, default {one.get('default')!r})"
+        for one in json.loads(written)
+        if isinstance(one, dict)
+    )
+    what = f"Requests may set the model's inference parameters: {listed}."
+    return [Finding(Severity.NOTE, "inspection.mlflow.params", what)]
 
 
 def _signature(snapshot: ModelSnapshot, root: Path) -> tuple[Signature, list[Finding]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import ENVIRONMENT_PARAMETER, FileEntry, ModelFormat, Severity
-from cloche.model_config.names import LOCK_FILE, OWN_ENVIRONMENT, PYTHON_FILE, VERSION
+from cloche.model_config.names import LOCK_FILE, OWN_ENVIRONMENT, VERSION
 from cloche.repository.backends.backend import BackendFiles, ItemCost
 from cloche.repository.backends.settings import refuse_graph_level, write_parameters
 from cloche.repository.tensors import item_bytes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cloche.spec import ServiceSpec
     from cloche.store import Store
 
-_SERVING_CODE = Path(__file__).parents[1] / "pyfunc" / PYTHON_FILE
+_SERVING_CODE = Path(__file__).parents[1] / "pyfunc"
 _TRANSPORT = 64 * 2**20
 """Bytes of inputs and outputs that a batch may take; what the code allocates is unknown."""
 
@@ -39,7 +39,10 @@ class Python:
     def files(self, snapshot: ModelSnapshot, lock: Lock | None, store: Store) -> BackendFiles:
         """Return the serving script, the folder as saved, and the locked requirements."""
         files = [
-            _written(f"{VERSION}/{PYTHON_FILE}", _SERVING_CODE.read_bytes(), store),
+            *(
+                _written(f"{VERSION}/{path.name}", path.read_bytes(), store)
+                for path in sorted(_SERVING_CODE.glob("*.py"))
+            ),
             *(
                 FileEntry(f"{VERSION}/model/{file.path}", file.size, file.digest)
                 for file in snapshot.files

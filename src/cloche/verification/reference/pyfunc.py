@@ -9,13 +9,11 @@ from cloche.errors import ClocheError
 from cloche.verification.direct_run import Model, Variant
 
 if TYPE_CHECKING:
-    from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot, TensorSpec
+    from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot
     from cloche.store import Store
     from cloche.verification.reference.reference import Interpreters
 
 _FLAVOR = "python_function"
-_UNNAMED = ["input"]
-"""The inputs of a model whose example is one unnamed array."""
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _VARIANTS = (Variant(environment=dict.fromkeys(_ONE_THREAD, "1")), Variant())
@@ -38,23 +36,9 @@ class PyfuncReference:
         if interpreters.own is None:
             raise ClocheError("golden.environment", "The model's own environment is missing.")
         folder = store.tree_path(snapshot.digest) / PurePosixPath(snapshot.entry).parent
+        inputs = [spec for spec in facts.inputs if spec.marks is None]
         description = {
             "columns": facts.columns,
-            "inputs": _names_and_types(facts.inputs),
-            "outputs": _names_and_types(facts.outputs),
-            "unnamed": _unnamed_inputs(snapshot, facts),
+            "inputs": [{"name": spec.name, "datatype": spec.datatype} for spec in inputs],
         }
         return Model("run_pyfunc.py", interpreters.own, folder, description, _VARIANTS)
-
-
-def _unnamed_inputs(snapshot: ModelSnapshot, facts: ModelFacts) -> list[str]:
-    """Return the inputs that Cloche named because the model was logged without names."""
-    signature = snapshot.metadata.signature
-    if signature is not None:
-        return list(signature.unnamed)
-    names = [spec.name for spec in facts.inputs]
-    return names if names == _UNNAMED and not facts.columns else []
-
-
-def _names_and_types(specs: tuple[TensorSpec, ...]) -> list[dict[str, str]]:
-    return [{"name": spec.name, "datatype": spec.datatype} for spec in specs]

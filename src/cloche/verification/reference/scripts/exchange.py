@@ -40,8 +40,13 @@ def datatype_of(array: Array) -> str:
     raise TypeError(f"{array.dtype} has no name in the KServe v2 protocol")
 
 
-def encode(tensors: Mapping[str, Array], key: str) -> tuple[bytes, int]:
-    """Return the body of named arrays and the length of its JSON; `key`: inputs or outputs."""
+def encode(
+    tensors: Mapping[str, Array], key: str, parameters: Mapping[str, Any] | None = None
+) -> tuple[bytes, int]:
+    """Return the body of named arrays and the length of its JSON; `key`: inputs or outputs.
+
+    `parameters` are those of a request.
+    """
     described, chunks = [], []
     for name, array in tensors.items():
         datatype = datatype_of(array)
@@ -54,7 +59,7 @@ def encode(tensors: Mapping[str, Array], key: str) -> tuple[bytes, int]:
         chunks.append(data)
     document: dict[str, Any] = {key: described}
     if key == "inputs":
-        document["parameters"] = {"binary_data_output": True}
+        document["parameters"] = {"binary_data_output": True, **(parameters or {})}
     header = json.dumps(document, separators=(",", ":")).encode("utf-8")
     return header + b"".join(chunks), len(header)
 
@@ -78,6 +83,14 @@ def decode(body: bytes, header_length: int, key: str) -> dict[str, Array]:
             # A copy: some models write to their inputs.
             tensors[tensor["name"]] = np.frombuffer(data, dtype=dtype).reshape(shape).copy()
     return tensors
+
+
+def parameters_of(body: bytes, header_length: int) -> dict[str, Any]:
+    """Return the parameters of a request, without those of the protocol itself."""
+    document = json.loads(bytes(body[:header_length]).decode("utf-8"))
+    given: dict[str, Any] = dict(document.get("parameters") or {})
+    given.pop("binary_data_output", None)
+    return given
 
 
 def _raw(array: Array, datatype: str) -> bytes:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 FINITE, PARTLY, POOR = 2, 1, 0
 """The values of an answer: finite ones only; some in each output; an output without any."""
 
+MISSING = ".missing"
 _OF_THE_MODEL = (
     ImportError, AttributeError, NameError, NotImplementedError, OSError, SyntaxError, SystemError,
 )  # fmt: skip
@@ -53,9 +54,13 @@ class Framework:
         """
         return {}
 
-    def argument(self, origin: str, arrays: Arrays) -> Any:  # noqa: ARG002
+    def argument(self, origin: str, arrays: Arrays, parameters: dict[str, Any]) -> Any:  # noqa: ARG002
         """Return what the model is called with for a request of an origin."""
         return arrays
+
+    def rows_of(self, argument: Any) -> int:
+        """Return the number of rows of an argument."""
+        return len(next(iter(argument.values())))
 
     def run(self, argument: Any) -> Arrays:
         """Return the model's answer by name; raises whatever the model raises."""
@@ -129,9 +134,14 @@ def _attempt(folder: Path, job: dict[str, Any], framework: Framework, index: int
 
 
 def _argument(folder: Path, job: dict[str, Any], framework: Framework, index: int) -> Any:
-    name, header_length, origin, _ = job["requests"][index]
-    arrays = exchange.decode((folder / name).read_bytes(), header_length, "inputs")
-    return framework.argument(origin, arrays)
+    name, header_length, origin, rows = job["requests"][index]
+    body = (folder / name).read_bytes()
+    arrays = exchange.decode(body, header_length, "inputs")
+    argument = framework.argument(origin, arrays, exchange.parameters_of(body, header_length))
+    if not rows:
+        return argument
+    own = framework.rows_of(argument)  # a framework reads its own example, of any number of rows
+    return argument if own == rows else framework.take(argument, [i % own for i in range(rows)])
 
 
 def kind_of(error: Exception) -> str:
@@ -160,10 +170,19 @@ def _joined(folder: Path, job: dict[str, Any], framework: Framework, index: int)
 
 
 def _concatenated(answers: list[Arrays]) -> Arrays:
+    names = {name: None for answer in answers for name in answer}
     return {
-        name: np.concatenate([np.atleast_1d(answer[name]) for answer in answers])
-        for name in answers[0]
+        name: np.concatenate([np.atleast_1d(_part(answer, name)) for answer in answers])
+        for name in names
     }
+
+
+def _part(answer: Arrays, name: str) -> Array:
+    """Return an output; a mark of missing values is absent where none is missing."""
+    base = name[: -len(MISSING)]
+    if name not in answer and name.endswith(MISSING) and base in answer:
+        return np.zeros(answer[base].shape, bool)
+    return answer[name]
 
 
 def _values(outputs: Arrays) -> int:

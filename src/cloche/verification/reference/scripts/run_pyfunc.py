@@ -1,12 +1,18 @@
 """Run an MLflow model as a Python function: `run_pyfunc.py FOLDER MODEL`.
 
-`FOLDER/model.json` lists, in order, `inputs` and `outputs`, each with `name` and `datatype`;
-`unnamed` are placeholder names of an unnamed argument, and `columns` is true if the inputs are the
-columns of one table.
+`FOLDER/model.json` has `inputs` (`name` and `datatype` of each, in order) and `columns`, true if
+they are the columns of one table. The model's own example is read by MLflow itself. Any other
+request is written as the scoring server's JSON, and MLflow parses it by the model's schema.
+
+The answer keeps the names and types that the model gave it. Text, dates and structures become
+BYTES: UTF-8, ISO 8601, JSON. `NAME.missing` is true where a column that is not of floats has no
+value.
 """
 
 from __future__ import annotations
 
+import base64
+import copy
 import json
 import sys
 from pathlib import Path
@@ -15,11 +21,14 @@ from typing import TYPE_CHECKING, Any
 import exchange  # type: ignore[import-not-found]
 import job  # type: ignore[import-not-found]
 import numpy as np
+import pyfunc_answers  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
+
+MISSING = ".missing"
 
 
 class PythonFunction(job.Framework):  # type: ignore[misc]
@@ -29,18 +38,132 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         """Load the model in a folder."""
         import mlflow.pyfunc
 
-        self._description = description
-        loaded = mlflow.pyfunc.load_model(folder)
-        self._predict = loaded.predict
-        schema = loaded.metadata.get_input_schema()
-        names = [tensor["name"] for tensor in description["inputs"]]
-        kinds = [] if schema is None else schema.input_types()
-        self._types = dict(zip(names, kinds))  # noqa: B905 - Python 3.8
+        self._folder = folder
+        self._inputs = description["inputs"]
+        self._columns = description["columns"]
+        self._loaded = mlflow.pyfunc.load_model(folder)
+        self._schema = self._loaded.metadata.get_input_schema()
+        named = self._schema is not None and self._schema.has_input_names()
+        names = [one["name"] for one in self._inputs]
+        self._labels = self._schema.input_names() if named else names
+        self._kinds = [] if self._schema is None else self._schema.input_types()
+        self._named = named or (self._schema is None and (self._columns or names != ["input"]))
+        self._parameters: dict[str, Any] = {}
 
-    def run(self, argument: dict[str, Array]) -> dict[str, Array]:
+    def argument(self, origin: str, arrays: dict[str, Array], parameters: dict[str, Any]) -> Any:
+        """Return what `predict` takes, read by MLflow itself."""
+        self._parameters = parameters
+        if origin == "stored":
+            example = self._loaded.metadata.load_input_example(self._folder)
+            if example is not None:
+                return example
+        return self._parsed(arrays)
+
+    def run(self, argument: Any) -> dict[str, Array]:
         """Return the outputs by name."""
-        result = self._predict(_argument(argument, self._description, self._types))
-        return _outputs(result, self._description["outputs"])
+        more = {"params": self._parameters} if self._parameters else {}
+        given = copy.deepcopy(argument)  # some models write to their inputs
+        try:
+            result = self._loaded.predict(given, **more)
+        except ValueError as error:
+            if "categorical" not in str(error) or not hasattr(argument, "columns"):
+                raise
+            # LightGBM and XGBoost know the categories of columns that MLflow hands on as text; its
+            # schema has no name for such a column, so the flavor's own wrapper is asked.
+            table = _categorical(self._loaded, copy.deepcopy(argument))
+            result = self._loaded._model_impl.predict(table, **more)
+        return dict(pyfunc_answers.read(result))
+
+    def rows_of(self, argument: Any) -> int:
+        """Return the number of rows of an argument."""
+        if isinstance(argument, dict):
+            return len(next(iter(argument.values())))
+        return int(argument.shape[0]) if hasattr(argument, "shape") else len(argument)
+
+    def take(self, argument: Any, rows: list[int]) -> Any:
+        """Return some rows of a table, of arrays or of a list."""
+        if hasattr(argument, "iloc"):
+            return argument.iloc[rows].reset_index(drop=True)
+        if isinstance(argument, dict):
+            return {name: np.asarray(value)[rows] for name, value in argument.items()}
+        return [argument[row] for row in rows] if isinstance(argument, list) else argument[rows]
+
+    def nudge(self, argument: Any) -> Any:
+        """Return an argument with each float moved to its neighbour."""
+        if hasattr(argument, "columns"):
+            moved = argument.copy()
+            for label in moved.columns:
+                if moved[label].dtype.kind == "f":
+                    moved[label] = job.neighbour(moved[label].to_numpy())
+            return moved
+        if isinstance(argument, dict):
+            return {name: job.neighbour(np.asarray(value)) for name, value in argument.items()}
+        return job.neighbour(argument) if isinstance(argument, np.ndarray) else argument
+
+    def _parsed(self, arrays: dict[str, Array]) -> Any:
+        """Return a request as MLflow's scoring server would read it."""
+        from mlflow.utils import proto_json_utils
+
+        values = {
+            label: self._json(index, arrays[one["name"]], arrays.get(one["name"] + MISSING))
+            for index, (one, label) in enumerate(zip(self._inputs, self._labels))  # noqa: B905
+            if one["name"] in arrays
+        }
+        hinted = getattr(self._loaded.metadata, "_is_signature_from_type_hint", None)
+        if hinted is not None and hinted() and not self._named:
+            return next(iter(values.values()))
+        if not self._columns:
+            inputs = values if self._named else next(iter(values.values()))
+            return proto_json_utils.parse_tf_serving_input({"inputs": inputs}, self._schema)
+        rows = [list(row) for row in zip(*values.values())]  # noqa: B905 - Python 3.8
+        table = {"data": rows, "columns": list(values)} if self._named else {"data": rows}
+        return proto_json_utils.dataframe_from_parsed_json(
+            table, pandas_orient="split", schema=self._schema
+        )
+
+    def _json(self, index: int, array: Array, missing: Array | None) -> Any:
+        """Return a tensor as the JSON values of the scoring server."""
+        kind = self._kinds[index] if index < len(self._kinds) else None
+        if not self._columns:
+            return _texts(array, kind) if array.dtype.kind == "O" else array.tolist()
+        if type(kind).__name__ == "Array" and array.ndim > 1:
+            values = [_texts(row, kind) if row.dtype.kind == "O" else row.tolist() for row in array]
+        else:
+            flat = array.reshape(-1)
+            values = _texts(flat, kind) if flat.dtype.kind == "O" else flat.tolist()
+        if missing is None:
+            return values
+        marked = missing.reshape(-1).tolist()
+        return [None if gone else one for one, gone in zip(values, marked)]  # noqa: B905
+
+
+def _texts(array: Array, kind: Any) -> Any:
+    """Return elements of bytes as JSON has them."""
+    if array.ndim > 1:
+        return [_texts(row, kind) for row in array]
+    if getattr(kind, "name", "") == "binary":
+        return [base64.b64encode(element).decode("ascii") for element in array]
+    if getattr(kind, "kind", "") == "S":
+        return list(array)
+    text = [element.decode("utf-8") for element in array]
+    if type(kind).__name__ in {"Object", "Map", "AnyType"}:
+        return [json.loads(one) for one in text]
+    return text
+
+
+def _categorical(loaded: Any, frame: Any) -> Any:
+    """Return a table whose text columns have the categories that the booster was trained with."""
+    import pandas as pd
+
+    inner = getattr(loaded._model_impl, "lgb_model", None)
+    booster = getattr(inner, "booster_", inner)
+    known = list(getattr(booster, "pandas_categorical", None) or [])
+    columns = [label for label in frame.columns if frame[label].dtype.kind not in "biufcM"]
+    for label, values in zip(columns, known):  # noqa: B905 - Python 3.8
+        frame[label] = pd.Categorical(frame[label], categories=values)
+    if not known:
+        frame = frame.astype(dict.fromkeys(columns, "category"))
+    return frame
 
 
 def main(folder: str, model: str) -> None:
@@ -49,70 +172,6 @@ def main(folder: str, model: str) -> None:
     sys.dont_write_bytecode = True
     description = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
     job.work(Path(folder), PythonFunction(model, description))
-
-
-def _argument(inputs: dict[str, Array], description: dict[str, Any], types: dict[str, Any]) -> Any:
-    values = {
-        tensor["name"]: _value(inputs[tensor["name"]], types.get(tensor["name"]))
-        for tensor in description["inputs"]
-        if tensor["name"] in inputs
-    }
-    if not description["columns"]:
-        only = description["inputs"][0]["name"]
-        return values[only] if only in description["unnamed"] else values
-    import pandas as pd
-
-    frame = pd.DataFrame({name: _column(array, types.get(name)) for name, array in values.items()})
-    if set(values) <= set(description["unnamed"]):
-        frame.columns = pd.RangeIndex(len(frame.columns))
-    return frame
-
-
-def _value(array: Array, kind: Any) -> Array:
-    """Return strings in the signature's type: text, or bytes for `binary` and numpy's `S`."""
-    if array.dtype.kind != "O" or getattr(kind, "name", "") == "binary":
-        return array
-    if getattr(kind, "kind", "") == "S":
-        return array.astype("S")
-    text = [element.decode("utf-8") for element in array.ravel()]
-    numpy_type = "U" if getattr(kind, "kind", "") == "U" else object
-    return np.array(text, dtype=numpy_type).reshape(array.shape)
-
-
-def _column(array: Array, kind: Any) -> Any:
-    import pandas as pd
-
-    what = type(kind).__name__
-    if what == "Array":
-        return [row if row.dtype.kind != "O" else row.tolist() for row in array]
-    if getattr(kind, "name", "") == "datetime":
-        return [pd.Timestamp(text) for text in array.ravel()]
-    if what in {"Object", "Map", "AnyType"}:
-        return [json.loads(text) for text in array.ravel()]
-    return array.ravel()
-
-
-def _outputs(result: Any, wanted: list[dict[str, str]]) -> dict[str, Array]:
-    if hasattr(result, "columns"):
-        answers = {str(name): result[name].to_numpy() for name in result.columns}
-    elif isinstance(result, dict):
-        answers = {str(name): np.asarray(value) for name, value in result.items()}
-    elif hasattr(result, "toarray"):
-        answers = {wanted[0]["name"]: result.toarray()}
-    else:
-        answers = {wanted[0]["name"]: np.asarray(result)}
-    if len(wanted) == 1 and len(answers) > 1:
-        answers = {wanted[0]["name"]: np.column_stack(list(answers.values()))}
-    values = list(answers.values())
-    return {
-        tensor["name"]: _cast(answers.get(tensor["name"], values[index]), tensor["datatype"])
-        for index, tensor in enumerate(wanted)
-    }
-
-
-def _cast(array: Array, datatype: str) -> Array:
-    kind = object if datatype == "BYTES" else exchange.DTYPES[datatype]
-    return array.astype(kind)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,256 @@
+"""From the tensors of a request to what `predict` of an MLflow model takes.
+
+A column is a tensor named like it, with one value per row. Text is UTF-8, dates are ISO 8601,
+structured values are JSON. Where the signature lets a column miss values, the optional BOOL tensor
+`COLUMN.missing` is true for each row without a value; what the column's own tensor has there does
+not count. Floats miss values as NaN. Imports nothing of Cloche. Syntax for Python 3.8.
+"""
+
+# Before Python 3.10 zip() knows no strict.
+# ruff: noqa: B905
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+    Arrays = dict[str, Array]
+
+UNNAMED = "input"
+MISSING = ".missing"
+_OF_TRITON = ("sequence_", "binary_data", "triton_", "priority", "timeout", "headers")
+"""How the names of request parameters begin that the protocol itself defines."""
+
+
+class WrongInput(ValueError):
+    """A request's input is not what the model takes; the text says which and what is expected."""
+
+
+class Inputs:
+    """How input tensors become what the model's `predict` takes."""
+
+    def __init__(self, inputs: list[dict[str, Any]], loaded: Any) -> None:
+        """Read the model's own schema; without one its saved input example decides."""
+        metadata = loaded.metadata
+        schema = metadata.get_input_schema()
+        names = {one["name"] for one in inputs}
+        self._inputs = [
+            one
+            for one in inputs
+            if not (one["name"].endswith(MISSING) and one["name"][: -len(MISSING)] in names)
+        ]
+        ordered = [one["name"] for one in self._inputs]
+        self._types: dict[str, Any] = {}
+        self._labels: dict[str, Any] = {name: name for name in ordered}
+        if schema is None:
+            example = getattr(metadata, "saved_input_example_info", None) or {}
+            self._columns = example.get("type") == "dataframe"
+            self._named = self._columns or ordered != [UNNAMED]
+        else:
+            self._columns = not schema.is_tensor_spec()
+            self._named = schema.has_input_names()
+            self._types = dict(zip(ordered, schema.input_types()))
+            if self._named:
+                self._labels = dict(zip(ordered, schema.input_names()))
+        self._from_type_hint = _is_from_type_hint(metadata)
+        self._parameters = _parameter_names(metadata)
+        self._categories = categories(loaded, self._text_columns()) if self._columns else {}
+        # MLflow's schema has no name for categories: the flavor's own wrapper takes them.
+        self.predict = loaded._model_impl.predict if self._categories else loaded.predict
+
+    def _text_columns(self) -> list[Any]:
+        kinds = {name: getattr(kind, "name", "") for name, kind in self._types.items()}
+        return [self._labels[name] for name, kind in kinds.items() if kind == "string"]
+
+    def read(self, request: Any) -> tuple[Arrays, str]:
+        """Return the tensors of a request, strings as text, and its parameters as JSON.
+
+        WrongInput names a tensor or a parameter that is none of the model's.
+        """
+        arrays = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        for one in self._inputs:
+            # Triton counts only, where some inputs are optional.
+            if one["name"] not in arrays and not one.get("optional"):
+                message = f"the input {one['name']} is missing; it is {one['data_type'][5:]}"
+                raise WrongInput(message)
+        decoded = {
+            name: array if self._holds_bytes(name) else _text(name, array)
+            for name, array in arrays.items()
+        }
+        return decoded, self._read_parameters(request)
+
+    def _read_parameters(self, request: Any) -> str:
+        written = request.parameters() if hasattr(request, "parameters") else None
+        given = json.loads(written) if written else {}
+        wanted = {name: value for name, value in given.items() if not name.startswith(_OF_TRITON)}
+        for name in wanted:
+            if name not in self._parameters:
+                known = ", ".join(self._parameters) or "none"
+                message = f"the model has no parameter {name}; it has {known}"
+                raise WrongInput(message)
+        return json.dumps(
+            {name: _parameter(value, self._parameters[name]) for name, value in wanted.items()},
+            sort_keys=True,
+        )
+
+    def make(self, arrays: Arrays) -> Any:
+        """Return a DataFrame, a list, an array or a dict of arrays; WrongInput names the input."""
+        if self._columns:
+            return self._table(arrays)
+        typed = {
+            self._labels[one["name"]]: self._typed(one["name"], arrays[one["name"]])
+            for one in self._inputs
+            if one["name"] in arrays
+        }
+        return typed if self._named else next(iter(typed.values()))
+
+    def _holds_bytes(self, name: str) -> bool:
+        declared = self._types.get(name)
+        return getattr(declared, "name", None) == "binary" or getattr(declared, "kind", "") == "S"
+
+    def _typed(self, name: str, array: Array) -> Array:
+        """Return text in the numpy type that the signature asks for, which BYTES stands for."""
+        kind = getattr(self._types.get(name), "kind", "O")
+        if kind == "M" and array.dtype.kind == "O":
+            return np.array(_times(name, array.reshape(-1)), dtype="M8[ns]").reshape(array.shape)
+        return array.astype(kind) if array.dtype.kind == "O" and kind in "US" else array
+
+    def _table(self, arrays: Arrays) -> Any:
+        import pandas as pd
+
+        columns = {}
+        for one in self._inputs:
+            name = one["name"]
+            if name in arrays:
+                column = self._column(name, arrays[name])
+                columns[self._labels[name]] = _without(column, arrays.get(name + MISSING))
+        if self._from_type_hint and not self._named:
+            return next(iter(columns.values())).tolist()
+        frame = pd.DataFrame(columns)
+        for label, kind in self._categories.items():
+            frame[label] = frame[label].astype(kind)
+        if not self._named:
+            frame.columns = pd.RangeIndex(len(frame.columns))
+        return frame
+
+    def _column(self, name: str, array: Array) -> Any:
+        """Return one value per row as a Series."""
+        import pandas as pd
+
+        declared = self._types.get(name)
+        if type(declared).__name__ == "Array" and array.ndim > 1:
+            rows = [row.tolist() if row.dtype.kind == "O" else row for row in array]
+            return pd.Series(rows, dtype=object)
+        flat = array.reshape(-1)
+        if getattr(declared, "name", None) == "datetime":
+            return pd.Series(_times(name, flat))
+        # MLflow's structured types travel as JSON.
+        if type(declared).__name__ in {"Object", "Map", "AnyType"}:
+            return pd.Series([_parsed(name, text) for text in flat], dtype=object)
+        return pd.Series(flat)
+
+
+def _without(column: Any, missing: Array | None) -> Any:
+    """Return a column without the values that are marked as missing.
+
+    pandas chooses how a column says so, as where MLflow reads null in a request's JSON.
+    """
+    import pandas as pd
+
+    if missing is None or not missing.any():
+        return column
+    marked = missing.reshape(-1).astype(bool)
+    if column.dtype.kind == "M":
+        return column.where(~marked)
+    return pd.Series([None if gone else one for one, gone in zip(column.tolist(), marked)])
+
+
+def categories(loaded: Any, text: list[Any]) -> dict[Any, Any]:
+    """Return the pandas type of each column that a gradient-boosted model knows as categories.
+
+    LightGBM keeps the categories of its columns in their order (`pandas_categorical`), XGBoost
+    those of each column by its name (`get_categories`, since 3.1).
+    """
+    import pandas as pd
+
+    inner = getattr(getattr(loaded, "_model_impl", None), "lgb_model", None)
+    lightgbm = getattr(inner, "booster_", inner)
+    known = getattr(lightgbm, "pandas_categorical", None)
+    if known and len(known) == len(text):
+        return {label: pd.CategoricalDtype(values) for label, values in zip(text, known)}
+    inner = getattr(getattr(loaded, "_model_impl", None), "xgb_model", None)
+    booster: Any = inner.get_booster() if inner and hasattr(inner, "get_booster") else inner
+    kinds = getattr(booster, "feature_types", None) or []
+    if "c" not in kinds or not hasattr(booster, "get_categories"):
+        return {}
+    exported = dict(booster.get_categories(export_to_arrow=True).to_arrow())
+    labels = {str(label): label for label in text}
+    return {
+        labels[name]: pd.CategoricalDtype(values.to_pylist())
+        for name, values in exported.items()
+        if values is not None and name in labels
+    }
+
+
+def _is_from_type_hint(metadata: Any) -> bool:
+    asked = getattr(metadata, "_is_signature_from_type_hint", None)
+    return bool(asked()) if asked is not None else False
+
+
+def _parameter_names(metadata: Any) -> dict[str, Any]:
+    """Return the model's inference parameters by name."""
+    asked = getattr(metadata, "get_params_schema", None)
+    schema = asked() if asked is not None else None
+    return {} if schema is None else {one.name: one for one in schema.params}
+
+
+def _parameter(value: Any, spec: Any) -> Any:
+    """Return a parameter's value; a list travels as JSON, since the protocol has none."""
+    if getattr(spec, "shape", None) is None or not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        message = f"the parameter {spec.name} takes a list as JSON, such as [1, 2]"
+        raise WrongInput(message) from None
+
+
+def _text(name: str, array: Array) -> Array:
+    """Return an array of bytes as one of text; other arrays as they are."""
+    if array.dtype.kind not in "OS":
+        return array
+    try:
+        text = [element.decode("utf-8") for element in array.reshape(-1)]
+    except UnicodeDecodeError:
+        message = f"the input {name} holds bytes that are not UTF-8 text"
+        raise WrongInput(message) from None
+    decoded = np.empty(len(text), dtype=object)
+    decoded[:] = text
+    return decoded.reshape(array.shape)
+
+
+def _times(name: str, text: Array) -> Any:
+    """Return times; an empty text is none."""
+    import pandas as pd
+
+    # pandas 2 takes the format of the first for that of all unless it is told; pandas 1 does not.
+    how: dict[str, Any] = {} if pd.__version__.startswith(("0.", "1.")) else {"format": "ISO8601"}
+    try:
+        return pd.to_datetime(pd.Series([one or None for one in text]), **how)
+    except (ValueError, TypeError) as error:
+        message = f"the input {name} takes times such as 2026-01-31T12:00:00 ({error})"
+        raise WrongInput(message) from None
+
+
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        message = f"the input {name} takes JSON ({error})"
+        raise WrongInput(message) from None

@@ -1,0 +1,139 @@
+"""A framework's own answer, as the outputs that a model declares.
+
+This is the documented convention of answers (docs/guides/mlflow.md), written apart from the code
+that serves the model: outputs go by name where any name fits, and by position only where none does;
+text is UTF-8; `NAME.missing` marks rows without a value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import DATATYPES, TensorSpec
+from cloche.artifacts.model import MISSING
+from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cloche.verification.direct_run import Tensors
+
+    Array = NDArray[Any]
+
+
+def as_declared(answer: Tensors, specs: tuple[TensorSpec, ...]) -> Tensors:
+    """Return an answer by the declared names, in the declared types and numbers of axes.
+
+    Raises ClocheError `golden.outputs` for an answer that lacks a declared output, or has it in a
+    type that would lose something.
+    """
+    found = {name: array for name, array in answer.items() if not _is_mark(name, answer)}
+    declared = {}
+    for spec, name in _assigned(found, specs):
+        array = _cast(spec, answer[name]) if name in answer else _stacked(found, spec)
+        declared[spec.name] = _with_axes(array, len(spec.shape))
+        mark = next((each for each in specs if each.marks == spec.name), None)
+        if mark is not None:
+            none = answer.get(name + MISSING)
+            declared[mark.name] = _with_axes(_none_missing(array, none), len(mark.shape))
+    return declared
+
+
+def found_outputs(answer: Tensors) -> tuple[TensorSpec, ...]:
+    """Return the outputs of an answer as declarations; every axis may have any size."""
+    from cloche.verification.reference.scripts import exchange
+
+    return tuple(
+        TensorSpec(
+            name,
+            exchange.datatype_of(array),
+            (-1,) * array.ndim,
+            marks=name.removesuffix(MISSING) if _is_mark(name, answer) else None,
+        )
+        for name, array in answer.items()
+    )
+
+
+def with_marks(specs: tuple[TensorSpec, ...], answer: Tensors) -> tuple[TensorSpec, ...]:
+    """Return declared outputs, each with a mark of missing values if its answer has some."""
+    found = {name: array for name, array in answer.items() if not _is_mark(name, answer)}
+    marked: list[TensorSpec] = []
+    for spec, name in _assigned(found, specs):
+        marked.append(spec)
+        if name + MISSING in answer and not spec.datatype.startswith("FP"):
+            marked.append(
+                TensorSpec(spec.name + MISSING, "BOOL", spec.shape, spec.labels, marks=spec.name)
+            )
+    return tuple(marked)
+
+
+def _is_mark(name: str, answer: Tensors) -> bool:
+    return name.endswith(MISSING) and name.removesuffix(MISSING) in answer
+
+
+def _assigned(found: Tensors, specs: tuple[TensorSpec, ...]) -> list[tuple[TensorSpec, str]]:
+    """Return each declared output with the name that the answer has for it.
+
+    The name is empty if the one declared output is the columns of a table side by side.
+    """
+    wanted = [spec for spec in specs if spec.marks is None]
+    if len(wanted) == 1 and len(found) > 1 and wanted[0].name not in found:
+        return [(wanted[0], "")]
+    absent = [spec.name for spec in wanted if spec.name not in found]
+    if not absent:
+        return [(spec, spec.name) for spec in wanted]
+    if len(absent) < len(wanted) or len(found) < len(wanted):
+        raise ClocheError(
+            "golden.outputs",
+            f"The model answers {', '.join(found)}, and its signature declares "
+            f"{', '.join(absent)} as well.",
+            hint="Log the model again with a signature of what it returns: "
+            "mlflow.models.infer_signature(inputs, model.predict(inputs)).",
+        )
+    return list(zip(wanted, found, strict=False))
+
+
+def _stacked(found: Tensors, spec: TensorSpec) -> Array:
+    import numpy as np
+
+    return _cast(spec, np.column_stack(list(found.values())))
+
+
+def _cast(spec: TensorSpec, array: Array) -> Array:
+    import numpy as np
+
+    if spec.datatype == "BYTES":
+        if array.dtype.kind == "O":
+            return array
+        text = [str(value).encode() for value in array.ravel().tolist()]
+        cast = np.empty(len(text), dtype=object)
+        cast[:] = text
+        return cast.reshape(array.shape)
+    wanted = np.dtype(DATATYPES[spec.datatype].numpy)
+    if array.dtype.kind in "biuf":
+        with np.errstate(all="ignore"):
+            numbers = array.astype(wanted)
+        if wanted.kind == "f" or np.array_equal(numbers, array):
+            return numbers
+    raise ClocheError(
+        "golden.outputs",
+        f"The model answers {spec.name} as {'text' if array.dtype.kind == 'O' else array.dtype}, "
+        f"and its signature declares {spec.datatype}.",
+        hint="Log the model again with a signature of what it returns: "
+        "mlflow.models.infer_signature(inputs, model.predict(inputs)).",
+    )
+
+
+def _none_missing(array: Array, missing: Array | None) -> Array:
+    import numpy as np
+
+    return np.zeros(array.shape, bool) if missing is None else missing
+
+
+def _with_axes(array: Array, rank: int) -> Array:
+    """Return an array with a last axis of 1 added or dropped, if only that is amiss."""
+    if array.ndim == rank - 1:
+        return array[..., None]
+    if array.ndim == rank + 1 and array.shape[-1] == 1:
+        return array[..., 0]
+    return array
