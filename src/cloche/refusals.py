@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from cloche.errors import BusyError, ClocheError, NotFoundError, StaleError, UnavailableError
+from typing import TYPE_CHECKING
+
+from cloche.errors import (
+    BusyError,
+    ClocheError,
+    NotFoundError,
+    StaleError,
+    UnavailableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def unknown_service(name: str) -> NotFoundError:
@@ -41,6 +53,14 @@ def not_live(name: str, phase: str) -> UnavailableError:
     what = f"{name} has no live revision yet: it is {phase}."
     hint = "Wait for its deploy, or see `cloche status`."
     return UnavailableError("service.not_live", what, where=name, hint=hint)
+
+
+def needs_gpu(code: str, models: Sequence[str]) -> UsageError:
+    """Return the error for models that load on a GPU alone, in a place without one."""
+    asks = "asks" if len(models) == 1 else "ask"
+    what = f"{' and '.join(models)} {asks} for a GPU (kind: KIND_GPU), and there is none here."
+    hint = "Write kind: KIND_AUTO in its instance_group to serve with and without one."
+    return UsageError(code, what, where=f"{models[0]}/config.pbtxt", hint=hint)
 
 
 def internal(error: Exception, *, hint: str, where: str | None = None) -> ClocheError:

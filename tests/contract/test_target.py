@@ -13,6 +13,7 @@ import pytest
 
 from cloche.artifacts import Operated, ReplicaRange
 from cloche.errors import ClocheError
+from cloche.servers.triton import TritonServer
 from cloche.targets import ApplyError, Desired, ReplicaPhase
 from fixtures.places import Place
 
@@ -211,6 +212,23 @@ def test_a_range_or_no_replicas_are_refused(
         place.target.admit(desired)
     assert caught.value.code.endswith(".replicas")
     assert caught.value.hint
+    assert (place.writes(), place.target.observe("demo").empty) == (before, True)
+
+
+@pytest.mark.parametrize("part", ["asked", "placement"])
+def test_a_model_for_gpus_is_refused_where_there_is_none(
+    place: Place, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TritonServer, "has_gpu", lambda _: False)
+    placement = place.placement("demo", 1)
+    repository = replace(placement.repository, gpu_models=("scores",))
+    placed = (replace(placement, repository=repository),)
+    desired = Desired("demo", asked=repository) if part == "asked" else Desired("demo", placed)
+    before = place.writes()
+    with pytest.raises(ClocheError, match="KIND_GPU") as caught:
+        place.target.admit(desired)
+    assert caught.value.code.endswith(".gpu")
+    assert "KIND_AUTO" in (caught.value.hint or "")
     assert (place.writes(), place.target.observe("demo").empty) == (before, True)
 
 

@@ -42,6 +42,24 @@ def test_the_refusal_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("driver", "variables", "expected"),
+    [
+        (False, {}, False),
+        (True, {}, True),
+        (True, {"CUDA_VISIBLE_DEVICES": "0,1"}, True),
+        (True, {"CUDA_VISIBLE_DEVICES": "-1"}, False),
+        (True, {"NVIDIA_VISIBLE_DEVICES": "void"}, False),
+    ],
+)
+def test_whether_there_is_a_gpu(
+    driver: bool, variables: dict[str, str], expected: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(host, "_GPU_DEVICES", (tmp_path / ("" if driver else "none"),))
+    assert host.has_gpu(variables) is expected
+
+
+@pytest.mark.parametrize(
     ("said", "expected"),
     [
         (uv.explain("dns error", Path("/x")), "server.triton.download"),

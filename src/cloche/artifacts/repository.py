@@ -73,6 +73,8 @@ class ModelRepository:
     """The models of the service; the first answers for it."""
     others: tuple[str, ...] = ()
     """Names of models that only members call, such as the steps of an ensemble."""
+    gpu_models: tuple[str, ...] = ()
+    """Names of models whose configuration asks for a GPU: they load nowhere else."""
     server: str = "triton"
     """The kind of server that the repository is for."""
     reasons: tuple[Reason, ...] = ()

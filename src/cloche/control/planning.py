@@ -22,7 +22,7 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     """
     requests.check_deployment(deployment)
     operated = operated_now(recorded, deployment)
-    target.admit(Desired(deployment.service, operated=operated))
+    target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
     against = objection.known_before(deployment.golden, operated)
     if against is not None:
         raise against.with_(where=deployment.service)

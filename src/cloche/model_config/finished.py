@@ -103,6 +103,12 @@ class FinishedModel:
         return tuple(self.config.ensemble_scheduling.step)
 
     @property
+    def needs_gpu(self) -> bool:
+        """Return whether some of its instances run on a GPU alone."""
+        groups = self.config.instance_group
+        return any(group.Kind.Name(group.kind) == "KIND_GPU" for group in groups)
+
+    @property
     def environment(self) -> str | None:
         """Return the environment that the configuration names, None if it names none."""
         parameters = self.config.parameters

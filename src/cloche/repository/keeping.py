@@ -77,6 +77,7 @@ def keep(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
             ),
         ),
         others=repository.names(main)[1:],
+        gpu_models=tuple(model.name for model in repository.models if model.needs_gpu),
         reasons=(_KEPT, *reasons),
         findings=facts.findings,
     )

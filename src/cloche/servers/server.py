@@ -104,6 +104,9 @@ class Server(Protocol):
     def check_host(self) -> None:
         """Raise ClocheError if this machine cannot run the server."""
 
+    def has_gpu(self) -> bool:
+        """Return whether this machine has a GPU that the server can use."""
+
     def install(
         self,
         root: Path,

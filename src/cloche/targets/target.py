@@ -51,6 +51,14 @@ class Desired:
     split: Mapping[int, int] = field(default_factory=dict)
     """Percent of the traffic by revision; with 0 a revision is reached by header only."""
     operated: Operated = field(default_factory=Operated)
+    asked: ModelRepository | None = None
+    """The repository of a deploy that has no placement yet; only `admit` looks at it."""
+
+    @property
+    def repositories(self) -> tuple[ModelRepository, ...]:
+        """Return the repositories of all placements, and the one that is asked for."""
+        placed = tuple(placement.repository for placement in self.placements)
+        return placed if self.asked is None else (*placed, self.asked)
 
 
 class ReplicaPhase(enum.StrEnum):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError, UnavailableError, UsageError
+from cloche.refusals import needs_gpu
 from cloche.targets import (
     ApplyError,
     Endpoint,
@@ -59,6 +60,9 @@ class MemoryTarget:
                 raise UsageError("target.memory.replicas", what, hint=hint)
         for placement in desired.placements:
             self._require_kept(placement)
+        for repository in desired.repositories:
+            if repository.gpu_models and not self.world.gpu:
+                raise needs_gpu("target.memory.gpu", repository.gpu_models)
 
     def apply(self, desired: Desired) -> None:
         service, split = desired.service, dict(desired.split)

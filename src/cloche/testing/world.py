@@ -37,6 +37,8 @@ class World:
     """`(service, revision)` whose replicas fail to start."""
     gone: set[str] = field(default_factory=set)
     """Digests of repositories that are no longer kept."""
+    gpu: bool = False
+    """Whether the place has a GPU."""
     gateway: bool = True
     """Whether the gateway runs."""
     stuck: bool = False

@@ -155,7 +155,7 @@ def findings_of(model: FinishedModel) -> Iterator[Finding]:
                 model.where,
                 f"Write a path that begins with {MODEL_DIRECTORY}.",
             )
-    if any(group.Kind.Name(group.kind) == "KIND_GPU" for group in config.instance_group):
+    if model.needs_gpu:
         yield Finding(
             Severity.WARNING,
             "repository.gpu",

@@ -1,13 +1,22 @@
-"""Whether Triton's wheel runs on this machine, checked before any download."""
+"""What this machine is to Triton's wheel: whether it runs here, and whether there is a GPU."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+"""Made by the driver on Linux, and by that of Windows in its subsystem for Linux."""
+_VISIBLE_DEVICES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+_NO_DEVICES = frozenset({"-1", "none", "void", "NoDevFiles"})
 _ARCHITECTURES = ("x86_64", "aarch64")
 _GLIBC = (2, 35)
 _WHAT_WORKS = (
@@ -22,6 +31,17 @@ def check() -> None:
     reason = unsupported(sys.platform, platform.machine(), _c_library())
     if reason is not None:
         raise ClocheError("server.triton.platform", reason, hint=_WHAT_WORKS)
+
+
+def has_driver() -> bool:
+    """Return whether a driver of NVIDIA runs on this machine."""
+    return any(device.exists() for device in _GPU_DEVICES)
+
+
+def has_gpu(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a server with this environment sees a GPU."""
+    hidden = any(environment.get(name) in _NO_DEVICES for name in _VISIBLE_DEVICES)
+    return has_driver() and not hidden
 
 
 def unsupported(system: str, machine: str, c_library: str) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.servers.server import ServerCommand
+from cloche.servers.triton import host
 from cloche.servers.triton.completeness import is_complete
 from cloche.servers.triton.serving import LIBRARIES, MODELS
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from cloche.servers.triton.installation import TritonInstallation
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  POSIX shared memory on Linux
-_GPU_DRIVER = Path("/dev/nvidiactl")
 _PASSED_ON = (
     "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL",
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
@@ -108,7 +108,7 @@ def _completion(models: Path) -> list[str]:
 
 def _pinned_memory() -> list[str]:
     """Return the option to pin no memory without a GPU: Triton would warn about it."""
-    return [] if _GPU_DRIVER.exists() else ["--pinned-memory-pool-byte-size=0"]
+    return [] if host.has_driver() else ["--pinned-memory-pool-byte-size=0"]
 
 
 def _http_threads() -> int:

@@ -40,6 +40,12 @@ class TritonServer:
 
         host.check()
 
+    def has_gpu(self) -> bool:
+        """Return whether a driver of NVIDIA runs here, and a GPU is visible."""
+        from cloche.servers.triton import host
+
+        return host.has_gpu()
+
     def install(
         self,
         root: Path,

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from cloche import environments
 from cloche.errors import ClocheError, UnavailableError, UsageError
+from cloche.refusals import needs_gpu
 from cloche.targets.local import logs
 from cloche.targets.local.host import LocalHost
 from cloche.targets.target import (
@@ -49,6 +50,7 @@ class LocalTarget:
     ) -> None:
         self._layout = settings.layout
         self._store = store
+        self._server = server
         self._host = LocalHost(settings, store, server, policy=policy)
         self.start = self._host.start
         self.close = self._host.close
@@ -63,6 +65,9 @@ class LocalTarget:
         for placement in desired.placements:
             _require_served(placement.replicas)
             self._require_kept(placement)
+        for repository in desired.repositories:
+            if repository.gpu_models and not self._server.has_gpu():
+                raise needs_gpu("target.local.gpu", repository.gpu_models)
 
     def apply(self, desired: Desired) -> None:
         self._host.require_keeping()
