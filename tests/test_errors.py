@@ -51,8 +51,23 @@ def test_a_copy_with_other_words_is_of_the_same_class(error: ClocheError) -> Non
     assert type(made) is type(error)
     assert made.to_dict() == before | {"where": "there", "hint": "Ask."}
     assert error.to_dict() == before
-    assert str(made) == error.what
-    assert str(error.with_(what="Otherwise.")) == "Otherwise."
+    assert str(made).splitlines()[0] == error.what
+    assert str(error.with_(what="Otherwise.")).splitlines()[0] == "Otherwise."
+
+
+def test_a_group_as_text_has_all_that_its_members_say() -> None:
+    members = [
+        UsageError("infer.input.missing", "The input 'x' is missing.", hint="It takes FP32 [1]."),
+        UsageError("infer.input.unknown", "The model has no input 'y'.", where="request.json"),
+    ]
+    group = ErrorGroup("infer.inputs", "The request does not fit the model.", members)
+    assert str(group) == (
+        "The request does not fit the model.\n"
+        "  error[infer.input.missing]: The input 'x' is missing.\n"
+        "    hint: It takes FP32 [1].\n"
+        "  error[infer.input.unknown]: The model has no input 'y'.\n"
+        "    where: request.json"
+    )
 
 
 @pytest.mark.parametrize(

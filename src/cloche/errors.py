@@ -135,6 +135,11 @@ class ErrorGroup(ClocheError):
         self.errors = tuple(errors)
         self.exit_code = max((error.exit_code for error in errors), default=1)
 
+    def __str__(self) -> str:
+        """Return what happened and all members, as the command line shows them."""
+        members = (line for error in self.errors for line in lines_of(error))
+        return "\n".join([self.what, *(f"  {line}" for line in members)])
+
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "errors": [error.to_dict() for error in self.errors]}
 

@@ -1,7 +1,9 @@
-"""Results as aligned text, for people."""
+"""Results as aligned text, for people, and as JSON, for programs."""
 
 from __future__ import annotations
 
+import json
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +27,37 @@ def fields(pairs: Iterable[tuple[str, str]]) -> str:
     pairs = list(pairs)
     width = max((len(name) for name, _ in pairs), default=0)
     return "\n".join(f"{name.ljust(width)}{_GAP}{value}".rstrip() for name, value in pairs)
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON on one line.
+
+    JSON has no numbers that are not finite: they are the texts "NaN", "Infinity" and "-Infinity",
+    as in the JSON of protocol buffers.
+    """
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    if text.isascii() or _is_unicode(text):
+        return text
+    # The name of a file need not be text; its bytes are escaped.
+    return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def verification_text(verification: dict[str, Any] | None) -> str:

@@ -10,7 +10,6 @@ The members of a group follow it in the same form, indented.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 import traceback
@@ -21,6 +20,7 @@ import click
 from cloche import errors
 from cloche.errors import ClocheError, UsageError
 from cloche.refusals import internal
+from cloche.rendering import json_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def render(error: ClocheError, *, as_json: bool) -> None:
     """Print an error as text on stderr, or as `{"error": …}` on stdout."""
     if as_json:
-        click.echo(json.dumps({"error": error.to_dict()}, ensure_ascii=False))
+        click.echo(json_text({"error": error.to_dict()}))
         return
     for line in lines_of(error):
         click.echo(line, err=True)

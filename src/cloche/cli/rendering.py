@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.rendering import fields, judged_text, table, verification_text
+from cloche.rendering import fields, json_text, judged_text, table, verification_text
 from cloche.units import duration_text
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ __all__ = [
     "age_text",
     "fields",
     "finding_text",
+    "json_text",
     "judged_text",
     "show_json",
     "table",
@@ -28,7 +28,7 @@ __all__ = [
 
 def show_json(value: Any) -> None:
     """Print a JSON value on one line, so that the last line of stdout is always a value."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(json_text(value))
 
 
 def age_text(timestamp: str, now: datetime | None = None) -> str:

@@ -23,7 +23,7 @@ def failure(situation: Situation, rollout: Rollout) -> Failure | None:
     """Return why a rollout can never complete; None if it still can."""
     for replica in situation.observation.of(rollout.to):
         if replica.phase is ReplicaPhase.FAILED:
-            return _replica_failure(replica), replica.id
+            return _replica_failure(situation.record, rollout, replica), replica.id
     verification = rollout.verification
     if verification is not None and not verification.passed:
         return _verification_failure(situation.record, rollout, verification), None
@@ -64,12 +64,13 @@ def _limit(situation: Situation, phase: Phase) -> float:
     }[phase]
 
 
-def _replica_failure(replica: Replica) -> dict[str, Any]:
+def _replica_failure(record: ServiceRecord, rollout: Rollout, replica: Replica) -> dict[str, Any]:
+    logs = f"`cloche logs {record.name} --revision {rollout.to}`"
     error = ClocheError(
         "rollout.replica",
         f"A replica did not come up: {replica.detail or 'it ended again and again'}",
         where=replica.id,
-        hint="Read the last lines of its log, correct the model or its spec, and deploy again.",
+        hint=_with_live(record, f"The last lines of its log say why; {logs} has all of it."),
     )
     return {**error.to_dict(), "log": list(replica.last_log)}
 
@@ -78,12 +79,16 @@ def _verification_failure(
     record: ServiceRecord, rollout: Rollout, verification: Verification
 ) -> dict[str, Any]:
     detail = verification.detail or "the answer is not the expected one"
-    hint = "Correct the model or its spec and deploy again."
-    if record.live is not None:
-        hint = f"Revision {record.live} is still live. {hint}"
+    hint = f"`cloche history {record.name} --json` has the difference of each output."
     what = f"The golden request failed: {detail}"
     where = _where(record, rollout)
+    hint = _with_live(record, hint)
     return ClocheError("rollout.verification", what, where=where, hint=hint).to_dict()
+
+
+def _with_live(record: ServiceRecord, hint: str) -> str:
+    """Return a hint, after the revision that goes on answering if there is one."""
+    return hint if record.live is None else f"Revision {record.live} is still live. {hint}"
 
 
 def _obstacle(situation: Situation, rollout: Rollout) -> tuple[str | None, str]:
