@@ -214,6 +214,10 @@ def test_a_password_of_an_index_is_not_recorded(tmp_path: Path) -> None:
         ("just text", "not a mapping"),
         ("flavors: {}", "lists no flavors"),
         ("a: 1", "lists no flavors"),
+        ("a: 2026-99-99", "a value cannot be read"),
+        ("a: !!bool x", "a value cannot be read"),
+        ("[" * 3000, "a value cannot be read"),
+        ("flavors: {x: }\nsignature: {params: 'x'}", "not JSON"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
     ],
 )

@@ -126,6 +126,6 @@ def _line_error(line: str, why: str) -> ClocheError:
         "environment.requirement",
         f"The requirement {without_credentials(line)!r} {why}.",
         where="requirements.txt",
-        hint="Log the model with pip_requirements that name released packages, or put its own code"
-        " into the model with code_paths.",
+        hint="Name released packages there, and put own code into the model's folder (in MLflow:"
+        " log it again with pip_requirements and code_paths).",
     )

@@ -87,9 +87,9 @@ def _unresolvable(error: ClocheError, packages: tuple[str, ...], python: str) ->
         "environment.unresolvable",
         f"The model's requirements cannot be resolved for Python {python}. {error.what}{lines}",
         where=said[0].partition("  # ")[2].partition(":")[0] if said else "requirements.txt",
-        hint="Log the model again with pip_requirements that fit each other and have wheels for"
-        f" Python {python} on Linux. If one must be built from source, add a line"
-        " `--no-binary NAME`.",
+        hint="Name packages there that fit each other and have wheels for"
+        f" Python {python} on Linux (in MLflow: log the model again with pip_requirements). If one"
+        " must be built from source, add a line `--no-binary NAME`.",
     )
 
 
@@ -106,7 +106,7 @@ def _pinned_lines(text: str, allowed: Mapping[str, frozenset[str]]) -> str:
             "environment.unhashed",
             f"{', '.join(unhashed)} cannot be locked: the package index has no digest for it.",
             where="requirements.txt",
-            hint="Log the model with released versions of these packages.",
+            hint="Name released versions of these packages.",
         )
     return "".join(f"{_with_digests(entry, allowed)}\n" for entry in entries)
 

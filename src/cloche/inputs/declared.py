@@ -175,7 +175,7 @@ def _matches(declared: Sequence[int], shape: Sequence[int]) -> bool:
 def _wrong_batches(declared: Declared, arrays: Mapping[str, NDArray[Any]]) -> list[UsageError]:
     if not declared.max_batch_size:
         return []
-    sizes = {name: array.shape[0] for name, array in arrays.items()}
+    sizes = {name: array.shape[0] for name, array in arrays.items() if array.ndim}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
         hint = "Give every input the same number of items along its first axis."

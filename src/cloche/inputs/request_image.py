@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError, UsageError
@@ -56,7 +57,7 @@ def _pixels(data: bytes, where: str, mode: str, height: int, width: int) -> NDAr
     import numpy as np
 
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError:
         raise ClocheError(
             "infer.pillow",
@@ -65,9 +66,11 @@ def _pixels(data: bytes, where: str, mode: str, height: int, width: int) -> NDAr
             hint="Install it (`pip install pillow`), or give the pixels as .npy.",
         ) from None
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            image = opened.convert(mode)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata, which no pixel depends on
+            with Image.open(io.BytesIO(data)) as opened:
+                image = opened.convert(mode)
+    except Exception as error:  # noqa: BLE001 - decoders of damaged images raise whatever comes
         raise UsageError("infer.image", f"The image cannot be read: {error}", where=where) from None
     size = (width if width > 0 else image.width, height if height > 0 else image.height)
     pixels = np.asarray(image.resize(size, Image.Resampling.BILINEAR))

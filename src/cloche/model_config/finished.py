@@ -106,7 +106,7 @@ class FinishedModel:
     def needs_gpu(self) -> bool:
         """Return whether some of its instances run on a GPU alone."""
         groups = self.config.instance_group
-        return any(group.Kind.Name(group.kind) == "KIND_GPU" for group in groups)
+        return any(group.kind == group.Kind.Value("KIND_GPU") for group in groups)
 
     @property
     def environment(self) -> str | None:

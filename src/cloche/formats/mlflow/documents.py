@@ -19,22 +19,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     try:
         if path.stat().st_size > _LARGEST:
-            raise wrong(path, "it is too large")
+            raise wrong(path.name, "it is too large")
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
-        raise wrong(path, "it is not text") from None
+        raise wrong(path.name, "it is not text") from None
     except YAMLError as error:
-        raise wrong(path, " ".join(str(error).split())) from None
+        raise wrong(path.name, " ".join(str(error).split())) from None
+    except (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError) as e:
+        # A date with a month 99, a number of 5,000 digits, 1,000 open brackets.
+        raise wrong(path.name, f"a value cannot be read ({e})") from None
     if not isinstance(document, dict):
-        raise wrong(path, "it is not a mapping")
+        raise wrong(path.name, "it is not a mapping")
     return document
 
 
-def wrong(path: Path, why: str) -> ClocheError:
+def wrong(name: str, why: str) -> ClocheError:
     """Return the error for a file that MLflow did not write so."""
     return ClocheError(
         "source.mlflow.mlmodel",
-        f"Cannot read {path.name} of the MLflow model: {why}.",
-        where=path.name,
+        f"Cannot read {name} of the MLflow model: {why}.",
+        where=name,
         hint="Save or log the model with MLflow again.",
     )

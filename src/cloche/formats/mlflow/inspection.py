@@ -178,7 +178,7 @@ def _signature(snapshot: ModelSnapshot, root: Path) -> tuple[Signature, list[Fin
     if path is not None:
         try:
             derived = example.derive(json.loads((root / path).read_text(encoding="utf-8")))
-        except (ValueError, TypeError, AttributeError, IndexError):
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
             derived = None
     if derived is None:
         raise ClocheError(

@@ -30,7 +30,7 @@ def read_metadata(folder: Path) -> ModelMetadata:
     document = read_yaml(path)
     flavors = document.get("flavors")
     if not isinstance(flavors, dict) or not flavors:
-        raise wrong(path, "it lists no flavors")
+        raise wrong(ENTRY, "it lists no flavors")
     signature = document.get("signature")
     return ModelMetadata(
         signature=parse_signature(signature, str(path)) if isinstance(signature, dict) else None,
@@ -81,7 +81,14 @@ def _tags(document: dict[str, Any]) -> dict[str, str]:
     }
     signature = document.get("signature")
     if isinstance(signature, dict) and signature.get("params"):
-        tags["signature.params"] = json.dumps(json.loads(signature["params"]))
+        tags["signature.params"] = _params(signature["params"])
     if isinstance(document.get("metadata"), dict):
         tags |= {f"metadata.{key}": str(value) for key, value in document["metadata"].items()}
     return tags
+
+
+def _params(written: Any) -> str:
+    try:
+        return json.dumps(json.loads(written))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise wrong(ENTRY, f"the parameters in its signature are not JSON ({error})") from None

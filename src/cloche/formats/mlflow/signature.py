@@ -34,7 +34,7 @@ def parse_signature(document: dict[str, Any], where: str) -> Signature | None:
             columns=any(item["type"] != "tensor" for item in inputs),
             unnamed=tuple(made_up),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise ClocheError(
             "source.mlflow.signature",
             f"The signature of the model cannot be read ({type(error).__name__}: {error}).",
