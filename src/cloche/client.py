@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cloche.artifacts import DeployAnswer, Deployment, RevisionStatus, Verification
+    from cloche.artifacts import (
+        DeployAnswer,
+        Deployment,
+        Finding,
+        RevisionStatus,
+        Verification,
+    )  # fmt: skip
     from cloche.clients.control.client import ControlClient
     from cloche.clients.control.launch import Launched
     from cloche.control import ControlPlane
@@ -44,6 +50,8 @@ class DeployResult:
     """URL of the infer path."""
     grpc: str
     """Address of the gateway, such as `127.0.0.1:8080`."""
+    findings: tuple[Finding, ...] = ()
+    """What the place where it runs has to say about it."""
 
 
 class Client:
@@ -107,15 +115,15 @@ class Client:
     ) -> DeployResult:
         """Serve a model reference, a path to a model, or the service of a cloche.yaml.
 
-        Without `name`, a name in the file, or `replace`, another model never takes the place of the
-        one that has the same name: that raises ConflictError `deploy.confirm`. So does a weaker
-        judge of the answer than that of the live revision without `accept_weaker`.
-        `accept_nonfinite` lets NaN and infinity go live where the live revision's values are
-        finite. `example` is a file with a request that the model can answer.
+        `accept_weaker` lets a revision go live whose answer is judged by less than that of the live
+        one, `accept_nonfinite` one that answers NaN or infinity where the live one does not.
+        `example` is a file with a request that the model can answer.
 
         Returns when the revision is live, or at once with `wait=False`. `timeout` is in seconds.
-        Raises ClocheError if the model cannot be served, SupersededError if a later deploy took
-        over, and UnavailableError `deploy.timeout` if the rollout takes longer; it then goes on.
+        Raises ClocheError if the model cannot be served, ConflictError `deploy.confirm` if another
+        one is served under the name and neither `name` nor `replace` says that it may be replaced,
+        SupersededError if a later deploy took over, and UnavailableError `deploy.timeout` if the
+        rollout takes longer; it then goes on.
         """
         from cloche import cache, pipeline
         from cloche.artifacts import Consent
@@ -252,7 +260,10 @@ class Client:
                 raise error
         control = self._connection()
         revision, status = control.revision(service, number), control.service(service)
-        return DeployResult(service, answer["change"], revision, status["http"], status["grpc"])
+        findings = answer.get("findings", ())
+        return DeployResult(
+            service, answer["change"], revision, status["http"], status["grpc"], findings
+        )
 
     def _prepare(
         self, model: str | Path, name: str | None, example: str | Path | None

@@ -64,6 +64,11 @@ class HomeLayout:
         return self.root / "servers"
 
     @property
+    def addresses(self) -> Path:
+        """Return the file that says whose the name of each model is, whether anything runs."""
+        return self.root / "addresses.json"
+
+    @property
     def demo(self) -> Path:
         """Return the home of the demo."""
         return self.root / "demo"

@@ -41,6 +41,13 @@ def test_all_services_share_the_gateway(place: Place) -> None:
         assert (endpoint.http, endpoint.grpc) == (gateway.http, gateway.grpc)
 
 
+def test_to_foresee_changes_nothing(place: Place) -> None:
+    repository, before = place.placement("demo", 1).repository, place.writes()
+    assert place.target.foresee("demo", repository) == ()
+    assert place.target.observe("demo").empty
+    assert place.writes() == before
+
+
 # ── apply and diff ────────────────────────────────────────────────────────────────────────────
 
 

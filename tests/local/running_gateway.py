@@ -176,7 +176,10 @@ class Running:
 
 
 def service(
-    name: str, *shares: tuple[int, Replica | list[Replica]], models: tuple[str, ...] = ()
+    name: str,
+    *shares: tuple[int, Replica | list[Replica]],
+    models: tuple[str, ...] = (),
+    plain: tuple[str, ...] | None = None,
 ) -> ServiceRoutes:
     revisions = tuple(
         RevisionEndpoints(
@@ -186,14 +189,17 @@ def service(
         )
         for number, (weight, found) in enumerate(shares, start=1)
     )
-    return ServiceRoutes(name, models or (name,), revisions)
+    return ServiceRoutes(
+        name, models or (name,), revisions, plain=plain if plain is not None else models or (name,)
+    )
 
 
 @contextmanager
 def running(folder: Path, installation: EnvoyInstallation, **options: Any) -> Iterator[Running]:
     """Start a gateway with settings of its own; it ends with all of its replicas."""
     settings = Settings(home=folder, gateway_port=choose(1)[0], **options)
-    made = Running(EnvoyGateway(folder / "gateway", settings, lambda: installation))
+    gateway = folder / "gateway"
+    made = Running(EnvoyGateway(gateway, settings, lambda: installation, gateway / "log"))
     try:
         made.start()
         yield made

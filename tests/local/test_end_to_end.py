@@ -300,14 +300,12 @@ def test_an_ensemble_answers_under_its_own_name(user: User) -> None:
     answer = user.run("infer", "chain", "--input", "x.json", "--json").expect(0).json
     assert answer["outputs"][0]["data"] == [4, 8, 12, 16]
     assert user.run("verify", "chain", "--json").expect(0).json["passed"]
-    # A service of the model's name takes it over; the first one goes by host and header.
-    taken = finished(user.folder / "taken", "pipeline", "x")
-    made = user.deploy(taken, "pipeline")
-    assert made["http"] == f"http://{user.address}/v2/models/pipeline/infer"
+    # The first one keeps its address, also where a later service is called like the model.
+    later = finished(user.folder / "later", "pipeline", "x")
+    made = user.deploy(later, "pipeline")
     port = user.settings.gateway_port
-    assert user.service("chain")["http"] == (
-        f"http://chain.localhost:{port}/v2/models/pipeline/infer"
-    )
+    assert made["http"] == f"http://pipeline.localhost:{port}/v2/models/pipeline/infer"
+    assert user.service("chain")["http"] == f"http://{user.address}/v2/models/pipeline/infer"
     answers = [user.run("infer", name, "--input", "x.json", "--json") for name in NAMES]
     assert [one.json["outputs"][0]["data"][3] for one in answers] == [16, 4]
     for name in NAMES:

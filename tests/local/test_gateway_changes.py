@@ -109,7 +109,7 @@ def test_a_dead_replica_costs_no_request_while_another_lives(gateway: Running) -
 def test_routes_wait_for_a_healthy_replica_and_others_do_not_wait_with_them(
     gateway: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloche.targets.local.envoy.gateway._WAIT_SECONDS", 0.5)
+    monkeypatch.setattr("cloche.targets.local.envoy.publishing.WAIT_SECONDS", 0.5)
     old, new, other = gateway.replica("old"), gateway.replica("new"), gateway.replica("other")
     gateway.serve("a", (100, old))
     new.healthy = False

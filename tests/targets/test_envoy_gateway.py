@@ -40,7 +40,7 @@ def state(*weights: int, port: int = 18001) -> GatewayState:
 @pytest.fixture
 def gateway(tmp_path: Path) -> EnvoyGateway:
     settings = Settings(home=tmp_path, gateway_port=18080)
-    made = EnvoyGateway(tmp_path / "g", settings, installed)
+    made = EnvoyGateway(tmp_path / "g", settings, installed, tmp_path / "log")
     made.prepare()
     return made
 
@@ -72,7 +72,7 @@ def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: EnvoyGateway)
 def test_a_new_object_over_the_same_folder_goes_on(gateway: EnvoyGateway) -> None:
     gateway.apply(state(100))
     files = {p: p.read_bytes() for p in gateway.folder.rglob("*.json")}
-    other = EnvoyGateway(gateway.folder, gateway.settings, installed)
+    other = EnvoyGateway(gateway.folder, gateway.settings, installed, gateway.folder / "log")
     other.prepare()
     other.apply(state(100))
     assert {p: p.read_bytes() for p in gateway.folder.rglob("*.json")} == files

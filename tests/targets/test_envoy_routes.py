@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from cloche.targets.local.envoy.services import (
     GatewayState,
     RevisionEndpoints,
     ServiceRoutes,
-    model_owners,
+    plain_owners,
 )
 
 SETTINGS = Settings(home=Path("/nowhere"))
@@ -31,7 +32,8 @@ def service(name: str, *models: str, weights: tuple[int, ...] = (100,)) -> Servi
         RevisionEndpoints(number, weight, (ENDPOINT,))
         for number, weight in enumerate(weights, start=1)
     )
-    return ServiceRoutes(name, models or (name,), revisions)
+    names = models or (name,)
+    return ServiceRoutes(name, names, revisions, plain=names)
 
 
 def everyone(table: dict[str, Any]) -> list[dict[str, Any]]:
@@ -46,9 +48,41 @@ def targets(route: dict[str, Any]) -> dict[str, int]:
     return {action["cluster"]: 100} if "cluster" in action else {}
 
 
-def matches(route: dict[str, Any], path: str) -> bool:
-    pattern = route["match"].get("safe_regex", {}).get("regex")
-    return route["match"].get("path") == path or bool(pattern and re.fullmatch(pattern, path))
+def matches(route: dict[str, Any], path: str, given: dict[str, str] | None = None) -> bool:
+    """Return whether Envoy takes a route for a path with its query, and for headers if given."""
+    match, bare = route["match"], path.partition("?")[0]
+    found = (
+        bare == match.get("path")
+        or bare.startswith(match.get("prefix", "\0"))
+        or f"{bare}/".startswith(match.get("path_separated_prefix", "\0") + "/")
+        or re.fullmatch(match.get("safe_regex", {}).get("regex", "\0"), bare) is not None
+    )
+    sent = {":path": path} if given is None else given | {":path": path}
+    return found and all(
+        (each["name"] != ":path" and given is None) or has(each, sent)
+        for each in match.get("headers", [])
+    )
+
+
+def has(matcher: dict[str, Any], sent: dict[str, str]) -> bool:
+    value, wanted = sent.get(matcher["name"]), matcher.get("string_match", {})
+    if "exact" in wanted:
+        return value == wanted["exact"]
+    if "safe_regex" in wanted:
+        return value is not None and bool(re.fullmatch(wanted["safe_regex"]["regex"], value))
+    return (value is not None) != matcher.get("invert_match", False)
+
+
+def leads_to(
+    table: dict[str, Any], path: str, given: dict[str, str] | None = None
+) -> dict[str, int]:
+    """Return where Envoy sends a request over HTTP/1.1: the first route that it takes."""
+    given = dict(given or {})
+    host = given.pop("host", "")
+    hosts = {each["domains"][0]: each["routes"] for each in table["virtual_hosts"]}
+    found = hosts.get(host, hosts["*"])
+    http = (route for route in found if "grpc" not in route["match"])
+    return targets(next(route for route in http if matches(route, path, given)))
 
 
 def headers(route: dict[str, Any]) -> dict[str, Any]:
@@ -60,19 +94,24 @@ def headers(route: dict[str, Any]) -> dict[str, Any]:
     [
         ([service("a")], {"a": "a"}),
         ([service("a", "x", "y"), service("b")], {"x": "a", "y": "a", "b": "b"}),
-        # A name that two have is nobody's,
-        ([service("a", "x"), service("b", "x")], {"x": None}),
-        # unless it is the name of one of the services.
-        ([service("a", "x"), service("x"), service("b", "x")], {"x": "x"}),
-        # A service does not own its name when none of its models is called so.
-        ([service("a", "m")], {"m": "a"}),
+        # Both may have it for a moment while a name passes on.
+        ([service("a", "x"), service("b", "x")], {"x": "a"}),
+        ([dataclasses.replace(service("a", "x"), plain=()), service("b", "x")], {"x": "b"}),
     ],
 )
 def test_which_service_a_bare_model_name_means(
-    services: list[ServiceRoutes], owners: dict[str, str | None]
+    services: list[ServiceRoutes], owners: dict[str, str]
 ) -> None:
-    found = model_owners(GatewayState(tuple(services)))
-    assert {model: owner and owner.name for model, owner in found.items()} == owners
+    found = plain_owners(GatewayState(tuple(services)))
+    assert {model: owner.name for model, owner in found.items()} == owners
+
+
+def test_a_name_that_another_service_has_leads_there_and_is_reached_by_header() -> None:
+    later = dataclasses.replace(service("b", "x"), plain=())
+    table = routes.http_table(GatewayState((service("a", "x"), later)), SETTINGS)
+    assert leads_to(table, "/v2/models/x/infer") == {"a.r1.http": 100}
+    assert leads_to(table, "/v2/models/x/ready", {"cloche-service": "b"}) == {"b.r1.http": 100}
+    assert leads_to(table, "/v2/models/x/infer", {"host": "b.localhost"}) == {"b.r1.http": 100}
 
 
 def test_inference_stands_first_for_all_services() -> None:
@@ -110,26 +149,83 @@ def test_a_service_with_no_weight_has_no_route_for_everyone() -> None:
     assert all("string_match" in headers(route)["cloche-revision"] for route in leading)
 
 
+NAMES_OF_MODELS = [
+    "a", "a.b", "A_b", "50%off", "a b", "模型", "x" * 63, "y" * 255, "generate_stream", "versions",
+    "infer", "..", "a/b", "a?b", "[a]+", "é" * 40,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES_OF_MODELS)
 @pytest.mark.parametrize(
-    ("path", "leads"),
+    ("rest", "leads"),
     [
-        ("/v2/models/a.b", True),
-        ("/v2/models/a.b/versions/1", True),
-        ("/v2/models/a.b/versions/1/infer", True),
-        ("/v2/models/a.b/generate_stream", True),
-        ("/v2/models/a.b/versions/1/stats", True),
-        ("/v2/models/a.b/versions/2/infer", False),
-        ("/v2/models/a.b/load", False),
-        ("/v2/models/a.b/infer/", False),
-        ("/v2/models/axb/infer", False),
-        ("/v2/models/a.b%2Finfer", False),
-        ("/v2/repository/models/a.b/unload", False),
+        ("", True),
+        ("?x=/infer", True),
+        ("/infer", True),
+        ("/infer?x=1", True),
+        ("/versions/1", True),
+        ("/versions/1/infer", True),
+        ("/generate_stream", True),
+        ("/generate_stream?x", True),
+        ("/versions/1/stats", True),
+        ("/versions/2/infer", False),
+        ("/versions/01/infer", False),
+        ("/load", False),
+        ("/infer/", False),
+        ("/infer/ready", False),
+        ("/", False),
+        ("//infer", False),
+        ("/Infer", False),
+        ("x/infer", False),
+        ("%2Finfer", False),
+        ("/%69nfer", False),
+        ("/../b/infer", False),
+        ("/load?/infer", False),
     ],
 )
-def test_only_whole_paths_of_known_calls_lead_to_a_replica(path: str, leads: bool) -> None:
-    table = routes.http_table(GatewayState((service("a.b"),)), SETTINGS)
-    found = [route for route in everyone(table) if matches(route, path)]
-    assert bool(found) is leads
+def test_only_whole_paths_of_known_calls_lead_to_a_replica(
+    name: str, rest: str, *, leads: bool
+) -> None:
+    state = GatewayState((service("s", name), service("t", f"{name}x")))
+    table = routes.http_table(state, SETTINGS)
+    path = f"/v2/models/{quote(name, safe='')}{rest}"
+    if rest == "x/infer":
+        assert leads_to(table, path) == {"t.r1.http": 100}
+        return
+    found = leads_to(table, path)
+    assert found == ({"s.r1.http": 100} if leads else {clusters.ANSWERS: 100})
+    assert leads_to(table, path, {"host": "s.localhost"}) == found
+    assert leads_to(table, path, {"cloche-service": "s", "cloche-revision": "1"}) == found
+    assert leads_to(table, path, {"cloche-service": "t"}) == {clusters.ANSWERS: 100}
+    assert leads_to(table, path, {"cloche-revision": "2"}) == {clusters.ANSWERS: 100}
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/repository/models/a/unload", "/v2/models", "/", "/v2/models/"]
+)
+def test_nothing_else_leads_to_a_replica(path: str) -> None:
+    table = routes.http_table(GatewayState((service("a"),)), SETTINGS)
+    assert leads_to(table, path) == {clusters.ANSWERS: 100}
+
+
+def test_no_name_stands_in_a_regular_expression() -> None:
+    state = GatewayState((service("a-service", "a-model"),))
+    for table in (routes.http_table(state, SETTINGS), routes.grpc_table(state, SETTINGS)):
+        for pattern in re.findall(r'"regex": "([^"]*)"', json.dumps(table)):
+            assert "a-service" not in pattern
+            assert "a-model" not in pattern
+            assert len(pattern) < 110, "Envoy bounds what a pattern compiles to"
+
+
+def test_only_a_stream_may_last() -> None:
+    table = routes.http_table(GatewayState((service("generate_stream"),)), SETTINGS)
+    lasting = [route for route in everyone(table) if route.get("route", {}).get("timeout") == "0s"]
+    base = "/v2/models/generate_stream"
+    for path, lasts in (
+        (base, False), (f"{base}/infer", False), (f"{base}/generate_stream", True),
+        (f"{base}/generate?/generate_stream", False),
+    ):  # fmt: skip
+        assert any(matches(route, path, {}) for route in lasting) is lasts, path
 
 
 def test_a_repository_with_versions_of_its_own_answers_for_each() -> None:
@@ -137,7 +233,7 @@ def test_a_repository_with_versions_of_its_own_answers_for_each() -> None:
     table = routes.http_table(GatewayState((numbered,)), SETTINGS)
     for version, leads in (("1", True), ("30", True), ("0", False), ("1x", False), ("", False)):
         path = f"/v2/models/a/versions/{version}/infer"
-        assert any(matches(route, path) for route in everyone(table)) is leads, version
+        assert (leads_to(table, path) == {"a.r1.http": 100}) is leads, version
 
 
 def test_the_tables_of_many_services_stay_small() -> None:
@@ -213,7 +309,8 @@ def test_every_route_leads_somewhere_and_only_whole_paths_to_a_replica(state: Ga
                 leads_to = set(targets(route))
                 assert leads_to <= present
                 if leads_to - {clusters.ANSWERS}:
-                    assert {"path", "safe_regex"} & set(route["match"])
+                    whole = headers(route).get(":path", {}).get("string_match", {})
+                    assert {"path", "safe_regex"} & (set(route["match"]) | set(whole))
                     assert "prefix" not in route["match"]
             # Whatever is sent, something answers.
             assert targets(host["routes"][-1]) == {clusters.ANSWERS: 100}

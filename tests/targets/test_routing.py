@@ -11,8 +11,9 @@ from cloche.targets.local.envoy.services import (
     Route,
     ServiceRoutes,
 )
+from cloche.targets.local.joining import Placed, gateway_state
 from cloche.targets.local.lifecycle import Life, Step
-from cloche.targets.local.routing import Placed, Routing, gateway_state
+from cloche.targets.local.routing import Routing
 from cloche.targets.local.supervised import Record
 from fixtures.local import until
 
@@ -72,6 +73,7 @@ class ObedientGateway:
     held: tuple[str, ...] = ()
 
     def __init__(self) -> None:
+        self.refused: dict[str, str] = {}
         self.state = GatewayState()
         self.told: list[GatewayState] = []
 
@@ -99,6 +101,7 @@ def test_nothing_is_known_to_be_served_while_no_gateway_runs(tmp_path: Path) -> 
     routing = Routing(
         ObedientGateway(),
         tmp_path / "routes.json",
+        tmp_path / "addresses.json",
         placed=lambda: [placed("a", 1, Step.READY)],
         running=lambda: running,
         changed=lambda: None,
@@ -136,6 +139,7 @@ def test_routes_are_never_joined_with_replicas_that_were_stopped_after_they_chan
     routing = Routing(
         gateway,
         tmp_path / "routes.json",
+        tmp_path / "addresses.json",
         placed=look,
         running=lambda: True,
         changed=lambda: None,
@@ -157,6 +161,7 @@ def test_a_split_is_kept_and_is_of_its_service_alone(tmp_path: Path) -> None:
         return Routing(
             ObedientGateway(),
             tmp_path / "routes.json",
+            tmp_path / "addresses.json",
             placed=list,
             running=lambda: False,
             changed=lambda: None,
@@ -174,3 +179,98 @@ def test_a_split_is_kept_and_is_of_its_service_alone(tmp_path: Path) -> None:
     assert (second.wanted_split("a"), second.wanted_split("b")) == ({}, {7: 100})
     second.keep_only(("a",))
     assert opened().wanted_split("b") == {}
+
+
+def test_a_name_leads_to_who_had_it_first_also_after_a_restart(tmp_path: Path) -> None:
+    here = [placed("team-b", 1, Step.READY, models=("prep", "x"))]
+
+    def opened() -> tuple[Routing, ObedientGateway]:
+        gateway = ObedientGateway()
+        routing = Routing(
+            gateway,
+            tmp_path / "routes.json",
+            tmp_path / "addresses.json",
+            placed=lambda: here,
+            running=lambda: True,
+            changed=lambda: None,
+        )
+        return routing, gateway
+
+    def names(gateway: ObedientGateway) -> dict[str, tuple[str, ...]]:
+        return {service.name: service.plain for service in gateway.state.services}
+
+    first, gateway = opened()
+    first.route("team-b", {1: 100})
+    first.start()
+    try:
+        until(lambda: names(gateway) == {"team-b": ("prep", "x")})
+        here.append(placed("team-a", 1, Step.READY, models=("prep",)))
+        first.route("team-a", {1: 100})
+        until(lambda: names(gateway) == {"team-a": (), "team-b": ("prep", "x")})
+    finally:
+        first.close()
+
+    first_of_all = here.pop(0)
+    second, gateway = opened()
+    second.start()
+    try:
+        until(lambda: names(gateway) == {"team-a": ()})  # team-b is not there yet
+        assert second.owner("prep") == "team-b"
+        here.append(first_of_all)
+        second.wake()
+        until(lambda: names(gateway) == {"team-a": (), "team-b": ("prep", "x")})
+        second.route("team-b", {})  # it is deleted
+        until(lambda: names(gateway) == {"team-a": ("prep",)})
+        assert second.owner("x") is None
+    finally:
+        second.close()
+
+
+def test_what_the_gateway_refuses_is_known_and_waited_for_no_longer(tmp_path: Path) -> None:
+    changes: list[str] = []
+    gateway = ObedientGateway()
+    gateway.refused = {"b": "because"}
+    routing = Routing(
+        gateway,
+        tmp_path / "routes.json",
+        tmp_path / "addresses.json",
+        placed=lambda: [placed("a", 1, Step.READY), placed("b", 1, Step.READY)],
+        running=lambda: True,
+        changed=lambda: changes.append("changed"),
+    )
+    routing.route("a", {1: 100})
+    routing.route("b", {1: 100})
+    routing.start()
+    try:
+        until(lambda: routing.refused == {"b": "because"})
+        gateway.refused = {}
+        routing.route("b", {1: 50})
+        until(lambda: routing.refused == {})
+        assert changes
+    finally:
+        routing.close()
+
+
+def test_a_gateway_that_was_started_anew_is_told_again(tmp_path: Path) -> None:
+    gateway, runs = ObedientGateway(), True
+    routing = Routing(
+        gateway,
+        tmp_path / "routes.json",
+        tmp_path / "addresses.json",
+        placed=lambda: [placed("a", 1, Step.READY)],
+        running=lambda: runs,
+        changed=lambda: None,
+    )
+    routing.route("a", {1: 100})
+    routing.start()
+    try:
+        until(lambda: routing.seen_split("a") == {1: 100})
+        told = len(gateway.told)
+        runs = False
+        routing.wake()
+        until(lambda: routing.seen_split("a") == {})
+        runs = True
+        routing.wake()
+        until(lambda: len(gateway.told) > told)
+    finally:
+        routing.close()

@@ -9,7 +9,7 @@ from cloche.artifacts.encoding import to_builtins
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cloche.artifacts.model import ModelSnapshot
+    from cloche.artifacts.model import Finding, ModelSnapshot
     from cloche.artifacts.rollout import RevisionStatus
 
 
@@ -26,11 +26,15 @@ def model_view(snapshot: ModelSnapshot) -> dict[str, Any]:
 
 
 def deploy_view(
-    revision: RevisionStatus, service: Mapping[str, Any], change: str
+    revision: RevisionStatus,
+    service: Mapping[str, Any],
+    change: str,
+    findings: tuple[Finding, ...] = (),
 ) -> dict[str, Any]:
     """Return the last object of `cloche deploy --json` and `cloche rollback --json`.
 
-    `service` is the status of the revision's service, `change` that of the control plane's answer.
+    `service` is the status of the revision's service; `change` and `findings` are those of the
+    control plane's answer.
     """
     rollout = revision.rollout
     verification = rollout.verification if rollout is not None else None
@@ -48,4 +52,5 @@ def deploy_view(
         "verified": verification.passed if verification is not None else None,
         "replicas": {key: service["replicas"][key] for key in ("wanted", "ready")},
         "failure": revision.failure,
+        "findings": to_builtins(findings),
     }

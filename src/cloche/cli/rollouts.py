@@ -40,10 +40,16 @@ def conclude(
                 here.started_control, service, number, progress=here.progress, timeout=timeout
             )
             control = here.started_control()
-        result = deploy_view(revision, control.service(service), answer["change"])
+        findings = tuple(answer.get("findings", ()))
+        result = deploy_view(revision, control.service(service), answer["change"], findings)
     error = error_of(revision)
     if error is None:
-        rendering.show_json(result) if as_json else _show(result)
+        if as_json:
+            rendering.show_json(result)
+            return 0
+        _show(result)
+        for finding in findings:
+            click.echo(rendering.finding_text(finding))
         return 0
     if not as_json:
         raise error

@@ -81,7 +81,9 @@ class Commands:
             self._records.put(
                 stored, self._change_record(stored, deployment, plan, number, accept=accept, by=by)
             )
-            return DeployAnswer(change=_CHANGES[plan.kind], revision=number)
+            answer = DeployAnswer(change=_CHANGES[plan.kind], revision=number)
+            foreseen = self._target.foresee(name, deployment.repository)
+            return {**answer, "findings": foreseen} if foreseen else answer
 
         with self._one_at_a_time():
             return retry_when_stale(attempt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche.control import requests
@@ -26,7 +27,9 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     against = objection.known_before(deployment.golden, operated)
     if against is not None:
         raise against.with_(where=deployment.service)
-    return decide_change(deployment, recorded)
+    plan = decide_change(deployment, recorded)
+    foreseen = target.foresee(deployment.service, deployment.repository)
+    return replace(plan, findings=plan.findings + foreseen)
 
 
 def recorded_of(stored: Stored | None, state: State, target: Target | None) -> Recorded | None:

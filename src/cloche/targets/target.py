@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from cloche.artifacts import Finding
     from cloche.errors import ClocheError
 
 
@@ -180,6 +181,9 @@ class Target(Protocol):
 
         That includes missing files, a missing environment or a missing image.
         """
+
+    def foresee(self, service: str, repository: ModelRepository) -> tuple[Finding, ...]:
+        """Return what a user should know before a repository is served here; changes nothing."""
 
     def apply(self, desired: Desired) -> None:
         """Start, route, drain and stop until one service is what is desired.

@@ -21,6 +21,7 @@ from cloche.testing.world import World
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cloche.artifacts import Finding, ModelRepository
     from cloche.targets import Desired, Placement, Replica
 
 
@@ -63,6 +64,9 @@ class MemoryTarget:
         for repository in desired.repositories:
             if repository.gpu_models and not self.world.gpu:
                 raise needs_gpu("target.memory.gpu", repository.gpu_models)
+
+    def foresee(self, service: str, repository: ModelRepository) -> tuple[Finding, ...]:  # noqa: ARG002
+        return self.world.findings
 
     def apply(self, desired: Desired) -> None:
         service, split = desired.service, dict(desired.split)

@@ -14,6 +14,8 @@ from cloche.testing.clock import START
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from cloche.artifacts import Finding
+
 _DETAILS = {
     ReplicaPhase.STARTING: "It is loading its model.",
     ReplicaPhase.UNREADY: "It runs, but does not answer its health check.",
@@ -39,6 +41,8 @@ class World:
     """Digests of repositories that are no longer kept."""
     gpu: bool = False
     """Whether the place has a GPU."""
+    findings: tuple[Finding, ...] = ()
+    """What the place has to say about every service."""
     gateway: bool = True
     """Whether the gateway runs."""
     stuck: bool = False

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cloche.errors import ClocheError
 from cloche.targets.local import ports, records
-from cloche.targets.local.routing import Placed, Routing
+from cloche.targets.local.joining import Placed
+from cloche.targets.local.routing import Routing
 from cloche.targets.local.supervised import Launch, Record
 from cloche.targets.local.supervisor import Supervisor
 from cloche.targets.target import Gateway, ReplicaPhase
@@ -90,12 +92,14 @@ class LocalGateway:
         self._routing = Routing(
             gateway,
             layout.routes,
+            layout.addresses,
             placed=placed,
             running=lambda: self.record.pid is not None,
             changed=changed,
         )
         self.route = self._routing.route
         self.wanted_split = self._routing.wanted_split
+        self.owner = self._routing.owner
         self.keep_only = self._routing.keep_only
         self.drained = self._routing.drained
         self.wake = self._routing.wake
@@ -155,7 +159,9 @@ class LocalGateway:
     def view(self) -> Gateway:
         """Return the Gateway that a target shows."""
         ready = self.record.life.phase is ReplicaPhase.READY
-        detail = None if ready else self.record.life.detail or "It is starting."
+        words = self._listener_refusal()
+        refused = f"Envoy refuses its listener: {words}" if words else None
+        detail = None if ready else refused or self.record.life.detail or "It is starting."
         return Gateway(
             ready=ready,
             http=f"http://{self._gateway.address}",
@@ -163,6 +169,25 @@ class LocalGateway:
             pid=self.record.pid,
             detail=detail,
         )
+
+    def refusal(self, service: str) -> ClocheError | None:
+        """Return why the gateway does not serve a service as it should; None if it does."""
+        words = self._routing.refused.get(service)
+        if words is not None:
+            what = f"The gateway refuses the routes of {service}: {words}"
+            hint = "Other services are not affected, and what was live stays live."
+            return ClocheError("gateway.refused", what, where=service, hint=hint)
+        words = self._listener_refusal()
+        if words is None:
+            return None
+        what = f"The gateway refuses to listen on {self._gateway.address}: {words}"
+        hint = "Correct gateway.host and gateway.port in config.toml; `cloche doctor` checks them."
+        return ClocheError("gateway.refused", what, where=self._gateway.address, hint=hint)
+
+    def _listener_refusal(self) -> str | None:
+        if self.record.pid is None or self.record.life.phase is ReplicaPhase.READY:
+            return None
+        return self._gateway.listener_refusal(self.record.log_start)
 
     def _process_changed(self) -> None:
         self._routing.wake()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
     from cloche.store import Store
     from cloche.targets import Gateway, Placement, Replica
-    from cloche.targets.local.routing import Placed
+    from cloche.targets.local.joining import Placed
     from cloche.targets.local.supervised import Record
 
 _SLACK = 10.0
@@ -74,8 +74,9 @@ class LocalHost:
         self.holds = Holds()
         # Envoy is installed at its first start: a running gateway is adopted, or ended, without it.
         install = partial(install_envoy, settings.layout.servers, SilentProgress())
+        gateway_log = self._layout.log(gateway_process.NAME)
         self.local_gateway = gateway_process.LocalGateway(
-            EnvoyGateway(self._layout.gateway, settings, install),
+            EnvoyGateway(self._layout.gateway, settings, install, gateway_log),
             settings,
             self._policy,
             placed=self._placed_revisions,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from cloche.home import HomeLayout
 from cloche.targets import Placement, Replica, ReplicaPhase
 from cloche.targets.local import logs, records
+from cloche.targets.local.joining import Placed
 from cloche.targets.local.replica import ReplicaProcess, describe
-from cloche.targets.local.routing import Placed
 from cloche.targets.local.supervised import Record
 from cloche.targets.local.supervisor import Supervisor
 

@@ -1,7 +1,8 @@
 """The routes of the gateway: the wanted splits, joined with the ready replicas.
 
 A thread of its own tells the gateway about each change of routes or replicas, then reads what it
-serves until that is what is wanted.
+serves until that is what is wanted. A gateway that was started anew is told again: only a running
+one says what it refuses.
 """
 
 from __future__ import annotations
@@ -9,27 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from cloche.errors import ClocheError
 from cloche.targets.local import records
-from cloche.targets.local.envoy.services import (
-    Endpoint,
-    GatewayState,
-    RevisionEndpoints,
-    Route,
-    ServiceRoutes,
-)
-from cloche.targets.local.lifecycle import Step
+from cloche.targets.local.addresses import Addresses
+from cloche.targets.local.envoy.services import Endpoint, GatewayState, Route
+from cloche.targets.local.joining import gateway_state, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from cloche.artifacts import ModelRepository
-    from cloche.targets import Placement
+    from cloche.targets.local.joining import Placed
     from cloche.targets.local.supervised import Record
 
 _ASK_EVERY = 0.02
@@ -46,6 +40,10 @@ class AppliedRoutes(Protocol):
     @property
     def held(self) -> tuple[str, ...]:
         """Services that keep their old routes because no replica of the new ones is healthy."""
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """The gateway's words for services that it refuses; they keep their old routes."""
 
 
 class GatewayServer(Protocol):
@@ -71,56 +69,6 @@ class Wanted:
     routes: tuple[Route, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A placed revision, and the records of its replicas."""
-
-    placement: Placement
-    replicas: tuple[Record, ...]
-
-
-def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayState:
-    """Join routes and replicas; leave out routes to revisions that are not placed."""
-    known = {(each.placement.service, each.placement.revision): each for each in placed}
-    by_service: dict[str, list[Route]] = {}
-    for route in sorted(routes, key=_order):
-        if (route.service, route.revision) in known:
-            by_service.setdefault(route.service, []).append(route)
-    services = []
-    for name, shares in by_service.items():
-        # The revision with the most traffic first: its model is the one in the health check.
-        repositories = [
-            known[name, share.revision].placement.repository
-            for share in sorted(shares, key=lambda share: -share.weight)
-        ]
-        models = dict.fromkeys(model for each in repositories for model in each.models)
-        revisions = tuple(
-            RevisionEndpoints(
-                share.revision, share.weight, _endpoints(known[name, share.revision].replicas)
-            )
-            for share in shares
-        )
-        numbered = any(_is_numbered(each) for each in repositories)
-        services.append(ServiceRoutes(name, tuple(models), revisions, numbered))
-    return GatewayState(tuple(services))
-
-
-def _is_numbered(repository: ModelRepository) -> bool:
-    """Return whether a repository has a folder MODEL/VERSION of a version other than 1."""
-    folders = {PurePosixPath(file.path).parts[1] for file in repository.files if "/" in file.path}
-    return any(folder.isdecimal() and folder != "1" for folder in folders)
-
-
-def _endpoints(replicas: Iterable[Record]) -> tuple[Endpoint, ...]:
-    return tuple(
-        sorted(
-            Endpoint(record.ports[0], record.ports[1])
-            for record in replicas
-            if record.pid is not None and record.life.step is Step.READY
-        )
-    )
-
-
 class Routing:
     """Updates the gateway when routes or replicas change."""
 
@@ -128,6 +76,7 @@ class Routing:
         self,
         gateway: GatewayServer,
         path: Path,
+        addresses: Path,
         *,
         placed: Callable[[], Sequence[Placed]],
         running: Callable[[], bool],
@@ -139,14 +88,19 @@ class Routing:
         self._running = running
         self._changed = changed
         self._wanted = records.load(path, Wanted) or Wanted()
+        self._addresses_path = addresses
+        self._addresses = records.load(addresses, Addresses) or Addresses()
         self._applied = GatewayState()
         self._applied_at: float | None = None
         self._held = False
+        self._was_running = False
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="keep-routes", daemon=True)
         self.seen: tuple[Route, ...] = ()
+        self.refused: Mapping[str, str] = {}
+        """By service: the words with which the gateway refuses its routes."""
 
     def start(self) -> None:
         """Start the thread, which first tells the gateway all routes."""
@@ -166,16 +120,24 @@ class Routing:
     def route(self, service: str, split: Mapping[int, int]) -> None:
         """Set the wanted split of a service; raises ClocheError if it cannot be written.
 
-        A revision that is not in it gets no new requests and finishes those that it has.
+        A revision that is not in it gets no new requests and finishes those that it has. A service
+        without a split gives up its names.
         """
         with self._lock:
+            if not split:
+                self._keep_addresses(self._addresses.without(service))
             others = [route for route in self._wanted.routes if route.service != service]
             self._want([*others, *(Route(service, *share) for share in split.items())])
 
     def keep_only(self, services: Collection[str]) -> None:
-        """Forget the split of every other service."""
+        """Forget the split and the names of every other service."""
         with self._lock:
+            self._keep_addresses(self._addresses.kept(services))
             self._want([route for route in self._wanted.routes if route.service in services])
+
+    def owner(self, name: str) -> str | None:
+        """Return the service that the name of a model leads to; None if no service has it."""
+        return self._addresses.owner(name)
 
     def wanted_split(self, service: str) -> dict[int, int]:
         """Return the wanted split of a service."""
@@ -185,8 +147,13 @@ class Routing:
         """Return the split of a service that the gateway was last seen to serve."""
         return _split(self.seen, service)
 
+    def _keep_addresses(self, addresses: Addresses) -> None:
+        if addresses != self._addresses:
+            records.save(self._addresses_path, addresses)
+            self._addresses = addresses
+
     def _want(self, routes: Iterable[Route]) -> None:
-        wanted = Wanted(tuple(sorted(routes, key=_order)))
+        wanted = Wanted(tuple(sorted(routes, key=order)))
         if wanted == self._wanted:
             return
         records.save(self._path, wanted)
@@ -227,24 +194,36 @@ class Routing:
 
     def _turn(self) -> float | None:
         """Tell the gateway what is new; return the seconds until the next turn, None for `wake`."""
-        state = self._state()
-        if state != self._applied or self._applied_at is None or self._held:
+        state, running = self._state(), self._running()
+        if running and not self._was_running:
             self._applied_at = None
-            self._held = bool(self._gateway.apply(state).held)
-            self._applied, self._applied_at = state, time.monotonic()
+        self._was_running = running
+        if state != self._applied or self._applied_at is None or self._held:
+            self._apply(state)
         if not self._running():
-            self.seen = ()
+            self.seen, self._was_running = (), False
             return None  # the gateway's supervisor wakes this thread when it runs
-        seen = tuple(sorted(self._gateway.seen_routes(), key=_order))
+        seen = tuple(sorted(self._gateway.seen_routes(), key=order))
         if seen != self.seen:
             self.seen = seen
             self._changed()
         if self._held or self._gateway.sweep():
             return _ASK_SLOWLY
-        if seen == _routes_of(state):
+        if _of_others(seen, self.refused) == _of_others(_routes_of(state), self.refused):
             return None
-        soon = time.monotonic() - self._applied_at < _SOON
+        soon = time.monotonic() - (self._applied_at or 0.0) < _SOON
         return _ASK_EVERY if soon else _ASK_SLOWLY
+
+    def _apply(self, state: GatewayState) -> None:
+        self._applied_at = None
+        applied = self._gateway.apply(state)
+        self._held = bool(applied.held)
+        self._applied, self._applied_at = state, time.monotonic()
+        if applied.refused != self.refused:
+            for service, words in applied.refused.items():
+                _log.error("The gateway refuses the routes of %s: %s", service, words)
+            self.refused = applied.refused
+            self._changed()
 
     def _state(self) -> GatewayState:
         """Return what the gateway should serve: routes and replicas of one moment.
@@ -255,16 +234,28 @@ class Routing:
         while True:
             wanted = self._wanted
             state = gateway_state(wanted.routes, self._placed())
-            if wanted is self._wanted:
-                return state
+            with self._lock:
+                if wanted is self._wanted:
+                    return self._with_names(state)
 
-
-def _order(route: Route) -> tuple[str, int]:
-    return route.service, route.revision
+    def _with_names(self, state: GatewayState) -> GatewayState:
+        """Return a state in which each service has the names that it had first."""
+        names = {service.name: service.models for service in state.services}
+        self._keep_addresses(self._addresses.with_names(names))
+        return GatewayState(
+            tuple(
+                replace(service, plain=self._addresses.owned(service.name, service.models))
+                for service in state.services
+            )
+        )
 
 
 def _split(routes: Iterable[Route], service: str) -> dict[int, int]:
     return {route.revision: route.weight for route in routes if route.service == service}
+
+
+def _of_others(routes: Iterable[Route], refused: Collection[str]) -> tuple[Route, ...]:
+    return tuple(route for route in routes if route.service not in refused)
 
 
 def _routes_of(state: GatewayState) -> tuple[Route, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cloche import environments
+from cloche.artifacts import Finding, Severity
 from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.refusals import needs_gpu
 from cloche.targets.local import logs
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.artifacts import ReplicaRange
+    from cloche.artifacts import ModelRepository, ReplicaRange
     from cloche.servers import Server
     from cloche.settings import Settings
     from cloche.store import Store
@@ -91,8 +92,28 @@ class LocalTarget:
                 self._host.remove(desired.service, revision)
             except ClocheError as error:
                 errors[revision] = error
+        refusal = self._host.local_gateway.refusal(desired.service)
+        if desired.split and refusal is not None:
+            errors.setdefault(None, refusal)
         if errors:
             raise ApplyError(desired.service, errors)
+
+    def foresee(self, service: str, repository: ModelRepository) -> tuple[Finding, ...]:
+        owners = {name: self._host.local_gateway.owner(name) for name in repository.models}
+        taken = {name: owner for name, owner in owners.items() if owner not in {None, service}}
+        if not taken:
+            return ()
+        whose = ", ".join(f"{name} leads to {owner}" for name, owner in sorted(taken.items()))
+        return (
+            Finding(
+                Severity.WARNING,
+                "address.taken",
+                f"Another service had a model of this name first and keeps its address: {whose}.",
+                where=service,
+                hint=f"{service} answers at {self._by_host(service)}, or with the header or"
+                f" metadata `cloche-service: {service}`.",
+            ),
+        )
 
     def diff(self, desired: Desired) -> tuple[TargetChange, ...]:
         runners = self._host.runners(desired.service)
@@ -181,22 +202,16 @@ class LocalTarget:
         return {log.stem: log for number in sorted(shown) for log in by_revision.get(number, ())}
 
     def _endpoint(self, service: str) -> Endpoint:
-        """Return the address of a service: by host if another service has its model's name.
-
-        A service with the name of its model always has the plain address.
-        """
+        """Return the address of a service: by host if its model's name leads to another one."""
         gateway = self.gateway()
         http, models = gateway.http, self._models(service)
-        others = {
-            model
-            for runner in self._host.runners()
-            if runner.placement.service != service
-            for model in runner.placement.repository.models
-        }
-        if models and models[0] != service and models[0] in others:
-            http = f"http://{service}.localhost:{urlsplit(http).port}"
+        if models and self._host.local_gateway.owner(models[0]) not in {None, service}:
+            http = self._by_host(service)
         log = f"{self._layout.log('gateway').relative_to(self._layout.root)} in CLOCHE_HOME"
         return Endpoint(http, gateway.grpc, gateway.ready, gateway.detail, log)
+
+    def _by_host(self, service: str) -> str:
+        return f"http://{service}.localhost:{urlsplit(self.gateway().http).port}"
 
     def _models(self, service: str) -> tuple[str, ...]:
         """Return the models of the revision with the most traffic, else of the newest one."""

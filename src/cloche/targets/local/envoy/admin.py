@@ -114,6 +114,15 @@ class Admin:
             tables[table.get("name", "")] = (dumped.get("version_info", ""), table)
         return tables
 
+    def clusters_version(self) -> str | None:
+        """Return the version of the last file of clusters that was taken whole.
+
+        None if the gateway does not say, as one that an earlier version of Cloche started.
+        """
+        document = self._get_json("/stats?filter=cds.version_text&type=TextReadouts&format=json")
+        values = [str(stat.get("value", "")) for stat in document.get("stats", [])]
+        return values[0] if values else None
+
     def clusters(self) -> frozenset[str]:
         """Return the names of the clusters that can take requests."""
         dumped = self._dump("dynamic_active_clusters", "cluster.name")

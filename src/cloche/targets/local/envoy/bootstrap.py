@@ -56,8 +56,12 @@ def bootstrap(folder: Path, admin_socket: Path) -> Json:
             for name in (SERVICE_HEADER, REVISION_HEADER)
             for kind in ("REQUEST_HEADER", "RESPONSE_HEADER")
         ],
-        # Every counter costs time in each request; Cloche reads those of hosts and replicas only.
-        "stats_config": {"stats_matcher": {"reject_all": True}, "use_all_default_tags": False},
+        # Every counter costs time in each request; Cloche reads those of hosts and replicas, and
+        # which version of each file is in use.
+        "stats_config": {
+            "stats_matcher": {"inclusion_list": {"patterns": [{"suffix": ".version_text"}]}},
+            "use_all_default_tags": False,
+        },
         "overload_manager": _FEWER_CONNECTIONS_THAN_DESCRIPTORS,
     }
 

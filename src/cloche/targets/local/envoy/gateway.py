@@ -15,30 +15,28 @@ requests left.
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cloche.errors import UnavailableError
 from cloche.targets.local.envoy import clusters, listener, routes, sockets, xds
 from cloche.targets.local.envoy.admin import Admin, Host, make_socket_folder, socket_path
 from cloche.targets.local.envoy.bootstrap import bootstrap
-from cloche.targets.local.envoy.services import (
-    Endpoint,
-    GatewayState,
-    Route,
+from cloche.targets.local.envoy.publishing import Publisher
+from cloche.targets.local.envoy.services import Endpoint, GatewayState, Route, ServiceRoutes
+from cloche.targets.local.envoy.switching import (
+    ready_to_switch,
+    services_to_await,
+    switch,
+    without,
 )
-from cloche.targets.local.envoy.switching import decode, ready_to_switch, services_to_await, switch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from cloche.settings import Settings
     from cloche.targets.local.envoy.installation import EnvoyInstallation
-
-_WAIT_SECONDS = 5.0
-_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +47,28 @@ class Applied:
     """Whether the running gateway was seen to have the routes; False if it does not run."""
     held: tuple[str, ...] = ()
     """Services that keep their old routes because no replica of the new ones is healthy."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Envoy's words for services that it refuses; they keep their old routes."""
 
 
 class EnvoyGateway:
     """One gateway over a folder of its own."""
 
     def __init__(
-        self, folder: Path, settings: Settings, install: Callable[[], EnvoyInstallation]
+        self, folder: Path, settings: Settings, install: Callable[[], EnvoyInstallation], log: Path
     ) -> None:
-        """Use a folder, which may not exist; `install` is called before Envoy starts."""
+        """Use a folder, which may not exist; `install` is called before Envoy starts.
+
+        `log` is where the output of its process goes.
+        """
         self.folder = folder
         self.settings = settings
         self.install = install
         self._socket = socket_path(folder)
         self._admin = Admin(self._socket)
-        self._applied = folder / "applied.json"
+        self._files = Publisher(folder, settings, self._admin, log)
+        self._refused: dict[str, tuple[ServiceRoutes, str]] = {}
+        """By service: what the running Envoy refused, and its words."""
 
     @property
     def address(self) -> str:
@@ -77,9 +82,10 @@ class EnvoyGateway:
         for name in ("clusters", "listeners", "routes"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         make_socket_folder(self._socket)
-        if not self._clusters_file.exists():
-            xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, [])
-        self._publish_routes(self._written_state())
+        self._refused = {}
+        if not self._files.clusters_file.exists():
+            self._files.write_clusters((), ())
+        self._files.write_routes(self._files.written_state())
         listeners = listener.listeners(self.settings, self.folder / "routes")
         xds.publish(self.folder / "listeners" / "listeners.json", listener.LISTENER_TYPE, listeners)
         document = bootstrap(self.folder, self._socket)
@@ -120,38 +126,56 @@ class EnvoyGateway:
         """Make the gateway serve a state; safe to repeat and to interrupt.
 
         Returns when the running gateway is seen to have it, or after some seconds if it does not
-        follow. If it does not run, returns at once: it reads the files when it starts.
+        follow. If it does not run, returns at once: it reads the files when it starts. A service
+        that Envoy refuses keeps what it had; all others are served as they should be.
         """
         self.sweep()
-        self._publish_clusters(state)
-        before = self._written_state()
-        running = self._admin.running()
-        ready = frozenset(service.name for service in state.services)
-        if running:
-            self._wait_until(lambda: self._has_clusters(state))
-            ready = self._wait_until_healthy(before, state)
-        after = switch(before, state, ready)
-        versions = self._publish_routes(after)
-        xds.replace(self._applied, json.dumps(asdict(after)).encode())
-        seen = running and self._wait_until(lambda: self._has_routes(versions))
-        return Applied(seen, tuple(each.name for each in state.services if each.name not in ready))
+        before = self._files.written_state()
+        if not self._admin.running():
+            self._files.write_clusters(
+                state.services, xds.read_resources(self._files.clusters_file)
+            )
+            self._files.write_routes(state)
+            self._files.keep(state)
+            return Applied(seen=False)
+        refused = self._known_refusals(state)
+        refused |= self._files.offer_clusters(without(state, refused, before))
+        wanted = without(state, refused, before)
+        ready = self._wait_until_healthy(before, wanted)
+        seen, taken, unrouted = self._files.offer_routes(switch(before, wanted, ready))
+        self._files.keep(taken)
+        refused |= unrouted
+        self._refused = {
+            each.name: (each, refused[each.name]) for each in state.services if each.name in refused
+        }
+        held = tuple(each.name for each in wanted.services if each.name not in ready)
+        return Applied(seen, held, refused)
+
+    def _known_refusals(self, state: GatewayState) -> dict[str, str]:
+        """Return the words for services that are as they were when this Envoy refused them."""
+        known = ((each, self._refused.get(each.name)) for each in state.services)
+        return {each.name: found[1] for each, found in known if found and found[0] == each}
+
+    def listener_refusal(self, since: int) -> str | None:
+        """Return why Envoy refused its listener since an offset of its log, None if it did not."""
+        return self._files.log.listener_refusal(since)
 
     def sweep(self) -> tuple[str, ...]:
         """Remove clusters without routes and requests; return those that still have requests."""
-        routed = self._clusters_with_routes()
-        present = xds.read_resources(self._clusters_file)
+        routed = self._files.clusters_with_routes()
+        present = xds.read_resources(self._files.clusters_file)
         retired = [each["name"] for each in present if each["name"] not in routed]
         if not retired:
             return ()
         busy = {host.cluster for host in self._hosts() if host.active}
         left = tuple(name for name in retired if name in busy)
         kept = [each for each in present if each["name"] in routed or each["name"] in left]
-        xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, kept)
+        xds.publish(self._files.clusters_file, clusters.CLUSTER_TYPE, kept)
         return left
 
     def seen_routes(self) -> tuple[Route, ...]:
         """Return the routes that the running gateway has in both of its tables."""
-        tables = self._tables()
+        tables = self._files.tables()
         if set(tables) < {routes.HTTP_TABLE, routes.GRPC_TABLE}:
             return ()
         shares = [routes.shares_of(table) for _, table in tables.values()]
@@ -169,54 +193,6 @@ class EnvoyGateway:
         process = self._admin.process()
         return process is None or not sockets.is_connected(process, own)
 
-    # ── files ─────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def _clusters_file(self) -> Path:
-        return self.folder / "clusters" / "clusters.json"
-
-    def _written_state(self) -> GatewayState:
-        """Return the state of the route tables on disk."""
-        try:
-            return decode(json.loads(self._applied.read_bytes()))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return GatewayState()
-
-    def _clusters_with_routes(self) -> set[str]:
-        """Return the clusters of all routes: of the last state, on disk, and in use."""
-        names = {str(name) for name, _, _ in clusters.clusters_in(self._written_state())}
-        for name in (routes.HTTP_TABLE, routes.GRPC_TABLE):
-            for table in xds.read_resources(self._table_file(name)):
-                names |= routes.clusters_of(table)
-        for _, table in self._tables().values():
-            names |= routes.clusters_of(table)
-        return names
-
-    def _table_file(self, name: str) -> Path:
-        return self.folder / "routes" / f"{name}.json"
-
-    def _publish_clusters(self, state: GatewayState) -> None:
-        """Write the clusters of a state, and keep all earlier ones, which may have routes."""
-        wanted = {
-            str(name): clusters.cluster(name, service.models[0], revision.endpoints)
-            for name, service, revision in clusters.clusters_in(state)
-        }
-        present = {each["name"]: each for each in xds.read_resources(self._clusters_file)}
-        merged = {**present, **wanted}
-        ordered = [merged[name] for name in sorted(merged)]
-        xds.publish(self._clusters_file, clusters.CLUSTER_TYPE, ordered)
-
-    def _publish_routes(self, state: GatewayState) -> dict[str, str]:
-        """Write both tables and return their versions."""
-        tables = (
-            routes.http_table(state, self.settings),
-            routes.grpc_table(state, self.settings),
-        )
-        return {
-            table["name"]: xds.publish(self._table_file(table["name"]), routes.ROUTES_TYPE, [table])
-            for table in tables
-        }
-
     # ── the running gateway ───────────────────────────────────────────────────────────────────
 
     def _hosts(self) -> tuple[Host, ...]:
@@ -227,19 +203,6 @@ class EnvoyGateway:
             if self._admin.running():
                 raise
             return ()
-
-    def _tables(self) -> dict[str, tuple[str, dict[str, Any]]]:
-        try:
-            return self._admin.route_tables()
-        except UnavailableError:
-            return {}
-
-    def _has_clusters(self, state: GatewayState) -> bool:
-        return {str(name) for name, _, _ in clusters.clusters_in(state)} <= self._admin.clusters()
-
-    def _has_routes(self, versions: dict[str, str]) -> bool:
-        seen = {name: version for name, (version, _) in self._tables().items()}
-        return versions.items() <= seen.items()
 
     def _wait_until_healthy(self, before: GatewayState, state: GatewayState) -> frozenset[str]:
         """Return the services whose routes may change, after waiting for their replicas."""
@@ -252,18 +215,5 @@ class EnvoyGateway:
             healthy = frozenset(ready_to_switch(before, state, hosts))
             return waited_for <= healthy
 
-        self._wait_until(all_ready)
+        self._files.wait_until(all_ready)
         return healthy
-
-    @staticmethod
-    def _wait_until(condition: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + _WAIT_SECONDS
-        while True:
-            try:
-                if condition():
-                    return True
-            except UnavailableError:
-                pass
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_SECONDS)

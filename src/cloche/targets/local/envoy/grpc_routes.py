@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.targets.local.envoy import clusters, protobuf, replies, revision_routes
 from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, equals, present
-from cloche.targets.local.envoy.services import model_owners
+from cloche.targets.local.envoy.services import plain_owners
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +28,6 @@ _STREAM_CALL = f"/{protobuf.SERVICE}/ModelStreamInfer"
 _UNARY_CALLS = re.escape(f"/{protobuf.SERVICE}/") + "({})".format(
     "|".join(call for call in sorted(protobuf.NAME_FIELDS) if call != "ModelStreamInfer")
 )
-_INVALID_ARGUMENT: Json = {
-    "response_headers_to_add": [{"header": {"key": "grpc-status", "value": "3"}}]
-}
 _SERVER_CALLS = ("ServerLive", "ServerReady", "ServerMetadata")
 
 
@@ -50,17 +47,10 @@ def _only_grpc(routes: Iterable[Json]) -> list[Json]:
 
 def _routes_of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
     routes: list[Json] = []
-    owners = model_owners(state)
     for service in state.services:
         routes += _routes_of(service, settings, {}, [equals(SERVICE_HEADER, service.name)])
-        for model in service.models:
-            if owners[model] is service:
-                routes += _routes_of(service, settings, _names_model(model), [])
-    for model in sorted(name for name, owner in owners.items() if owner is None):
-        routes.append(
-            revision_routes.ambiguous(model, state, {"prefix": "/"} | _names_model(model))
-            | _INVALID_ARGUMENT
-        )
+    for name, owner in sorted(plain_owners(state).items()):
+        routes += _routes_of(owner, settings, _names_model(name), [])
     unknown = {
         "match": {"prefix": f"/{protobuf.SERVICE}/Model", "headers": [present(SERVICE_HEADER)]},
         "route": {"cluster": clusters.ANSWERS},
@@ -70,7 +60,8 @@ def _routes_of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
 
 def _names_model(model: str) -> Json:
     """Return a matcher for calls whose first message was read and names a model."""
-    return {"filter_state": [{"key": MODEL_STATE, "string_match": {"exact": json.dumps([model])}}]}
+    state = json.dumps([model], ensure_ascii=False)
+    return {"filter_state": [{"key": MODEL_STATE, "string_match": {"exact": state}}]}
 
 
 def _routes_of(

@@ -8,7 +8,7 @@ from cloche.targets.local.envoy.services import ClusterName
 
 if TYPE_CHECKING:
     from cloche.settings import Settings
-    from cloche.targets.local.envoy.services import GatewayState, RevisionEndpoints, ServiceRoutes
+    from cloche.targets.local.envoy.services import RevisionEndpoints, ServiceRoutes
 
 Json = dict[str, Any]
 
@@ -72,19 +72,6 @@ def by_weight(
     return [{"match": without_header} | _to(service, protocol, weighted, settings, stream=stream)]
 
 
-def ambiguous(name: str, state: GatewayState, match: Json) -> Json:
-    """Return the route of a model's name that several services have: an error, 409."""
-    services = ", ".join(service.name for service in state.services if name in service.models)
-    words = (
-        f"model '{name}' is in several services ({services}): name one with the header or metadata"
-        f" {SERVICE_HEADER} or the host NAME.localhost"
-    )
-    return {
-        "match": match,
-        "direct_response": {"status": 409, "body": {"inline_string": words}},
-    }
-
-
 def _to(
     service: ServiceRoutes,
     protocol: str,
@@ -118,13 +105,8 @@ def _limits(settings: Settings, *, stream: bool) -> Json:
 
 
 def _revision_header(revision: RevisionEndpoints) -> list[Json]:
-    return [
-        {
-            "header": {"key": REVISION_HEADER, "value": str(revision.revision)},
-            # Cheaper than replacing, and no replica sends this header itself.
-            "append_action": "APPEND_IF_EXISTS_OR_ADD",
-        }
-    ]
+    # It is appended, which is cheaper than replacing: no replica sends this header itself.
+    return [{"header": {"key": REVISION_HEADER, "value": str(revision.revision)}}]
 
 
 def equals(header: str, value: str) -> Json:

@@ -4,20 +4,24 @@ A request passes only if its path *equals* the path of a service, as it was sent
 needs no normalisation that could be tricked: `//`, `%2e`, another case or an encoded slash make
 another path, which has no route. Methods are left to Triton, where none changes anything.
 
+A name stands in a route only as text that is compared, never in a regular expression: Envoy bounds
+the size of those, and refuses a whole table for one that is too long. So the calls of a model are
+matched twice, both of which must hold: the model's path is the beginning of the path, and the path
+as a whole has the form of a call of some model.
+
 The service follows from, in this order: the host (`NAME.localhost`), the header `cloche-service`,
-the model's name in the path or message. The revision follows from the header `cloche-revision`,
-else from the weights.
+the model's name in the path or message. A model's name leads to the service that had it first. The
+revision follows from the header `cloche-revision`, else from the weights.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cloche.targets.local.envoy import clusters, grpc_routes, revision_routes
 from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, absent, equals
-from cloche.targets.local.envoy.services import ClusterName, model_owners
+from cloche.targets.local.envoy.services import ClusterName, plain_owners
 
 if TYPE_CHECKING:
     from cloche.settings import Settings
@@ -32,11 +36,13 @@ ROUTES_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 _LARGEST_RETRIED = 2**20
 """Bytes of a request that are buffered for a retry; a larger request is sent once."""
 _INFER = "/infer"
+_CALL = r"/v2/models/[^/?]+(/versions/{versions})?{call}(\?.*)?"
+"""The whole path of a call, with its query: `[^/?]+` is one name, whichever it is."""
 _CALLS = (
-    ("(/versions/{})?(/infer|/generate|/ready|/config|/stats)?", False),
-    ("(/versions/{})?/generate_stream", True),
+    ("(/infer|/generate|/ready|/config|/stats)?", False),
+    ("/generate_stream", True),
 )
-"""The path after a model's name, with a pattern of its versions; whether the answer is a stream."""
+"""The end of a call's path, and whether the answer is a stream."""
 _ANY_VERSION = "[1-9][0-9]*"
 
 
@@ -123,25 +129,16 @@ def _http_routes(
     state: GatewayState, settings: Settings
 ) -> tuple[list[Json], dict[str, list[Json]]]:
     """Return the routes under any host, and those under each service's host."""
-    owners = model_owners(state)
-    bare = {"headers": [absent(SERVICE_HEADER)]}
-    by_path = [(owner, name, bare["headers"]) for name, owner in sorted(owners.items()) if owner]
+    by_path = [
+        (owner, name, [absent(SERVICE_HEADER)])
+        for name, owner in sorted(plain_owners(state).items())
+    ]
     by_header = [
         (service, name, [equals(SERVICE_HEADER, service.name)])
         for service in state.services
         for name in service.models
     ]
-    shared = [name for name, owner in sorted(owners.items()) if owner is None]
-    everyone = [
-        *_model_routes([*by_path, *by_header], settings),
-        *(
-            revision_routes.ambiguous(
-                name, state, {"safe_regex": {"regex": re.escape(_path_of(name)) + "(/.*)?"}} | bare
-            )
-            for name in shared
-        ),
-        *_http_answers(),
-    ]
+    everyone = [*_model_routes([*by_path, *by_header], settings), *_http_answers()]
     hosts = {
         service.name: [
             *_model_routes([(service, name, []) for name in service.models], settings),
@@ -171,18 +168,23 @@ def _model_routes(
     calls = [
         route
         for service, name, headers in models
-        for versions in [_ANY_VERSION if service.numbered else "1"]
-        for pattern, stream in _CALLS
+        for call, stream in _CALLS
         for route in revision_routes.routes(
             service,
             "http",
-            {"safe_regex": {"regex": re.escape(_path_of(name)) + pattern.format(versions)}},
-            headers,
+            {"path_separated_prefix": _path_of(name)},
+            [*headers, _is_call(call, service)],
             settings,
             stream=stream,
         )
     ]
     return [*infer, *calls]
+
+
+def _is_call(call: str, service: ServiceRoutes) -> Json:
+    """Return a matcher for requests whose whole path is that of a call."""
+    pattern = _CALL.format(versions=_ANY_VERSION if service.numbered else "1", call=call)
+    return {"name": ":path", "string_match": {"safe_regex": {"regex": pattern}}}
 
 
 def _path_of(model: str) -> str:

@@ -47,6 +47,8 @@ class ServiceRoutes:
     revisions: tuple[RevisionEndpoints, ...] = ()
     numbered: bool = False
     """Whether its models have versions other than 1, as in a finished repository."""
+    plain: tuple[str, ...] = ()
+    """The models whose name leads here by itself, though other services may have one as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +71,13 @@ class ClusterName:
         return f"{self.service}.r{self.revision}.{self.protocol}"
 
 
-def model_owners(state: GatewayState) -> dict[str, ServiceRoutes | None]:
-    """Return the service of each model's name; None if several services have the model.
+def plain_owners(state: GatewayState) -> dict[str, ServiceRoutes]:
+    """Return the service that each name of a model leads to by itself.
 
-    A service with the same name as its model comes before others with that model.
+    While a name passes from one service to another, both may have it: the first one counts.
     """
-    owners: dict[str, ServiceRoutes | None] = {}
+    owners: dict[str, ServiceRoutes] = {}
     for service in state.services:
-        for model in service.models:
-            owners[model] = None if model in owners else service
-    for service in state.services:
-        if service.name in service.models:
-            owners[service.name] = service
+        for name in service.plain:
+            owners.setdefault(name, service)
     return owners

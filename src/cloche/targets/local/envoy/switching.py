@@ -14,7 +14,7 @@ from cloche.targets.local.envoy.services import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 def ready_to_switch(
@@ -67,6 +67,18 @@ def switch(before: GatewayState, wanted: GatewayState, ready: frozenset[str]) ->
     )
 
 
+def without(wanted: GatewayState, refused: Collection[str], before: GatewayState) -> GatewayState:
+    """Return the wanted state, but with the old routes of refused services, if they had any."""
+    old = {each.name: each for each in before.services}
+    return GatewayState(
+        tuple(
+            old.get(each.name, each) if each.name in refused else each
+            for each in wanted.services
+            if each.name not in refused or each.name in old
+        )
+    )
+
+
 def decode(document: dict[str, Any]) -> GatewayState:
     """Return a state from its JSON; raises KeyError or TypeError for another form."""
     return GatewayState(
@@ -83,6 +95,7 @@ def decode(document: dict[str, Any]) -> GatewayState:
                     for revision in service["revisions"]
                 ),
                 service.get("numbered", False),
+                tuple(service.get("plain", ())),
             )
             for service in document["services"]
         )

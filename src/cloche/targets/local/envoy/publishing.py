@@ -1,0 +1,221 @@
+"""Writes clusters and route tables for Envoy, and finds out whether it took them."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import UnavailableError
+from cloche.targets.local.envoy import clusters, routes, xds
+from cloche.targets.local.envoy.isolation import isolate
+from cloche.targets.local.envoy.refusals import EnvoyLog
+from cloche.targets.local.envoy.services import GatewayState, ServiceRoutes
+from cloche.targets.local.envoy.switching import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from pathlib import Path
+
+    from cloche.settings import Settings
+    from cloche.targets.local.envoy.admin import Admin
+
+Json = dict[str, Any]
+
+WAIT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+_NUDGE_SECONDS = 0.5
+_TELLING = 3
+"""How many refusals are needed to blame the last files: the first may be of files that Envoy read
+while they were replaced, and the second of files that it began to read before that was seen."""
+
+
+class Publisher:
+    """The files of one gateway, and the running process that reads them."""
+
+    def __init__(self, folder: Path, settings: Settings, admin: Admin, log: Path) -> None:
+        self.clusters_file = folder / "clusters" / "clusters.json"
+        self._routes = folder / "routes"
+        self._applied = folder / "applied.json"
+        self._settings = settings
+        self._admin = admin
+        self.log = EnvoyLog(log)
+
+    # ── files ─────────────────────────────────────────────────────────────────────────────────
+
+    def written_state(self) -> GatewayState:
+        """Return the state of the route tables on disk."""
+        try:
+            return decode(json.loads(self._applied.read_bytes()))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return GatewayState()
+
+    def keep(self, state: GatewayState) -> None:
+        """Record the state of the route tables."""
+        xds.replace(self._applied, json.dumps(asdict(state)).encode())
+
+    def write_clusters(self, services: Iterable[ServiceRoutes], base: Sequence[Json]) -> str:
+        """Write the clusters of services beside earlier ones, and return the file's version."""
+        wanted = [each for service in services for each in _clusters_of(service)]
+        merged = {each["name"]: each for each in [*base, *wanted]}
+        ordered = [merged[name] for name in sorted(merged)]
+        return xds.publish(self.clusters_file, clusters.CLUSTER_TYPE, ordered)
+
+    def write_routes(self, state: GatewayState) -> dict[str, str]:
+        """Write both tables and return their versions."""
+        tables = (
+            routes.http_table(state, self._settings),
+            routes.grpc_table(state, self._settings),
+        )
+        return {
+            table["name"]: xds.publish(self._table_file(table["name"]), routes.ROUTES_TYPE, [table])
+            for table in tables
+        }
+
+    def clusters_with_routes(self) -> set[str]:
+        """Return the clusters of all routes: of the last state, on disk, and in use."""
+        names = {str(name) for name, _, _ in clusters.clusters_in(self.written_state())}
+        for name in (routes.HTTP_TABLE, routes.GRPC_TABLE):
+            for table in xds.read_resources(self._table_file(name)):
+                names |= routes.clusters_of(table)
+        for _, table in self.tables().values():
+            names |= routes.clusters_of(table)
+        return names
+
+    def _table_file(self, name: str) -> Path:
+        return self._routes / f"{name}.json"
+
+    # ── the running gateway ───────────────────────────────────────────────────────────────────
+
+    def tables(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return the version and the metadata of each route table in use; empty if none is."""
+        try:
+            return self._admin.route_tables()
+        except UnavailableError:
+            return {}
+
+    def offer_clusters(self, state: GatewayState) -> dict[str, str]:
+        """Make Envoy have the clusters of a state; return its words for services that it refuses.
+
+        All earlier clusters stay, since they may have routes.
+        """
+        base = self._clusters_taken(state)
+        known = {each["name"]: each for each in base}
+        changed = [
+            service
+            for service in state.services
+            if any(known.get(each["name"]) != each for each in _clusters_of(service))
+        ]
+
+        def offer(offered: Sequence[ServiceRoutes]) -> str | None:
+            mark = self.log.size()
+            version = self.write_clusters(offered, base)
+            names = {each["name"] for service in offered for each in _clusters_of(service)}
+            return self._refusal(
+                mark, [self.clusters_file], lambda: self._has_clusters(names, version)
+            )
+
+        return isolate(changed, offer)
+
+    def _clusters_taken(self, state: GatewayState) -> list[Json]:
+        """Return the clusters on disk that need not be offered.
+
+        That is all of them if Envoy took the file as a whole. Otherwise it is not known whether it
+        has those of `state` as they are; of the others, those that it has or that routes lead to.
+        """
+        present = xds.read_resources(self.clusters_file)
+        if self._admin.clusters_version() in {None, xds.read_version(self.clusters_file)}:
+            return present
+        wanted = {each["name"] for service in state.services for each in _clusters_of(service)}
+        needed = (self._admin.clusters() | self.clusters_with_routes()) - wanted
+        return [each for each in present if each["name"] in needed]
+
+    def offer_routes(self, after: GatewayState) -> tuple[bool, GatewayState, dict[str, str]]:
+        """Make Envoy have the routes of a state, but for services that it refuses.
+
+        Returns whether it was seen to have them, the state that it has, and its words for the
+        refused services, which keep the routes that they had.
+        """
+        in_use = {each.name: each for each in self._services_in_use()}
+        changed = [each for each in after.services if in_use.get(each.name) != each]
+        taken, versions = after, dict[str, str]()
+
+        def offer(offered: Sequence[ServiceRoutes]) -> str | None:
+            nonlocal taken, versions
+            now = in_use | {each.name: each for each in offered}
+            names = [each.name for each in after.services if each.name in now]
+            taken, mark = GatewayState(tuple(now[name] for name in names)), self.log.size()
+            versions = self.write_routes(taken)
+            files = [self._table_file(name) for name in versions]
+            return self._refusal(mark, files, lambda: self._has_routes(versions))
+
+        refused = isolate(changed, offer)
+        return self._has_routes(versions), taken, refused
+
+    def _services_in_use(self) -> tuple[ServiceRoutes, ...]:
+        """Return the services of the state on disk whose routes the running gateway has."""
+        tables = [routes.shares_of(table) for _, table in self.tables().values()]
+        shares = set.intersection(*tables) if len(tables) > 1 else set()
+        return tuple(
+            service
+            for service in self.written_state().services
+            if {(service.name, each.revision, each.weight) for each in service.revisions} <= shares
+        )
+
+    def _refusal(
+        self, mark: int, files: Collection[Path], accepted: Callable[[], bool]
+    ) -> str | None:
+        """Wait until Envoy took files or refused them; return its words in the latter case.
+
+        `mark` is the size of the log before they were written. Each refusal that is seen makes
+        Envoy read the files again (see `_TELLING`). So does silence: it may have refused them when
+        it started.
+        """
+        seen, words, nudge_at = 0, list[str](), time.monotonic() + _NUDGE_SECONDS
+
+        def settled() -> bool:
+            nonlocal mark, seen, words, nudge_at
+            if accepted():
+                words = []
+                return True
+            words = self.log.refusals(mark)
+            if words:
+                seen, mark = seen + 1, self.log.size()
+            if words or time.monotonic() > nudge_at:
+                nudge_at = math.inf
+                for file in files:
+                    xds.replace(file, file.read_bytes())
+            return seen >= _TELLING
+
+        return words[-1] if self.wait_until(settled) and words else None
+
+    def _has_clusters(self, names: set[str], version: str) -> bool:
+        taken = self._admin.clusters_version() in {None, version}
+        return taken and names <= self._admin.clusters()
+
+    def _has_routes(self, versions: dict[str, str]) -> bool:
+        seen = {name: version for name, (version, _) in self.tables().items()}
+        return versions.items() <= seen.items()
+
+    @staticmethod
+    def wait_until(condition: Callable[[], bool]) -> bool:
+        """Return whether a condition came true within some seconds."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                if condition():
+                    return True
+            except UnavailableError:
+                pass
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+
+
+def _clusters_of(service: ServiceRoutes) -> list[Json]:
+    return [
+        clusters.cluster(name, service.models[0], revision.endpoints)
+        for name, _, revision in clusters.clusters_in(GatewayState((service,)))
+    ]

@@ -1,0 +1,78 @@
+"""Joins the wanted split of each service with the replicas that are ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cloche.targets.local.envoy.services import (
+    Endpoint,
+    GatewayState,
+    RevisionEndpoints,
+    Route,
+    ServiceRoutes,
+)
+from cloche.targets.local.lifecycle import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cloche.artifacts import ModelRepository
+    from cloche.targets import Placement
+    from cloche.targets.local.supervised import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A placed revision, and the records of its replicas."""
+
+    placement: Placement
+    replicas: tuple[Record, ...]
+
+
+def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayState:
+    """Join routes and replicas; leave out routes to revisions that are not placed."""
+    known = {(each.placement.service, each.placement.revision): each for each in placed}
+    by_service: dict[str, list[Route]] = {}
+    for route in sorted(routes, key=order):
+        if (route.service, route.revision) in known:
+            by_service.setdefault(route.service, []).append(route)
+    services = []
+    for name, shares in by_service.items():
+        # The revision with the most traffic first: its model is the one in the health check.
+        repositories = [
+            known[name, share.revision].placement.repository
+            for share in sorted(shares, key=lambda share: -share.weight)
+        ]
+        models = dict.fromkeys(model for each in repositories for model in each.models)
+        revisions = tuple(
+            RevisionEndpoints(
+                share.revision, share.weight, _endpoints(known[name, share.revision].replicas)
+            )
+            for share in shares
+        )
+        numbered = any(_is_numbered(each) for each in repositories)
+        services.append(ServiceRoutes(name, tuple(models), revisions, numbered))
+    return GatewayState(tuple(services))
+
+
+def _is_numbered(repository: ModelRepository) -> bool:
+    """Return whether a repository has a folder MODEL/VERSION of a version other than 1."""
+    folders = {PurePosixPath(file.path).parts[1] for file in repository.files if "/" in file.path}
+    return any(folder.isdecimal() and folder != "1" for folder in folders)
+
+
+def _endpoints(replicas: Iterable[Record]) -> tuple[Endpoint, ...]:
+    return tuple(
+        sorted(
+            Endpoint(record.ports[0], record.ports[1])
+            for record in replicas
+            if record.pid is not None and record.life.step is Step.READY
+        )
+    )
+
+
+def order(route: Route) -> tuple[str, int]:
+    """Return the key that routes are sorted by."""
+    return route.service, route.revision

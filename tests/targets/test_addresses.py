@@ -1,0 +1,47 @@
+"""Who is reached by the name of a model alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloche.targets.local.addresses import Addresses
+
+
+def arrived(*names: dict[str, tuple[str, ...]]) -> Addresses:
+    found = Addresses()
+    for each in names:
+        found = found.with_names(each)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seen", "owner"),
+    [
+        ([{"a": ("x",)}], "a"),
+        ([{"b": ("x",)}, {"a": ("x",), "b": ("x",)}], "b"),
+        # also where it is the later one's own name
+        ([{"b": ("x",)}, {"b": ("x",), "x": ("x",)}], "b"),
+        # at once: who is called like the model
+        ([{"b": ("x",), "x": ("x",)}], "x"),
+        ([{"b": ("x",), "a": ("x",)}], "a"),
+        # who is not there now may be starting
+        ([{"b": ("x",)}, {"a": ("x",)}], "b"),
+        # who is there without the model has given it up, and stands last when it comes again
+        ([{"b": ("x",)}, {"a": ("x",), "b": ("y",)}], "a"),
+        ([{"b": ("x",)}, {"a": ("x",), "b": ("y",)}, {"a": ("x",), "b": ("x",)}], "a"),
+        ([{"a": ("y",)}], None),
+    ],
+)
+def test_a_name_belongs_to_who_had_it_first(
+    seen: list[dict[str, tuple[str, ...]]], owner: str | None
+) -> None:
+    assert arrived(*seen).owner("x") == owner
+
+
+def test_the_next_one_takes_over_when_the_first_has_gone() -> None:
+    both = arrived({"b": ("x", "z")}, {"a": ("x",), "b": ("x", "z")})
+    assert both.owned("a", ("x",)) == ()
+    assert both.owned("b", ("z", "x")) == ("z", "x")
+    for gone in (both.without("b"), both.kept(("a",))):
+        assert (gone.owner("x"), gone.owner("z")) == ("a", None)
+    assert both.without("a").owner("x") == "b"
