@@ -18,8 +18,8 @@ CERTAIN, LIKELY = Certainty.CERTAIN, Certainty.LIKELY
 def axis_of(proto: Any, folder: Any) -> BatchAxis:
     shapes.strip_weights(proto)
     shapes.complete_outputs(proto)
-    inputs = walk.specs(walk.inputs(proto.graph), "input", proto, folder)
-    outputs = walk.specs(proto.graph.output, "output", proto, folder)
+    inputs = walk.specs(walk.inputs(proto.graph), "input", proto, str(folder))
+    outputs = walk.specs(proto.graph.output, "output", proto, str(folder))
     return batch.decide(proto, inputs, outputs)
 
 

@@ -47,7 +47,8 @@ def test_initialisers_are_not_inputs_and_scalars_have_no_axis(tmp_path: Path) ->
         {"w": np.ones(3, "f4")},
     )
     facts = facts_of(proto, tmp_path)
-    assert [(spec.name, spec.shape) for spec in facts.inputs] == [("x", (-1, 3)), ("s", ())]
+    required = [(spec.name, spec.shape) for spec in facts.inputs if not spec.optional]
+    assert required == [("x", (-1, 3)), ("s", ())]
     assert not facts.batch.present
     assert "scalar" in facts.batch.why
 
@@ -176,7 +177,7 @@ def _code(folder: Path) -> str:
                 {"y": (TensorProto.BFLOAT16, ["N"])},
             ),
             "x is a tensor of BFLOAT16",
-            "FP32",
+            "float32",
         ),
         (
             model(
@@ -204,3 +205,63 @@ def test_values_that_are_not_tensors_are_refused(
     assert caught.value.code == "inspection.onnx.type"
     assert words in caught.value.what
     assert hint in str(caught.value.hint)
+
+
+def overridable(count: int = 1, size: int = 3, ir: int = 10) -> Any:
+    """Make y = x * w0 …, where each w is an initialiser and an input."""
+    names = [f"w{index}" for index in range(count)]
+    nodes = [node("Sum", " ".join(["x", *names]), "y")]
+    inputs = {"x": ["N", size], **{name: [size] for name in names}}
+    weights = {name: np.ones(size, "f4") for name in names}
+    proto = model(nodes, inputs, {"y": ["N", size]}, weights)
+    proto.ir_version = ir
+    return proto
+
+
+def test_a_default_that_callers_may_override_is_an_optional_input(tmp_path: Path) -> None:
+    facts = facts_of(overridable(), tmp_path)
+    assert [(spec.name, spec.optional) for spec in facts.inputs] == [("x", False), ("w0", True)]
+    assert facts.batch.present
+    assert not facts.findings
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "ir", "told"),
+    [(17, 3, 10, True), (1, 2000, 10, True), (16, 3, 10, False), (17, 3, 3, False)],
+    ids=["many", "large", "few", "before overriding"],
+)
+def test_weights_that_an_exporter_listed_as_inputs(
+    count: int, size: int, ir: int, told: bool, tmp_path: Path
+) -> None:
+    facts = facts_of(overridable(count, size, ir), tmp_path)
+    found = [one for one in facts.findings if one.code == "inspection.onnx.defaults"]
+    assert bool(found) is told
+    assert (len(facts.inputs) == 1) is (told or ir < 4)
+    assert not told or "keep_initializers_as_inputs=False" in str(found[0].hint)
+
+
+def test_an_input_without_elements_is_refused_and_an_output_left_out(tmp_path: Path) -> None:
+    proto = model(
+        [node("Concat", "x e", "y", axis=0), node("Identity", "e", "z")],
+        {"x": [2, 3], "e": [0, 3]}, {"y": [2, 3], "z": [0, 3]},
+    )  # fmt: skip
+    facts = facts_of(proto, tmp_path)
+    found = {one.code: one for one in facts.findings}
+    assert "input e has the shape [0, 3]" in found["inspection.onnx.empty_axis"].what
+    assert found["inspection.onnx.empty_axis"].severity is Severity.ERROR
+    assert "output z is left out" in found["inspection.onnx.empty_output"].what
+    assert [spec.name for spec in facts.outputs] == ["y"]
+
+
+def test_errors_name_the_file_that_the_user_knows(tmp_path: Path) -> None:
+    kept = tmp_path / "model.onnx"
+    kept.write_bytes(mlp().SerializeToString()[:40])
+    with pytest.raises(ClocheError) as caught:
+        inspection.inspect_file(kept, "/home/me/churn v2.onnx")
+    assert caught.value.where == "/home/me/churn v2.onnx"
+    proto = model([node("Identity", "x", "y")], {"x": (TensorProto.COMPLEX64, ["N"])}, {"y": ["N"]})
+    kept.write_bytes(proto.SerializeToString())
+    with pytest.raises(ClocheError) as caught:
+        inspection.inspect_file(kept, "/home/me/churn v2.onnx")
+    assert caught.value.where == "/home/me/churn v2.onnx"
+    assert caught.value.what.startswith("churn v2.onnx has an input")

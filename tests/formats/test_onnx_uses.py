@@ -19,7 +19,7 @@ TABLE = np.ones((10, 4), "f4")
 def uses_of(proto: ModelProto, path: Any) -> uses.Uses:
     shapes.strip_weights(proto)
     shapes.complete_outputs(proto)
-    return uses.find(proto, walk.specs(walk.inputs(proto.graph), "input", proto, path))
+    return uses.find(proto, walk.specs(walk.inputs(proto.graph), "input", proto, str(path)))
 
 
 def looked_up(*before: Any, **more: Any) -> ModelProto:

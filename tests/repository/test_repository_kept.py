@@ -96,7 +96,7 @@ def test_what_triton_completes_is_taken_from_the_model(store: Store, missing: st
     model = taken(store, files)
     asked: list[Path] = []
     root = store.tree_path(model.digest)
-    completion = Completion(lambda path: asked.append(path.relative_to(root)) or known, 4)
+    completion = Completion(lambda path, where: asked.append(path.relative_to(root)) or known, 4)
     facts = facts_of(store, files, completions={"onnxruntime": completion})
     assert asked == [Path("net/2/model.onnx")]
     assert (facts.backend, facts.inputs, facts.outputs) == (

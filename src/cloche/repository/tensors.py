@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import DATATYPES, TensorSpec
+from cloche.artifacts import DATATYPES, Severity, TensorSpec
 from cloche.errors import ClocheError
 from cloche.model_config.messages import messages
 
@@ -46,6 +46,8 @@ def can_batch(facts: ModelFacts, backend: Backend) -> str | None:
         return f"the backend {backend.name} takes one request at a time"
     for kind, specs in (("input", facts.inputs), ("output", facts.outputs)):
         for spec in specs:
+            if spec.optional and not backend.optional_inputs:
+                continue  # it is left out where requests are joined
             if not spec.shape:
                 return f"the {kind} {spec.name} is a scalar, which has no axis"
             if spec.shape[0] != -1:
@@ -82,6 +84,13 @@ def fill(
                 "left out",
                 f"it has a default in the model, but the backend {backend.name} takes no optional "
                 "inputs when requests are batched",
+            )
+            reasons.find(
+                Severity.WARNING,
+                "optional_input",
+                f"Requests cannot set the input {spec.name}: it keeps its default, because the "
+                "backend takes no optional inputs where requests are joined.",
+                "To have it, serve each request alone: write `batching: {max_batch_size: 0}`.",
             )
             continue
         field = config.input.add()

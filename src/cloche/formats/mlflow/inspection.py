@@ -73,7 +73,7 @@ def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
             where=snapshot.pinned,
             hint="Log the model again with mlflow.onnx.log_model.",
         )
-    facts = inspect_file(root / chosen)
+    facts = inspect_file(root / chosen, f"{snapshot.pinned}/{chosen}")
     compared = _differences(snapshot.metadata.signature, facts)
     return replace(facts, format=ModelFormat.MLFLOW, findings=(*facts.findings, *compared))
 

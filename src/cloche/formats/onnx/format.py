@@ -61,7 +61,7 @@ class OnnxFormat:
         """Return the facts of the file."""
         from cloche.formats.onnx.inspection import inspect_file
 
-        return inspect_file(root / snapshot.entry)
+        return inspect_file(root / snapshot.entry, snapshot.pinned)
 
 
 def _onnx_files(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import DATATYPES, TensorSpec
@@ -10,7 +11,6 @@ from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
 
@@ -30,6 +30,10 @@ ELEMENT_BITS = {
 
 The numbers are types of ONNX alone: complex numbers, and floats and integers of 8 bits or less.
 """
+
+
+_OVERRIDABLE_FROM = 4
+"""IR version."""
 
 
 def standard(domain: str) -> str:
@@ -96,36 +100,71 @@ def size_of(tensor: TensorProto) -> int:
 
 def inputs(graph: GraphProto) -> list[ValueInfoProto]:
     """Return the inputs that a caller must send: those without an initialiser."""
-    given = {tensor.name for tensor in graph.initializer}
-    given |= {tensor.values.name for tensor in graph.sparse_initializer}
+    given = _initialised(graph)
     return [value for value in graph.input if value.name not in given]
 
 
+def overridable(model: ModelProto) -> list[ValueInfoProto]:
+    """Return the inputs that a caller may send: those with an initialiser, which is their default.
+
+    Before IR version 4 every initialiser had to be an input too, and none could be overridden
+    (https://github.com/onnx/onnx/blob/main/docs/IR.md).
+    """
+    if model.ir_version < _OVERRIDABLE_FROM:
+        return []
+    given = _initialised(model.graph)
+    return [value for value in model.graph.input if value.name in given]
+
+
+def _initialised(graph: GraphProto) -> set[str]:
+    given = {tensor.name for tensor in graph.initializer}
+    return given | {tensor.values.name for tensor in graph.sparse_initializer}
+
+
 def specs(
-    values: Iterable[ValueInfoProto], direction: str, model: ModelProto, path: Path
+    values: Iterable[ValueInfoProto],
+    direction: str,
+    model: ModelProto,
+    where: str,
+    *,
+    optional: bool = False,
 ) -> tuple[TensorSpec, ...]:
-    """Return inputs or outputs as tensors; raises one error for all that are not."""
+    """Return inputs or outputs as tensors; raises one error for all that are not.
+
+    `where` is the file as the user knows it.
+    """
     accepted, refused = [], []
     for value in values:
         kind = _unsupported(value.type)
         if kind:
             refused.append(f"{value.name} is {kind}")
         else:
-            accepted.append(_spec(value))
+            accepted.append(_spec(value, optional=optional))
     if refused:
-        mapped = any(node.op_type == "ZipMap" for node in model.graph.node)
         raise ClocheError(
             "inspection.onnx.type",
-            f"{path.name} has an {direction} that Triton cannot carry: {'; '.join(refused)}.",
-            where=str(path),
-            hint="Export it again with zipmap=False, so that probabilities come as one tensor: "
-            "skl2onnx.to_onnx(model, X, options={'zipmap': False})."
-            if mapped
-            else "Export it again with plain tensors of a type that Triton has: "
-            + ", ".join(CARRIED.values())
-            + ".",
+            f"{PurePath(where).name} has an {direction} that cannot be served: "
+            f"{'; '.join(refused)}.",
+            where=where,
+            hint=_other_type(model, " ".join(refused)),
         )
     return tuple(accepted)
+
+
+def _other_type(model: ModelProto, refused: str) -> str:
+    """Return how to export the model so that its inputs and outputs can be served."""
+    if any(node.op_type == "ZipMap" for node in model.graph.node):
+        return (
+            "Export it again with zipmap=False, so that probabilities come as one tensor: "
+            "skl2onnx.to_onnx(model, X, options={'zipmap': False})."
+        )
+    if "BFLOAT16" in refused:
+        return (
+            "Export it with inputs and outputs of float32 or float16; a Cast behind each input and "
+            "before each output keeps BFLOAT16 inside."
+        )
+    kinds = ", ".join(CARRIED.values())
+    return f"Export it again with plain tensors of a type that can be served: {kinds}."
 
 
 def _unsupported(kind: TypeProto) -> str | None:
@@ -148,10 +187,10 @@ def _unsupported(kind: TypeProto) -> str | None:
     return names.get(which, f"of the type {which}")
 
 
-def _spec(value: ValueInfoProto) -> TensorSpec:
+def _spec(value: ValueInfoProto, *, optional: bool) -> TensorSpec:
     shape, labels = dimensions(value)
     datatype = CARRIED[value.type.tensor_type.elem_type]
-    return TensorSpec(value.name, datatype, shape or (), labels if shape else ())
+    return TensorSpec(value.name, datatype, shape or (), labels if shape else (), optional)
 
 
 def dimensions(

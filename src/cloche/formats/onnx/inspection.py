@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, ModelFacts, ModelFormat, Severity
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, ErrorGroup
 from cloche.formats import lookalikes
-from cloche.formats.onnx import batch, operators, shapes, uses
+from cloche.formats.onnx import batch, defaults, empty, operators, shapes, uses
 from cloche.formats.onnx import graph as walk
 from cloche.formats.onnx.codes import INSPECTION, not_a_model
 from cloche.formats.onnx.external import weights
@@ -15,39 +17,69 @@ from cloche.formats.onnx.file import external_data
 from cloche.formats.onnx.lookalikes import LOOKALIKES
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from onnx import ModelProto
 
 
-def inspect_file(path: Path) -> ModelFacts:
+def inspect_file(path: Path, where: str | None = None) -> ModelFacts:
     """Return the facts of an ONNX file whose weights are in it or beside it.
 
+    `where` is the file as the user knows it, if `path` is a copy of it; errors name it.
     `memory_bytes` counts the weights and the values that are alive at once when every dynamic axis
     is 1, but not the runtime itself and its arenas. Raises ClocheError for a file that is not a
     model, is cut off, lacks its weights, or has inputs or outputs that are not tensors.
     """
-    model = read(path)
+    shown = where or str(path)
+    with _shown_as(path, shown):
+        return _facts(path, shown)
+
+
+@contextmanager
+def _shown_as(path: Path, where: str) -> Iterator[None]:
+    """Have errors name the place that the user knows instead of the copy."""
+    try:
+        yield
+    except ErrorGroup as group:
+        errors = [_placed(error, path, where) for error in group.errors]
+        raise ErrorGroup(group.code, group.what, errors) from None
+    except ClocheError as error:
+        raise _placed(error, path, where) from None
+
+
+def _placed(error: ClocheError, path: Path, where: str) -> ClocheError:
+    if error.where is None or not error.where.startswith(str(path.parent)):
+        return error
+    if error.where == str(path):
+        return error.with_(where=where)
+    return error.with_(where=str(PurePath(where).parent / Path(error.where).name))
+
+
+def _facts(path: Path, where: str) -> ModelFacts:
+    model = read(path, where)
     external = weights(path, external_data(path, INSPECTION), INSPECTION)
     held = shapes.weights(model)
     shapes.strip_weights(model)
     shapes.complete_outputs(model)
-    inputs = walk.specs(walk.inputs(model.graph), "input", model, path)
-    outputs = walk.specs(model.graph.output, "output", model, path)
+    inputs = walk.specs(walk.inputs(model.graph), "input", model, where)
+    outputs = walk.specs(model.graph.output, "output", model, where)
+    offered = defaults.of(model, where)
     counted = walk.count_operators(model)
     opsets = {walk.standard(entry.domain): entry.version for entry in model.opset_import}
     axis = batch.decide(model, inputs, outputs)
     activations = shapes.peak_activations(model, shapes.infer(model, first=1, dynamic=1))
     findings = operators.findings(counted, opsets, model.ir_version)
     findings += _shapes_missing(model)
+    findings += empty.findings(inputs, outputs)
+    findings += offered.findings
     noted = batch.finding(axis)
     used = uses.find(model, inputs)
     return ModelFacts(
         format=ModelFormat.ONNX,
         framework=_framework(model),
         backend="onnxruntime",
-        inputs=inputs,
-        outputs=outputs,
+        inputs=(*inputs, *offered.inputs),
+        outputs=empty.served(outputs),
         batch=axis,
         size_bytes=path.stat().st_size + sum(file.stat().st_size for file in external.values()),
         memory_bytes=None if activations is None else held + activations,
@@ -60,34 +92,38 @@ def inspect_file(path: Path) -> ModelFacts:
     )
 
 
-def read(path: Path) -> ModelProto:
-    """Return the model without its external data; raises ClocheError for other files."""
+def read(path: Path, where: str | None = None) -> ModelProto:
+    """Return the model without its external data; raises ClocheError for other files.
+
+    `where` is the file as the user knows it, if `path` is a copy of it.
+    """
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
 
-    _refuse_lookalike(path)
+    name = PurePath(where or path).name
+    _refuse_lookalike(path, name)
     external_data(path, INSPECTION)  # tells a cut file from one that was never a model
     try:
         model = ModelProto.FromString(path.read_bytes())
     except DecodeError:
         why = f"it begins like one, but its {path.stat().st_size:,} bytes do not decode"
-        raise not_a_model(INSPECTION.damaged, str(path), path.name, why) from None
+        raise not_a_model(INSPECTION.damaged, str(path), name, why) from None
     if not model.graph.output:
         raise ClocheError(
             "inspection.onnx.outputs",
-            f"{path.name} is an ONNX model whose graph has no outputs.",
+            f"{name} is an ONNX model whose graph has no outputs.",
             where=str(path),
             hint="Export it again with the outputs that clients should get.",
         )
     return model
 
 
-def _refuse_lookalike(path: Path) -> None:
+def _refuse_lookalike(path: Path, name: str) -> None:
     if path.stat().st_size == 0:
         return
     lookalike = lookalikes.of_file(path, (*LOOKALIKES, *lookalikes.GENERAL))
     if lookalike is not None:
-        raise not_a_model(INSPECTION.invalid, str(path), path.name, f"it is {lookalike.what}")
+        raise not_a_model(INSPECTION.invalid, str(path), name, f"it is {lookalike.what}")
 
 
 def _shapes_missing(model: ModelProto) -> list[Finding]:

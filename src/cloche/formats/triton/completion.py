@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Completion:
     """How a backend completes a config.pbtxt without inputs and outputs."""
 
-    inspect: Callable[[Path], ModelFacts]
-    """Returns the facts of the model's own file."""
+    inspect: Callable[[Path, str], ModelFacts]
+    """Returns the facts of the model's own file, from its path and as the user knows it."""
     max_batch_size: int
     """max_batch_size that it sets if the file has a batch axis and the configuration no size."""
 

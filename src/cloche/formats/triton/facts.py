@@ -41,7 +41,7 @@ def facts(
         what = "Several models could answer for the service."
         hint = "Name the service after the one that should: --name NAME."
         findings = (*findings, Finding(Severity.NOTE, "repository.ambiguous", what, hint=hint))
-    shapes = _shapes(main, path, completions) if main else _Shapes((), (), 0)
+    shapes = _shapes(main, path, completions, snapshot.pinned) if main else _Shapes((), (), 0)
     listed = ", ".join(f"{model.name}: {model.backend}" for model in repository.models)
     return ModelFacts(
         format=ModelFormat.TRITON,
@@ -90,13 +90,17 @@ class _Shapes:
     max_batch_size: int
 
 
-def _shapes(main: FinishedModel, path: Path, completions: Mapping[str, Completion]) -> _Shapes:
+def _shapes(
+    main: FinishedModel, path: Path, completions: Mapping[str, Completion], pinned: str
+) -> _Shapes:
     batch = int(main.config.max_batch_size)
     inputs, outputs = declared(main.config, "input"), declared(main.config, "output")
     completion = completions.get(main.backend)
     if (inputs and outputs) or completion is None:
         return _Shapes(inputs, outputs, batch)
     version = main.served_versions[-1]
-    known = completion.inspect(path / main.name / str(version) / str(main.filename))
+    file = f"{main.name}/{version}/{main.filename}"
+    known = completion.inspect(path / file, f"{pinned}/{file}")
     completed = batch or (completion.max_batch_size if known.batch.present else 0)
-    return _Shapes(inputs or known.inputs, outputs or known.outputs, completed)
+    required = tuple(spec for spec in known.inputs if not spec.optional)
+    return _Shapes(inputs or required, outputs or known.outputs, completed)

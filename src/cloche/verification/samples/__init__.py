@@ -7,7 +7,7 @@ and some cancel on them. What an input is called makes no difference.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche.verification.samples import axes, values
@@ -15,7 +15,7 @@ from cloche.verification.samples import axes, values
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cloche.artifacts import ModelFacts
+    from cloche.artifacts import ModelFacts, TensorSpec
     from cloche.verification.direct_run import Tensors
 
 MOST = 24
@@ -65,10 +65,12 @@ def candidates(facts: ModelFacts, *, rows: int, seed: str = "") -> Iterator[Tens
     """Yield at most MOST different requests to try in turn.
 
     `rows` > 0 is the size of the first axis of every input. `seed` is a digest, or empty; its
-    hexadecimal digits seed the random numbers.
+    hexadecimal digits seed the random numbers. Inputs with a default in the
+    graph keep it: they are not served where requests are joined.
     """
     import numpy as np
 
+    facts = replace(facts, inputs=tuple(spec for spec in facts.inputs if _is_sent(spec, facts)))
     digits = seed.rpartition(":")[2][:16]
     seen: set[bytes] = set()
     for attempt in _TRIES:
@@ -81,3 +83,7 @@ def candidates(facts: ModelFacts, *, rows: int, seed: str = "") -> Iterator[Tens
         if digest not in seen:
             seen.add(digest)
             yield made
+
+
+def _is_sent(spec: TensorSpec, facts: ModelFacts) -> bool:
+    return not spec.optional or facts.backend != "onnxruntime"
