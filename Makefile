@@ -5,13 +5,13 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Tests that start real servers: one group at a time, so that none of them starves another.
-SERVERS := $(wildcard tests/local tests/models tests/contract)
+SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance)
 PYTEST := $(RUN) pytest
 
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint units servers docs bench-serving bench-deploy sync clean
+.PHONY: help demo test lint units servers conformance docs bench-serving bench-deploy sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint           ruff, mypy, import arrows"
 	@echo "make units          tests that start no server"
 	@echo "make servers        tests against real Triton, Envoy and MLflow"
+	@echo "make conformance    ONNX's whole backend suite on real Triton; writes docs/conformance.md"
 	@echo "make docs           write the generated reference pages anew"
 	@echo "make bench-serving  requests per second and latency beside other servers"
 	@echo "make bench-deploy   from a file to the first verified answer"
@@ -39,6 +40,9 @@ units: sync
 
 servers: sync
 	@set -e; for group in $(SERVERS); do $(PYTEST) $$group; done
+
+conformance: sync
+	PYTHONPATH=tests $(RUN) python tests/conformance/report.py
 
 docs: sync
 	$(RUN) python docs/generate.py

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
@@ -10,7 +10,6 @@ import onnxruntime
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
     from onnx_suite import Arrays, Case
 
     from cloche.artifacts import TensorSpec
@@ -31,9 +30,11 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def run(loaded: onnxruntime.InferenceSession, inputs: Arrays) -> list[NDArray[Any]]:
-    """Return the outputs in the model's order; raises what the runtime raises."""
-    return [np.asarray(output) for output in loaded.run(None, inputs)]
+def run(loaded: onnxruntime.InferenceSession, inputs: Arrays) -> Arrays:
+    """Return the outputs by name; raises what the runtime raises."""
+    names = [output.name for output in loaded.get_outputs()]
+    answer = loaded.run(None, inputs)
+    return {name: np.asarray(output) for name, output in zip(names, answer, strict=True)}
 
 
 def why_not(case: Case) -> str | None:
@@ -53,9 +54,10 @@ def why_not(case: Case) -> str | None:
     return None
 
 
-def fault(outputs: Iterable[NDArray[Any]], declared: Iterable[TensorSpec]) -> str | None:
+def fault(outputs: Arrays, declared: Iterable[TensorSpec]) -> str | None:
     """Return what is wrong with an answer by what the model declares, None if nothing is."""
-    for output, spec in zip(outputs, declared, strict=True):
+    for spec in declared:
+        output = outputs[spec.name]
         fits = len(output.shape) == len(spec.shape) and all(
             size in {-1, has} for size, has in zip(spec.shape, output.shape, strict=True)
         )

@@ -47,7 +47,7 @@ CASES = {
     "fixed at one": (mlp(1), False, CERTAIN, "fixed at 1"),
     "fixed at eight": (mlp(8), False, LIKELY, "fixed at 8"),
     "one input fixed": (two("N", 1), False, LIKELY, "input b is fixed at 1"),
-    "folded into one row": (folding(1, -1), False, LIKELY, "fixed leading size of 1"),
+    "folded into one row": (folding(1, -1), False, LIKELY, "makes 1 rows"),
     "reshaped to one row": (
         model([node("Reshape", "x to", "y")], {"x": ["N", 64]}, {"y": ["N", 64]},
               {"to": np.array([1, 64])}),

@@ -2,9 +2,9 @@
 
 Exporters do not declare it. Three signs together show it: the first axis of every input and output
 is dynamic; its labels do not name something else (a sequence, a number of detections); and shape
-inference with two different sizes finds the same size at the front of every output. A graph that
-reshapes with a fixed leading dimension folds the rows of a batch into one another, and joining
-requests would mix them.
+inference with two different sizes finds the same size at the front of every output. Where the
+graph reduces, sorts, cuts or joins along that axis, joining requests would mix them, whatever it is
+called.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import BatchAxis, Certainty, Finding, Severity
 from cloche.formats.onnx import graph as walk
-from cloche.formats.onnx import shapes
+from cloche.formats.onnx import rows, shapes
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -95,6 +95,7 @@ def _dynamic_axis(
     if len(telling) > 1:
         named = ", ".join(sorted(telling))
         return _no_axis(Certainty.LIKELY, f"the first axes have different names: {named}")
+    model = walk.unfolded(model)
     probes = {size: shapes.infer(model, first=size) for size in _PROBES}
     refuted = _contradiction(model, probes)
     if refuted:
@@ -127,39 +128,8 @@ def _contradiction(model: ModelProto, probes: dict[int, shapes.Inferred]) -> str
                     f"the output {value.name} has a first axis of {shape[0]} where the inputs "
                     f"have {size}"
                 )
-    return _folding_reshape(model, _PROBES[0], probes[_PROBES[0]])
-
-
-def _folding_reshape(model: ModelProto, size: int, inferred: shapes.Inferred) -> str | None:
-    """Return which Reshape folds a batch into another axis by a fixed leading size."""
-    targets = _constant_targets(model)
-    for node in model.graph.node:
-        if node.op_type != "Reshape" or len(node.input) < 2:
-            continue
-        target = targets.get(node.input[1], ())
-        before = inferred.values.get(node.input[0], ())
-        if target and target[0] > 0 and before and before[0] == size:
-            name = f" {node.name}" if node.name else ""
-            return f"the node Reshape{name} has a fixed leading size of {target[0]}"
-    return None
-
-
-def _constant_targets(model: ModelProto) -> dict[str, tuple[int, ...]]:
-    """Return the constant target shapes of Reshape nodes in the main graph."""
-    from onnx import TensorProto, numpy_helper
-
-    wanted = {n.input[1] for n in model.graph.node if n.op_type == "Reshape" and len(n.input) > 1}
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant" and node.output[0] in wanted:
-            held = [a.t for a in node.attribute if a.name == "value"]
-            constants.update(zip(node.output, held, strict=False))
-    return {
-        name: tuple(int(size) for size in numpy_helper.to_array(constants[name]).ravel())
-        for name in wanted & constants.keys()
-        if constants[name].data_type == TensorProto.INT64
-        and constants[name].data_location != TensorProto.EXTERNAL
-    }
+    given = tuple(value.name for value in walk.inputs(model.graph))
+    return rows.why_mixed(model, given, probes[_PROBES[0]].values, _PROBES[0])
 
 
 def finding(batch: BatchAxis) -> Finding | None:

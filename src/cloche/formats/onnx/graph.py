@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES, TensorSpec
 from cloche.errors import ClocheError
@@ -12,6 +12,7 @@ from cloche.errors import ClocheError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from numpy.typing import NDArray
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
 
 CARRIED = {
@@ -77,6 +78,51 @@ def tensors(model: ModelProto) -> Iterator[TensorProto]:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
+
+
+SMALL = 1024
+"""Largest tensor whose values are read, in bytes: shapes, axes and scales are far smaller."""
+
+
+def constants(graph: GraphProto) -> dict[str, NDArray[Any]]:
+    """Return the values of a graph's small initialisers and constants, by name."""
+    import numpy as np
+    from onnx import helper
+
+    found = {tensor.name: _values(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "Constant":
+            continue
+        for attribute in node.attribute:
+            if attribute.name == "value":
+                found[node.output[0]] = _values(attribute.t)
+            elif attribute.name in {"value_int", "value_ints", "value_float", "value_floats"}:
+                found[node.output[0]] = np.asarray(helper.get_attribute_value(attribute))
+    return {name: array for name, array in found.items() if array is not None}
+
+
+def _values(tensor: TensorProto) -> NDArray[Any] | None:
+    """Return a small tensor's values, None if it is large, elsewhere or of a type of its own."""
+    from onnx import TensorProto, numpy_helper
+
+    if tensor.data_location == TensorProto.EXTERNAL or size_of(tensor) > SMALL:
+        return None
+    try:
+        return numpy_helper.to_array(tensor)
+    except (TypeError, ValueError):
+        return None
+
+
+def unfolded(model: ModelProto) -> ModelProto:
+    """Return the model with the bodies of its functions in place of their calls."""
+    if not model.functions:
+        return model
+    from onnx import inliner
+
+    try:
+        return inliner.inline_local_functions(model)
+    except Exception:  # noqa: BLE001 - a model that cannot be unfolded is read as it is
+        return model
 
 
 def count_operators(model: ModelProto) -> dict[str, int]:

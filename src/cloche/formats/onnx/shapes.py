@@ -15,9 +15,6 @@ from cloche.formats.onnx import graph as walk
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
-SMALL = 1024
-"""Largest tensor that is kept, in bytes: shapes, axes and scales are far smaller."""
-
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
@@ -35,7 +32,7 @@ def strip_weights(model: ModelProto) -> None:
     from onnx import TensorProto
 
     for tensor in walk.tensors(model):
-        if walk.size_of(tensor) <= SMALL:
+        if walk.size_of(tensor) <= walk.SMALL:
             continue
         for data in ("raw_data", "float_data", "int32_data", "int64_data", "double_data",
                      "uint64_data", "string_data"):  # fmt: skip

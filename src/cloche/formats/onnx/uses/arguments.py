@@ -56,6 +56,11 @@ _MODEST: dict[tuple[str, int], tuple[float, float]] = {
 """By operator and position: what is asked for where no shape tells."""
 
 
+def takes(operator: str, position: int) -> bool:
+    """Return whether an operator takes an argument about shapes at a position."""
+    return (operator, position) in _RULES or (operator, position) in _MODEST
+
+
 def limit(node: NodeProto, position: int, flow: Flow) -> ValueRange | None:
     """Return what an operator needs as its argument at a position, None for other inputs."""
     key = (node.op_type, position)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
     from cloche.artifacts import TensorSpec
 
@@ -68,20 +68,8 @@ def follow(model: ModelProto, inputs: tuple[TensorSpec, ...]) -> Flow:
     """Return the graph of a stripped model, its functions unfolded, with its inputs followed."""
     flow = Flow(datatypes={spec.name: spec.datatype for spec in inputs})
     flow.carried = {spec.name: (Carried(spec.name, whole=True),) for spec in inputs}
-    _follow(shapes.infer_whole(_unfolded(model)).graph, flow)
+    _follow(shapes.infer_whole(walk.unfolded(model)).graph, flow)
     return flow
-
-
-def _unfolded(model: ModelProto) -> ModelProto:
-    """Return the model with the bodies of its functions in place of their calls."""
-    if not model.functions:
-        return model
-    from onnx import inliner
-
-    try:
-        return inliner.inline_local_functions(model)
-    except Exception:  # noqa: BLE001 - a model that cannot be unfolded is read as it is
-        return model
 
 
 def _follow(graph: GraphProto, flow: Flow) -> None:
@@ -91,13 +79,11 @@ def _follow(graph: GraphProto, flow: Flow) -> None:
             flow.shapes.setdefault(value.name, shape)
     for tensor in graph.initializer:
         flow.shapes[tensor.name] = tuple(tensor.dims)
-        _keep(tensor.name, tensor, flow)
+    flow.constants.update(walk.constants(graph))
     for node in graph.node:
         _enter(node, flow)
         for name, carried in _passes(node, flow):
             flow.carried[name] = carried
-        if node.op_type == "Constant":
-            _constant(node, flow)
         flow.nodes.append(node)
 
 
@@ -133,26 +119,3 @@ def _passes(node: NodeProto, flow: Flow) -> Iterable[tuple[str, tuple[Carried, .
             alone = len(node.input) == 1
             joined = (Carried(each.input, whole=alone and each.whole) for each in given)
             yield node.output[0], tuple(dict.fromkeys(joined))
-
-
-def _constant(node: NodeProto, flow: Flow) -> None:
-    import numpy as np
-    from onnx import helper
-
-    for attribute in node.attribute:
-        if attribute.name == "value":
-            _keep(node.output[0], attribute.t, flow)
-        elif attribute.name in {"value_int", "value_ints", "value_float", "value_floats"}:
-            flow.constants[node.output[0]] = np.asarray(helper.get_attribute_value(attribute))
-
-
-def _keep(name: str, tensor: TensorProto, flow: Flow) -> None:
-    from onnx import TensorProto as Onnx
-    from onnx import numpy_helper
-
-    if tensor.data_location == Onnx.EXTERNAL or walk.size_of(tensor) > shapes.SMALL:
-        return
-    try:
-        flow.constants[name] = numpy_helper.to_array(tensor)
-    except (TypeError, ValueError):
-        return
