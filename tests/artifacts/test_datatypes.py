@@ -58,9 +58,9 @@ def test_the_direct_run_has_the_same_types() -> None:
 
 
 def test_the_python_model_has_the_same_types() -> None:
-    table = table_of("repository/pyfunc/model.py", "DTYPES")
+    table = table_of("repository/pyfunc/pyfunc_outputs.py", "DTYPES")
     assert table == {DATATYPES[name].config: DATATYPES[name].numpy for name in NUMERIC}
-    assert DATATYPES["BYTES"].config in (SOURCE / "repository/pyfunc/model.py").read_text()
+    assert DATATYPES["BYTES"].config in (SOURCE / "repository/pyfunc/pyfunc_outputs.py").read_text()
 
 
 def test_the_onnx_runtime_backend_has_the_same_types() -> None:
