@@ -165,15 +165,26 @@ class Client:
         control = self._connection()
         return control.status() if name is None else control.service(name)
 
-    def infer(self, name: str, inputs: Any, *, timeout: float = 60.0) -> dict[str, NDArray[Any]]:
+    def infer(
+        self,
+        name: str,
+        inputs: Any,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        timeout: float = 60.0,
+    ) -> dict[str, NDArray[Any]]:
         """Send a request through the gateway and return the outputs by name.
 
         `inputs` is a dict of arrays by input name, one array for a model with one input, or a
-        DataFrame with a column per input. BYTES outputs are arrays of `bytes` objects. Raises
+        DataFrame with a column per input; values may be missing where the model says so. BYTES
+        outputs are arrays of `bytes` objects, None where a value is missing. `parameters` are the
+        model's inference parameters. Raises
         UsageError with the input, its value and what is expected before anything is sent, and
         ClocheError if the server refuses. `timeout` is in seconds.
         """
-        return self._requests.infer(self._connection(), name, inputs, timeout=timeout)
+        return self._requests.infer(
+            self._connection(), name, inputs, parameters=parameters, timeout=timeout
+        )
 
     def history(self, name: str) -> tuple[RevisionStatus, ...]:
         """Return the revisions of a service, oldest first."""

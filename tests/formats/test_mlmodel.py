@@ -47,7 +47,7 @@ def test_tensors_keep_their_names_types_and_shapes() -> None:
         ({"type": "double", "name": "a"}, TensorSpec("a", "FP64", (-1, 1))),
         ({"type": "long", "name": "a", "required": True}, TensorSpec("a", "INT64", (-1, 1))),
         ({"type": "string", "name": "a"}, TensorSpec("a", "BYTES", (-1, 1))),
-        ({"type": "datetime", "name": "a"}, TensorSpec("a", "BYTES", (-1, 1))),
+        ({"type": "datetime", "name": "a"}, TensorSpec("a", "BYTES", (-1, 1), holds="date")),
         (
             {"type": "boolean", "name": "a", "required": False},
             TensorSpec("a", "BOOL", (-1, 1), optional=True),
@@ -66,7 +66,7 @@ def test_tensors_keep_their_names_types_and_shapes() -> None:
         ),
         (
             {"type": "object", "properties": {"x": {"type": "long"}}, "name": "a"},
-            TensorSpec("a", "BYTES", (-1, 1)),
+            TensorSpec("a", "BYTES", (-1, 1), holds="json"),
         ),
         ({"type": "double"}, TensorSpec("input", "FP64", (-1, 1))),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from cloche.artifacts import TensorSpec
 from cloche.errors import ErrorGroup, UsageError
+from cloche.inputs import missing
 from cloche.inputs.declared import Declared, fit
 
 MATRIX = Declared((TensorSpec("x", "FP32", (-1, 3)),), max_batch_size=8)
@@ -164,3 +166,66 @@ def test_what_is_accepted_has_the_same_values(value: Any, datatype: str):
         np.testing.assert_allclose(fitted.astype("f8"), value.astype("f8"), rtol=1e-6, atol=1e-40)
     else:
         assert fitted.tolist() == value.tolist()
+
+
+def column(datatype: str, *, nullable: bool = True, holds: str | None = None) -> Declared:
+    mark = TensorSpec("x.missing", "BOOL", (-1, 1), optional=True, marks="x")
+    spec = TensorSpec("x", datatype, (-1, 1), optional=nullable, holds=holds)
+    return Declared((spec, mark) if nullable else (spec,), max_batch_size=8)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value", "sent"),
+    [
+        ("BYTES", ["a", None], ["a", ""]),
+        ("BYTES", pd.Series(["a", None]), ["a", ""]),
+        ("BYTES", pd.Series(["a", pd.NA], dtype="string").to_numpy(), ["a", ""]),
+        ("BYTES", np.array(["a", np.nan], object), ["a", ""]),
+        ("INT64", [1, None], [1, 0]),
+        ("INT64", pd.array([1, None], "Int64").to_numpy(), [1, 0]),
+        ("BOOL", [True, None], [True, False]),
+        ("BYTES", pd.Series(pd.to_datetime(["2026-01-31T12:00", None])).to_numpy(),
+         ["2026-01-31T12:00:00", ""]),
+    ],
+)  # fmt: skip
+def test_a_missing_value_is_marked(datatype, value, sent):
+    given = value.to_numpy() if isinstance(value, pd.Series) else value
+    tensors = fit(column(datatype), {"x": given})
+    assert tensors["x"].array.ravel().tolist() == sent
+    assert tensors["x.missing"].array.ravel().tolist() == [False, True]
+    with pytest.raises(UsageError) as caught:
+        fit(column(datatype, nullable=False), {"x": given})
+    assert caught.value.code == "infer.input.missing_value"
+
+
+def test_a_missing_float_is_nan_and_a_whole_column_needs_no_mark():
+    assert str(fit(column("FP64", nullable=False), [1.0, None])["x"].array.ravel()) == "[ 1. nan]"
+    assert set(fit(column("BYTES"), {"x": ["a", "b"]})) == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("value", "holds", "sent"),
+    [
+        (np.array(["2026-01-31", "2026-01-31T06:00:00.5"], "M8[ns]"), "date",
+         ["2026-01-31T00:00:00", "2026-01-31T06:00:00.5"]),
+        ([datetime.date(2026, 1, 31)], "date", ["2026-01-31"]),
+        ([{"a": [1]}, {"a": []}], "json", ['{"a": [1]}', '{"a": []}']),
+        ([b"\xff", "/w=="], "binary", [b"\xff", b"\xff"]),
+    ],
+)  # fmt: skip
+def test_dates_structures_and_bytes_travel_as_documented(value, holds, sent):
+    tensors = fit(column("BYTES", holds=holds), {"x": value})
+    assert tensors["x"].array.ravel().tolist() == sent
+
+
+def test_an_answer_has_none_where_a_value_is_missing():
+    specs = (
+        TensorSpec("y", "INT64", (-1, 1)),
+        TensorSpec("y.missing", "BOOL", (-1, 1), marks="y"),
+    )
+    outputs = {"y": np.array([[1], [0]]), "y.missing": np.array([[False], [True]])}
+    assert {n: a.tolist() for n, a in missing.with_gaps(outputs, specs).items()} == {
+        "y": [[1], [None]]
+    }
+    whole = {"y": np.array([[1]]), "y.missing": np.array([[False]])}
+    assert missing.with_gaps(whole, specs)["y"].dtype == np.int64

@@ -37,6 +37,8 @@ class TensorSpec:
     """The shape that the file declares, where the runtime loads another."""
     marks: str | None = None
     """The tensor whose missing values this one marks: true where there is none."""
+    holds: str | None = None
+    """What BYTES stand for if not text: `binary` (base64 in JSON), `date` (ISO 8601), `json`."""
 
     def axis(self, index: int) -> str:
         """Return what an axis is called: its label, or `NAME[INDEX]` for an axis without one."""

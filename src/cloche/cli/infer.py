@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloche.cli import options, rendering, session
-from cloche.errors import UsageError
-from cloche.inputs.service_requests import live_repository
+from cloche.errors import ClocheError, UsageError
+from cloche.inputs.service_requests import live_repository, request_parameters
 
 if TYPE_CHECKING:
-    from cloche.artifacts import ModelRepository
+    from cloche.artifacts import Golden, ModelRepository
 
 
 @click.command()
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="JSON, .npy, .npz, CSV or an image; - reads stdin.",
 )
+@click.option("-p", "--parameter", "parameters", metavar="NAME=VALUE", multiple=True,
+              help="An inference parameter of the model; VALUE is JSON or text.")  # fmt: skip
 @click.option("--example", is_flag=True, help="Print a ready request as curl and as Python.")
 @click.option("--timeout", type=options.duration, default="60s", show_default=True,
               help="How long to wait for the answer.")  # fmt: skip
 @options.as_json
-def command(*, name: str, source: str | None, example: bool, timeout: float, as_json: bool) -> None:
+def command(
+    *, name: str, source: str | None, parameters: tuple[str, ...], example: bool, timeout: float,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Send a request to service NAME through the gateway, and print the answer.
 
     The input is checked against the model's inputs before it is sent. JSON is
@@ -46,15 +52,34 @@ def command(*, name: str, source: str | None, example: bool, timeout: float, as_
     status = control.service(name)
     repository = live_repository(control, status)
     if source is None:
-        _show_example(status, repository, as_json)
+        golden = _golden(control.revision(name, status["live"]).deployment.golden)
+        _show_example(status, repository, golden, as_json)
         return
-    _ask(status, repository, source, timeout, as_json)
+    _ask(status, repository, source, _parameters(parameters), timeout=timeout, as_json=as_json)
 
 
-def _show_example(status: dict[str, Any], repository: ModelRepository, as_json: bool) -> None:
+def _golden(golden: Golden | None) -> dict[str, Any]:
+    """Return the inputs of a golden request that the model accepts; empty if there is none."""
+    if golden is None or golden.expected is None:
+        return {}
+    from cloche import composition, settings
+    from cloche.clients.kserve.tensors import decode
+
+    request = golden.requests[0]
+    try:
+        return decode(
+            composition.store(settings.load()).read(request.digest), request.header_length
+        )
+    except ClocheError:  # the store of another home, or one that was cleaned
+        return {}
+
+
+def _show_example(
+    status: dict[str, Any], repository: ModelRepository, golden: dict[str, Any], as_json: bool
+) -> None:
     from cloche.cli import request_example
 
-    example = request_example.of(repository, status["http"])
+    example = request_example.of(repository, status["http"], golden)
     if as_json:
         rendering.show_json({"service": status["service"], **example})
         return
@@ -62,28 +87,52 @@ def _show_example(status: dict[str, Any], repository: ModelRepository, as_json: 
 
 
 def _ask(
-    status: dict[str, Any], repository: ModelRepository, source: str, timeout: float, as_json: bool
+    status: dict[str, Any],
+    repository: ModelRepository,
+    source: str,
+    parameters: dict[str, Any],
+    *,
+    timeout: float,
+    as_json: bool,
 ) -> None:
     from cloche.clients.kserve.client import InferenceClient
-    from cloche.clients.kserve.tensors import decode, encode
-    from cloche.inputs import request_file
+    from cloche.clients.kserve.tensors import datatype_of, decode, encode
+    from cloche.inputs import missing, request_file
     from cloche.inputs.declared import Declared
 
     tensors = request_file.tensors(source, Declared.of(repository.main))
-    body, length = encode(tensors, binary=True)
+    body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
     headers = {"cloche-service": status["service"]}
     with InferenceClient(f"http://{status['grpc']}", timeout=timeout, headers=headers) as client:
         began = time.perf_counter()
         answer = client.infer(repository.main.name, body, length)
         took = (time.perf_counter() - began) * 1000
-    outputs = decode(answer.body, answer.header_length)
+    outputs = missing.with_gaps(decode(answer.body, answer.header_length), repository.main.outputs)
     revision = answer.headers.get("cloche-revision", "")
-    _show(outputs, status["service"], revision, took, as_json)
+    types = {spec.name: spec.datatype for spec in repository.main.outputs}
+    described = {name: (types.get(name) or datatype_of(a), a) for name, a in outputs.items()}
+    _show(described, status["service"], revision, took, as_json)
 
 
-def _show(outputs: dict[str, Any], service: str, revision: str, took: float, as_json: bool) -> None:
-    from cloche.clients.kserve.tensors import datatype_of
+def _parameters(given: tuple[str, ...]) -> dict[str, Any]:
+    """Return `NAME=VALUE` pairs; a value that is no JSON is text."""
+    parameters: dict[str, Any] = {}
+    for pair in given:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            hint = "Write it as NAME=VALUE, such as --parameter power=3."
+            raise UsageError("usage.parameter", f"{pair!r} is no parameter.", hint=hint)
+        try:
+            parameters[name] = json.loads(value)
+        except ValueError:
+            parameters[name] = value
+    return parameters
 
+
+def _show(
+    outputs: dict[str, tuple[str, Any]], service: str, revision: str, took: float, as_json: bool
+) -> None:
+    """Print the outputs, each a datatype and an array."""
     if as_json:
         rendering.show_json(
             {
@@ -93,32 +142,37 @@ def _show(outputs: dict[str, Any], service: str, revision: str, took: float, as_
                 "outputs": [
                     {
                         "name": name,
-                        "datatype": datatype_of(array),
+                        "datatype": datatype,
                         "shape": list(array.shape),
                         "data": _flat_values(array),
                     }
-                    for name, array in outputs.items()
+                    for name, (datatype, array) in outputs.items()
                 ],
             }
         )
         return
-    for name, array in outputs.items():
-        click.echo(f"{name} {datatype_of(array)} {list(array.shape)}")
+    for name, (datatype, array) in outputs.items():
+        click.echo(f"{name} {datatype} {list(array.shape)}")
         click.echo(_text(array))
 
 
 def _flat_values(array: Any) -> list[Any]:
     """Return the values flat, as in the protocol's JSON; bytes as text."""
     if array.dtype.kind == "O":
-        return [item.decode(errors="replace") for item in array.ravel()]
+        return [_readable(item) for item in array.ravel()]
     values: list[Any] = array.ravel().tolist()
     return values
+
+
+def _readable(item: Any) -> Any:
+    """Return bytes as text; a missing value, and what else has gaps, as it is."""
+    return item.decode(errors="replace") if isinstance(item, bytes) else item
 
 
 def _text(array: Any) -> str:
     import numpy as np
 
     if array.dtype.kind == "O":
-        texts = np.array([item.decode(errors="replace") for item in array.ravel()], dtype=object)
+        texts = np.array([_readable(item) for item in array.ravel()], dtype=object)
         array = texts.reshape(array.shape)
     return np.array2string(array, threshold=200, max_line_width=100, separator=", ")

@@ -1,67 +1,118 @@
-"""A ready request, as curl and as Python."""
+"""A ready request, as curl and as Python: the golden request, which the model accepts."""
 
 from __future__ import annotations
 
 import json
 import math
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES
 
 if TYPE_CHECKING:
-    from cloche.artifacts import ModelRepository, TensorSpec
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from cloche.artifacts import ModelRepository
 
 INLINE_ELEMENTS = 256
 BINARY_ONLY = ("FP16", "BF16")
 
 
-def of(repository: ModelRepository, url: str) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """One tensor of the request."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    values: list[Any] | None = None
+    """Its values in row-major order; None stands for zeros, or the text "text"."""
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def filler(self) -> Any:
+        zero: Any = 0.0 if self.datatype.startswith("FP") else 0
+        return {"BYTES": "text", "BOOL": False}.get(self.datatype, zero)
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        return {"name": self.name, "shape": self.shape, "datatype": self.datatype}
+
+    @property
+    def data(self) -> list[Any]:
+        return [self.filler] * self.size if self.values is None else self.values
+
+
+def of(
+    repository: ModelRepository, url: str, golden: Mapping[str, NDArray[Any]] | None = None
+) -> dict[str, str]:
     """Return `{"curl": …, "python": …}`, ready to be pasted.
 
-    The values are zeros (or the text "text"), since only the model knows their meaning. An open
-    size is 1.
+    `golden` has the inputs of the golden request. If there is none, or it is large or not text, the
+    values are zeros (or the text "text") and an open size is 1.
     """
-    inputs = [
-        tensor for tensor in repository.main.inputs if not tensor.optional
-    ] or repository.main.inputs
-    return {"curl": _curl([*inputs], url), "python": _python(repository, [*inputs], url)}
+    inputs = _of_golden(repository, golden or {}) or _zeros(repository)
+    return {"curl": _curl(inputs, url), "python": _python(repository, inputs, url)}
 
 
-def _shape(tensor: TensorSpec) -> list[int]:
-    return [size if size >= 0 else 1 for size in tensor.shape]
+def _zeros(repository: ModelRepository) -> list[_Input]:
+    declared = repository.main.inputs
+    return [
+        _Input(spec.name, spec.datatype, [size if size >= 0 else 1 for size in spec.shape])
+        for spec in [spec for spec in declared if not spec.optional] or declared
+    ]
 
 
-def _value(tensor: TensorSpec) -> Any:
-    return {"BYTES": "text", "BOOL": False}.get(
-        tensor.datatype, 0.0 if tensor.datatype.startswith("FP") else 0
-    )
+def _of_golden(repository: ModelRepository, golden: Mapping[str, NDArray[Any]]) -> list[_Input]:
+    """Return the first item of the golden request; empty if it cannot be written as text."""
+    import numpy as np
+
+    batches = repository.main.max_batch_size > 0
+    inputs = []
+    for spec in repository.main.inputs:
+        if spec.name not in golden:
+            continue
+        array = golden[spec.name][:1] if batches else golden[spec.name]
+        if array.size > INLINE_ELEMENTS or spec.datatype in BINARY_ONLY:
+            return []
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return []
+        values = _texts(array) if array.dtype.kind == "O" else array.ravel().tolist()
+        if values is None:
+            return []
+        inputs.append(_Input(spec.name, spec.datatype, list(array.shape), values))
+    return inputs
 
 
-def _curl(inputs: list[TensorSpec], url: str) -> str:
+def _texts(array: NDArray[Any]) -> list[str] | None:
+    try:
+        return [element.decode("utf-8") for element in array.ravel()]
+    except UnicodeDecodeError:
+        return None
+
+
+def _curl(inputs: list[_Input], url: str) -> str:
     if any(tensor.datatype in BINARY_ONLY for tensor in inputs):
         return "# FP16 and BF16 have no JSON form in the protocol: use Python."
-    sizes = [math.prod(_shape(tensor)) for tensor in inputs]
     send = f"curl -s {shlex.quote(url)} -H 'Content-Type: application/json'"
-    if sum(sizes) <= INLINE_ELEMENTS:
-        entries = [
-            _entry(tensor) | {"data": [_value(tensor)] * size}
-            for tensor, size in zip(inputs, sizes, strict=True)
-        ]
-        return f"{send} -d {shlex.quote(json.dumps({'inputs': entries}))}"
+    if sum(tensor.size for tensor in inputs) <= INLINE_ELEMENTS:
+        entries = [tensor.entry | {"data": tensor.data} for tensor in inputs]
+        body = json.dumps({"inputs": entries}, ensure_ascii=False)
+        return f"{send} -d {shlex.quote(body)}"
     entries_text = ", ".join(
-        f"{{**{_entry(tensor)!r}, 'data': [{_value(tensor)!r}] * {size}}}"
-        for tensor, size in zip(inputs, sizes, strict=True)
+        f"{{**{tensor.entry!r}, 'data': [{tensor.filler!r}] * {tensor.size}}}" for tensor in inputs
     )
     program = f"import json; print(json.dumps({{'inputs': [{entries_text}]}}))"
     return f"python3 -c {shlex.quote(program)} |\n  {send} -d @-"
 
 
-def _entry(tensor: TensorSpec) -> dict[str, Any]:
-    return {"name": tensor.name, "shape": _shape(tensor), "datatype": tensor.datatype}
-
-
-def _python(repository: ModelRepository, inputs: list[TensorSpec], url: str) -> str:
+def _python(repository: ModelRepository, inputs: list[_Input], url: str) -> str:
     address = url.partition("://")[2].partition("/")[0]
     lines = [
         "import numpy as np",
@@ -87,7 +138,10 @@ def _python(repository: ModelRepository, inputs: list[TensorSpec], url: str) -> 
     return "\n".join(lines)
 
 
-def _array(tensor: TensorSpec) -> str:
+def _array(tensor: _Input) -> str:
+    kind = "object" if tensor.datatype == "BYTES" else f'"{DATATYPES[tensor.datatype].numpy}"'
+    if tensor.values is not None:
+        return f"np.array({tensor.values!r}, dtype={kind}).reshape({tensor.shape})"
     if tensor.datatype == "BYTES":
-        return f'np.full({_shape(tensor)}, "text", dtype=object)'
-    return f'np.zeros({_shape(tensor)}, dtype="{DATATYPES[tensor.datatype].numpy}")'
+        return f'np.full({tensor.shape}, "text", dtype=object)'
+    return f"np.zeros({tensor.shape}, dtype={kind})"

@@ -16,6 +16,7 @@ import numpy as np
 from cloche.artifacts import DATATYPES
 from cloche.clients.kserve.tensors import Tensor
 from cloche.errors import ErrorGroup, UsageError
+from cloche.inputs import missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,17 +50,23 @@ def fit(declared: Declared, given: Any) -> dict[str, Tensor]:
     """Return one tensor per input, in the declared type and shape.
 
     `given` maps names to array-likes, or is a table (a DataFrame: anything with `columns` and
-    `to_numpy`), or one array-like if the model has one required input. An item without its batch
-    axis gets one. Raises UsageError, or ErrorGroup with all mistakes at once.
+    `to_numpy`), or one array-like if the model has one required input. Values may be missing where
+    the input says so (`cloche.inputs.missing`). An item without its batch axis gets one. Raises
+    UsageError, or ErrorGroup with all mistakes at once.
     """
     named = _by_name(declared, given)
     arrays: dict[str, NDArray[Any]] = {}
     errors: list[UsageError] = _wrong_names(declared, named)
+    marks = {tensor.marks: tensor for tensor in declared.inputs if tensor.marks is not None}
     for tensor in declared.inputs:
         if tensor.name not in named:
             continue
+        mark = marks.get(tensor.name)
         try:
-            arrays[tensor.name] = _fit(tensor, named[tensor.name])
+            value, gaps = missing.filled(tensor, named[tensor.name], marked=mark is not None)
+            arrays[tensor.name] = _fit(tensor, value)
+            if gaps is not None and mark is not None:
+                arrays[mark.name] = gaps.reshape(arrays[tensor.name].shape)
         except UsageError as error:
             errors.append(error)
     if not errors:
@@ -80,7 +87,8 @@ def expectation(tensor: TensorSpec) -> str:
 def _by_name(declared: Declared, given: Any) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         return given
-    names = [tensor.name for tensor in declared.required] or [t.name for t in declared.inputs]
+    own = [tensor for tensor in declared.inputs if tensor.marks is None]
+    names = [tensor.name for tensor in own if not tensor.optional] or [t.name for t in own]
     if hasattr(given, "columns") and hasattr(given, "to_numpy"):
         columns = {str(column): given[column].to_numpy() for column in given.columns}
         if len(names) > 1 or set(names) <= set(columns):

@@ -108,13 +108,24 @@ def _json(data: bytes, where: str) -> Any:
     except (ValueError, RecursionError) as error:
         place = f"{where}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else where
         raise UsageError("infer.json", f"This is not JSON: {error}.", where=place) from None
-    if isinstance(document, dict) and isinstance(document.get("inputs"), list):
-        return {
-            name: value for entry in document["inputs"] for name, value in [_entry(entry, where)]
-        }
-    if isinstance(document, dict) and isinstance(document.get("inputs"), dict):
-        return document["inputs"]
+    inputs = document.get("inputs") if isinstance(document, dict) else None
+    if inputs is not None and _is_of_protocol(inputs):
+        return {name: value for entry in inputs for name, value in [_entry(entry, where)]}
+    if isinstance(inputs, dict):
+        return inputs
+    if isinstance(document, dict) and "outputs" in document:
+        # An example with its right answer beside it.
+        return {name: value for name, value in document.items() if name != "outputs"}
     return document
+
+
+def _is_of_protocol(inputs: Any) -> bool:
+    """Return whether `inputs` are those of a KServe v2 request; an input may be called so too."""
+    return (
+        isinstance(inputs, list)
+        and bool(inputs)
+        and all(isinstance(entry, dict) and "name" in entry for entry in inputs)
+    )
 
 
 def _entry(entry: Any, where: str) -> tuple[str, Any]:

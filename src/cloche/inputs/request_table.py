@@ -46,13 +46,20 @@ def _refuse_ragged(rows: list[list[str]], where: str) -> None:
 def _columns(
     names: list[str], rows: list[list[str]], inputs: dict[str, Any], where: str
 ) -> dict[str, list[Any]]:
-    """Return all columns; those that are not inputs are refused by name later."""
+    """Return all columns; those that are not inputs are refused by name later.
+
+    An empty cell is a missing value, where the input may miss one.
+    """
     columns: dict[str, list[Any]] = {}
+    nullable = {tensor.marks for tensor in inputs.values()}
     for index, name in enumerate(names):
         tensor = inputs.get(name)
         datatype = tensor.datatype if tensor is not None else "BYTES"
         columns[name] = [
-            _number(row[index], datatype, where, line) for line, row in enumerate(rows, 2)
+            None
+            if name in nullable and not row[index].strip()
+            else _number(row[index], datatype, where, line)
+            for line, row in enumerate(rows, 2)
         ]
     return columns
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cloche.refusals import not_live
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from cloche.artifacts import ModelRepository, RevisionStatus
+    from cloche.artifacts import ModelRepository, RepositoryMember, RevisionStatus
     from cloche.clients.kserve.client import InferenceClient
-    from cloche.inputs.declared import Declared
 
 
 class Services(Protocol):
@@ -32,12 +34,20 @@ def live_repository(services: Services, status: dict[str, Any]) -> ModelReposito
     return services.revision(name, live).deployment.repository
 
 
+def request_parameters(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return inference parameters as a request carries them: lists and mappings as JSON."""
+    return {
+        name: json.dumps(value) if isinstance(value, list | tuple | dict) else value
+        for name, value in (given or {}).items()
+    }
+
+
 class ServiceRequests:
     """Sends requests through the gateway; `close` closes its connections."""
 
     def __init__(self) -> None:
         self._clients: dict[tuple[str, float], InferenceClient] = {}
-        self._declared: dict[tuple[str, int], tuple[Declared, str]] = {}
+        self._models: dict[tuple[str, int], RepositoryMember] = {}
 
     def close(self) -> None:
         """Close the connections."""
@@ -46,28 +56,33 @@ class ServiceRequests:
         self._clients.clear()
 
     def infer(
-        self, services: Services, name: str, inputs: Any, *, timeout: float
+        self,
+        services: Services,
+        name: str,
+        inputs: Any,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        timeout: float,
     ) -> dict[str, NDArray[Any]]:
         """Send a request and return the outputs by name; see `cloche.Client.infer`."""
         from cloche.clients.kserve.tensors import decode, encode
-        from cloche.inputs.declared import fit
+        from cloche.inputs import missing
+        from cloche.inputs.declared import Declared, fit
 
         status = services.service(name)
-        declared, model = self._declaration(services, status)
-        body, length = encode(fit(declared, inputs), binary=True)
+        model = self._model(services, status)
+        tensors = fit(Declared.of(model), inputs)
+        body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
         client = self._client_of(f"http://{status['grpc']}", timeout)
-        answer = client.infer(model, body, length, headers={"cloche-service": name})
-        return decode(answer.body, answer.header_length)
+        answer = client.infer(model.name, body, length, headers={"cloche-service": name})
+        return missing.with_gaps(decode(answer.body, answer.header_length), model.outputs)
 
-    def _declaration(self, services: Services, status: dict[str, Any]) -> tuple[Declared, str]:
-        """Return the live revision's inputs, and the model that answers for it."""
-        from cloche.inputs.declared import Declared
-
+    def _model(self, services: Services, status: dict[str, Any]) -> RepositoryMember:
+        """Return the model that answers for a service's live revision."""
         key = (status["service"], status["live"])
-        if key not in self._declared:
-            main = live_repository(services, status).main
-            self._declared[key] = Declared.of(main), main.name
-        return self._declared[key]
+        if key not in self._models:
+            self._models[key] = live_repository(services, status).main
+        return self._models[key]
 
     def _client_of(self, base: str, timeout: float) -> InferenceClient:
         from cloche.clients.kserve.client import InferenceClient

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES
 from cloche.errors import ClocheError
+from cloche.inputs import missing
 from cloche.inputs.mlflow_example import Named, Table, Unnamed, parse
 
 if TYPE_CHECKING:
@@ -45,11 +46,11 @@ def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
         if spec.name not in values or spec.marks is not None:
             continue
         value, mark = values[spec.name], marks.get(spec.name)
-        missing = [one is None for one in value] if isinstance(value, list) else []
-        if any(missing) and mark is not None:
+        gaps = [one is None for one in value] if isinstance(value, list) else []
+        if any(gaps) and mark is not None:
             filler = "" if spec.datatype == "BYTES" else 0
             value = [filler if one is None else one for one in value]
-            arrays[mark.name] = np.array(missing)[:, None]
+            arrays[mark.name] = np.array(gaps)[:, None]
         arrays[spec.name] = _array(value, spec)
     return arrays
 
@@ -133,6 +134,8 @@ def _array(value: Any, spec: TensorSpec) -> Any:
 
     if spec.datatype == "BYTES":
         array = _texts(value, spec.shape)
+        if spec.holds == "binary":
+            array = missing.decoded(array)
     else:
         array = np.asarray(value).astype(DATATYPES[spec.datatype].numpy)
     rank = len(spec.shape)

@@ -14,6 +14,10 @@ from cloche.artifacts import DATATYPES, Signature, TensorSpec
 from cloche.errors import ClocheError
 
 _OF_COLUMN = {kind: name for name, datatype in DATATYPES.items() for kind in datatype.columns}
+_HELD = {
+    "binary": "binary", "datetime": "date", "object": "json", "map": "json", "any": "json",
+}  # fmt: skip
+"""What the BYTES of a column stand for, by its type."""
 _OF_TENSOR = {dtype: name for name, datatype in DATATYPES.items() for dtype in datatype.tensors}
 
 
@@ -53,8 +57,16 @@ def _specs(items: list[dict[str, Any]], prefix: str, made_up: list[str]) -> list
             made_up.append(name)
         datatype, shape = _tensor(item) if item["type"] == "tensor" else _column(item)
         optional = not item.get("required", not item.get("optional", False))
-        specs.append(TensorSpec(str(name), datatype, shape, optional=optional))
+        holds = _HELD.get(_innermost(item))
+        specs.append(TensorSpec(str(name), datatype, shape, optional=optional, holds=holds))
     return specs
+
+
+def _innermost(item: dict[str, Any]) -> Any:
+    """Return the type of a column, or of the values in its lists."""
+    while item["type"] == "array":
+        item = item["items"]
+    return item["type"]
 
 
 def _tensor(item: dict[str, Any]) -> tuple[str, tuple[int, ...]]:
