@@ -195,14 +195,29 @@ class Client:
         return self._connection().scale(name, replicas)
 
     def verify(
-        self, name: str, *, url: str | None = None, revision: int | None = None
+        self,
+        name: str,
+        *,
+        url: str | None = None,
+        revision: int | None = None,
+        example: str | Path | None = None,
     ) -> Verification:
         """Replay the golden request of a revision (default: the live one).
 
         `url` is the base URL of any Triton that serves the same repository. Without it a replica
-        of this home answers, and the outcome is attached to the revision.
+        of this home answers, and the outcome is attached to the revision. `example` is a file with
+        another request; the model's own framework, run here, says what is right.
         """
-        return self._connection().verify(name, url=url, revision=revision)
+        control, golden = self._connection(), None
+        if example is not None:
+            from cloche import pipeline
+
+            number = revision or control.service(name)["revision"]
+            deployment = control.revision(name, number).deployment
+            golden = pipeline.golden(
+                deployment, Path(example), settings=self.settings, progress=self._progress
+            )
+        return control.verify(name, url=url, revision=revision, golden=golden)
 
     def delete(self, name: str, *, timeout: float = 120.0) -> None:
         """Stop and remove a service; return when it is gone.

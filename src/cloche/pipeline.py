@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from cloche.artifacts import InferenceBody
+    from cloche.artifacts import Golden, InferenceBody
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.spec import ServiceSpec
@@ -139,6 +139,23 @@ def prepare(
         operated=spec.operated(),
         name_is_derived=spec.name_is_derived,
     )
+
+
+def golden(
+    deployment: Deployment, example: Path, *, settings: Settings, progress: Progress
+) -> Golden:
+    """Return a golden request for a deployment that exists, from an example in a file.
+
+    Raises ClocheError as `prepare` does for an example.
+    """
+    from cloche.verification import examination, spec_example
+
+    store, member, repository = composition.store(settings), deployment.main, deployment.repository
+    given = spec_example.keep(example, member.facts, repository, store)
+    model = _Software(settings, progress).reference_run(member, repository, store)
+    limit = deployment.operated.start_limit
+    examined = examination.examine(member, repository.main, given, model, store, timeout=limit)
+    return examined.golden(repository.main, store)
 
 
 def provision(deployment: Deployment, *, settings: Settings, progress: Progress) -> None:

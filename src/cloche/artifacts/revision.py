@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cloche.artifacts.encoding import digest_of, encode
-from cloche.artifacts.model import ModelFacts, ModelSnapshot
+from cloche.artifacts.model import Finding, ModelFacts, ModelSnapshot, Severity
 from cloche.artifacts.repository import Lock, ModelRepository
 from cloche.artifacts.service import Operated, Served, asked_for
 from cloche.artifacts.verification import Golden, InferenceBody, Verification
@@ -64,6 +64,12 @@ class Deployment:
         example = self.example.digest if self.example else None
         parts = [members, asked_for(self.served), self.repository.digest, example]
         return digest_of(encode(parts))
+
+    def warnings(self) -> tuple[Finding, ...]:
+        """Return what inspection, a run of the model and its repository warn of."""
+        found = [finding for member in self.members for finding in member.facts.findings]
+        found += self.repository.findings
+        return tuple(finding for finding in found if finding.severity is Severity.WARNING)
 
     def bytes_needed(self) -> Iterator[tuple[str, int]]:
         """Yield the digest and size in bytes of each file needed to serve the deployment again."""

@@ -40,7 +40,8 @@ def conclude(
                 here.started_control, service, number, progress=here.progress, timeout=timeout
             )
             control = here.started_control()
-        findings = tuple(answer.get("findings", ()))
+        warned = revision.deployment.warnings() if answer["change"] == "revision" else ()
+        findings = (*warned, *answer.get("findings", ()))
         result = deploy_view(revision, control.service(service), answer["change"], findings)
     error = error_of(revision)
     if error is None:

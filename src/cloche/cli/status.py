@@ -68,9 +68,21 @@ def _show(report: dict[str, Any]) -> None:
     for service in report["services"]:
         for line in _problems(service):
             click.echo(line)
+    if len(report["services"]) == 1:
+        _show_details(report["services"][0])
     warning = _cache_warning(report["kept"])
     if warning is not None:
         click.echo(warning)
+
+
+def _show_details(service: dict[str, Any]) -> None:
+    """Show what judged the only service that is shown, and what there is to know about it."""
+    verification = service["verification"]
+    if verification is not None:
+        judged = rendering.judged_text(verification["origin"], verification["judge"])
+        click.echo(f"  verified: {judged}. {verification['why'] or ''}".rstrip())
+    for warning in service["warnings"]:
+        click.echo(f"  warning[{warning['code']}]: {warning['what']}")
 
 
 def _cache_warning(kept: dict[str, int] | None) -> str | None:

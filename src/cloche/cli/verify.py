@@ -9,7 +9,9 @@ import click
 from cloche.cli import options, rendering, session
 
 if TYPE_CHECKING:
-    from cloche.artifacts import TensorDifference, Verification
+    from pathlib import Path
+
+    from cloche.artifacts import Deployment, Golden, TensorDifference, Verification
 
 
 @click.command()
@@ -17,20 +19,35 @@ if TYPE_CHECKING:
 @click.option("--url", metavar="URL",
               help="Base URL of any Triton that serves the same repository.")  # fmt: skip
 @click.option("--revision", type=click.IntRange(min=1), help="Default: the live one.")
+@options.example
 @options.as_json
-def command(*, name: str, url: str | None, revision: int | None, as_json: bool) -> int:
+def command(
+    *, name: str, url: str | None, revision: int | None, example: Path | None, as_json: bool
+) -> int:
     """Replay the golden request of service NAME, and compare the answer with the expected one.
 
-    Without --url a running replica answers, and the outcome is kept with the revision.
+    Without --url a running replica answers, and the outcome is kept with the revision. With
+    --example another request is sent, and the model's own framework says what is right.
     """
     from cloche.artifacts import to_builtins
 
-    verification = session.begin().control().verify(name, url=url, revision=revision)
+    here = session.begin()
+    control, golden = here.control(), None
+    if example is not None:
+        number = revision or control.service(name)["revision"]
+        golden = _golden(here, control.revision(name, number).deployment, example)
+    verification = control.verify(name, url=url, revision=revision, golden=golden)
     if as_json:
         rendering.show_json({"service": name, **to_builtins(verification)})
     else:
         _show(name, verification)
     return 0 if verification.passed else 1
+
+
+def _golden(here: session.Session, deployment: Deployment, example: Path) -> Golden:
+    from cloche import pipeline
+
+    return pipeline.golden(deployment, example, settings=here.settings, progress=here.progress)
 
 
 def _show(name: str, verification: Verification) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Deployment,
         DeployPlan,
         Event,
+        Golden,
         RevisionStatus,
         Verification,
     )
@@ -71,11 +72,17 @@ class ControlPlane(Protocol):
         """
 
     def verify(
-        self, name: str, *, url: str | None = None, revision: int | None = None
+        self,
+        name: str,
+        *,
+        url: str | None = None,
+        revision: int | None = None,
+        golden: Golden | None = None,
     ) -> Verification:
         """Send a revision's golden request to one of its replicas, or to another server.
 
-        The outcome is attached to the revision if one of its replicas answered.
+        `golden` is another request. The outcome is attached to the revision if one of its replicas
+        answered its own request.
         """
 
     def logs(

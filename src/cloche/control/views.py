@@ -51,6 +51,7 @@ def service_view(
         "verification": artifacts.to_builtins(attached.verification),
         "replicas": _replicas_view(record, shown, observation),
         "failure": failure or (trouble.to_dict() if trouble else None),
+        "warnings": artifacts.to_builtins(shown.deployment.warnings()),
         "created_at": shown.created_at,
     }
 

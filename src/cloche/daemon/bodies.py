@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from cloche.artifacts import Deployment
+from cloche.artifacts import Deployment, Golden
 from cloche.errors import ClocheError, UsageError
 from cloche.units import size_text
 
@@ -32,6 +32,8 @@ class Verify:
 
     url: str | None = None
     revision: int | None = None
+    golden: Golden | None = None
+    """Another request than the revision's own, in the store of this home."""
 
 
 @dataclass(frozen=True, slots=True)

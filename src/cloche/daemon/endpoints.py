@@ -166,7 +166,9 @@ async def verify(request: Request, name: str) -> Response:
     body = await read_body(request, Verify)
     engine = _engine(request)
     return _json(
-        await run_in_threadpool(lambda: engine.verify(name, url=body.url, revision=body.revision))
+        await run_in_threadpool(
+            lambda: engine.verify(name, url=body.url, revision=body.revision, golden=body.golden)
+        )
     )
 
 

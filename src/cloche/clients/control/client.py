@@ -20,6 +20,7 @@ from cloche.artifacts import (
     Deployment,
     DeployPlan,
     Event,
+    Golden,
     RevisionStatus,
     Verification,
 )
@@ -204,10 +205,18 @@ class ControlClient:
         return self._call("POST", path, dict[str, Any], body=body)
 
     def verify(
-        self, name: str, *, url: str | None = None, revision: int | None = None
+        self,
+        name: str,
+        *,
+        url: str | None = None,
+        revision: int | None = None,
+        golden: Golden | None = None,
     ) -> Verification:
-        """Replay the golden request of a revision on a replica, or on the server at a base URL."""
-        body = artifacts.encode({"url": url, "revision": revision})
+        """Replay the golden request of a revision on a replica, or on the server at a base URL.
+
+        `golden` is another request, which is in this home's store.
+        """
+        body = artifacts.encode({"url": url, "revision": revision, "golden": golden})
         path = f"/services/{_segment(name)}/verify"
         return self._call("POST", path, Verification, body=body, seconds=_VERIFY_SECONDS)
 
