@@ -42,6 +42,8 @@ def array_bytes(save, *arrays, **named):
         "[[1, 2], [3, 4]]",
         '{"inputs": {"x": [[1, 2], [3, 4]]}}',
         '{"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}]}',
+        '{"inputs": [[1, 2], [3, 4]], "params": {"power": 2}}',
+        '{"x": [[1, 2], [3, 4]], "outputs": {"y": [1, 2]}}',
         "1,2\n3,4\n",
         "first,second\n1,2\n3,4\n",
         array_bytes(np.save, np.array([[1.0, 2.0], [3.0, 4.0]])),
@@ -185,3 +187,43 @@ def test_an_example_that_json_cannot_carry_points_to_python():
     made = request_example.of(repository(TensorSpec("x", "FP16", (4,))), "http://h/v2/models/m")
     assert made["curl"].startswith("#")
     assert 'dtype="float16"' in made["python"]
+
+
+def test_an_input_may_be_called_like_a_part_of_the_protocol(tmp_path):
+    for name in ("inputs", "outputs", "parameters"):
+        declared = Declared((TensorSpec(name, "FP32", (-1, 3)),), max_batch_size=8)
+        source = write(tmp_path, f"{name}.json", json.dumps({name: [[1, 2, 3]]}))
+        fitted = fit(declared, request_file.read(source, declared))
+        assert fitted[name].array.tolist() == [[1, 2, 3]]
+
+
+def test_the_parameters_of_a_request(tmp_path):
+    document = {"inputs": [], "parameters": {"sequence_id": 7, "binary_data_output": True}}
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(document | {"params": {"power": 2}}))
+    assert request_file.parameters(path) == {"sequence_id": 7, "power": 2}
+    path.write_text("1,2\n")
+    assert request_file.parameters(path) == {}
+
+
+def test_an_empty_cell_is_a_missing_value_where_one_may_be(tmp_path):
+    mark = TensorSpec("city.missing", "BOOL", (-1, 1), optional=True, marks="city")
+    declared = Declared((*COLUMNS.inputs, mark), max_batch_size=8)
+    source = write(tmp_path, "table.csv", "city,age\nBern,41\n,7\n")
+    fitted = fit(declared, request_file.read(source, declared))
+    assert fitted["city.missing"].array.tolist() == [[False], [True]]
+    assert fitted["city"].array.tolist() == [["Bern"], [""]]
+
+
+def test_a_ready_request_is_the_golden_one_if_it_can_be_read():
+    golden = {"when": np.array([[b"2026-01-31"], [b"2026-02-01"]], object)}
+    made = request_example.of(
+        repository(TensorSpec("when", "BYTES", (-1, 1))), "http://h/v2/models/m", golden
+    )
+    assert '"shape": [1, 1], "datatype": "BYTES", "data": ["2026-01-31"]' in made["curl"]
+    assert "np.array(['2026-01-31'], dtype=object).reshape([1, 1])" in made["python"]
+    odd = {"when": np.array([[b"\xff"]], object)}
+    made = request_example.of(
+        repository(TensorSpec("when", "BYTES", (-1, 1))), "http://h/v2/models/m", odd
+    )
+    assert '"text"' in made["curl"]

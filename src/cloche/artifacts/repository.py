@@ -60,6 +60,15 @@ class RepositoryMember:
     max_batch_size: int
     lock_digest: str | None = None
     """Digest of the lock of its dependencies, if it has any."""
+    sequence_idle: float | None = None
+    """Seconds after which an idle sequence of requests ends; None if requests are independent."""
+    decoupled: bool = False
+    """Whether it answers a request with a stream of any number of answers."""
+
+    @property
+    def stateful(self) -> bool:
+        """Return whether the requests of a sequence depend on each other."""
+        return self.sequence_idle is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,11 @@ class Commands:
             return rules.operate(record, operated, by=by, at=self._records.now())
 
         with self._one_at_a_time():
-            merged = operated.over(self._records.stored(name).record.operated)
-            self._target.admit(Desired(name, operated=merged))
+            record = self._records.stored(name).record
+            live = self._state.revision(name, record.live) if record.live is not None else None
+            asked = live.deployment.repository if live is not None else None
+            merged = operated.over(record.operated)
+            self._target.admit(Desired(name, operated=merged, asked=asked))
             self._records.change(name, rule)
 
     def delete(self, name: str, *, by: str) -> None:

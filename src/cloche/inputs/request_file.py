@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cloche.inputs.declared import Declared
 
 _ARRAYS = (b"\x93NUMPY", b"PK\x03\x04")
+_BESIDE = frozenset({"outputs", "parameters", "params"})
+"""What an example has beside its inputs."""
 _HINT = "`cloche infer --help` says what a file may hold; --example prints a ready request."
 _IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 
@@ -30,6 +32,20 @@ def tensors(source: str, declared: Declared) -> dict[str, Tensor]:
         return fit(declared, read(source, declared))
     except ClocheError as error:
         raise error.with_(where=error.where or ("stdin" if source == "-" else source)) from error
+
+
+def parameters(path: Path) -> dict[str, Any]:
+    """Return the parameters in a JSON file: those of a KServe v2 request, or MLflow's `params`."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return {}
+    given: dict[str, Any] = {}
+    for key in ("parameters", "params"):
+        found = document.get(key) if isinstance(document, dict) else None
+        given |= found if isinstance(found, dict) else {}
+    given.pop("binary_data_output", None)
+    return given
 
 
 def read(source: str, declared: Declared) -> Any:
@@ -53,7 +69,7 @@ def _read(source: str, declared: Declared) -> Any:
 
         return request_image.read(data, where, declared)
     if data.lstrip()[:1] in {b"{", b"["}:
-        return _json(data, where)
+        return _json(data, where, {tensor.name for tensor in declared.inputs})
     from cloche.inputs import request_table
 
     return request_table.read(_text(data, where), where, declared)
@@ -102,7 +118,8 @@ def _numpy(data: bytes, where: str) -> Any:
         ) from None
 
 
-def _json(data: bytes, where: str) -> Any:
+def _json(data: bytes, where: str, names: set[str]) -> Any:
+    """Return the values in JSON; `names` are those of the model's inputs."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -113,9 +130,11 @@ def _json(data: bytes, where: str) -> Any:
         return {name: value for entry in inputs for name, value in [_entry(entry, where)]}
     if isinstance(inputs, dict):
         return inputs
-    if isinstance(document, dict) and "outputs" in document:
-        # An example with its right answer beside it.
-        return {name: value for name, value in document.items() if name != "outputs"}
+    if isinstance(inputs, list) and "inputs" not in names:
+        return inputs  # the values of the only input, as MLflow's scoring server takes them
+    if isinstance(document, dict):
+        beside = _BESIDE - names
+        return {name: value for name, value in document.items() if name not in beside}
     return document
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cloche.spec import ServiceSpec
     from cloche.store import Store
 
+_IDLE_MICROSECONDS = 1_000_000  # default of max_sequence_idle_microseconds
 _PLACEHOLDER = ".keep"
 _NO_CONFIG = b'backend: "python"\n'
 """What Triton completes for a Python model without a config.pbtxt."""
@@ -74,6 +75,8 @@ def keep(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
                 outputs=declared(main.config, "output") or facts.outputs,
                 max_batch_size=_max_batch_size(main, facts, backends),
                 lock_digest=lock.digest if lock else None,
+                sequence_idle=_sequence_idle(repository, main),
+                decoupled=bool(main.config.model_transaction_policy.decoupled),
             ),
         ),
         others=repository.names(main)[1:],
@@ -81,6 +84,17 @@ def keep(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
         reasons=(_KEPT, *reasons),
         findings=facts.findings,
     )
+
+
+def _sequence_idle(repository: FinishedRepository, main: FinishedModel) -> float | None:
+    """Return the longest idle time of a sequence of the models that answer; None without any."""
+    names = set(repository.names(main))
+    sequences = [
+        model.config.sequence_batching.max_sequence_idle_microseconds or _IDLE_MICROSECONDS
+        for model in repository.models
+        if model.name in names and model.config.HasField("sequence_batching")
+    ]
+    return max(sequences) / 1e6 if sequences else None
 
 
 def _refuse_settings(spec: ServiceSpec) -> None:

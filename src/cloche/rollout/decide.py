@@ -209,6 +209,7 @@ def placement(revision: Revision, operated: Operated) -> Placement:
 def _first_request(deployment: Deployment) -> InferenceBody | None:
     """Return the golden request if the model is known to accept it, and may be asked."""
     golden, asked = deployment.golden, deployment.served.server.warmup
-    if golden is None or golden.expected is None or asked is False:
+    stateful = deployment.repository.main.stateful
+    if golden is None or golden.expected is None or asked is False or stateful:
         return None
     return golden.requests[0]

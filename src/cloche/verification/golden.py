@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _ROWS = 2
 """Enough rows to detect mixing; each further one costs two runs of the model."""
 _MOST_ROWS = 16
+_WHOLE_SEQUENCE = {"sequence_id": 1_867_000_001, "sequence_start": True, "sequence_end": True}
+"""A sequence of one request (Triton's extension_sequence.md); an id that callers hardly use."""
 _MOST_ASKED = 8
 """Made requests that a server without a reference is asked in turn."""
 
@@ -51,12 +53,14 @@ def requests(
             RequestOrigin.GIVEN,
             parameters=bodies.parameters_of(example, store),
         )
-        return [_resized(given, most)], ()
-    stored, findings = _stored(member, most, store)
+        return [_resized(given, served)], ()
+    stored, findings = _stored(member, served, store)
+    most = min(1 if served.stateful else _ROWS, most)
+    parameters = _WHOLE_SEQUENCE if served.stateful else {}
     made = [
-        Request(tensors, RequestOrigin.MADE, rows=min(_ROWS, most))
+        Request(tensors, RequestOrigin.MADE, rows=most, parameters=parameters)
         for tensors in samples.candidates(
-            _without_marks(member.facts), rows=min(_ROWS, most), seed=member.snapshot.digest
+            _without_marks(member.facts), rows=most, seed=member.snapshot.digest
         )
     ]
     return [*stored, *made], findings
@@ -67,7 +71,9 @@ def _without_marks(facts: ModelFacts) -> ModelFacts:
     return replace(facts, inputs=tuple(spec for spec in facts.inputs if spec.marks is None))
 
 
-def _stored(member: Member, most: int, store: Store) -> tuple[list[Request], tuple[Finding, ...]]:
+def _stored(
+    member: Member, served: RepositoryMember, store: Store
+) -> tuple[list[Request], tuple[Finding, ...]]:
     snapshot = member.snapshot
     if snapshot.metadata.input_example is None:
         return [], ()
@@ -78,17 +84,23 @@ def _stored(member: Member, most: int, store: Store) -> tuple[list[Request], tup
         finding = Finding(Severity.WARNING, error.code, error.what, error.where, error.hint)
         return [], (finding,)
     stored = Request(example, RequestOrigin.STORED, parameters=parameters)
-    return [_resized(stored, most)], ()
+    return [_resized(stored, served)], ()
 
 
-def _resized(request: Request, most: int) -> Request:
-    """Return a request with at least two rows if a batch may have two, and at most `most`."""
+def _resized(request: Request, served: RepositoryMember) -> Request:
+    """Return a request with at least two rows if a batch may have two, and at most the maximum.
+
+    A request of a sequence has one row and the sequence's id; it begins and ends it.
+    """
+    most = served.max_batch_size
+    if served.stateful:
+        request = replace(request, parameters={**_WHOLE_SEQUENCE, **request.parameters})
     if not most:
         return request
     import numpy as np
 
     rows = len(next(iter(request.tensors.values())))
-    wanted = min(max(rows, min(_ROWS, most)), most, _MOST_ROWS)
+    wanted = 1 if served.stateful else min(max(rows, min(_ROWS, most)), most, _MOST_ROWS)
     order = np.arange(wanted) % rows
     resized = {name: array[order] for name, array in request.tensors.items()}
     return replace(request, tensors=resized, rows=wanted)

@@ -60,7 +60,7 @@ def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Stor
         raise _unusable(path, error.what, error.where, error.hint) from None
     request = {name: tensor.array for name, tensor in tensors.items()}
     return GivenExample(
-        bodies.keep(request, "inputs", store),
+        bodies.keep(request, "inputs", store, request_file.parameters(path)),
         bodies.keep(expected, "outputs", store) if expected is not None else None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from cloche.targets import Placement, Replica, ReplicaPhase
@@ -64,7 +65,9 @@ class ReplicaProcess:
         return self._warm_up is None or not starting or self._warm_up.done(record)
 
     def drained(self, record: Record) -> bool:
-        return self._drained(record)
+        # A sequence that is open may go on until it was idle for too long.
+        idle = self.placement.repository.main.sequence_idle or 0.0
+        return time.monotonic() - record.life.since >= idle and self._drained(record)
 
     def clean(self) -> None:
         self._health.close()

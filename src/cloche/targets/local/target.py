@@ -69,6 +69,8 @@ class LocalTarget:
         for repository in desired.repositories:
             if repository.gpu_models and not self._server.has_gpu():
                 raise needs_gpu("target.local.gpu", repository.gpu_models)
+            if repository.main.stateful:
+                _require_one_replica(repository, desired.operated.replica_range)
 
     def apply(self, desired: Desired) -> None:
         self._host.require_keeping()
@@ -242,6 +244,18 @@ def _difference(runner: RevisionRunner | None, placement: Placement) -> str:
             and not (missing and field.name == "replicas")
         ]
     return ", ".join(actions)
+
+
+def _require_one_replica(repository: ModelRepository, replicas: ReplicaRange) -> None:
+    """Raise UsageError `target.local.sequences` for more replicas than can keep a sequence."""
+    if replicas.maximum > 1:
+        raise UsageError(
+            "target.local.sequences",
+            f"{repository.main.name} keeps the state of a sequence between its requests, and a"
+            " request of it could reach another replica.",
+            where="replicas",
+            hint="Serve it with one replica: replicas: 1.",
+        )
 
 
 def _require_served(replicas: ReplicaRange) -> None:
