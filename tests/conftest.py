@@ -2,7 +2,13 @@
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["fixtures.triton", "fixtures.local", "fixtures.places", "fixtures.mlflow"]
+pytest_plugins = [
+    "fixtures.triton",
+    "fixtures.local",
+    "fixtures.places",
+    "fixtures.mlflow",
+    "fixtures.real_clients",
+]
 
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("cloche", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloche.artifacts import FileEntry, ModelFormat, ModelMetadata, ModelSnapshot
-from cloche.artifacts.identity import are_versions_of_one, described
+from cloche.artifacts.identity import are_versions_of_one, described, registered_name
 
 HERE, THERE = "http://registry:5000", "http://other:5000"
 
@@ -87,3 +87,19 @@ def test_the_same_bytes_are_the_same_model() -> None:
 )
 def test_a_model_is_named_with_its_registry(one: ModelSnapshot, words: str) -> None:
     assert described(one) == words
+
+
+@pytest.mark.parametrize(
+    ("one", "name"),
+    [
+        (snapshot("models:/My_Model@x", "models:/My_Model/1"), "My_Model"),
+        (snapshot("models:/信用评分/latest", "models:/信用评分/7"), "信用评分"),
+        (snapshot(LOGGED), None),
+        (snapshot("runs:/1/d", LOGGED), None),
+        (file("/a/model.onnx"), None),
+    ],
+)
+def test_only_a_registered_model_has_a_name_of_its_own(
+    one: ModelSnapshot, name: str | None
+) -> None:
+    assert registered_name(one) == name

@@ -11,6 +11,7 @@ from cloche import artifacts
 from cloche.artifacts import Member, Operated, ReplicaRange
 from cloche.errors import ClocheError, UsageError
 from cloche.testing import deployment
+from fixtures.local import until
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,25 @@ def test_wrong_deployments_are_refused(served: Served, body: bytes, status: int,
     assert (answer.status_code, said["error"]["code"]) == (status, code), said
     assert said["exit_code"] == 2
     assert served.control.status()["services"] == []
+
+
+def test_a_consent_that_is_none_is_refused(served: Served) -> None:
+    with served.raw() as http:
+        path = "/v1/services/digits/deployments?accept=everything"
+        answer = http.post(path, content=artifacts.encode(deployment()))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "api.invalid")
+    assert served.control.status()["services"] == []
+
+
+def test_an_open_question_is_a_conflict_until_it_is_accepted(served: Served) -> None:
+    served.control.deploy(deployment(derived=True))
+    until(lambda: served.control.service("digits")["phase"] == "live")
+    other = artifacts.encode(deployment(model="b", derived=True))
+    with served.raw() as http:
+        refused = http.post("/v1/services/digits/deployments", content=other)
+        accepted = http.post("/v1/services/digits/deployments?accept=replace", content=other)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "deploy.confirm")
+    assert (accepted.status_code, accepted.json()["revision"]) == (201, 2)
 
 
 @pytest.mark.parametrize("name", ["../x", "Digits", "a" * 64, "-a", "a b", "ä"])

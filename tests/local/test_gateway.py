@@ -146,15 +146,15 @@ def test_nothing_of_the_gateway_is_added_to_a_request(http: httpx.Client) -> Non
 
 def test_the_server_as_a_whole_is_answered_without_any_service(gateway: Running) -> None:
     with httpx.Client(base_url=gateway.url) as client:
-        assert client.get("/v2").json()["name"] == "cloche"
-        assert client.get("/v2/health/live").status_code == 200
-        assert client.get("/v2/health/ready").status_code == 200
+        assert client.get("/v2").json()["name"] == "triton"
+        assert client.get("/v2/health/live").json() == {"live": True}
+        assert client.get("/v2/health/ready").json() == {"ready": True}
     calls = Calls(gateway.address)
     try:
         assert calls.stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=20).live
         assert calls.stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=20).ready
         metadata = calls.stub.ServerMetadata(service_pb2.ServerMetadataRequest(), timeout=20)
-        assert metadata.name == "cloche"
+        assert metadata.name == "triton"
     finally:
         calls.channel.close()
 
@@ -162,20 +162,20 @@ def test_the_server_as_a_whole_is_answered_without_any_service(gateway: Running)
 @pytest.mark.parametrize(
     ("path", "headers", "status", "words"),
     [
-        ("/v2/models/nope/infer", {}, 404, "no service serves model 'nope'"),
-        ('/v2/models/q"\\/infer', {}, 404, "model 'q"),
-        ("/v2/models/a/infer", {"cloche-revision": "7"}, 404, "'a' in revision 7"),
+        ("/v2/models/nope/infer", {}, 404, "Request for unknown model: 'nope' is not found"),
+        ('/v2/models/q"\\/infer', {}, 404, "model: 'q"),
+        ("/v2/models/a/infer", {"cloche-revision": "7"}, 404, "'a' is not found in revision 7"),
         (
             "/v2/models/a/infer",
             {"cloche-service": "b"},
             404,
-            "service 'b' does not serve model 'a'",
+            "unknown model: 'a' is not found in service 'b'",
         ),
         (
             "/v2/models/its-own/infer",
             {"host": "a.localhost"},
             404,
-            "no service serves model 'its-own'",
+            "unknown model: 'its-own' is not found",
         ),
         ("/v2/models/a/versions/2/infer", {}, 404, "has no version 2"),
         ("/", {}, 404, "nothing is at /"),
@@ -227,16 +227,16 @@ def test_no_spelling_of_a_path_gets_past_the_routes(shared: Running, target: str
 @pytest.mark.parametrize(
     ("model", "metadata", "code", "words"),
     [
-        ("nope", (), "NOT_FOUND", "no service serves model 'nope'"),
-        ("a", (("cloche-revision", "7"),), "NOT_FOUND", "'a' in revision 7"),
+        ("nope", (), "NOT_FOUND", "Request for unknown model: 'nope' is not found"),
+        ("a", (("cloche-revision", "7"),), "NOT_FOUND", "'a' is not found in revision 7"),
         ("a", (("cloche-service", "nope"),), "NOT_FOUND", "no service is called 'nope'"),
         ("", (), "INVALID_ARGUMENT", "names no model"),
-        ('two\n"lines"', (), "NOT_FOUND", "no service serves model"),
+        ('two\n"lines"', (), "NOT_FOUND", "Request for unknown model"),
         (
             "nope",
             (("cloche-model-of-message", '["a"]'),),
             "NOT_FOUND",
-            "no service serves model 'nope'",
+            "Request for unknown model: 'nope' is not found",
         ),
     ],
 )

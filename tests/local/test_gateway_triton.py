@@ -35,7 +35,9 @@ def address(
     triton = triton_starter.start(tree, ["double"])
     with running(tmp_path_factory.mktemp("gateway"), installed()) as gateway:
         revision = RevisionEndpoints(1, 100, (Endpoint(triton.ports.http, triton.ports.grpc),))
-        gateway.gateway.apply(GatewayState((ServiceRoutes("double", ("double",), (revision,)),)))
+        gateway.gateway.apply(
+            GatewayState((ServiceRoutes("double", ("double",), (revision,), plain=("double",)),))
+        )
         yield gateway.address
 
 

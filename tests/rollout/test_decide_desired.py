@@ -27,10 +27,11 @@ from rollout_situations import (
     verifying,
 )
 
-from cloche.artifacts import Operated, Outcome, Phase, ReplicaRange
-from cloche.rollout.decide import ROLLING, Advance, Complete, Decision, decide
+from cloche.artifacts import Operated, Outcome, Phase, ReplicaRange, Revision
+from cloche.rollout.decide import ROLLING, Advance, Complete, Decision, decide, placement
 from cloche.rollout.situation import Situation
 from cloche.targets import ReplicaPhase
+from cloche.testing import deployment
 
 
 def placed(made: Decision) -> list[int]:
@@ -52,6 +53,25 @@ def test_replicas_start_beside_the_live_ones() -> None:
     assert placements[1].start_limit == 90
     assert split(made) == {1: 100}
     assert not made.settled
+
+
+@pytest.mark.parametrize(
+    ("pinned", "registry", "aliases"),
+    [
+        ("models:/My_Model/3", "http://registry", ("My_Model",)),
+        ("models:/digits/3", "http://registry", ()),
+        ("models:/m-0a1b", "http://registry", ()),
+        ("/models/My_Model", None, ()),
+    ],
+)
+def test_a_placement_has_the_name_of_the_registry(
+    pinned: str, registry: str | None, aliases: tuple[str, ...]
+) -> None:
+    made = deployment("digits")
+    snapshot = replace(made.main.snapshot, pinned=pinned, registry=registry)
+    made = replace(made, members=(replace(made.main, snapshot=snapshot),))
+    one = Revision("digits", 1, made.digest, made, "2026")
+    assert placement(one, made.operated).aliases == aliases
 
 
 def test_a_ready_replica_is_asked() -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from cloche import composition, testing
+from cloche.settings import Settings
+from cloche.targets.local import records
 from cloche.targets.local.addresses import Addresses
 
 
@@ -45,3 +50,16 @@ def test_the_next_one_takes_over_when_the_first_has_gone() -> None:
     for gone in (both.without("b"), both.kept(("a",))):
         assert (gone.owner("x"), gone.owner("z")) == ("a", None)
     assert both.without("a").owner("x") == "b"
+
+
+def test_a_taken_name_is_foreseen_while_nothing_runs_and_nothing_is_touched(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, gateway_port=18080)
+    repository = testing.deployment("digits").repository
+    assert composition.target(settings).foresee("digits", repository) == ()
+    records.save(settings.layout.addresses, arrived({"first": ("digits",)}))
+    (finding,) = composition.target(settings).foresee("digits", repository)
+    assert (finding.code, finding.where) == ("address.taken", "digits")
+    assert "digits leads to first" in finding.what
+    assert "http://digits.localhost:18080" in (finding.hint or "")
+    assert composition.target(settings).foresee("first", repository) == ()
+    assert not settings.layout.run.exists()

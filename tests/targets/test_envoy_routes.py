@@ -114,6 +114,38 @@ def test_a_name_that_another_service_has_leads_there_and_is_reached_by_header() 
     assert leads_to(table, "/v2/models/x/infer", {"host": "b.localhost"}) == {"b.r1.http": 100}
 
 
+def test_a_name_of_a_registry_is_rewritten_to_that_of_the_server() -> None:
+    made = dataclasses.replace(service("my-model"), aliases=("My Model",))
+    unowned = routes.http_table(GatewayState((made,)), SETTINGS)
+    assert leads_to(unowned, "/v2/models/My%20Model/infer") == {clusters.ANSWERS: 100}
+    owned = dataclasses.replace(made, plain=("my-model", "My Model"))
+    state = GatewayState((owned, service("other")))
+    table = routes.http_table(state, SETTINGS)
+    for rest in ("", "/infer", "/versions/1/ready", "/generate_stream"):
+        assert leads_to(table, f"/v2/models/My%20Model{rest}") == {"my-model.r1.http": 100}
+    assert leads_to(table, "/v2/models/My%20Model/load") == {clusters.ANSWERS: 100}
+    rewritten = {
+        route["match"].get("path", route["match"].get("path_separated_prefix")): route["route"][
+            "prefix_rewrite"
+        ]
+        for route in everyone(table)
+        if "prefix_rewrite" in route.get("route", {})
+    }
+    assert rewritten == {
+        "/v2/models/My%20Model/infer": "/v2/models/my-model/infer",
+        "/v2/models/My%20Model": "/v2/models/my-model",
+    }
+    # Only what goes by such a name is touched by a filter.
+    for made_table in (table, routes.grpc_table(state, SETTINGS)):
+        renaming = [
+            route
+            for route in everyone(made_table)
+            if "filter_context" in json.dumps(route.get("typed_per_filter_config", {}))
+        ]
+        assert renaming
+        assert all("My" in json.dumps(route["match"]) for route in renaming)
+
+
 def test_inference_stands_first_for_all_services() -> None:
     state = GatewayState((service("a"), service("b", "b", "c"), service("d", weights=(90, 10))))
     paths = [

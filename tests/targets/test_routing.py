@@ -18,7 +18,13 @@ from cloche.targets.local.supervised import Record
 from fixtures.local import until
 
 
-def placed(service: str, revision: int, *steps: Step, models: tuple[str, ...] = ()) -> Placed:
+def placed(
+    service: str,
+    revision: int,
+    *steps: Step,
+    models: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
+) -> Placed:
     first, *others = models or (service,)
     repository = ModelRepository(
         service, "sha256:0", (), (RepositoryMember(first, "python", (), (), 0),), tuple(others)
@@ -35,7 +41,8 @@ def placed(service: str, revision: int, *steps: Step, models: tuple[str, ...] = 
         for index, step in enumerate(steps)
     )
     count = ReplicaRange.exactly(len(steps))
-    return Placed(Placement(service, revision, repository, count, 60.0), replicas)
+    placement = Placement(service, revision, repository, count, 60.0, aliases=aliases)
+    return Placed(placement, replicas)
 
 
 def test_endpoints_follow_readiness() -> None:
@@ -65,6 +72,19 @@ def test_revisions_share_a_service_and_the_heaviest_names_its_first_model() -> N
             ),
         )
     )
+
+
+def test_what_a_registry_calls_a_model_is_a_name_of_it_unless_another_model_is_called_so() -> None:
+    routes = [Route("a-b", 1, 50), Route("a-b", 2, 50), Route("c", 1, 100)]
+    state = gateway_state(
+        routes,
+        [
+            placed("a-b", 1, Step.READY, aliases=("a_b",)),
+            placed("a-b", 2, Step.READY, aliases=("a_b", "A.B")),
+            placed("c", 1, Step.READY, models=("c", "inner"), aliases=("inner",)),
+        ],
+    )
+    assert [service.aliases for service in state.services] == [("a_b", "A.B"), ()]
 
 
 class ObedientGateway:
@@ -204,9 +224,9 @@ def test_a_name_leads_to_who_had_it_first_also_after_a_restart(tmp_path: Path) -
     first.start()
     try:
         until(lambda: names(gateway) == {"team-b": ("prep", "x")})
-        here.append(placed("team-a", 1, Step.READY, models=("prep",)))
+        here.append(placed("team-a", 1, Step.READY, models=("prep",), aliases=("x", "own")))
         first.route("team-a", {1: 100})
-        until(lambda: names(gateway) == {"team-a": (), "team-b": ("prep", "x")})
+        until(lambda: names(gateway) == {"team-a": ("own",), "team-b": ("prep", "x")})
     finally:
         first.close()
 
@@ -214,14 +234,14 @@ def test_a_name_leads_to_who_had_it_first_also_after_a_restart(tmp_path: Path) -
     second, gateway = opened()
     second.start()
     try:
-        until(lambda: names(gateway) == {"team-a": ()})  # team-b is not there yet
+        until(lambda: names(gateway) == {"team-a": ("own",)})  # team-b is not there yet
         assert second.owner("prep") == "team-b"
         here.append(first_of_all)
         second.wake()
-        until(lambda: names(gateway) == {"team-a": (), "team-b": ("prep", "x")})
+        until(lambda: names(gateway) == {"team-a": ("own",), "team-b": ("prep", "x")})
         second.route("team-b", {})  # it is deleted
-        until(lambda: names(gateway) == {"team-a": ("prep",)})
-        assert second.owner("x") is None
+        until(lambda: names(gateway) == {"team-a": ("prep", "x", "own")})
+        assert second.owner("x") == "team-a"
     finally:
         second.close()
 

@@ -36,6 +36,14 @@ def are_versions_of_one(one: ModelSnapshot, other: ModelSnapshot) -> bool:
     return one.digest == other.digest or identity(one) == identity(other)
 
 
+def registered_name(snapshot: ModelSnapshot) -> str | None:
+    """Return the name that a registry calls a model; None if it is not a registered one."""
+    registered = _REGISTERED.fullmatch(snapshot.pinned)
+    if snapshot.registry is None or registered is None or _RUN.match(snapshot.reference.strip()):
+        return None
+    return registered[1]
+
+
 def described(snapshot: ModelSnapshot) -> str:
     """Return what a snapshot is for people: `models:/digits/3 of http://registry:5000`."""
     written = snapshot.reference.strip()

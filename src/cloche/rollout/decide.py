@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Phase
+from cloche.artifacts.identity import registered_name
 from cloche.rollout import failing, strategy
 from cloche.targets import Desired, Placement, ReplicaPhase
 
@@ -194,6 +195,8 @@ def _split(situation: Situation) -> dict[int, int]:
 def placement(revision: Revision, operated: Operated) -> Placement:
     """Return the placement of a revision of a service that is operated like `operated`."""
     deployment = revision.deployment
+    registered = registered_name(deployment.main.snapshot)
+    known = registered is None or registered in deployment.repository.models
     return Placement(
         service=revision.service,
         revision=revision.number,
@@ -203,6 +206,7 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         resources=deployment.served.resources,
         lock=deployment.main.lock,
         first_request=_first_request(deployment),
+        aliases=() if registered is None or known else (registered,),
     )
 
 

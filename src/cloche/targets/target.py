@@ -41,6 +41,8 @@ class Placement:
     """A request that the model accepts, to send to each new replica before it is ready."""
     image: str | None = None
     """Digest of its image, for targets that run images."""
+    aliases: tuple[str, ...] = ()
+    """Further names of its main model, which lead to it where no other service has them."""
 
 
 @dataclass(frozen=True, slots=True)

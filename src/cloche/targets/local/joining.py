@@ -53,7 +53,11 @@ def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayS
             for share in shares
         )
         numbered = any(_is_numbered(each) for each in repositories)
-        services.append(ServiceRoutes(name, tuple(models), revisions, numbered))
+        aliases = dict.fromkeys(
+            alias for share in shares for alias in known[name, share.revision].placement.aliases
+        )
+        others = tuple(alias for alias in aliases if alias not in models)
+        services.append(ServiceRoutes(name, tuple(models), revisions, numbered, aliases=others))
     return GatewayState(tuple(services))
 
 

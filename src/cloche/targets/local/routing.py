@@ -240,11 +240,11 @@ class Routing:
 
     def _with_names(self, state: GatewayState) -> GatewayState:
         """Return a state in which each service has the names that it had first."""
-        names = {service.name: service.models for service in state.services}
+        names = {each.name: (*each.models, *each.aliases) for each in state.services}
         self._keep_addresses(self._addresses.with_names(names))
         return GatewayState(
             tuple(
-                replace(service, plain=self._addresses.owned(service.name, service.models))
+                replace(service, plain=self._addresses.owned(service.name, names[service.name]))
                 for service in state.services
             )
         )

@@ -10,7 +10,6 @@ import re
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from cloche import environments
 from cloche.artifacts import Finding, Severity
@@ -50,6 +49,7 @@ class LocalTarget:
         policy: Policy | None = None,
     ) -> None:
         self._layout = settings.layout
+        self._port = settings.gateway_port
         self._store = store
         self._server = server
         self._host = LocalHost(settings, store, server, policy=policy)
@@ -213,7 +213,7 @@ class LocalTarget:
         return Endpoint(http, gateway.grpc, gateway.ready, gateway.detail, log)
 
     def _by_host(self, service: str) -> str:
-        return f"http://{service}.localhost:{urlsplit(self.gateway().http).port}"
+        return f"http://{service}.localhost:{self._port}"
 
     def _models(self, service: str) -> tuple[str, ...]:
         """Return the models of the revision with the most traffic, else of the newest one."""

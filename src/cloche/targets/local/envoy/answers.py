@@ -18,6 +18,8 @@ from cloche.version import __version__
 Json = dict[str, Any]
 
 LISTENER = "cloche.answers"
+SERVER = "triton"
+"""What clients of Triton expect the server to be called."""
 BRIDGED_TYPE = "application/x-protobuf"
 
 _EXTENSIONS = (
@@ -33,38 +35,38 @@ _EXTENSIONS = (
 
 def server_routes() -> list[Json]:
     """Return the routes of calls about the server as a whole."""
-    about = {"name": "cloche", "version": __version__, "extensions": list(_EXTENSIONS)}
-    metadata = protobuf.server_metadata_response("cloche", __version__, _EXTENSIONS)
+    about = {"name": SERVER, "version": __version__, "extensions": list(_EXTENSIONS)}
+    metadata = protobuf.server_metadata_response(SERVER, __version__, _EXTENSIONS)
     live = protobuf.live_or_ready_response()
     prefix = f"/{protobuf.SERVICE}"
     return [
         _direct("/v2", json.dumps(about).encode(), "application/json"),
-        _direct("/v2/health/live", b"", None),
-        _direct("/v2/health/ready", b"", None),
+        # The bodies are those of the Open Inference Protocol; Triton's own are empty.
+        _direct("/v2/health/live", b'{"live":true}', "application/json"),
+        _direct("/v2/health/ready", b'{"ready":true}', "application/json"),
         _direct(f"{prefix}/ServerLive", live, BRIDGED_TYPE),
         _direct(f"{prefix}/ServerReady", live, BRIDGED_TYPE),
         _direct(f"{prefix}/ServerMetadata", metadata, BRIDGED_TYPE),
     ]
 
 
-def _direct(path: str, body: bytes, content_type: str | None) -> Json:
+def _direct(path: str, body: bytes, content_type: str) -> Json:
     match: Json = {"path": path}
     if content_type == BRIDGED_TYPE:
         match["headers"] = [{"name": "content-type", "string_match": {"exact": BRIDGED_TYPE}}]
     else:
         match["headers"] = [{"name": ":method", "string_match": {"exact": "GET"}}]
-    response: Json = {"status": 200}
-    if body:
-        response["body"] = {"inline_bytes": base64.b64encode(body).decode()}
-    route: Json = {"match": match, "direct_response": response}
-    if content_type:
-        route["response_headers_to_add"] = [
+    inline = {"inline_bytes": base64.b64encode(body).decode()}
+    return {
+        "match": match,
+        "direct_response": {"status": 200, "body": inline},
+        "response_headers_to_add": [
             {
                 "header": {"key": "content-type", "value": content_type},
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             }
-        ]
-    return route
+        ],
+    }
 
 
 EXPLANATION = Path(__file__).with_name("explanation.lua").read_text(encoding="utf-8")

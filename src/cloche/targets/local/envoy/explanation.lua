@@ -23,9 +23,12 @@ local function path_of(headers)
   return (headers:get(":path"):gsub("%?.*$", ""))
 end
 
-local function nobody_serves(what, headers)
-  local revision = headers:get("cloche-revision")
-  return what .. (revision and (" in revision " .. revision) or "") .. SEE
+-- The words are Triton's, by which its clients tell what is wrong.
+local function unknown_model(name, headers)
+  local service, revision = headers:get("cloche-service"), headers:get("cloche-revision")
+  return "Request for unknown model: '" .. name .. "' is not found"
+    .. (service and (" in service '" .. service .. "'") or "")
+    .. (revision and (" in revision " .. revision) or "") .. SEE
 end
 
 local function of_model(headers, name, rest)
@@ -37,9 +40,7 @@ local function of_model(headers, name, rest)
     return 404, "model '" .. name .. "' has no version " .. version .. ": a model that Cloche"
       .. " builds is version 1; choose a revision with the header cloche-revision"
   end
-  local service = headers:get("cloche-service")
-  local where = service and ("service '" .. service .. "' does not serve") or "no service serves"
-  return 404, nobody_serves(where .. " model '" .. name .. "'", headers)
+  return 404, unknown_model(name, headers)
 end
 
 local function of_http(headers)
@@ -62,13 +63,17 @@ local function of_grpc(headers)
   end
   local service = headers:get("cloche-service") or headers:get(":authority"):match("^([^:]+)%.localhost")
   local model = (headers:get("cloche-model-of-message") or ""):match('^%["(.+)"%]$')
-  if model then return NOT_FOUND, nobody_serves("no service serves model '" .. model .. "'", headers) end
+  if model then return NOT_FOUND, unknown_model(model, headers) end
   local encoding = headers:get("grpc-encoding") or "identity"
   if encoding ~= "identity" and not service then
     return INVALID_ARGUMENT, "the model's name cannot be read from a compressed message ("
       .. encoding .. "): " .. NAME_IT
   end
-  if service then return NOT_FOUND, nobody_serves("no service is called '" .. service .. "'", headers) end
+  if service then
+    local revision = headers:get("cloche-revision")
+    return NOT_FOUND, "no service is called '" .. service .. "'"
+      .. (revision and (" in revision " .. revision) or "") .. SEE
+  end
   return INVALID_ARGUMENT, "the message names no model"
 end
 

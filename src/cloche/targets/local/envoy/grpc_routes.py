@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from cloche.targets.local.envoy import clusters, protobuf, replies, revision_routes
+from cloche.targets.local.envoy import clusters, protobuf, renaming, replies, revision_routes
 from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, equals, present
 from cloche.targets.local.envoy.services import plain_owners
 
@@ -50,12 +50,20 @@ def _routes_of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
     for service in state.services:
         routes += _routes_of(service, settings, {}, [equals(SERVICE_HEADER, service.name)])
     for name, owner in sorted(plain_owners(state).items()):
-        routes += _routes_of(owner, settings, _names_model(name), [])
+        found = _routes_of(owner, settings, _names_model(name), [])
+        renamed = renaming.per_route(owner, name)
+        routes += [_with_filters(route, renamed) for route in found]
     unknown = {
         "match": {"prefix": f"/{protobuf.SERVICE}/Model", "headers": [present(SERVICE_HEADER)]},
         "route": {"cluster": clusters.ANSWERS},
     }
     return [*routes, unknown, *_by_name(settings), *_answers()]
+
+
+def _with_filters(route: Json, more: Json) -> Json:
+    """Return a route with further settings of filters beside its own."""
+    key = "typed_per_filter_config"
+    return route | {key: route.get(key, {}) | more[key]} if more else route
 
 
 def _names_model(model: str) -> Json:
@@ -97,7 +105,8 @@ def _by_name(settings: Settings) -> list[Json]:
             }
         ],
     }
-    reading = {"grpc_field_extraction": True, "set_filter_state": True}
+    # The route that is chosen then says whether the last of these filters has something to do.
+    reading = {"grpc_field_extraction": True, "set_filter_state": True, "lua": True}
     return [
         {"match": {"path": _STREAM_CALL, "headers": [uncompressed]}}
         | rest

@@ -5,7 +5,14 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from cloche.targets.local.envoy import answers, grpc_routes, protobuf, replies, routes
+from cloche.targets.local.envoy import (
+    answers,
+    grpc_routes,
+    protobuf,
+    renaming,
+    replies,
+    routes,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +73,7 @@ def _http1(settings: Settings, folder: Path) -> Json:
         folder,
         routes.HTTP_TABLE,
         codec="HTTP1",
-        filters=[_size_limit(settings)],
+        filters=[_size_limit(settings), renaming.http_filter()],
         more={
             "http_protocol_options": {"accept_http_10": True},
             "local_reply_config": replies.http1(settings),
@@ -104,6 +111,7 @@ def _http2(settings: Settings, folder: Path) -> Json:
             clear_route_cache=True,
             on_request_headers=[_model_of_message()],
         ),
+        renaming.http_filter(),
     ]
     return _connections(
         "http2",

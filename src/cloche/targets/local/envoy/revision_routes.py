@@ -45,12 +45,16 @@ def routes(
     settings: Settings,
     *,
     stream: bool,
+    rewrite: str | None = None,
 ) -> list[Json]:
-    """Return the route by weight, then the route of each revision by its header."""
-    result = by_weight(service, protocol, match, headers, settings, stream=stream)
+    """Return the route by weight, then the route of each revision by its header.
+
+    `rewrite` replaces what is matched of the path.
+    """
+    result = by_weight(service, protocol, match, headers, settings, stream=stream, rewrite=rewrite)
     for revision in service.revisions:
         by_header = match | {"headers": [*headers, equals(REVISION_HEADER, str(revision.revision))]}
-        to = _to(service, protocol, [revision], settings, stream=stream)
+        to = _to(service, protocol, [revision], _action(settings, stream, rewrite))
         result.append({"match": by_header} | to)
     return result
 
@@ -63,25 +67,24 @@ def by_weight(
     settings: Settings,
     *,
     stream: bool = False,
+    rewrite: str | None = None,
 ) -> list[Json]:
     """Return the route of requests without a revision header; empty if no revision has weight."""
     weighted = [revision for revision in service.revisions if revision.weight > 0]
     if not weighted:
         return []
     without_header = match | {"headers": [*headers, absent(REVISION_HEADER)]}
-    return [{"match": without_header} | _to(service, protocol, weighted, settings, stream=stream)]
+    to = _to(service, protocol, weighted, _action(settings, stream, rewrite))
+    return [{"match": without_header} | to]
 
 
 def _to(
     service: ServiceRoutes,
     protocol: str,
     shares: list[RevisionEndpoints],
-    settings: Settings,
-    *,
-    stream: bool,
+    action: Json,
 ) -> Json:
     names = [str(ClusterName(service.name, each.revision, protocol)) for each in shares]
-    action = _limits(settings, stream=stream)
     if len(shares) == 1:
         return {
             "route": action | {"cluster": names[0]},
@@ -98,10 +101,11 @@ def _to(
     return {"route": action | {"weighted_clusters": {"clusters": weighted}}}
 
 
-def _limits(settings: Settings, *, stream: bool) -> Json:
+def _action(settings: Settings, stream: bool, rewrite: str | None) -> Json:
+    action: Json = {"timeout": f"{settings.gateway_request_timeout:g}s"}
     if stream:
-        return {"timeout": "0s", "idle_timeout": f"{_STREAM_IDLE_SECONDS}s"}
-    return {"timeout": f"{settings.gateway_request_timeout:g}s"}
+        action = {"timeout": "0s", "idle_timeout": f"{_STREAM_IDLE_SECONDS}s"}
+    return action if rewrite is None else action | {"prefix_rewrite": rewrite}
 
 
 def _revision_header(revision: RevisionEndpoints) -> list[Json]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from cloche.targets.local.envoy import clusters, grpc_routes, revision_routes
+from cloche.targets.local.envoy import clusters, grpc_routes, renaming, revision_routes
 from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, absent, equals
 from cloche.targets.local.envoy.services import ClusterName, plain_owners
 
@@ -158,26 +158,23 @@ def _model_routes(
     as exact paths, which are cheap to compare. The other calls share few routes, since the tables
     of hundreds of services are written, read and compared as a whole.
     """
-    infer = [
-        route
-        for service, name, headers in models
-        for route in revision_routes.by_weight(
-            service, "http", {"path": _path_of(name) + _INFER}, headers, settings
-        )
-    ]
-    calls = [
-        route
-        for service, name, headers in models
-        for call, stream in _CALLS
-        for route in revision_routes.routes(
-            service,
-            "http",
-            {"path_separated_prefix": _path_of(name)},
-            [*headers, _is_call(call, service)],
-            settings,
-            stream=stream,
-        )
-    ]
+    infer: list[Json] = []
+    calls: list[Json] = []
+    for service, name, headers in models:
+        known = service.server_name(name)
+        path, rewritten = _path_of(name), _path_of(known) if known is not None else None
+        renamed = renaming.per_route(service, name)
+        infer += revision_routes.by_weight(
+            service, "http", {"path": path + _INFER}, headers, settings,
+            rewrite=None if rewritten is None else rewritten + _INFER,
+        )  # fmt: skip
+        for call, stream in _CALLS:
+            whole = [*headers, _is_call(call, service)]
+            found = revision_routes.routes(
+                service, "http", {"path_separated_prefix": path}, whole, settings,
+                stream=stream, rewrite=rewritten,
+            )  # fmt: skip
+            calls += [route | renamed for route in found]
     return [*infer, *calls]
 
 

@@ -48,7 +48,13 @@ class ServiceRoutes:
     numbered: bool = False
     """Whether its models have versions other than 1, as in a finished repository."""
     plain: tuple[str, ...] = ()
-    """The models whose name leads here by itself, though other services may have one as well."""
+    """The names that lead here by themselves, though other services may have such a model, too."""
+    aliases: tuple[str, ...] = ()
+    """Further names of its first model, by which the server does not know it."""
+
+    def server_name(self, name: str) -> str | None:
+        """Return the name by which the server knows a model, None if it is `name` itself."""
+        return None if name in self.models else self.models[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ def decode(document: dict[str, Any]) -> GatewayState:
                 ),
                 service.get("numbered", False),
                 tuple(service.get("plain", ())),
+                tuple(service.get("aliases", ())),
             )
             for service in document["services"]
         )
