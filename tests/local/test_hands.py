@@ -61,7 +61,7 @@ def double(cloche_command) -> dict[str, Any]:
 def test_a_deploy_ends_with_the_documented_object(double):
     assert set(double) == {
         "service", "revision", "phase", "change", "model", "http", "grpc", "verification",
-        "replicas", "failure", "from", "cause", "verified",
+        "replicas", "failure", "findings", "from", "cause", "verified",
     }  # fmt: skip
     assert (double["service"], double["phase"]) == ("double", "live")
     assert set(double["model"]) == {

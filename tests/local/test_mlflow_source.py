@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloche.artifacts.identity import identity
 from cloche.clients.mlflow import connect, tracking_address
 from cloche.errors import ClocheError
 from cloche.pipeline import resolve
@@ -71,6 +72,11 @@ def test_every_reference_is_pinned(
         assert (logged.pinned, logged.version) == (f"models:/{model_id}", None)
         assert logged.digest == second.digest
         assert logged.reference == text
+        assert (logged.registry, logged.metadata.experiment_id) == (mlflow_server.url, "0")
+    assert (
+        identity(first) == identity(second) == ("mlflow", mlflow_server.url, "registered", "digits")
+    )
+    assert identity(logged) == ("mlflow", mlflow_server.url, "run", "0", "model")
 
 
 def test_what_the_registry_knows_comes_along(
@@ -324,7 +330,10 @@ def test_a_local_store_gives_the_same(
     assert champion.metadata.tags["team"] == "vision"
     latest = take(store, "models:/digits/latest", variables)
     for text in (f"models:/{model_id}", f"runs:/{run_id}/model"):
-        assert take(store, text, variables).digest == latest.digest
+        logged = take(store, text, variables)
+        assert (logged.digest, logged.registry) == (latest.digest, latest.registry)
+    assert identity(logged)[2:] == ("run", "0", "model")
+    assert identity(latest) == identity(champion)
     again = take(store, "models:/digits@champion", variables)
     assert dataclasses.replace(again) == champion
 
