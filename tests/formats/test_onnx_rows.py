@@ -74,6 +74,16 @@ MIXED = {
               {"y": [N, 4]}),
         "for all rows alike",
     ),
+    "rows folded behind another axis": (
+        model([node("Transpose", "x", "t", perm=[1, 0, 2]), node("Reshape", "t to", "y")],
+              {"x": [N, "s", 4]}, {"y": [None, None]}, {"to": np.array([0, -1])}),
+        "along no first axis",
+    ),
+    "softmax over what has the batch's size": (
+        model([node("Shape", "x", "s"), node("ConstantOfShape", "s", "z"),
+               node("Softmax", "z", "y", axis=0)], {"x": [N, 4]}, {"y": [N, 4]}),
+        "along the axis of the rows",
+    ),
     "layer norm over all": (
         model([node("LayerNormalization", "x s", "y", axis=0)], {"x": [N, 4], "s": [N, 4]},
               {"y": [N, 4]}),
@@ -91,6 +101,12 @@ APART = {
         [node("Reshape", "x to", "r"), node("MatMul", "r w", "m"), node("Reshape", "m back", "y")],
         {"x": [N, 6, 4]}, {"y": [N, 6, 3]},
         {"to": np.array([-1, 4]), "w": ROWS, "back": np.array([-1, 6, 3])},
+    ),
+    "folded behind time and back": model(
+        [node("Transpose", "x", "t", perm=[1, 0, 2]), node("Reshape", "t to", "r"),
+         node("MatMul", "r w", "m"), node("Reshape", "m back", "b"),
+         node("Transpose", "b", "y", perm=[1, 0, 2])], {"x": [N, 5, 4]}, {"y": [N, 5, 3]},
+        {"to": np.array([-1, 4]), "w": ROWS, "back": np.array([5, -1, 3])},
     ),
     "looked up": model(
         [node("Gather", "w x", "y")], {"x": (INT, [N, 5])}, {"y": [N, 5, 3]}, {"w": ROWS},

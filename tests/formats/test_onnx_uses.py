@@ -158,3 +158,10 @@ def test_a_mask_is_as_long_as_the_past_and_the_new(tmp_path: Any) -> None:
 def test_most_models_tell_nothing(tmp_path: Any) -> None:
     plain = model([node("Relu", "x", "y")], {"x": ["b", 4]}, {"y": ["b", 4]})
     assert uses_of(plain, tmp_path) == uses.Uses({}, {})
+
+
+def test_a_contradiction_that_no_size_ends_asks_for_none(tmp_path: Any) -> None:
+    proto = model(
+        [node("Concat", "x x", "c", axis=0), node("Add", "c x", "y")], {"x": ["n"]}, {"y": [None]}
+    )
+    assert uses_of(proto, tmp_path).sizes == {}

@@ -31,6 +31,8 @@ _OTHER = re.compile(
 )
 _PROBES = (7, 11)
 """Sizes that rarely occur as dimensions of a model, so that finding one is evidence."""
+_OTHER_SIZE = 13
+"""The size of every other dynamic axis while the rows are followed."""
 
 
 def decide(
@@ -129,7 +131,9 @@ def _contradiction(model: ModelProto, probes: dict[int, shapes.Inferred]) -> str
                     f"have {size}"
                 )
     given = tuple(value.name for value in walk.inputs(model.graph))
-    return rows.why_mixed(model, given, probes[_PROBES[0]].values, _PROBES[0])
+    whole = shapes.infer(model, first=_PROBES[0], dynamic=_OTHER_SIZE)
+    known = probes[_PROBES[0]] if whole.trouble else whole
+    return rows.why_mixed(model, given, known.values, _PROBES[0])
 
 
 def finding(batch: BatchAxis) -> Finding | None:

@@ -48,7 +48,7 @@ def why_mixed(
         rows.states.update(zip(node.output, states, strict=True))
     for value in graph.output:
         state = rows.state(value.name)
-        if state is Kind.FIXED or (isinstance(state, int) and state > 0):
+        if state in {Kind.FIXED, Kind.FOLDED} or (isinstance(state, int) and state > 0):
             return f"the output {value.name} has its rows along no first axis"
     return None
 
@@ -59,16 +59,22 @@ def _outputs(node: NodeProto, rows: Rows) -> list[State]:
     for position, state in enumerate(given):
         if isinstance(state, int) and arguments.takes(node.op_type, position):
             raise MixedError(f"takes {node.input[position]}, which has rows, for all rows alike")
-    if node.op_type == "Shape":
-        return [Kind.SIZES if isinstance(given[0], int) else given[0]]
-    if all(state is Kind.FIXED for state in given):
-        return [Kind.FIXED] * len(node.output)
-    rule = _RULES.get(node.op_type)
-    if rule is None or Kind.OPEN in given or any(each.HasField("g") for each in node.attribute):
-        return [Kind.OPEN] * len(node.output)
-    if Kind.SIZES in given and not any(isinstance(state, int) for state in given):
-        return [moves.made(node, rows)] * len(node.output)
-    state = rule(node, rows)
-    if node.op_type in products.RECURRENT:
+    state = _state(node, given, rows)
+    if node.op_type in products.RECURRENT and isinstance(state, int):
         return products.recurrent_outputs(node, state)
     return [state] * len(node.output)
+
+
+def _state(node: NodeProto, given: list[State], rows: Rows) -> State:
+    kinds = {state for state in given if isinstance(state, Kind)}
+    followed = Kind.FOLDED in kinds or any(isinstance(state, int) for state in given)
+    if node.op_type == "Shape":
+        return Kind.SIZES if isinstance(given[0], int) else given[0]
+    if kinds <= {Kind.FIXED} and not followed:
+        return Kind.FIXED
+    rule = _RULES.get(node.op_type)
+    if not followed and Kind.OPEN not in kinds:
+        return moves.made(node, rows)
+    if rule is None or Kind.OPEN in kinds or any(each.HasField("g") for each in node.attribute):
+        return Kind.OPEN
+    return moves.folded(node, rows) if Kind.FOLDED in kinds else rule(node, rows)

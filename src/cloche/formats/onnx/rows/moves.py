@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from cloche.formats.onnx.rows.state import Kind, MixedError, axis_in, first
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 _ALIKE = frozenset({"ConstantOfShape", "Expand", "Reshape", "Unsqueeze", "Squeeze", "Tile"})
 """Operators that make rows which are all alike, from a number of rows."""
+KEEPING = frozenset({
+    "Add", "Sub", "Mul", "Div", "MatMul", "Gemm", "Relu", "Sigmoid", "Tanh", "Cast", "Identity",
+    "Neg", "Abs", "Dropout", "Clip",
+})  # fmt: skip
+"""Operators that leave the axes of their first input as they are."""
 
 
 def made(node: NodeProto, rows: Rows) -> State:
@@ -47,15 +53,38 @@ def _flatten(node: NodeProto, rows: Rows) -> State:
     return 0
 
 
+def folded(node: NodeProto, rows: Rows) -> State:
+    """Follow rows that share an axis with others, until a Reshape takes that axis apart."""
+    if node.op_type in {"Reshape", "Flatten"}:
+        state = rows.along(node.output[0])
+        return state if isinstance(state, int) else Kind.FOLDED
+    others = [rows.state(name) for name in node.input]
+    if node.op_type in KEEPING and set(others) <= {Kind.FOLDED, Kind.FIXED}:
+        return Kind.FOLDED
+    return Kind.OPEN
+
+
 def _reshape(node: NodeProto, rows: Rows) -> State:
-    """Follow rows that are the first axis: they stay so, alone or with the next axes in it."""
+    """Follow rows that are the first axis: they stay so, alone or with the next axes in it.
+
+    Rows along another axis stay there if what is before them does, and share an axis otherwise.
+    """
     _argument(node, rows)
     state, after = first(node, rows), rows.shape(node.output[0])
-    if state != 0 or not after or after[0] < 0:
+    before = rows.shape(node.input[0])
+    if not isinstance(state, int) or not after or not before:
         return Kind.OPEN
-    if after[0] % rows.size:
-        raise MixedError(f"makes {after[0]} rows of any number of rows")
-    return 0
+    if state == 0 and after[0] >= 0:
+        if after[0] % rows.size:
+            raise MixedError(f"makes {after[0]} rows of any number of rows")
+        return 0
+    if min(*after, *before) < 0:
+        return Kind.OPEN
+    outer = math.prod(before[:state])
+    for axis, size in enumerate(after):
+        if size == rows.size and math.prod(after[:axis]) == outer:
+            return axis
+    return Kind.FOLDED
 
 
 def _unsqueeze(node: NodeProto, rows: Rows) -> State:

@@ -18,6 +18,7 @@ class Kind(enum.Enum):
 
     FIXED = "the same for every request"
     SIZES = "computed from the number of rows"
+    FOLDED = "rows in an axis together with what was before them"
     OPEN = "unknown"
 
 

@@ -45,13 +45,16 @@ def solve(model: ModelProto, inputs: tuple[TensorSpec, ...]) -> dict[str, int]:
     named = _infer(model, names)
     found: dict[str, int] = {}
     for _ in range(_ROUNDS):
-        wrong = _contradiction(model, named, _infer(model, _sized(names, found)), free)
+        sized = _infer(model, _sized(names, found))
+        wrong = _contradiction(model, named, sized, free)
         if wrong is None:
-            break
+            # What still contradicts was no matter of size: then none is better than another.
+            settled = _contradiction(model, named, sized, set(found)) is None
+            return {name: size for name, size in found.items() if settled and size != SIZE}
         name, size = wrong
         found[name] = size
         free.discard(name)
-    return {name: size for name, size in found.items() if size != SIZE}
+    return {}
 
 
 def _sized(names: Mapping[str, Named], found: Mapping[str, int]) -> dict[str, Named]:
