@@ -74,6 +74,11 @@ RANGES = {
               {"m": (INT, ["b", 4])}, {"y": ["b", 4]}, {"one": np.array(1, "f4")}),
         "m", (0, 1),
     ),
+    "one of two rates": (
+        model([node("Equal", "r rate", "e"), node("Cast", "e", "y", to=FLOAT)], {"r": (INT, [])},
+              {"y": []}, {"rate": np.array(16000)}),
+        "r", (16000, 16000),
+    ),
     "a divisor": (model([node("Div", "x x", "y")], {"x": ["b"]}, {"y": ["b"]}), "x", (0.1, None)),
     "lengths": (
         model([node("ReverseSequence", "x n", "y", time_axis=0, batch_axis=1)],

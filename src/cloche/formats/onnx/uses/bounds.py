@@ -65,9 +65,22 @@ def limit(node: NodeProto, position: int, flow: Flow) -> ValueRange | None:
     if key in _BOUNDS:
         lowest, highest = _BOUNDS[key]
         return ValueRange(lowest, highest, whole=False, why=f"what {node.op_type} is defined for")
+    chosen = _compared(node, position, flow)
+    if chosen is not None:
+        return ValueRange(chosen, chosen, whole=False, why="the graph asks whether it is this one")
     if _is_mask(node, position, flow):
         return ValueRange(0, 1, whole=True, why="the graph uses it as a mask")
     return None
+
+
+def _compared(node: NodeProto, position: int, flow: Flow) -> float | None:
+    """Return the constant that a single number is compared with, such as a sampling rate."""
+    if node.op_type != "Equal" or not flow.whole(node.input[position]):
+        return None
+    shape, constant = flow.shape(node.input[position]), flow.constants.get(node.input[1 - position])
+    if shape not in {(), (1,)} or constant is None or constant.size != 1:
+        return None
+    return float(constant.item()) if constant.dtype.kind in "iuf" else None
 
 
 def _is_mask(node: NodeProto, position: int, flow: Flow) -> bool:
