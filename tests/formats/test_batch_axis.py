@@ -39,6 +39,9 @@ CASES = {
     "any one name": (mlp("s77"), True, CERTAIN, "called s77"),
     "no names, carried": (mlp(None), True, LIKELY, "shape inference carries"),
     "made-up names, carried": (mlp("unk__616", "unk__617"), True, LIKELY, "carries"),
+    "made-up names of Paddle's exporter": (
+        mlp("p2o.DynamicDimension.0", "p2o.DynamicDimension.2"), True, LIKELY, "carries"
+    ),
     "name on one side, carried": (mlp("batch", None), True, CERTAIN, "carries"),
     "a sequence": (mlp("sequence_length"), False, LIKELY, "called sequence_length"),
     "time": (mlp("time"), False, LIKELY, "called time"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cloche.artifacts import TensorSpec
 
 _BATCH = re.compile(r"batch|^(n|b|bs|m|none|samples?|rows?|examples?|num_samples|n_samples)$", re.I)
-_MADE_UP = re.compile(r"^(unk_?_?\d*|\?|none|.*_dim_\d+|-1|u\d+)$", re.I)
+_MADE_UP = re.compile(r"^(unk_?_?\d*|\?|none|.*_dim_\d+|.*dynamicdimension.*|-1|u\d+)$", re.I)
 """Labels that exporters generate for unknown axes, a different one each time."""
 _OTHER = re.compile(
     r"seq|time|length|^len|_len|token|step|frame|audio|width|height|^[hwltk]$|num_|past|cache"
