@@ -69,4 +69,4 @@ def test_the_onnx_runtime_backend_has_the_same_types() -> None:
         number = TensorProto.DataType.Value(element.upper())
         (known,) = (one for one in DATATYPES.values() if one.onnx == number)
         assert known.config == f"TYPE_{datatype}"
-    assert len(table) == len(NUMERIC) + 1
+    assert len(table) == len(NUMERIC) + 2

@@ -30,7 +30,7 @@ def batches() -> Iterator[ModuleType]:
         yield onnx_batches
     finally:
         sys.path.remove(str(_BACKEND))
-        for name in ("onnx_batches", "onnx_signature", "onnx_session"):
+        for name in ("onnx_batches", "onnx_bfloat16", "onnx_signature", "onnx_session"):
             sys.modules.pop(name, None)
 
 

@@ -113,8 +113,8 @@ X, Y = io("x", [4]), io("y", [2])
         (BATCHED, config([io("x", [4], "FP64")], [Y], 8),
          ("unable to load model 'm', configuration expects datatype TYPE_FP64 for input 'x', model"
           " provides TYPE_FP32")),
-        (BATCHED, config([io("x", [4], "BF16")], [Y], 8),
-         "unsupported datatype TYPE_BF16 for input 'x' for model 'm'"),
+        (BATCHED, config([io("x", [4], "INVALID")], [Y], 8),
+         "unsupported datatype TYPE_INVALID for input 'x' for model 'm'"),
         (BATCHED, config([io("x", [5])], [Y], 8),
          ("model 'm', tensor 'x': the model expects 2 dimensions (shape [-1,4]) but the model"
           " configuration specifies 2 dimensions (an initial batch dimension because max_batch_size"

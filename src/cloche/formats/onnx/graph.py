@@ -20,7 +20,7 @@ CARRIED = {
 }
 """Triton's name of each TensorProto.DataType that inputs and outputs may have.
 
-BF16 is absent: ONNX Runtime's Python interface and numpy have no such array.
+BF16 is absent: numpy has no such array, so no answer of such a model could be verified.
 """
 
 ELEMENT_BITS = {

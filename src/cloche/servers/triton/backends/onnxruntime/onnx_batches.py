@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx_bfloat16  # type: ignore[import-not-found]
 import onnx_session  # type: ignore[import-not-found]
 import onnx_signature  # type: ignore[import-not-found]
 
@@ -45,13 +46,17 @@ class Runner:
         tensors = list(signature.inputs.values()) + list(signature.overridable.values())
         self._strings = {tensor.name for tensor in tensors if tensor.datatype == "STRING"}
         self._scalars = {tensor.name for tensor in tensors if not tensor.shape}
+        chosen = onnx_bfloat16.names(signature)
+        self._bfloat16 = None
+        if chosen:
+            self._bfloat16 = onnx_bfloat16.Runner(session, chosen, pb_utils.Tensor)
         self._only_input = None
         if len(tensors) == 1 and not self._strings and not self._scalars:
             self._only_input = tensors[0].name
 
     def answer(self, requests: list[Any]) -> list[Any]:
         """Return one response per request, in their order."""
-        if len(requests) > 1:
+        if len(requests) > 1 and self._bfloat16 is None:
             try:
                 return self._answer_together(requests)
             # One request may be the cause, so each runs alone.
@@ -122,9 +127,12 @@ class Runner:
     def _answer_alone(self, request: Any) -> Any:
         try:
             requested = self._requested_outputs([request])
-            results = self._session.run(requested, self._feed(request), self._run_options)
+            results = self._run(requested, request)
             outputs = []
             for name, output in zip(requested, results):
+                if self._bfloat16 is not None and self._bfloat16.has(name):
+                    outputs.append(output)
+                    continue
                 shape = self._scalar_shapes.get(name)
                 array = np.asarray(output)
                 outputs.append(self._tensor(name, array if shape is None else array.reshape(shape)))
@@ -133,16 +141,25 @@ class Runner:
         except Exception as error:  # noqa: BLE001
             return self._response([], self._error(onnx_session.explain(error)))
 
+    def _run(self, requested: list[str], request: Any) -> list[Any]:
+        if self._bfloat16 is None:
+            outputs: list[Any] = self._session.run(
+                requested, self._feed(request), self._run_options
+            )
+            return outputs
+        inputs = request.inputs()
+        results: list[Any] = self._bfloat16.run(requested, inputs, self._array, self._run_options)
+        return results
+
     def _feed(self, request: Any) -> dict[str, Any]:
-        feed = {}
-        for tensor in request.inputs():
-            name, array = tensor.name(), tensor.as_numpy()
-            if name in self._strings:
-                array = _text(array)
-            if name in self._scalars:
-                array = array.reshape(())
-            feed[name] = array
-        return feed
+        return {tensor.name(): self._array(tensor) for tensor in request.inputs()}
+
+    def _array(self, tensor: Any) -> Any:
+        """Return an input in the model's form."""
+        name, array = tensor.name(), tensor.as_numpy()
+        if name in self._strings:
+            array = _text(array)
+        return array.reshape(()) if name in self._scalars else array
 
     def _requested_outputs(self, requests: list[Any]) -> list[str]:
         """Return the outputs that any request asks for, in the configuration's order."""

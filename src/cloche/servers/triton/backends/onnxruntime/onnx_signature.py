@@ -31,6 +31,7 @@ _DATATYPES = {
     "float16": "FP16",
     "float": "FP32",
     "double": "FP64",
+    "bfloat16": "BF16",
     "string": "STRING",
 }
 _KINDS = {"seq": "ONNX_TYPE_SEQUENCE", "map": "ONNX_TYPE_MAP", "sparse": "ONNX_TYPE_SPARSETENSOR"}
