@@ -92,6 +92,16 @@ def _several() -> onnx.ModelProto:
     )
 
 
+def _with_a_default() -> onnx.ModelProto:
+    """y = x * scale, where a request may leave the scale out: it is 2 then."""
+    return _model(
+        [("x", FLOAT, [BATCH, 3]), ("scale", FLOAT, [1])],
+        [("y", FLOAT, [BATCH, 3])],
+        [helper.make_node("Mul", ["x", "scale"], ["y"])],
+        [helper.make_tensor("scale", FLOAT, [1], [2])],
+    )
+
+
 def _floats(*shape: int) -> NDArray[np.float32]:
     return np.arange(int(np.prod(shape)), dtype=np.float32).reshape(shape)
 
@@ -186,4 +196,23 @@ CASES = (
         1024,
         {"left": [2], "right": [2], "sum": [2]},
     ),
+    Case(
+        "default-kept",
+        _with_a_default,
+        {"x": _X},
+        {"y": _X * 2},
+        0,
+        {"x": [-1, 3], "scale": [1]},
+        {"batching": {"max_batch_size": 0}},
+    ),
+    Case(
+        "default-replaced",
+        _with_a_default,
+        {"x": _X, "scale": np.array([3], np.float32)},
+        {"y": _X * 3},
+        0,
+        {"x": [-1, 3], "scale": [1]},
+        {"batching": {"max_batch_size": 0}},
+    ),
+    Case("default-when-joined", _with_a_default, {"x": _X}, {"y": _X * 2}, 1024, {"x": [3]}),
 )
