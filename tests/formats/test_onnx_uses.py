@@ -79,6 +79,12 @@ RANGES = {
               {"y": []}, {"rate": np.array(16000)}),
         "r", (16000, 16000),
     ),
+    "a one-hot of basic operators": (
+        model([node("Unsqueeze", "x last", "u"), node("Equal", "u all", "e"),
+               node("Cast", "e", "y", to=FLOAT)], {"x": (INT, ["b", 8])}, {"y": ["b", 8, 257]},
+              {"last": np.array([2]), "all": np.arange(257)}),
+        "x", (0, 256),
+    ),
     "a divisor": (model([node("Div", "x x", "y")], {"x": ["b"]}, {"y": ["b"]}), "x", (0.1, None)),
     "lengths": (
         model([node("ReverseSequence", "x n", "y", time_axis=0, batch_axis=1)],

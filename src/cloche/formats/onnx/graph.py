@@ -80,8 +80,9 @@ def tensors(model: ModelProto) -> Iterator[TensorProto]:
             yield from attribute.tensors
 
 
-SMALL = 1024
-"""Largest tensor whose values are read, in bytes: shapes, axes and scales are far smaller."""
+SMALL = 4096
+"""Largest tensor whose values are read, in bytes: shapes, axes and scales are smaller, and so are
+the numbers from 0 to 255 that a one-hot encoding compares with."""
 
 
 def constants(graph: GraphProto) -> dict[str, NDArray[Any]]:

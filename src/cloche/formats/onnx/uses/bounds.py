@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import ValueRange
@@ -65,22 +66,32 @@ def limit(node: NodeProto, position: int, flow: Flow) -> ValueRange | None:
     if key in _BOUNDS:
         lowest, highest = _BOUNDS[key]
         return ValueRange(lowest, highest, whole=False, why=f"what {node.op_type} is defined for")
-    chosen = _compared(node, position, flow)
-    if chosen is not None:
-        return ValueRange(chosen, chosen, whole=False, why="the graph asks whether it is this one")
+    if node.op_type == "Equal":
+        return _compared(node, position, flow)
     if _is_mask(node, position, flow):
         return ValueRange(0, 1, whole=True, why="the graph uses it as a mask")
     return None
 
 
-def _compared(node: NodeProto, position: int, flow: Flow) -> float | None:
-    """Return the constant that a single number is compared with, such as a sampling rate."""
-    if node.op_type != "Equal" or not flow.whole(node.input[position]):
+def _compared(node: NodeProto, position: int, flow: Flow) -> ValueRange | None:
+    """Return what an input is compared with: one number, such as a sampling rate, or each of many.
+
+    A one-hot encoding in basic operators compares with 0, 1, 2 … to the last class.
+    """
+    constant = flow.constants.get(node.input[1 - position])
+    if constant is None or constant.dtype.kind not in "iuf" or not constant.size:
         return None
-    shape, constant = flow.shape(node.input[position]), flow.constants.get(node.input[1 - position])
-    if shape not in {(), (1,)} or constant is None or constant.size != 1:
+    values = constant.ravel()
+    if constant.size == 1:
+        alone = flow.shape(node.input[position]) in {(), (1,)}
+        if not alone or not flow.whole(node.input[position]):
+            return None
+        why = "the graph asks whether it is this one"
+        return ValueRange(float(values[0]), float(values[0]), whole=False, why=why)
+    if any(after - before != 1 for before, after in pairwise(values.tolist())):
         return None
-    return float(constant.item()) if constant.dtype.kind in "iuf" else None
+    why = f"the graph compares it with each of {constant.size} numbers"
+    return ValueRange(float(values[0]), float(values[-1]), whole=True, why=why)
 
 
 def _is_mask(node: NodeProto, position: int, flow: Flow) -> bool:
