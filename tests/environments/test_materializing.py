@@ -51,6 +51,7 @@ def test_an_environment_is_made_once_with_what_the_lock_says(
     tmp_path: Path, lock: Lock, environment: dict[str, str]
 ) -> None:
     folder = make(lock, tmp_path / "made", environment)
+    assert list(folder.glob("lib/*/site-packages/__pycache__/leaf.*.pyc"))
     assert version_in(folder) == "2.0"
     before = (folder / ".complete").stat().st_ino
     shutil.rmtree(tmp_path / "index")
@@ -65,6 +66,7 @@ def test_one_that_is_made_through_a_link_outlives_the_link(
     (tmp_path / "link").symlink_to(tmp_path / "kept")
     folder = make(lock, tmp_path / "link", environment)
     assert folder.parent == tmp_path / "kept"
+    assert construction.is_complete(tmp_path / "link" / folder.name)
     (tmp_path / "link").unlink()
     # What a server does with an environment that a model asks for.
     program = f". {folder}/bin/activate && python -c 'import leaf, sys; print(sys.prefix)'"
@@ -80,6 +82,21 @@ def test_an_unfinished_one_is_made_again(
     (folder / "leftover").touch()
     assert version_in(make(lock, tmp_path / "made", environment)) == "2.0"
     assert not (folder / "leftover").exists()
+
+
+def test_one_that_was_moved_is_made_again_in_its_new_place(
+    tmp_path: Path, lock: Lock, environment: dict[str, str]
+) -> None:
+    before = make(lock, tmp_path / "made", environment)
+    (tmp_path / "made").rename(tmp_path / "moved")
+    assert not construction.is_complete(tmp_path / "moved" / before.name)
+    with pytest.raises(ClocheError, match="was moved"):
+        environments.existing(lock, tmp_path / "moved")
+    folder = make(lock, tmp_path / "moved", environment)
+    # What a server does with an environment that a model asks for.
+    program = f". {folder}/bin/activate && python -c 'import leaf, sys; print(sys.prefix)'"
+    said = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == str(folder)
 
 
 def test_one_whose_python_is_gone_is_made_again(

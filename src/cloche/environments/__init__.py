@@ -7,7 +7,7 @@ credentials. `usage` lists the environments, `clean` removes those that are not 
 """
 
 from cloche.environments.cleaning import clean, usage
-from cloche.environments.construction import existing, materialize
+from cloche.environments.construction import existing, is_complete, materialize
 from cloche.environments.resolution import lock
 
-__all__ = ["clean", "existing", "lock", "materialize", "usage"]
+__all__ = ["clean", "existing", "is_complete", "lock", "materialize", "usage"]

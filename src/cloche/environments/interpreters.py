@@ -129,8 +129,9 @@ def _candidates(minor: str, environment: Mapping[str, str], folder: Path) -> Ite
         yield Path(on_path)
     # pyenv's shims run only the activated versions: look at all installed ones.
     pyenv = Path(environment.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    for version in sorted(pyenv.glob(f"versions/{minor}.*"), reverse=True):
-        yield version / "bin" / f"python{minor}"
+    for version in _folders(pyenv / "versions"):
+        if version.name.startswith(f"{minor}."):
+            yield version / "bin" / f"python{minor}"
     listing = uv.run(
         ["python", "list", minor, "--only-installed", "--output-format", "json"],
         environment=environment,
@@ -140,3 +141,11 @@ def _candidates(minor: str, environment: Mapping[str, str], folder: Path) -> Ite
     for item in json.loads(listing or "[]"):
         if item.get("path"):
             yield Path(item["path"])
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return what is in a folder, last name first; nothing for one that may not be read."""
+    try:
+        return sorted(folder.iterdir(), reverse=True)
+    except OSError:
+        return []

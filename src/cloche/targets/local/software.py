@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cloche import environments
 from cloche.errors import ClocheError
 from cloche.servers import ServerPorts
 from cloche.targets.local.supervised import Launch
@@ -75,10 +76,10 @@ class ReplicaServer:
         if repository.main.lock_digest is None:
             return None
         folder = self._layout.environments / repository.main.lock_digest.removeprefix("sha256:")
-        if not folder.is_dir():
+        if not environments.is_complete(folder):
             raise ClocheError(
                 "target.local.environment",
-                f"The environment of {repository.service} is not on this machine.",
+                f"The environment of {repository.service} is not on this machine, or was moved.",
                 where=str(folder),
                 hint="Deploy the model again to make its environment from its lock.",
             )
