@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cloche.artifacts import Event, EventKind, Standing
-from cloche.clients.control.rollout_events import RECONNECTS, follow
+from cloche.clients.control.rollout_events import RECONNECTS, follow, see_through
 from cloche.errors import UnavailableError
 
 EVENT = Event(
@@ -49,3 +50,33 @@ def test_a_control_plane_that_ends_is_given_time() -> None:
 def test_one_that_stays_away_is_said() -> None:
     with pytest.raises(UnavailableError):
         followed(RECONNECTS + 1)
+
+
+class Slow(Control):
+    """Has no event while its replica loads, twice, and is live then."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.asked = 0
+
+    def revision(self, service: str, number: int) -> Any:
+        phase = Standing.LIVE if self.asked == 2 else Standing.STARTING
+        return SimpleNamespace(phase=phase, rollout=None)
+
+    def events(self, service: str, *, after: str, wait: float) -> list[Event]:
+        return []
+
+    def service(self, name: str) -> Any:
+        self.asked += 1
+        replica = {"revision": 1, "phase": "starting", "detail": "It is loading its model."}
+        ready = {"revision": 1, "phase": "ready", "detail": None}
+        return {"replicas": {"items": [ready, replica]}}
+
+
+def test_what_a_rollout_waits_for_is_said() -> None:
+    notes: list[str] = []
+    task = SimpleNamespace(note=notes.append)
+    progress = SimpleNamespace(task=lambda _: nullcontext(task))
+    control = Slow()
+    see_through(lambda: control, "a", 1, progress=progress, timeout=60)
+    assert notes == ["waiting for a replica: It is loading its model."] * 2

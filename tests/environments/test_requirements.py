@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from cloche.environments import requirements
+from cloche.environments import requirements, uv
 from cloche.environments.uv import explain, without_credentials
 from cloche.errors import ClocheError, ErrorGroup
 
@@ -81,6 +83,27 @@ def test_what_uv_says_becomes_an_error(
     error = explain(words, tmp_path_factory.getbasetemp())
     assert (error.code, error.retriable) == (code, retriable)
     assert "u:p@" not in error.what
+
+
+@pytest.mark.parametrize(
+    ("store", "given", "trusted"),
+    [
+        (True, {}, "true"),
+        (False, {}, None),
+        (True, {"SSL_CERT_FILE": "/own.pem"}, None),
+        (True, {"UV_SYSTEM_CERTS": "false"}, "false"),
+        (True, {"UV_NATIVE_TLS": "false"}, None),
+    ],
+)
+def test_the_authorities_of_the_system_are_trusted_unless_others_are_named(
+    store: bool, given: dict[str, str], trusted: str | None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "store.pem").touch()
+    found = tmp_path / ("store.pem" if store else "none.pem")
+    monkeypatch.setattr(uv, "_SYSTEM_STORES", (str(found),))
+    assert uv._variables(given).get("UV_SYSTEM_CERTS") == trusted
+    assert uv._variables(given).items() >= given.items()
 
 
 def test_credentials_leave_no_trace() -> None:

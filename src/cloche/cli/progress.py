@@ -61,12 +61,16 @@ class _LineTask:
         self._began = self._said = clock()
         self._shown = False
         self._done = 0
+        self._note = ""
         self._lock = threading.Lock()
 
     def advance(self, amount: int) -> None:
         self._done += amount
 
     def note(self, text: str) -> None:
+        if text == self._note:
+            return
+        self._note = text
         if self._shown or self._clock() - self._began >= QUIET_SECONDS:
             self._shown = True
             self._say(f"{self._title}: {text}")
@@ -75,7 +79,7 @@ class _LineTask:
         """Print that the work goes on, if a line is due."""
         if not self._shown:
             self._shown = True
-            self._say(f"{self._title} …")
+            self._say(f"{self._title}: {self._note}" if self._note else f"{self._title} …")
         elif self._clock() - self._said >= LINE_SECONDS:
             self._say(f"{self._title}: {self._state()}")
 
@@ -86,7 +90,7 @@ class _LineTask:
     def _state(self) -> str:
         elapsed = duration_text(self._clock() - self._began)
         if not self._done:
-            return f"{elapsed} so far"
+            return f"{self._note.rstrip('.')}, {elapsed} so far".removeprefix(", ")
         of = f" of {size_text(self._total)}" if self._total else ""
         return f"{size_text(self._done)}{of}, {elapsed} so far"
 

@@ -29,6 +29,14 @@ _PROJECT_VARIABLES = frozenset(
 )
 """Variables of the project in the user's current folder, which uv must not see."""
 
+_TRUST_VARIABLES = frozenset({"SSL_CERT_FILE", "SSL_CERT_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS"})
+_SYSTEM_STORES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, Red Hat
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # Alpine, macOS
+)
+
 
 class UvError(ClocheError):
     """uv failed; `what` has its message."""
@@ -62,16 +70,13 @@ def run(
 ) -> str:
     """Run uv in a folder and return its stdout; `timeout` is in seconds.
 
-    uv takes index, proxy, certificates, credentials and cache from `environment`, that of the user.
+    uv takes index, proxy, credentials and cache from `environment`, that of the user; certificates
+    too, else those of the system.
     It inherits the file descriptors `keep_open`, so that a lock outlives a killed caller. Raises
     ClocheError: `environment.network` and `.timeout` (retriable), `.access`, `.disk`, and `.failed`
     with uv's message.
     """
-    variables = {
-        name: value for name, value in environment.items() if name not in _PROJECT_VARIABLES
-    }
-    variables |= {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
-    variables.setdefault("UV_HTTP_TIMEOUT", "60")
+    variables = _variables(environment)
     process = _start([find(), *arguments], variables, folder, keep_open)
     try:
         printed, words = process.communicate(timeout=timeout)
@@ -86,6 +91,23 @@ def run(
     if process.returncode != 0:
         raise explain(words.decode("utf-8", "replace"), folder)
     return printed.decode("utf-8")
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return uv's variables: the user's, with those of this call.
+
+    Where the machine has a store of authorities, uv trusts it, as git and curl do: a company's own
+    authority is often there alone. A user who names a store, or says not to use it, is heeded.
+    """
+    variables = {
+        name: value for name, value in environment.items() if name not in _PROJECT_VARIABLES
+    }
+    variables |= {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+    variables.setdefault("UV_HTTP_TIMEOUT", "60")
+    if not variables.keys() & _TRUST_VARIABLES and any(map(os.path.isfile, _SYSTEM_STORES)):
+        # The second one is its name before uv 0.11.
+        variables |= {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}
+    return variables
 
 
 def _start(

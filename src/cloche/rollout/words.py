@@ -29,6 +29,8 @@ def standing(number: int, now: Standing, failure: dict[str, Any] | None = None) 
     """Return the sentence for the new state of a revision."""
     if now is Standing.FAILED:
         return f"Revision {number} failed: {(failure or {}).get('what', 'no reason was recorded')}"
+    if now is Standing.STARTING:
+        return f"Revision {number} is starting: its replicas load the model."
     return f"Revision {number} is {now.value}."
 
 

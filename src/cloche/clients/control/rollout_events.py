@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cloche.artifacts import Standing
 from cloche.errors import ClocheError, SupersededError, UnavailableError, from_dict
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from cloche.artifacts import Event, RevisionStatus
     from cloche.progress import Progress
 
-POLL_SECONDS = 10.0
+POLL_SECONDS = 3.0
+"""How long to wait for an event before the replicas are looked at."""
 RECONNECTS = 5
 _PAUSE_SECONDS = 0.05
 """Seconds before the first reconnect, doubled for each further one. A killed control plane may
@@ -32,6 +33,9 @@ class Followed(Protocol):
     ) -> tuple[Event, ...]:
         """Return events after a cursor, waiting for one."""
 
+    def service(self, name: str) -> dict[str, Any]:
+        """Return the state of one service."""
+
 
 def see_through(
     connect: Callable[[], Followed],
@@ -46,7 +50,13 @@ def see_through(
     Raises what `follow` raises.
     """
     with progress.task(f"Rolling out revision {revision} of {service}") as task:
-        for event in follow(connect, service, revision, timeout=timeout):
+
+        def quiet(control: Followed) -> None:
+            waits = _waits_for(control.service(service), revision)
+            if waits is not None:
+                task.note(waits)
+
+        for event in follow(connect, service, revision, timeout=timeout, quiet=quiet):
             task.note(event.what)
     return connect().revision(service, revision)
 
@@ -59,9 +69,11 @@ def follow(
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    quiet: Callable[[Followed], None] = lambda _: None,
 ) -> Iterator[Event]:
     """Yield the events of the last rollout to a revision until it has ended.
 
+    `quiet` is called whenever no event came for a moment.
     Raises UnavailableError `deploy.timeout` after `timeout` seconds. A lost control plane is
     reconnected through `connect`, at most a few times in a row.
     """
@@ -73,10 +85,13 @@ def follow(
             ended, began = status.phase.ended, status.rollout and status.rollout.started_at
             remaining = deadline - clock()
             wait = 0.0 if ended else max(0.0, min(POLL_SECONDS, remaining))
-            for event in control.events(service, after=after, wait=wait):
+            events = control.events(service, after=after, wait=wait)
+            for event in events:
                 after = event.cursor
                 if event.revision == revision and event.at >= (began or ""):
                     yield event
+            if not events and not ended:
+                quiet(control)
         except ClocheError as error:
             failures += 1
             if not error.retriable or failures > RECONNECTS:
@@ -89,6 +104,18 @@ def follow(
             return
         if remaining <= 0:
             raise _late(service, revision, timeout)
+
+
+def _waits_for(status: dict[str, Any], revision: int) -> str | None:
+    """Return what the first replica of a revision that is not ready does, as a sentence."""
+    replicas = status["replicas"]["items"]
+    unready = (
+        replica["detail"]
+        for replica in replicas
+        if replica["revision"] == revision and replica["phase"] != "ready" and replica["detail"]
+    )
+    detail = next(unready, None)
+    return None if detail is None else f"waiting for a replica: {detail}"
 
 
 def _late(service: str, revision: int, timeout: float) -> UnavailableError:

@@ -92,17 +92,19 @@ def describe(placement: Placement, record: Record) -> Replica:
         url=f"http://{ports.LOOPBACK}:{record.ports[0]}" if running else None,
         grpc=f"{ports.LOOPBACK}:{record.ports[1]}" if running else None,
         pid=record.pid,
-        detail=_detail(record),
+        detail=_detail(record, placement),
         last_log=record.last_log if life.phase in _TELLING else (),
     )
 
 
-def _detail(record: Record) -> str | None:
+def _detail(record: Record, placement: Placement) -> str | None:
     if record.life.detail is not None:
         return record.life.detail
+    own = placement.lock is not None
+    loading = "importing the model's packages and loading it" if own else "loading its model"
     return {
         Step.WAITING: "It is about to be started.",
-        Step.STARTING: "It is loading its model.",
+        Step.STARTING: f"It is {loading}.",
         Step.DRAINING: "It is finishing its requests.",
         Step.ENDING: "It is ending.",
         Step.KILLING: "It did not end in time and is being killed.",
