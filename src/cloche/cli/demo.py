@@ -6,9 +6,11 @@ its own home, `CLOCHE_HOME/demo`, apart from the user's services.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,9 +56,10 @@ def command(*, keep: bool, stop: bool, as_json: bool) -> int:
 
 
 def _show(result: dict[str, Any], places: Places) -> None:
-    from cloche.demo import report
+    from cloche.demo import command, report
 
-    click.echo(report.text(result, places))
+    words = command.words(os.environ, Path.cwd())
+    click.echo(report.text(result, places, words))
 
 
 @contextmanager

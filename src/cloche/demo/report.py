@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from cloche.demo.places import Places
 
 
-def text(result: dict[str, Any], places: Places) -> str:
-    """Return the report: steps, results, locations, and commands to try."""
-    parts = [_outcome(result), _back(result), _where(result, places), _next(result, places)]
+def text(result: dict[str, Any], places: Places, cloche: str) -> str:
+    """Return the report: steps, results, locations, and commands to try.
+
+    `cloche` is how the reader calls the command line.
+    """
+    parts = [_outcome(result), _back(result), _where(result, places), _next(result, places, cloche)]
     return "\n\n".join(parts)
 
 
@@ -86,23 +89,28 @@ def _where(result: dict[str, Any], places: Places) -> str:
     )
 
 
-def _next(result: dict[str, Any], places: Places) -> str:
+def _next(result: dict[str, Any], places: Places, cloche: str) -> str:
     if not result["kept"]:
         return (
             f"The demo has ended ({result['seconds']:.0f} s); its files remain.\n"
-            "`cloche demo --keep` leaves it running, to try it yourself."
+            f"`{cloche} demo --keep` leaves it running, to try it yourself."
         )
+    back_to = result["rollback"]["from"]
+    tries = [
+        "status",
+        "infer digits --example",
+        "verify digits",
+        "plan models:/digits@champion --why",
+        "history digits",
+        f"rollback digits --to {back_to}",
+    ]
+    home = shlex.quote(str(places.outer.home))
     return "\n".join(
         [
             "The demo is left running. Try:",
             f"  export CLOCHE_HOME={shlex.quote(result['home'])}",
             f"  export MLFLOW_TRACKING_URI={result['mlflow']}",
-            "  cloche status",
-            "  cloche infer digits --example",
-            "  cloche verify digits",
-            "  cloche plan models:/digits@champion --why",
-            "  cloche history digits",
-            f"  cloche rollback digits --to {result['rollback']['from']}",
-            f"End it with: CLOCHE_HOME={shlex.quote(str(places.outer.home))} cloche demo --stop",
+            *(f"  {cloche} {arguments}" for arguments in tries),
+            f"End it with: CLOCHE_HOME={home} {cloche} demo --stop",
         ]
     )
