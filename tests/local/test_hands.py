@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -116,11 +117,15 @@ def test_requests_from_files_and_the_printed_example(user, cloche_command, doubl
     said = subprocess.run(
         ["bash", "-c", example["curl"]], capture_output=True, text=True, check=True
     )
-    assert json.loads(said.stdout)["outputs"][0]["data"] == [0.0, 0.0]
+    curled = json.loads(said.stdout)["outputs"][0]["data"]
+    sent = json.loads(shlex.split(example["curl"])[-1])["inputs"][0]["data"]
+    assert curled == pytest.approx([2 * value for value in sent])
+    assert any(sent), "the ready request is the golden one, whose values vary"
     said = subprocess.run(
         [sys.executable, "-c", example["python"]], capture_output=True, text=True, check=True
     )
-    assert said.stdout == "[[0. 0.]]\n"
+    printed = [float(value) for value in said.stdout.strip("[]\n").split()]
+    assert printed == pytest.approx(curled)
 
 
 def test_a_model_that_is_none_is_refused_and_changes_nothing(user, cloche_command, double):
