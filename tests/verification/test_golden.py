@@ -32,7 +32,7 @@ from cloche.artifacts import (
 from cloche.clients.kserve.tensors import decode
 from cloche.errors import ClocheError
 from cloche.store import Store
-from cloche.verification import declared_answer, examination, model_example
+from cloche.verification import bodies, declared_answer, examination, model_example
 from cloche.verification import direct_run as direct
 from cloche.verification import spec_example as given_example
 from cloche.verification.reference.scripts import exchange
@@ -256,6 +256,17 @@ def test_without_a_reference_several_requests_are_tried(store: Store) -> None:
     made = make(deployment(store, open_size, open_size, (Y,), most=0), store, None)
     assert (made.judge, made.expected, bool(made.why)) == (Judge.SMOKE, None, True)
     assert len(made.requests) > 1
+
+
+def test_a_stateful_model_is_asked_a_whole_sequence_of_one(store: Store) -> None:
+    deployed = deployment(store, (X,), (X,), (Y,))
+    member = dataclasses.replace(deployed.repository.main, sequence_idle=5.0)
+    stateful = dataclasses.replace(deployed.repository, members=(member,))
+    made = make(dataclasses.replace(deployed, repository=stateful), store, None)
+    assert tensors(made.requests[0], store)["x"].shape == (1, 2)
+    given = bodies.parameters_of(made.requests[0], store)
+    assert given["sequence_id"] > 0
+    assert (given["sequence_start"], given["sequence_end"]) == (True, True)
 
 
 def test_clients_see_scalars_as_one_element(store: Store) -> None:

@@ -51,11 +51,9 @@ def encode(
     for name, array in tensors.items():
         datatype = datatype_of(array)
         data = _strings(array) if datatype == "BYTES" else _raw(array, datatype)
-        parameters = {"binary_data_size": len(data)}
+        size = {"binary_data_size": len(data)}
         shape = [int(size) for size in array.shape]
-        described.append(
-            {"name": name, "shape": shape, "datatype": datatype, "parameters": parameters}
-        )
+        described.append({"name": name, "shape": shape, "datatype": datatype, "parameters": size})
         chunks.append(data)
     document: dict[str, Any] = {key: described}
     if key == "inputs":
