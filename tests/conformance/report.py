@@ -15,7 +15,8 @@ import onnx
 import onnx_suite
 import onnxruntime
 import plain
-from deployed import VERDICTS, Outcome, Question, ask_all
+from deployed import REFUSED, VERDICTS, Outcome, Question, ask_all
+from made_requests import NEVER, NOT_ACCEPTED, RIGHT, trouble
 
 from cloche.servers.triton import TritonServer
 from cloche.store import Store
@@ -37,20 +38,28 @@ types for, and which plain ONNX Runtime answers, goes the whole way here: resolv
 written as a model repository, loaded by real Triton, asked over HTTP with the suite's own request,
 and compared with ONNX Runtime's own answer.
 """
+_LIMITS = {
+    "inspection.onnx.empty_axis": "an input, or all there is to answer, has an axis of constant "
+    "size 0, which no configuration of Triton can hold (the native backend has the same limit)",
+}
+"""What Cloche refuses for a reason that no version of it can mend, by code."""
+_MADE = (
+    "For a model without an example Cloche makes requests from what its graph does with each "
+    "input. One is right if ONNX Runtime answers it in the declared shapes, with elements, all "
+    "finite. The same models as above, in process:"
+)
 
 
 def main() -> int:
-    """Run every case, write the page; return 1 if a case was loaded and then answered wrongly."""
+    """Run every case and write the page; return 1 if one was answered otherwise."""
     cases = onnx_suite.cases()
     excluded = {case.name: why for case in cases if (why := plain.why_not(case)) is not None}
-    questions = [
-        Question(case.name, case.model, case.inputs or {})
-        for case in cases
-        if case.name not in excluded
-    ]
+    answered = [case for case in cases if case.name not in excluded]
+    questions = [Question(case.name, case.model, case.inputs or {}) for case in answered]
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="cloche-conformance-") as name:
         folder = Path(name)
+        made = [trouble(case, folder / "model.onnx") for case in answered]
         starter = TritonStarter(TritonServer().install(cache_folder() / "servers"), folder)
         try:
             for outcome in ask_all(questions, folder, Store(folder / "store", _STORE), starter):
@@ -59,10 +68,11 @@ def main() -> int:
         finally:
             starter.stop_all()
     print(file=sys.stderr)
-    PAGE.write_text(_page(len(cases), excluded.values(), outcomes), encoding="utf-8")
+    page = _page(len(cases), excluded.values(), outcomes)
+    PAGE.write_text("\n".join([page, *_made(made)]) + "\n", encoding="utf-8")
     counts = Counter(outcome.verdict for outcome in outcomes)
     print("\n".join(f"{counts[verdict]:5} {verdict}" for verdict in VERDICTS))
-    return 0
+    return int(any(counts[verdict] for verdict in VERDICTS[3:]))
 
 
 def _page(total: int, excluded: Iterable[str], outcomes: list[Outcome]) -> str:
@@ -77,7 +87,7 @@ def _page(total: int, excluded: Iterable[str], outcomes: list[Outcome]) -> str:
     lines += [f"| −{left_out[kind]} | {words} |" for kind, words in kinds.items()]
     lines.append(f"| **{len(outcomes)}** | **deployed**, of which |")
     lines += [f"| {counts[verdict]} | {verdict} |" for verdict in VERDICTS if counts[verdict]]
-    return "\n".join([*lines, "", *_exceptions(outcomes)]) + "\n"
+    return "\n".join([*lines, "", *_exceptions(outcomes)])
 
 
 def _versions() -> str:
@@ -97,12 +107,30 @@ def _exceptions(outcomes: list[Outcome]) -> list[str]:
     for (verdict, reason), names in sorted(grouped.items()):
         lines += [f"**{verdict}**{': ' + reason if reason else ''} ({len(names)})", ""]
         lines += [", ".join(f"`{name}`" for name in names), ""]
+    return lines
+
+
+def _made(troubles: list[str]) -> list[str]:
+    """Return the section on requests that Cloche makes for a model without an example."""
+    right, never = troubles.count(RIGHT), troubles.count(NEVER)
+    left = len(troubles) - right - never
+    grouped: dict[str, list[str]] = {}
+    for name, why in NOT_ACCEPTED.items():
+        grouped.setdefault(why, []).append(name)
+    lines = ["## Made requests", "", _MADE, "", "| models | |", "| ---: | --- |"]
+    lines += [f"| {right} | answer a made request rightly |", f"| {never} | cannot: {NEVER} |"]
+    lines += [f"| {left} | do not, for these reasons |", ""]
+    for why, names in grouped.items():
+        lines += [f"**{why}** ({len(names)})", "", ", ".join(f"`{n}`" for n in names), ""]
     return lines[:-1]
 
 
 def _reason(outcome: Outcome) -> str:
     """Return the part of the words that several cases share."""
-    return outcome.why.partition(": ")[0] if outcome.verdict == VERDICTS[2] else outcome.why
+    if outcome.verdict != REFUSED:
+        return outcome.why
+    code = outcome.why.partition(": ")[0]
+    return f"`{code}`, {_LIMITS[code]}" if code in _LIMITS else outcome.why
 
 
 if __name__ == "__main__":
