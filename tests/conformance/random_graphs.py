@@ -232,7 +232,45 @@ def _like_its_shape(growing: Growing, value: Value) -> None:
     growing.add("Add", [value.name, zeros], value.kind, value.shape)
 
 
+def _choose_where(growing: Growing, value: Value) -> None:
+    if value.kind not in FLOATS[:2]:
+        return
+    middle = growing.constant(np.asarray(0.5, _numpy(value.kind)))
+    growing.add("Greater", [value.name, middle], TensorProto.BOOL, value.shape)
+    chosen = growing.values.pop().name  # no further step takes truth values
+    growing.add("Where", [chosen, value.name, middle], value.kind, value.shape)
+
+
+def _attend(growing: Growing, value: Value) -> None:
+    """Compare every step of a sequence with every other, as attention does."""
+    if value.kind != TensorProto.FLOAT or len(value.shape) < 2:
+        return
+    order = [*range(len(value.shape) - 2), len(value.shape) - 1, len(value.shape) - 2]
+    turned = tuple(value.shape[axis] for axis in order)
+    growing.add("Transpose", [value.name], value.kind, turned, perm=order)
+    scores = (*value.shape[:-1], value.shape[-2])
+    growing.add("MatMul", [value.name, growing.values[-1].name], value.kind, scores)
+    growing.add("Softmax", [growing.values[-1].name], value.kind, scores, axis=-1)
+    growing.add("MatMul", [growing.values[-1].name, value.name], value.kind, value.shape)
+
+
+def _normalise(growing: Growing, value: Value) -> None:
+    if value.kind != TensorProto.FLOAT or not value.shape or isinstance(value.shape[-1], str):
+        return
+    scale = growing.constant(np.ones(value.shape[-1], np.float32))
+    growing.add("LayerNormalization", [value.name, scale], value.kind, value.shape, axis=-1)
+
+
+def _best(growing: Growing, value: Value) -> None:
+    if not value.shape or value.kind not in (*FLOATS[:2], *WHOLE):
+        return
+    axis = growing.choose(len(value.shape))
+    shape = (*value.shape[:axis], *value.shape[axis + 1 :])
+    growing.add("ArgMax", [value.name], TensorProto.INT64, shape, axis=axis, keepdims=0)
+
+
 _STEPS = (
     _unary, _cast, _with_constant, _with_value, _dense, _transpose, _softmax, _reduce, _join,
     _unsqueeze, _look_up, _flatten, _one_row, _cut, _running_sum, _like_its_shape,
+    _choose_where, _attend, _normalise, _best,
 )  # fmt: skip
