@@ -8,13 +8,26 @@ RUN := $(UV) run --frozen --no-sync
 SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance)
 PYTEST := $(RUN) pytest
 
+# uv trusts the authorities of this machine, as git and curl do, unless it is told whom to trust. The
+# second name is that of uv before 0.11.
+STORES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt \
+	/etc/ssl/ca-bundle.pem /etc/ssl/cert.pem)
+ifneq ($(STORES),)
+ifeq ($(SSL_CERT_FILE)$(SSL_CERT_DIR)$(UV_SYSTEM_CERTS)$(UV_NATIVE_TLS),)
+export UV_SYSTEM_CERTS := true
+export UV_NATIVE_TLS := true
+endif
+endif
+
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint units servers conformance docs bench-serving bench-deploy sync clean
+.PHONY: help demo install examples test lint units servers conformance docs bench-serving bench-deploy sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
+	@echo "make install        the command cloche, for you alone"
+	@echo "make examples       register the models that the README deploys, in examples/mlflow.db"
 	@echo "make test           everything that CI runs: lint, units, real servers"
 	@echo "make lint           ruff, mypy, import arrows"
 	@echo "make units          tests that start no server"
@@ -26,6 +39,17 @@ help:
 
 demo: sync
 	@$(RUN) cloche demo $(ARGS)
+
+install: $(UV)
+	$(UV) tool install --quiet --force .
+	@bin=$$($(UV) tool dir --bin); echo "Installed $$bin/cloche."; \
+	case ":$$PATH:" in *":$$bin:"*) ;; *) echo "Put it on your PATH: export PATH=\"$$bin:\$$PATH\"";; esac
+
+examples: examples/mlflow.db
+
+examples/mlflow.db: $(UV)
+	@echo "Installing MLflow and scikit-learn for the examples, and training them …"
+	@cd examples && $(UV) run --no-project --quiet register.py
 
 test: lint units servers
 
@@ -53,11 +77,14 @@ bench-serving: sync
 bench-deploy: sync
 	$(RUN) python -m bench.deploy $(ARGS)
 
+# Says what it does only where there is something to do: that may take a minute.
 sync: $(UV)
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --quiet --check 2>/dev/null || { \
+	echo "Installing the packages of Cloche into .venv …"; $(UV) sync --frozen --quiet; }
 
 $(TOOLS)/bin/uv:
-	$(PYTHON) .ci/get_uv.py $(TOOLS)
+	@echo "Fetching uv into $(TOOLS) …"
+	@$(PYTHON) .ci/get_uv.py $(TOOLS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
