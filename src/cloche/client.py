@@ -16,7 +16,7 @@ from cloche.inputs.service_requests import ServiceRequests
 from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -183,6 +183,22 @@ class Client:
         ClocheError if the server refuses. `timeout` is in seconds.
         """
         return self._requests.infer(
+            self._connection(), name, inputs, parameters=parameters, timeout=timeout
+        )
+
+    def stream(
+        self,
+        name: str,
+        inputs: Any,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        timeout: float = 60.0,
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Send a request to a model that answers with a stream, and yield each of its answers.
+
+        Over gRPC; everything else is as in `infer`.
+        """
+        return self._requests.stream(
             self._connection(), name, inputs, parameters=parameters, timeout=timeout
         )
 

@@ -29,11 +29,11 @@ def test_a_ready_replica_is_reached_and_no_other(place: Place) -> None:
     assert unreachable(place, 1, name)
     place.until(lambda: place.settled(desired))
     urls = {one.id: one.url for one in place.of("demo", 1)}
-    with place.target.reach("demo", 1) as url:
-        assert url in urls.values()
+    with place.target.reach("demo", 1) as address:
+        assert address.http in urls.values()
     for replica, own in urls.items():
-        with place.target.reach("demo", 1, replica) as url:
-            assert url == own
+        with place.target.reach("demo", 1, replica) as address:
+            assert address.http == own
     assert unreachable(place, 2)
     assert unreachable(place, 1, "another")
     assert unreachable(place, 2, name)
@@ -115,8 +115,8 @@ def test_a_listener_is_called_whenever_there_is_news(place: Place) -> None:
 def test_a_reached_replica_answers_before_it_has_traffic(answering: Place) -> None:
     answering.serve("demo", {1: 2})
     for one in answering.of("demo", 1):
-        with answering.target.reach("demo", 1, one.id) as url:
-            assert ask(url, "demo").data == (2 * NO_WAIT,)
+        with answering.target.reach("demo", 1, one.id) as address:
+            assert ask(address.http, "demo").data == (2 * NO_WAIT,)
     assert ask(answering.target.observe("demo").endpoint.http, "demo").status == 404
 
 

@@ -13,7 +13,9 @@ from cloche.errors import ClocheError, UsageError
 from cloche.inputs.service_requests import live_repository, request_parameters
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Golden, ModelRepository
+    from collections.abc import Iterator
+
+    from cloche.artifacts import Golden, ModelRepository, RepositoryMember
 
 
 @click.command()
@@ -95,23 +97,52 @@ def _ask(
     timeout: float,
     as_json: bool,
 ) -> None:
-    from cloche.clients.kserve.client import InferenceClient
-    from cloche.clients.kserve.tensors import datatype_of, decode, encode
+    """Send a request and print its answer, or each answer of its stream."""
+    from cloche.clients.kserve.tensors import datatype_of, encode
     from cloche.inputs import missing, request_file
     from cloche.inputs.declared import Declared
 
-    tensors = request_file.tensors(source, Declared.of(repository.main))
+    main = repository.main
+    tensors = request_file.tensors(source, Declared.of(main))
     body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
+    types = {spec.name: spec.datatype for spec in main.outputs}
+    answers = (_streamed if main.decoupled else _answered)(status, main, body, length, timeout)
+    for outputs, revision, took in answers:
+        whole = missing.with_gaps(outputs, main.outputs)
+        described = {name: (types.get(name) or datatype_of(a), a) for name, a in whole.items()}
+        _show(described, status["service"], revision, took, as_json)
+
+
+def _answered(
+    status: dict[str, Any], model: RepositoryMember, body: bytes, length: int | None, timeout: float
+) -> Iterator[tuple[dict[str, Any], str, float]]:
+    """Yield the one answer, its revision and the milliseconds that it took."""
+    from cloche.clients.kserve.client import InferenceClient
+    from cloche.clients.kserve.tensors import decode
+
     headers = {"cloche-service": status["service"]}
     with InferenceClient(f"http://{status['grpc']}", timeout=timeout, headers=headers) as client:
         began = time.perf_counter()
-        answer = client.infer(repository.main.name, body, length)
+        answer = client.infer(model.name, body, length)
         took = (time.perf_counter() - began) * 1000
-    outputs = missing.with_gaps(decode(answer.body, answer.header_length), repository.main.outputs)
-    revision = answer.headers.get("cloche-revision", "")
-    types = {spec.name: spec.datatype for spec in repository.main.outputs}
-    described = {name: (types.get(name) or datatype_of(a), a) for name, a in outputs.items()}
-    _show(described, status["service"], revision, took, as_json)
+    yield (
+        decode(answer.body, answer.header_length),
+        answer.headers.get("cloche-revision", ""),
+        took,
+    )
+
+
+def _streamed(
+    status: dict[str, Any], model: RepositoryMember, body: bytes, length: int | None, timeout: float
+) -> Iterator[tuple[dict[str, Any], str, float]]:
+    """Yield each answer of a stream and the milliseconds since the request."""
+    from cloche.clients.kserve import stream
+
+    metadata, began = [("cloche-service", status["service"])], time.perf_counter()
+    for answer in stream.infer(
+        status["grpc"], model.name, body, length or 0, timeout=timeout, metadata=metadata
+    ):
+        yield answer.tensors, str(status["live"]), (time.perf_counter() - began) * 1000
 
 
 def _parameters(given: tuple[str, ...]) -> dict[str, Any]:

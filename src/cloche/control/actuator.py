@@ -119,8 +119,8 @@ class Actuator:
             self._background.submit(_key(revision, "verify", rollout), verify)
 
     def _verify(self, revision: Revision, *, limit: float) -> Verification:
-        with self._target.reach(revision.service, revision.number) as url:
-            return self._verifier.verify(revision, url, limit=limit)
+        with self._target.reach(revision.service, revision.number) as address:
+            return self._verifier.verify(revision, address, limit=limit)
 
     def _keep(self, piece: Finished[Verification]) -> None:
         service, number = piece.key.service, piece.key.revision

@@ -18,6 +18,7 @@ from cloche.control.news import News
 from cloche.control.queries import Queries
 from cloche.control.reconcile import Reconciler
 from cloche.errors import ConflictError
+from cloche.targets import ReplicaAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -148,7 +149,8 @@ class Engine:
         record = self.reconciler.records.stored(name).record
         number = revision or record.shown
         verified = self._queries.recorded(name, number)
-        server = nullcontext(requests.server_url(url)) if url else self._replica_of(verified)
+        given = ReplicaAddress(requests.server_url(url)) if url else None
+        server = nullcontext(given) if given is not None else self._replica_of(verified)
         with server as address:
             limit = record.operated.start_limit
             outcome = self._verifier.verify(verified, address, limit=limit, golden=golden)
@@ -194,7 +196,7 @@ class Engine:
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
-    def _replica_of(self, revision: Revision) -> AbstractContextManager[str]:
+    def _replica_of(self, revision: Revision) -> AbstractContextManager[ReplicaAddress]:
         if not self._target.observe(revision.service).ready(revision.number):
             raise ConflictError(
                 "verify.not_running",

@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from cloche.artifacts import Golden, Revision, Verification
+    from cloche.targets import ReplicaAddress
 
 
 class Verifier(Protocol):
     """Judges answers; the call is slow and has its own limits."""
 
     def verify(
-        self, revision: Revision, url: str, *, limit: float, golden: Golden | None = None
+        self,
+        revision: Revision,
+        server: ReplicaAddress,
+        *,
+        limit: float,
+        golden: Golden | None = None,
     ) -> Verification:
-        """Send a golden request to the server at a base URL and return the judgement.
+        """Send a golden request to a server and return the judgement.
 
         `golden` is another request than the revision's own. Where the answer differs, the model may
         run again for `limit` seconds, to find how far its own answers differ. Raises ClocheError;

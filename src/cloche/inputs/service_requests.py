@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cloche.errors import UsageError
 from cloche.refusals import not_live
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -42,6 +43,16 @@ def request_parameters(given: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
+def streams_only(name: str) -> UsageError:
+    """Return the error for a model that answers with streams where one answer is asked for."""
+    return UsageError(
+        "infer.stream",
+        f"{name} answers a request with a stream of answers.",
+        where=name,
+        hint="Use `cloche infer`, which prints each, or Client.stream(NAME, inputs) in Python.",
+    )
+
+
 class ServiceRequests:
     """Sends requests through the gateway; `close` closes its connections."""
 
@@ -71,11 +82,38 @@ class ServiceRequests:
 
         status = services.service(name)
         model = self._model(services, status)
+        if model.decoupled:
+            raise streams_only(name)
         tensors = fit(Declared.of(model), inputs)
         body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
         client = self._client_of(f"http://{status['grpc']}", timeout)
         answer = client.infer(model.name, body, length, headers={"cloche-service": name})
         return missing.with_gaps(decode(answer.body, answer.header_length), model.outputs)
+
+    def stream(
+        self,
+        services: Services,
+        name: str,
+        inputs: Any,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        timeout: float,
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Send a request and yield each answer of its stream; see `cloche.Client.stream`."""
+        from cloche.clients.kserve import stream
+        from cloche.clients.kserve.tensors import encode
+        from cloche.inputs import missing
+        from cloche.inputs.declared import Declared, fit
+
+        status = services.service(name)
+        model = self._model(services, status)
+        tensors = fit(Declared.of(model), inputs)
+        body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
+        metadata = [("cloche-service", name)]
+        for answer in stream.infer(
+            status["grpc"], model.name, body, length or 0, timeout=timeout, metadata=metadata
+        ):
+            yield missing.with_gaps(answer.tensors, model.outputs)
 
     def _model(self, services: Services, status: dict[str, Any]) -> RepositoryMember:
         """Return the model that answers for a service's live revision."""

@@ -102,6 +102,16 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaAddress:
+    """Where one server can be asked."""
+
+    http: str
+    """Base URL."""
+    grpc: str | None = None
+    """`host:port`; None if only HTTP is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """The address that all services of a target share, and whether it answers."""
 
@@ -206,8 +216,8 @@ class Target(Protocol):
 
     def reach(
         self, service: str, revision: int, replica: str | None = None
-    ) -> AbstractContextManager[str]:
-        """Yield the base URL of a ready replica, which keeps running while the block lasts.
+    ) -> AbstractContextManager[ReplicaAddress]:
+        """Yield the address of a ready replica, which keeps running while the block lasts.
 
         A replica that is removed meanwhile waits for the end of the block, as for a request.
         Raises UnavailableError `target.unreachable` if no replica (or not the named one) is ready.

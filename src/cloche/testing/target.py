@@ -12,6 +12,7 @@ from cloche.targets import (
     ApplyError,
     Endpoint,
     Gateway,
+    ReplicaAddress,
     ReplicaPhase,
     ServiceObservation,
     TargetChange,
@@ -116,11 +117,13 @@ class MemoryTarget:
         return Gateway(ready, "http://127.0.0.1:8080", "127.0.0.1:8080", detail=detail)
 
     @contextmanager
-    def reach(self, service: str, revision: int, replica: str | None = None) -> Iterator[str]:
+    def reach(
+        self, service: str, revision: int, replica: str | None = None
+    ) -> Iterator[ReplicaAddress]:
         for each in self.world.of(service, revision):
             if each.phase is ReplicaPhase.READY and replica in {None, each.id} and each.url:
                 with self.world.held(each.id):
-                    yield each.url
+                    yield ReplicaAddress(each.url)
                 return
         what = f"No replica of revision {revision} of {service} is ready."
         raise UnavailableError("target.unreachable", what, where=replica or service)

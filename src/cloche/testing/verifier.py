@@ -9,6 +9,7 @@ from cloche.testing.deployments import verification
 if TYPE_CHECKING:
     from cloche.artifacts import Golden, Revision, Verification
     from cloche.errors import ClocheError
+    from cloche.targets import ReplicaAddress
 
 
 class FixedVerifier:
@@ -27,12 +28,12 @@ class FixedVerifier:
     def verify(
         self,
         revision: Revision,
-        url: str,
+        server: ReplicaAddress,
         *,
         limit: float,  # noqa: ARG002
         golden: Golden | None = None,  # noqa: ARG002
     ) -> Verification:
-        self.asked.append((revision.number, url))
+        self.asked.append((revision.number, server.http))
         reference = revision.deployment.main.snapshot.reference
         if reference in self.broken:
             raise self.broken[reference]

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloche.artifacts import Golden, InferenceBody, RepositoryMember
-    from cloche.clients.kserve.client import InferenceAnswer
     from cloche.store import Store
     from cloche.verification.noise import Noise
 
@@ -41,10 +40,13 @@ def verify(
     *,
     model: RepositoryMember,
     store: Store,
+    grpc: str | None = None,
     noise: Callable[[], Noise] | None = None,
     timeout: float = 60.0,
 ) -> Verification:
     """Send the golden request to the server at a base URL and judge the answer.
+
+    A decoupled model is asked over gRPC at the address `grpc`, and each of its answers is judged.
 
     `noise` measures how far the model's own answers differ; it is asked only if an answer differs
     by more than the floors. A server that refuses the request or violates the protocol fails the
@@ -52,7 +54,7 @@ def verify(
     `timeout` seconds, a gateway without replicas): that says nothing about the model.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    server = _Server(url, model.name, store, timeout)
+    server = _Server(url, grpc, model, store, timeout)
     if request.judge is Judge.NONE:
         judgement = _judge_refusals(request, server)
     elif request.expected is None:
@@ -77,28 +79,49 @@ class _Server:
     """The server that is asked."""
 
     url: str
-    model: str
+    grpc: str | None
+    model: RepositoryMember
     store: Store
     timeout: float
     duration_ms: float = 0.0
     """How long the last answer took."""
 
     def ask(self, request: InferenceBody) -> Answer | str:
-        """Return the answer, or the reason of a refusal; raises a retriable ClocheError."""
+        """Return the answer, or the reason of a refusal; raises a retriable ClocheError.
+
+        Of a stream it is the first answer whose types are not the declared ones, else the last.
+        """
+        body = self.store.read(request.digest)
+        started = time.perf_counter()
+        try:
+            return (self._stream if self.model.decoupled else self._ask)(body, request)
+        except ClocheError as error:
+            if error.retriable:
+                raise
+            return error.what
+        finally:
+            self.duration_ms = (time.perf_counter() - started) * 1000
+
+    def _ask(self, body: bytes, request: InferenceBody) -> Answer | str:
         from cloche.clients.kserve.client import InferenceClient
 
-        body = self.store.read(request.digest)
         with InferenceClient(self.url, timeout=self.timeout) as client:
-            started = time.perf_counter()
-            try:
-                answer: InferenceAnswer = client.infer(self.model, body, request.header_length)
-                return answers.read(answer.body, answer.header_length)
-            except ClocheError as error:
-                if error.retriable:
-                    raise
-                return error.what
-            finally:
-                self.duration_ms = (time.perf_counter() - started) * 1000
+            answer = client.infer(self.model.name, body, request.header_length)
+            return answers.read(answer.body, answer.header_length)
+
+    def _stream(self, body: bytes, request: InferenceBody) -> Answer | str:
+        from cloche.clients.kserve import stream
+
+        if self.grpc is None or request.header_length is None:
+            return "The model answers with streams, and no gRPC address of the server is known."
+        last: Answer | None = None
+        for each in stream.infer(
+            self.grpc, self.model.name, body, request.header_length, timeout=self.timeout
+        ):
+            last = Answer(each.tensors, each.datatypes)
+            if any(found.detail for found in answers.judge_types(self.model.outputs, last)):
+                return last
+        return last if last is not None else "The stream ended without an answer."
 
 
 def _judge_values(request: Golden, server: _Server, noise: Callable[[], Noise] | None) -> Judgement:

@@ -167,7 +167,7 @@ def findings_of(model: FinishedModel) -> Iterator[Finding]:
         yield Finding(
             Severity.NOTE,
             "repository.decoupled",
-            f"{model.name} answers with streams: clients must use gRPC streaming.",
+            f"{model.name} answers with streams: over gRPC, `cloche infer`, or Client.stream.",
             model.where,
         )
 

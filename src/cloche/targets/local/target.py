@@ -20,6 +20,7 @@ from cloche.targets.local.host import LocalHost
 from cloche.targets.target import (
     ApplyError,
     Endpoint,
+    ReplicaAddress,
     ServiceObservation,
     TargetChange,
 )
@@ -164,12 +165,14 @@ class LocalTarget:
         return self._host.gateway()
 
     @contextmanager
-    def reach(self, service: str, revision: int, replica: str | None = None) -> Iterator[str]:
+    def reach(
+        self, service: str, revision: int, replica: str | None = None
+    ) -> Iterator[ReplicaAddress]:
         for each in self._ready(service, revision, replica):
             with self._host.holds.held(each.id):
                 # Check again: it may have ended before it was held.
                 if each in self._ready(service, revision, replica):
-                    yield str(each.url)
+                    yield ReplicaAddress(str(each.url), each.grpc)
                     return
         what = f"No replica of revision {revision} of {service} is ready."
         hint = f"`cloche status {service}` shows its replicas."

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cloche.servers import Server
     from cloche.settings import Settings
     from cloche.store import Store
+    from cloche.targets import ReplicaAddress
     from cloche.verification.direct_run import Model
     from cloche.verification.noise import Noise
     from cloche.verification.reference import Reference
@@ -43,9 +44,14 @@ class LocalVerifier:
         self._references = references
 
     def verify(
-        self, revision: Revision, url: str, *, limit: float, golden: Golden | None = None
+        self,
+        revision: Revision,
+        server: ReplicaAddress,
+        *,
+        limit: float,
+        golden: Golden | None = None,
     ) -> Verification:
-        """Send a golden request to a base URL and return the judgement of the answer."""
+        """Send a golden request to a server and return the judgement of the answer."""
         from cloche.verification import replay
 
         request = golden or revision.deployment.golden
@@ -58,7 +64,8 @@ class LocalVerifier:
             )
         return replay.verify(
             request,
-            url,
+            server.http,
+            grpc=server.grpc,
             model=revision.deployment.repository.main,
             store=self._store,
             noise=partial(self._noise, revision, request, limit),
