@@ -61,7 +61,7 @@ def test_a_demo_that_is_kept_prints_commands_that_work(
     said = reader.bash(found[1])
     assert re.search(r"digits +1 +live +1/1 ", said), said
     assert "curl" in said
-    assert "passed (example" in said
+    assert "passed (reference, stored request" in said
     assert "digits: nothing would change." in said
     assert "digits revision 2 is live, rolled back from revision 1." in said
     said = reader.bash(found[2])
