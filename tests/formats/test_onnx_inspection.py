@@ -240,17 +240,20 @@ def test_weights_that_an_exporter_listed_as_inputs(
     assert not told or "keep_initializers_as_inputs=False" in str(found[0].hint)
 
 
-def test_an_input_without_elements_is_refused_and_an_output_left_out(tmp_path: Path) -> None:
+def test_an_input_without_elements_is_opened_and_an_output_left_out(tmp_path: Path) -> None:
     proto = model(
         [node("Concat", "x e", "y", axis=0), node("Identity", "e", "z")],
         {"x": [2, 3], "e": [0, 3]}, {"y": [2, 3], "z": [0, 3]},
     )  # fmt: skip
     facts = facts_of(proto, tmp_path)
     found = {one.code: one for one in facts.findings}
-    assert "input e has the shape [0, 3]" in found["inspection.onnx.empty_axis"].what
-    assert found["inspection.onnx.empty_axis"].severity is Severity.ERROR
+    assert "input e has the shape [0, 3]" in found["inspection.onnx.empty_input"].what
+    assert found["inspection.onnx.empty_input"].severity is Severity.NOTE
     assert "output z is left out" in found["inspection.onnx.empty_output"].what
     assert [spec.name for spec in facts.outputs] == ["y"]
+    assert (facts.opened, facts.inputs[1].shape, facts.inputs[1].declared) == (
+        ("e",), (-1, 3), (0, 3),
+    )  # fmt: skip
 
 
 def test_errors_name_the_file_that_the_user_knows(tmp_path: Path) -> None:

@@ -195,6 +195,8 @@ class ModelFacts:
     requirements: tuple[str, ...] = ()
     columns: bool = False
     """True when the inputs are the columns of one table."""
+    opened: tuple[str, ...] = ()
+    """Inputs of an ONNX file with an axis of size 0, which is declared open where it is served."""
     outputs_assumed: bool = False
     """Whether nothing declares the outputs, so that only a run of the model tells them."""
     findings: tuple[Finding, ...] = ()

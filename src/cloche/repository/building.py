@@ -51,7 +51,7 @@ def build(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
     depends on time, place or host. Raises ClocheError `repository.…` for what cannot be served.
     """
     backend = _backend(snapshot, facts, backends)
-    model = backend.files(snapshot, lock, store)
+    model = backend.files(snapshot, facts, lock, store)
     composed = compose(service, facts, backend, spec, lock=lock, filename=model.filename)
     config = FileEntry(CONFIG, len(composed.text), store.add_bytes(composed.text))
     files = _in_folder(service, (config, *model.files))

@@ -2,18 +2,34 @@
 
 `dims` are at least 1, or -1 for an open size (ValidateIOShape in Triton's model_config_utils.cc),
 and ONNX Runtime's backend wants -1 only where the model's own size is open, and every input of the
-model (CompareDimsSupported in its onnxruntime_utils.cc). So an output without elements can only be
-left out, and an input without elements keeps its model from being served.
+model (CompareDimsSupported in its onnxruntime_utils.cc). So such an axis of an input is declared
+open in the file that is served, and an output without elements is left out.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, Severity
 
 if TYPE_CHECKING:
     from cloche.artifacts import TensorSpec
+
+
+def opened(inputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """Return the inputs with an open axis in place of each of size 0."""
+    return tuple(
+        replace(
+            spec,
+            shape=tuple(size or -1 for size in spec.shape),
+            labels=spec.labels or (None,) * len(spec.shape),
+            declared=spec.shape,
+        )
+        if 0 in spec.shape
+        else spec
+        for spec in inputs
+    )
 
 
 def served(outputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
@@ -23,21 +39,30 @@ def served(outputs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
 
 def findings(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> list[Finding]:
     """Return what becomes of inputs and outputs without elements."""
-    found = [_refused("input", spec) for spec in inputs if 0 in spec.shape]
+    found = [_opened(spec) for spec in inputs if 0 in spec.shape]
     none = [spec for spec in outputs if 0 in spec.shape]
     if none and len(none) == len(outputs):
-        return [*found, *(_refused("output", spec) for spec in none)]
+        return [*found, *(_refused(spec) for spec in none)]
     return [*found, *(_left_out(spec) for spec in none)]
 
 
-def _refused(kind: str, spec: TensorSpec) -> Finding:
+def _opened(spec: TensorSpec) -> Finding:
+    return Finding(
+        Severity.NOTE,
+        "inspection.onnx.empty_input",
+        f"The input {spec.name} has the shape {list(spec.shape)}, and Triton's configuration "
+        "cannot hold an axis of size 0: the file that is served declares it open. A request may "
+        "send it with the size 0.",
+    )
+
+
+def _refused(spec: TensorSpec) -> Finding:
     return Finding(
         Severity.ERROR,
         "inspection.onnx.empty_axis",
-        f"The {kind} {spec.name} has the shape {list(spec.shape)}, and Triton's configuration "
-        "cannot hold an axis of size 0.",
-        hint="Export the model with that axis dynamic, or set it with "
-        "onnx.tools.update_model_dims; requests may then have a size of 0 in it.",
+        f"The output {spec.name} has the shape {list(spec.shape)}, and Triton's configuration "
+        "cannot hold an axis of size 0: the model has nothing to answer.",
+        hint="Export the model with an output that has elements.",
     )
 
 

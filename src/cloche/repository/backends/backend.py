@@ -50,7 +50,9 @@ class Backend(Protocol):
     def reason(self, facts: ModelFacts) -> str:
         """Return why this backend serves the model."""
 
-    def files(self, snapshot: ModelSnapshot, lock: Lock | None, store: Store) -> BackendFiles:
+    def files(
+        self, snapshot: ModelSnapshot, facts: ModelFacts, lock: Lock | None, store: Store
+    ) -> BackendFiles:
         """Return the model's files; raises ClocheError for a model that it cannot run."""
 
     def item_cost(self, facts: ModelFacts) -> ItemCost | str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import FileEntry, ModelFormat, Severity
 from cloche.errors import ClocheError, UsageError
 from cloche.model_config.names import ONNX_FILE, VERSION, onnx_file_of
+from cloche.repository.backends import onnx_axes
 from cloche.repository.backends.backend import BackendFiles, ItemCost
 from cloche.repository.backends.settings import write_parameters
 from cloche.repository.tensors import item_bytes
@@ -65,8 +66,9 @@ class OnnxRuntime:
     def files(
         self,
         snapshot: ModelSnapshot,
+        facts: ModelFacts,
         lock: Lock | None,  # noqa: ARG002 - nothing of the model's own runs
-        store: Store,  # noqa: ARG002
+        store: Store,
     ) -> BackendFiles:
         """Return the ONNX file as `model.onnx`, and its weights relative to it.
 
@@ -85,6 +87,8 @@ class OnnxRuntime:
         taken = any(file.path == ONNX_FILE for file in beside)
         filename = PurePosixPath(entry).name if taken else ONNX_FILE
         model = next(file for file in snapshot.files if file.path == entry)
+        if facts.opened:
+            model = onnx_axes.open_empty(model, facts.opened, store)
         files = [FileEntry(filename, model.size, model.digest), *beside]
         return BackendFiles(
             tuple(FileEntry(f"{VERSION}/{file.path}", file.size, file.digest) for file in files),

@@ -36,7 +36,13 @@ class Python:
         """Return why this backend serves the model."""
         return f"the model is Python code ({facts.framework}), run in its own environment"
 
-    def files(self, snapshot: ModelSnapshot, lock: Lock | None, store: Store) -> BackendFiles:
+    def files(
+        self,
+        snapshot: ModelSnapshot,
+        facts: ModelFacts,  # noqa: ARG002 - the folder is served as it was saved
+        lock: Lock | None,
+        store: Store,
+    ) -> BackendFiles:
         """Return the serving script, the folder as saved, and the locked requirements."""
         files = [
             *(
