@@ -210,7 +210,7 @@ def test_a_missing_float_is_nan_and_a_whole_column_needs_no_mark():
          ["2026-01-31T00:00:00", "2026-01-31T06:00:00.5"]),
         ([datetime.date(2026, 1, 31)], "date", ["2026-01-31"]),
         ([{"a": [1]}, {"a": []}], "json", ['{"a": [1]}', '{"a": []}']),
-        ([b"\xff", "/w=="], "binary", [b"\xff", b"\xff"]),
+        ([b"\xff", "/w==\n"], "binary", [b"\xff", b"\xff"]),
     ],
 )  # fmt: skip
 def test_dates_structures_and_bytes_travel_as_documented(value, holds, sent):

@@ -140,7 +140,7 @@ def decoded(texts: Array) -> Array:
     """Return the bytes that base64 stands for; bytes stay. Raises ValueError for other text."""
     data = np.empty(texts.size, dtype=object)
     data[:] = [
-        base64.b64decode(one, validate=True) if isinstance(one, str) else one
+        base64.b64decode("".join(one.split()), validate=True) if isinstance(one, str) else one
         for one in texts.ravel()
     ]
     return data.reshape(texts.shape)

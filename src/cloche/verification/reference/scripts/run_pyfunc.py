@@ -52,9 +52,10 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
 
     def argument(self, origin: str, arrays: dict[str, Array], parameters: dict[str, Any]) -> Any:
         """Return what `predict` takes, read by MLflow itself."""
-        self._parameters = parameters
+        metadata = self._loaded.metadata
+        self._parameters = _with_lists(parameters, metadata)
         if origin == "stored":
-            example = self._loaded.metadata.load_input_example(self._folder)
+            example = metadata.load_input_example(self._folder)
             if example is not None:
                 return example
         return self._parsed(arrays)
@@ -135,6 +136,17 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
             return values
         marked = missing.reshape(-1).tolist()
         return [None if gone else one for one, gone in zip(values, marked)]  # noqa: B905
+
+
+def _with_lists(parameters: dict[str, Any], metadata: Any) -> dict[str, Any]:
+    """Return inference parameters with lists in place of the JSON that a request carries."""
+    asked = getattr(metadata, "get_params_schema", None)
+    schema = asked() if asked is not None else None
+    lists = [] if schema is None else [one.name for one in schema.params if one.shape is not None]
+    return {
+        name: json.loads(value) if name in lists and isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
 
 
 def _texts(array: Array, kind: Any) -> Any:
