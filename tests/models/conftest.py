@@ -30,7 +30,18 @@ PYTHON = f"3.{min(sys.version_info[1], 13)}"
 
 @pytest.fixture(scope="session")
 def saved() -> tuple[Lock, Path, Path]:
-    """Lock and make an environment, and save the models with it."""
+    """Return the lock, the environment, and the folder of the models of `save_models.py`."""
+    return _saved(SCRIPT)
+
+
+@pytest.fixture(scope="session")
+def saved_tables() -> tuple[Lock, Path, Path]:
+    """Return the same of `save_tables.py`."""
+    return _saved(SCRIPT.with_name("save_tables.py"))
+
+
+def _saved(script: Path) -> tuple[Lock, Path, Path]:
+    """Lock and make an environment, and save the models of a script with it."""
     cache = cache_folder()
     store = Store(cache / "store", 2**30)
     progress = SilentProgress()
@@ -41,13 +52,13 @@ def saved() -> tuple[Lock, Path, Path]:
         environment = environments.materialize(lock, cache / "environments", progress)
     except UnavailableError as error:
         pytest.skip(f"needs a package index for MLflow: {error.what}")
-    key = hashlib.sha256(SCRIPT.read_bytes() + lock.digest.encode()).hexdigest()[:16]
+    key = hashlib.sha256(script.read_bytes() + lock.digest.encode()).hexdigest()[:16]
     folder = cache / "models" / key
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = folder.with_name(f"{key}-{os.getpid()}")
         making.mkdir()
-        program = [environment / "bin" / "python", SCRIPT, making]
+        program = [environment / "bin" / "python", script, making]
         # MLflow writes a database where it stands.
         subprocess.run(program, check=True, capture_output=True, timeout=300, cwd=making)
         try:

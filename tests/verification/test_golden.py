@@ -354,9 +354,12 @@ def test_an_example_that_does_not_fit(example: str, tmp_path: Path) -> None:
     assert caught.value.code == "golden.example"
 
 
-def test_an_example_of_mlflow_may_miss_values_and_have_parameters(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gap", [None, float("nan")])
+def test_an_example_of_mlflow_may_miss_values_and_have_parameters(
+    gap: float | None, tmp_path: Path
+) -> None:
     path = tmp_path / "example.json"
-    table = {"columns": ["city", "age"], "data": [["Rome", 3.0], [None, float("nan")]]}
+    table = {"columns": ["city", "age"], "data": [["Rome", 3.0], [gap, float("nan")]]}
     parameters = {"power": 2, "stops": ["a"], "off": None}
     path.write_text(json.dumps({"dataframe_split": table, "params": parameters}))
     specs = (

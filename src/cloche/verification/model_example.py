@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES
@@ -46,13 +47,18 @@ def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
         if spec.name not in values or spec.marks is not None:
             continue
         value, mark = values[spec.name], marks.get(spec.name)
-        gaps = [one is None for one in value] if isinstance(value, list) else []
+        gaps = [_is_gap(one) for one in value] if isinstance(value, list) else []
         if any(gaps) and mark is not None:
             filler = "" if spec.datatype == "BYTES" else 0
-            value = [filler if one is None else one for one in value]
+            value = [filler if gap else one for one, gap in zip(value, gaps, strict=True)]
             arrays[mark.name] = np.array(gaps)[:, None]
         arrays[spec.name] = _array(value, spec)
     return arrays
+
+
+def _is_gap(value: Any) -> bool:
+    """Return whether a value is missing; MLflow writes NaN into JSON where pandas has it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _parameters(given: Any) -> dict[str, Any]:

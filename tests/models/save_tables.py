@@ -1,0 +1,99 @@
+"""Saves models whose tables and answers are as people have them; runs with MLflow: `FOLDER`."""
+
+import sys
+import uuid
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.models import infer_signature
+from sklearn.linear_model import LinearRegression
+
+
+class Gaps(mlflow.pyfunc.PythonModel):
+    """Counts what is missing, and misses something itself."""
+
+    def predict(self, context, model_input, params=None):
+        city = model_input["city"]
+        return pd.DataFrame({
+            "known": city.notna(),
+            "upper": [None if pd.isna(one) else one.upper() for one in city],
+            "size": pd.array([None if pd.isna(one) else len(one) for one in city], "Int64"),
+        })  # fmt: skip
+
+
+class Nested(mlflow.pyfunc.PythonModel):
+    """Takes and gives structures, by its type hints."""
+
+    def predict(
+        self, context, model_input: list[dict[str, list[float]]], params=None
+    ) -> list[dict[str, list[float]]]:
+        return [{"doubled": [2 * value for value in one["values"]]} for one in model_input]
+
+
+class Power(mlflow.pyfunc.PythonModel):
+    """Has inference parameters, one of them a list."""
+
+    def predict(self, context, model_input, params=None):
+        weights = np.sum(params["weights"])
+        return model_input["x"].to_numpy() ** params["power"] * weights
+
+
+class Dates(mlflow.pyfunc.PythonModel):
+    """Answers dates, and labels that no signature declares."""
+
+    def predict(self, context, model_input, params=None):
+        later = model_input["since"] + pd.Timedelta(days=1)
+        return pd.DataFrame({"next": later, "weekday": later.dt.day_name()})
+
+
+class Names(mlflow.pyfunc.PythonModel):
+    """Answers another name than its signature says."""
+
+    def predict(self, context, model_input, params=None):
+        return pd.DataFrame({"yhat": model_input["x"], "yhat_low": model_input["x"]})
+
+
+class Tickets(mlflow.pyfunc.PythonModel):
+    """Never answers alike twice."""
+
+    def predict(self, context, model_input, params=None):
+        return [str(uuid.uuid4()) for _ in range(len(model_input))]
+
+
+class Centred(mlflow.pyfunc.PythonModel):
+    """Answers a row by all rows of its batch."""
+
+    def predict(self, context, model_input, params=None):
+        return (model_input["x"] - model_input["x"].mean()).to_numpy()
+
+
+def main(folder):
+    needed = [f"{n}=={version(n)}" for n in ("mlflow", "scikit-learn", "pandas", "numpy", "skops")]
+
+    def save(name, model, **more):
+        mlflow.pyfunc.save_model(folder / name, python_model=model, pip_requirements=needed, **more)
+
+    numbers = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)))
+    fitted = LinearRegression().fit(numbers, numbers[0] - 2 * numbers[1])
+    mlflow.sklearn.save_model(
+        fitted, folder / "numbered", input_example=numbers.head(2), pip_requirements=needed
+    )
+    x = pd.DataFrame({"x": [1.0, 2.0, 4.0]})
+    cities = pd.DataFrame({"city": ["Rome", None, "Oslo"]})
+    save("gaps", Gaps(), input_example=cities)
+    save("nested", Nested(), input_example=[{"values": [1.0, 2.5]}, {"values": [3.0]}])
+    save("power", Power(), input_example=(x, {"power": 2, "weights": [0.5, 0.5]}))
+    since = pd.DataFrame({"since": pd.to_datetime(["2026-01-30T00:00", "2026-01-31T12:00"])})
+    save("dates", Dates(), signature=infer_signature(since))
+    save("names", Names(), signature=infer_signature(x, pd.DataFrame({"yhat": [1.0], "up": [1.0]})))
+    save("tickets", Tickets(), input_example=x)
+    save("centred", Centred(), input_example=x)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main(Path(sys.argv[1]))
