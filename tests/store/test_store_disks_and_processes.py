@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 from store_leftovers import leftovers
 
+from cloche import files
 from cloche.artifacts import digest_of
 from cloche.errors import ClocheError
-from cloche.store import Store, disk
+from cloche.store import Store, disk, partials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +135,26 @@ for turn in range(40):
         store.clean((), 0)
 print(digest)
 """
+
+
+def test_a_download_that_was_killed_when_it_was_whole_is_taken_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer makes it read-only before it renames it; root may write it all the same."""
+
+    def of_a_plain_user(path: Path) -> int:
+        if path.exists() and not path.stat().st_mode & stat.S_IWUSR:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return files.open_lock(path)
+
+    monkeypatch.setattr(partials, "open_lock", of_a_plain_user)
+    with store.download("key") as partial:
+        partial.append(b"whole")
+    partial.path.chmod(0o444)
+    with store.download("key") as again:
+        assert again.path == partial.path
+        again.begin_at(again.size)
+        assert again.size == 5
 
 
 def test_several_processes_add_and_clean_at_once(store: Store, tmp_path: Path) -> None:

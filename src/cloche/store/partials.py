@@ -113,7 +113,7 @@ def resumable(
 
 def _open_locked(path: Path, waiting: Callable[[], None]) -> int:
     while True:
-        descriptor = open_lock(path)
+        descriptor = _open(path, waiting)
         try:
             if not try_lock(descriptor):
                 waiting()
@@ -125,6 +125,28 @@ def _open_locked(path: Path, waiting: Callable[[], None]) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _open(path: Path, waiting: Callable[[], None]) -> int:
+    try:
+        return open_lock(path)
+    except PermissionError:
+        # It is whole: its writer made it read-only, and renames it now or was killed before.
+        _make_writable(path, waiting)
+        return open_lock(path)
+
+
+def _make_writable(path: Path, waiting: Callable[[], None]) -> None:
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if not try_lock(descriptor):
+                waiting()
+                _wait_for_other(path, descriptor)
+            if _is_current(descriptor, path):
+                os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
 
 
 def _wait_for_other(path: Path, descriptor: int) -> None:
