@@ -21,7 +21,7 @@ from cloche.progress import SilentProgress
 from cloche.spec import ServiceSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -80,8 +80,17 @@ def _ask_some(
         except ClocheError as error:
             first = error.errors[0] if isinstance(error, ErrorGroup) else error
             yield Outcome(question.name, REFUSED, f"{first.code}: {first.what}")
-    if not built:
-        return
+    if built:
+        yield from ask_built(questions, built, store, starter)
+
+
+def ask_built(
+    questions: Sequence[Question],
+    built: Mapping[str, ModelRepository],
+    store: Store,
+    starter: TritonStarter,
+) -> Iterator[Outcome]:
+    """Yield what became of each question whose repository is built, all in one Triton."""
     tree = store.put_tree(tuple(file for one in built.values() for file in one.files))
     running = starter.start(store.tree_path(tree), built, drop=_DROPPED, add=_ADDED)
     try:

@@ -41,21 +41,37 @@ def test_the_first_requests_vary_and_suit_most_models() -> None:
         TensorSpec("flag", "BOOL", (-1,)),
         rows=2,
     )
-    first = requests[0]
+    first, second, third = requests[1:4]  # the very first one has pictures
     assert len(np.unique(first["ids"])) > 2
     assert first["ids"].min() >= 0
     assert first["image"].dtype == np.float16
     assert 0 <= first["image"].min() < first["image"].max() <= 1
     assert (first["pixels"].min(), first["pixels"].max()) == (0, 255)
     assert all(isinstance(word, str) for word in first["text"].ravel())
-    assert requests[1]["text"].ravel()[0].isdigit()
-    assert requests[2]["text"].ravel()[0].startswith("2024-")
+    assert second["text"].ravel()[0].isdigit()
+    assert third["text"].ravel()[0].startswith("2024-")
 
 
 def test_open_sizes_grow() -> None:
     requests = made(TensorSpec("image", "FP32", (-1, 3, -1, -1)), rows=2)
-    shapes = list(dict.fromkeys(request["image"].shape for request in requests))
+    picture, *others = requests
+    assert picture["image"].shape == (2, 3, 32, 32)
+    shapes = list(dict.fromkeys(request["image"].shape for request in others))
     assert shapes[:3] == [(2, 3, size, size) for size in (4, 32, 224)]
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape", "most"),
+    [("FP32", (-1, 3, -1, -1), 1), ("UINT8", (-1, 64, 48, 1), 255), ("FP16", (2, 1, 20, 20), 1)],
+)
+def test_the_first_picture_has_something_on_it(
+    datatype: str, shape: tuple[int, ...], most: int
+) -> None:
+    image = made(TensorSpec("x", datatype, shape))[0]["x"].astype(np.float64) / most
+    dark, light = (image < 0.2).mean(), (image > 0.8).mean()
+    assert dark > 0.04
+    assert light > 0.3
+    assert dark + light == 1
 
 
 def test_requests_differ_are_few_and_the_same_again() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cloche.verification.samples import axes, values
+from cloche.verification.samples import axes, pictures, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,7 @@ class _Try:
 
 _SMALL, _MEDIUM, _LARGE, _ONE = 4, 32, 224, 1
 _TRIES = (
+    _Try(_MEDIUM, values.Kind.PICTURE),
     _Try(_SMALL, values.Kind.VARIED),
     _Try(_SMALL, values.Kind.DIGITS),
     _Try(_SMALL, values.Kind.TIMES),
@@ -54,7 +55,6 @@ _TRIES = (
     _Try(_MEDIUM, values.Kind.ONES),
     _Try(_LARGE, values.Kind.ONES),
     _Try(_ONE, values.Kind.ONES),
-    _Try(16, values.Kind.VARIED),
     _Try(64, values.Kind.VARIED),
     _Try(128, values.Kind.VARIED),
 )
@@ -73,7 +73,10 @@ def candidates(facts: ModelFacts, *, rows: int, seed: str = "") -> Iterator[Tens
     facts = replace(facts, inputs=tuple(spec for spec in facts.inputs if _is_sent(spec, facts)))
     digits = seed.rpartition(":")[2][:16]
     seen: set[bytes] = set()
+    seeing = any(pictures.is_picture(spec) for spec in facts.inputs)
     for attempt in _TRIES:
+        if attempt.kind is values.Kind.PICTURE and not seeing:
+            continue
         shapes = axes.shapes(facts, rows=rows, size=attempt.size)
         if any(np.prod(shape) > _MOST_ELEMENTS for shape in shapes.values()):
             continue

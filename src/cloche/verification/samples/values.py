@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES
+from cloche.verification.samples import pictures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ _ARGUMENT = 8
 class Kind(enum.Enum):
     """What the values of a request are like."""
 
+    PICTURE = "something to see in pictures, different ones elsewhere"
     VARIED = "different ones, in the range of each input"
     DIGITS = "the same, with numbers as text"
     TIMES = "the same, with times as text"
@@ -79,12 +81,24 @@ def _tensor(
         return np.array(limit.values).reshape(shape).astype(dtype)
     if dtype.kind == "b":
         return _switches(shape, kind, generator, limit)
+    chosen = _chosen(spec, shape, kind, generator, facts) if limit is None else None
+    if chosen is not None:
+        return chosen.astype(dtype)
     if dtype.kind == "f" and not (limit and limit.whole):
         return _floats(shape, kind, generator, limit).astype(dtype)
-    argument = _argument(shape, kind, facts) if limit is None else None
-    if argument is not None:
-        return argument.astype(dtype)
     return _whole(shape, kind, generator, limit, dtype)
+
+
+def _chosen(
+    spec: TensorSpec, shape: tuple[int, ...], kind: Kind, generator: Generator, facts: ModelFacts
+) -> NDArray[Any] | None:
+    """Return the values that a kind has of its own, None if it has none for this input."""
+    if kind is Kind.PICTURE:
+        picture = pictures.draw(spec, shape, generator)
+        return picture if picture is None or spec.datatype != "UINT8" else picture * 255
+    if spec.datatype.startswith(("INT", "UINT")):
+        return _argument(shape, kind, facts)
+    return None
 
 
 def _text(shape: tuple[int, ...], kind: Kind, generator: Generator) -> NDArray[Any]:
