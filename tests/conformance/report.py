@@ -39,8 +39,8 @@ written as a model repository, loaded by real Triton, asked over HTTP with the s
 and compared with ONNX Runtime's own answer.
 """
 _LIMITS = {
-    "inspection.onnx.empty_axis": "an input, or all there is to answer, has an axis of constant "
-    "size 0, which no configuration of Triton can hold (the native backend has the same limit)",
+    "inspection.onnx.empty_axis": "all there is to answer has an axis of constant size 0, which no "
+    "configuration of Triton can hold (the native backend has the same limit)",
 }
 """What Cloche refuses for a reason that no version of it can mend, by code."""
 _MADE = (

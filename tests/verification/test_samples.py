@@ -144,6 +144,11 @@ def test_arguments_are_read_from_the_outputs_where_nothing_tells_them() -> None:
     }
 
 
+def test_an_axis_that_was_opened_for_the_server_alone_stays_empty() -> None:
+    spec = TensorSpec("x", "FP32", (-1, 3), (None, None), declared=(0, 3))
+    assert all(request["x"].shape == (0, 3) for request in made(spec))
+
+
 def test_sizes_that_the_model_tells_are_taken() -> None:
     spec = TensorSpec("x", "FP32", (-1, -1), ("n", None))
     assert made(spec, sizes={"x[1]": 80})[0]["x"].shape == (4, 80)

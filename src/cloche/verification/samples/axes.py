@@ -47,6 +47,10 @@ def shapes(facts: ModelFacts, *, rows: int, size: int) -> dict[str, tuple[int, .
 
 def _shape(spec: TensorSpec, rows: int, known: Mapping[str, int]) -> tuple[int, ...]:
     shape = [axis if axis >= 0 else known[spec.axis(i)] for i, axis in enumerate(spec.shape)]
+    if spec.declared is not None and len(spec.declared) == len(shape):
+        for axis, size in enumerate(spec.declared):
+            if size == 0:  # opened for the server; the model itself takes no other size
+                shape[axis] = 0
     if rows and shape:
         shape[0] = rows
     return tuple(shape)
