@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from cloche.artifacts import RequestOrigin
 from cloche.errors import ClocheError
 from cloche.verification import direct_run as direct
+from cloche.verification import limits
 from cloche.verification.direct_run import Request
 from cloche.verification.reference.scripts import exchange
 
@@ -158,8 +160,9 @@ def test_a_request_that_ends_the_process_is_refused_and_the_next_is_asked(tmp_pa
 def test_a_made_request_has_limits_of_its_own(
     body: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "_SECONDS_OF_ONE", 1.0)
-    monkeypatch.setattr(direct.model_process, "available_memory", lambda: 2**29)
+    monkeypatch.setattr(limits, "SECONDS_OF_ONE", 1.0)
+    little = partial(limits.Limits, free=2**29)
+    monkeypatch.setattr(direct, "Limits", little)
     attempts = attempt(tmp_path, body, *sized(2, 1))
     assert accepted(attempts).request == 1
     assert [each.kind for each in attempts.refused] == [kind]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import RequestOrigin, TensorSpec
 from cloche.errors import ClocheError
 from cloche.verification import model_process
+from cloche.verification.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +30,6 @@ Tensors = dict[str, "NDArray[Any]"]
 
 _SCRIPTS = Path(__file__).parent / "reference" / "scripts"
 _ANSWER_LIMIT = 512 * 2**20
-_SECONDS_OF_ONE = 10.0
-"""Seconds that a made request may take; the model may take longer for a request of the user."""
-_SHARE_OF_ONE = 0.5
-"""The share of the free memory that a made request may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,37 +190,8 @@ def _execute(
         cwd=folder,
         timeout=max(timeout, 0.0),
         environment=environment,
-        stop=_Limits(folder, requests).exceeded,
+        stop=Limits(folder / "begun.json", [r.origin for r in requests]).exceeded,
     )
-
-
-@dataclass(slots=True)
-class _Limits:
-    """The limits of the request under way."""
-
-    folder: Path
-    requests: Sequence[Request]
-    free: int = field(default_factory=model_process.available_memory)
-    request: int | None = None
-    began: float = 0.0
-    resident: int = 0
-    """Bytes of the process when it began with its first request."""
-
-    def exceeded(self, resident: int) -> str | None:
-        """Return why the process has to end; None while it may go on."""
-        now, begun = time.monotonic(), _get(self.folder / "begun.json")
-        if begun is None:
-            return None
-        if begun != self.request:
-            self.resident = self.resident or resident
-            self.request, self.began = begun, now
-        made = self.requests[begun].origin is RequestOrigin.MADE
-        if made and now - self.began > _SECONDS_OF_ONE:
-            return f"more than {_SECONDS_OF_ONE:.0f} seconds for one request"
-        share = _SHARE_OF_ONE if made else 1.0
-        if resident - self.resident > share * self.free:
-            return "more memory than this machine has to spare"
-        return None
 
 
 def _crash(model: Model, folder: Path, first: int, ended: Ended) -> Refused:
