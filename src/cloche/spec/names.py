@@ -6,6 +6,7 @@ of a file says nothing of which model it is, and two models would share it.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -98,7 +99,8 @@ def _whole(path: str, directory: Path | None) -> str:
     last = path.rstrip("/").rpartition("/")[2]
     if directory is None or not (last in {"", ".", ".."} or _is_version(last)):
         return path
-    return str((directory / path).resolve())
+    # Path.resolve raises RuntimeError for a loop of links.
+    return os.path.realpath(directory / path)
 
 
 def _parts(path: str) -> list[str]:
