@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cloche import settings as machine
-from cloche.clients.control import record as home_of
+from cloche.clients.control.connection import HomeConnection
 from cloche.errors import NotFoundError, UnavailableError, UsageError
 from cloche.inputs.service_requests import ServiceRequests
 from cloche.progress import SilentProgress
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
         RevisionStatus,
         Verification,
     )  # fmt: skip
-    from cloche.clients.control.client import ControlClient
     from cloche.clients.control.launch import Launched
     from cloche.control import ControlPlane
     from cloche.progress import Progress
@@ -79,8 +78,7 @@ class Client:
         self.settings: Settings = machine.load(self._environment)
         self._progress: Progress = progress or SilentProgress()
         self._given_control = control
-        self._control: ControlClient | None = None
-        self._record: home_of.ControlRecord | None = None
+        self._home = HomeConnection(self.settings, self._progress)
         self._requests = ServiceRequests()
 
     def __enter__(self) -> Self:
@@ -97,9 +95,7 @@ class Client:
     def close(self) -> None:
         """Close the connections; services run on."""
         self._requests.close()
-        if self._control is not None:
-            self._control.close()
-            self._control = None
+        self._home.close()
 
     def deploy(
         self,
@@ -259,30 +255,11 @@ class Client:
         revisions and the cache stay. Raises UsageError `client.down` if the control plane was
         passed as `control`.
         """
-        from cloche.clients.control.client import NotRunningError, connect
-
         if self._given_control is not None:
             what = "The control plane was passed to this client; the client does not end it."
             raise UsageError("client.down", what, hint="End it in the code that made it.")
         self.close()
-        if not home_of.has_services(self.settings.home):
-            return {"replicas": [], "gateway": None, "control": None}
-        try:
-            control = connect(self.settings, any_version=True)
-        except NotRunningError:
-            return self._end_without_control()
-        with control:
-            status = control.status()
-            items = [
-                item for service in status["services"] for item in service["replicas"]["items"]
-            ]
-            ended = {
-                "replicas": [{"id": item["id"], "pid": item["pid"]} for item in items],
-                "gateway": status["gateway"]["pid"],
-                "control": control.health()["pid"],
-            }
-            control.down()
-        return ended
+        return self._home.down() or self._end_without_control()
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
@@ -331,27 +308,12 @@ class Client:
 
     def _launch(self) -> AbstractContextManager[Launched | None]:
         """Launch a control plane for a deploy, if none runs and none was passed."""
-        from cloche.clients.control.client import launched
-
-        return nullcontext() if self._given_control is not None else launched(self.settings)
+        return nullcontext() if self._given_control is not None else self._home.launch()
 
     def _connection(self, *, start: bool = False, launched: Launched | None = None) -> ControlPlane:
-        """Return the control plane; if it crashed in a home with services, start it again."""
-        from cloche.clients.control import client as control
-
         if self._given_control is not None:
             return self._given_control
-        running = home_of.read_record(self.settings.home)
-        if self._control is not None and running is not None and running == self._record:
-            return self._control
-        home = self.settings.home
-        crashed = home_of.has_services(home) and not home_of.was_ended(home)
-        if start or crashed:
-            self._control = control.connect_or_start(self.settings, self._progress, launched)
-        else:
-            self._control = control.connect(self.settings)
-        self._record = home_of.read_record(self.settings.home)
-        return self._control
+        return self._home.control(start=start, launched=launched)
 
     def _end_without_control(self) -> dict[str, Any]:
         from cloche import composition
