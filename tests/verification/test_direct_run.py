@@ -170,12 +170,13 @@ def test_a_made_request_has_limits_of_its_own(
 
 def test_a_model_that_cannot_be_loaded_shows_its_last_line(tmp_path: Path) -> None:
     path = tmp_path / "script.py"
-    path.write_text("import sys; print('x' * 10**7); sys.exit('no such library')")
-    broken = direct.Model(str(path), Path(sys.executable), tmp_path, {})
+    path.write_text("import sys; print('x' * 10**7); sys.exit(f'no library in {sys.argv[2]}/a')")
+    broken = direct.Model(str(path), Path(sys.executable), tmp_path, {}, name="models:/digits/3")
     with pytest.raises(ClocheError) as caught:
         direct.attempt(broken, [ONE], outputs={}, timeout=60)
     assert caught.value.code == "golden.crashed"
-    assert caught.value.what.endswith("exit code 1: no such library")
+    assert caught.value.what.endswith("exit code 1: no library in models:/digits/3/a")
+    assert caught.value.where == "models:/digits/3"
 
 
 def test_when_time_is_up_children_end_too(tmp_path: Path) -> None:

@@ -51,6 +51,12 @@ class Model:
     """The script's description of the model; empty if the model describes itself."""
     variants: tuple[Variant, ...] = ()
     """Ways to run it that show how far its own answers differ."""
+    name: str = ""
+    """What the user calls it, for errors; its path is one of the cache."""
+
+    def named_in(self, text: str) -> str:
+        """Return a text with the model's path replaced by its name."""
+        return text.replace(str(self.path), self.name) if self.name else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,7 @@ def attempt(
                 break
             refused.append(_crash(model, folder, job["first"], ended))
             job["first"] = refused[-1].request + 1
-        return _read(folder, requests, refused)
+        return _read(model, folder, requests, refused)
 
 
 def repeat(
@@ -202,30 +208,33 @@ def _crash(model: Model, folder: Path, first: int, ended: Ended) -> Refused:
     kind = "crash"
     if ended.stopped is not None:
         kind = "time" if "seconds" in ended.stopped else "memory"
-    said = "" if ended.stopped is not None else f": {ended.last_line}"
+    said = "" if ended.stopped is not None else f": {model.named_in(ended.last_line)}"
     return Refused(begun, f"its process ended with {ended.how}{said}", kind)
 
 
 def _crashed(model: Model, ended: Ended) -> ClocheError:
     return ClocheError(
         "golden.crashed",
-        f"The direct run of the model ended with {ended.how}: {ended.last_line}",
-        where=str(model.path),
-        hint="Load the model in its own environment to find out; its output is above.",
+        f"The direct run of the model ended with {ended.how}: {model.named_in(ended.last_line)}",
+        where=model.name or None,
+        hint="Load the model with its own framework, in the versions that it was saved with, to see"
+        " all that it says.",
     )
 
 
 # ── what came of it ───────────────────────────────────────────────────────────────────────────
 
 
-def _read(folder: Path, requests: Sequence[Request], crashed: Sequence[Refused]) -> Attempts:
+def _read(
+    model: Model, folder: Path, requests: Sequence[Request], crashed: Sequence[Refused]
+) -> Attempts:
     refused, best = list(crashed), None
     for index in range(len(requests)):
         result = _get(folder / f"result-{index}.json")
         if result is None:
             continue
         if "error" in result:
-            refused.append(Refused(index, result["error"], result["kind"]))
+            refused.append(Refused(index, model.named_in(result["error"]), result["kind"]))
         elif best is None or _rank(result) > _rank(best[1]):
             best = index, result
     loaded = _get(folder / "loaded.json") or {}

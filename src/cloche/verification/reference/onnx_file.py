@@ -24,8 +24,8 @@ class OnnxReference:
 
     def model(
         self,
-        snapshot: ModelSnapshot,  # noqa: ARG002 - the file that is served counts
-        facts: ModelFacts,  # noqa: ARG002
+        snapshot: ModelSnapshot,
+        facts: ModelFacts,  # noqa: ARG002 - the file that is served counts
         repository: ModelRepository,
         store: Store,
         interpreters: Interpreters,
@@ -35,4 +35,5 @@ class OnnxReference:
         if len(files) != 1 or len(repository.models) != 1:
             return None
         path = store.tree_path(repository.digest) / files[0]
-        return Model("run_onnx.py", interpreters.server, path, {}, _VARIANTS)
+        python, name = interpreters.server, snapshot.reference
+        return Model("run_onnx.py", python, path, {}, _VARIANTS, name)

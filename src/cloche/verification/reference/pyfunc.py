@@ -41,4 +41,5 @@ class PyfuncReference:
             "columns": facts.columns,
             "inputs": [{"name": spec.name, "datatype": spec.datatype} for spec in inputs],
         }
-        return Model("run_pyfunc.py", interpreters.own, folder, description, _VARIANTS)
+        python, name = interpreters.own, snapshot.reference
+        return Model("run_pyfunc.py", python, folder, description, _VARIANTS, name)
