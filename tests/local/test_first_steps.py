@@ -113,6 +113,7 @@ def test_the_commands_of_the_guides(reader: Reader, port: dict[str, str]) -> Non
     assert "digits revision 2 is live." in said["mlflow"]
     assert "wine revision 1 is live." in said["scikit-learn"]
     assert "scores revision 1 is live." in said["finished-repository"]
+    assert re.findall(r"total .*\n *(.*)", said["finished-repository"]) == ["[[3.]]", "[[6.]]"]
     assert "rolled back from revision 2" in said["rollback"]
     assert "digits is gone." in said["operating"]
 
