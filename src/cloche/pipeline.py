@@ -114,10 +114,12 @@ def prepare(
     stays.
     Raises ClocheError for everything that is already known to make the deploy fail.
     """
-    from cloche.verification import spec_example
+    example, example_digest = None, None
+    if spec.example is not None:
+        from cloche.verification import spec_example
 
-    example = None if spec.example is None else directory / spec.example
-    example_digest = None if example is None else spec_example.digest_of_file(example)
+        example = directory / spec.example
+        example_digest = spec_example.digest_of_file(example)
     store = composition.store(settings)
     with store.working():
         snapshot = resolve(
