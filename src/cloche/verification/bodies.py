@@ -9,8 +9,9 @@ from cloche.artifacts import InferenceBody
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cloche.artifacts import RequestOrigin
     from cloche.store import Store
-    from cloche.verification.direct_run import Tensors
+    from cloche.verification.direct_run import Request, Tensors
 
 
 def keep(
@@ -28,6 +29,13 @@ def read(body: InferenceBody, store: Store) -> Tensors:
     from cloche.clients.kserve.tensors import decode
 
     return decode(store.read(body.digest), body.header_length)
+
+
+def request(body: InferenceBody, origin: RequestOrigin, store: Store) -> Request:
+    """Return a stored request with its parameters, to be answered by the model directly."""
+    from cloche.verification.direct_run import Request
+
+    return Request(read(body, store), origin, parameters=parameters_of(body, store))
 
 
 def parameters_of(body: InferenceBody, store: Store) -> dict[str, Any]:

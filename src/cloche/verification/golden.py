@@ -48,11 +48,7 @@ def requests(
     """
     most = served.max_batch_size
     if example is not None:
-        given = Request(
-            bodies.read(example, store),
-            RequestOrigin.GIVEN,
-            parameters=bodies.parameters_of(example, store),
-        )
+        given = bodies.request(example, RequestOrigin.GIVEN, store)
         return [_resized(given, served)], ()
     stored, findings = _stored(member, served, store)
     most = min(1 if served.stateful else _ROWS, most)

@@ -80,9 +80,9 @@ class LocalVerifier:
         model = self._model(revision)
         measured: Noise = {}
         if model is not None and request.expected is not None:
-            from cloche.verification import bodies, direct_run, noise
+            from cloche.verification import bodies, noise
 
-            own = direct_run.Request(bodies.read(request.requests[0], self._store), request.origin)
+            own = bodies.request(request.requests[0], request.origin, self._store)
             answer = bodies.read(request.expected, self._store)
             measured = noise.measure(model, own, answer, timeout=limit)
         self._store.remember(_REMEMBERED, key, artifacts.encode(measured))
