@@ -129,12 +129,9 @@ class Client:
             if self._given_control is None:
                 pipeline.provision(deployment, settings=self.settings, progress=self._progress)
             control = self._connection(start=True, launched=ready)
-            said = {
-                Consent.REPLACE: replace,
-                Consent.WEAKER: accept_weaker,
-                Consent.NONFINITE: accept_nonfinite,
-            }
-            accept = {consent for consent, yes in said.items() if yes}
+            accept = Consent.given(
+                replace=replace, accept_weaker=accept_weaker, accept_nonfinite=accept_nonfinite
+            )
             answer = control.deploy(deployment, accept=accept)
         return self._result_of(deployment.service, answer, wait=wait, timeout=timeout)
 

@@ -135,6 +135,13 @@ class ErrorGroup(ClocheError):
         self.errors = tuple(errors)
         self.exit_code = max((error.exit_code for error in errors), default=1)
 
+    def raise_if_any(self) -> None:
+        """Raise the only member as it is, or the group of several; without members do nothing."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise self
+
     def __str__(self) -> str:
         """Return what happened and all members, as the command line shows them."""
         members = (line for error in self.errors for line in lines_of(error))

@@ -225,18 +225,17 @@ class _Software:
         None if only its server can run it.
         """
         from cloche import environments
-        from cloche.verification.reference import Interpreters
+        from cloche.verification.reference import direct_model
 
-        reference = composition.references().get(member.facts.backend)
-        if reference is None:
-            return None
-        layout, own = self.settings.layout, None
-        installed = composition.server().install(layout.servers, self.progress)
-        if member.lock is not None:
-            folder = environments.materialize(member.lock, layout.environments, self.progress)
-            own = folder / "bin" / "python"
-        pythons = Interpreters(installed.interpreter, own)
-        return reference.model(member.snapshot, member.facts, repository, store, pythons)
+        layout, progress = self.settings.layout, self.progress
+        return direct_model(
+            member,
+            repository,
+            store,
+            composition.references(),
+            server=lambda: composition.server().install(layout.servers, progress).interpreter,
+            environment=lambda lock: environments.materialize(lock, layout.environments, progress),
+        )
 
 
 def _lock(

@@ -41,6 +41,16 @@ class Consent(enum.StrEnum):
     NONFINITE = "nonfinite"
     """Values that are not finite are answered where the live revision's are finite."""
 
+    @classmethod
+    def given(
+        cls, *, replace: bool, accept_weaker: bool, accept_nonfinite: bool
+    ) -> frozenset[Consent]:
+        """Return what the options of a deploy say yes to."""
+        said = {
+            cls.REPLACE: replace, cls.WEAKER: accept_weaker, cls.NONFINITE: accept_nonfinite,
+        }  # fmt: skip
+        return frozenset(consent for consent, yes in said.items() if yes)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -13,18 +13,6 @@ if TYPE_CHECKING:
     from cloche.artifacts import Consent, DeployPlan
 
 
-def given(*, replace: bool, accept_weaker: bool, accept_nonfinite: bool) -> frozenset[Consent]:
-    """Return what the options of a command say yes to."""
-    from cloche.artifacts import Consent
-
-    said = {
-        Consent.REPLACE: replace,
-        Consent.WEAKER: accept_weaker,
-        Consent.NONFINITE: accept_nonfinite,
-    }
-    return frozenset(consent for consent, yes in said.items() if yes)
-
-
 def asked(
     accepted: frozenset[Consent], plan: Callable[[], DeployPlan | None], *, as_json: bool
 ) -> frozenset[Consent]:

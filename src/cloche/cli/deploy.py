@@ -44,6 +44,7 @@ def command(
     already, a terminal asks; without one, --replace says yes.
     """
     from cloche import cache
+    from cloche.artifacts import Consent
     from cloche.cli import specification
 
     here = session.begin()
@@ -54,7 +55,7 @@ def command(
         with _nothing_on_interrupt():
             deployment = prepare(here, spec, directory)
             accepted = consents.asked(
-                consents.given(
+                Consent.given(
                     replace=replace,
                     accept_weaker=accept_weaker,
                     accept_nonfinite=accept_nonfinite,

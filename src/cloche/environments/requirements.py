@@ -114,11 +114,8 @@ def _check(lines: list[str]) -> None:
     for line in lines:
         reasons = [why for pattern, why in _REFUSED if pattern.search(line)]
         errors += [_line_error(line, why) for why in reasons[:1]]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        what = "The model's requirements cannot be locked."
-        raise ErrorGroup("environment.requirements", what, errors)
+    what = "The model's requirements cannot be locked."
+    ErrorGroup("environment.requirements", what, errors).raise_if_any()
 
 
 def _line_error(line: str, why: str) -> ClocheError:

@@ -18,7 +18,4 @@ def require_servable(facts: ModelFacts, where: str) -> None:
         for finding in facts.findings
         if finding.severity is Severity.ERROR
     ]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise ErrorGroup("inspection.unservable", "The model cannot be served.", errors)
+    ErrorGroup("inspection.unservable", "The model cannot be served.", errors).raise_if_any()

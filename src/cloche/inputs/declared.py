@@ -71,10 +71,7 @@ def fit(declared: Declared, given: Any) -> dict[str, Tensor]:
             errors.append(error)
     if not errors:
         errors = _wrong_batches(declared, arrays)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise ErrorGroup("infer.inputs", "The request does not fit the model.", errors)
+    ErrorGroup("infer.inputs", "The request does not fit the model.", errors).raise_if_any()
     types = {tensor.name: tensor.datatype for tensor in declared.inputs}
     return {name: Tensor(array, types[name]) for name, array in arrays.items()}
 

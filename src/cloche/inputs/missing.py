@@ -38,7 +38,7 @@ def filled(tensor: TensorSpec, value: Any, *, marked: bool) -> tuple[Any, Array 
         array = array.reshape(value.shape)
     if array is None:
         return _decoded(tensor, value), None
-    gaps = np.array([_is_missing(one) for one in array.ravel()], bool).reshape(array.shape)
+    gaps = np.array([is_missing(one) for one in array.ravel()], bool).reshape(array.shape)
     if not gaps.any():
         return _decoded(tensor, _written(tensor, array)), None
     if tensor.datatype.startswith(("FP", "BF")):
@@ -114,7 +114,8 @@ def _shortened(text: str | None) -> str | None:
     return text.rstrip("0").rstrip(".")
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Return whether a value stands for none: None, NaN, pandas' NA or NaT."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return True
     return isinstance(value, float | np.floating) and bool(np.isnan(value))

@@ -53,6 +53,17 @@ def streams_only(name: str) -> UsageError:
     )
 
 
+def _written(
+    model: RepositoryMember, inputs: Any, parameters: Mapping[str, Any] | None
+) -> tuple[bytes, int | None]:
+    """Return the body of a request and the length of its header."""
+    from cloche.clients.kserve.tensors import encode
+    from cloche.inputs.declared import Declared, fit
+
+    tensors = fit(Declared.of(model), inputs)
+    return encode(tensors, binary=True, parameters=request_parameters(parameters))
+
+
 class ServiceRequests:
     """Sends requests through the gateway; `close` closes its connections."""
 
@@ -76,16 +87,14 @@ class ServiceRequests:
         timeout: float,
     ) -> dict[str, NDArray[Any]]:
         """Send a request and return the outputs by name; see `cloche.Client.infer`."""
-        from cloche.clients.kserve.tensors import decode, encode
+        from cloche.clients.kserve.tensors import decode
         from cloche.inputs import missing
-        from cloche.inputs.declared import Declared, fit
 
         status = services.service(name)
         model = self._model(services, status)
         if model.decoupled:
             raise streams_only(name)
-        tensors = fit(Declared.of(model), inputs)
-        body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
+        body, length = _written(model, inputs, parameters)
         client = self._client_of(f"http://{status['grpc']}", timeout)
         answer = client.infer(model.name, body, length, headers={"cloche-service": name})
         return missing.with_gaps(decode(answer.body, answer.header_length), model.outputs)
@@ -101,14 +110,11 @@ class ServiceRequests:
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Send a request and yield each answer of its stream; see `cloche.Client.stream`."""
         from cloche.clients.kserve import stream
-        from cloche.clients.kserve.tensors import encode
         from cloche.inputs import missing
-        from cloche.inputs.declared import Declared, fit
 
         status = services.service(name)
         model = self._model(services, status)
-        tensors = fit(Declared.of(model), inputs)
-        body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
+        body, length = _written(model, inputs, parameters)
         metadata = [("cloche-service", name)]
         for answer in stream.infer(
             status["grpc"], model.name, body, length or 0, timeout=timeout, metadata=metadata

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+_HINT = (
+    "Log the model again with a signature of what it returns: "
+    "mlflow.models.infer_signature(inputs, model.predict(inputs))."
+)
+
 
 def as_declared(answer: Tensors, specs: tuple[TensorSpec, ...]) -> Tensors:
     """Return an answer by the declared names, in the declared types and numbers of axes.
@@ -87,8 +92,7 @@ def _assigned(found: Tensors, specs: tuple[TensorSpec, ...]) -> list[tuple[Tenso
             "golden.outputs",
             f"The model answers {', '.join(found)}, and its signature declares "
             f"{', '.join(absent)} as well.",
-            hint="Log the model again with a signature of what it returns: "
-            "mlflow.models.infer_signature(inputs, model.predict(inputs)).",
+            hint=_HINT,
         )
     return list(zip(wanted, found, strict=False))
 
@@ -119,8 +123,7 @@ def _cast(spec: TensorSpec, array: Array) -> Array:
         "golden.outputs",
         f"The model answers {spec.name} as {'text' if array.dtype.kind == 'O' else array.dtype}, "
         f"and its signature declares {spec.datatype}.",
-        hint="Log the model again with a signature of what it returns: "
-        "mlflow.models.infer_signature(inputs, model.predict(inputs)).",
+        hint=_HINT,
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES
 from cloche.errors import ClocheError
 from cloche.inputs import missing
 from cloche.inputs.mlflow_example import Named, Table, Unnamed, parse
+from cloche.inputs.service_requests import request_parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,8 @@ def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
         if spec.name not in values or spec.marks is not None:
             continue
         value, mark = values[spec.name], marks.get(spec.name)
-        gaps = [_is_gap(one) for one in value] if isinstance(value, list) else []
+        # MLflow writes NaN into JSON where pandas has it.
+        gaps = [missing.is_missing(one) for one in value] if isinstance(value, list) else []
         if any(gaps) and mark is not None:
             filler = "" if spec.datatype == "BYTES" else 0
             value = [filler if gap else one for one, gap in zip(value, gaps, strict=True)]
@@ -56,20 +57,11 @@ def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
     return arrays
 
 
-def _is_gap(value: Any) -> bool:
-    """Return whether a value is missing; MLflow writes NaN into JSON where pandas has it."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
 def _parameters(given: Any) -> dict[str, Any]:
-    """Return inference parameters as a request carries them: a list as JSON."""
+    """Return inference parameters as a request carries them; null is none."""
     if not isinstance(given, dict):
         return {}
-    return {
-        str(name): json.dumps(value) if isinstance(value, list | dict) else value
-        for name, value in given.items()
-        if value is not None
-    }
+    return request_parameters({str(k): value for k, value in given.items() if value is not None})
 
 
 def _unusable(path: Path, why: str) -> ClocheError:

@@ -74,12 +74,13 @@ def requirements(
     _add_conda_packages(found, conda_file)
     listed = tuple(_listed(folder))
     found.add(requirement_files.inline(listed, folder, where=PYTHON_ENV), PYTHON_ENV)
-    errors = [*found.errors, *_python_errors(folder), *disagreements(found.lines, python)]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        what = "The environment that the model declares cannot be made."
-        raise ErrorGroup("inspection.environment", what, errors)
+    errors = [
+        *found.errors,
+        *_python_errors(folder, conda_file),
+        *disagreements(found.lines, python),
+    ]
+    what = "The environment that the model declares cannot be made."
+    ErrorGroup("inspection.environment", what, errors).raise_if_any()
     return merged(found.lines, python), found.findings
 
 
@@ -148,7 +149,7 @@ def _pip_lines(listed: Any) -> list[str]:
 
 def python_of(folder: Path) -> str | None:
     """Return the Python version that python_env.yaml names, else conda.yaml."""
-    return _python_env(folder) or _pinned(_conda_python(folder)[1])
+    return _python_env(folder) or _pinned(_conda_python(read_conda(folder))[1])
 
 
 def _python_env(folder: Path) -> str | None:
@@ -157,14 +158,14 @@ def _python_env(folder: Path) -> str | None:
     return str(named) if named else None
 
 
-def _conda_python(folder: Path) -> tuple[str, SpecifierSet | None]:
+def _conda_python(conda_file: CondaFile) -> tuple[str, SpecifierSet | None]:
     """Return the line of Python in conda.yaml, and the range that it allows."""
-    package = read_conda(folder).python
+    package = conda_file.python
     return (package.written, conda.python_of(package)) if package is not None else ("", None)
 
 
-def _python_errors(folder: Path) -> Iterator[ClocheError]:
-    named, (line, allowed) = _python_env(folder), _conda_python(folder)
+def _python_errors(folder: Path, conda_file: CondaFile) -> Iterator[ClocheError]:
+    named, (line, allowed) = _python_env(folder), _conda_python(conda_file)
     if named and allowed is not None and not _allows(allowed, named):
         yield ClocheError(
             "inspection.requirements.disagree",

@@ -30,11 +30,8 @@ def weights(model: Path, needed: Iterable[ExternalData], codes: Codes) -> dict[s
             files[location] = _file(model, location, data.size, codes)
         except ClocheError as error:
             errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        what = f"{len(errors)} files of weights of {model.name} cannot be used."
-        raise ErrorGroup(codes.external, what, errors)
+    what = f"{len(errors)} files of weights of {model.name} cannot be used."
+    ErrorGroup(codes.external, what, errors).raise_if_any()
     return files
 
 

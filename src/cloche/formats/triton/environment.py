@@ -64,20 +64,14 @@ def declared(models: Iterable[FinishedModel], root: Path) -> Declared:
     if not concerned:
         return Declared()
     python, errors = _python(concerned, root)
-    _refuse([*errors, *disagreements(lines, python)])
+    errors += disagreements(lines, python)
+    what = "The environment that the models declare cannot be made."
+    ErrorGroup("inspection.environment", what, errors).raise_if_any()
     requirements = merged(lines, python)
     if "numpy" not in {name_of(line) for line in requirements}:
         requirements += ("numpy",)  # Triton's Python backend imports it
     told_python = [_locked(model, python) for model in concerned]
     return Declared(requirements, python, (*findings, *told_python))
-
-
-def _refuse(errors: list[ClocheError]) -> None:
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        what = "The environment that the models declare cannot be made."
-        raise ErrorGroup("inspection.environment", what, errors)
 
 
 def _python(models: list[FinishedModel], root: Path) -> tuple[str, list[ClocheError]]:

@@ -91,20 +91,16 @@ class LocalVerifier:
     def _model(self, revision: Revision) -> Model | None:
         """Return how to run a revision's model directly; None if only its server can."""
         from cloche import environments
-        from cloche.verification.reference import Interpreters
+        from cloche.verification.reference import direct_model
 
-        deployment = revision.deployment
-        member, own = deployment.main, None
-        if member.lock is not None:
-            folder = environments.existing(member.lock, self._layout.environments)
-            own = folder / "bin" / "python" if folder is not None else None
-        installed = self._server.install(self._layout.servers, SilentProgress())
-        reference = self._references.get(member.facts.backend)
-        if reference is None:
-            return None
-        pythons = Interpreters(installed.interpreter, own)
-        return reference.model(
-            member.snapshot, member.facts, deployment.repository, self._store, pythons
+        layout, silent = self._layout, SilentProgress()
+        return direct_model(
+            revision.deployment.main,
+            revision.deployment.repository,
+            self._store,
+            self._references,
+            server=lambda: self._server.install(layout.servers, silent).interpreter,
+            environment=lambda lock: environments.existing(lock, layout.environments),
         )
 
 

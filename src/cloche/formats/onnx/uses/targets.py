@@ -175,13 +175,6 @@ def _alike(left: list[int], other: Shape) -> bool:
     )
 
 
-def _cropped(node: NodeProto, flow: Flow) -> list[float] | None:
-    after, axes = fixed(flow, node.output[0]), attribute(node, "axes", None)
-    if after is None:
-        return None
-    return [float(after[axis]) for axis in (range(len(after)) if axes is None else axes)]
-
-
 def _grid(node: NodeProto, flow: Flow) -> list[float] | None:
     after = fixed(flow, node.output[0])  # [N, D?, H, W, 2 or 3]
     return None if after is None else [float(size) for size in (after[0], 1, *after[1:-1])]
@@ -248,7 +241,7 @@ RULES: dict[tuple[str, int], Rule] = {
     ("Upsample", 1): _scales,
     ("Squeeze", 1): _squeezed,
     ("Unsqueeze", 1): _unsqueezed,
-    ("CenterCropPad", 1): _cropped,
+    ("CenterCropPad", 1): _sizes,
     ("AffineGrid", 1): _grid,
     ("MaxUnpool", 2): _output,
     **{("Slice", 1 + part): _sliced(part) for part in range(4)},

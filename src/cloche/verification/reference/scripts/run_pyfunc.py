@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-MISSING = ".missing"
-
 
 class PythonFunction(job.Framework):  # type: ignore[misc]
     """A model loaded as a Python function."""
@@ -106,7 +104,7 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         from mlflow.utils import proto_json_utils
 
         values = {
-            label: self._json(index, arrays[one["name"]], arrays.get(one["name"] + MISSING))
+            label: self._json(index, arrays[one["name"]], arrays.get(one["name"] + job.MISSING))
             for index, (one, label) in enumerate(zip(self._inputs, self._labels))  # noqa: B905
             if one["name"] in arrays
         }
