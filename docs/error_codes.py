@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SKIPPED = ("testing",)
 """Doubles for tests raise their own codes."""
-CARRIERS = {"DocumentProblem": "UsageError"}
+CARRIERS = {"DocumentProblem": "UsageError", "Unusable": "ClocheError"}
 """Exceptions with a code and a sentence that callers turn into an error of this class."""
 CARRIED = {"lookalike": "Lookalike"}
 """Variables that hold a code and a sentence as fields, and the class of each."""

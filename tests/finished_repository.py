@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import FileEntry, ModelFacts, ModelFormat, ModelSnapshot, digest_of_files
+from cloche.artifacts import (
+    FileEntry,
+    ModelFacts,
+    ModelFormat,
+    ModelOptions,
+    ModelSnapshot,
+    digest_of_files,
+)
 from cloche.formats.triton import Completion, ServedBackends, TritonFormat
 
 if TYPE_CHECKING:
@@ -45,4 +52,4 @@ def facts_of(
 ) -> ModelFacts:
     model = taken(store, files)
     form = TritonFormat(lambda: ServedBackends(("onnxruntime", "python"), completions or {}))
-    return form.inspect(model, store.tree_path(model.digest), service=service)
+    return form.inspect(model, store.tree_path(model.digest), ModelOptions(), service=service)

@@ -40,4 +40,5 @@ def test_every_backend_is_in_the_table_under_its_name_with_its_reference() -> No
     backends = composition.backends()
     assert all(backend.name == name for name, backend in backends.items())
     assert all(backend.formats for backend in backends.values())
-    assert composition.references().keys() == backends.keys()
+    frameworks = composition.converters().keys()
+    assert composition.references().keys() == backends.keys() | frameworks

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cloche.control import Verifier
+    from cloche.conversion import Converter
     from cloche.formats import Format
     from cloche.formats.triton import ServedBackends
     from cloche.repository import Backend, MakeRepository
@@ -45,11 +46,13 @@ def formats() -> Mapping[ModelFormat, Format]:
     """
     from cloche.formats.mlflow import MlflowFormat
     from cloche.formats.onnx import OnnxFormat
+    from cloche.formats.pytorch import PyTorchFormat
     from cloche.formats.triton import TritonFormat
 
     return {
         ModelFormat.MLFLOW: MlflowFormat(),
         ModelFormat.TRITON: TritonFormat(_served_backends),
+        ModelFormat.PYTORCH: PyTorchFormat(),
         ModelFormat.ONNX: OnnxFormat(),
     }
 
@@ -81,11 +84,23 @@ def repository_maker(form: ModelFormat) -> MakeRepository:
 
 
 def references() -> Mapping[str, Reference]:
-    """Return the direct runs of models, by the backend that serves them."""
+    """Return the direct runs of models, by their framework, else by their backend."""
     from cloche.verification.reference.onnx_file import OnnxReference
     from cloche.verification.reference.pyfunc import PyfuncReference
+    from cloche.verification.reference.pytorch import PyTorchReference
 
-    return {"onnxruntime": OnnxReference(), "python": PyfuncReference()}
+    return {
+        "onnxruntime": OnnxReference(),
+        "python": PyfuncReference(),
+        "pytorch": PyTorchReference(),
+    }
+
+
+def converters() -> Mapping[str, Converter]:
+    """Return the converters of models by the framework that loads them."""
+    from cloche.conversion.pytorch import PyTorch
+
+    return {"pytorch": PyTorch()}
 
 
 # ── servers ───────────────────────────────────────────────────────────────────────────────────

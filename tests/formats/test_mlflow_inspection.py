@@ -15,6 +15,7 @@ from cloche.artifacts import (
     ModelFacts,
     ModelFormat,
     ModelMetadata,
+    ModelOptions,
     ModelSnapshot,
     Signature,
     TensorSpec,
@@ -50,7 +51,9 @@ def snapshot(metadata: ModelMetadata, *files: str) -> ModelSnapshot:
 
 
 def facts_of(folder: Path, *files: str, **changes: Any) -> ModelFacts:
-    return MlflowFormat().inspect(snapshot(replace(RECORDED, **changes), *files), folder)
+    return MlflowFormat().inspect(
+        snapshot(replace(RECORDED, **changes), *files), folder, ModelOptions()
+    )
 
 
 def codes(facts: ModelFacts) -> list[str]:

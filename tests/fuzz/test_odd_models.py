@@ -15,7 +15,14 @@ from odd import DOCUMENTS, TEXTS, WORDS, only_our_errors
 from ruamel.yaml import YAML
 
 from cloche import pipeline
-from cloche.artifacts import FileEntry, Lock, ModelFacts, ModelFormat, ModelSnapshot
+from cloche.artifacts import (
+    FileEntry,
+    Lock,
+    ModelFacts,
+    ModelFormat,
+    ModelOptions,
+    ModelSnapshot,
+)
 from cloche.environments import requirements
 from cloche.formats.mlflow import MlflowFormat
 from cloche.formats.mlflow.mlmodel import read_metadata
@@ -102,7 +109,7 @@ def build(place: Path, taken: ModelSnapshot, facts: ModelFacts) -> None:
 def inspect_mlflow(place: Path) -> None:
     metadata = read_metadata(place)
     taken = snapshot(place, ModelFormat.MLFLOW, "MLmodel", metadata=metadata)
-    build(place, taken, MlflowFormat().inspect(taken, place))
+    build(place, taken, MlflowFormat().inspect(taken, place, ModelOptions()))
 
 
 @given(MLMODELS | DOCUMENTS, DOCUMENTS)
@@ -207,7 +214,7 @@ def inspect_triton(place: Path) -> None:
     form = TritonFormat(lambda: ServedBackends(("onnxruntime", "python"), {}))
     taken = snapshot(place, ModelFormat.TRITON, ".")
     for service in (None, "m"):
-        build(place, taken, form.inspect(taken, place, service=service))
+        build(place, taken, form.inspect(taken, place, ModelOptions(), service=service))
 
 
 @given(st.dictionaries(PLACES, TEXTS, max_size=6), CONFIGURATIONS | TEXTS)

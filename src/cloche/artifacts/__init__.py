@@ -7,6 +7,7 @@ bytes holds their digest, written `sha256:<64 hex digits>`. Values hold no paths
 where the bytes are, so a value means the same on every machine.
 """
 
+from cloche.artifacts.conversion import Conversion, OwnRun, Parity
 from cloche.artifacts.datatypes import DATATYPES, Datatype
 from cloche.artifacts.encoding import (
     convert,
@@ -21,6 +22,7 @@ from cloche.artifacts.model import (
     Certainty,
     FileEntry,
     Finding,
+    Loading,
     ModelFacts,
     ModelFormat,
     ModelMetadata,
@@ -65,6 +67,7 @@ from cloche.artifacts.rollout import (
 )
 from cloche.artifacts.service import (
     Batching,
+    ModelOptions,
     Operated,
     ReplicaRange,
     Resources,
@@ -93,6 +96,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Consent",
+    "Conversion",
     "Datatype",
     "DeployAnswer",
     "DeployPlan",
@@ -104,16 +108,20 @@ __all__ = [
     "Golden",
     "InferenceBody",
     "Judge",
+    "Loading",
     "Lock",
     "Member",
     "ModelFacts",
     "ModelFormat",
     "ModelMetadata",
+    "ModelOptions",
     "ModelRepository",
     "ModelSnapshot",
     "Operated",
     "Origin",
     "Outcome",
+    "OwnRun",
+    "Parity",
     "Phase",
     "Question",
     "Reason",

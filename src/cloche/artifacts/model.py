@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class ModelFormat(enum.StrEnum):
     """What the files of a snapshot look like."""
 
     ONNX = "onnx"
+    PYTORCH = "pytorch"
+    """A file of PyTorch: a script, an exported program, a module or its weights."""
     MLFLOW = "mlflow"
     """A folder with an MLmodel file."""
     TRITON = "triton"
@@ -172,6 +175,20 @@ class ValueRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """How a model's own framework loads it, in its own environment."""
+
+    framework: str
+    """`pytorch`: a key of the tables of conversions and references."""
+    kind: str
+    """What the framework calls such a file: `torchscript`, `exported`, `module`, `state_dict`."""
+    path: str
+    """The file or folder to load, in the snapshot."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What else its loader needs, such as the class of a state dict."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What inspection found in a snapshot, without running the model."""
 
@@ -181,6 +198,7 @@ class ModelFacts:
     backend: str
     """The Triton backend that serves it: `onnxruntime` or `python`."""
     inputs: tuple[TensorSpec, ...]
+    """Empty if only a run of the model tells them."""
     outputs: tuple[TensorSpec, ...]
     batch: BatchAxis
     size_bytes: int
@@ -199,6 +217,8 @@ class ModelFacts:
     """Inputs of an ONNX file with an axis of size 0, which is declared open where it is served."""
     outputs_assumed: bool = False
     """Whether nothing declares the outputs, so that only a run of the model tells them."""
+    loading: Loading | None = None
+    """How the model's own framework loads it; None if its files are what the backend runs."""
     findings: tuple[Finding, ...] = ()
     ranges: dict[str, ValueRange] = field(default_factory=dict)
     """What the model does with an input tells of its values, by the name of the input."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cloche.artifacts.conversion import Conversion
 from cloche.artifacts.encoding import digest_of, encode
 from cloche.artifacts.model import Finding, ModelFacts, ModelSnapshot, Severity
 from cloche.artifacts.repository import Lock, ModelRepository
@@ -24,8 +25,8 @@ class Member:
     snapshot: ModelSnapshot
     facts: ModelFacts
     lock: Lock | None = None
-    conversion: str | None = None
-    """Digest of the converted model; None if the snapshot is served unconverted."""
+    conversion: Conversion | None = None
+    """The converted model; None if the snapshot is served unconverted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Deployment:
             [
                 member.snapshot.digest,
                 member.lock.digest if member.lock else None,
-                member.conversion,
+                member.conversion.digest if member.conversion else None,
             ]
             for member in self.members
         ]

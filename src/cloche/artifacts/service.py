@@ -48,6 +48,22 @@ class ServerOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How a model is loaded and whether it is converted, where its files do not say it."""
+
+    class_name: str | None = None
+    """For weights alone: the class or function that makes their module, as `package.name`."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """The keyword arguments of that call."""
+    requirements: tuple[str, ...] | None = None
+    """Lines of requirements, in place of those that its files record or that were tested."""
+    python: str | None = None
+    """`3.11`, where its files name none."""
+    conversion: str | None = None
+    """`auto`, `off` or `required`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """The part of a spec that defines what is served; a change of it makes a revision."""
 
@@ -55,6 +71,7 @@ class Served:
     instances: int | None = None
     resources: Resources = field(default_factory=Resources)
     server: ServerOptions = field(default_factory=ServerOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,11 @@ def command(*, model: str | None, file: Path | None, as_json: bool) -> None:
     here = session.begin()
     spec, directory = specification.chosen(model, file, None)
     snapshot, facts = pipeline.inspect(
-        spec.model, directory=directory, settings=here.settings, progress=here.progress
+        spec.model,
+        options=spec.served().model,
+        directory=directory,
+        settings=here.settings,
+        progress=here.progress,
     )
     rendering.show_json(_report(snapshot, facts)) if as_json else _show(snapshot, facts)
 

@@ -9,7 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cloche.artifacts import ModelFacts, ModelFormat, ModelMetadata, ModelSnapshot
+    from cloche.artifacts import (
+        ModelFacts,
+        ModelFormat,
+        ModelMetadata,
+        ModelOptions,
+        ModelSnapshot,
+    )
     from cloche.store import Store
 
 
@@ -47,6 +53,8 @@ class Format(Protocol):
     """The file that represents such a model (`MLmodel`), `.` for a whole folder."""
     title: str
     """Plural name of its models, for messages."""
+    marked: bool
+    """Whether its models have a mark of their own; without one any file may be such a model."""
     lookalikes: tuple[Lookalike, ...]
 
     def detect(self, path: Path) -> bool:
@@ -62,10 +70,15 @@ class Format(Protocol):
         """Return the metadata that a stored model carries."""
 
     def inspect(
-        self, snapshot: ModelSnapshot, root: Path, *, service: str | None = None
+        self,
+        snapshot: ModelSnapshot,
+        root: Path,
+        options: ModelOptions,
+        *,
+        service: str | None = None,
     ) -> ModelFacts:
         """Return the facts of a model whose files are under `root`.
 
-        `service` picks one of several models. Raises ClocheError for an invalid file or a model
-        that cannot be served at all; a caveat becomes a finding.
+        `options` are the user's, and `service` picks one of several models. Raises ClocheError for
+        an invalid file or a model that cannot be served at all; a caveat becomes a finding.
         """

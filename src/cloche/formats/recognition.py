@@ -18,15 +18,19 @@ if TYPE_CHECKING:
 def recognize(path: Path, formats: Collection[Format], store: Store) -> tuple[Format, ModelFiles]:
     """Return the first format that detects a file or folder, and the model's files.
 
-    A look-alike file is refused before any format is asked, a look-alike folder after, because a
-    folder may hold a model among other things. Raises ClocheError (`source.files.…`), which says
-    what the path looks like and what to do.
+    A look-alike file is refused before a format without marks of its own is asked, a look-alike
+    folder after all, because a folder may hold a model among other things. Raises ClocheError
+    (`source.files.…`), which says what the path looks like and what to do.
     """
     known = (*(mark for form in formats for mark in form.lookalikes), *lookalikes.GENERAL)
+    marked = [form for form in formats if form.marked]
+    for form in marked:
+        if form.detect(path):
+            return form, form.files(path, store)
     if path.is_file() and (lookalike := lookalikes.of_file(path, known)):
         raise _refusal(path, lookalike, formats)
     for form in formats:
-        if form.detect(path):
+        if form not in marked and form.detect(path):
             return form, form.files(path, store)
     lookalike = lookalikes.of_folder(path, known) if path.is_dir() else None
     raise _refusal(path, lookalike or lookalikes.unknown(path), formats)

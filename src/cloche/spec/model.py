@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CLASS = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
+"""A class by its module: `package.module.Name`."""
 Count = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 
 
@@ -154,6 +156,17 @@ class ServiceSpec(_Section):
     example: str | None = None
     """A request that the model can answer: a JSON, .npy, .npz, CSV or image file, a path from this
     file. Each new revision has to answer it before it gets traffic."""
+    class_name: Annotated[str | None, Field(alias="class", pattern=CLASS)] = None
+    """For a file of weights alone: the class or function that makes its module, such as
+    torchvision.models.resnet50."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """The keyword arguments of that class, such as num_classes: 10."""
+    requirements: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """What the model's environment needs, a requirement each, in place of what its files record."""
+    python: Annotated[str, Field(pattern=r"^3\.\d{1,2}$")] | None = None
+    """The Python of that environment, such as "3.12", for files that name none."""
+    conversion: Literal["auto", "off", "required"] = "auto"
+    """Whether the model is converted to ONNX: auto (if the answers agree), off or required."""
     batching: Batching = Batching()
     instances: Annotated[int, Strict(), Field(ge=1, le=256)] | None = None
     """How many copies of the model one replica holds."""
@@ -229,7 +242,9 @@ class ServiceSpec(_Section):
 
     def written(self) -> dict[str, Any]:
         """Return the content of the file: quantities with units, no defaults."""
-        written = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        written = self.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
+        )
         return {key: value for key, value in written.items() if value != {}}
 
     def served(self) -> Served:
@@ -242,6 +257,13 @@ class ServiceSpec(_Section):
             instances=self.instances,
             resources=_as_artifact(artifacts.Resources, self.resources),
             server=_as_artifact(artifacts.ServerOptions, self.server),
+            model=artifacts.ModelOptions(
+                class_name=self.class_name,
+                arguments=self.arguments,
+                requirements=self.requirements,
+                python=self.python,
+                conversion=self.conversion if "conversion" in self.model_fields_set else None,
+            ),
         )
 
     def operated(self) -> Operated:

@@ -26,9 +26,15 @@ _FORMATS = {
 def served(value: Served) -> dict[str, Any]:
     """Return the settings that make a revision, such as `{"batching.max_queue_delay": "1ms"}`."""
     return {
-        key: _FORMATS[key](item) if key in _FORMATS else item
+        _key(key): _FORMATS[key](item) if key in _FORMATS else item
         for key, item in _leaves(asked_for(value)).items()
     }
+
+
+def _key(key: str) -> str:
+    """Return a setting as the file has it: what is about the model stands at its top."""
+    inner = key.removeprefix("model.")
+    return "class" if inner == "class_name" else inner
 
 
 def operated(value: Operated) -> dict[str, Any]:

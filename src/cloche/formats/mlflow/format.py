@@ -14,7 +14,7 @@ from cloche.formats.mlflow.mlmodel import ENTRY, read_metadata
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import ModelFacts, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
     from cloche.store import Store
 
 _REMEMBERED = "mlmodel"
@@ -52,6 +52,7 @@ class MlflowFormat:
     name = ModelFormat.MLFLOW
     entry = ENTRY
     title = "folders saved by MLflow"
+    marked = True
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
 
     def detect(self, path: Path) -> bool:
@@ -76,10 +77,11 @@ class MlflowFormat:
         self,
         snapshot: ModelSnapshot,
         root: Path,
+        options: ModelOptions,
         *,
         service: str | None = None,  # noqa: ARG002 - a folder holds one model
     ) -> ModelFacts:
         """Return the facts of the folder; an ONNX flavor has those of its ONNX file."""
         from cloche.formats.mlflow.inspection import inspect_folder
 
-        return inspect_folder(snapshot, root)
+        return inspect_folder(snapshot, root, options)

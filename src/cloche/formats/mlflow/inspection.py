@@ -30,18 +30,18 @@ from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 from cloche.formats.mlflow import declared as environment
-from cloche.formats.mlflow import example
+from cloche.formats.mlflow import example, pytorch
 from cloche.model_config.names import onnx_file_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import ModelSnapshot
+    from cloche.artifacts import ModelOptions, ModelSnapshot
 
 _SIGN = "Log the model again with signature=mlflow.models.infer_signature(inputs, outputs)."
 
 
-def inspect_folder(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
+def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> ModelFacts:
     """Return the facts of an MLflow folder.
 
     Raises ClocheError for a model without a Python function or ONNX flavor, without a signature
@@ -50,6 +50,9 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
     flavors = snapshot.metadata.flavors
     if "onnx" in flavors:
         return _onnx(snapshot, root)
+    loaded = pytorch.loading(snapshot, root, options)
+    if loaded is not None:
+        return pytorch.facts(snapshot, loaded, _told(snapshot, root), _environment(snapshot, root))
     if "python_function" not in flavors:
         raise ClocheError(
             "inspection.mlflow.flavor",
@@ -109,13 +112,28 @@ def _differences(signature: Signature | None, facts: ModelFacts) -> list[Finding
     return findings
 
 
-def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
+def _environment(snapshot: ModelSnapshot, root: Path) -> pytorch.Environment:
+    """Return the Python and the requirements that a folder declares."""
     metadata = snapshot.metadata
-    signature, findings = _signature(snapshot, root)
     python, noted = _interpreter(metadata.python, snapshot.pinned)
     folder = root / PurePosixPath(snapshot.entry).parent
     recorded, told = environment.requirements(folder, metadata.requirements, python)
-    findings += noted + told
+    return pytorch.Environment(python, recorded, tuple(noted + told))
+
+
+def _told(snapshot: ModelSnapshot, root: Path) -> Signature | None:
+    """Return what a signature, else the example tells of the tensors; None without both."""
+    signature = snapshot.metadata.signature
+    if signature is not None and signature.inputs:
+        return signature
+    return _derived(snapshot, root)
+
+
+def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
+    metadata = snapshot.metadata
+    signature, findings = _signature(snapshot, root)
+    declared = _environment(snapshot, root)
+    findings += declared.findings
     outputs = signature.outputs
     if not outputs:
         outputs = (TensorSpec("output", "FP64", (-1, -1)),)
@@ -133,8 +151,8 @@ def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
         batch=_batch(signature, outputs),
         size_bytes=snapshot.size,
         memory_bytes=None,
-        python=python,
-        requirements=_requirements(recorded, metadata.tags.get("mlflow_version")),
+        python=declared.python,
+        requirements=_requirements(declared.requirements, metadata.tags.get("mlflow_version")),
         columns=signature.columns,
         findings=tuple(findings),
     )
@@ -173,13 +191,7 @@ def _signature(snapshot: ModelSnapshot, root: Path) -> tuple[Signature, list[Fin
     signature = snapshot.metadata.signature
     if signature is not None and signature.inputs:
         return signature, []
-    path = snapshot.metadata.input_example
-    derived = None
-    if path is not None:
-        try:
-            derived = example.derive(json.loads((root / path).read_text(encoding="utf-8")))
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            derived = None
+    derived = _derived(snapshot, root)
     if derived is None:
         raise ClocheError(
             "inspection.mlflow.signature",
@@ -188,9 +200,21 @@ def _signature(snapshot: ModelSnapshot, root: Path) -> tuple[Signature, list[Fin
             hint=_SIGN + " An input_example alone is enough, too.",
         )
     what = "The model has no signature; its inputs are those of its input example."
+    path = snapshot.metadata.input_example
     return derived, [
         Finding(Severity.WARNING, "inspection.mlflow.example", what, where=path, hint=_SIGN)
     ]
+
+
+def _derived(snapshot: ModelSnapshot, root: Path) -> Signature | None:
+    """Return the signature that the stored example implies; None without one."""
+    path = snapshot.metadata.input_example
+    if path is None:
+        return None
+    try:
+        return example.derive(json.loads((root / path).read_text(encoding="utf-8")))
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return None
 
 
 def _interpreter(recorded: str | None, where: str) -> tuple[str, list[Finding]]:

@@ -18,7 +18,7 @@ from cloche.store.index import stat_key
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import ModelFacts, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
     from cloche.store import Store
 
 _REMEMBERED = "onnx-external"
@@ -30,6 +30,7 @@ class OnnxFormat:
     name = ModelFormat.ONNX
     entry = ONNX_FILE
     title = "ONNX files"
+    marked = False
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
 
     def detect(self, path: Path) -> bool:
@@ -55,6 +56,7 @@ class OnnxFormat:
         self,
         snapshot: ModelSnapshot,
         root: Path,
+        options: ModelOptions,  # noqa: ARG002 - the file says all
         *,
         service: str | None = None,  # noqa: ARG002 - a file holds one model
     ) -> ModelFacts:

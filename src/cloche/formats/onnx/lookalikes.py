@@ -29,11 +29,6 @@ def _is_hugging_face(path: Path, _: bytes) -> bool:
 
 LOOKALIKES = (
     Lookalike(
-        f"a PyTorch file, {_UNSERVED}",
-        "torch.onnx.export(…, dynamo=True) makes an ONNX file of the model",
-        suffixes=(".pt", ".pth", ".ckpt", ".pt2"),
-    ),
-    Lookalike(
         f"weights in the safetensors format, {_UNSERVED}", _EXPORT, suffixes=(".safetensors",)
     ),
     Lookalike(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cloche.artifacts import ModelFacts, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
     from cloche.formats.triton.completion import ServedBackends
     from cloche.store import Store
 
@@ -44,6 +44,7 @@ class TritonFormat:
     name = ModelFormat.TRITON
     entry = "."
     title = "Triton model repositories"
+    marked = True
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
 
     def __init__(self, served: Callable[[], ServedBackends]) -> None:
@@ -65,7 +66,12 @@ class TritonFormat:
         return ModelMetadata()
 
     def inspect(
-        self, snapshot: ModelSnapshot, root: Path, *, service: str | None = None
+        self,
+        snapshot: ModelSnapshot,
+        root: Path,
+        options: ModelOptions,  # noqa: ARG002 - its config.pbtxt says all
+        *,
+        service: str | None = None,
     ) -> ModelFacts:
         """Return the facts of the model that answers for `service`."""
         from cloche.formats.triton.facts import facts

@@ -1,7 +1,8 @@
-"""Python: models with the Python function flavor of MLflow, each in its own environment."""
+"""Python: models that their own framework runs, each in its own environment."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from cloche.spec import ServiceSpec
     from cloche.store import Store
 
-_SERVING_CODE = Path(__file__).parents[1] / "pyfunc"
+_ROOM = Path(__file__).parents[1]
+_SCRIPTS = _ROOM.parent / "verification" / "reference" / "scripts"
+_PYFUNC = tuple(sorted((_ROOM / "pyfunc").glob("*.py")))
+"""What serves the Python function of an MLflow folder."""
+_FRAMEWORKS = {"pytorch": (_ROOM / "torch" / "model.py", _SCRIPTS / "torch_model.py")}
+"""What serves a model that its framework loads, with the loader of the direct run."""
+_LOADING = "loading.json"
 _TRANSPORT = 64 * 2**20
 """Bytes of inputs and outputs that a batch may take; what the code allocates is unknown."""
 
@@ -26,7 +33,7 @@ class Python:
     """Triton's Python backend; implements `cloche.repository.backends.Backend`."""
 
     name = "python"
-    formats = frozenset({ModelFormat.MLFLOW})
+    formats = frozenset({ModelFormat.MLFLOW, ModelFormat.PYTORCH})
     batches = True
     optional_inputs = True
     empty_axes = True
@@ -39,24 +46,27 @@ class Python:
     def files(
         self,
         snapshot: ModelSnapshot,
-        facts: ModelFacts,  # noqa: ARG002 - the folder is served as it was saved
+        facts: ModelFacts,
         lock: Lock | None,
         store: Store,
     ) -> BackendFiles:
         """Return the serving script, the folder as saved, and the locked requirements."""
+        loading = facts.loading
+        code = _FRAMEWORKS[loading.framework] if loading is not None else _PYFUNC
         files = [
-            *(
-                _written(f"{VERSION}/{path.name}", path.read_bytes(), store)
-                for path in sorted(_SERVING_CODE.glob("*.py"))
-            ),
+            *(_written(f"{VERSION}/{path.name}", path.read_bytes(), store) for path in code),
             *(
                 FileEntry(f"{VERSION}/model/{file.path}", file.size, file.digest)
                 for file in snapshot.files
             ),
         ]
+        if loading is not None:
+            how = {"path": loading.path, "how": {"kind": loading.kind, **loading.options}}
+            text = json.dumps(how, sort_keys=True)
+            files.append(_written(f"{VERSION}/{_LOADING}", text.encode(), store))
         if lock is not None:
-            text = f"# python {lock.python}\n{lock.text}".encode()
-            files.append(_written(LOCK_FILE, text, store))
+            text = f"# python {lock.python}\n{lock.text}"
+            files.append(_written(LOCK_FILE, text.encode(), store))
         return BackendFiles(tuple(files))
 
     def item_cost(self, facts: ModelFacts) -> ItemCost | str:

@@ -30,7 +30,8 @@ def direct_model(
     `server` returns the server's interpreter and `environment` the environment of a lock; they are
     called only for a model with a reference.
     """
-    reference = references.get(member.facts.backend)
+    loading = member.facts.loading
+    reference = references.get(loading.framework if loading else member.facts.backend)
     if reference is None:
         return None
     interpreter = server()

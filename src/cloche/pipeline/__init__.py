@@ -1,7 +1,7 @@
 """The stages in order.
 
-    resolve → inspect → lock → server, environment → trial → repository   (prepare)
-    gateway                                                               (provision)
+    resolve → inspect → lock → environment → conversion → server → trial → repository   (prepare)
+    gateway                                                                             (provision)
     Deployment → control plane → Target, State
 
 Until a deployment is sent only the cache changes.
@@ -13,24 +13,20 @@ and one look in the index.
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche import artifacts, cache, composition
-from cloche.artifacts import (
-    Deployment,
-    Lock,
-    Member,
-    ModelFacts,
-    ModelRepository,
-    ModelSnapshot,
-)
+from cloche.artifacts import Deployment, ModelFacts, ModelOptions, ModelSnapshot
+from cloche.pipeline.software import Software
+from cloche.pipeline.stages import build, facts, lock, resolve
 from cloche.version import __version__
 
+__all__ = ["build", "facts", "golden", "inspect", "lock", "prepare", "provision", "resolve"]
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from cloche.artifacts import Golden, InferenceBody
@@ -38,12 +34,12 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
     from cloche.spec import ServiceSpec
     from cloche.store import Store
-    from cloche.verification.direct_run import Model
 
 
 def inspect(
     reference: str,
     *,
+    options: ModelOptions | None = None,
     directory: Path,
     settings: Settings,
     progress: Progress,
@@ -54,46 +50,7 @@ def inspect(
     snapshot = resolve(
         reference, directory=directory, store=store, progress=progress, environment=environment
     )
-    return snapshot, facts(snapshot, store)
-
-
-def resolve(
-    reference: str,
-    *,
-    directory: Path,
-    store: Store,
-    progress: Progress,
-    environment: Mapping[str, str],
-) -> ModelSnapshot:
-    """Resolve a reference; the snapshot's files are then in the store, under its digest.
-
-    Relative paths start from `directory`. Sources read addresses and credentials from
-    `environment`. Raises UsageError for a reference that cannot be right, UnavailableError for a
-    registry that does not answer, and ClocheError for everything else.
-    """
-    from cloche import sources
-
-    context = sources.ResolveContext(directory, environment, store, progress)
-    return sources.resolve(reference, composition.sources(), context)
-
-
-def facts(snapshot: ModelSnapshot, store: Store, *, service: str | None = None) -> ModelFacts:
-    """Return what inspection finds in a stored model; `service` chooses one of several models."""
-    form = composition.formats()[snapshot.format]
-    return form.inspect(snapshot, store.tree_path(snapshot.digest), service=service)
-
-
-def build(  # noqa: PLR0917 - the stages' values, in their order
-    service: str,
-    snapshot: ModelSnapshot,
-    known: ModelFacts,
-    lock: Lock | None,
-    spec: ServiceSpec,
-    store: Store,
-) -> ModelRepository:
-    """Return the repository of a model, written as a tree of the store."""
-    make = composition.repository_maker(snapshot.format)
-    return make(service, snapshot, known, lock, spec, store, backends=composition.backends())
+    return snapshot, facts(snapshot, store, options or ModelOptions())
 
 
 def prepare(
@@ -128,9 +85,11 @@ def prepare(
         key = _key(spec, snapshot, example_digest, run_model=run_model)
         deployment = _recall(store, key)
         if deployment is None:
-            lock = partial(_lock, store=store, progress=progress, environment=environment)
-            software = _Software(settings, progress) if run_model else None
-            deployment = _make(spec, snapshot, store, example=example, lock=lock, software=software)
+            from cloche.pipeline.making import Making
+
+            locked = partial(lock, store=store, progress=progress, environment=environment)
+            making = Making(spec, example, store, Software(settings, progress), locked)
+            deployment = making.deployment(snapshot, run_model=run_model)
             store.remember("prepared", key, artifacts.encode(deployment))
             cache.make_room(settings)
     # The same files may be remembered with another reference or another operation.
@@ -154,7 +113,7 @@ def golden(
 
     store, member, repository = composition.store(settings), deployment.main, deployment.repository
     given = spec_example.keep(example, member.facts, repository, store)
-    model = _Software(settings, progress).reference_run(member, repository, store)
+    model = Software(settings, progress).reference_run(member, repository, store)
     limit = deployment.operated.start_limit
     examined = examination.examine(member, repository.main, given, model, store, timeout=limit)
     return examined.golden(repository.main, store)
@@ -168,87 +127,6 @@ def provision(deployment: Deployment, *, settings: Settings, progress: Progress)
             from cloche import environments
 
             environments.materialize(member.lock, settings.layout.environments, progress)
-
-
-def _make(
-    spec: ServiceSpec,
-    snapshot: ModelSnapshot,
-    store: Store,
-    *,
-    example: Path | None,
-    lock: Callable[[ModelFacts], Lock | None],
-    software: _Software | None,
-) -> Deployment:
-    """Inspect a model, let it answer, and build its repository from what it is seen to do."""
-    from cloche.formats import require_servable
-    from cloche.verification import examination, spec_example
-
-    known = facts(snapshot, store, service=spec.service_name)
-    require_servable(known, snapshot.pinned)
-    locked = lock(known)
-    draft = build(spec.service_name, snapshot, known, locked, spec, store)
-    member = Member(draft.main.name, snapshot, known, locked)
-    given = None
-    if example is not None:
-        given = spec_example.keep(example, known, draft, store)
-    model = software.reference_run(member, draft, store) if software is not None else None
-    limit = spec.operated().start_limit
-    with software.progress.task("Asking the model") if software and model else nullcontext():
-        examined = examination.examine(member, draft.main, given, model, store, timeout=limit)
-    examined.refuse_batches(spec.batching.max_batch_size)
-    repository = draft
-    if examined.facts != known:
-        repository = build(spec.service_name, snapshot, examined.facts, locked, spec, store)
-    return Deployment(
-        service=spec.service_name,
-        members=(replace(member, facts=examined.facts),),
-        repository=repository,
-        served=spec.served(),
-        operated=spec.operated(),
-        example=given.request if given is not None else None,
-        golden=examined.golden(repository.main, store) if software is not None else None,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Software:
-    """The programs that run models directly."""
-
-    settings: Settings
-    progress: Progress
-
-    def reference_run(
-        self, member: Member, repository: ModelRepository, store: Store
-    ) -> Model | None:
-        """Return how to run a model by its own framework, with what that needs installed.
-
-        None if only its server can run it.
-        """
-        from cloche import environments
-        from cloche.verification.reference import direct_model
-
-        layout, progress = self.settings.layout, self.progress
-        return direct_model(
-            member,
-            repository,
-            store,
-            composition.references(),
-            server=lambda: composition.server().install(layout.servers, progress).interpreter,
-            environment=lambda lock: environments.materialize(lock, layout.environments, progress),
-        )
-
-
-def _lock(
-    known: ModelFacts, *, store: Store, progress: Progress, environment: Mapping[str, str]
-) -> Lock | None:
-    """Return a model's resolved dependencies; None if it has none."""
-    if not known.requirements or not known.python:
-        return None
-    from cloche import environments
-
-    return environments.lock(
-        known.requirements, known.python, store=store, progress=progress, environment=environment
-    )
 
 
 def _key(

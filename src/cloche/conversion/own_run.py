@@ -1,0 +1,226 @@
+"""Runs a model in its own environment, to see its interface and to convert it.
+
+The same model, environment, question and scripts give the same outcome, so it is remembered by
+their digest.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloche import artifacts
+from cloche.artifacts import Conversion, FileEntry, OwnRun, Parity, TensorSpec
+from cloche.errors import ClocheError
+from cloche.verification import model_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloche.artifacts import Loading, ModelSnapshot
+    from cloche.conversion.conversion import Converter
+    from cloche.store import Store
+    from cloche.verification.direct_run import Tensors
+    from cloche.verification.model_process import Ended
+
+_KIND = "conversion"
+_SCRIPTS = Path(__file__).parent / "scripts"
+_SHARED = Path(__file__).parents[1] / "verification" / "reference" / "scripts"
+_SHARE_OF_MEMORY = 0.8
+_MODEL = "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is known of a model before it runs, and what is wanted."""
+
+    loading: Loading
+    inputs: tuple[TensorSpec, ...]
+    """What a signature tells; empty without one."""
+    example: Tensors | None
+    """A request of the user or of the model."""
+    convert: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEnvironment:
+    """The environment of a model."""
+
+    python: Path
+    """Its interpreter."""
+    lock: str
+    """The digest of its lock."""
+
+
+def run(
+    converter: Converter,
+    snapshot: ModelSnapshot,
+    asked: Asked,
+    environment: OwnEnvironment,
+    store: Store,
+    *,
+    timeout: float,
+) -> OwnRun:
+    """Return what a model shows in its environment, and its conversion; the files are stored.
+
+    Raises ClocheError: `conversion.<what is wrong>` for a model that cannot be loaded or whose
+    inputs nothing tells, `conversion.crashed`, `.timeout`, `.memory`.
+    """
+    body, header_length = _example(asked)
+    key = _key(converter, snapshot, asked, body, environment.lock)
+    remembered = store.recall(_KIND, key)
+    if remembered is not None:
+        outcome = artifacts.decode(OwnRun, remembered)
+        if outcome.conversion is None or store.whole(outcome.conversion.digest):
+            return outcome
+    path = store.tree_path(snapshot.digest) / asked.loading.path
+    with tempfile.TemporaryDirectory(prefix="cloche-convert-") as name:
+        folder = Path(name)
+        if body is not None:
+            (folder / "example").write_bytes(body)
+        _put(folder, asked, header_length)
+        ended = _execute(converter, environment.python, folder, path, timeout)
+        outcome = _read(folder, snapshot, path, ended, store)
+    store.remember(_KIND, key, artifacts.encode(outcome))
+    return outcome
+
+
+def _example(asked: Asked) -> tuple[bytes | None, int]:
+    from cloche.verification.reference.scripts import exchange
+
+    if asked.example is None:
+        return None, 0
+    encoded: tuple[bytes, int] = exchange.encode(asked.example, "inputs")
+    return encoded
+
+
+def _key(
+    converter: Converter,
+    snapshot: ModelSnapshot,
+    asked: Asked,
+    example: bytes | None,
+    environment: str,
+) -> str:
+    inputs = [
+        snapshot.digest,
+        environment,
+        artifacts.digest_of(b"".join(_scripts_of(converter))),
+        asked.loading,
+        asked.inputs,
+        artifacts.digest_of(example) if example is not None else None,
+        asked.convert,
+    ]
+    return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
+
+
+def _scripts_of(converter: Converter) -> Iterator[bytes]:
+    """Yield the bytes of the scripts that a converter runs: all of them, as they import some."""
+    yield converter.script.encode()
+    for folder in (_SCRIPTS, _SHARED):
+        for path in sorted(folder.glob("*.py")):
+            yield path.read_bytes()
+
+
+def _put(folder: Path, asked: Asked, header_length: int) -> None:
+    job = {
+        "how": {"kind": asked.loading.kind, **asked.loading.options},
+        "inputs": [
+            {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+            for spec in asked.inputs
+        ]
+        or None,
+        "example": ["example", header_length] if asked.example is not None else None,
+        "convert": asked.convert,
+    }
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+
+
+def _execute(converter: Converter, python: Path, folder: Path, path: Path, timeout: float) -> Ended:
+    free, first = model_process.available_memory(), time.monotonic()
+
+    def stop(resident: int) -> str | None:
+        if resident > _SHARE_OF_MEMORY * free:
+            return "more memory than this machine has to spare"
+        if time.monotonic() - first > timeout:
+            return f"more than {timeout:.0f} seconds"
+        return None
+
+    python_argv = [str(python), "-s", "-B", "-W", "ignore"]
+    scripts = [str(_SCRIPTS / "isolated.py"), str(_SCRIPTS / converter.script)]
+    return model_process.run(
+        [*python_argv, *scripts, str(folder), str(path)],
+        cwd=folder,
+        timeout=2 * timeout,  # `stop` is sooner, and says it in its own words
+        environment={"PYTHONPATH": str(_SHARED), "TMPDIR": str(folder)},
+        stop=stop,
+    )
+
+
+# ── what came of it ───────────────────────────────────────────────────────────────────────────
+
+
+def _read(folder: Path, snapshot: ModelSnapshot, path: Path, ended: Ended, store: Store) -> OwnRun:
+    try:
+        outcome = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _crashed(ended, snapshot, path) from None
+    if "error" in outcome:
+        error = outcome["error"]
+        what = error["what"].replace(str(path), snapshot.reference)
+        raise ClocheError(error["code"], what, where=snapshot.reference, hint=error["hint"])
+    converted = outcome.get("converted")
+    return OwnRun(
+        outcome["framework"],
+        _specs(outcome["inputs"]),
+        _specs(outcome["outputs"]),
+        tuple(outcome["notes"]),
+        _conversion(folder / "converted", converted, store) if converted else None,
+        outcome.get("why"),
+    )
+
+
+def _crashed(ended: Ended, snapshot: ModelSnapshot, path: Path) -> ClocheError:
+    said = "" if ended.stopped else f": {ended.last_line.replace(str(path), snapshot.reference)}"
+    kind = "crashed"
+    if ended.stopped is not None:
+        kind = "timeout" if "seconds" in ended.stopped else "memory"
+    hints = {
+        "timeout": "Allow more with `start_timeout` in cloche.yaml, or serve the model as it is"
+        " with `conversion: off`.",
+        "memory": "Convert it on a machine with more memory, or serve the model as it is with"
+        " `conversion: off`.",
+        "crashed": "Load the model with its own framework, in the versions that it was saved with,"
+        " to see all that it says.",
+    }
+    return ClocheError(
+        f"conversion.{kind}",
+        f"Loading and converting the model ended with {ended.how}{said}",
+        where=snapshot.reference,
+        hint=hints[kind],
+    )
+
+
+def _specs(described: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(each["name"], each["datatype"], tuple(each["shape"])) for each in described
+    )
+
+
+def _conversion(folder: Path, converted: dict[str, Any], store: Store) -> Conversion:
+    files = tuple(
+        FileEntry(path.name, entry.size, entry.digest)
+        for path in sorted(folder.iterdir())
+        for entry in [store.add_file(path)]
+    )
+    return Conversion(
+        digest=store.put_tree(files, label="converted"),
+        files=files,
+        entry=_MODEL,
+        converter=converted["converter"],
+        parity=tuple(artifacts.convert(Parity, each) for each in converted["parity"]),
+        requests=converted["requests"],
+    )

@@ -1,0 +1,11 @@
+"""PyTorch to ONNX, by PyTorch's own exporters."""
+
+from __future__ import annotations
+
+
+class PyTorch:
+    """torch.onnx; implements `cloche.conversion.Converter`."""
+
+    framework = "pytorch"
+    script = "convert_torch.py"
+    requirements: tuple[str, ...] = ("numpy", "onnx", "onnxscript", "onnxruntime")

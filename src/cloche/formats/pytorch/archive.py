@@ -1,0 +1,109 @@
+"""What a file of PyTorch is, from the names in its archive and the opcodes of its pickle.
+
+torch.save, torch.jit.save and torch.export.save all write a zip with one folder at its top: a state
+dict or a module has `data.pkl`, a script has `code/` beside it, and an exported program has its
+graph as JSON in `models/` (in older releases `serialized_exported_program.json`). Nothing is
+unpickled here.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import pickletools
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""The pickled number that torch.save wrote first before 1.6 (torch.serialization)."""
+_LARGEST_TEXT = 256 * 2**20
+_OF_WEIGHTS = ("torch ", "torch._utils ", "collections OrderedDict", "torch.storage ")
+"""How the globals of a state dict begin: tensors, storages, dtypes and sizes."""
+
+
+class Kind(enum.StrEnum):
+    """What a file of PyTorch holds."""
+
+    TORCHSCRIPT = "torchscript"
+    EXPORTED = "exported"
+    MODULE = "module"
+    STATE_DICT = "state_dict"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the archive tells without loading it."""
+
+    kind: Kind
+    torch: str | None = None
+    """The release that wrote it, where it says so."""
+    classes: tuple[str, ...] = ()
+    """Classes that the pickle of a module names, other than PyTorch's own."""
+
+
+def contents(path: Path) -> Contents | None:
+    """Return what a file holds; None if PyTorch did not write it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_LEGACY_MAGIC))
+        if start == _LEGACY_MAGIC:
+            return Contents(Kind.STATE_DICT)
+        if not start.startswith(b"PK\x03\x04"):
+            return None
+        with zipfile.ZipFile(path) as archive:
+            return _of_archive(archive)
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        return None
+
+
+def _of_archive(archive: zipfile.ZipFile) -> Contents | None:
+    names = archive.namelist()
+    tops = {name.partition("/")[0] for name in names}
+    inner = {name.partition("/")[2] or name for name in names}
+    programs = [name for name in names if _is_program(name)]
+    if programs:
+        return Contents(Kind.EXPORTED, _release(archive, programs[0]))
+    if len(tops) != 1 or "data.pkl" not in inner:
+        return None
+    if any(name.startswith("code/") for name in inner):
+        return Contents(Kind.TORCHSCRIPT)
+    return _of_pickle(archive.read(f"{next(iter(tops))}/data.pkl"))
+
+
+def _is_program(name: str) -> bool:
+    return name == "serialized_exported_program.json" or (
+        "/models/" in f"/{name}" and name.endswith(".json")
+    )
+
+
+def _release(archive: zipfile.ZipFile, name: str) -> str | None:
+    """Return the release of PyTorch that an exported program records."""
+    if archive.getinfo(name).file_size > _LARGEST_TEXT:
+        return None
+    try:
+        document: Any = json.loads(archive.read(name))
+    except ValueError:
+        return None
+    written = document.get("torch_version") if isinstance(document, dict) else None
+    return written.partition("+")[0] if isinstance(written, str) else None
+
+
+def _of_pickle(data: bytes) -> Contents:
+    """Return whether a pickle has only tensors, or a module's classes."""
+    try:
+        named = {
+            str(argument)
+            for opcode, argument, _ in pickletools.genops(data)
+            if opcode.name == "GLOBAL"
+        }
+    except ValueError:  # cut off: its loader says so
+        named = set()
+    classes = sorted(name for name in named if not name.startswith(_OF_WEIGHTS))
+    modules = [name for name in named if name.startswith("torch.nn.modules.")]
+    if not classes and not modules:
+        return Contents(Kind.STATE_DICT)
+    return Contents(Kind.MODULE, classes=tuple(name.replace(" ", ".") for name in classes))

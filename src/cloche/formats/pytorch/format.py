@@ -1,0 +1,58 @@
+"""The PyTorch format: one file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.formats.format import Lookalike, ModelFiles
+from cloche.formats.pytorch.archive import contents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
+    from cloche.store import Store
+
+ENTRY = "model.pt"
+
+
+class PyTorchFormat:
+    """Files of PyTorch; implements `cloche.formats.Format`."""
+
+    name = ModelFormat.PYTORCH
+    entry = ENTRY
+    title = "files of PyTorch"
+    marked = True
+    lookalikes: tuple[Lookalike, ...] = (
+        Lookalike(
+            "a file that is named like one of PyTorch, but nothing that PyTorch saves",
+            "save the model again: torch.export.save(torch.export.export(model, (example,)), FILE)",
+            suffixes=(".pt", ".pth", ".ckpt", ".pt2"),
+        ),
+    )
+
+    def detect(self, path: Path) -> bool:
+        """Return whether a path is a file that PyTorch wrote."""
+        return path.is_file() and contents(path) is not None
+
+    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
+        """Return the file as `model.pt`."""
+        return ModelFiles(ENTRY, {ENTRY: path})
+
+    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
+        """Return empty metadata: the file has no more than its facts."""
+        return ModelMetadata()
+
+    def inspect(
+        self,
+        snapshot: ModelSnapshot,
+        root: Path,
+        options: ModelOptions,
+        *,
+        service: str | None = None,  # noqa: ARG002 - a file holds one model
+    ) -> ModelFacts:
+        """Return what the file tells without being loaded."""
+        from cloche.formats.pytorch.inspection import inspect_file
+
+        return inspect_file(snapshot, root / snapshot.entry, options)

@@ -1,0 +1,102 @@
+"""The facts of a file of PyTorch that is not loaded here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import BatchAxis, Certainty, Finding, Loading, ModelFacts, Severity
+from cloche.errors import ClocheError, UsageError
+from cloche.formats.pytorch.archive import Contents, Kind, contents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import ModelOptions, ModelSnapshot
+
+PYTHON = "3.12"
+"""The Python for files that name none: everything newest has wheels for it."""
+TESTED = {"torch": "2.15.0", "torchvision": "0.29.2"}
+"""The newest releases that were tried here, for files that name none."""
+_PACKAGES = {"torchvision": "torchvision", "timm": "timm", "transformers": "transformers"}
+"""The package on the index of a class's first module, where it is known."""
+_KINDS = {
+    Kind.TORCHSCRIPT: "TorchScript",
+    Kind.EXPORTED: "an exported program",
+    Kind.MODULE: "a whole module",
+    Kind.STATE_DICT: "weights alone (a state dict)",
+}
+
+
+def loading(held: Contents, path: str, options: ModelOptions, where: str) -> Loading:
+    """Return how a file is loaded.
+
+    Raises UsageError `inspection.pytorch.class` for weights without the class of their module.
+    """
+    more: dict[str, object] = {}
+    if held.kind is Kind.STATE_DICT:
+        if options.class_name is None:
+            raise UsageError(
+                "inspection.pytorch.class",
+                "The file holds weights alone, and nothing says which module they are of.",
+                where=where,
+                hint="Write `class: torchvision.models.resnet50` (the class or function that makes"
+                " the module, with its `arguments:`) in cloche.yaml. Or export the model:"
+                " torch.export.save(torch.export.export(model, (example,)), FILE).",
+            )
+        more = {"class": options.class_name, "arguments": options.arguments}
+    return Loading("pytorch", held.kind.value, path, more)
+
+
+def inspect_file(snapshot: ModelSnapshot, path: Path, options: ModelOptions) -> ModelFacts:
+    """Return the facts of a file; raises UsageError as `loading`."""
+    held = contents(path)
+    if held is None:
+        raise ClocheError(
+            "inspection.pytorch.damaged",
+            "The file is not whole: PyTorch wrote it, and its archive cannot be read.",
+            where=snapshot.pinned,
+            hint="Save or download it again.",
+        )
+    requirements, findings = _requirements(held, options)
+    return ModelFacts(
+        format=snapshot.format,
+        framework=f"pytorch, {_KINDS[held.kind]}",
+        backend="python",
+        inputs=(),
+        outputs=(),
+        outputs_assumed=True,
+        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
+        size_bytes=snapshot.size,
+        memory_bytes=None,
+        python=options.python or PYTHON,
+        requirements=requirements,
+        loading=loading(held, snapshot.entry, options, snapshot.pinned),
+        findings=findings,
+    )
+
+
+def _requirements(
+    held: Contents, options: ModelOptions
+) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    """Return what the model needs: as the spec says, as the file records, else what was tried."""
+    if options.requirements:
+        return options.requirements, ()
+    needed = {"torch"} | {
+        _PACKAGES[first]
+        for name in (*held.classes, options.class_name or "")
+        if (first := name.partition(".")[0]) in _PACKAGES
+    }
+    versions = {**TESTED, **({"torch": held.torch} if held.torch else {})}
+    lines = tuple(
+        f"{name}=={versions[name]}" if name in versions and _fits(name, held) else name
+        for name in sorted(needed)
+    )
+    said = "the file records PyTorch's release" if held.torch else "the newest that were tested"
+    what = f"Nothing names the model's requirements; served with {', '.join(lines)}: {said}."
+    hint = "Write `requirements:` in cloche.yaml for others."
+    return lines, (Finding(Severity.NOTE, "inspection.pytorch.requirements", what, hint=hint),)
+
+
+def _fits(name: str, held: Contents) -> bool:
+    """Return whether the tested release of a package goes with the recorded one of PyTorch."""
+    return name == "torch" or held.torch in {None, TESTED["torch"]}

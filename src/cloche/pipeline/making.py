@@ -1,0 +1,123 @@
+"""Makes a deployment: the model is inspected, answers, and its repository is built from that."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import Deployment, Member
+from cloche.pipeline import stages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cloche.artifacts import (
+        Conversion,
+        Loading,
+        Lock,
+        ModelFacts,
+        ModelRepository,
+        ModelSnapshot,
+        OwnRun,
+    )
+    from cloche.pipeline.software import Software
+    from cloche.spec import ServiceSpec
+    from cloche.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What a deployment is made of and with."""
+
+    spec: ServiceSpec
+    example: Path | None
+    """The file of the spec's example."""
+    store: Store
+    software: Software
+    lock: Callable[[ModelFacts], Lock | None]
+
+    def deployment(self, snapshot: ModelSnapshot, *, run_model: bool) -> Deployment:
+        """Inspect a model, let it answer, and build its repository from what it is seen to do."""
+        from cloche.verification import examination, spec_example
+
+        spec, store = self.spec, self.store
+        source = self._source(snapshot)
+        draft = self._repository(source)
+        member = Member(draft.main.name, snapshot, source.facts, source.lock, source.conversion)
+        given = None
+        if self.example is not None:
+            given = spec_example.keep(self.example, source.facts, draft, store)
+        model = self.software.reference_run(member, draft, store) if run_model else None
+        limit = spec.operated().start_limit
+        with self.software.progress.task("Asking the model") if model else nullcontext():
+            examined = examination.examine(member, draft.main, given, model, store, timeout=limit)
+        examined.refuse_batches(spec.batching.max_batch_size)
+        repository = draft
+        if examined.facts != source.facts:
+            repository = self._repository(replace(source, facts=examined.facts))
+        return Deployment(
+            service=spec.service_name,
+            members=(replace(member, facts=examined.facts),),
+            repository=repository,
+            served=spec.served(),
+            operated=spec.operated(),
+            example=given.request if given is not None else None,
+            golden=examined.golden(repository.main, store) if run_model else None,
+        )
+
+    def _repository(self, source: _Source) -> ModelRepository:
+        """Build the repository; a converted model needs no environment to be served."""
+        from cloche.conversion import converted_snapshot
+
+        served, lock = source.snapshot, source.lock
+        if source.conversion is not None:
+            served, lock = converted_snapshot(served, source.conversion), None
+        return stages.build(
+            self.spec.service_name, served, source.facts, lock, self.spec, self.store
+        )
+
+    def _source(self, snapshot: ModelSnapshot) -> _Source:
+        """Return what the model is served from; it runs if only that tells how."""
+        from cloche import conversion
+        from cloche.formats import require_servable
+
+        spec, store = self.spec, self.store
+        options = spec.served().model
+        known = stages.facts(snapshot, store, options, service=spec.service_name)
+        require_servable(known, snapshot.pinned)
+        lock = self.lock(known)
+        if known.loading is None or lock is None:
+            return _Source(snapshot, known, lock)
+        shown = self._own_run(snapshot, known, known.loading, lock)
+        if shown.conversion is None:
+            conversion.require(options, shown, snapshot)
+            return _Source(snapshot, conversion.as_it_is(known, shown), lock)
+        onnx = stages.facts(conversion.converted_snapshot(snapshot, shown.conversion), store)
+        facts = conversion.as_converted(known, onnx, shown)
+        return _Source(snapshot, facts, lock, shown.conversion)
+
+    def _own_run(
+        self, snapshot: ModelSnapshot, known: ModelFacts, loading: Loading, lock: Lock
+    ) -> OwnRun:
+        from cloche import conversion
+        from cloche.inputs import undeclared
+
+        request = None
+        if self.example is not None and not known.inputs:
+            request = undeclared.read(self.example)
+        wanted = self.spec.conversion != "off"
+        asked = conversion.Asked(loading, known.inputs, request, convert=wanted)
+        limit = self.spec.operated().start_limit
+        return self.software.own_run(snapshot, asked, lock, self.store, timeout=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a repository is built from: the model as it was resolved, or what it became."""
+
+    snapshot: ModelSnapshot
+    facts: ModelFacts
+    lock: Lock | None
+    conversion: Conversion | None = None

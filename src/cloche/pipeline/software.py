@@ -1,0 +1,63 @@
+"""The programs that run models directly, installed when they are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cloche import composition
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import Lock, Member, ModelRepository, ModelSnapshot, OwnRun
+    from cloche.conversion import Asked
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+    from cloche.store import Store
+    from cloche.verification.direct_run import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """The server, and the environments of models."""
+
+    settings: Settings
+    progress: Progress
+
+    def reference_run(
+        self, member: Member, repository: ModelRepository, store: Store
+    ) -> Model | None:
+        """Return how to run a model by its own framework, with what that needs installed.
+
+        None if only its server can run it.
+        """
+        from cloche.verification.reference import direct_model
+
+        layout, progress = self.settings.layout, self.progress
+        return direct_model(
+            member,
+            repository,
+            store,
+            composition.references(),
+            server=lambda: composition.server().install(layout.servers, progress).interpreter,
+            environment=self._environment,
+        )
+
+    def own_run(
+        self, snapshot: ModelSnapshot, asked: Asked, lock: Lock, store: Store, *, timeout: float
+    ) -> OwnRun:
+        """Return what a model shows in its own environment, which is made; see `conversion.run`."""
+        from cloche import conversion
+
+        converter = composition.converters()[asked.loading.framework]
+        python = self._environment(lock) / "bin" / "python"
+        environment = conversion.OwnEnvironment(python, lock.digest)
+        title = "Converting the model" if asked.convert else "Loading the model"
+        with self.progress.task(f"{title} ({asked.loading.framework})"):
+            return conversion.run(converter, snapshot, asked, environment, store, timeout=timeout)
+
+    def _environment(self, lock: Lock) -> Path:
+        from cloche import environments
+
+        return environments.materialize(lock, self.settings.layout.environments, self.progress)

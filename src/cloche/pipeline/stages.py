@@ -1,0 +1,79 @@
+"""The stages of a model that run nothing of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche import composition
+from cloche.artifacts import Lock, ModelFacts, ModelOptions, ModelRepository, ModelSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cloche.progress import Progress
+    from cloche.spec import ServiceSpec
+    from cloche.store import Store
+
+_NO_OPTIONS = ModelOptions()
+
+
+def resolve(
+    reference: str,
+    *,
+    directory: Path,
+    store: Store,
+    progress: Progress,
+    environment: Mapping[str, str],
+) -> ModelSnapshot:
+    """Resolve a reference; the snapshot's files are then in the store, under its digest.
+
+    Relative paths start from `directory`. Sources read addresses and credentials from
+    `environment`. Raises UsageError for a reference that cannot be right, UnavailableError for a
+    registry that does not answer, and ClocheError for everything else.
+    """
+    from cloche import sources
+
+    context = sources.ResolveContext(directory, environment, store, progress)
+    return sources.resolve(reference, composition.sources(), context)
+
+
+def facts(
+    snapshot: ModelSnapshot,
+    store: Store,
+    options: ModelOptions = _NO_OPTIONS,
+    *,
+    service: str | None = None,
+) -> ModelFacts:
+    """Return what inspection finds in a stored model; `service` chooses one of several models."""
+    form = composition.formats()[snapshot.format]
+    return form.inspect(snapshot, store.tree_path(snapshot.digest), options, service=service)
+
+
+def build(  # noqa: PLR0917 - the stages' values, in their order
+    service: str,
+    snapshot: ModelSnapshot,
+    known: ModelFacts,
+    lock: Lock | None,
+    spec: ServiceSpec,
+    store: Store,
+) -> ModelRepository:
+    """Return the repository of a model, written as a tree of the store."""
+    make = composition.repository_maker(snapshot.format)
+    return make(service, snapshot, known, lock, spec, store, backends=composition.backends())
+
+
+def lock(
+    known: ModelFacts, *, store: Store, progress: Progress, environment: Mapping[str, str]
+) -> Lock | None:
+    """Return a model's resolved dependencies; None if it has none."""
+    if not known.requirements or not known.python:
+        return None
+    from cloche import environments
+
+    requirements = known.requirements
+    if known.loading is not None:
+        requirements += composition.converters()[known.loading.framework].requirements
+    return environments.lock(
+        requirements, known.python, store=store, progress=progress, environment=environment
+    )

@@ -1,0 +1,275 @@
+"""A PyTorch model, loaded in its own environment and called with named arrays.
+
+`how` says how a file is loaded:
+
+    kind        torchscript (torch.jit.save), exported (torch.export.save), module (torch.save of a
+                whole module), state_dict (torch.save of its weights)
+    class       for a state dict: the class or function that makes the module, as `package.name`
+    arguments   for a state dict: the keyword arguments of that call
+    code        folders to import from, relative to the folder of the model
+
+Syntax for Python 3.8.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+    Arrays = dict[str, Array]
+
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What DataParallel, torch.compile and Lightning write before the names of weights."""
+_NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
+"""Where checkpoints of training keep the weights."""
+_SHOWN = 5
+
+
+class Unusable(Exception):
+    """A model that cannot be loaded or called as it is described: what, and what to do."""
+
+    def __init__(self, code: str, what: str, hint: str = "") -> None:
+        """Keep an error code, a sentence, and a hint."""
+        super().__init__(what)
+        self.code, self.what, self.hint = code, what, hint
+
+
+class TorchModel:
+    """A module in evaluation mode on the CPU, called with arrays by the names of its inputs."""
+
+    def __init__(self, module: Any, *, program: Any = None) -> None:
+        """Take a module, and the exported program that it comes from."""
+        self.module, self.program = module, program
+        self.notes: list[str] = []
+        self.parameters = _parameters(module, program)
+        if getattr(module, "training", False) and program is None:
+            self.notes.append("It was saved in training mode; it is served in evaluation mode.")
+            module.eval()
+
+    def call(self, arrays: Arrays) -> Arrays:
+        """Return the answer by name; raises whatever the module raises."""
+        tensors = {name: as_tensor(array) for name, array in arrays.items()}
+        with torch.no_grad():
+            if self.by_name(tensors):
+                answer = self.module(**tensors)
+            else:
+                answer = self.module(*tensors.values())
+        return flattened(answer)
+
+    def by_name(self, names: Any) -> bool:
+        """Return whether inputs go by name: the parameters are called so, and it may be called so.
+
+        Programs and scripts have a fixed order.
+        """
+        known = self.program is None and not isinstance(self.module, torch.jit.ScriptModule)
+        return known and all(name in self.parameters for name in names)
+
+
+def load(path: str, how: dict[str, Any]) -> TorchModel:
+    """Return the model in a file; raises Unusable."""
+    for folder in how.get("code") or []:
+        sys.path.insert(0, str(Path(path).parent / folder))
+    kind = how["kind"]
+    try:
+        if kind == "torchscript":
+            return TorchModel(torch.jit.load(path, map_location="cpu").eval())
+        if kind == "exported":
+            return _exported(path)
+        if kind == "module":
+            return TorchModel(_whole(path))
+        return _weights(path, how)
+    except (ImportError, AttributeError) as error:
+        raise _missing_class(error) from error
+
+
+_MODES = {"aten.batch_norm.default": 5, "aten.dropout.default": 2, "aten.instance_norm.default": 5}
+"""The place of the argument that says whether an operator is training, by operator (native
+functions of ATen: `training`, `train`, `use_input_stats`)."""
+
+
+def _exported(path: str) -> TorchModel:
+    """Return an exported program; one that was exported in training mode is put into evaluation."""
+    program = torch.export.load(path)
+    training = 0
+    for node in program.graph.nodes:
+        place = _MODES.get(str(node.target))
+        tracked = place != 5 or len(node.args) < 5 or node.args[3] is not None
+        if place is not None and tracked and len(node.args) > place and node.args[place] is True:
+            node.update_arg(place, False)
+            training += 1
+    model = TorchModel(program.module(), program=program)
+    if training:
+        model.notes.append(
+            f"It was exported in training mode ({training} operators); it is served in evaluation"
+            " mode."
+        )
+    return model
+
+
+def _whole(path: str) -> Any:
+    loaded = torch.load(path, map_location="cpu", weights_only=False)
+    if not isinstance(loaded, torch.nn.Module):
+        raise Unusable(
+            "conversion.content",
+            f"The file holds a {type(loaded).__name__}, not a module.",
+            "Save the whole module (torch.save(model, FILE)), or export it: torch.export.save.",
+        )
+    return loaded
+
+
+def _missing_class(error: Exception) -> Unusable:
+    return Unusable(
+        "conversion.class",
+        f"The model's code cannot be imported: {type(error).__name__}: {error}",
+        "Put the code of its class where the model is loaded (in MLflow: log it with code_paths),"
+        " name its package in the requirements, or save the model without code:"
+        " torch.export.save.",
+    )
+
+
+# ── a state dict ──────────────────────────────────────────────────────────────────────────────
+
+
+def _weights(path: str, how: dict[str, Any]) -> TorchModel:
+    state, notes = _state(torch.load(path, map_location="cpu", weights_only=True))
+    module = _made(how["class"], how.get("arguments") or {})
+    expected = set(module.state_dict())
+    state, more = _without_prefix(state, expected)
+    missing, unexpected = sorted(expected - set(state)), sorted(set(state) - expected)
+    problems = []
+    if missing:
+        problems.append(f"the file lacks {_some(missing)}")
+    if unexpected:
+        problems.append(f"the class has no {_some(unexpected)}")
+    problems += [
+        f"{name} is {list(state[name].shape)} in the file and {list(own.shape)} in the class"
+        for name, own in module.state_dict().items()
+        if name in state and state[name].shape != own.shape
+    ][:_SHOWN]
+    if problems:
+        raise Unusable(
+            "conversion.weights",
+            "The weights are not those of {}: {}.".format(how["class"], "; ".join(problems)),
+            "Name the class and the arguments that the weights were trained with.",
+        )
+    module.load_state_dict(state)
+    model = TorchModel(module.eval())
+    model.notes += notes + more
+    return model
+
+
+def _state(loaded: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return the weights in what was saved: a state dict, or a checkpoint that has one."""
+    if not isinstance(loaded, dict):
+        raise Unusable("conversion.content", f"The file holds a {type(loaded).__name__}.")
+    if loaded and all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        return dict(loaded), []
+    for key in _NESTED:
+        inner = loaded.get(key)
+        if isinstance(inner, dict) and inner:
+            others = [str(name) for name in loaded if name != key]
+            note = "It is a checkpoint of training; the weights under {!r} are served, and {} left"
+            return dict(inner), [note.format(key, _some(others)) + " out."]
+    tensors = {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise Unusable(
+            "conversion.content",
+            f"The file holds no weights: it has {_some([str(name) for name in loaded])}.",
+            "Save the weights: torch.save(model.state_dict(), FILE).",
+        )
+    return tensors, []
+
+
+def _made(name: str, arguments: dict[str, Any]) -> Any:
+    package, _, attribute = name.rpartition(".")
+    maker = getattr(importlib.import_module(package), attribute)
+    try:
+        module = maker(**arguments)
+    except TypeError as error:
+        raise Unusable(
+            "conversion.class",
+            f"{name} cannot be made: {error}",
+            "Write its arguments under `arguments:` in cloche.yaml.",
+        ) from error
+    if not isinstance(module, torch.nn.Module):
+        raise Unusable("conversion.class", f"{name} makes a {type(module).__name__}, no module.")
+    return module
+
+
+def _without_prefix(state: dict[str, Any], expected: set[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return weights without the prefix of a wrapper, if only it keeps them from fitting."""
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in state) and not set(state) & expected:
+            stripped = {name[len(prefix) :]: value for name, value in state.items()}
+            inner, notes = _without_prefix(stripped, expected)
+            return inner, [f"The prefix {prefix!r} of its weights was taken off.", *notes]
+    return state, []
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown + (f", … ({len(names)} in all)" if len(names) > _SHOWN else "")
+
+
+# ── calling ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _parameters(module: Any, program: Any) -> list[str]:
+    """Return the names of the inputs that a call needs, in order."""
+    if program is not None:
+        return [str(name) for name in program.graph_signature.user_inputs]
+    if isinstance(module, torch.jit.ScriptModule):
+        arguments = module.forward.schema.arguments[1:]
+        return [arg.name for arg in arguments if not arg.has_default_value()]
+    return [
+        parameter.name
+        for parameter in inspect.signature(module.forward).parameters.values()
+        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+        and parameter.default is parameter.empty
+    ]
+
+
+def as_tensor(array: Array) -> Any:
+    """Return an array as a tensor of its own memory."""
+    return torch.from_numpy(np.array(array))
+
+
+def flattened(answer: Any, prefix: str = "") -> Arrays:
+    """Return the tensors of an answer by name: its keys or fields, else `output`, `output_0` …."""
+    if isinstance(answer, torch.Tensor):
+        detached = answer.detach().cpu()
+        if detached.dtype == torch.bfloat16:
+            detached = detached.float()
+        return {prefix or "output": detached.numpy()}
+    found: Arrays = {}
+    for name, value in _parts(answer, prefix):
+        if value is not None:
+            found.update(flattened(value, name))
+    return found
+
+
+def _parts(answer: Any, prefix: str) -> list[tuple[str, Any]]:
+    inner = prefix + "_" if prefix else ""
+    if isinstance(answer, dict):
+        return [(inner + str(key), value) for key, value in answer.items()]
+    if isinstance(answer, tuple) and hasattr(answer, "_fields"):
+        return [(inner + name, getattr(answer, name)) for name in answer._fields]
+    if isinstance(answer, (list, tuple)):
+        return [("{}_{}".format(prefix or "output", i), part) for i, part in enumerate(answer)]
+    if isinstance(answer, (bool, int, float)):
+        return [(prefix or "output", torch.tensor(answer))]
+    raise Unusable(
+        "conversion.answer",
+        f"The model answers with a {type(answer).__name__}, which is no tensor.",
+        "Wrap it in a module whose forward returns tensors.",
+    )
