@@ -86,14 +86,11 @@ def repository_maker(form: ModelFormat) -> MakeRepository:
 def references() -> Mapping[str, Reference]:
     """Return the direct runs of models, by their framework, else by their backend."""
     from cloche.verification.reference.onnx_file import OnnxReference
+    from cloche.verification.reference.own import OwnReference
     from cloche.verification.reference.pyfunc import PyfuncReference
-    from cloche.verification.reference.pytorch import PyTorchReference
 
-    return {
-        "onnxruntime": OnnxReference(),
-        "python": PyfuncReference(),
-        "pytorch": PyTorchReference(),
-    }
+    own = dict.fromkeys(converters(), OwnReference())
+    return {"onnxruntime": OnnxReference(), "python": PyfuncReference(), **own}
 
 
 def converters() -> Mapping[str, Converter]:

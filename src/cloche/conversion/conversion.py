@@ -1,4 +1,8 @@
-"""The contract of a framework's converter."""
+"""The contract of a framework's converter.
+
+What runs in the model's environment are scripts, `FRAMEWORK_model.py` (which loads it) and
+`FRAMEWORK_conversion.py`: `scripts/converting.py` is their contract.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,9 @@ from typing import Protocol
 
 
 class Converter(Protocol):
-    """Finds the interface of a framework's models and converts them, with scripts of its own."""
+    """Finds the interface of a framework's models, and converts them to ONNX."""
 
     framework: str
-    """The key of `Loading.framework`."""
-    script: str
-    """Its script in `scripts/`, whose docstring has the form of a job and its outcome."""
+    """`Loading.framework` of its models."""
     requirements: tuple[str, ...]
-    """What its script needs in the model's environment, beside the framework."""
+    """What its scripts need in the model's environment, beside the framework."""

@@ -17,12 +17,12 @@ from cloche import artifacts
 from cloche.artifacts import Conversion, FileEntry, OwnRun, Parity, TensorSpec
 from cloche.errors import ClocheError
 from cloche.verification import model_process
+from cloche.verification.reference import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.artifacts import Loading, ModelSnapshot
-    from cloche.conversion.conversion import Converter
     from cloche.store import Store
     from cloche.verification.direct_run import Tensors
     from cloche.verification.model_process import Ended
@@ -57,7 +57,6 @@ class OwnEnvironment:
 
 
 def run(
-    converter: Converter,
     snapshot: ModelSnapshot,
     asked: Asked,
     environment: OwnEnvironment,
@@ -71,7 +70,7 @@ def run(
     inputs nothing tells, `conversion.crashed`, `.timeout`, `.memory`.
     """
     body, header_length = _example(asked)
-    key = _key(converter, snapshot, asked, body, environment.lock)
+    key = _key(snapshot, asked, body, environment.lock)
     remembered = store.recall(_KIND, key)
     if remembered is not None:
         outcome = artifacts.decode(OwnRun, remembered)
@@ -83,7 +82,7 @@ def run(
         if body is not None:
             (folder / "example").write_bytes(body)
         _put(folder, asked, header_length)
-        ended = _execute(converter, environment.python, folder, path, timeout)
+        ended = _execute(environment.python, folder, path, timeout)
         outcome = _read(folder, snapshot, path, ended, store)
     store.remember(_KIND, key, artifacts.encode(outcome))
     return outcome
@@ -99,7 +98,6 @@ def _example(asked: Asked) -> tuple[bytes | None, int]:
 
 
 def _key(
-    converter: Converter,
     snapshot: ModelSnapshot,
     asked: Asked,
     example: bytes | None,
@@ -108,7 +106,7 @@ def _key(
     inputs = [
         snapshot.digest,
         environment,
-        artifacts.digest_of(b"".join(_scripts_of(converter))),
+        artifacts.digest_of(b"".join(_scripts())),
         asked.loading,
         asked.inputs,
         artifacts.digest_of(example) if example is not None else None,
@@ -117,9 +115,8 @@ def _key(
     return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
 
 
-def _scripts_of(converter: Converter) -> Iterator[bytes]:
-    """Yield the bytes of the scripts that a converter runs: all of them, as they import some."""
-    yield converter.script.encode()
+def _scripts() -> Iterator[bytes]:
+    """Yield the bytes of all scripts: another of them may answer otherwise."""
     for folder in (_SCRIPTS, _SHARED):
         for path in sorted(folder.glob("*.py")):
             yield path.read_bytes()
@@ -127,7 +124,7 @@ def _scripts_of(converter: Converter) -> Iterator[bytes]:
 
 def _put(folder: Path, asked: Asked, header_length: int) -> None:
     job = {
-        "how": {"kind": asked.loading.kind, **asked.loading.options},
+        **own.described(asked.loading),
         "inputs": [
             {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
             for spec in asked.inputs
@@ -139,7 +136,7 @@ def _put(folder: Path, asked: Asked, header_length: int) -> None:
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
 
 
-def _execute(converter: Converter, python: Path, folder: Path, path: Path, timeout: float) -> Ended:
+def _execute(python: Path, folder: Path, path: Path, timeout: float) -> Ended:
     free, first = model_process.available_memory(), time.monotonic()
 
     def stop(resident: int) -> str | None:
@@ -150,7 +147,7 @@ def _execute(converter: Converter, python: Path, folder: Path, path: Path, timeo
         return None
 
     python_argv = [str(python), "-s", "-B", "-W", "ignore"]
-    scripts = [str(_SCRIPTS / "isolated.py"), str(_SCRIPTS / converter.script)]
+    scripts = [str(_SCRIPTS / "isolated.py"), str(_SCRIPTS / "convert.py")]
     return model_process.run(
         [*python_argv, *scripts, str(folder), str(path)],
         cwd=folder,

@@ -7,5 +7,4 @@ class PyTorch:
     """torch.onnx; implements `cloche.conversion.Converter`."""
 
     framework = "pytorch"
-    script = "convert_torch.py"
     requirements: tuple[str, ...] = ("numpy", "onnx", "onnxscript", "onnxruntime")

@@ -50,12 +50,11 @@ class Software:
         """Return what a model shows in its own environment, which is made; see `conversion.run`."""
         from cloche import conversion
 
-        converter = composition.converters()[asked.loading.framework]
         python = self._environment(lock) / "bin" / "python"
         environment = conversion.OwnEnvironment(python, lock.digest)
         title = "Converting the model" if asked.convert else "Loading the model"
         with self.progress.task(f"{title} ({asked.loading.framework})"):
-            return conversion.run(converter, snapshot, asked, environment, store, timeout=timeout)
+            return conversion.run(snapshot, asked, environment, store, timeout=timeout)
 
     def _environment(self, lock: Lock) -> Path:
         from cloche import environments

@@ -11,9 +11,10 @@ from cloche.model_config.names import LOCK_FILE, OWN_ENVIRONMENT, VERSION
 from cloche.repository.backends.backend import BackendFiles, ItemCost
 from cloche.repository.backends.settings import refuse_graph_level, write_parameters
 from cloche.repository.tensors import item_bytes
+from cloche.verification.reference import own
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Lock, ModelFacts, ModelSnapshot
+    from cloche.artifacts import Loading, Lock, ModelFacts, ModelSnapshot
     from cloche.repository.reasons import Reasons
     from cloche.spec import ServiceSpec
     from cloche.store import Store
@@ -22,8 +23,6 @@ _ROOM = Path(__file__).parents[1]
 _SCRIPTS = _ROOM.parent / "verification" / "reference" / "scripts"
 _PYFUNC = tuple(sorted((_ROOM / "pyfunc").glob("*.py")))
 """What serves the Python function of an MLflow folder."""
-_FRAMEWORKS = {"pytorch": (_ROOM / "torch" / "model.py", _SCRIPTS / "torch_model.py")}
-"""What serves a model that its framework loads, with the loader of the direct run."""
 _LOADING = "loading.json"
 _TRANSPORT = 64 * 2**20
 """Bytes of inputs and outputs that a batch may take; what the code allocates is unknown."""
@@ -52,7 +51,7 @@ class Python:
     ) -> BackendFiles:
         """Return the serving script, the folder as saved, and the locked requirements."""
         loading = facts.loading
-        code = _FRAMEWORKS[loading.framework] if loading is not None else _PYFUNC
+        code = _PYFUNC if loading is None else _own(loading)
         files = [
             *(_written(f"{VERSION}/{path.name}", path.read_bytes(), store) for path in code),
             *(
@@ -61,7 +60,7 @@ class Python:
             ),
         ]
         if loading is not None:
-            how = {"path": loading.path, "how": {"kind": loading.kind, **loading.options}}
+            how = {"path": loading.path, **own.described(loading)}
             text = json.dumps(how, sort_keys=True)
             files.append(_written(f"{VERSION}/{_LOADING}", text.encode(), store))
         if lock is not None:
@@ -94,6 +93,12 @@ class Python:
             why = f"the model's own requirements, locked for Python {lock.python}"
             reasons.model(f"parameters.{ENVIRONMENT_PARAMETER}", OWN_ENVIRONMENT, why)
         refuse_graph_level(spec)
+
+
+def _own(loading: Loading) -> tuple[Path, ...]:
+    """Return what serves a model that its framework loads, with the loader of its direct run."""
+    loaders = ("own_model.py", f"{loading.framework}_model.py")
+    return (_ROOM / "own" / "model.py", *(_SCRIPTS / name for name in loaders))
 
 
 def _written(path: str, data: bytes, store: Store) -> FileEntry:

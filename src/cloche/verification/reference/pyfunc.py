@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
-from cloche.verification.direct_run import Model, Variant
+from cloche.verification.direct_run import Model
+from cloche.verification.reference.own import VARIANTS
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from cloche.verification.reference.reference import Interpreters
 
 _FLAVOR = "python_function"
-
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_VARIANTS = (Variant(environment=dict.fromkeys(_ONE_THREAD, "1")), Variant())
 
 
 class PyfuncReference:
@@ -42,4 +40,4 @@ class PyfuncReference:
             "inputs": [{"name": spec.name, "datatype": spec.datatype} for spec in inputs],
         }
         python, name = interpreters.own, snapshot.reference
-        return Model("run_pyfunc.py", python, folder, description, _VARIANTS, name)
+        return Model("run_pyfunc.py", python, folder, description, VARIANTS, name)

@@ -1,9 +1,9 @@
-"""Serves a model of PyTorch with PyTorch itself, in Triton's Python backend.
+"""Serves a model with its own framework, in Triton's Python backend.
 
-This file, `torch_model.py` beside it and `loading.json` are written into the model's repository
-(`1/`, with the model's files as `1/model/`), and run in the model's own environment: they import
-nothing of Cloche and keep to the syntax of Python 3.8. `loading.json` has the `path` of the model's
-file and `how` it is loaded.
+This file, the loader beside it (`own_model.py`, `FRAMEWORK_model.py`) and `loading.json` are
+written into the model's repository (`1/`, with the model's files as `1/model/`), and run in the
+model's own environment: they import nothing of Cloche and keep to the syntax of Python 3.8.
+`loading.json` has the `path` of the model, its `framework` and `how` it loads it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import torch_model
+import own_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,8 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"], args["model_version"])
         loading = json.loads((folder / "loading.json").read_text(encoding="utf-8"))
-        self._model = torch_model.load(str(folder / "model" / loading["path"]), loading["how"])
+        path = str(folder / "model" / loading["path"])
+        self._model = own_model.load(loading["framework"], path, loading["how"])
         self._batches = int(config.get("max_batch_size", 0)) > 0
         self._inputs = [(entry["name"], _rank(entry, self._batches)) for entry in config["input"]]
         self._outputs = [(entry["name"], _rank(entry, self._batches)) for entry in config["output"]]

@@ -6,7 +6,6 @@
                 whole module), state_dict (torch.save of its weights)
     class       for a state dict: the class or function that makes the module, as `package.name`
     arguments   for a state dict: the keyword arguments of that call
-    code        folders to import from, relative to the folder of the model
 
 Syntax for Python 3.8.
 """
@@ -15,12 +14,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from own_model import OwnModel, Unusable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,22 +33,13 @@ _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 _SHOWN = 5
 
 
-class Unusable(Exception):
-    """A model that cannot be loaded or called as it is described: what, and what to do."""
-
-    def __init__(self, code: str, what: str, hint: str = "") -> None:
-        """Keep an error code, a sentence, and a hint."""
-        super().__init__(what)
-        self.code, self.what, self.hint = code, what, hint
-
-
-class TorchModel:
+class TorchModel(OwnModel):
     """A module in evaluation mode on the CPU, called with arrays by the names of its inputs."""
 
     def __init__(self, module: Any, *, program: Any = None) -> None:
         """Take a module, and the exported program that it comes from."""
+        super().__init__()
         self.module, self.program = module, program
-        self.notes: list[str] = []
         self.parameters = _parameters(module, program)
         if getattr(module, "training", False) and program is None:
             self.notes.append("It was saved in training mode; it is served in evaluation mode.")
@@ -77,8 +66,6 @@ class TorchModel:
 
 def load(path: str, how: dict[str, Any]) -> TorchModel:
     """Return the model in a file; raises Unusable."""
-    for folder in how.get("code") or []:
-        sys.path.insert(0, str(Path(path).parent / folder))
     kind = how["kind"]
     try:
         if kind == "torchscript":

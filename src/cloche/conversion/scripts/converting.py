@@ -1,0 +1,60 @@
+"""What a framework's converter gives: the base class of `FRAMEWORK_conversion.Conversion`.
+
+Syntax for Python 3.8.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from interface import Interface, Values, cases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from own_model import OwnModel
+
+    Arrays = dict[str, NDArray[Any]]
+
+
+class Exported:
+    """An ONNX model and what made it."""
+
+    def __init__(self, model: Any, converter: str) -> None:
+        """Take a ModelProto and the exporter's name and release."""
+        self.model, self.converter = model, converter
+
+
+class Converting:
+    """One loaded model on its way to ONNX; the names of its tensors are what clients see."""
+
+    def __init__(self, model: OwnModel, example: Arrays | None) -> None:
+        """Take the model, and a request of the user or of the model."""
+        self.model, self.example = model, example
+
+    def framework(self) -> str:
+        """Return what loaded the model, with its release: `pytorch 2.15.0`."""
+        raise NotImplementedError
+
+    def interface(self, told: list[dict[str, Any]] | None) -> Interface:
+        """Return inputs and outputs, and a request that is answered.
+
+        `told` are inputs as a signature has them. Raises Unusable `conversion.inputs` where they
+        cannot be known.
+        """
+        raise NotImplementedError
+
+    def exports(self, found: Interface) -> Iterator[Exported | str]:
+        """Yield the result of each exporter in turn, or its own words where it fails."""
+        raise NotImplementedError
+
+    def cases(self, found: Interface) -> Iterator[tuple[str, Arrays]]:
+        """Yield the requests that both models are asked, each with what it tries in words."""
+        yield from cases(found, self.values())
+        if self.example is not None:
+            yield "the example", self.example
+
+    def values(self) -> Values:
+        """Return values that the model accepts."""
+        return Values(self.example)

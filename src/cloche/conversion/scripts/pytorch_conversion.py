@@ -1,0 +1,49 @@
+"""PyTorch to ONNX, by PyTorch's own exporters. Syntax for Python 3.8."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytorch_export
+import pytorch_interface
+import torch
+from converting import Converting, Exported
+from interface import Interface, Values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from pytorch_model import TorchModel
+
+    Arrays = dict[str, NDArray[Any]]
+
+
+class Conversion(Converting):
+    """One module on its way to ONNX."""
+
+    model: TorchModel
+
+    def __init__(self, model: TorchModel, example: Arrays | None) -> None:
+        """Take the model; an array of the example without a name is the input in its place."""
+        torch.manual_seed(0)
+        if example is not None and len(example) == len(model.parameters):
+            known = set(example) <= set(model.parameters)
+            example = example if known else dict(zip(model.parameters, example.values()))  # noqa: B905
+        super().__init__(model, example)
+
+    def framework(self) -> str:
+        """Return PyTorch with its release."""
+        return f"pytorch {torch.__version__.partition('+')[0]}"
+
+    def interface(self, told: list[dict[str, Any]] | None) -> Interface:
+        """Return what the file, a signature, the example, its class or first layer tells."""
+        return pytorch_interface.discover(self.model, told, self.example, self.values())
+
+    def exports(self, found: Interface) -> Iterator[Exported | str]:
+        """Yield the exports by dynamo and by tracing."""
+        return pytorch_export.exports(self.model, found)
+
+    def values(self) -> Values:
+        """Return values with indices that every table of the model has."""
+        return Values(self.example, indices=pytorch_interface.rows_of_tables(self.model.module))

@@ -1,0 +1,43 @@
+"""Models that their own framework loads, called in their own environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+from cloche.verification.direct_run import Model, Variant
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Loading, ModelFacts, ModelRepository, ModelSnapshot
+    from cloche.store import Store
+    from cloche.verification.reference.reference import Interpreters
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables that keep a framework to one thread."""
+VARIANTS = (Variant(environment=dict.fromkeys(ONE_THREAD, "1")), Variant())
+
+
+class OwnReference:
+    """The framework itself; implements `cloche.verification.reference.Reference`."""
+
+    def model(
+        self,
+        snapshot: ModelSnapshot,
+        facts: ModelFacts,
+        repository: ModelRepository,  # noqa: ARG002 - the file as it was saved counts
+        store: Store,
+        interpreters: Interpreters,
+    ) -> Model | None:
+        """Return how to call the model."""
+        if facts.loading is None:
+            return None
+        if interpreters.own is None:
+            raise ClocheError("golden.environment", "The model's own environment is missing.")
+        path = store.tree_path(snapshot.digest) / facts.loading.path
+        how = described(facts.loading)
+        return Model("run_own.py", interpreters.own, path, how, VARIANTS, snapshot.reference)
+
+
+def described(loading: Loading) -> dict[str, object]:
+    """Return what the scripts read of how a model is loaded: `framework` and `how`."""
+    return {"framework": loading.framework, "how": {"kind": loading.kind, **loading.options}}
