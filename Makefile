@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Tests that start real servers: one group at a time, so that none of them starves another.
-SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance)
+SERVERS := $(wildcard tests/local tests/models tests/frameworks tests/contract tests/conformance)
 PYTEST := $(RUN) pytest
 
 # uv trusts the authorities of this machine, as git and curl do, unless it is told whom to trust. The

@@ -35,6 +35,10 @@ _LARGEST_FILE = 1_500_000_000
 """Bytes of weights in the file itself; protobuf allows two gigabytes."""
 
 
+_LONGEST = 300
+"""Letters of a reason."""
+
+
 def main(folder: Path, path: str) -> dict[str, Any]:
     """Do the job in a folder and return its outcome."""
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
@@ -73,7 +77,7 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
             converted = onnx_parity.OnnxModel(str(target))
             parity = onnx_parity.measure(converting.model.call, converted.call, cases, datatypes)
         except Exception as error:  # noqa: BLE001 - the next exporter may do better
-            reasons.append(f"{exported.converter}: {' '.join(str(error).split())[:500]}")
+            reasons.append(f"{exported.converter}: {' '.join(str(error).split())[:_LONGEST]}")
             continue
         opset = next(each.version for each in exported.model.opset_import if not each.domain)
         made = f"{exported.converter}, opset {opset}"

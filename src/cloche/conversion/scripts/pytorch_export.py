@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _OPSET = 18
 _OLD_OPSET = 17
+_LONGEST = 300
+_ADVICE = ("Please feel free", " [Caused by", "Suggested fixes", "The error above", "If you would")
+"""Where an exporter stops to say what is wrong."""
 
 
 def exports(model: TorchModel, interface: Interface) -> Iterator[Exported | str]:
@@ -45,11 +48,12 @@ def exports(model: TorchModel, interface: Interface) -> Iterator[Exported | str]
 
 
 def _brief(error: Exception) -> str:
-    """Return an exporter's words without its advice and its files."""
+    """Return an exporter's words without its advice, its colours and the paths of its files."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    line = " ".join(lines[:6])
-    return line if len(line) <= 500 else line[:499] + "…"
+    for advice in _ADVICE:
+        text = text.partition(advice)[0]
+    text = re.sub(r"(/[\w.-]+)+/", "", " ".join(text.split()))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _by_dynamo(model: TorchModel, interface: Interface) -> Exported:

@@ -1,0 +1,110 @@
+"""Models saved by their own frameworks, each in one environment that Cloche locks and makes.
+
+The environments, and the models saved in them, stay in the cache of the tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cloche import composition, environments, pipeline, spec
+from cloche.artifacts import Deployment
+from cloche.errors import UnavailableError
+from cloche.progress import SilentProgress
+from cloche.store import Store
+from fixtures.cache import cache_folder
+from fixtures.local import LocalHome
+
+PYTHON = f"3.{min(sys.version_info[1], 13)}"
+REQUIREMENTS = {
+    "pytorch": ("torch==2.15.0", "torchvision==0.29.2", "mlflow==3.17.2"),
+}
+"""What the models of a framework are saved with, and need."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The models that a framework saved, and the lines of a cloche.yaml for their environment."""
+
+    folder: Path
+    requirements: tuple[str, ...]
+
+    def spec(self, model: str, **more: object) -> dict[str, object]:
+        """Return the content of a cloche.yaml for a model."""
+        common = {"requirements": list(self.requirements), "python": PYTHON}
+        return {"model": str(self.folder / model), **common, **more}
+
+
+@pytest.fixture(scope="session")
+def pytorch() -> Saved:
+    """The models of `save_pytorch.py`."""
+    return _saved("pytorch")
+
+
+def _saved(framework: str) -> Saved:
+    cache, lines = cache_folder(), REQUIREMENTS[framework]
+    own = composition.converters()[framework].requirements
+    progress = SilentProgress()
+    try:
+        lock = environments.lock(
+            lines + own,
+            PYTHON,
+            store=Store(cache / "store", 2**30),
+            progress=progress,
+            environment=os.environ,
+        )
+        environment = environments.materialize(lock, cache / "environments", progress)
+    except UnavailableError as error:
+        pytest.skip(f"needs a package index for {framework}: {error.what}")
+    script = Path(__file__).with_name(f"save_{framework}.py")
+    key = hashlib.sha256(script.read_bytes() + lock.digest.encode()).hexdigest()[:16]
+    folder = cache / "models" / key
+    if not folder.is_dir():
+        _save(environment / "bin" / "python", script, lines, folder)
+    return Saved(folder, lines)
+
+
+def _save(python: Path, script: Path, lines: tuple[str, ...], folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    making = folder.with_name(f"{folder.name}-{os.getpid()}")
+    making.mkdir()
+    program = [python, "-W", "ignore", script, making, *lines]
+    subprocess.run(program, check=True, capture_output=True, timeout=600, cwd=making)
+    try:
+        making.rename(folder)
+    except OSError:  # another worker was faster
+        shutil.rmtree(making)
+
+
+@pytest.fixture
+def prepare(local_home: LocalHome) -> Callable[..., Deployment]:
+    """Prepare the deployment of the content of a cloche.yaml, with an example in a file."""
+    layout, cache = local_home.settings.layout, cache_folder()
+    layout.environments.symlink_to(cache / "environments")
+    # The lock of the cache is that of this home, whatever the index says today.
+    index = layout.store / "index"
+    index.mkdir(parents=True, exist_ok=True)
+    (index / "lock").symlink_to(cache / "store" / "index" / "lock")
+
+    def prepared(content: dict[str, object], example: Path | None = None) -> Deployment:
+        written = spec.parse(json.dumps(content), directory=Path.cwd())
+        if example is not None:
+            written = written.with_example(example)
+        return pipeline.prepare(
+            written,
+            directory=Path.cwd(),
+            settings=local_home.settings,
+            progress=SilentProgress(),
+        )
+
+    return prepared

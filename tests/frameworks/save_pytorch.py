@@ -1,0 +1,141 @@
+"""Save models as PyTorch and MLflow document it: `save_pytorch.py FOLDER REQUIREMENTS…`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+from torch.export import Dim
+
+FOLDER, REQUIREMENTS = Path(sys.argv[1]), sys.argv[2:]
+
+
+def network() -> nn.Module:
+    """A classifier of images of any size, of layers that need no code of its own."""
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Dropout(0.5), nn.Linear(8, 5),
+    )  # fmt: skip
+
+
+def trained() -> nn.Module:
+    """The same with statistics of its own, so that training and evaluation differ."""
+    model = network()
+    for _ in range(5):
+        model(torch.rand(16, 3, 20, 20) * 3)
+    return model
+
+
+def digits() -> nn.Module:
+    """A classifier of images of one size: its last layer fits no other."""
+    torch.manual_seed(4)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 10))
+
+
+def pooled() -> nn.Module:
+    """A classifier of images of any size, which its exporter can only take for one."""
+    torch.manual_seed(5)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)
+    ).eval()
+
+
+class Reader(nn.Module):
+    """Two inputs of one length, and answers by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, 16)
+        self.inner = nn.Linear(16, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        states = torch.tanh(self.inner(self.table(tokens))) * mask[..., None]
+        mean = states.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1.0)
+        return {"logits": self.head(mean), "states": states}
+
+
+class Branching(nn.Module):
+    """Which way it goes depends on its input: no graph of one way is right."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if bool(x.sum() > 0):
+            return x * 2
+        return x - 5
+
+
+class Mixed(nn.Module):
+    """An input and an answer of several types."""
+
+    def forward(
+        self, floats: torch.Tensor, whole: torch.Tensor, flags: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return (floats.double() + whole[:, None], whole * 2, ~flags)
+
+
+def on_gpu(source: Path, target: Path) -> None:
+    """Write a file as one with the tensors of a GPU is: its pickle names the device."""
+    with zipfile.ZipFile(source) as read, zipfile.ZipFile(target, "w") as write:
+        for name in read.namelist():
+            data = read.read(name)
+            if name.endswith("data.pkl"):
+                data = data.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
+            write.writestr(name, data)
+
+
+def main() -> None:
+    model = trained()
+    image = torch.rand(2, 3, 24, 24)
+    torch.save(model, FOLDER / "training.pt")
+    torch.save(model.state_dict(), FOLDER / "weights.bin")
+    on_gpu(FOLDER / "training.pt", FOLDER / "gpu.pt")
+    model.eval()
+    np.save(FOLDER / "image.npy", image.numpy())
+    np.save(FOLDER / "answer.npy", model(image).detach().numpy())
+    torch.jit.trace(model, image).save(FOLDER / "traced.pth")
+    torch.jit.script(Branching()).save(FOLDER / "scripted.pt")
+    batch = {0: Dim("batch")}
+    torch.export.save(
+        torch.export.export(model, (image,), dynamic_shapes=(batch,)), FOLDER / "e.pt2"
+    )
+    torch.save(digits(), FOLDER / "digits.pt")
+    torch.save(pooled(), FOLDER / "pooled.pt")
+    torch.save(model.half(), FOLDER / "half.pt")
+
+    reader, length = Reader().eval(), {0: Dim("batch"), 1: Dim("length")}
+    tokens, mask = torch.randint(0, 50, (2, 7)), torch.ones(2, 7)
+    program = torch.export.export(reader, (tokens, mask), dynamic_shapes=(length, length))
+    torch.export.save(program, FOLDER / "reader.pt2")
+    mixed = (torch.rand(2, 3), torch.arange(2, dtype=torch.int32), torch.tensor([True, False]))
+    torch.jit.script(Mixed()).save(FOLDER / "mixed.pt")
+    named = dict(zip(("floats", "whole", "flags"), mixed, strict=True))
+    np.savez(FOLDER / "mixed.npz", **{name: each.numpy() for name, each in named.items()})
+    torch.save(reader, FOLDER / "main.pt")
+
+    squeezed = torchvision.models.squeezenet1_1(num_classes=7)
+    state = squeezed.state_dict()
+    torch.save(state, FOLDER / "squeezed.pth")
+    torch.save({f"module.{key}": value for key, value in state.items()}, FOLDER / "parallel.pth")
+    checkpoint = {"epoch": 3, "optimizer_state_dict": {"lr": 0.1}, "model_state_dict": {
+        f"_orig_mod.{key}": value for key, value in state.items()
+    }}  # fmt: skip
+    torch.save(checkpoint, FOLDER / "checkpoint.ckpt")
+    torch.save({"epoch": 3, "history": [1.0, 0.5]}, FOLDER / "history.pt")
+
+    examples = {"input_example": np.random.default_rng(0).random((1, 3, 24, 24), np.float32)}
+    common = {"pip_requirements": REQUIREMENTS}
+    mlflow.pytorch.save_model(trained(), FOLDER / "logged", **examples, **common)
+    mlflow.pytorch.save_model(squeezed, FOLDER / "pickled", serialization_format="pickle", **common)
+    (FOLDER / "done.json").write_text(json.dumps(sorted(p.name for p in FOLDER.iterdir())))
+
+
+if __name__ == "__main__":
+    main()
