@@ -200,7 +200,10 @@ class Client:
         return self._connection().revisions(name)
 
     def scale(self, name: str, replicas: int) -> dict[str, Any]:
-        """Change the number of replicas without a new revision; return the service's status."""
+        """Change the number of replicas without a new revision; return the service's status.
+
+        It has `findings`, too, if the place where it runs has something to say about it.
+        """
         return self._connection().scale(name, replicas)
 
     def verify(

@@ -42,8 +42,9 @@ def test_all_services_share_the_gateway(place: Place) -> None:
 
 
 def test_to_foresee_changes_nothing(place: Place) -> None:
-    repository, before = place.placement("demo", 1).repository, place.writes()
-    assert place.target.foresee("demo", repository) == ()
+    desired, before = place.desired("demo", {1: 2}), place.writes()
+    asked = replace(desired, asked=desired.placements[0].repository)
+    assert place.target.foresee(asked) == ()
     assert place.target.observe("demo").empty
     assert place.writes() == before
 

@@ -11,7 +11,7 @@ import pytest
 from control_bench import Bench
 
 from cloche import testing
-from cloche.artifacts import Operated, Standing
+from cloche.artifacts import Finding, Operated, Severity, Standing
 from cloche.errors import ClocheError, UnavailableError
 from cloche.targets import ReplicaPhase
 from cloche.testing import deployment
@@ -141,6 +141,15 @@ def test_scaling_places_and_removes_in_place(bench: Bench) -> None:
     bench.run()
     assert list(running(bench)) == ["digits-r1-0"]
     assert len(bench.state.revisions("digits")) == 1
+
+
+def test_scaling_passes_on_what_the_target_has_to_say(bench: Bench) -> None:
+    bench.deploy()
+    bench.run()
+    assert "findings" not in bench.engine.scale("digits", 3)
+    bench.world.findings = (Finding(Severity.WARNING, "x.y", "Mind this.", hint="Do that."),)
+    said = bench.engine.scale("digits", 1)["findings"]
+    assert [Finding(**finding) for finding in said] == list(bench.world.findings)
 
 
 @pytest.mark.parametrize("ticks", range(8))

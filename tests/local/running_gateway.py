@@ -180,18 +180,16 @@ def service(
     *shares: tuple[int, Replica | list[Replica]],
     models: tuple[str, ...] = (),
     plain: tuple[str, ...] | None = None,
+    stateful: bool = False,
 ) -> ServiceRoutes:
-    revisions = tuple(
-        RevisionEndpoints(
-            number,
-            weight,
-            tuple(each.endpoint for each in (found if isinstance(found, list) else [found])),
-        )
-        for number, (weight, found) in enumerate(shares, start=1)
-    )
-    return ServiceRoutes(
-        name, models or (name,), revisions, plain=plain if plain is not None else models or (name,)
-    )
+    revisions = []
+    for number, (weight, found) in enumerate(shares, start=1):
+        replicas = found if isinstance(found, list) else [found]
+        endpoints = tuple(each.endpoint for each in replicas)
+        spread = stateful and len(endpoints) > 1
+        revisions.append(RevisionEndpoints(number, weight, endpoints, stateful, spread))
+    names = models or (name,)
+    return ServiceRoutes(name, names, tuple(revisions), plain=plain if plain is not None else names)
 
 
 @contextmanager
@@ -228,3 +226,8 @@ class Calls:
     def infer(self, model: str, *metadata: tuple[str, str], size: int = 1) -> Any:
         request = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[bytes(size)])
         return self.stub.ModelInfer.with_call(request, metadata=metadata, timeout=20)
+
+    def stream(self, model: str, count: int) -> list[Any]:
+        """Send so many requests in one stream; return the answers."""
+        requests = [service_pb2.ModelInferRequest(model_name=model) for _ in range(count)]
+        return list(self.stub.ModelStreamInfer(iter(requests), timeout=20))

@@ -8,6 +8,7 @@ import pytest
 
 from cloche import composition, testing
 from cloche.settings import Settings
+from cloche.targets import Desired
 from cloche.targets.local import records
 from cloche.targets.local.addresses import Addresses
 
@@ -55,11 +56,12 @@ def test_the_next_one_takes_over_when_the_first_has_gone() -> None:
 def test_a_taken_name_is_foreseen_while_nothing_runs_and_nothing_is_touched(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, gateway_port=18080)
     repository = testing.deployment("digits").repository
-    assert composition.target(settings).foresee("digits", repository) == ()
+    digits = Desired("digits", asked=repository)
+    assert composition.target(settings).foresee(digits) == ()
     records.save(settings.layout.addresses, arrived({"first": ("digits",)}))
-    (finding,) = composition.target(settings).foresee("digits", repository)
+    (finding,) = composition.target(settings).foresee(digits)
     assert (finding.code, finding.where) == ("address.taken", "digits")
     assert "digits leads to first" in finding.what
     assert "http://digits.localhost:18080" in (finding.hint or "")
-    assert composition.target(settings).foresee("first", repository) == ()
+    assert composition.target(settings).foresee(Desired("first", asked=repository)) == ()
     assert not settings.layout.run.exists()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from cloche.artifacts import ModelRepository, ReplicaRange, RepositoryMember
 from cloche.targets import Placement
 from cloche.targets.local.envoy.services import (
@@ -24,11 +26,12 @@ def placed(
     *steps: Step,
     models: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
+    wanted: int | None = None,
+    sequence_idle: float | None = None,
 ) -> Placed:
     first, *others = models or (service,)
-    repository = ModelRepository(
-        service, "sha256:0", (), (RepositoryMember(first, "python", (), (), 0),), tuple(others)
-    )
+    member = RepositoryMember(first, "python", (), (), 0, sequence_idle=sequence_idle)
+    repository = ModelRepository(service, "sha256:0", (), (member,), tuple(others))
     replicas = tuple(
         Record(
             f"{service}-r{revision}-{index}",
@@ -40,7 +43,7 @@ def placed(
         )
         for index, step in enumerate(steps)
     )
-    count = ReplicaRange.exactly(len(steps))
+    count = ReplicaRange.exactly(len(steps) if wanted is None else wanted)
     placement = Placement(service, revision, repository, count, 60.0, aliases=aliases)
     return Placed(placement, replicas)
 
@@ -72,6 +75,26 @@ def test_revisions_share_a_service_and_the_heaviest_names_its_first_model() -> N
             ),
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("sequence_idle", "wanted", "ready", "expected"),
+    [
+        (None, 2, 2, (False, False)),
+        (5.0, 1, 0, (True, False)),
+        (5.0, 1, 1, (True, False)),
+        # It is to have more, or has more still.
+        (5.0, 2, 1, (True, True)),
+        (5.0, 1, 2, (True, True)),
+        (5.0, 2, 2, (True, True)),
+    ],
+)
+def test_a_model_with_state_is_spread_by_what_is_wanted_and_what_is_there(
+    sequence_idle: float | None, wanted: int, ready: int, expected: tuple[bool, bool]
+) -> None:
+    found = placed("a", 1, *[Step.READY] * ready, wanted=wanted, sequence_idle=sequence_idle)
+    (revision,) = gateway_state([Route("a", 1, 100)], [found]).services[0].revisions
+    assert (revision.stateful, revision.spread) == expected
 
 
 def test_what_a_registry_calls_a_model_is_a_name_of_it_unless_another_model_is_called_so() -> None:

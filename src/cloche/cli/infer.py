@@ -98,6 +98,7 @@ def _ask(
     as_json: bool,
 ) -> None:
     """Send a request and print its answer, or each answer of its stream."""
+    from cloche.clients.kserve import sequences
     from cloche.clients.kserve.tensors import datatype_of, encode
     from cloche.inputs import missing, request_file
     from cloche.inputs.declared import Declared
@@ -106,21 +107,26 @@ def _ask(
     tensors = request_file.tensors(source, Declared.of(main))
     body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
     types = {spec.name: spec.datatype for spec in main.outputs}
-    answers = (_streamed if main.decoupled else _answered)(status, main, body, length, timeout)
-    for outputs, revision, took in answers:
+    headers = {"cloche-service": status["service"]} | sequences.headers(parameters)
+    ask = _streamed if main.decoupled else _answered
+    for outputs, revision, took in ask(status, main, body, length, headers, timeout):
         whole = missing.with_gaps(outputs, main.outputs)
         described = {name: (types.get(name) or datatype_of(a), a) for name, a in whole.items()}
         _show(described, status["service"], revision, took, as_json)
 
 
-def _answered(
-    status: dict[str, Any], model: RepositoryMember, body: bytes, length: int | None, timeout: float
+def _answered(  # noqa: PLR0917 - a request, and where it goes
+    status: dict[str, Any],
+    model: RepositoryMember,
+    body: bytes,
+    length: int | None,
+    headers: dict[str, str],
+    timeout: float,
 ) -> Iterator[tuple[dict[str, Any], str, float]]:
     """Yield the one answer, its revision and the milliseconds that it took."""
     from cloche.clients.kserve.client import InferenceClient
     from cloche.clients.kserve.tensors import decode
 
-    headers = {"cloche-service": status["service"]}
     with InferenceClient(f"http://{status['grpc']}", timeout=timeout, headers=headers) as client:
         began = time.perf_counter()
         answer = client.infer(model.name, body, length)
@@ -132,13 +138,18 @@ def _answered(
     )
 
 
-def _streamed(
-    status: dict[str, Any], model: RepositoryMember, body: bytes, length: int | None, timeout: float
+def _streamed(  # noqa: PLR0917 - as above
+    status: dict[str, Any],
+    model: RepositoryMember,
+    body: bytes,
+    length: int | None,
+    headers: dict[str, str],
+    timeout: float,
 ) -> Iterator[tuple[dict[str, Any], str, float]]:
     """Yield each answer of a stream and the milliseconds since the request."""
     from cloche.clients.kserve import stream
 
-    metadata, began = [("cloche-service", status["service"])], time.perf_counter()
+    metadata, began = tuple(headers.items()), time.perf_counter()
     for answer in stream.infer(
         status["grpc"], model.name, body, length or 0, timeout=timeout, metadata=metadata
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cloche.artifacts import Finding
 from cloche.cli import options, rendering, session
 
 
@@ -19,3 +20,5 @@ def command(*, name: str, replicas: int, as_json: bool) -> None:
         return
     now = status["replicas"]
     click.echo(f"{name}: {now['wanted']} replicas wanted, {now['ready']} ready.")
+    for finding in status.get("findings", ()):
+        click.echo(rendering.finding_text(Finding(**finding)))

@@ -29,7 +29,7 @@ from cloche.targets import Desired
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from cloche.artifacts import Consent, Deployment, DeployPlan
+    from cloche.artifacts import Consent, Deployment, DeployPlan, Finding
     from cloche.control.records import Records
     from cloche.state import Stored
     from cloche.targets import Target
@@ -78,11 +78,13 @@ class Commands:
             if plan.revision is None and added is None:
                 added = self._add_revision(deployment, by)
             number = plan.revision or added or 0
-            self._records.put(
-                stored, self._change_record(stored, deployment, plan, number, accept=accept, by=by)
+            changed = self._change_record(stored, deployment, plan, number, accept=accept, by=by)
+            operated = changed.record.operated
+            foreseen = self._target.foresee(
+                Desired(name, operated=operated, asked=deployment.repository)
             )
+            self._records.put(stored, changed)
             answer = DeployAnswer(change=_CHANGES[plan.kind], revision=number)
-            foreseen = self._target.foresee(name, deployment.repository)
             return {**answer, "findings": foreseen} if foreseen else answer
 
         with self._one_at_a_time():
@@ -115,8 +117,8 @@ class Commands:
         with self._one_at_a_time():
             return retry_when_stale(attempt)
 
-    def scale(self, name: str, replicas: int, *, by: str) -> None:
-        """Change the number of replicas."""
+    def scale(self, name: str, replicas: int, *, by: str) -> tuple[Finding, ...]:
+        """Change the number of replicas; return what the target has to say about it."""
         operated = Operated(replicas=requests.replica_range(replicas))
 
         def rule(record: ServiceRecord) -> Changed:
@@ -129,8 +131,11 @@ class Commands:
             live = self._state.revision(name, record.live) if record.live is not None else None
             asked = live.deployment.repository if live is not None else None
             merged = operated.over(record.operated)
-            self._target.admit(Desired(name, operated=merged, asked=asked))
+            desired = Desired(name, operated=merged, asked=asked)
+            self._target.admit(desired)
+            foreseen = self._target.foresee(desired)
             self._records.change(name, rule)
+            return foreseen
 
     def delete(self, name: str, *, by: str) -> None:
         """Begin to remove a service."""

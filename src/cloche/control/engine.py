@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -130,9 +131,10 @@ class Engine:
         return answer
 
     def scale(self, name: str, replicas: int) -> dict[str, Any]:
-        self._commands.scale(name, replicas, by=self._by)
+        findings = self._commands.scale(name, replicas, by=self._by)
         self._wake()
-        return self.service(name)
+        status = self.service(name)
+        return status | {"findings": [asdict(each) for each in findings]} if findings else status
 
     def delete(self, name: str) -> None:
         self._commands.delete(name, by=self._by)

@@ -47,7 +47,10 @@ class ControlPlane(Protocol):
         """
 
     def scale(self, name: str, replicas: int) -> dict[str, Any]:
-        """Change the number of replicas without a new revision; return the service's status."""
+        """Change the number of replicas without a new revision; return the service's status.
+
+        It has `findings`, too, if the place where it runs has something to say about it.
+        """
 
     def delete(self, name: str) -> None:
         """Begin to remove a service; when it is gone, `service` raises `service.unknown`."""

@@ -23,13 +23,13 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     """
     requests.check_deployment(deployment)
     operated = operated_now(recorded, deployment)
-    target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
+    desired = Desired(deployment.service, operated=operated, asked=deployment.repository)
+    target.admit(desired)
     against = objection.known_before(deployment.golden, operated)
     if against is not None:
         raise against.with_(where=deployment.service)
     plan = decide_change(deployment, recorded)
-    foreseen = target.foresee(deployment.service, deployment.repository)
-    return replace(plan, findings=plan.findings + foreseen)
+    return replace(plan, findings=plan.findings + target.foresee(desired))
 
 
 def recorded_of(stored: Stored | None, state: State, target: Target | None) -> Recorded | None:

@@ -151,7 +151,10 @@ def revision(request: Request, name: str, number: int) -> Response:
 
 @router.post("/services/{name}/scale", openapi_extra={"requestBody": body_of(Scale)})
 async def scale(request: Request, name: str) -> Response:
-    """Take `{replicas}` (1 to 1000), make no new revision, and answer the ServiceStatus."""
+    """Take `{replicas}` (1 to 1000), make no new revision, and answer the ServiceStatus.
+
+    It has `findings`, too, if the target has something to say about it.
+    """
     body = await read_body(request, Scale)
     return _json(await run_in_threadpool(_engine(request).scale, name, body.replicas))
 

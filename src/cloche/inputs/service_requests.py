@@ -64,6 +64,13 @@ def _written(
     return encode(tensors, binary=True, parameters=request_parameters(parameters))
 
 
+def _headers(name: str, parameters: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return what the gateway finds the service, and the replica of a sequence, by."""
+    from cloche.clients.kserve import sequences
+
+    return {"cloche-service": name} | sequences.headers(parameters)
+
+
 class ServiceRequests:
     """Sends requests through the gateway; `close` closes its connections."""
 
@@ -96,7 +103,7 @@ class ServiceRequests:
             raise streams_only(name)
         body, length = _written(model, inputs, parameters)
         client = self._client_of(f"http://{status['grpc']}", timeout)
-        answer = client.infer(model.name, body, length, headers={"cloche-service": name})
+        answer = client.infer(model.name, body, length, headers=_headers(name, parameters))
         return missing.with_gaps(decode(answer.body, answer.header_length), model.outputs)
 
     def stream(
@@ -115,7 +122,7 @@ class ServiceRequests:
         status = services.service(name)
         model = self._model(services, status)
         body, length = _written(model, inputs, parameters)
-        metadata = [("cloche-service", name)]
+        metadata = tuple(_headers(name, parameters).items())
         for answer in stream.infer(
             status["grpc"], model.name, body, length or 0, timeout=timeout, metadata=metadata
         ):

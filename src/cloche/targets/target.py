@@ -55,7 +55,7 @@ class Desired:
     """Percent of the traffic by revision; with 0 a revision is reached by header only."""
     operated: Operated = field(default_factory=Operated)
     asked: ModelRepository | None = None
-    """The repository of a deploy that has no placement yet; only `admit` looks at it."""
+    """The repository that a command is about; only `admit` and `foresee` look at it."""
 
     @property
     def repositories(self) -> tuple[ModelRepository, ...]:
@@ -194,8 +194,8 @@ class Target(Protocol):
         That includes missing files, a missing environment or a missing image.
         """
 
-    def foresee(self, service: str, repository: ModelRepository) -> tuple[Finding, ...]:
-        """Return what a user should know before a repository is served here; changes nothing."""
+    def foresee(self, desired: Desired) -> tuple[Finding, ...]:
+        """Return what a user should know before `desired.asked` is served so; changes nothing."""
 
     def apply(self, desired: Desired) -> None:
         """Start, route, drain and stop until one service is what is desired.

@@ -22,7 +22,7 @@ from cloche.testing.world import World
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cloche.artifacts import Finding, ModelRepository
+    from cloche.artifacts import Finding
     from cloche.targets import Desired, Placement, Replica
 
 
@@ -66,7 +66,7 @@ class MemoryTarget:
             if repository.gpu_models and not self.world.gpu:
                 raise needs_gpu("target.memory.gpu", repository.gpu_models)
 
-    def foresee(self, service: str, repository: ModelRepository) -> tuple[Finding, ...]:  # noqa: ARG002
+    def foresee(self, desired: Desired) -> tuple[Finding, ...]:  # noqa: ARG002
         return self.world.findings
 
     def apply(self, desired: Desired) -> None:

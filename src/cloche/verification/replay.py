@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Judge, TensorDifference, Verification
+from cloche.clients.kserve import sequences
 from cloche.errors import ClocheError
-from cloche.verification import answers, golden
+from cloche.verification import answers, bodies, golden
 from cloche.verification.comparison import Answer, Tolerances, compare
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ class _Server:
         from cloche.clients.kserve.client import InferenceClient
 
         with InferenceClient(self.url, timeout=self.timeout) as client:
-            answer = client.infer(self.model.name, body, request.header_length)
+            answer = client.infer(
+                self.model.name, body, request.header_length, headers=self._headers(request)
+            )
             return answers.read(answer.body, answer.header_length)
 
     def _stream(self, body: bytes, request: InferenceBody) -> Answer | str:
@@ -116,12 +119,23 @@ class _Server:
             return "The model answers with streams, and no gRPC address of the server is known."
         last: Answer | None = None
         for each in stream.infer(
-            self.grpc, self.model.name, body, request.header_length, timeout=self.timeout
+            self.grpc,
+            self.model.name,
+            body,
+            request.header_length,
+            timeout=self.timeout,
+            metadata=tuple(self._headers(request).items()),
         ):
             last = Answer(each.tensors, each.datatypes)
             if any(found.detail for found in answers.judge_types(self.model.outputs, last)):
                 return last
         return last if last is not None else "The stream ended without an answer."
+
+    def _headers(self, request: InferenceBody) -> dict[str, str]:
+        """Return what a gateway in front of the server asks for."""
+        if not self.model.stateful:
+            return {}
+        return sequences.headers(bodies.parameters_of(request, self.store))
 
 
 def _judge_values(request: Golden, server: _Server, noise: Callable[[], Noise] | None) -> Judgement:

@@ -107,7 +107,7 @@ class LocalHost:
         self._take_over()
         try:
             self.local_gateway.start()
-            for runner in self._all_runners():
+            for runner in self.known():
                 runner.start()
             self._end_undeclared(services)
             self._forget_finished()
@@ -118,7 +118,7 @@ class LocalHost:
 
     def _end_undeclared(self, services: tuple[str, ...]) -> None:
         self.local_gateway.keep_only(services)
-        for runner in self._all_runners():
+        for runner in self.known():
             if runner.placement.service not in services:
                 runner.remove()
 
@@ -134,7 +134,7 @@ class LocalHost:
     def close(self) -> None:
         """Stop keeping the servers; they run on."""
         self._stage = _Stage.CLOSED
-        runners = self._all_runners()
+        runners = self.known()
         for runner in runners:
             runner.close()
         for runner in runners:
@@ -154,7 +154,7 @@ class LocalHost:
         started = self._stage is _Stage.KEEPING
         self._take_over()
         self._stage = _Stage.ENDING
-        runners = self._all_runners()
+        runners = self.known()
         for runner in runners:
             runner.remove()
         if not started:
@@ -217,9 +217,13 @@ class LocalHost:
         Before `start` they are those that `start` would take over.
         """
         self._take_over()
-        return [
-            runner for runner in self._all_runners() if service in {None, runner.placement.service}
-        ]
+        return self.known(service)
+
+    def known(self, service: str | None = None) -> list[RevisionRunner]:
+        """Return the same; none before they are taken over."""
+        with self._lock:
+            found = [self._runners[key] for key in sorted(self._runners)]
+        return [runner for runner in found if service in {None, runner.placement.service}]
 
     # ── taking over ───────────────────────────────────────────────────────────────────────────
 
@@ -252,7 +256,7 @@ class LocalHost:
 
     def _clean_folders(self) -> None:
         """Remove what no process uses: unfinished folders and old logs."""
-        known = {runner.folder for runner in self._all_runners()}
+        known = {runner.folder for runner in self.known()}
         for folder in self._context.folder.glob("*"):
             if folder not in known:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -262,7 +266,7 @@ class LocalHost:
         self._clean_logs()
 
     def _clean_logs(self) -> None:
-        names = {replica.id for runner in self._all_runners() for replica in runner.replicas()}
+        names = {replica.id for runner in self.known() for replica in runner.replicas()}
         logs.clean(self._layout.logs, names)
 
     def _is_drained(self, record: Record) -> bool:
@@ -270,12 +274,8 @@ class LocalHost:
 
     # ── changes ───────────────────────────────────────────────────────────────────────────────
 
-    def _all_runners(self) -> list[RevisionRunner]:
-        with self._lock:
-            return [self._runners[key] for key in sorted(self._runners)]
-
     def _placed_revisions(self) -> list[Placed]:
-        return [runner.placed() for runner in self._all_runners()]
+        return [runner.placed() for runner in self.known()]
 
     def _replicas_changed(self) -> None:
         self._forget_finished()

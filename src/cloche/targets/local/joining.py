@@ -46,12 +46,7 @@ def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayS
             for share in sorted(shares, key=lambda share: -share.weight)
         ]
         models = dict.fromkeys(model for each in repositories for model in each.models)
-        revisions = tuple(
-            RevisionEndpoints(
-                share.revision, share.weight, _endpoints(known[name, share.revision].replicas)
-            )
-            for share in shares
-        )
+        revisions = tuple(_revision(share, known[name, share.revision]) for share in shares)
         numbered = any(_is_numbered(each) for each in repositories)
         aliases = dict.fromkeys(
             alias for share in shares for alias in known[name, share.revision].placement.aliases
@@ -59,6 +54,15 @@ def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayS
         others = tuple(alias for alias in aliases if alias not in models)
         services.append(ServiceRoutes(name, tuple(models), revisions, numbered, aliases=others))
     return GatewayState(tuple(services))
+
+
+def _revision(share: Route, placed: Placed) -> RevisionEndpoints:
+    endpoints, stateful = _endpoints(placed.replicas), placed.placement.repository.main.stateful
+    # By the wanted number, too: whoever must send a header learns it whatever is ready just now.
+    several = max(placed.placement.replicas.maximum, len(endpoints)) > 1
+    return RevisionEndpoints(
+        share.revision, share.weight, endpoints, stateful=stateful, spread=stateful and several
+    )
 
 
 def _is_numbered(repository: ModelRepository) -> bool:

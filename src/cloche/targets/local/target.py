@@ -15,7 +15,7 @@ from cloche import environments
 from cloche.artifacts import Finding, Severity
 from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.refusals import needs_gpu
-from cloche.targets.local import logs
+from cloche.targets.local import logs, sequences
 from cloche.targets.local.host import LocalHost
 from cloche.targets.target import (
     ApplyError,
@@ -70,8 +70,6 @@ class LocalTarget:
         for repository in desired.repositories:
             if repository.gpu_models and not self._server.has_gpu():
                 raise needs_gpu("target.local.gpu", repository.gpu_models)
-            if repository.main.stateful:
-                _require_one_replica(repository, desired.operated.replica_range)
 
     def apply(self, desired: Desired) -> None:
         self._host.require_keeping()
@@ -101,7 +99,18 @@ class LocalTarget:
         if errors:
             raise ApplyError(desired.service, errors)
 
-    def foresee(self, service: str, repository: ModelRepository) -> tuple[Finding, ...]:
+    def foresee(self, desired: Desired) -> tuple[Finding, ...]:
+        service, repository = desired.service, desired.asked
+        if repository is None:
+            return ()
+        running = [runner.placement.replicas.maximum for runner in self._host.known(service)]
+        now, wanted = max(running, default=0), desired.operated.replica_range.maximum
+        return (
+            *self._addresses_taken(service, repository),
+            *sequences.foreseen(service, repository.main, wanted, now),
+        )
+
+    def _addresses_taken(self, service: str, repository: ModelRepository) -> tuple[Finding, ...]:
         owners = {name: self._host.local_gateway.owner(name) for name in repository.models}
         taken = {name: owner for name, owner in owners.items() if owner not in {None, service}}
         if not taken:
@@ -247,18 +256,6 @@ def _difference(runner: RevisionRunner | None, placement: Placement) -> str:
             and not (missing and field.name == "replicas")
         ]
     return ", ".join(actions)
-
-
-def _require_one_replica(repository: ModelRepository, replicas: ReplicaRange) -> None:
-    """Raise UsageError `target.local.sequences` for more replicas than can keep a sequence."""
-    if replicas.maximum > 1:
-        raise UsageError(
-            "target.local.sequences",
-            f"{repository.main.name} keeps the state of a sequence between its requests, and a"
-            " request of it could reach another replica.",
-            where="replicas",
-            hint="Serve it with one replica: replicas: 1.",
-        )
 
 
 def _require_served(replicas: ReplicaRange) -> None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from cloche.targets.local.envoy import sequences
 from cloche.targets.local.envoy.services import ClusterName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from cloche.targets.local.envoy.services import (
         Endpoint,
@@ -46,26 +47,31 @@ def clusters_in(
                 yield ClusterName(service.name, revision.revision, protocol), service, revision
 
 
-def cluster(name: ClusterName, model: str, endpoints: Iterable[Endpoint]) -> Json:
-    """Return a cluster of endpoints; the health check is that of `model`."""
+def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
+    """Return the cluster of a revision; the health check is that of `model`."""
     grpc = name.protocol == "grpc"
     protocol: Json = {"http2_protocol_options" if grpc else "http_protocol_options": {}}
+    replicas = [
+        _endpoint(name, each) | sequences.place(revision, each)
+        for each in sorted(revision.endpoints)
+    ]
     return {
         "@type": CLUSTER_TYPE,
         "name": str(name),
         "type": "STATIC",
         "connect_timeout": "1s",
-        "lb_policy": "LEAST_REQUEST",
+        **sequences.balancing(revision),
         # When a replica dies, all its requests are retried at once; Envoy's default limit is 3.
         "circuit_breakers": {"thresholds": [{"max_retries": _MOST_RETRIES}]},
         "load_assignment": {
             "cluster_name": str(name),
-            "endpoints": [{"lb_endpoints": [_endpoint(name, each) for each in sorted(endpoints)]}],
+            "endpoints": [{"lb_endpoints": replicas}],
         },
         "typed_extension_protocol_options": {
             _PROTOCOL_OPTIONS: {
                 "@type": f"type.googleapis.com/{_PROTOCOL_OPTIONS}",
                 "explicit_http_config": protocol,
+                **sequences.filters(revision),
             }
         },
         "common_lb_config": {

@@ -9,6 +9,9 @@ local SERVER = { ["/v2"] = true, ["/v2/health/live"] = true, ["/v2/health/ready"
 local PASSED = "it passes inference, ready, metadata, config and statistics of one model"
 local SEE = "; `cloche status` lists what is served"
 local NAME_IT = "name the service with the metadata cloche-service or the host NAME.localhost"
+local SAY_SEQUENCE = "the model keeps the state of a sequence, and each of its replicas has its own"
+  .. " sequences: send the header (over gRPC the metadata) cloche-sequence, with the same value in"
+  .. " all requests of a sequence, such as its ID; or use a gRPC stream"
 
 local INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNIMPLEMENTED = 3, 5, 7, 12
 
@@ -44,6 +47,7 @@ local function of_model(headers, name, rest)
 end
 
 local function of_http(headers)
+  if headers:get("cloche-lacks-sequence") then return 400, SAY_SEQUENCE end
   local path = path_of(headers)
   local name, rest = path:match("^/v2/models/([^/]+)(.*)$")
   if name and path ~= "/v2/models/stats" then return of_model(headers, name, rest) end
@@ -54,6 +58,7 @@ local function of_http(headers)
 end
 
 local function of_grpc(headers)
+  if headers:get("cloche-lacks-sequence") then return INVALID_ARGUMENT, SAY_SEQUENCE end
   local method = path_of(headers):match("^/inference%.GRPCInferenceService/(%w+)$")
   if not method then
     return UNIMPLEMENTED, "the gateway passes calls of inference.GRPCInferenceService only"

@@ -24,6 +24,7 @@ MODEL_HEADER = "cloche-model-of-message"
 """Passes a name without a route to the gateway's own answers."""
 
 _FILTER_TYPE = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
+_INFER_CALL = f"/{protobuf.SERVICE}/ModelInfer"
 _STREAM_CALL = f"/{protobuf.SERVICE}/ModelStreamInfer"
 _UNARY_CALLS = re.escape(f"/{protobuf.SERVICE}/") + "({})".format(
     "|".join(call for call in sorted(protobuf.NAME_FIELDS) if call != "ModelStreamInfer")
@@ -50,9 +51,8 @@ def _routes_of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
     for service in state.services:
         routes += _routes_of(service, settings, {}, [equals(SERVICE_HEADER, service.name)])
     for name, owner in sorted(plain_owners(state).items()):
-        found = _routes_of(owner, settings, _names_model(name), [])
         renamed = renaming.per_route(owner, name)
-        routes += [_with_filters(route, renamed) for route in found]
+        routes += _routes_of(owner, settings, _names_model(name), [], renamed)
     unknown = {
         "match": {"prefix": f"/{protobuf.SERVICE}/Model", "headers": [present(SERVICE_HEADER)]},
         "route": {"cluster": clusters.ANSWERS},
@@ -73,14 +73,23 @@ def _names_model(model: str) -> Json:
 
 
 def _routes_of(
-    service: ServiceRoutes, settings: Settings, more: Json, headers: list[Json]
+    service: ServiceRoutes,
+    settings: Settings,
+    more: Json,
+    headers: list[Json],
+    filters: Json | None = None,
 ) -> list[Json]:
+    """Return the routes of calls that match `more` and `headers`; those to replicas `filters`."""
     stream_call = {"path": _STREAM_CALL} | more
     stream = revision_routes.routes(service, "grpc", stream_call, headers, settings, stream=True)
     unary = {"safe_regex": {"regex": _UNARY_CALLS}} | more
-    return [
+    to_replicas = [
         *({**route, **_per_filter(body_size_limit=False)} for route in stream),
         *revision_routes.routes(service, "grpc", unary, headers, settings, stream=False),
+    ]
+    return [
+        *revision_routes.lacking_sequence(service, {"path": _INFER_CALL} | more, headers),
+        *(_with_filters(route, filters or {}) for route in to_replicas),
     ]
 
 

@@ -216,6 +216,6 @@ class Publisher:
 
 def _clusters_of(service: ServiceRoutes) -> list[Json]:
     return [
-        clusters.cluster(name, service.models[0], revision.endpoints)
+        clusters.cluster(name, service.models[0], revision)
         for name, _, revision in clusters.clusters_in(GatewayState((service,)))
     ]

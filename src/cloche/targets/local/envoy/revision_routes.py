@@ -1,9 +1,16 @@
-"""The routes of one call of a service: by weight, and by revision header."""
+"""The routes of one call of a service: by weight, and by revision header.
+
+With more than one replica of a model with state, an inference that does not say its sequence is
+refused, since it could reach any of them (see `sequences`).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cloche.clients.kserve.sequences import HEADER as SEQUENCE_HEADER
+from cloche.targets.local.envoy import sequences
+from cloche.targets.local.envoy.clusters import ANSWERS
 from cloche.targets.local.envoy.services import ClusterName
 
 if TYPE_CHECKING:
@@ -14,27 +21,9 @@ Json = dict[str, Any]
 
 SERVICE_HEADER = "cloche-service"
 REVISION_HEADER = "cloche-revision"
+_LACKING_HEADER = "cloche-lacks-sequence"
+"""Passes to the gateway's own answers why a request is refused."""
 _STREAM_IDLE_SECONDS = 600
-_PREVIOUS_HOSTS = (
-    "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-)
-
-
-RETRIES: Json = {
-    "retry_on": "connect-failure,refused-stream,reset-before-request",
-    "num_retries": 3,
-    "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.2s"},
-    "retry_host_predicate": [
-        {
-            "name": "envoy.retry_host_predicates.previous_hosts",
-            "typed_config": {"@type": _PREVIOUS_HOSTS},
-        }
-    ],
-    # A replica that has just died has no requests, so LEAST_REQUEST prefers it.
-    "host_selection_retry_max_attempts": 32,
-}
-"""A request is retried only if no replica can have begun with it: the connection failed, the stream
-was refused, or the connection was lost before the request's headers were sent."""
 
 
 def routes(
@@ -51,12 +40,11 @@ def routes(
 
     `rewrite` replaces what is matched of the path.
     """
-    result = by_weight(service, protocol, match, headers, settings, stream=stream, rewrite=rewrite)
-    for revision in service.revisions:
-        by_header = match | {"headers": [*headers, equals(REVISION_HEADER, str(revision.revision))]}
-        to = _to(service, protocol, [revision], _action(settings, stream, rewrite))
-        result.append({"match": by_header} | to)
-    return result
+    action = _action(settings, stream, rewrite)
+    return [
+        {"match": match | {"headers": [*headers, chosen]}} | _to(service, protocol, shares, action)
+        for chosen, shares in _choices(service)
+    ]
 
 
 def by_weight(
@@ -66,16 +54,45 @@ def by_weight(
     headers: list[Json],
     settings: Settings,
     *,
-    stream: bool = False,
     rewrite: str | None = None,
 ) -> list[Json]:
     """Return the route of requests without a revision header; empty if no revision has weight."""
+    action = _action(settings, stream=False, rewrite=rewrite)
+    return [
+        {"match": match | {"headers": [*headers, chosen]}} | _to(service, protocol, shares, action)
+        for chosen, shares in _weighted(service)
+    ]
+
+
+def lacking_sequence(service: ServiceRoutes, match: Json, headers: list[Json]) -> list[Json]:
+    """Return the routes that refuse an inference which does not say its sequence and has to."""
+    told = {"header": {"key": _LACKING_HEADER, "value": "true"}}
+    return [
+        {
+            "match": match | {"headers": [*headers, chosen, absent(SEQUENCE_HEADER)]},
+            "route": {"cluster": ANSWERS},
+            "request_headers_to_add": [told],
+        }
+        for chosen, shares in _choices(service)
+        if any(revision.spread for revision in shares)
+    ]
+
+
+_Choice = tuple[Json, list["RevisionEndpoints"]]
+"""A way to choose a revision: the matcher of such requests, and those that it may be."""
+
+
+def _choices(service: ServiceRoutes) -> list[_Choice]:
+    by_header = [
+        (equals(REVISION_HEADER, str(revision.revision)), [revision])
+        for revision in service.revisions
+    ]
+    return [*_weighted(service), *by_header]
+
+
+def _weighted(service: ServiceRoutes) -> list[_Choice]:
     weighted = [revision for revision in service.revisions if revision.weight > 0]
-    if not weighted:
-        return []
-    without_header = match | {"headers": [*headers, absent(REVISION_HEADER)]}
-    to = _to(service, protocol, weighted, _action(settings, stream, rewrite))
-    return [{"match": without_header} | to]
+    return [(absent(REVISION_HEADER), weighted)] if weighted else []
 
 
 def _to(
@@ -85,10 +102,12 @@ def _to(
     action: Json,
 ) -> Json:
     names = [str(ClusterName(service.name, each.revision, protocol)) for each in shares]
+    by_sequence, hidden = sequences.action(shares), sequences.hidden(shares)
     if len(shares) == 1:
         return {
-            "route": action | {"cluster": names[0]},
+            "route": action | by_sequence | {"cluster": names[0]},
             "response_headers_to_add": _revision_header(shares[0]),
+            **hidden,
         }
     weighted = [
         {
@@ -98,7 +117,9 @@ def _to(
         }
         for name, revision in zip(names, shares, strict=True)
     ]
-    return {"route": action | {"weighted_clusters": {"clusters": weighted}}}
+    # Without the hash each request of a sequence would be split by chance.
+    split = {"clusters": weighted} | ({"use_hash_policy": True} if by_sequence else {})
+    return {"route": action | by_sequence | {"weighted_clusters": split}, **hidden}
 
 
 def _action(settings: Settings, stream: bool, rewrite: str | None) -> Json:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cloche.targets.local.envoy import clusters, grpc_routes, renaming, revision_routes
+from cloche.targets.local.envoy.retries import RETRIES
 from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, absent, equals
 from cloche.targets.local.envoy.services import ClusterName, plain_owners
 
@@ -43,6 +44,7 @@ _CALLS = (
     ("/generate_stream", True),
 )
 """The end of a call's path, and whether the answer is a stream."""
+_INFERENCES = "/(infer|generate|generate_stream)"
 _ANY_VERSION = "[1-9][0-9]*"
 
 
@@ -116,7 +118,7 @@ def _host(name: str, domain: str, routes: list[Json]) -> Json:
     return {
         "name": name,
         "domains": [domain],
-        "retry_policy": revision_routes.RETRIES,
+        "retry_policy": RETRIES,
         "request_body_buffer_limit": _LARGEST_RETRIED,
         "routes": routes,
     }
@@ -164,6 +166,11 @@ def _model_routes(
         known = service.server_name(name)
         path, rewritten = _path_of(name), _path_of(known) if known is not None else None
         renamed = renaming.per_route(service, name)
+        infer += revision_routes.lacking_sequence(
+            service,
+            {"path_separated_prefix": path},
+            [*headers, _is_call(_INFERENCES, service)],
+        )
         infer += revision_routes.by_weight(
             service, "http", {"path": path + _INFER}, headers, settings,
             rewrite=None if rewritten is None else rewritten + _INFER,

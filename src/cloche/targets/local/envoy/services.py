@@ -33,6 +33,10 @@ class RevisionEndpoints:
     revision: int
     weight: int
     endpoints: tuple[Endpoint, ...] = ()
+    stateful: bool = False
+    """Whether all requests of a sequence have to reach one replica."""
+    spread: bool = False
+    """Whether it is stateful and has, or will have, more than one replica."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ def decode(document: dict[str, Any]) -> GatewayState:
                         revision["revision"],
                         revision["weight"],
                         tuple(Endpoint(**each) for each in revision["endpoints"]),
+                        revision.get("stateful", False),
+                        revision.get("spread", False),
                     )
                     for revision in service["revisions"]
                 ),
