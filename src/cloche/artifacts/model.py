@@ -219,6 +219,8 @@ class ModelFacts:
     """Whether nothing declares the outputs, so that only a run of the model tells them."""
     loading: Loading | None = None
     """How the model's own framework loads it; None if its files are what the backend runs."""
+    labels: tuple[str, ...] = ()
+    """The names of the classes that the scores of an output are of, in their order."""
     findings: tuple[Finding, ...] = ()
     ranges: dict[str, ValueRange] = field(default_factory=dict)
     """What the model does with an input tells of its values, by the name of the input."""

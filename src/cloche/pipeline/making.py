@@ -34,6 +34,8 @@ class Making:
     spec: ServiceSpec
     example: Path | None
     """The file of the spec's example."""
+    labels: tuple[str, ...]
+    """The spec's names of classes; empty without any."""
     store: Store
     software: Software
     lock: Callable[[ModelFacts], Lock | None]
@@ -44,6 +46,8 @@ class Making:
 
         spec, store = self.spec, self.store
         source = self._source(snapshot)
+        if self.labels:
+            source = replace(source, facts=replace(source.facts, labels=self.labels))
         draft = self._repository(source)
         member = Member(draft.main.name, snapshot, source.facts, source.lock, source.conversion)
         given = None
