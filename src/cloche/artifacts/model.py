@@ -77,6 +77,8 @@ class ModelMetadata:
     run_id: str | None = None
     experiment_id: str | None = None
     """The experiment of the run."""
+    choice: str | None = None
+    """Which of a repository's files the source chose, and what it left out."""
 
 
 class ModelFormat(enum.StrEnum):
@@ -103,7 +105,7 @@ class ModelSnapshot:
     reference: str
     pinned: str
     source: str
-    """`files` or `mlflow`."""
+    """`files`, `mlflow` or `huggingface`."""
     version: str | None
     digest: str
     format: ModelFormat

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cloche.artifacts import ModelRepository
 
 _TOP = 5
+_HEADERS = {"index": "CLASS", "label": "LABEL", "score": "SCORE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +99,9 @@ class Shown:
 def _classes_text(rows: list[list[dict[str, Any]]]) -> str:
     tables = []
     for row in rows:
-        cells = [
-            (
-                str(each["index"]),
-                *([each["label"]] if "label" in each else []),
-                f"{each['score']:.6g}",
-            )
-            for each in row
-        ]
-        header = ("CLASS", *(["LABEL"] if len(cells[0]) == 3 else []), "SCORE")
-        tables.append(rendering.table(header, cells))
+        keys = [key for key in ("index", "label", "score") if key in row[0]]
+        cells = [[_cell(each[key]) for key in keys] for each in row]
+        tables.append(rendering.table([_HEADERS[key] for key in keys], cells))
     return "\n".join(tables)
 
 

@@ -11,7 +11,10 @@ from cloche.cli import options, rendering, session
 from cloche.units import size_text
 
 if TYPE_CHECKING:
-    from cloche.artifacts import ModelFacts, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelMetadata, ModelSnapshot
+
+
+_MOST_METRICS = 5
 
 
 @click.command()
@@ -64,6 +67,7 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
     pairs = [
         ("model", snapshot.pinned),
         ("digest", snapshot.digest),
+        *_recorded(snapshot.metadata),
         ("format", format_),
         ("size", size),
         ("backend", facts.backend),
@@ -81,3 +85,17 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
     click.echo(rendering.fields(pairs))
     for finding in facts.findings:
         click.echo(rendering.finding_text(finding))
+
+
+def _recorded(metadata: ModelMetadata) -> list[tuple[str, str]]:
+    """Return what the source says of the model: its choice of files, and the model card."""
+    metrics = [f"{name} {value:g}" for name, value in metadata.metrics.items()]
+    more = len(metrics) - _MOST_METRICS
+    shown = ", ".join(metrics[:_MOST_METRICS]) + (f", and {more} more" if more > 0 else "")
+    pairs = [
+        ("chosen", metadata.choice),
+        ("licence", metadata.tags.get("license")),
+        ("task", metadata.tags.get("pipeline_tag")),
+        ("metrics", shown),
+    ]
+    return [(name, value) for name, value in pairs if value]

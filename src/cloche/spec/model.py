@@ -152,7 +152,8 @@ class ServiceSpec(_Section):
     name: str | None = None
     """The service's name; left out, it is taken from the model's. An RFC 1123 label."""
     model: str
-    """Where the model is: models:/NAME@ALIAS, runs:/RUN/PATH, or a path from this file."""
+    """Where the model is: models:/NAME@ALIAS, runs:/RUN/PATH, hf://ORG/NAME@REVISION, or a path
+    from this file."""
     example: str | None = None
     """A request that the model can answer: a JSON, .npy, .npz, CSV or image file, a path from this
     file. Each new revision has to answer it before it gets traffic."""
