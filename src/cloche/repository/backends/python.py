@@ -97,8 +97,8 @@ class Python:
 
 def _own(loading: Loading) -> tuple[Path, ...]:
     """Return what serves a model that its framework loads, with the loader of its direct run."""
-    loaders = ("own_model.py", f"{loading.framework}_model.py")
-    return (_ROOM / "own" / "model.py", *(_SCRIPTS / name for name in loaders))
+    loaders = sorted(_SCRIPTS.glob(f"{loading.framework}_*.py"))
+    return (_ROOM / "own" / "model.py", _SCRIPTS / "own_model.py", *loaders)
 
 
 def _written(path: str, data: bytes, store: Store) -> FileEntry:

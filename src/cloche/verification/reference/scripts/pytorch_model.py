@@ -18,6 +18,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytorch_devices
 import torch
 from own_model import OwnModel, Unusable
 
@@ -70,7 +71,7 @@ def load(path: str, how: dict[str, Any]) -> TorchModel:
     kind = how["kind"]
     try:
         if kind == "torchscript":
-            return TorchModel(torch.jit.load(path, map_location="cpu").eval())
+            return _script(path)
         if kind == "exported":
             return _exported(path)
         if kind == "module":
@@ -85,9 +86,19 @@ _MODES = {"aten.batch_norm.default": 5, "aten.dropout.default": 2, "aten.instanc
 functions of ATen: `training`, `train`, `use_input_stats`)."""
 
 
+def _script(path: str) -> TorchModel:
+    module = torch.jit.load(path, map_location="cpu").eval()
+    moved = pytorch_devices.move_constants(module)
+    model = TorchModel(module)
+    if moved:
+        model.notes.append("It was traced on a GPU and names it; it is served on the CPU.")
+    return model
+
+
 def _exported(path: str) -> TorchModel:
     """Return an exported program; one that was exported in training mode is put into evaluation."""
-    program = torch.export.load(path)
+    with pytorch_devices.on_cpu(path) as place:
+        program = torch.export.load(place)
     training = 0
     for node in program.graph.nodes:
         place = _MODES.get(str(node.target))
