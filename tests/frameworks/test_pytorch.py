@@ -185,7 +185,7 @@ REFUSED: list[tuple[str, dict[str, object], str, str]] = [
         "conversion.class", "classes",
     ),
     ("history.pt", {"class": "torchvision.models.resnet18"}, "conversion.content", "no weights"),
-    ("main.pt", {}, "conversion.class", "__main__"),
+    ("main.pt", {}, "inspection.pytorch.main", "Reader"),
     ("scripted.pt", {}, "conversion.inputs", "shapes"),
     ("pooled.pt", {"conversion": "required"}, "conversion.required", "adaptive_avg_pool2d"),
 ]  # fmt: skip

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,15 +126,6 @@ def _whole(path: str) -> Any:
 
 
 def _missing_class(error: Exception) -> Unusable:
-    found = re.search(r"Can't get attribute '(\w+)' on <module '__main__'", str(error))
-    if found:
-        return Unusable(
-            "conversion.class",
-            f"Its class {found[1]} was defined in a script or a notebook (__main__), and nothing"
-            " else can import it.",
-            "Move the class into a module that is logged with the model (code_paths in MLflow), or"
-            " save the model without code: torch.export.save.",
-        )
     return Unusable(
         "conversion.class",
         f"The model's code cannot be imported: {type(error).__name__}: {error}",
