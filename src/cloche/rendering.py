@@ -60,6 +60,18 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
+def parity_text(parity: Iterable[dict[str, Any]], requests: int) -> str:
+    """Return how close a conversion is, in words: `output up to 5.2e-06 off at scale 7.2, …`."""
+    parts = []
+    for each in parity:
+        text = f"{each['name']} up to {each['max_absolute']:.2g} off at scale {each['scale']:.2g}"
+        if each["labels"] is not None:
+            text += f" and {each['labels'][0]} of {each['labels'][1]} labels equal"
+        parts.append(text)
+    count = f"{requests} request" + ("s" if requests != 1 else "")
+    return f"{', '.join(parts)}, in {count} to both"
+
+
 def verification_text(verification: dict[str, Any] | None) -> str:
     """Return `passed (reference, stored request, 12.0 ms)`, or `-` without a verification."""
     if verification is None:

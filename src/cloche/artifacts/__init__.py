@@ -83,7 +83,7 @@ from cloche.artifacts.verification import (
     TensorDifference,
     Verification,
 )
-from cloche.artifacts.views import deploy_view, model_view
+from cloche.artifacts.views import conversion_view, deploy_view, model_view
 
 __all__ = [
     "DATATYPES",
@@ -143,6 +143,7 @@ __all__ = [
     "ValueRange",
     "Verification",
     "asked_for",
+    "conversion_view",
     "convert",
     "decode",
     "deploy_view",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cloche.artifacts.model import Finding, ModelSnapshot
+    from cloche.artifacts.revision import Member
     from cloche.artifacts.rollout import RevisionStatus
 
 
@@ -22,6 +23,19 @@ def model_view(snapshot: ModelSnapshot) -> dict[str, Any]:
         "version": snapshot.version,
         "digest": snapshot.digest,
         "format": snapshot.format.value,
+    }
+
+
+def conversion_view(member: Member) -> dict[str, Any] | None:
+    """Return `{digest, converter, requests, parity}` of a converted model; None for another."""
+    conversion = member.conversion
+    if conversion is None:
+        return None
+    return {
+        "digest": conversion.digest,
+        "converter": conversion.converter,
+        "requests": conversion.requests,
+        "parity": to_builtins(conversion.parity),
     }
 
 

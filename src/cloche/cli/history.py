@@ -38,7 +38,7 @@ def command(*, name: str, as_json: bool) -> None:
 
 
 def _entry(revision: RevisionStatus, *, live: bool, restorable: bool) -> dict[str, Any]:
-    from cloche.artifacts import model_view, to_builtins
+    from cloche.artifacts import conversion_view, model_view, to_builtins
 
     return {
         "revision": revision.number,
@@ -49,6 +49,7 @@ def _entry(revision: RevisionStatus, *, live: bool, restorable: bool) -> dict[st
         "digest": revision.digest,
         "by": revision.by,
         "model": model_view(revision.deployment.main.snapshot),
+        "conversion": conversion_view(revision.deployment.main),
         "verification": to_builtins(revision.verification),
         "failure": revision.failure,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.rendering import fields, json_text, judged_text, table, verification_text
+from cloche.rendering import fields, json_text, judged_text, parity_text, table, verification_text
 from cloche.units import duration_text
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ __all__ = [
     "finding_text",
     "json_text",
     "judged_text",
+    "parity_text",
     "show_json",
     "table",
     "tensor_text",

@@ -77,7 +77,10 @@ def _show(report: dict[str, Any]) -> None:
 
 def _show_details(service: dict[str, Any]) -> None:
     """Show what judged the only service that is shown, and what there is to know about it."""
-    verification = service["verification"]
+    conversion, verification = service["conversion"], service["verification"]
+    if conversion is not None:
+        close = rendering.parity_text(conversion["parity"], conversion["requests"])
+        click.echo(f"  converted: {conversion['converter']}: {close}.")
     if verification is not None:
         judged = rendering.judged_text(verification["origin"], verification["judge"])
         click.echo(f"  verified: {judged}. {verification['why'] or ''}".rstrip())

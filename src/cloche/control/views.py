@@ -46,6 +46,7 @@ def service_view(
         "rollout": rollout_view(record.rollout) if record.rollout is not None else None,
         "deleting": record.deleting,
         "model": artifacts.model_view(shown.deployment.main.snapshot),
+        "conversion": artifacts.conversion_view(shown.deployment.main),
         "http": f"{observation.endpoint.http}/v2/models/{quote(model, safe='')}/infer",
         "grpc": observation.endpoint.grpc,
         "verification": artifacts.to_builtins(attached.verification),

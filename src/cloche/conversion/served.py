@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFormat, Severity
+from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFormat, Severity, to_builtins
 from cloche.errors import ClocheError
+from cloche.rendering import parity_text
 
 if TYPE_CHECKING:
     from cloche.artifacts import (
@@ -33,7 +34,8 @@ def converted_snapshot(snapshot: ModelSnapshot, conversion: Conversion) -> Model
 def as_converted(known: ModelFacts, onnx: ModelFacts, shown: OwnRun) -> ModelFacts:
     """Return the facts of a converted model; `onnx` are those of the file that it became."""
     assert shown.conversion is not None  # noqa: S101 - the caller has its file
-    what = f"It is served as ONNX ({shown.conversion.converter}): {parity_text(shown.conversion)}."
+    close = parity_text(to_builtins(shown.conversion.parity), shown.conversion.requests)
+    what = f"It is served as ONNX ({shown.conversion.converter}): {close}."
     noted = Finding(Severity.NOTE, "conversion.done", what)
     return replace(
         onnx,
@@ -78,18 +80,6 @@ def require(options: ModelOptions, shown: OwnRun, snapshot: ModelSnapshot) -> No
             where=snapshot.reference,
             hint="Remove `conversion: required` to serve it with its own framework.",
         )
-
-
-def parity_text(conversion: Conversion) -> str:
-    """Return the numbers of a conversion as words: `output up to 5.2e-06 off at scale 7.2`."""
-    parts = []
-    for each in conversion.parity:
-        text = f"{each.name} up to {each.max_absolute:.2g} off at scale {each.scale:.2g}"
-        if each.labels is not None:
-            text += f" and {each.labels[0]} of {each.labels[1]} labels equal"
-        parts.append(text)
-    count = conversion.requests
-    return f"{', '.join(parts)}, in {count} request{'s' if count != 1 else ''} to both"
 
 
 def _notes(shown: OwnRun) -> tuple[Finding, ...]:
