@@ -23,7 +23,10 @@ class Parity:
     max_relative: float
     """Over values of at least a thousandth of the scale."""
     labels: tuple[int, int] | None = None
-    """Rows whose largest value is at the same place, of those without a tie; None for others."""
+    """Rows whose largest value is at the same place, of those without a tie; None for others.
+    Of an output of labels: rows with the same one."""
+    ties: int = 0
+    """Rows that are further off, as the original's own answer is one float32 step beside them."""
 
 
 @dataclass(frozen=True, slots=True)

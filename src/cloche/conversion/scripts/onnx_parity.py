@@ -148,6 +148,26 @@ class OnnxModel:
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def call(self, arrays: Arrays) -> Arrays:
-        """Return the answer by name."""
-        values = self._session.run(self.outputs, arrays)
-        return {name: np.asarray(value) for name, value in zip(self.outputs, values)}  # noqa: B905
+        """Return the answer by name; text is bytes on both sides."""
+        given = {name: _mapped(array, _as_text) for name, array in arrays.items()}
+        values = self._session.run(self.outputs, given)
+        return {
+            name: _mapped(np.asarray(value), _as_bytes)
+            for name, value in zip(self.outputs, values)  # noqa: B905
+        }
+
+
+def _mapped(array: Array, change: Callable[[Any], Any]) -> Array:
+    if array.dtype.kind != "O":
+        return array
+    changed = np.empty(array.size, dtype=object)
+    changed[:] = [change(each) for each in array.ravel()]
+    return changed.reshape(array.shape)
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8")

@@ -1,0 +1,53 @@
+"""Estimators of scikit-learn, XGBoost and LightGBM to ONNX. Syntax for Python 3.8."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import sklearn_cases
+import sklearn_export
+import sklearn_interface
+from converting import Converting, Exported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from interface import Interface
+    from numpy.typing import NDArray
+    from sklearn_model import Estimator
+    from sklearn_values import Known
+
+    Arrays = dict[str, NDArray[Any]]
+
+_PACKAGES = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm"}
+
+
+class Conversion(Converting):
+    """One estimator on its way to ONNX."""
+
+    model: Estimator
+    known: Known
+
+    def framework(self) -> str:
+        """Return what the estimator is of, with its release: `scikit-learn 1.9.1`."""
+        first = type(self.model.estimator).__module__.partition(".")[0]
+        name = "lightgbm" if first == "sklearn_boosters" else first
+        if name not in _PACKAGES:
+            return name
+        return f"{_PACKAGES[name]} {importlib.import_module(name).__version__}"
+
+    def interface(self, told: list[dict[str, Any]] | None) -> Interface:  # noqa: ARG002
+        """Return what the estimator's steps or the example tell."""
+        found, self.known = sklearn_interface.discover(self.model, self.example)
+        return found
+
+    def exports(self, found: Interface) -> Iterator[Exported | str]:
+        """Yield what skl2onnx and onnxmltools make, computed in FP32 and in FP64."""
+        return sklearn_export.exports(self.model, found, self.known)
+
+    def cases(self, found: Interface) -> Iterator[tuple[str, Arrays]]:
+        """Yield requests for what is different in converted estimators."""
+        yield from sklearn_cases.cases(found, self.known)
+        if self.example is not None:
+            yield "the example", self.example

@@ -1,0 +1,152 @@
+"""Puts a converted estimator between the inputs and outputs that clients see.
+
+Syntax for Python 3.8.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from interface import Interface, Tensor
+from onnx import TensorProto, helper
+from skl2onnx.common.data_types import (
+    BooleanTensorType,
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+
+if TYPE_CHECKING:
+    from onnx_guards import Guarded
+
+ELEMENTS = {
+    "BOOL": TensorProto.BOOL, "UINT8": TensorProto.UINT8, "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32, "UINT64": TensorProto.UINT64, "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16, "INT32": TensorProto.INT32, "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16, "FP32": TensorProto.FLOAT, "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
+}  # fmt: skip
+_TYPES = {
+    "BYTES": StringTensorType, "INT64": Int64TensorType, "FP32": FloatTensorType,
+    "FP64": DoubleTensorType, "BOOL": BooleanTensorType,
+}  # fmt: skip
+_OUTPUTS = {"predict": 0, "predict_proba": 1, "decision_function": 1}
+"""Which output of a converted classifier is a method's."""
+
+
+class Given:
+    """What a converted estimator takes, in place of what clients send."""
+
+    def __init__(self, inputs: list[Tensor], precision: str, *, joined: bool) -> None:
+        """Take the inputs of clients, the datatype of floats inside, and whether they are joined."""
+        self.inputs, self.precision, self.joined = inputs, precision, joined
+
+    def datatype(self, tensor: Tensor) -> str:
+        """Return the datatype inside of what clients send in an input."""
+        if tensor.datatype == "BYTES":
+            return "BYTES"
+        if self.joined or tensor.datatype.startswith("FP"):
+            return self.precision
+        return "BOOL" if tensor.datatype == "BOOL" else "INT64"
+
+    def types(self) -> list[Any]:
+        """Return names and types as skl2onnx wants them."""
+        if self.joined:
+            width = sum(tensor.shape[1] for tensor in self.inputs)
+            return [("joined", _TYPES[self.precision]([None, width]))]
+        return [
+            (inner(tensor), _TYPES[self.datatype(tensor)]([None, *tensor.shape[1:]]))
+            for tensor in self.inputs
+        ]
+
+
+def inner(tensor: Tensor) -> str:
+    """Return the name of an input inside: a ColumnTransformer finds its columns by it."""
+    return tensor.name
+
+
+def assemble(
+    model: Any, given: Given, found: Interface, methods: list[str], guards: Guarded
+) -> Any:
+    """Return a model with the inputs and outputs of an interface around a converted one."""
+    prefixed = _prefixed(model, "inner/")
+    graph = prefixed.graph
+    _put_inputs(given, graph, guards)
+    chosen = _chosen(graph, methods, len(found.outputs))
+    for tensor, value in zip(found.outputs, chosen):  # noqa: B905 - Python 3.8
+        _put_output(tensor, value, guards)
+    nodes = [node for node in guards.nodes if not node.name.startswith("after/")]
+    after = [node for node in guards.nodes if node.name.startswith("after/")]
+    made = helper.make_graph(
+        [*nodes, *graph.node, *after],
+        "model",
+        [_value(tensor) for tensor in found.inputs],
+        [_value(tensor) for tensor in found.outputs],
+        [*graph.initializer, *guards.initializers],
+    )
+    opsets = [each for each in prefixed.opset_import if each.domain not in {"", "ai.onnx.ml"}]
+    opsets += [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    return helper.make_model(
+        made, opset_imports=opsets, ir_version=8, producer_name="cloche"
+    )
+
+
+def _prefixed(model: Any, prefix: str) -> Any:
+    from onnx import compose
+
+    return compose.add_prefix(model, prefix)
+
+
+def _value(tensor: Tensor) -> Any:
+    shape: list[Any] = [
+        tensor.labels.get(axis, f"axis_{axis}") if size < 0 else size
+        for axis, size in enumerate(tensor.shape)
+    ]
+    return helper.make_tensor_value_info(tensor.name, ELEMENTS[tensor.datatype], shape)
+
+
+def _put_inputs(given: Given, graph: Any, guards: Guarded) -> None:
+    """Add the nodes from what clients send to what the graph takes."""
+    parts = []
+    for tensor in given.inputs:
+        name = "joined/" + tensor.name if given.joined else "inner/" + inner(tensor)
+        parts.append(name)
+        datatype = given.datatype(tensor)
+        if tensor.datatype == datatype:
+            guards.node("Identity", [tensor.name], name)
+        else:
+            guards.node("Cast", [tensor.name], name, to=ELEMENTS[datatype])
+    if given.joined:
+        guards.node("Concat", parts, "inner/joined", axis=1)
+
+
+def _chosen(graph: Any, methods: list[str], wanted: int) -> list[Any]:
+    """Return the graph's outputs for the methods, in order."""
+    outputs = list(graph.output)
+    if len(outputs) == wanted and len(methods) == wanted:
+        return outputs
+    if len(methods) == 1 and len(outputs) == 2:
+        return [outputs[_OUTPUTS.get(methods[0], 0)]]
+    if len(outputs) != wanted:
+        raise ValueError(f"the converter gives {len(outputs)} outputs, the model {wanted}")
+    return outputs
+
+
+def _put_output(tensor: Tensor, value: Any, guards: Guarded) -> None:
+    """Add the nodes from an output of the graph to what clients get."""
+    name, last = value.name, "after/" + tensor.name
+    element, wanted = value.type.tensor_type.elem_type, ELEMENTS[tensor.datatype]
+    if element != wanted:
+        if TensorProto.STRING in {element, wanted}:
+            raise ValueError(f"the converter gives another type for {tensor.name}")
+        name = guards.node("Cast", [name], f"{last}/cast", to=wanted)
+    shape = guards.constant(f"{last}/shape", _open_shape(tensor))
+    name = guards.node("Reshape", [name, shape], f"{last}/shaped")
+    guards.tie(name, tensor.name, prefix=last)
+
+
+def _open_shape(tensor: Tensor) -> Any:
+    import numpy as np
+
+    return np.asarray([-1, *tensor.shape[1:]], dtype=np.int64)
