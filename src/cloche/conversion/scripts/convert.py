@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,32 +63,58 @@ def main(folder: Path, path: str) -> dict[str, Any]:
 
 
 def _converted(folder: Path, converting: Converting, found: Interface) -> dict[str, Any]:
-    """Return the first export that ONNX Runtime loads and that answers as the model does."""
+    """Return the export that ONNX Runtime loads and that answers as the model does.
+
+    Of several the one with the fewest ties is kept, and the first without any.
+    """
     target = folder / "converted" / "model.onnx"
-    target.parent.mkdir(exist_ok=True)
     cases = list(converting.cases(found))
-    datatypes = {tensor.name: tensor.datatype for tensor in found.outputs}
-    reasons = []
+    reasons: list[str] = []
+    kept: dict[str, Any] = {}
     for exported in converting.exports(found):
         if isinstance(exported, str):
             reasons.append(exported)
             continue
+        trial = folder / "trial" / target.name
         try:
-            _save(exported.model, target)
-            converted = onnx_parity.OnnxModel(str(target))
-            parity = onnx_parity.measure(converting.model.call, converted.call, cases, datatypes)
+            _save(exported.model, trial)
+            parity = _parity(converting, found, str(trial), cases)
         except Exception as error:  # noqa: BLE001 - the next exporter may do better
             reasons.append(f"{exported.converter}: {' '.join(str(error).split())[:_LONGEST]}")
             continue
+        if kept and _ties(parity) >= _ties(kept["parity"]):
+            continue
+        shutil.rmtree(target.parent, ignore_errors=True)
+        trial.parent.rename(target.parent)
         opset = next(each.version for each in exported.model.opset_import if not each.domain)
         made = f"{exported.converter}, opset {opset}"
-        return {"converted": {"converter": made, "parity": parity, "requests": len(cases)}}
-    return {"why": "; ".join(reasons)}
+        kept = {"converter": made, "parity": parity, "requests": len(cases)}
+        if not _ties(parity):
+            break
+    return {"converted": kept} if kept else {"why": "; ".join(reasons)}
+
+
+def _parity(
+    converting: Converting, found: Interface, path: str, cases: list[Any]
+) -> list[dict[str, Any]]:
+    outputs = {
+        tensor.name: onnx_parity.Output(tensor.datatype, converting.judged(tensor))
+        for tensor in found.outputs
+    }
+    converted = onnx_parity.OnnxModel(path)
+    parity: list[dict[str, Any]] = onnx_parity.measure(
+        converting.model.call, converted.call, cases, outputs, converting.explained
+    )
+    return parity
+
+
+def _ties(parity: list[dict[str, Any]]) -> int:
+    return max((each["ties"] for each in parity), default=0)
 
 
 def _save(model: Any, target: Path) -> None:
-    for old in target.parent.iterdir():
-        old.unlink()
+    shutil.rmtree(target.parent, ignore_errors=True)
+    target.parent.mkdir()
     onnx.save_model(
         model,
         str(target),

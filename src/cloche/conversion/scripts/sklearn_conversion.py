@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import sklearn_cases
 import sklearn_export
 import sklearn_interface
+import sklearn_ties
 from converting import Converting, Exported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from interface import Interface
+    from interface import Interface, Tensor
     from numpy.typing import NDArray
     from sklearn_model import Estimator
     from sklearn_values import Known
@@ -51,3 +52,13 @@ class Conversion(Converting):
         yield from sklearn_cases.cases(found, self.known)
         if self.example is not None:
             yield "the example", self.example
+
+    def judged(self, output: Tensor) -> str:
+        """Return FP32 for all floats: the trees and linear models of ONNX compute in it."""
+        return "FP32" if output.datatype == "FP64" else output.datatype
+
+    def explained(
+        self, request: Arrays, expected: Arrays, got: Arrays, tolerances: dict[str, float]
+    ) -> NDArray[Any]:
+        """Return which rows are ties by one float32 step of a value."""
+        return sklearn_ties.explained(self.model.call, request, expected, got, tolerances)

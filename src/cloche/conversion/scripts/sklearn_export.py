@@ -13,6 +13,7 @@ import onnx
 import onnx_naming
 import sklearn_columns
 import sklearn_registry
+import sklearn_trees
 from converting import Exported
 from onnx_guards import Guarded
 from sklearn_graph import Given, assemble
@@ -32,8 +33,7 @@ _PRECISIONS = ("FP32", "FP64")
 
 def exports(model: Estimator, found: Interface, known: Known) -> Iterator[Exported | str]:
     """Yield the result in each precision, or the converter's own words where it fails."""
-    outputs = [tensor for tensor in found.outputs if tensor.datatype in {"FP32", "FP64"}]
-    narrow = all(tensor.datatype != "FP64" for tensor in (*found.inputs, *outputs))
+    narrow = all(tensor.datatype != "FP64" for tensor in found.inputs)
     for precision in _PRECISIONS if narrow else _PRECISIONS[::-1]:
         try:
             made = _exported(model, found, known, precision)
@@ -55,6 +55,7 @@ def _exported(model: Estimator, found: Interface, known: Known, precision: str) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         inner = sklearn_registry.convert(model.estimator, given.types(), _TARGET)
+    sklearn_trees.correct(inner.graph, sklearn_registry.parts(model.estimator))
     guards = Guarded()
     guard(guards, model, found, known)
     return assemble(inner, given, found, list(model.methods), guards)

@@ -56,14 +56,9 @@ class Given:
             width = sum(tensor.shape[1] for tensor in self.inputs)
             return [("joined", _TYPES[self.precision]([None, width]))]
         return [
-            (inner(tensor), _TYPES[self.datatype(tensor)]([None, *tensor.shape[1:]]))
+            (tensor.name, _TYPES[self.datatype(tensor)]([None, *tensor.shape[1:]]))
             for tensor in self.inputs
         ]
-
-
-def inner(tensor: Tensor) -> str:
-    """Return the name of an input inside: a ColumnTransformer finds its columns by it."""
-    return tensor.name
 
 
 def assemble(
@@ -108,17 +103,17 @@ def _value(tensor: Tensor) -> Any:
 
 def _put_inputs(given: Given, graph: Any, guards: Guarded) -> None:
     """Add the nodes from what clients send to what the graph takes."""
-    parts = []
-    for tensor in given.inputs:
-        name = "joined/" + tensor.name if given.joined else "inner/" + inner(tensor)
-        parts.append(name)
+    # A converter writes the names of columns in another way; their order stays.
+    parts = ["joined/" + tensor.name for tensor in given.inputs]
+    parts = parts if given.joined else [value.name for value in graph.input]
+    for tensor, name in zip(given.inputs, parts):  # noqa: B905 - Python 3.8
         datatype = given.datatype(tensor)
         if tensor.datatype == datatype:
             guards.node("Identity", [tensor.name], name)
         else:
             guards.node("Cast", [tensor.name], name, to=ELEMENTS[datatype])
     if given.joined:
-        guards.node("Concat", parts, "inner/joined", axis=1)
+        guards.node("Concat", parts, graph.input[0].name, axis=1)
 
 
 def _chosen(graph: Any, methods: list[str], wanted: int) -> list[Any]:
@@ -137,9 +132,10 @@ def _put_output(tensor: Tensor, value: Any, guards: Guarded) -> None:
     """Add the nodes from an output of the graph to what clients get."""
     name, last = value.name, "after/" + tensor.name
     element, wanted = value.type.tensor_type.elem_type, ELEMENTS[tensor.datatype]
-    if element != wanted:
-        if TensorProto.STRING in {element, wanted}:
-            raise ValueError(f"the converter gives another type for {tensor.name}")
+    if element != wanted and TensorProto.STRING in {element, wanted}:
+        raise ValueError(f"the converter gives another type for {tensor.name}")
+    if wanted != TensorProto.STRING:
+        # Converters do not always give the type that they declare.
         name = guards.node("Cast", [name], f"{last}/cast", to=wanted)
     shape = guards.constant(f"{last}/shape", _open_shape(tensor))
     name = guards.node("Reshape", [name, shape], f"{last}/shaped")

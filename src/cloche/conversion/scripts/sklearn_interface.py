@@ -28,7 +28,7 @@ def discover(model: Estimator, example: Arrays | None) -> tuple[Interface, Known
         names = [tensor.name for tensor in inputs]
         width = inputs[0].shape[1] if names == [sklearn_columns.INPUT] and _is_matrix(inputs) else 0
         values = Known(model.estimator, names, width, example)
-        for rows in (2, 1):
+        for rows, values.positive in ((2, False), (1, False), (2, True)):
             sample = {tensor.name: values.of(tensor, {0: rows}) for tensor in inputs}
             try:
                 answer = model.call(sample)

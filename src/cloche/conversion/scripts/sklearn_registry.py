@@ -8,13 +8,16 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import onnxmltools
 import skl2onnx
+import sklearn_imputer
 from skl2onnx import update_registered_converter
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
     calculate_linear_regressor_output_shapes,
 )
+from skl2onnx.sklapi import CastTransformer
 
 _CLASSIFIER = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
 
@@ -36,7 +39,7 @@ def convert(estimator: Any, types: list[Any], target: dict[str, int]) -> Any:
 def _options(model: Any) -> dict[Any, Any]:
     """Return the options of each estimator in a model: tensors for maps, the locale for texts."""
     options: dict[Any, Any] = {}
-    for each in _parts(model):
+    for each in parts(model):
         names = {kind.__name__ for kind in type(each).__mro__}
         if "_VectorizerMixin" in names:
             # Any other locale would have to be installed where the model is served.
@@ -46,7 +49,7 @@ def _options(model: Any) -> dict[Any, Any]:
     return options
 
 
-def _parts(model: Any) -> list[Any]:
+def parts(model: Any) -> list[Any]:
     """Return an estimator and all that it is made of."""
     found, parameters = [model], getattr(model, "get_params", None)
     if parameters is None or isinstance(model, type):
@@ -54,10 +57,11 @@ def _parts(model: Any) -> list[Any]:
     inner: list[Any] = [step for _, step in getattr(model, "steps", [])]
     inner += [each[1] for each in getattr(model, "transformers_", [])]
     inner += [each[1] for each in getattr(model, "transformer_list", [])]
-    return found + [part for each in inner if not isinstance(each, str) for part in _parts(each)]
+    return [*found, *(part for each in inner if not isinstance(each, str) for part in parts(each))]
 
 
 def _register() -> None:
+    sklearn_imputer.register()
     for module, names, register in (
         ("xgboost", ("XGBClassifier", "XGBRFClassifier"), _xgboost_classifier),
         ("xgboost", ("XGBRegressor", "XGBRFRegressor"), _xgboost_regressor),
@@ -112,13 +116,29 @@ def _lightgbm_regressor(kind: type, alias: str) -> None:
 
 def _as_known(estimator: Any) -> Any:
     """Return an estimator in the form that the converters take; the original stays as it is."""
-    if type(estimator).__name__ == "LightgbmBooster":
-        return _of_booster(estimator)
-    if hasattr(estimator, "steps") and hasattr(estimator.steps[-1][1], "get_booster"):
-        copied = copy.copy(estimator)
-        copied.steps = [*estimator.steps[:-1], (estimator.steps[-1][0], _renamed(estimator[-1]))]
-        return copied
-    return _renamed(estimator) if hasattr(estimator, "get_booster") else estimator
+    steps = getattr(estimator, "steps", None)
+    if not steps:
+        if type(estimator).__name__ == "LightgbmBooster":
+            return _of_booster(estimator)
+        return _renamed(estimator) if hasattr(estimator, "get_booster") else estimator
+    name, last = steps[-1]
+    known = _as_known(last)
+    single = hasattr(last, "get_booster") or _has_single_trees(last)
+    if known is last and not single:
+        return estimator
+    copied = copy.copy(estimator)
+    copied.steps = [*steps[:-1], (name, known)]
+    if single and len(steps) > 1:
+        # Such trees take FP32 alone, whatever the steps before them gave.
+        copied.steps.insert(-1, ("cloche_cast", CastTransformer(dtype=np.float32)))
+    return copied
+
+
+def _has_single_trees(estimator: Any) -> bool:
+    """Return whether an estimator is one of scikit-learn's trees, whose values are FP32."""
+    parts = getattr(estimator, "estimators_", None)
+    first = np.asarray(parts, dtype=object).ravel()[0] if parts is not None else estimator
+    return hasattr(first, "tree_")
 
 
 def _renamed(estimator: Any) -> Any:

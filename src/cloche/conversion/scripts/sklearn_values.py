@@ -29,6 +29,8 @@ class Known(Values):
         """Take an estimator, the names of its inputs and, of a matrix, how many columns it has."""
         super().__init__(example)
         self.width = width
+        self.positive = False
+        """Whether numbers of which nothing is known are above zero: some models take logarithms."""
         matrix = names == [sklearn_columns.INPUT]
         self.landmarks = landmarks(estimator, list(range(width)) if matrix else names)
         self.categories = sklearn_columns.categories(estimator, names)
@@ -76,6 +78,7 @@ class Known(Values):
         """Return values among the landmarks of a column, some of them beyond."""
         dtype = NUMPY[tensor.datatype]
         array = random.standard_normal(shape)
+        array = np.abs(array) + 0.1 if self.positive else array
         for column, values in self.columns(tensor):
             at = (Ellipsis, column) if isinstance(column, int) else Ellipsis
             low, high = float(values[0]), float(values[-1])
