@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _KIND = "conversion"
 _SCRIPTS = Path(__file__).parent / "scripts"
 _SHARED = Path(__file__).parents[1] / "verification" / "reference" / "scripts"
+_SERVED = Path(__file__).parents[1] / "repository" / "pyfunc"
+"""What serves MLflow's Python functions, with which their conversions are compared."""
 _SHARE_OF_MEMORY = 0.8
 _MODEL = "model.onnx"
 
@@ -117,7 +119,7 @@ def _key(
 
 def _scripts() -> Iterator[bytes]:
     """Yield the bytes of all scripts: another of them may answer otherwise."""
-    for folder in (_SCRIPTS, _SHARED):
+    for folder in (_SCRIPTS, _SHARED, _SERVED):
         for path in sorted(folder.glob("*.py")):
             yield path.read_bytes()
 
@@ -152,7 +154,7 @@ def _execute(python: Path, folder: Path, path: Path, timeout: float) -> Ended:
         [*python_argv, *scripts, str(folder), str(path)],
         cwd=folder,
         timeout=2 * timeout,  # `stop` is sooner, and says it in its own words
-        environment={"PYTHONPATH": str(_SHARED), "TMPDIR": str(folder)},
+        environment={"PYTHONPATH": f"{_SHARED}:{_SERVED}", "TMPDIR": str(folder)},
         stop=stop,
     )
 

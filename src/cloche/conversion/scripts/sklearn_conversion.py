@@ -38,9 +38,9 @@ class Conversion(Converting):
             return name
         return f"{_PACKAGES[name]} {importlib.import_module(name).__version__}"
 
-    def interface(self, told: list[dict[str, Any]] | None) -> Interface:  # noqa: ARG002
-        """Return what the estimator's steps or the example tell."""
-        found, self.known = sklearn_interface.discover(self.model, self.example)
+    def interface(self, told: list[dict[str, Any]] | None) -> Interface:
+        """Return what a signature, the example or the estimator's steps tell."""
+        found, self.known = sklearn_interface.discover(self.model, told, self.example)
         return found
 
     def exports(self, found: Interface) -> Iterator[Exported | str]:

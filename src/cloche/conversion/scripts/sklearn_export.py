@@ -51,7 +51,8 @@ def _brief(error: Exception) -> str:
 
 
 def _exported(model: Estimator, found: Interface, known: Known, precision: str) -> Any:
-    given = Given(found.inputs, precision, joined=_is_joined(model, found))
+    whole = set(known.categories)
+    given = Given(found.inputs, precision, whole, joined=_is_joined(model, found))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         inner = sklearn_registry.convert(model.estimator, given.types(), _TARGET)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from interface import Interface, Tensor
 from onnx import TensorProto, helper
 from skl2onnx.common.data_types import (
@@ -31,22 +32,28 @@ _TYPES = {
     "BYTES": StringTensorType, "INT64": Int64TensorType, "FP32": FloatTensorType,
     "FP64": DoubleTensorType, "BOOL": BooleanTensorType,
 }  # fmt: skip
-_OUTPUTS = {"predict": 0, "predict_proba": 1, "decision_function": 1}
+_OUTPUTS = {"predict": 0, "predict_proba": 1, "decision_function": 1, "booster": 1}
 """Which output of a converted classifier is a method's."""
 
 
 class Given:
     """What a converted estimator takes, in place of what clients send."""
 
-    def __init__(self, inputs: list[Tensor], precision: str, *, joined: bool) -> None:
-        """Take the inputs of clients, the datatype of floats inside, and whether they are joined."""
+    def __init__(
+        self, inputs: list[Tensor], precision: str, whole: set[str], *, joined: bool
+    ) -> None:
+        """Take the inputs of clients, the datatype of numbers inside, and whether they are joined.
+
+        `whole` are the inputs with categories, which stay whole numbers.
+        """
         self.inputs, self.precision, self.joined = inputs, precision, joined
+        self._whole = whole
 
     def datatype(self, tensor: Tensor) -> str:
         """Return the datatype inside of what clients send in an input."""
         if tensor.datatype == "BYTES":
             return "BYTES"
-        if self.joined or tensor.datatype.startswith("FP"):
+        if tensor.datatype.startswith("FP") or self.joined or tensor.name not in self._whole:
             return self.precision
         return "BOOL" if tensor.datatype == "BOOL" else "INT64"
 
@@ -70,7 +77,7 @@ def assemble(
     _put_inputs(given, graph, guards)
     chosen = _chosen(graph, methods, len(found.outputs))
     for tensor, value in zip(found.outputs, chosen):  # noqa: B905 - Python 3.8
-        _put_output(tensor, value, guards)
+        _put_output(tensor, value, guards, second=_is_second(methods, graph))
     nodes = [node for node in guards.nodes if not node.name.startswith("after/")]
     after = [node for node in guards.nodes if node.name.startswith("after/")]
     made = helper.make_graph(
@@ -128,9 +135,17 @@ def _chosen(graph: Any, methods: list[str], wanted: int) -> list[Any]:
     return outputs
 
 
-def _put_output(tensor: Tensor, value: Any, guards: Guarded) -> None:
+def _is_second(methods: list[str], graph: Any) -> bool:
+    return methods == ["booster"] and len(graph.output) == 2
+
+
+def _put_output(tensor: Tensor, value: Any, guards: Guarded, *, second: bool) -> None:
     """Add the nodes from an output of the graph to what clients get."""
     name, last = value.name, "after/" + tensor.name
+    if len(value.type.tensor_type.shape.dim) == 2 and len(tensor.shape) == 1 and second:
+        # A booster alone answers how likely the second of two classes is.
+        place = guards.constant(f"{last}/second", np.int64(1))
+        name = guards.node("Gather", [name, place], f"{last}/one", axis=1)
     element, wanted = value.type.tensor_type.elem_type, ELEMENTS[tensor.datatype]
     if element != wanted and TensorProto.STRING in {element, wanted}:
         raise ValueError(f"the converter gives another type for {tensor.name}")
@@ -143,6 +158,4 @@ def _put_output(tensor: Tensor, value: Any, guards: Guarded) -> None:
 
 
 def _open_shape(tensor: Tensor) -> Any:
-    import numpy as np
-
     return np.asarray([-1, *tensor.shape[1:]], dtype=np.int64)

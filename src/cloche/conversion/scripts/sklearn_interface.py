@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 _LONGEST = 300
 
 
-def discover(model: Estimator, example: Arrays | None) -> tuple[Interface, Known]:
+def discover(
+    model: Estimator, told: list[dict[str, Any]] | None, example: Arrays | None
+) -> tuple[Interface, Known]:
     """Return the first interface that the estimator answers, and values for it.
 
     Raises Unusable `conversion.inputs` where it refuses all that its steps and an example tell.
     """
     refused = None
-    for inputs in _proposals(model, example):
+    for inputs in _proposals(model, told, example):
         names = [tensor.name for tensor in inputs]
         width = inputs[0].shape[1] if names == [sklearn_columns.INPUT] and _is_matrix(inputs) else 0
         values = Known(model.estimator, names, width, example)
@@ -45,7 +47,11 @@ def _is_matrix(inputs: list[Tensor]) -> bool:
     return len(inputs[0].shape) == 2
 
 
-def _proposals(model: Estimator, example: Arrays | None) -> list[list[Tensor]]:
+def _proposals(
+    model: Estimator, told: list[dict[str, Any]] | None, example: Arrays | None
+) -> list[list[Tensor]]:
+    if told:
+        return [[Tensor(each["name"], each["datatype"], each["shape"]) for each in told]]
     if example is None:
         return sklearn_columns.proposals(model.estimator)
     shapes = {name: [-1, *array.shape[1:]] for name, array in example.items()}
