@@ -110,7 +110,9 @@ def parity_text(conversion: Conversion) -> str:
     parts = []
     for each in conversion.parity:
         text = f"{each.name} up to {each.max_absolute:.2g} off at scale {each.scale:.2g}"
-        if each.labels is not None:
+        if each.labels is not None and not each.scale:
+            text = f"{each.name} equal in {each.labels[0]} of {each.labels[1]} rows"
+        elif each.labels is not None:
             text += f" and {each.labels[0]} of {each.labels[1]} labels equal"
         if each.ties:
             text += f", without {each.ties} ties by a float32 step"

@@ -14,6 +14,6 @@ class Sklearn:
         "onnxruntime",
         "skl2onnx",
         "onnxmltools",
-        # skl2onnx gives booleans where protobuf 7 takes integers alone (histogram gradient boosting).
+        # skl2onnx gives booleans where protobuf 7 takes integers (histogram gradient boosting).
         "protobuf<7",
     )

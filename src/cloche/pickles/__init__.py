@@ -11,4 +11,12 @@ from cloche.pickles.beginning import begins_like_a_pickle
 from cloche.pickles.scan import Name, Scan, TorchFacts
 from cloche.pickles.scanning import scan, scan_files, scan_folder
 
-__all__ = ["Name", "Scan", "TorchFacts", "begins_like_a_pickle", "scan", "scan_files", "scan_folder"]
+__all__ = [
+    "Name",
+    "Scan",
+    "TorchFacts",
+    "begins_like_a_pickle",
+    "scan",
+    "scan_files",
+    "scan_folder",
+]

@@ -72,9 +72,7 @@ class Making:
             golden=self._golden(examined, repository, source) if run_model else None,
         )
 
-    def _golden(
-        self, examined: Examined, repository: ModelRepository, source: _Source
-    ) -> Golden:
+    def _golden(self, examined: Examined, repository: ModelRepository, source: _Source) -> Golden:
         from cloche import conversion
 
         made = examined.golden(repository.main, self.store)

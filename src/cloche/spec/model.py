@@ -165,7 +165,10 @@ class ServiceSpec(_Section):
     """What the model's environment needs, a requirement each, in place of what its files record."""
     python: Annotated[str, Field(pattern=r"^3\.\d{1,2}$")] | None = None
     """The Python of that environment, such as "3.12", for files that name none."""
-    method: Literal["predict", "predict_proba", "decision_function", "transform", "score_samples"] | None = None
+    method: (
+        Literal["predict", "predict_proba", "decision_function", "transform", "score_samples"]
+        | None
+    ) = None
     """What of a scikit-learn, XGBoost or LightGBM model answers: predict, predict_proba,
     decision_function, transform or score_samples; left out, label and probabilities of a
     classifier, and predict of any other."""

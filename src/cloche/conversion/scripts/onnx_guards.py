@@ -24,6 +24,7 @@ class Guarded:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self._zeros: list[str] = []
+        self._right: dict[int, str] = {}
 
     def constant(self, name: str, values: Any) -> str:
         """Return the name of an initialiser."""
@@ -41,39 +42,48 @@ class Guarded:
         return output
 
     def refuse(self, wrong: str, tensor: str, words: str) -> None:
-        """Refuse a request where any element of a BOOL tensor is true."""
-        prefix = f"{tensor}_{words}"
-        number = self.node("Cast", [wrong], f"{prefix}_number", to=TensorProto.INT64)
-        most = self.node("ReduceMax", [number], f"{prefix}_any", keepdims=0)
-        data = self.constant("guard_zero", np.zeros(1, np.int64))
-        sentence = f"{tensor}_has_{words}"
-        self._zeros.append(self.node("Gather", [data, most], f"{prefix}_zero", name=sentence))
+        """Refuse a request where any element of a BOOL tensor, of rows and columns, is true."""
+        number = self.node("Cast", [wrong], f"guard/{tensor}/{words}/number", to=TensorProto.INT64)
+        data = self.constant("guard/zero", np.zeros(1, np.int64))
+        name = f"{tensor}_has_{words}"
+        self._zeros.append(
+            self.node("Gather", [data, number], f"guard/{tensor}/{words}/zero", name=name)
+        )
 
     def missing(self, tensor: str) -> None:
         """Refuse NaN in a tensor of floats."""
-        self.refuse(self.node("IsNaN", [tensor], f"{tensor}_nan"), tensor, "missing_values")
+        self.refuse(self.node("IsNaN", [tensor], f"guard/{tensor}/nan"), tensor, "missing_values")
 
     def infinite(self, tensor: str) -> None:
         """Refuse infinities in a tensor of floats."""
-        self.refuse(self.node("IsInf", [tensor], f"{tensor}_inf"), tensor, "infinities")
+        self.refuse(self.node("IsInf", [tensor], f"guard/{tensor}/inf"), tensor, "infinities")
 
     def unknown(self, tensor: str, known: Iterable[Any]) -> None:
         """Refuse values of a text or whole-number tensor that are none of the known ones."""
         keys = list(known)
         kind = "strings" if isinstance(keys[0], str) else "int64s"
         index = self.node(
-            "LabelEncoder", [tensor], f"{tensor}_known", domain="ai.onnx.ml", default_int64=1,
+            "LabelEncoder", [tensor], f"guard/{tensor}/known", domain="ai.onnx.ml", default_int64=1,
             values_int64s=[0] * len(keys), **{f"keys_{kind}": keys},
         )  # fmt: skip
-        wrong = self.node("Cast", [index], f"{tensor}_unknown", to=TensorProto.BOOL)
+        wrong = self.node("Cast", [index], f"guard/{tensor}/unknown", to=TensorProto.BOOL)
         self.refuse(wrong, tensor, "unknown_categories")
 
-    def tie(self, tensor: str, output: str, *, prefix: str) -> None:
-        """Make a tensor depend on the guards, without changing it, under another name.
+    def tie(self, tensor: str, output: str, *, rank: int) -> str:
+        """Return a tensor that depends on the guards, row by row, and is the same.
 
-        A node that nothing depends on would be left out. Its shape is taken plus their zeros.
+        A node that nothing depends on would be left out, and one that looks at all rows would keep
+        requests from being joined.
         """
-        shape = self.node("Shape", [tensor], f"{prefix}/tied")
-        for index, zero in enumerate(self._zeros):
-            shape = self.node("Add", [shape, zero], f"{prefix}/tied_{index}")
-        self.node("Reshape", [tensor, shape], output, name=f"{prefix}/out")
+        if not self._zeros:
+            return tensor
+        if not self._right:
+            zeros = self._zeros[0]
+            if len(self._zeros) > 1:
+                zeros = self.node("Concat", self._zeros, "guard/zeros", axis=1)
+            columns = self.constant("guard/columns", np.ones(1, np.int64))
+            total = self.node("ReduceSum", [zeros, columns], "guard/total", keepdims=1)
+            nothing = self.constant("guard/nothing", np.int64(0))
+            right = self.node("Equal", [total, nothing], "guard/right")
+            self._right = {2: right, 1: self.node("Squeeze", [right, columns], "guard/right_rows")}
+        return self.node("Where", [self._right[rank], tensor, tensor], output)

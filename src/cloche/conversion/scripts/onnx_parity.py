@@ -49,8 +49,8 @@ class Output:
 
     def beyond(self, expected: Array, got: Array) -> Array:
         """Return which rows are further off than the tolerance."""
-        wrong = ~(off(expected, got) <= self.tolerance)
-        return wrong.reshape(len(wrong), -1).any(axis=1) if wrong.ndim else wrong.reshape(1)
+        right = off(expected, got) <= self.tolerance
+        return np.logical_not(right).reshape(len(expected) if expected.ndim else 1, -1).any(axis=1)
 
     def add(self, expected: Array, got: Array) -> None:
         """Count one answer."""
@@ -106,10 +106,10 @@ class Output:
         }
 
 
-def off(expected: Array, got: Array) -> Array:
+def off(expected: Array, got: Array) -> NDArray[np.float64]:
     """Return how far apart values are: 1 for other labels, infinity for NaN on one side."""
     if expected.dtype.kind not in "fc":
-        return np.asarray(expected != got).astype(float)
+        return np.asarray(expected != got).astype(np.float64)
     wanted, given = expected.astype(float), got.astype(float)
     same = (wanted == given) | (np.isnan(wanted) & np.isnan(given))
     with np.errstate(invalid="ignore"):
@@ -143,17 +143,15 @@ def measure(
         if not request:
             continue
         beyond = {name: out.beyond(expected[name], got[name]) for name, out in outputs.items()}
-        tied = _tied(request, expected, got, beyond, outputs, explained)
+        tied = _tied((request, expected, got), beyond, outputs, explained)
         for name, output in outputs.items():
-            wrong = beyond[name] & ~tied
-            if wrong.any():
+            if (beyond[name] & ~tied).any():
                 most = float(off(expected[name], got[name]).max())
                 allowed = output.tolerance
                 raise Differs(f"{name} is up to {most:.3g} off for {words}, {allowed:.3g} allowed")
             output.ties += int(tied.sum())
-            output.add(expected[name][~tied], got[name][~tied]) if tied.any() else output.add(
-                expected[name], got[name]
-            )
+            rows = ~tied if tied.any() else Ellipsis
+            output.add(expected[name][rows], got[name][rows])
     return [output.described(name) for name, output in outputs.items()]
 
 
@@ -170,26 +168,27 @@ def _both(
 
 
 def _tied(
-    request: Arrays,
-    expected: Arrays,
-    got: Arrays,
+    asked: tuple[Arrays, Arrays, Arrays],
     beyond: dict[str, Array],
     outputs: dict[str, Output],
     explained: Explained,
 ) -> Array:
-    """Return the rows that are ties, among those that are further off than allowed."""
+    """Return the rows that are ties, among those that are further off than allowed.
+
+    `asked` are a request and both answers; without rows in all of them there is no tie.
+    """
     lengths = {len(rows) for rows in beyond.values()}
-    wrong = np.logical_or.reduce(list(beyond.values())) if len(lengths) == 1 else np.zeros(1, bool)
+    lengths |= {len(array) if array.ndim else 0 for each in asked for array in each.values()}
+    if len(lengths) != 1:
+        return np.zeros(1, bool)
+    wrong = np.logical_or.reduce(list(beyond.values()))
     tied = np.zeros(len(wrong), bool)
-    places = np.flatnonzero(wrong)
-    if len(places):
-        tolerances = {name: output.tolerance for name, output in outputs.items()}
-        tied[places] = explained(
-            {name: array[places] for name, array in request.items()},
-            {name: array[places] for name, array in expected.items()},
-            {name: array[places] for name, array in got.items()},
-            tolerances,
+    if wrong.any():
+        request, expected, got = (
+            {name: array[wrong] for name, array in each.items()} for each in asked
         )
+        allowed = {name: output.tolerance for name, output in outputs.items()}
+        tied[wrong] = explained(request, expected, got, allowed)
     return tied
 
 

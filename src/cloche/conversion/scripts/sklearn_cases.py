@@ -23,7 +23,10 @@ _COLUMNS = 16
 UNKNOWN = "none of the categories"
 _TEXTS = (
     ("empty text", [""]),
-    ("text beyond ASCII", ["\u00e9t\u00e9 na\u00efve", "stra\u00dfe", "\u4e2d\u6587", "\U0001f600 ok"]),
+    (
+        "text beyond ASCII",
+        ["\u00e9t\u00e9 na\u00efve", "stra\u00dfe", "\u4e2d\u6587", "\U0001f600 ok"],
+    ),
     ("an unknown text", [UNKNOWN]),
     ("text of another case", ["GOOD Film", "The BAD"]),
     ("text with signs", ["it's good-bad, isn't it? 3.14", "a_b c-d", "  two  spaces "]),
@@ -45,10 +48,17 @@ def cases(found: Interface, values: Known) -> Iterator[tuple[str, Arrays]]:
             yield from _numbers(tensor, found, values)
         else:
             request = rows(found, values, 4, 5)
-            request[tensor.name] = request[tensor.name] + 97 if tensor.datatype != "BOOL" else ~(
-                request[tensor.name]
-            )
+            request[tensor.name] = unknown(request[tensor.name])
             yield f"an unknown value of {tensor.name}", request
+
+
+def unknown(array: Array) -> Array:
+    """Return values that are none of usual ones."""
+    if array.dtype.kind == "O":
+        other = np.empty(array.shape, dtype=object)
+        other[...] = UNKNOWN.encode()
+        return other
+    return ~array if array.dtype.kind == "b" else array + array.dtype.type(97)
 
 
 def rows(found: Interface, values: Known, count: int, seed: int) -> Arrays:
@@ -90,9 +100,7 @@ def _texts(tensor: Tensor, found: Interface, values: Known) -> Iterator[tuple[st
         known = usual[0].decode("utf-8")
         if words == "text beyond ASCII":
             more = {name: array.copy() for name, array in request.items()}
-            more[tensor.name].reshape(-1)[:] = [
-                f"{text} {known}".encode() for text in texts
-            ]
+            more[tensor.name].reshape(-1)[:] = [f"{text} {known}".encode() for text in texts]
             yield f"{words} beside known words in {tensor.name}", more
 
 

@@ -89,9 +89,7 @@ def assemble(
     )
     opsets = [each for each in prefixed.opset_import if each.domain not in {"", "ai.onnx.ml"}]
     opsets += [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
-    return helper.make_model(
-        made, opset_imports=opsets, ir_version=8, producer_name="cloche"
-    )
+    return helper.make_model(made, opset_imports=opsets, ir_version=8, producer_name="cloche")
 
 
 def _prefixed(model: Any, prefix: str) -> Any:
@@ -142,20 +140,21 @@ def _is_second(methods: list[str], graph: Any) -> bool:
 def _put_output(tensor: Tensor, value: Any, guards: Guarded, *, second: bool) -> None:
     """Add the nodes from an output of the graph to what clients get."""
     name, last = value.name, "after/" + tensor.name
-    if len(value.type.tensor_type.shape.dim) == 2 and len(tensor.shape) == 1 and second:
-        # A booster alone answers how likely the second of two classes is.
-        place = guards.constant(f"{last}/second", np.int64(1))
-        name = guards.node("Gather", [name, place], f"{last}/one", axis=1)
+    rank = len(value.type.tensor_type.shape.dim)
     element, wanted = value.type.tensor_type.elem_type, ELEMENTS[tensor.datatype]
     if element != wanted and TensorProto.STRING in {element, wanted}:
         raise ValueError(f"the converter gives another type for {tensor.name}")
+    name = guards.tie(name, f"{last}/guarded", rank=rank)
+    if rank == 2 and len(tensor.shape) == 1 and second:
+        # A booster alone answers how likely the second of two classes is.
+        place = guards.constant(f"{last}/second", np.int64(1))
+        name, rank = guards.node("Gather", [name, place], f"{last}/one", axis=1), 1
     if wanted != TensorProto.STRING:
         # Converters do not always give the type that they declare.
         name = guards.node("Cast", [name], f"{last}/cast", to=wanted)
-    shape = guards.constant(f"{last}/shape", _open_shape(tensor))
-    name = guards.node("Reshape", [name, shape], f"{last}/shaped")
-    guards.tie(name, tensor.name, prefix=last)
-
-
-def _open_shape(tensor: Tensor) -> Any:
-    return np.asarray([-1, *tensor.shape[1:]], dtype=np.int64)
+    if rank == len(tensor.shape):
+        guards.node("Identity", [name], tensor.name, name=f"{last}/out")
+        return
+    kind = "Squeeze" if rank > len(tensor.shape) else "Unsqueeze"
+    axis = guards.constant(f"{last}/axis", np.ones(1, np.int64))
+    guards.node(kind, [name, axis], tensor.name, name=f"{last}/out")

@@ -55,7 +55,9 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     if np.isnan(statistics).any():
         raise NotImplementedError("SimpleImputer that leaves out columns without values")
     _constant(container, fill, statistics)
-    container.add_node("Where", [_missing(imputer, name, dtype, scope, container), fill, name], output)
+    container.add_node(
+        "Where", [_missing(imputer, name, dtype, scope, container), fill, name], output
+    )
 
 
 def _missing(imputer: Any, name: str, dtype: Any, scope: Any, container: Any) -> str:

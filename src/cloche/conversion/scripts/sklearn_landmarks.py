@@ -102,7 +102,9 @@ def _after(step: Any, ways: list[Any], found: dict[Any, list[Array]]) -> list[An
     return after
 
 
-def _scaled(back: Callable[[Array], Array], shift: float, factor: float) -> Callable[[Array], Array]:
+def _scaled(
+    back: Callable[[Array], Array], shift: float, factor: float
+) -> Callable[[Array], Array]:
     return lambda values: back(values * factor + shift)
 
 
@@ -165,7 +167,7 @@ def _of_trees(estimator: Any) -> Any:
 
 def _of_booster(estimator: Any) -> Any:
     """Return the splits of XGBoost or LightGBM; None for anything else."""
-    booster = getattr(estimator, "booster", None)
+    booster: Any = getattr(estimator, "booster", None)
     if hasattr(estimator, "get_booster"):
         booster = estimator.get_booster()
     elif hasattr(estimator, "booster_"):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import sklearn_boosters
 from own_model import OwnModel
-from pyfunc_answers import read  # type: ignore[import-not-found]
-from pyfunc_inputs import Inputs  # type: ignore[import-not-found]
-from pyfunc_outputs import Outputs  # type: ignore[import-not-found]
+from pyfunc_answers import read
+from pyfunc_inputs import Inputs
+from pyfunc_outputs import Outputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,13 +22,16 @@ def guard(guards: Guarded, model: Estimator, found: Interface, known: Known) -> 
                 guards.missing(tensor.name)
             if _refuses(model, found, known, tensor, np.inf):
                 guards.infinite(tensor.name)
-        elif tensor.datatype == "BYTES" and _refuses_text(model, found, known, tensor):
-            texts = [each for each in known.categories.get(tensor.name, []) if isinstance(each, str)]
-            if texts:
-                guards.unknown(tensor.name, texts)
+        elif _refuses_unknown(model, found, known, tensor):
+            kind = str if tensor.datatype == "BYTES" else int
+            values = known.categories.get(tensor.name, [])
+            if values and all(isinstance(each, kind) for each in values):
+                guards.unknown(tensor.name, values)
 
 
-def _refuses(model: Estimator, found: Interface, known: Known, tensor: Tensor, value: float) -> bool:
+def _refuses(
+    model: Estimator, found: Interface, known: Known, tensor: Tensor, value: float
+) -> bool:
     """Return whether a value in any column of an input is refused."""
     width = tensor.shape[1] if len(tensor.shape) > 1 else 1
     request = sklearn_cases.rows(found, known, max(1, width), 20)
@@ -37,9 +40,10 @@ def _refuses(model: Estimator, found: Interface, known: Known, tensor: Tensor, v
     return _is_refused(model, request)
 
 
-def _refuses_text(model: Estimator, found: Interface, known: Known, tensor: Tensor) -> bool:
+def _refuses_unknown(model: Estimator, found: Interface, known: Known, tensor: Tensor) -> bool:
+    """Return whether a value that is none of the categories is refused."""
     request = sklearn_cases.rows(found, known, 1, 20)
-    request[tensor.name].reshape(-1)[:] = [sklearn_cases.UNKNOWN.encode()]
+    request[tensor.name] = sklearn_cases.unknown(request[tensor.name])
     return _is_refused(model, request)
 
 

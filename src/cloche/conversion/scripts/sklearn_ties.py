@@ -7,6 +7,7 @@ the converted model gives. Syntax for Python 3.8.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +39,8 @@ def explained(
     for moved in _nudged(request):
         if tied.all():
             break
-        try:
-            answer = call(moved)
-        except Exception:  # noqa: BLE001 - it refuses what is beside the value
-            continue
-        tied |= _agree(answer, got, tolerances)
+        with contextlib.suppress(Exception):  # it may refuse what is beside the value
+            tied |= _agree(call(moved), got, tolerances)
     return tied
 
 

@@ -51,8 +51,10 @@ def _at_most(value: float) -> Any:
 
 
 def _round_down(attributes: dict[str, Any], exact: dict[Any, set[Any]]) -> None:
-    values = attributes["nodes_values"].floats if "nodes_values" in attributes else ()
-    for place, mode in enumerate(attributes["nodes_modes"].strings if values else ()):
+    if "nodes_values" not in attributes:
+        return
+    values = attributes["nodes_values"].floats
+    for place, mode in enumerate(attributes["nodes_modes"].strings):
         known = exact.get(np.float32(values[place]), set())
         if mode == b"BRANCH_LEQ" and len(known) == 1:
             values[place] = next(iter(known))
@@ -70,8 +72,8 @@ def _trees(estimator: Any) -> list[Any]:
 
 def _track_missing(attributes: dict[str, Any], trees: list[Any]) -> None:
     """Say which way a missing value goes: skl2onnx sends all of them to the right."""
-    lefts = [getattr(tree, "missing_go_to_left", None) for tree in trees]
-    if any(left is None for left in lefts):
+    lefts = [tree.missing_go_to_left for tree in trees if hasattr(tree, "missing_go_to_left")]
+    if len(lefts) < len(trees):  # a release that takes no missing values
         return
     tracks = attributes["nodes_missing_value_tracks_true"].ints
     for place, (tree, node) in enumerate(_places(attributes)):

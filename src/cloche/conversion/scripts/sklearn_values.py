@@ -25,7 +25,9 @@ _TEXTS = 8
 class Known(Values):
     """Values by column, those of an example first."""
 
-    def __init__(self, estimator: Any, names: list[str], width: int, example: Arrays | None) -> None:
+    def __init__(
+        self, estimator: Any, names: list[str], width: int, example: Arrays | None
+    ) -> None:
         """Take an estimator, the names of its inputs and, of a matrix, how many columns it has."""
         super().__init__(example)
         self.width = width

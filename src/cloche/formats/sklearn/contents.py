@@ -80,9 +80,7 @@ def contents(path: Path) -> Contents:
     packages = _packages({name.module for name in scan.names})
     if "xgboost" in packages and (written := version_of_booster(path)):
         versions["xgboost"] = written
-    return Contents(
-        Kind.PICKLE, packages, versions, scan.main, scan.pythons, damaged=_damage(scan)
-    )
+    return Contents(Kind.PICKLE, packages, versions, scan.main, scan.pythons, damaged=_damage(scan))
 
 
 def version_of_booster(path: Path) -> str | None:

@@ -33,7 +33,7 @@ def version(path: Path) -> str | None:
     return version_of_booster(path) if _UBJSON.match(_head(path)) else _version_in_json(path)
 
 
-def is_binary(_: Path, head: bytes) -> bool:
+def is_binary(path: Path, head: bytes) -> bool:  # noqa: ARG001 - a look-alike's test takes it
     """Return whether first bytes are the deprecated binary format, which has no mark of its own.
 
     After the parameters stand the names of the objective and of the booster, each with its length

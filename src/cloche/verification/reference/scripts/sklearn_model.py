@@ -174,7 +174,7 @@ def _outputs(name: str, answer: Any) -> Iterator[tuple[str, Array]]:
     """Yield the arrays of an answer; a list of them is of several targets."""
     if isinstance(answer, list) and answer and hasattr(answer[0], "shape"):
         for index, part in enumerate(answer):
-            yield "{}_{}".format(name, index), as_array(part)
+            yield f"{name}_{index}", as_array(part)
     else:
         yield name, as_array(answer)
 
