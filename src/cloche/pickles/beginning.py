@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickletools
 from typing import TYPE_CHECKING
 
 from cloche.pickles.compressed import OPENERS
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEAD = 16
+_FIRST = frozenset(ord(each.code) for each in pickletools.opcodes if not each.stack_before)
+"""Opcodes that need no value before them."""
 
 
 def begins_like_a_pickle(path: Path) -> bool:
@@ -24,8 +27,12 @@ def begins_like_a_pickle(path: Path) -> bool:
             head = file.read(_HEAD)
             opener = next((o for start, o in OPENERS.items() if head.startswith(start)), None)
             if opener is None:
-                return starts_like_a_pickle(head)
+                return _begins(head)
             file.seek(0)
-            return starts_like_a_pickle(Stream(opener(file)).some(_HEAD))
+            return _begins(Stream(opener(file)).some(_HEAD))
     except (OSError, Unreadable):
         return False
+
+
+def _begins(head: bytes) -> bool:
+    return starts_like_a_pickle(head) and head[2] in _FIRST

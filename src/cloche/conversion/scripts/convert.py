@@ -80,7 +80,8 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
             _save(exported.model, trial)
             parity = _parity(converting, found, str(trial), cases)
         except Exception as error:  # noqa: BLE001 - the next exporter may do better
-            reasons.append(f"{exported.converter}: {' '.join(str(error).split())[:_LONGEST]}")
+            said = " ".join(str(error).split()).replace(f"Load model from {trial} failed:", "")
+            reasons.append(f"{exported.converter}: {said[:_LONGEST]}")
             continue
         if kept and _ties(parity) >= _ties(kept["parity"]):
             continue
@@ -91,7 +92,7 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
         kept = {"converter": made, "parity": parity, "requests": len(cases)}
         if not _ties(parity):
             break
-    return {"converted": kept} if kept else {"why": "; ".join(reasons)}
+    return {"converted": kept} if kept else {"why": "; ".join(dict.fromkeys(reasons))}
 
 
 def _parity(

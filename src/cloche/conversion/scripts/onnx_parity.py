@@ -50,7 +50,8 @@ class Output:
     def beyond(self, expected: Array, got: Array) -> Array:
         """Return which rows are further off than the tolerance."""
         right = off(expected, got) <= self.tolerance
-        return np.logical_not(right).reshape(len(expected) if expected.ndim else 1, -1).any(axis=1)
+        by_row = right.reshape(len(expected) if expected.ndim else 1, -1)
+        return np.asarray(~by_row.all(axis=1))
 
     def add(self, expected: Array, got: Array) -> None:
         """Count one answer."""
@@ -89,6 +90,13 @@ class Output:
     def tolerance(self) -> float:
         """Return how far a value may be off."""
         return TOLERANCES.get(self._judged, 0.0) * (self.scale or 1.0)
+
+    def words(self, expected: Array, got: Array) -> str:
+        """Return how far an answer is off."""
+        if expected.dtype.kind not in "fc":
+            return f"another in {int(self.beyond(expected, got).sum())} of {len(expected)} rows"
+        most = float(off(expected, got).max())
+        return f"up to {most:.3g} off, {self.tolerance:.3g} allowed,"
 
     def described(self, name: str) -> dict[str, Any]:
         """Return the numbers as JSON."""
@@ -146,9 +154,7 @@ def measure(
         tied = _tied((request, expected, got), beyond, outputs, explained)
         for name, output in outputs.items():
             if (beyond[name] & ~tied).any():
-                most = float(off(expected[name], got[name]).max())
-                allowed = output.tolerance
-                raise Differs(f"{name} is up to {most:.3g} off for {words}, {allowed:.3g} allowed")
+                raise Differs(f"{name} is {output.words(expected[name], got[name])} for {words}")
             output.ties += int(tied.sum())
             rows = ~tied if tied.any() else Ellipsis
             output.add(expected[name][rows], got[name][rows])

@@ -16,22 +16,30 @@ _KINDS = {"O": TEXT, "U": TEXT, "S": TEXT, "i": "INT64", "u": "INT64", "b": "BOO
 """The datatype of a column by the kind of the categories that are known of it."""
 
 
-def proposals(estimator: Any) -> list[list[Tensor]]:
-    """Return what the inputs may be, in the order in which they are tried."""
+def proposals(
+    estimator: Any, names: list[str] | None, known_categories: dict[str, list[Any]]
+) -> list[list[Tensor]]:
+    """Return what the inputs may be, in the order in which they are tried.
+
+    `names` are those of the columns that it was fitted with, with the categories of some.
+    """
+    if known_categories and names:
+        kinds = {name: _KINDS.get(_kind(each)) for name, each in known_categories.items()}
+        return [_table({name: kinds.get(name) for name in names}, NUMBERS)]
     first = first_step(estimator)
     if is_vectorizer(first):
         return [[Tensor(INPUT, TEXT, [-1])]]
     if hasattr(first, "transformers_") and getattr(first, "feature_names_in_", None) is not None:
-        known = columns(first)
-        return [_table(known, NUMBERS), _table(known, TEXT)]
+        used = columns(first)
+        return [_table(used, NUMBERS), _table(used, TEXT)]
     width = getattr(estimator, "n_features_in_", None) or getattr(first, "n_features_in_", None)
     if not width:
         return []
-    kinds = ["FP32", "FP64", TEXT, "INT64"]
-    told = {_KINDS.get(each) for each in _kinds_of_categories(first)}
-    if told and None not in told and told != {NUMBERS}:
-        kinds = [TEXT] if TEXT in told else ["INT64", *kinds]
-    return [[Tensor(INPUT, kind, [-1, int(width)])] for kind in kinds]
+    told = {_KINDS.get(each) for each in _kinds_of_categories(first)} - {None, NUMBERS}
+    tried = ["FP32", "FP64", TEXT, "INT64"]
+    if told:
+        tried = [TEXT] if TEXT in told else ["INT64", *tried]
+    return [[Tensor(INPUT, kind, [-1, int(width)])] for kind in tried]
 
 
 def _table(known: dict[str, str | None], unknown: str) -> list[Tensor]:

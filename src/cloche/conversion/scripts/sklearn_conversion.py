@@ -10,6 +10,8 @@ import sklearn_export
 import sklearn_interface
 import sklearn_ties
 from converting import Converting, Exported
+from interface import NUMPY
+from sklearn_columns import INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,16 @@ class Conversion(Converting):
 
     model: Estimator
     known: Known
+
+    def __init__(self, model: Estimator, example: Arrays | None) -> None:
+        """Take the model, and an example whose columns may be lists of values."""
+        if example is not None and set(example) != {INPUT}:
+            order = [name for name in model.names or [] if name in example]
+            example = {
+                name: example[name].reshape(len(example[name]), -1)
+                for name in (*order, *(each for each in example if each not in order))
+            }
+        super().__init__(model, example)
 
     def framework(self) -> str:
         """Return what the estimator is of, with its release: `scikit-learn 1.9.1`."""
@@ -50,8 +62,11 @@ class Conversion(Converting):
     def cases(self, found: Interface) -> Iterator[tuple[str, Arrays]]:
         """Yield requests for what is different in converted estimators."""
         yield from sklearn_cases.cases(found, self.known)
-        if self.example is not None:
-            yield "the example", self.example
+        names = [tensor.name for tensor in found.inputs]
+        if self.example is not None and list(self.example) == names:
+            kinds = {tensor.name: NUMPY[tensor.datatype] for tensor in found.inputs}
+            typed = {name: array.astype(kinds[name]) for name, array in self.example.items()}
+            yield "the example", typed
 
     def judged(self, output: Tensor) -> str:
         """Return FP32 for all floats: the trees and linear models of ONNX compute in it."""

@@ -33,6 +33,9 @@ _PRECISIONS = ("FP32", "FP64")
 
 def exports(model: Estimator, found: Interface, known: Known) -> Iterator[Exported | str]:
     """Yield the result in each precision, or the converter's own words where it fails."""
+    if model.categories:
+        yield "a booster that knows the categories of its columns is not converted"
+        return
     narrow = all(tensor.datatype != "FP64" for tensor in found.inputs)
     for precision in _PRECISIONS if narrow else _PRECISIONS[::-1]:
         try:

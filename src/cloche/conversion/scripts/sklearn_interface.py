@@ -30,6 +30,7 @@ def discover(
         names = [tensor.name for tensor in inputs]
         width = inputs[0].shape[1] if names == [sklearn_columns.INPUT] and _is_matrix(inputs) else 0
         values = Known(model.estimator, names, width, example)
+        values.categories.update(model.categories)
         for rows, values.positive in ((2, False), (1, False), (2, True)):
             sample = {tensor.name: values.of(tensor, {0: rows}) for tensor in inputs}
             try:
@@ -52,10 +53,14 @@ def _proposals(
 ) -> list[list[Tensor]]:
     if told:
         return [[Tensor(each["name"], each["datatype"], each["shape"]) for each in told]]
+    found = sklearn_columns.proposals(model.estimator, model.names, model.categories)
     if example is None:
-        return sklearn_columns.proposals(model.estimator)
+        return found
     shapes = {name: [-1, *array.shape[1:]] for name, array in example.items()}
-    return [[Tensor(name, datatype_of(array), shapes[name]) for name, array in example.items()]]
+    given = [Tensor(name, datatype_of(array), shapes[name]) for name, array in example.items()]
+    same = [each for each in found if [one.name for one in each] == list(example)]
+    # What the steps tell of columns is more than the types of one example; a matrix has its own.
+    return [given, *found] if list(example) == [sklearn_columns.INPUT] else [*same, given, *found]
 
 
 def _unknown(model: Estimator, refused: Exception | None) -> Unusable:

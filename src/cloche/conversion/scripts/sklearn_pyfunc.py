@@ -41,6 +41,7 @@ class Function(OwnModel):
         self.methods = {BOOSTER if alone else how["predict"]: "output"}
         names = getattr(self.estimator, "feature_names_in_", None)
         self.names = None if names is None else [str(name) for name in names]
+        self.categories: dict[str, list[Any]] = {}
 
     def call(self, arrays: Arrays) -> Arrays:
         """Return the answer by name, as it is served."""

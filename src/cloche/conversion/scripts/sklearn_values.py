@@ -29,7 +29,8 @@ class Known(Values):
         self, estimator: Any, names: list[str], width: int, example: Arrays | None
     ) -> None:
         """Take an estimator, the names of its inputs and, of a matrix, how many columns it has."""
-        super().__init__(example)
+        usable = {name: array for name, array in (example or {}).items() if array.size}
+        super().__init__(usable)
         self.width = width
         self.positive = False
         """Whether numbers of which nothing is known are above zero: some models take logarithms."""
@@ -41,6 +42,8 @@ class Known(Values):
     def of(self, tensor: Tensor, sizes: dict[int, int], seed: int = 0) -> Array:
         """Return an array for an input with these sizes of its open axes."""
         given = self._example.get(tensor.name)
+        if given is not None and (given.dtype.kind == "O") != (tensor.datatype == "BYTES"):
+            given = None
         if given is not None and given.size and given.ndim == 2 and given.shape[1] > 1:
             random = np.random.default_rng(seed)
             rows = [random.choice(column, sizes.get(0, 1)) for column in given.T]

@@ -11,11 +11,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, Loading, Severity
-from cloche.formats.mlflow.documents import read_yaml
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot, TensorSpec
 
 _LOADERS = frozenset({"mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm"})
@@ -23,16 +20,14 @@ _LOADERS = frozenset({"mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm"})
 _HELD = {"date": "times", "json": "structures", "binary": "bytes"}
 
 
-def convertible(
-    known: ModelFacts, snapshot: ModelSnapshot, root: Path, options: ModelOptions
-) -> ModelFacts:
+def convertible(known: ModelFacts, snapshot: ModelSnapshot, options: ModelOptions) -> ModelFacts:
     """Return the facts of a Python function, with how a conversion loads it or why none does."""
-    function = read_yaml(root / snapshot.entry)["flavors"].get("python_function")
-    loader = function.get("loader_module") if isinstance(function, dict) else None
+    tags = snapshot.metadata.tags
+    loader = tags.get("python_function.loader_module")
     if loader not in _LOADERS or options.conversion == "off":
         return known
     why = next((why for spec in known.inputs if (why := _reason(spec, known))), None)
-    if why is None and snapshot.metadata.tags.get("signature.params"):
+    if why is None and tags.get("signature.params"):
         why = "its requests may set inference parameters"
     if why is not None:
         what = f"It is not converted to ONNX: {why}."
@@ -41,7 +36,7 @@ def convertible(
     folder = PurePosixPath(snapshot.entry).parent.as_posix()
     more = {
         "columns": known.columns,
-        "predict": str(function.get("predict_fn") or "predict"),
+        "predict": tags.get("python_function.predict_fn", "predict"),
         "outputs": None if known.outputs_assumed else [_told(spec) for spec in known.outputs],
         "inputs": [_told(spec) for spec in known.inputs],
     }

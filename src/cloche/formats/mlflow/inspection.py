@@ -60,7 +60,7 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
             where=snapshot.pinned,
             hint="Log it with a flavor that has a Python function, or as ONNX (mlflow.onnx).",
         )
-    return estimators.convertible(_python(snapshot, root), snapshot, root, options)
+    return estimators.convertible(_python(snapshot, root), snapshot, options)
 
 
 def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:

@@ -51,6 +51,23 @@ def _xgboost(data: bytes) -> Any:
     return model
 
 
+def categories(estimator: Any, names: list[str]) -> dict[str, list[Any]]:
+    """Return the categories of each column that a booster was trained with; empty without any."""
+    if hasattr(estimator, "get_booster"):
+        own = estimator.get_booster()
+        if "c" not in (own.feature_types or []) or not hasattr(own, "get_categories"):
+            return {}
+        exported = dict(own.get_categories(export_to_arrow=True).to_arrow())
+        return {name: each.to_pylist() for name, each in exported.items() if each is not None}
+    booster: Any = getattr(estimator, "booster_", None) or getattr(estimator, "booster", None)
+    known = list(getattr(booster, "pandas_categorical", None) or [])
+    if not known:
+        return {}
+    told = booster.dump_model(num_iteration=1)["feature_infos"]
+    columns = [name for name in names if told.get(name, {}).get("values")]
+    return dict(zip(columns, known)) if len(columns) == len(known) else {}  # noqa: B905
+
+
 class LightgbmBooster:
     """A booster of LightGBM alone: it knows the number of its classes, not their names."""
 
@@ -58,6 +75,8 @@ class LightgbmBooster:
         """Take a booster, which is a classifier if its objective is one of classes."""
         self.booster = booster
         self.n_features_in_ = booster.num_feature()
+        if getattr(booster, "pandas_categorical", None):
+            self.feature_names_in_ = booster.feature_name()
         objective = str(booster.dump_model(num_iteration=1).get("objective", "")).split(" ")[0]
         self._estimator_type = "regressor"
         if objective in {"binary", "multiclass", "multiclassova", "softmax"}:

@@ -43,6 +43,7 @@ class Estimator(OwnModel):
         names = getattr(estimator, "feature_names_in_", None)
         self.names = None if names is None else [str(name) for name in names]
         """Names of the columns that it was fitted with."""
+        self.categories = sklearn_boosters.categories(estimator, self.names or [])
 
     def call(self, arrays: Arrays) -> Arrays:
         """Return the answer by name; raises whatever the estimator raises."""
@@ -62,7 +63,10 @@ class Estimator(OwnModel):
 
         if set(arrays) == {INPUT}:
             return pd.DataFrame(arrays[INPUT], columns=self.names)
-        return pd.DataFrame({name: _column(array) for name, array in arrays.items()})
+        table = pd.DataFrame({name: _column(array) for name, array in arrays.items()})
+        for name, known in self.categories.items():
+            table[name] = pd.Categorical(table[name], categories=known)
+        return table
 
 
 def load(path: str, how: dict[str, Any]) -> OwnModel:
