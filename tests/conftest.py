@@ -7,6 +7,7 @@ pytest_plugins = [
     "fixtures.local",
     "fixtures.places",
     "fixtures.mlflow",
+    "fixtures.hub",
     "fixtures.real_clients",
 ]
 

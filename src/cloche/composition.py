@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 def sources() -> tuple[Source, ...]:
     """Return the sources of models."""
     from cloche.sources.files import FilesSource
+    from cloche.sources.huggingface import HuggingFaceSource
     from cloche.sources.mlflow import MlflowSource
 
     known = formats()
-    return FilesSource(tuple(known.values())), MlflowSource(known[ModelFormat.MLFLOW])
+    every = tuple(known.values())
+    return FilesSource(every), MlflowSource(known[ModelFormat.MLFLOW]), HuggingFaceSource(every)
 
 
 def formats() -> Mapping[ModelFormat, Format]:
@@ -70,7 +72,7 @@ def _served_backends() -> ServedBackends:
 
     known = backends()
     onnx = Completion(inspect_file, known["onnxruntime"].completed_batch)
-    return ServedBackends(tuple(known), {"onnxruntime": onnx})
+    return ServedBackends((*known, "pytorch"), {"onnxruntime": onnx})
 
 
 def backends() -> Mapping[str, Backend]:

@@ -57,6 +57,12 @@ LOGGED = "models:/m-0a1b"
         # a logged model is itself alone
         (snapshot(LOGGED), snapshot(LOGGED), True),
         (snapshot(LOGGED), snapshot("models:/m-ffff"), False),
+        # a repository of a hub: its name there, and the path in it
+        (snapshot("hf://o/n", "hf://o/n@1"), snapshot("hf://o/n@v2", "hf://o/n@2"), True),
+        (snapshot("hf://o/n/a", "hf://o/n@1/a"), snapshot("hf://o/n@2/a"), True),
+        (snapshot("hf://o/n/a", "hf://o/n@1/a"), snapshot("hf://o/n@1"), False),
+        (snapshot("hf://o/n@1"), snapshot("hf://o/m@1"), False),
+        (snapshot("hf://o/n@1"), snapshot("hf://o/n@2", registry=THERE), False),
         # a file: its absolute path
         (file("/a/model.onnx"), file("/a/b/../model.onnx"), True),
         (file("/a/model.onnx"), file("/b/model.onnx"), False),

@@ -98,7 +98,7 @@ def test_a_busy_server_is_asked_again(
     server: Answering, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("cloche.clients.mlflow.transport.time.sleep", pauses.append)
+    monkeypatch.setattr("cloche.clients.http.time.sleep", pauses.append)
     server.answers = [(503, ""), (429, ""), (200, '{"ok": 1}')]
     assert transport.get("/x") == {"ok": 1}
     assert pauses == [0.3, 1.0]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.progress import Task
+    from fixtures.hub import LocalHub
     from fixtures.mlflow import LoggedDigits, MlflowServer
 
 
@@ -128,6 +129,14 @@ def mlflow_database_model(mlflow_database: Path, tmp_path: Path) -> Case:
     return Case("models:/digits@champion", "mlflow", "models:/digits/9", tmp_path / "used here")
 
 
+@pytest.fixture
+def hub_repository(hub: LocalHub, tmp_path: Path) -> Case:
+    save_onnx(tmp_path / "model.onnx")
+    onnx_file = (tmp_path / "model.onnx").read_bytes()
+    hub.add("org/net", {"README.md": b"---\nlicense: mit\n---\n", "onnx/model.onnx": onnx_file})
+    return Case("hf://org/net", "huggingface", "hf://org/none", tmp_path, hub.environment())
+
+
 @pytest.fixture(
     params=[
         "onnx_file",
@@ -135,6 +144,7 @@ def mlflow_database_model(mlflow_database: Path, tmp_path: Path) -> Case:
         "triton_repository",
         "mlflow_server_model",
         "mlflow_database_model",
+        "hub_repository",
     ]
 )
 def case(request: pytest.FixtureRequest) -> Case:

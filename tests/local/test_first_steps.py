@@ -17,11 +17,13 @@ import pytest
 from reader import ROOT, Reader, a_reader
 
 from cloche.targets.local import ports
+from fixtures.hub import LocalHub
+from fixtures.hub_models import text_encoder
 from fixtures.local import until
 
 GUIDES = (
-    "onnx-file", "mlflow", "scikit-learn", "finished-repository", "inference", "rollback",
-    "operating",
+    "pytorch", "onnx-file", "mlflow", "hugging-face", "scikit-learn", "finished-repository",
+    "inference", "rollback", "operating",
 )  # fmt: skip
 """In an order in which each finds what it needs; the last one ends everything."""
 pytestmark = pytest.mark.timeout(1800)
@@ -77,6 +79,8 @@ def test_the_commands_of_the_readme(reader: Reader, port: dict[str, str]) -> Non
     assert_nothing_lost(said)
     assert not (reader.home / ".cloche" / "demo" / "mlflow" / "process.json").exists()
     said = reader.bash("\n".join(rest), **port)
+    assert "resnet50 revision 1 is live." in said
+    assert re.search(r"CLASS +SCORE\n2 ", said), said
     assert "model revision 1 is live." in said
     assert "digits revision 1 is live." in said
     assert re.search(r"label INT64 \[2, 1\]", said), said
@@ -90,10 +94,12 @@ def test_the_commands_of_the_readme(reader: Reader, port: dict[str, str]) -> Non
     until(lambda: not (reader.home / ".cloche" / "control.json").exists())
 
 
-def test_the_commands_of_the_guides(reader: Reader, port: dict[str, str]) -> None:
+def test_the_commands_of_the_guides(reader: Reader, port: dict[str, str], hub: LocalHub) -> None:
     """Each guide after the other, in the folder of the examples, with `cloche` and uv installed."""
+    hub.add("sentence-transformers/all-MiniLM-L6-v2", text_encoder())
     variables = {
         **port,
+        "HF_ENDPOINT": hub.url,
         "UV_SYSTEM_CERTS": "true",  # for the reader's own calls of uv, which a guide shows
         "CLOCHE_HOME": str(reader.home / "guides"),
         "PATH": f"{reader.home}/.local/bin:{reader.home}/.cache/cloche-tools/bin:{os.defpath}",
@@ -109,8 +115,13 @@ def test_the_commands_of_the_guides(reader: Reader, port: dict[str, str]) -> Non
         )
         for guide in GUIDES
     }
+    assert "resnet50 revision 1 is live." in said["pytorch"]
+    assert "is served as ONNX (torch.onnx" in said["pytorch"]
     assert "model revision 1 is live." in said["onnx-file"]
     assert "digits revision 2 is live." in said["mlflow"]
+    assert "chosen    onnx/model.onnx (ONNX) and 2 files of settings" in said["hugging-face"]
+    assert "all-minilm-l6-v2 revision 1 is live." in said["hugging-face"]
+    assert "Nothing changed: all-minilm-l6-v2" in said["hugging-face"]
     assert "wine revision 1 is live." in said["scikit-learn"]
     assert "scores revision 1 is live." in said["finished-repository"]
     assert re.findall(r"total .*\n *(.*)", said["finished-repository"]) == ["[[3.]]", "[[6.]]"]

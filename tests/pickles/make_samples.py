@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,9 @@ def scikit_learn(folder: Path) -> None:
     for booster in (XGBRegressor, LGBMRegressor):
         fitted = booster(n_estimators=1, max_depth=1).fit(data[["a"]].to_numpy(), np.arange(40))
         (folder / f"{booster.__name__}.pkl").write_bytes(pickle.dumps(fitted))
-    (folder / "function.pkl").write_bytes(cloudpickle.dumps(lambda x: len(str(x))))
+    # Of a module of its own: cloudpickle writes down where the file of a function is.
+    function = eval("lambda x: len(str(x))", {})
+    (folder / "function.pkl").write_bytes(cloudpickle.dumps(function))
 
 
 def torch(folder: Path) -> None:
@@ -72,9 +75,20 @@ def torch(folder: Path) -> None:
     checkpoint = {"epoch": 1, "model_state_dict": state, "optimizer_state_dict": {"state": {}}}
     torch.save(checkpoint, folder / "checkpoint.pt")
     torch.jit.trace(model.eval(), torch.ones(1, 2)).save(folder / "script.pt")
+    leave_out_debugging(folder / "script.pt")
     torch.save([torch.ones(2), Evil()], folder / "evil.pt")
     torch.save([torch.ones(2), Evil()], folder / "evil-legacy.pt",
                _use_new_zipfile_serialization=False)  # fmt: skip
+
+
+def leave_out_debugging(path: Path) -> None:
+    """Write an archive anew without the members that hold the paths of files here."""
+    with zipfile.ZipFile(path) as archive:
+        members = [(member, archive.read(member)) for member in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in members:
+            if not member.filename.endswith(".debug_pkl"):
+                archive.writestr(member.filename, data)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,16 @@ DISGUISES = {
     ),
     "a state that is a pair": b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81N}\x86b",
     "a key that is no text": wrapper(more=b"cnumpy\nstr_\n" + short("shape") + b"\x85RK\x00\x85"),
+    "arguments, which set a padding": wrapper(
+        make=b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n(NNNNtR"
+    ),
+    "a padding by a call": wrapper(
+        more=short("numpy_array_alignment_bytes")
+        + b"ctorch.jit._pickle\nrestore_type_tag\nN" + short("x") + b"\x86R"
+    ),
+    "numbers that say they are objects": wrapper(
+        dtype=DTYPE + b"(K\x03" + short("<") + b"NNNJ\xff\xff\xff\xffK\x00K\x3ftb"
+    ),
     "set twice": wrapper() + b"\0" * 24 + b"0h\x00}b",
     "an identity around it": wrapper(
         make=b"ctorch.jit._pickle\nrestore_type_tag\ncjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81"

@@ -225,6 +225,12 @@ def test_a_tar_archive_is_a_finding(tmp_path: Path) -> None:
         member.size = len(EVIL)
         archive.addfile(member, io.BytesIO(EVIL))
     assert "pickle.unreadable" in codes(scanned(tmp_path, buffer.getvalue(), "model.tar"))
+    # A pickle that is a header of tar, too: its name is the pickle.
+    head = bytearray(buffer.getvalue()[:512])
+    head[: len(EVIL)] = EVIL
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    assert outside(scanned(tmp_path, bytes(head), "model.txt")) == {SYSTEM}
 
 
 def test_objects_of_skops_are_names(tmp_path: Path) -> None:

@@ -64,8 +64,10 @@ def test_every_opcode_that_imports(tmp_path: Path, case: str) -> None:
         (b"\x80\x02\x83\x01\x00.", "extension registry"),
         (b"\x80\x02\x84\x01\x00\x00\x00.", "extension registry"),
         (b"\x80\x04cbuiltins\nstr\n" + short("os") + b"\x85R" + short("system") + b"\x93.", "name"),
-        (b"\x80\x04h\x05" + short("system") + b"\x93.", "put together"),
+        (b"\x80\x04\x97" + short("system") + b"\x93.", "put together"),
         (b"ccollections\nOrderedDict\n}b.", "changes collections.OrderedDict itself"),
+        (b"c" + b"a" * 2000 + b"\nb\n.", "longer than any"),
+        (b"\x80\x04\x95\x09" + b"\0" * 7 + b"N." + b"N.", "goes on after the end"),
     ],
 )
 def test_what_cannot_be_resolved_is_a_finding(tmp_path: Path, data: bytes, why: str) -> None:
@@ -158,6 +160,12 @@ def test_a_file_that_cannot_be_opened_is_a_finding(tmp_path: Path) -> None:
 
     assert codes(scan(tmp_path / "missing.pkl")) == {"pickle.unreadable"}
     assert codes(scan(tmp_path)) == {"pickle.unreadable"}
+
+
+def test_names_can_be_printed(tmp_path: Path) -> None:
+    names = b"c\xe2\x80\xaeos\nsys\x1b[2Jtem\n0\x80\x04" + b"\x8c\x03\xed\xb2\x80\x8c\x01x\x93."
+    found = scanned(tmp_path, names)
+    assert [str(name) for name in found.outside] == [r"\u202eos.sys\x1b[2Jtem", r"\udc80.x"]
 
 
 def test_numbers_of_the_memo_out_of_turn() -> None:

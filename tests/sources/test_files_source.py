@@ -102,6 +102,19 @@ def test_a_folder_with_one_onnx_file_is_that_file(store: Store, folder: Path) ->
     assert [entry.path for entry in snapshot.files] == ["model.onnx", "model.onnx.data"]
 
 
+def test_a_folder_with_its_onnx_file_in_onnx_is_that_file(store: Store, folder: Path) -> None:
+    """As in a clone of a repository that has the same weights for other frameworks, too."""
+    (folder / "onnx").mkdir()
+    save_onnx(folder / "onnx/model.onnx", "model.onnx_data")
+    (folder / "onnx/model.onnx_data").write_bytes(external_bytes())
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"x")
+    snapshot = take(store, folder, ".")
+    assert [entry.path for entry in snapshot.files] == ["model.onnx", "model.onnx_data"]
+    save_onnx(folder / "onnx/model_fp16.onnx")
+    assert f"{folder}/onnx/model.onnx" in str(refused(store, folder, ".").hint)
+
+
 @pytest.mark.parametrize(
     ("location", "code"),
     [

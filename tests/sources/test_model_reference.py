@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cloche import composition, sources
 from cloche.errors import UsageError
 from cloche.sources.files import FileReference
+from cloche.sources.huggingface.reference import HubReference
 from cloche.sources.mlflow.reference import (
     LoggedModelReference,
     RegisteredModelReference,
@@ -39,6 +40,15 @@ MODEL = "m-" + "0a" * 16
         (f"models:/{MODEL}", LoggedModelReference(f"models:/{MODEL}", MODEL)),
         ("runs:/ab12/model", RunReference("runs:/ab12/model", "ab12", "model")),
         ("runs:/ab12/a/b/", RunReference("runs:/ab12/a/b/", "ab12", "a/b")),
+        ("hf://org/name", HubReference("hf://org/name", "org/name")),
+        ("HF://gpt2", HubReference("HF://gpt2", "gpt2")),
+        ("hf://datasets", HubReference("hf://datasets", "datasets")),
+        ("hf://o/n@v1.0/", HubReference("hf://o/n@v1.0/", "o/n", "v1.0")),
+        ("hf://o/n@refs/pr/1", HubReference("hf://o/n@refs/pr/1", "o/n", "refs/pr/1")),
+        ("hf://o/n@refs/pr/1/a", HubReference("hf://o/n@refs/pr/1/a", "o/n", "refs/pr/1", "a")),
+        ("hf://o/n@a%2Fb/c", HubReference("hf://o/n@a%2Fb/c", "o/n", "a/b", "c")),
+        ("hf://o/n/a/b.onnx", HubReference("hf://o/n/a/b.onnx", "o/n", "main", "a/b.onnx")),
+        ("hf://n@v1/a", HubReference("hf://n@v1/a", "n", "v1", "a")),
     ],
 )
 def test_forms(text: str, expected: object) -> None:
@@ -50,7 +60,20 @@ def test_forms(text: str, expected: object) -> None:
     [
         ("", "empty", "models:/NAME@ALIAS"),
         ("a\0b", "empty", ""),
-        ("hf://org/name", "scheme", "models:/NAME@ALIAS"),
+        ("s3://bucket/model", "scheme", "models:/NAME@ALIAS"),
+        ("huggingface://org/name", "scheme", "hf://org/name"),
+        ("hf:/org/name", "slashes", "hf://ORG/NAME"),
+        ("hf://", "repository", "hf://ORG/NAME"),
+        ("hf://-org/name", "repository", ""),
+        ("hf://org/na..me", "repository", ""),
+        ("hf://org/na me", "repository", ""),
+        ("hf://datasets/org/name", "kind", "hf://ORG/NAME"),
+        ("hf://spaces/org/name@main", "kind", ""),
+        ("hf://org/name@", "revision", "hf://ORG/NAME@REVISION"),
+        ("hf://org/name@a b", "revision", ""),
+        ("hf://org/name@a%2F..%2Fb", "revision", ""),
+        ("hf://org/name@v1/../x", "path", ""),
+        ("hf://org/name@v1//x", "path", ""),
         ("https://example.org/model.onnx", "scheme", ""),
         ("model:/digits@champion", "scheme", "models:/digits@champion"),
         ("models:/digits", "version", "models:/digits@ALIAS"),
@@ -75,7 +98,7 @@ def test_what_is_refused_says_how_to_write_it(text: str, code: str, hint: str) -
     assert hint in (raised.value.hint or "")
 
 
-@given(st.text(max_size=40) | st.text(alphabet="models:runfile/@.0aA%~ ", max_size=40))
+@given(st.text(max_size=40) | st.text(alphabet="hmodels:runfile/@.0aA%~ ", max_size=40))
 def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
     try:
         reference = sources.parse(text, SOURCES, directory=HERE)

@@ -3,7 +3,9 @@
 A registered model is its name in its registry, whatever the version or alias. A model that a run
 logged is its path in the experiment of the run, since each training makes a new run; the same path
 in another experiment (`model`, by habit) is another model. A logged model of MLflow 3 without a
-registered name is itself alone. A file is its absolute path: one that was moved is another.
+registered name is itself alone. A repository of the Hugging Face Hub is its name on its hub,
+whatever the revision, and so is a path in it. A file is its absolute path: one that was moved is
+another.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from cloche.artifacts.model import ModelSnapshot
 
 _RUN = re.compile(r"runs:/+[^/]+/+(.+?)/*", re.IGNORECASE)
+_REPOSITORY = re.compile(r"hf://([^@]+)@[^/]+(/.+)?")
 _REGISTERED = re.compile(r"models:/([^/]+)/[^/]+")
 
 
@@ -28,6 +31,8 @@ def identity(snapshot: ModelSnapshot) -> tuple[str, ...]:
         return (*kept_by, "run", snapshot.metadata.experiment_id or "", logged[1])
     if registered := _REGISTERED.fullmatch(snapshot.pinned):
         return (*kept_by, "registered", registered[1])
+    if repository := _REPOSITORY.fullmatch(snapshot.pinned):
+        return (*kept_by, "repository", repository[1] + (repository[2] or ""))
     return (*kept_by, "logged", snapshot.pinned)
 
 

@@ -77,6 +77,8 @@ class ModelMetadata:
     run_id: str | None = None
     experiment_id: str | None = None
     """The experiment of the run."""
+    choice: str | None = None
+    """Which of a repository's files the source chose, and what it left out."""
 
 
 class ModelFormat(enum.StrEnum):
@@ -109,7 +111,7 @@ class ModelSnapshot:
     reference: str
     pinned: str
     source: str
-    """`files` or `mlflow`."""
+    """`files`, `mlflow` or `huggingface`."""
     version: str | None
     digest: str
     format: ModelFormat
@@ -192,6 +194,8 @@ class Loading:
     """The file or folder to load, in the snapshot."""
     options: dict[str, Any] = field(default_factory=dict)
     """What else its loader needs, such as the class of a state dict."""
+    declared: bool = False
+    """Whether its files declare all that is served: nothing is found out or converted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,8 @@ class ModelFacts:
     """How the model's own framework loads it; None if its files are what the backend runs."""
     convertible: Loading | None = None
     """How a conversion loads what the backend runs as it is; None if nothing converts it."""
+    labels: tuple[str, ...] = ()
+    """The names of the classes that the scores of an output are of, in their order."""
     findings: tuple[Finding, ...] = ()
     ranges: dict[str, ValueRange] = field(default_factory=dict)
     """What the model does with an input tells of its values, by the name of the input."""

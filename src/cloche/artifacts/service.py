@@ -63,6 +63,8 @@ class ModelOptions:
     """What of the model answers, such as `predict_proba`; None for what is usual for its kind."""
     conversion: str | None = None
     """`auto`, `off` or `required`."""
+    trust: bool | None = None
+    """Whether code in it may be loaded although it comes from where anybody may have put it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,9 @@ def command(
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
-    MODEL is a file or folder (./model.onnx) or a model of an MLflow registry
-    (models:/digits@champion). Without MODEL, ./cloche.yaml or the file named by -f is read.
+    MODEL is a file or folder (./model.onnx), a model of an MLflow registry
+    (models:/digits@champion) or of a Hugging Face Hub (hf://org/name). Without MODEL,
+    ./cloche.yaml or the file named by -f is read.
 
     A service without a written name is called as its model. If another model has that name
     already, a terminal asks; without one, --replace says yes.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.cli import options, rendering, session
+from cloche.cli import answers, options, rendering, session
 from cloche.errors import ClocheError, UsageError
 from cloche.inputs.service_requests import live_repository, request_parameters
 
@@ -42,7 +42,8 @@ def command(
     The input is checked against the model's inputs before it is sent. JSON is
     {"INPUT": values, ...}, the values alone for a model with one input, or a KServe v2 request. CSV
     has a column per input, or the rows of one tensor. An image is resized to the model's height and
-    width, with values from 0 to 1 for float inputs and 0 to 255 otherwise.
+    width, with values from 0 to 1 for float inputs and 0 to 255 otherwise; its answer is shown as
+    its best classes, as are scores of classes with names (`labels:` in cloche.yaml).
     """
     if (source is None) is not example:
         raise UsageError(
@@ -107,12 +108,14 @@ def _ask(
     tensors = request_file.tensors(source, Declared.of(main))
     body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
     types = {spec.name: spec.datatype for spec in main.outputs}
+    known = answers.classes(repository, of_image=request_file.is_image(source))
     headers = {"cloche-service": status["service"]} | sequences.headers(parameters)
     ask = _streamed if main.decoupled else _answered
     for outputs, revision, took in ask(status, main, body, length, headers, timeout):
         whole = missing.with_gaps(outputs, main.outputs)
         described = {name: (types.get(name) or datatype_of(a), a) for name, a in whole.items()}
-        _show(described, status["service"], revision, took, as_json)
+        shown = answers.Shown(described, status["service"], revision, took)
+        shown.as_json(known) if as_json else shown.as_text(known)
 
 
 def _answered(  # noqa: PLR0917 - a request, and where it goes
@@ -169,52 +172,3 @@ def _parameters(given: tuple[str, ...]) -> dict[str, Any]:
         except ValueError:
             parameters[name] = value
     return parameters
-
-
-def _show(
-    outputs: dict[str, tuple[str, Any]], service: str, revision: str, took: float, as_json: bool
-) -> None:
-    """Print the outputs, each a datatype and an array."""
-    if as_json:
-        rendering.show_json(
-            {
-                "service": service,
-                "revision": int(revision) if revision.isdecimal() else None,
-                "duration_ms": round(took, 3),
-                "outputs": [
-                    {
-                        "name": name,
-                        "datatype": datatype,
-                        "shape": list(array.shape),
-                        "data": _flat_values(array),
-                    }
-                    for name, (datatype, array) in outputs.items()
-                ],
-            }
-        )
-        return
-    for name, (datatype, array) in outputs.items():
-        click.echo(f"{name} {datatype} {list(array.shape)}")
-        click.echo(_text(array))
-
-
-def _flat_values(array: Any) -> list[Any]:
-    """Return the values flat, as in the protocol's JSON; bytes as text."""
-    if array.dtype.kind == "O":
-        return [_readable(item) for item in array.ravel()]
-    values: list[Any] = array.ravel().tolist()
-    return values
-
-
-def _readable(item: Any) -> Any:
-    """Return bytes as text; a missing value, and what else has gaps, as it is."""
-    return item.decode(errors="replace") if isinstance(item, bytes) else item
-
-
-def _text(array: Any) -> str:
-    import numpy as np
-
-    if array.dtype.kind == "O":
-        texts = np.array([_readable(item) for item in array.ravel()], dtype=object)
-        array = texts.reshape(array.shape)
-    return np.array2string(array, threshold=200, max_line_width=100, separator=", ")

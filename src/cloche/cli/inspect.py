@@ -11,7 +11,10 @@ from cloche.cli import options, rendering, session
 from cloche.units import size_text
 
 if TYPE_CHECKING:
-    from cloche.artifacts import ModelFacts, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelMetadata, ModelSnapshot
+
+
+_MOST_METRICS = 5
 
 
 @click.command()
@@ -61,13 +64,15 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
     if not format_.startswith(facts.format):
         format_ = f"{facts.format}, {format_}"
     batch = "yes" if facts.batch.present else "no"
+    known = facts.loading is None or facts.loading.declared
     pairs = [
         ("model", snapshot.pinned),
         ("digest", snapshot.digest),
+        *_recorded(snapshot.metadata),
         ("format", format_),
         ("size", size),
-        ("backend", facts.backend),
-        ("batching", f"{batch} ({facts.batch.certainty}): {facts.batch.why}"),
+        ("backend", facts.backend if known else "known once the model has run: `cloche plan`"),
+        *([("batching", f"{batch} ({facts.batch.certainty}): {facts.batch.why}")] if known else []),
         *zip(["inputs", *[""] * len(inputs)], inputs, strict=False),
         *zip(["outputs", *[""] * len(outputs)], outputs, strict=False),
     ]
@@ -81,3 +86,17 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
     click.echo(rendering.fields(pairs))
     for finding in facts.findings:
         click.echo(rendering.finding_text(finding))
+
+
+def _recorded(metadata: ModelMetadata) -> list[tuple[str, str]]:
+    """Return what the source says of the model: its choice of files, and the model card."""
+    metrics = [f"{name} {value:g}" for name, value in metadata.metrics.items()]
+    more = len(metrics) - _MOST_METRICS
+    shown = ", ".join(metrics[:_MOST_METRICS]) + (f", and {more} more" if more > 0 else "")
+    pairs = [
+        ("chosen", metadata.choice),
+        ("licence", metadata.tags.get("license")),
+        ("task", metadata.tags.get("pipeline_tag")),
+        ("metrics", shown),
+    ]
+    return [(name, value) for name, value in pairs if value]

@@ -59,6 +59,14 @@ def read(source: str, declared: Declared) -> Any:
         raise error.with_(hint=error.hint or _HINT) from error
 
 
+def is_image(source: str) -> bool:
+    """Return whether a file is an image; stdin, which can be read only once, is said to be none."""
+    if source == "-":
+        return False
+    with Path(source).open("rb") as file:
+        return _is_image(file.read(16))
+
+
 def _read(source: str, declared: Declared) -> Any:
     data = _bytes(source)
     where = "stdin" if source == "-" else source

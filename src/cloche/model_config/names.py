@@ -16,6 +16,7 @@ CONFIG = "config.pbtxt"
 VERSION = 1
 """The only version folder: versions of a model are revisions of the service."""
 ONNX_FILE = "model.onnx"
+LABELS_FILE = "labels.txt"
 PYTHON_FILE = "model.py"
 REQUIREMENTS_FILE = "requirements.txt"
 PYTHON_VERSION_FILE = ".python-version"

@@ -72,11 +72,8 @@ def _read(content: Content, head: bytes, found: Found) -> None:
     if reader is not read_archive and is_archive(content):
         # Some programs look at a file's end alone, and see an archive whatever stands before it.
         read_archive(content, found, inner)
-    if _is_tar(head):
-        raise Unreadable("It is a tar archive, which the scanner does not open.")
-    closed = next((why for start, why in CLOSED.items() if head.startswith(start)), None)
-    if closed is not None:
-        raise Unreadable(closed)
+    if (closed := _closed(head)) is not None:
+        found.unreadable(Unreadable(closed), content.place)
     if content.name.endswith(".json"):
         read_json(content, found)
     if reader is None or head.startswith(_BOTH):
@@ -91,6 +88,13 @@ def _judged(content: Content, head: bytes, *, container: bool) -> Content:
     storage = "/data/" in content.place and content.name.isdigit()
     must = content.strict or (not storage and must_be_a_pickle(content.name, head))
     return replace(content, strict=must and not container)
+
+
+def _closed(head: bytes) -> str | None:
+    """Return why a container stays closed, or None if it is none of these."""
+    if _is_tar(head):
+        return "It is a tar archive, which the scanner does not open."
+    return next((why for start, why in CLOSED.items() if head.startswith(start)), None)
 
 
 def _is_tar(head: bytes) -> bool:

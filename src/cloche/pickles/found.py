@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, Severity
 from cloche.pickles import limits
 from cloche.pickles.allowed import is_allowed
-from cloche.pickles.scan import Name, Scan
+from cloche.pickles.scan import Name, Scan, shown
 from cloche.pickles.streams import TooLarge, Unresolved
 from cloche.pickles.torch_files import TorchFound
 
@@ -35,7 +36,8 @@ class Found:
         if len(self.names) >= limits.MOST_NAMES:
             raise TooLarge(f"It imports more than {limits.MOST_NAMES} names.")
         allowed = own or is_allowed(found.module, found.name)
-        self.names[Name(found.module, found.name, place, allowed)] = None
+        name = Name(shown(found.module), shown(found.name), shown(place), allowed)
+        self.names[name] = None
 
     def finding(self, code: str, what: str, place: str, hint: str | None = None) -> None:
         """Note a finding, once."""
@@ -52,8 +54,9 @@ class Found:
             self.finding("pickle.unreadable", problem.what, place)
 
     def note_version(self, of: str, version: str) -> None:
-        """Note a version that is recorded in the file."""
-        self.versions.setdefault(of, set()).add(version)
+        """Note a version that is recorded in the file; what is none is left out."""
+        if len(version) <= limits.LONGEST_VERSION and version.isprintable():
+            self.versions.setdefault(of, set()).add(version)
 
     def decompressed(self, size: int) -> None:
         """Count what came out of compressed parts; raises TooLarge."""
@@ -83,7 +86,10 @@ class Found:
         """Return it as a value."""
         return Scan(
             names=tuple(self.names),
-            problems=tuple(self.findings),
+            problems=tuple(
+                replace(found, what=shown(found.what), where=shown(found.where or ""))
+                for found in self.findings
+            ),
             pickles=self.pickles,
             versions={of: tuple(sorted(found)) for of, found in sorted(self.versions.items())},
             pythons=tuple(sorted(self.pythons)),

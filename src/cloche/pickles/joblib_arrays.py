@@ -36,12 +36,8 @@ def wrapper_of(target: Value) -> Instance | None:
     Raises Unresolved for an object that might be a wrapper in disguise: what an unpickler reads
     next would not be known.
     """
-    if is_call_of(target, WRAPPER):
-        return target if isinstance(target, Instance) else None
-    if is_call_of(target, "copyreg._reconstructor") and isinstance(target, Instance):
-        arguments = target.arguments
-        if isinstance(arguments, tuple) and arguments and _is_wrapper_class(arguments[0]):
-            return target
+    if isinstance(target, Instance) and _is_fresh(target):
+        return target
     if target is not OTHER and _may_be_a_wrapper(target):
         raise Unresolved("It sets the state of an object that may be an array of joblib.")
     return None
@@ -59,15 +55,32 @@ def pass_over(stream: Stream, wrapper: Instance) -> bool:
     if objects:
         return False
     # The class has no default for it: files of old versions have neither this nor a padding.
-    if state.get("numpy_array_alignment_bytes") is not None:
+    alignment = state.get("numpy_array_alignment_bytes")
+    if not isinstance(alignment, int | None):
+        raise Unresolved("The padding of an array of joblib is not readable.")
+    if alignment is not None:
         stream.skip(stream.exactly(1)[0])
     stream.skip(_count(state.get("shape")) * itemsize)
     return True
 
 
+def _is_fresh(target: Instance) -> bool:
+    """Return whether an object is a wrapper that nothing was set on yet, as a pickler makes it."""
+    arguments = target.arguments
+    if is_call_of(target, WRAPPER):
+        return arguments == ()
+    return (
+        is_call_of(target, "copyreg._reconstructor")
+        and isinstance(arguments, tuple)
+        and arguments[1:] == (Global("builtins", "object"), None)
+        and _is_wrapper_class(arguments[0])
+    )
+
+
 def _may_be_a_wrapper(target: Value) -> bool:
-    known = isinstance(target, Instance) and isinstance(target.of, Global)
-    return not known or (isinstance(target, Instance) and _mentions(target))
+    if not isinstance(target, Instance) or not isinstance(target.of, Global):
+        return True
+    return _is_wrapper_class(target.of) or _mentions(target)
 
 
 def _is_wrapper_class(value: Value) -> bool:
@@ -112,11 +125,11 @@ def _size_of(dtype: Value, depth: int) -> tuple[int, bool]:
     match dtype.state:
         case None:
             return size, objects
-        case (int(), _, _, _, fields, int(given), _, int(flags), *_):
-            if kind not in "SUV":
-                return size, objects
-            objects = _fields_have_objects(fields, depth)
-            if given == size and objects == bool(flags & _HAS_OBJECTS):
+        # Version, byte order, base, names, fields, size, alignment, flags.
+        case (3 | 4, _, _, _, fields, int(given), _, int(flags), *_) if dtype.built == 1:
+            objects = objects or _fields_have_objects(fields, depth)
+            sized = kind not in "SUV" or given == size
+            if sized and objects == bool(flags & _HAS_OBJECTS):
                 return size, objects
     raise Unresolved("The type of an array of joblib contradicts itself.")
 

@@ -26,14 +26,21 @@ _COST = 200
 class Machine:
     """What one pickle has done so far.
 
-    `imported` is told each name as it is met, `unresolved` why a name stays unknown.
+    `imported` is told each name as it is met, `unresolved` why a name stays unknown. Where it is
+    in doubt whether the bytes are a pickle at all, objects of a registry that hardly any process
+    fills are taken for noise.
     """
 
     def __init__(
-        self, imported: Callable[[Global], None], unresolved: Callable[[str], None]
+        self,
+        imported: Callable[[Global], None],
+        unresolved: Callable[[str], None],
+        *,
+        doubtful: bool = False,
     ) -> None:
         self.imported = imported
         self.unresolved = unresolved
+        self._doubtful = doubtful
         self.calls: list[Instance] = []
         """Calls whose arguments may tell something: those of made types, see `python_versions`."""
         self.called = False
@@ -103,13 +110,19 @@ class Machine:
 
     def recall(self, number: int) -> None:
         """Put the value with a number on the stack."""
-        self.push(self._memo.get(number))
+        try:
+            self.push(self._memo.get(number))
+        except KeyError:
+            raise Malformed(f"It takes value {number}, which was not given.") from None
 
     # ── names and calls ───────────────────────────────────────────────────────────────────────
 
     def import_(self, module: Value, name: Value) -> Value:
         """Return what an import gives; both names have to be known."""
         if isinstance(module, str) and isinstance(name, str) and module and name:
+            if len(module) + len(name) > limits.LONGEST_NAME:
+                self.unresolved("It imports a name that is longer than any.")
+                return UNKNOWN
             found = Global(module, name)
             self.imported(found)
             return found
@@ -117,6 +130,14 @@ class Machine:
             raise Malformed("It imports something that is no name.")
         self.unresolved("It imports a name that is put together while it is read.")
         return UNKNOWN
+
+    def extend(self, number: int) -> None:
+        """Put an object of copyreg's extension registry on the stack."""
+        what = f"It takes object {number} of copyreg's extension registry."
+        if self._doubtful:
+            raise Malformed(what)
+        self.unresolved(what)
+        self.push(UNKNOWN)
 
     def call(self, of: Value, arguments: Value) -> None:
         """Put the result of a call on the stack."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.pickles.values import UNKNOWN
-
 if TYPE_CHECKING:
     from cloche.pickles.values import Value
 
@@ -37,7 +35,7 @@ class Memo:
                 self._listed.append(self._others.pop(len(self._listed)))
 
     def get(self, number: int) -> Value:
-        """Return the value of a number; an unpickler stops at one that was not given."""
+        """Return the value of a number; raises KeyError for one that was not given."""
         if number < len(self._listed):
             return self._listed[number]
-        return self._others.get(number, UNKNOWN)
+        return self._others[number]

@@ -45,7 +45,7 @@ def _read(content: Content, found: Found, *, strict: bool, arrays: bool) -> bool
     What need not be a pickle is reported only for what a loader would call before it fails.
     """
     apart = found.apart()
-    reading = _Reading(content, apart, arrays=arrays)
+    reading = _Reading(content, apart, arrays=arrays, strict=strict)
     with content.open() as file:
         try:
             reading.run(Stream(file))
@@ -56,7 +56,8 @@ def _read(content: Content, found: Found, *, strict: bool, arrays: bool) -> bool
             if strict:
                 apart.unreadable(problem, reading.place)
         except Unreadable as problem:
-            apart.unreadable(problem, reading.place)
+            if strict or reading.imported or isinstance(problem, TooLarge):
+                apart.unreadable(problem, reading.place)
     if strict or reading.imported or apart.findings:
         found.add(apart)
     return reading.wrapped
@@ -65,7 +66,9 @@ def _read(content: Content, found: Found, *, strict: bool, arrays: bool) -> bool
 class _Reading:
     """One way through a stream."""
 
-    def __init__(self, content: Content, found: Found, *, arrays: bool = True) -> None:
+    def __init__(
+        self, content: Content, found: Found, *, arrays: bool = True, strict: bool = True
+    ) -> None:
         self.place = content.place
         self.called = False
         self.wrapped = False
@@ -75,6 +78,7 @@ class _Reading:
         self._content = content
         self._found = found
         self._arrays = arrays
+        self._strict = strict
         self._past_arrays = False
 
     def run(self, stream: Stream) -> None:
@@ -92,7 +96,7 @@ class _Reading:
 
     def _read(self, stream: Stream) -> Machine:
         """Read one pickle, with those of the arrays in it."""
-        machine = Machine(self._imported, self._unresolved)
+        machine = Machine(self._imported, self._unresolved, doubtful=not self._strict)
         frame_end = 0
         for opcode in read_opcodes(stream):
             STEPS[opcode.name](machine, opcode)
@@ -101,6 +105,9 @@ class _Reading:
                 frame_end = stream.position + int.from_bytes(opcode.argument or b"", "little")
             elif opcode.name == "BUILD" and self.wrapped:
                 self._pass_array(stream, machine, frame_end)
+        if stream.position < frame_end:
+            # What is left of the frame is thrown away by one unpickler, and read on by another.
+            raise Unresolved("A frame goes on after the end of its pickle.")
         self._found.pickles += 1
         self._note(machine)
         return machine
@@ -116,7 +123,7 @@ class _Reading:
             # joblib's unpickler has the whole frame in memory, and reads the array after its end.
             raise Unresolved("An array of joblib stands inside of a frame of the pickle.")
         if not joblib_arrays.pass_over(stream, wrapper):
-            inner = _Reading(self._content, self._found, arrays=False)
+            inner = _Reading(self._content, self._found, arrays=False, strict=self._strict)
             inner._read(stream)
         machine.pop()
         machine.push(UNKNOWN)

@@ -81,6 +81,12 @@ class Scan:
         return any(name.module.partition(".")[0] == "cloudpickle" for name in self.names)
 
 
+def shown(text: str) -> str:
+    """Return text that can be printed: names in a file may hold anything."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if text.isprintable() else "".join(escaped)
+
+
 def _outside(name: Name) -> Finding:
     return Finding(
         Severity.WARNING,

@@ -6,7 +6,7 @@ import pickle
 from typing import TYPE_CHECKING
 
 from cloche.pickles import limits
-from cloche.pickles.streams import Malformed, Unresolved
+from cloche.pickles.streams import Malformed, TooLarge
 from cloche.pickles.values import OTHER, UNKNOWN, Unknown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _number(opcode: Opcode) -> int:
     """Return an argument as an unsigned number, of bytes or of a line."""
     if opcode.lines:
         if opcode.lines[0] is None:
-            raise Unresolved("It numbers a value with a text that is too long to be kept.")
+            raise TooLarge("It numbers a value with a text that is too long to be kept.")
         try:
             # int() as the unpickler calls it: blanks and underscores are taken.
             number = int(opcode.lines[0])
@@ -37,7 +37,7 @@ def _text(data: bytes | None) -> Value:
     try:
         return UNKNOWN if data is None else data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
-        return UNKNOWN
+        raise Malformed("It has a text that is none.") from None
 
 
 def _constant(value: Value) -> Callable[[Machine, Opcode], None]:
@@ -73,7 +73,7 @@ def _unicode_line(machine: Machine, opcode: Opcode) -> None:
     try:
         text: Value = UNKNOWN if line is None else line.decode("raw-unicode-escape")
     except UnicodeDecodeError:
-        text = UNKNOWN
+        raise Malformed("It has a text that is none.") from None
     machine.push_kept(text, len(line or b""))
 
 
@@ -145,6 +145,18 @@ def _duplicate(machine: Machine, _: Opcode) -> None:
     machine.push(machine.top)
 
 
+def _get(machine: Machine, opcode: Opcode) -> None:
+    machine.recall(_number(opcode))
+
+
+def _put(machine: Machine, opcode: Opcode) -> None:
+    machine.memoize(_number(opcode))
+
+
+def _extension(machine: Machine, opcode: Opcode) -> None:
+    machine.extend(_number(opcode))
+
+
 def _lines_as_names(opcode: Opcode) -> tuple[Value, Value]:
     module, name = opcode.lines
     return _text(module), _text(name)
@@ -178,12 +190,6 @@ def _call(machine: Machine, _: Opcode) -> None:
 def _call_with_keywords(machine: Machine, _: Opcode) -> None:
     keywords, arguments, of = machine.pop(), machine.pop(), machine.pop()
     machine.call(of, (arguments, keywords))
-
-
-def _extension(machine: Machine, opcode: Opcode) -> None:
-    number = _number(opcode)
-    machine.unresolved(f"It takes object {number} of copyreg's extension registry.")
-    machine.push(UNKNOWN)
 
 
 def _persistent(machine: Machine, _: Opcode) -> None:
@@ -228,12 +234,8 @@ STEPS: dict[str, Callable[[Machine, Opcode], None]] = {
     "POP": lambda machine, _: machine.pop_or_unmark(),
     "POP_MARK": _drop_group,
     "DUP": _duplicate,
-    "GET": lambda machine, opcode: machine.recall(_number(opcode)),
-    "BINGET": lambda machine, opcode: machine.recall(_number(opcode)),
-    "LONG_BINGET": lambda machine, opcode: machine.recall(_number(opcode)),
-    "PUT": lambda machine, opcode: machine.memoize(_number(opcode)),
-    "BINPUT": lambda machine, opcode: machine.memoize(_number(opcode)),
-    "LONG_BINPUT": lambda machine, opcode: machine.memoize(_number(opcode)),
+    "GET": _get, "BINGET": _get, "LONG_BINGET": _get,
+    "PUT": _put, "BINPUT": _put, "LONG_BINPUT": _put,
     "MEMOIZE": lambda machine, _: machine.memoize(),
     "GLOBAL": _global, "STACK_GLOBAL": _stack_global, "INST": _inst, "OBJ": _obj,
     "EXT1": _extension, "EXT2": _extension, "EXT4": _extension,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.pickles.scan import TorchFacts
+from cloche.pickles.scan import TorchFacts, shown
 from cloche.pickles.values import Instance
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class TorchFound:
         storages = [parts for parts in machine.persistent if parts[:1] == ("storage",)]
         for parts in storages:
             if len(parts) > 2 and isinstance(parts[2], str):
-                self._devices.add(parts[2])
+                self._devices.add(shown(parts[2][:64]))
         items = _items(machine.result)
         if storages and items:
             self._items = items

@@ -77,18 +77,23 @@ def prepare(
 
         example = directory / spec.example
         example_digest = spec_example.digest_of_file(example)
+    labels: tuple[str, ...] = ()
+    if spec.labels is not None:
+        from cloche.inputs import label_file
+
+        labels = label_file.read(directory / spec.labels)
     store = composition.store(settings)
     with store.working():
         snapshot = resolve(
             spec.model, directory=directory, store=store, progress=progress, environment=environment
         )
-        key = _key(spec, snapshot, example_digest, run_model=run_model)
+        key = _key(spec, snapshot, example_digest, labels, run_model=run_model)
         deployment = _recall(store, key)
         if deployment is None:
             from cloche.pipeline.making import Making
 
             locked = partial(lock, store=store, progress=progress, environment=environment)
-            making = Making(spec, example, store, Software(settings, progress), locked)
+            making = Making(spec, example, labels, store, Software(settings, progress), locked)
             deployment = making.deployment(snapshot, run_model=run_model)
             store.remember("prepared", key, artifacts.encode(deployment))
             cache.make_room(settings)
@@ -130,7 +135,12 @@ def provision(deployment: Deployment, *, settings: Settings, progress: Progress)
 
 
 def _key(
-    spec: ServiceSpec, snapshot: ModelSnapshot, example: str | None, *, run_model: bool
+    spec: ServiceSpec,
+    snapshot: ModelSnapshot,
+    example: str | None,
+    labels: tuple[str, ...],
+    *,
+    run_model: bool,
 ) -> str:
     """Return the digest of everything that the prepared result depends on."""
     inputs = [
@@ -142,6 +152,7 @@ def _key(
         snapshot.entry,
         snapshot.metadata,
         example,
+        labels,
         run_model,
     ]
     return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")

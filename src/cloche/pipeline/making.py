@@ -39,6 +39,8 @@ class Making:
     spec: ServiceSpec
     example: Path | None
     """The file of the spec's example."""
+    labels: tuple[str, ...]
+    """The spec's names of classes; empty without any."""
     store: Store
     software: Software
     lock: Callable[[ModelFacts], Lock | None]
@@ -49,6 +51,8 @@ class Making:
 
         spec, store = self.spec, self.store
         source = self._source(snapshot)
+        if self.labels:
+            source = replace(source, facts=replace(source.facts, labels=self.labels))
         draft = self._repository(source)
         member = Member(draft.main.name, snapshot, source.facts, source.lock, source.conversion)
         given = None
@@ -100,7 +104,7 @@ class Making:
         if known.convertible is not None:
             return self._converted_or_not(snapshot, known, known.convertible)
         lock = self.lock(known)
-        if known.loading is None or lock is None:
+        if known.loading is None or known.loading.declared or lock is None:
             return _Source(snapshot, known, lock)
         shown = self._own_run(snapshot, known, known.loading, lock)
         if shown.conversion is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from cloche.artifacts import FileEntry, ModelRepository, RepositoryMember
 from cloche.errors import ClocheError
-from cloche.model_config.names import CONFIG
+from cloche.model_config.names import CONFIG, LABELS_FILE
 from cloche.repository.config import compose
 
 if TYPE_CHECKING:
@@ -53,8 +53,13 @@ def build(  # noqa: PLR0917 - the stages' values, in the order of the pipeline
     backend = _backend(snapshot, facts, backends)
     model = backend.files(snapshot, facts, lock, store)
     composed = compose(service, facts, backend, spec, lock=lock, filename=model.filename)
-    config = FileEntry(CONFIG, len(composed.text), store.add_bytes(composed.text))
-    files = _in_folder(service, (config, *model.files))
+    made = {CONFIG: composed.text, LABELS_FILE: composed.labels}
+    written = [
+        FileEntry(name, len(data), store.add_bytes(data))
+        for name, data in made.items()
+        if data is not None
+    ]
+    files = _in_folder(service, (*written, *model.files))
     return ModelRepository(
         service=service,
         digest=store.put_tree(files),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.model_config.messages import messages, to_text
 from cloche.model_config.names import VERSION
-from cloche.repository import batching, server_settings, tensors
+from cloche.repository import batching, labels, server_settings, tensors
 from cloche.repository.reasons import Reasons
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Composed:
     tensors: Tensors
     """Inputs and outputs as clients see them: the batch axis is -1."""
     max_batch_size: int
+    labels: bytes | None
+    """The file with the names of classes; None without any."""
     reasons: tuple[Reason, ...]
     findings: tuple[Finding, ...]
 
@@ -62,11 +64,13 @@ def compose(
     reasons.default("version_policy.specific.versions", [VERSION], why)
     batches = batching.fill(config, facts, backend, spec, reasons)
     shapes = tensors.fill(config, facts, backend, batching=batches, reasons=reasons)
+    names = labels.fill(config, facts, reasons)
     server_settings.fill(config, facts, backend, lock, spec, reasons)
     return Composed(
         text=to_text(config),
         tensors=shapes,
         max_batch_size=int(config.max_batch_size),
+        labels=names,
         reasons=tuple(reasons.reasons),
         findings=tuple(reasons.findings),
     )

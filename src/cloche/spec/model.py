@@ -152,10 +152,13 @@ class ServiceSpec(_Section):
     name: str | None = None
     """The service's name; left out, it is taken from the model's. An RFC 1123 label."""
     model: str
-    """Where the model is: models:/NAME@ALIAS, runs:/RUN/PATH, or a path from this file."""
+    """Where the model is: models:/NAME@ALIAS, runs:/RUN/PATH, hf://ORG/NAME@REVISION, or a path
+    from this file."""
     example: str | None = None
     """A request that the model can answer: a JSON, .npy, .npz, CSV or image file, a path from this
     file. Each new revision has to answer it before it gets traffic."""
+    labels: str | None = None
+    """The names of the model's classes: a file with one on each line, a path from this file."""
     class_name: Annotated[str | None, Field(alias="class", pattern=CLASS)] = None
     """For a file of weights alone: the class or function that makes its module, such as
     torchvision.models.resnet50."""
@@ -172,6 +175,8 @@ class ServiceSpec(_Section):
     """What of a scikit-learn, XGBoost or LightGBM model answers: predict, predict_proba,
     decision_function, transform or score_samples; left out, label and probabilities of a
     classifier, and predict of any other."""
+    trust: Annotated[bool, Strict()] = False
+    """Whether a model of a public hub may run code that is not known to be safe; default false."""
     conversion: Literal["auto", "off", "required"] = "auto"
     """Whether the model is converted to ONNX: auto (if the answers agree), off or required."""
     batching: Batching = Batching()
@@ -209,12 +214,13 @@ class ServiceSpec(_Section):
             raise problem("it is not one line of text", "Write one like models:/NAME@ALIAS.")
         return model.strip()
 
-    @field_validator("example")
+    @field_validator("example", "labels")
     @classmethod
-    def _example_is_written(cls, example: str | None) -> str | None:
-        if example is not None and (not example.strip() or not example.isprintable()):
-            raise problem("it is not a path", "Write one like ./example.json.")
-        return example
+    def _path_is_written(cls, path: str | None, info: ValidationInfo) -> str | None:
+        if path is not None and (not path.strip() or not path.isprintable()):
+            suffix = "json" if info.field_name == "example" else "txt"
+            raise problem("it is not a path", f"Write one like ./{info.field_name}.{suffix}.")
+        return path
 
     @model_validator(mode="after")
     def _batching_is_on_where_it_is_set(self) -> ServiceSpec:
@@ -257,7 +263,7 @@ class ServiceSpec(_Section):
     def served(self) -> Served:
         """Return the settings that make a revision, without defaults.
 
-        Without model and example: the revision has their digests.
+        Without model, example and labels: the revision has their digests.
         """
         return Served(
             batching=_as_artifact(artifacts.Batching, self.batching),
@@ -270,6 +276,7 @@ class ServiceSpec(_Section):
                 requirements=self.requirements,
                 python=self.python,
                 method=self.method,
+                trust=self.trust or None,
                 conversion=self.conversion if "conversion" in self.model_fields_set else None,
             ),
         )

@@ -48,8 +48,9 @@ def from_reference(reference: str, directory: Path | None = None) -> str | None:
     """Return a service name for a model reference, None if it has none.
 
     `models:/Digits_Clf@champion` → `digits-clf`, `models:/信用评分/1` → `xinyongpingfen`,
-    `./my model.onnx` → `my-model`, `runs:/0a1b/classifier` → `classifier`. `directory` is the start
-    of a relative path, to name a reference such as `.`.
+    `./my model.onnx` → `my-model`, `runs:/0a1b/classifier` → `classifier`,
+    `hf://org/All-MiniLM@main` → `all-minilm`. `directory` is the start of a relative path,
+    to name a reference such as `.`.
     """
     reference = reference.strip()
     match = _SCHEME.match(reference)
@@ -79,9 +80,13 @@ def _of_registered(rest: str) -> str | None:
 
 
 def _of_repository(rest: str) -> str | None:
-    """Return the name of `ORGANISATION/NAME@REVISION/FILE`: that of the repository."""
-    parts = [part.partition("@")[0] for part in _parts(rest)]
-    return corrected(parts[min(1, len(parts) - 1)]) if parts else None
+    """Return the name of `ORGANISATION/NAME@REVISION/FILE`: that of the repository.
+
+    The oldest repositories have no organisation: `NAME`, `NAME@REVISION/FILE`.
+    """
+    first, *others = _parts(rest) or [""]
+    of_none = "@" in first or not others
+    return corrected((first if of_none else others[0]).partition("@")[0])
 
 
 def _of_path(parts: list[str]) -> str | None:

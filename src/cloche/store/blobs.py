@@ -55,3 +55,14 @@ def mark_used(path: Path) -> None:
     # A store on a read-only disk stays readable.
     with suppress(PermissionError):
         os.utime(path, ns=(time.time_ns(), modified))
+
+
+def missing(what: str, digest: str) -> ClocheError:
+    """Return the error for a file or a tree that is not in the store."""
+    return ClocheError(
+        "store.missing",
+        f"The {what} {digest} is not in the store.",
+        where=digest,
+        hint="Run `cloche deploy` again to fetch and build what is missing.",
+        retriable=True,
+    )

@@ -108,6 +108,9 @@ def resumable(
     try:
         yield Partial(path, descriptor)
     finally:
+        # Nothing can be continued from an empty file; a process that waits for it makes another.
+        if os.fstat(descriptor).st_size == 0 and _is_current(descriptor, path):
+            path.unlink()
         os.close(descriptor)
 
 

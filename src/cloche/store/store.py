@@ -22,7 +22,7 @@ from cloche.artifacts import FileEntry, digest_of, digest_of_files, encode
 from cloche.errors import ClocheError
 from cloche.files import sync_folder, write_all
 from cloche.store import checking, cleaning, partials, trees
-from cloche.store.blobs import blob_path, hex_of, mark_used, publish, seal
+from cloche.store.blobs import blob_path, hex_of, mark_used, missing, publish, seal
 from cloche.store.copying import copy_and_digest
 from cloche.store.disk import folder_size, require_space, writing
 from cloche.store.index import STAT, Index, is_settled, stat_key
@@ -128,7 +128,7 @@ class Store:
         try:
             return self.blob_path(digest).read_bytes()
         except FileNotFoundError:
-            raise _missing("file", digest) from None
+            raise missing("file", digest) from None
 
     def blob_path(self, digest: str) -> Path:
         """Return the path of the file of a digest, which may not exist."""
@@ -166,11 +166,20 @@ class Store:
             sync_folder(target.parent)
         return digest
 
+    @contextmanager
+    def laid_out(self, files: tuple[FileEntry, ...]) -> Iterator[Path]:
+        """Yield a temporary folder of stored files; raises what `put_tree` does."""
+        trees.check_paths(files)
+        with self.working(), partials.scratch_folder(self._layout.partial) as folder:
+            with self._changing(sum(entry.size for entry in files)):
+                trees.fill(folder, files, self._used_blob, self._copy_blob)
+            yield folder
+
     def tree_path(self, digest: str) -> Path:
         """Return the folder of a tree and mark it as used; raises `store.missing`."""
         path = self._layout.tree(digest)
         if not path.is_dir():
-            raise _missing("tree", digest)
+            raise missing("tree", digest)
         mark_tree_used(self._index, digest)
         return path
 
@@ -278,20 +287,10 @@ class Store:
 
     def _used_blob(self, digest: str) -> Path:
         if not self.use(digest):
-            raise _missing("file", digest)
+            raise missing("file", digest)
         return self.blob_path(digest)
 
     def _copy_blob(self, blob: Path, target: Path) -> None:
         with blob.open("rb") as source, target.open("x+b") as copy:
             copy_and_digest(source.fileno(), copy.fileno(), self.root)
             seal(copy.fileno())
-
-
-def _missing(what: str, digest: str) -> ClocheError:
-    return ClocheError(
-        "store.missing",
-        f"The {what} {digest} is not in the store.",
-        where=digest,
-        hint="Run `cloche deploy` again to fetch and build what is missing.",
-        retriable=True,
-    )

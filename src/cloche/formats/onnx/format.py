@@ -66,20 +66,29 @@ class OnnxFormat:
         return inspect_file(root / snapshot.entry, snapshot.pinned)
 
 
-def _onnx_files(folder: Path) -> list[str]:
-    return sorted(name for name in visible(folder) if name.lower().endswith(".onnx"))
+def _onnx_files(folder: Path) -> list[Path]:
+    """Return the ONNX files of a folder: those at its top, else those in its folder `onnx`.
+
+    The latter is where exports lie beside the weights of Hugging Face's libraries.
+    """
+    for place in (folder, folder / "onnx"):
+        names = sorted(name for name in visible(place) if name.lower().endswith(".onnx"))
+        if names:
+            return [place / name for name in names]
+    return []
 
 
 def _only(folder: Path) -> Path:
-    names = _onnx_files(folder)
-    if len(names) > 1:
+    files = _onnx_files(folder)
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files[:5])
         raise ClocheError(
             "source.files.several",
-            f"The folder holds {len(names)} ONNX files: {', '.join(names[:5])}.",
+            f"The folder holds {len(files)} ONNX files: {names}.",
             where=str(folder),
-            hint=f"Name the one to serve: {folder / names[0]}",
+            hint=f"Name the one to serve: {files[0]}",
         )
-    return folder / names[0]
+    return files[0]
 
 
 def _external_data(path: Path, store: Store) -> tuple[ExternalData, ...]:

@@ -39,7 +39,8 @@ def makes_no_text(module: str, name: str) -> bool:
 
 
 _MAKE_TEXT = frozenset({
-    "__builtin__.unicode", "builtins.str", "copy_reg._reconstructor", "copyreg.__newobj__",
+    "__builtin__.str", "__builtin__.unicode", "builtins.str", "copy_reg._reconstructor",
+    "copyreg.__newobj__",
     "copyreg.__newobj_ex__", "copyreg._reconstructor", "numpy._core.multiarray.scalar",
     "numpy.core.multiarray.scalar", "torch._tensor._rebuild_from_type_v2",
     "torch.jit._pickle.build_boollist", "torch.jit._pickle.build_doublelist",

@@ -1,0 +1,5 @@
+"""Models of the Hugging Face Hub."""
+
+from cloche.sources.huggingface.source import HuggingFaceSource
+
+__all__ = ["HuggingFaceSource"]
