@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloche.artifacts.model import FileEntry, TensorSpec
+from cloche.artifacts.verification import InferenceBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +57,7 @@ class OwnRun:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...] = ()
     conversion: Conversion | None = None
+    sample: InferenceBody | None = None
+    """A request that it answered."""
     why: str | None = None
     """Why it is not converted, in the converter's words; None if it is, or was not tried."""

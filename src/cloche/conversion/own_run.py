@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche import artifacts
-from cloche.artifacts import Conversion, FileEntry, OwnRun, Parity, TensorSpec
+from cloche.artifacts import Conversion, FileEntry, InferenceBody, OwnRun, Parity, TensorSpec
 from cloche.errors import ClocheError
 from cloche.verification import model_process
 from cloche.verification.reference import own
@@ -76,7 +76,7 @@ def run(
     remembered = store.recall(_KIND, key)
     if remembered is not None:
         outcome = artifacts.decode(OwnRun, remembered)
-        if outcome.conversion is None or store.whole(outcome.conversion.digest):
+        if _is_kept(outcome, store):
             return outcome
     path = store.tree_path(snapshot.digest) / asked.loading.path
     with tempfile.TemporaryDirectory(prefix="cloche-convert-") as name:
@@ -88,6 +88,14 @@ def run(
         outcome = _read(folder, snapshot, path, ended, store)
     store.remember(_KIND, key, artifacts.encode(outcome))
     return outcome
+
+
+def _is_kept(outcome: OwnRun, store: Store) -> bool:
+    """Return whether what a remembered outcome names is still in the store."""
+    sample, made = outcome.sample, outcome.conversion
+    return (sample is None or store.use(sample.digest)) and (
+        made is None or store.whole(made.digest)
+    )
 
 
 def _example(asked: Asked) -> tuple[bytes | None, int]:
@@ -178,6 +186,7 @@ def _read(folder: Path, snapshot: ModelSnapshot, path: Path, ended: Ended, store
         _specs(outcome["outputs"]),
         tuple(outcome["notes"]),
         _conversion(folder / "converted", converted, store) if converted else None,
+        _sample(folder, outcome["sample"], store),
         outcome.get("why"),
     )
 
@@ -207,6 +216,11 @@ def _specs(described: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
     return tuple(
         TensorSpec(each["name"], each["datatype"], tuple(each["shape"])) for each in described
     )
+
+
+def _sample(folder: Path, written: list[Any], store: Store) -> InferenceBody:
+    name, header_length = written
+    return InferenceBody(store.add_bytes((folder / name).read_bytes()), header_length)
 
 
 def _conversion(folder: Path, converted: dict[str, Any], store: Store) -> Conversion:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cloche.artifacts import (
         Conversion,
         Golden,
+        InferenceBody,
         Loading,
         Lock,
         ModelFacts,
@@ -61,7 +62,9 @@ class Making:
         model = self.software.reference_run(member, draft, store) if run_model else None
         limit = spec.operated().start_limit
         with self.software.progress.task("Asking the model") if model else nullcontext():
-            examined = examination.examine(member, draft.main, given, model, store, timeout=limit)
+            examined = examination.examine(
+                member, draft.main, given, model, store, timeout=limit, known=source.sample
+            )
         examined.refuse_batches(spec.batching.max_batch_size)
         repository = draft
         if examined.facts != source.facts:
@@ -109,7 +112,7 @@ class Making:
         shown = self._own_run(snapshot, known, known.loading, lock)
         if shown.conversion is None:
             conversion.require(options, shown.why, snapshot)
-            return _Source(snapshot, conversion.as_it_is(known, shown), lock)
+            return _Source(snapshot, conversion.as_it_is(known, shown), lock, None, shown.sample)
         return self._of_conversion(snapshot, known, shown, shown.conversion, lock)
 
     def _converted_or_not(
@@ -148,7 +151,7 @@ class Making:
 
         onnx = stages.facts(conversion.converted_snapshot(snapshot, converted), self.store)
         facts = conversion.as_converted(known, onnx, shown)
-        return _Source(snapshot, facts, lock, converted)
+        return _Source(snapshot, facts, lock, converted, shown.sample)
 
     def _own_run(
         self, snapshot: ModelSnapshot, known: ModelFacts, loading: Loading, lock: Lock
@@ -173,3 +176,5 @@ class _Source:
     facts: ModelFacts
     lock: Lock | None
     conversion: Conversion | None = None
+    sample: InferenceBody | None = None
+    """A request that the model has answered."""

@@ -8,10 +8,11 @@
     example    [file, header length] of a request, or null
     convert    false if only the interface is wanted
 
-`FOLDER/outcome.json` then has `framework`, `inputs` and `outputs`, `notes`, and `converted` with
-the `converter`, the `parity` of each output and the number of `requests`, or `why` not; the model
-is `FOLDER/converted/model.onnx`. Or it has `error`: its `code`, `what` and `hint`. Syntax for
-Python 3.8.
+`FOLDER/outcome.json` then has `framework`, `inputs` and `outputs`, `notes`, `sample` (a file and
+its header length: a request that was answered), and `converted` or `why` not. The former has the
+`converter`, the `parity` of each output and the number of `requests`; the model is
+`FOLDER/converted/model.onnx`. Or it has `error`: its `code`, `what` and `hint`. Syntax for Python
+3.8.
 """
 
 from __future__ import annotations
@@ -56,10 +57,17 @@ def main(folder: Path, path: str) -> dict[str, Any]:
         "outputs": [tensor.described() for tensor in found.outputs],
         "notes": model.notes,
         "framework": converting.framework(),
+        "sample": _put_sample(folder, found.sample),
     }
     if job["convert"]:
         outcome.update(_converted(folder, converting, found))
     return outcome
+
+
+def _put_sample(folder: Path, sample: dict[str, Any]) -> list[Any]:
+    body, header_length = exchange.encode(sample, "inputs")
+    (folder / "sample").write_bytes(body)
+    return ["sample", header_length]
 
 
 def _converted(folder: Path, converting: Converting, found: Interface) -> dict[str, Any]:

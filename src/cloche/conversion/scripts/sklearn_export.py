@@ -59,7 +59,8 @@ def _exported(model: Estimator, found: Interface, known: Known, precision: str) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         inner = sklearn_registry.convert(model.estimator, given.types(), _TARGET)
-    sklearn_trees.correct(inner.graph, sklearn_registry.parts(model.estimator))
+    wide = precision == "FP64"
+    sklearn_trees.correct(inner.graph, sklearn_registry.parts(model.estimator), wide=wide)
     guards = Guarded()
     guard(guards, model, found, known)
     return assemble(inner, given, found, list(model.methods), guards)

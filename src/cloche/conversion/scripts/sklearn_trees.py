@@ -8,18 +8,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import helper, numpy_helper
 from sklearn_landmarks import thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def correct(graph: Any, parts: list[Any]) -> None:
-    """Correct thresholds and missing values; `parts` are an estimator and all in it."""
-    nodes = [_attributes(node) for node in graph.node if node.op_type.startswith("TreeEnsemble")]
+def correct(graph: Any, parts: list[Any], *, wide: bool) -> None:
+    """Correct thresholds and missing values; `parts` are an estimator and all in it.
+
+    `wide` says that the trees are given FP64.
+    """
+    found = [node for node in graph.node if node.op_type.startswith("TreeEnsemble")]
+    nodes = [_attributes(node) for node in found]
     exact = _exact(parts)
-    for attributes in nodes:
-        _round_down(attributes, exact)
+    for node, attributes in zip(found, nodes):  # noqa: B905 - Python 3.8
+        if "nodes_values" in attributes and exact:
+            if wide:
+                _widen(node, attributes["nodes_values"], exact)
+            else:
+                _round_down(attributes, exact)
     trees = _trees(parts[-1])
     if len(nodes) == 1 and trees and len(set(nodes[0]["nodes_treeids"].ints)) == len(trees):
         _track_missing(nodes[0], trees)
@@ -29,35 +38,47 @@ def _attributes(node: Any) -> dict[str, Any]:
     return {attribute.name: attribute for attribute in node.attribute}
 
 
-def _exact(parts: list[Any]) -> dict[Any, set[Any]]:
-    """Return the FP32 thresholds of trees whose own are FP64, by their nearest FP32.
+def _exact(parts: list[Any]) -> dict[Any, set[float]]:
+    """Return the thresholds of trees that compare in FP64, by their nearest FP32.
 
-    A value of FP32 is at most a threshold of FP64 if it is at most the largest FP32 that is none
-    greater. Converters take the nearest one, except for scikit-learn's plain trees.
+    Those of scikit-learn's plain trees are compared with FP32, and converted so.
     """
-    exact: dict[Any, set[Any]] = {}
+    exact: dict[Any, set[float]] = {}
     for model in parts:
-        wide = hasattr(model, "booster_") or hasattr(model, "_predictors")
-        if wide or type(model).__name__ == "LightgbmBooster":
+        compares = hasattr(model, "booster_") or hasattr(model, "_predictors")
+        if compares or type(model).__name__ == "LightgbmBooster":
             for _, values in thresholds(model):
                 for value in values:
-                    exact.setdefault(np.float32(value), set()).add(_at_most(value))
+                    exact.setdefault(np.float32(value), set()).add(float(value))
     return exact
+
+
+def _round_down(attributes: dict[str, Any], exact: dict[Any, set[float]]) -> None:
+    """Take the largest FP32 that is no greater than a threshold, where converters take the nearest.
+
+    A value of FP32 is at most the threshold if it is at most that.
+    """
+    values = attributes["nodes_values"].floats
+    for place, mode in enumerate(attributes["nodes_modes"].strings):
+        known = {_at_most(each) for each in exact.get(np.float32(values[place]), set())}
+        if mode == b"BRANCH_LEQ" and len(known) == 1:
+            values[place] = known.pop()
 
 
 def _at_most(value: float) -> Any:
     nearest = np.float32(value)
-    return nearest if nearest <= value else np.nextafter(nearest, np.float32(-np.inf))
+    return nearest if float(nearest) <= value else np.nextafter(nearest, np.float32(-np.inf))
 
 
-def _round_down(attributes: dict[str, Any], exact: dict[Any, set[Any]]) -> None:
-    if "nodes_values" not in attributes:
-        return
-    values = attributes["nodes_values"].floats
-    for place, mode in enumerate(attributes["nodes_modes"].strings):
-        known = exact.get(np.float32(values[place]), set())
-        if mode == b"BRANCH_LEQ" and len(known) == 1:
-            values[place] = next(iter(known))
+def _widen(node: Any, attribute: Any, exact: dict[Any, set[float]]) -> None:
+    """Write thresholds in FP64, which ONNX takes as another attribute."""
+    values = []
+    for value in attribute.floats:
+        known = exact.get(np.float32(value), set())
+        values.append(next(iter(known)) if len(known) == 1 else float(value))
+    tensor = numpy_helper.from_array(np.asarray(values, np.float64), "nodes_values_as_tensor")
+    node.attribute.remove(attribute)
+    node.attribute.append(helper.make_attribute("nodes_values_as_tensor", tensor))
 
 
 def _trees(estimator: Any) -> list[Any]:

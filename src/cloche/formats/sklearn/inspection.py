@@ -35,6 +35,8 @@ def inspect_file(snapshot: ModelSnapshot, path: Path, options: ModelOptions) -> 
             where=where,
             hint="Save or download it again.",
         )
+    if held.main:
+        raise _of_script(held.main, where)
     if not ESTIMATORS.intersection(held.packages):
         raise ClocheError(
             "conversion.content",
@@ -42,8 +44,6 @@ def inspect_file(snapshot: ModelSnapshot, path: Path, options: ModelOptions) -> 
             where=where,
             hint="Save the fitted estimator alone: joblib.dump(model, FILE).",
         )
-    if held.main:
-        raise _of_script(held.main, where)
     python = _python(held, options, where)
     shown = "skops" if held.kind is Kind.SKOPS else "pickled"
     return facts(
