@@ -96,7 +96,7 @@ def test_a_skops_file_is_an_archive_with_a_schema(tmp_path: Path, store: Store) 
         ("old.bin", b"binf" + binary(), "binary format"),
         ("config.json", b'{"learner": "me"}', "JSON file"),
         ("m.gz", gzip.compress(b"text"), "compressed"),
-        ("notes.txt", b"tree\nof life\n", "no model"),
+        ("notes.txt", b"tree\nof life\n", "not an ONNX model"),
     ],
 )
 def test_a_look_alike_is_refused(

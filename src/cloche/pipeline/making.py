@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from cloche.store import Store
     from cloche.verification.examination import Examined
 
-_OF_CONVERSION = ("conversion.", "environment.unresolvable")
+_UNRESOLVABLE = "environment.unresolvable"
+_OF_CONVERSION = ("conversion.", _UNRESOLVABLE)
 """Codes of errors that tell that a model cannot be converted."""
+_NO_CONVERTER = "no release of the converter goes with the model's requirements"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Making:
         except ClocheError as error:
             if not error.code.startswith(_OF_CONVERSION):
                 raise
-            why = error.what
+            why = error.what if error.code != _UNRESOLVABLE else _NO_CONVERTER
         else:
             if shown.conversion is not None:
                 return self._of_conversion(snapshot, known, shown, shown.conversion, lock)

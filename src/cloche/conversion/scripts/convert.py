@@ -61,6 +61,7 @@ def main(folder: Path, path: str) -> dict[str, Any]:
     }
     if job["convert"]:
         outcome.update(_converted(folder, converting, found))
+        outcome["notes"] = outcome["notes"] + outcome.get("converted", {}).pop("notes", [])
     return outcome
 
 
@@ -86,7 +87,7 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
         trial = folder / "trial" / target.name
         try:
             _save(exported.model, trial)
-            parity = _parity(converting, found, str(trial), cases)
+            parity, notes = _parity(converting, found, str(trial), cases)
         except Exception as error:  # noqa: BLE001 - the next exporter may do better
             said = " ".join(str(error).split()).replace(f"Load model from {trial} failed:", "")
             reasons.append(f"{exported.converter}: {said[:_LONGEST]}")
@@ -97,7 +98,7 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
         trial.parent.rename(target.parent)
         opset = next(each.version for each in exported.model.opset_import if not each.domain)
         made = f"{exported.converter}, opset {opset}"
-        kept = {"converter": made, "parity": parity, "requests": len(cases)}
+        kept = {"converter": made, "parity": parity, "requests": len(cases), "notes": notes}
         if not _ties(parity):
             break
     return {"converted": kept} if kept else {"why": "; ".join(dict.fromkeys(reasons))}
@@ -105,16 +106,15 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
 
 def _parity(
     converting: Converting, found: Interface, path: str, cases: list[Any]
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the numbers of each output, and what is noted about extreme values."""
     outputs = {
         tensor.name: onnx_parity.Output(tensor.datatype, converting.judged(tensor))
         for tensor in found.outputs
     }
-    converted = onnx_parity.OnnxModel(path)
-    parity: list[dict[str, Any]] = onnx_parity.measure(
-        converting.model.call, converted.call, cases, outputs, converting.explained
-    )
-    return parity
+    original, converted = converting.model.call, onnx_parity.OnnxModel(path).call
+    parity = onnx_parity.measure(original, converted, cases, outputs, converting.explained)
+    return parity, onnx_parity.report(original, converted, converting.extremes(found), outputs)
 
 
 def _ties(parity: list[dict[str, Any]]) -> int:

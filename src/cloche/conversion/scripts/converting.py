@@ -56,6 +56,10 @@ class Converting:
         if self.example is not None:
             yield "the example", self.example
 
+    def extremes(self, found: Interface) -> Iterator[tuple[str, Arrays]]:  # noqa: ARG002
+        """Yield requests with values beyond any usual ones: they are reported, not judged."""
+        yield from ()
+
     def values(self) -> Values:
         """Return values that the model accepts."""
         return Values(self.example)

@@ -6,7 +6,7 @@ sizes and other sizes of each open axis. Syntax for Python 3.8.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,6 +159,32 @@ def measure(
             rows = ~tied if tied.any() else Ellipsis
             output.add(expected[name][rows], got[name][rows])
     return [output.described(name) for name, output in outputs.items()]
+
+
+def report(
+    original: Call,
+    converted: Call,
+    extremes: Iterable[tuple[str, Arrays]],
+    outputs: dict[str, Output],
+) -> list[str]:
+    """Return sentences about extreme values that both models do not answer alike."""
+    notes = []
+    for words, request in extremes:
+        expected, refusal = _answer(original, request)
+        got, other = _answer(converted, request)
+        if refusal is not None or other is not None:
+            if (refusal is None) != (other is None):
+                side = "converted" if other is not None else "original"
+                notes.append(f"Of extreme values, only the {side} model refuses {words}.")
+            continue
+        for name, output in outputs.items():
+            if (
+                expected[name].shape != got[name].shape
+                or output.beyond(expected[name], got[name]).any()
+            ):
+                said = output.words(expected[name], got[name])
+                notes.append(f"Of extreme values, {words}: {name} is {said.rstrip(',')}.")
+    return notes
 
 
 def _both(

@@ -52,6 +52,17 @@ def cases(found: Interface, values: Known) -> Iterator[tuple[str, Arrays]]:
             yield f"an unknown value of {tensor.name}", request
 
 
+def extremes(found: Interface, values: Known) -> Iterator[tuple[str, Arrays]]:
+    """Yield requests whose numbers are near the bounds of FP32."""
+    floats = [tensor for tensor in found.inputs if tensor.datatype in {"FP32", "FP64"}]
+    for words, value in (("1e38", 1e38), ("-1e38", -1e38), ("denormal ones (1e-40)", 1e-40)):
+        request = rows(found, values, 4, 14)
+        for tensor in floats:
+            request[tensor.name][:2] = value
+        if floats:
+            yield words, request
+
+
 def unknown(array: Array) -> Array:
     """Return values that are none of usual ones."""
     if array.dtype.kind == "O":

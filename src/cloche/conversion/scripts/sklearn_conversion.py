@@ -68,6 +68,10 @@ class Conversion(Converting):
             typed = {name: array.astype(kinds[name]) for name, array in self.example.items()}
             yield "the example", typed
 
+    def extremes(self, found: Interface) -> Iterator[tuple[str, Arrays]]:
+        """Yield requests with very large and very small numbers."""
+        return sklearn_cases.extremes(found, self.known)
+
     def judged(self, output: Tensor) -> str:
         """Return FP32 for all floats: the trees and linear models of ONNX compute in it."""
         return "FP32" if output.datatype == "FP64" else output.datatype
