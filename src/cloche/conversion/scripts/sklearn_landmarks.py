@@ -1,7 +1,8 @@
 """Where a fitted estimator changes its answer: thresholds of its trees, centres of its scalers.
 
-They are followed back through the steps of a pipeline to the columns that clients send. A step that
-does not scale each column alone ends the way back. Syntax for Python 3.8.
+They are followed back through the steps of a pipeline to the columns that clients send. A way back
+is a column's name or place, and how a value after some steps becomes one of it; None where a step
+does not scale each column alone. Syntax for Python 3.8.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-Way = "tuple[Any, Callable[[Array], Array]] | None"
-"""A column's name or place, and how a value after some steps becomes one of it; None: unknown."""
 _MOST = 200
 """Values that are kept for a column."""
 _SAME = ("SimpleImputer", "KNNImputer", "IterativeImputer", "FunctionTransformer")
