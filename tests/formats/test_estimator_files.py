@@ -98,6 +98,7 @@ def test_a_skops_file_is_an_archive_with_a_schema(tmp_path: Path, store: Store) 
         ("m.gz", gzip.compress(b"text"), "compressed"),
         ("notes.txt", b"tree\nof life\n", "not an ONNX model"),
     ],
+    ids=["plain", "marked", "json", "gzip", "text"],
 )
 def test_a_look_alike_is_refused(
     tmp_path: Path, store: Store, name: str, content: bytes, says: str
