@@ -46,15 +46,21 @@ def formats() -> Mapping[ModelFormat, Format]:
 
     ONNX comes last: it has no mark of its own, and any file may be such a model.
     """
+    from cloche.formats.lightgbm import LightgbmFormat
     from cloche.formats.mlflow import MlflowFormat
     from cloche.formats.onnx import OnnxFormat
     from cloche.formats.pytorch import PyTorchFormat
+    from cloche.formats.sklearn import SklearnFormat
     from cloche.formats.triton import TritonFormat
+    from cloche.formats.xgboost import XgboostFormat
 
     return {
         ModelFormat.MLFLOW: MlflowFormat(),
         ModelFormat.TRITON: TritonFormat(_served_backends),
         ModelFormat.PYTORCH: PyTorchFormat(),
+        ModelFormat.XGBOOST: XgboostFormat(),
+        ModelFormat.LIGHTGBM: LightgbmFormat(),
+        ModelFormat.SKLEARN: SklearnFormat(),
         ModelFormat.ONNX: OnnxFormat(),
     }
 
@@ -98,8 +104,9 @@ def references() -> Mapping[str, Reference]:
 def converters() -> Mapping[str, Converter]:
     """Return the converters of models by the framework that loads them."""
     from cloche.conversion.pytorch import PyTorch
+    from cloche.conversion.sklearn import Sklearn
 
-    return {"pytorch": PyTorch()}
+    return {"pytorch": PyTorch(), "sklearn": Sklearn()}
 
 
 # ── servers ───────────────────────────────────────────────────────────────────────────────────

@@ -65,8 +65,12 @@ def parity_text(parity: Iterable[dict[str, Any]], requests: int) -> str:
     parts = []
     for each in parity:
         text = f"{each['name']} up to {each['max_absolute']:.2g} off at scale {each['scale']:.2g}"
-        if each["labels"] is not None:
+        if each["labels"] is not None and not each["scale"]:
+            text = f"{each['name']} equal in {each['labels'][0]} of {each['labels'][1]} rows"
+        elif each["labels"] is not None:
             text += f" and {each['labels'][0]} of {each['labels'][1]} labels equal"
+        if each["ties"]:
+            text += f", without {each['ties']} ties by a float32 step"
         parts.append(text)
     count = f"{requests} request" + ("s" if requests != 1 else "")
     return f"{', '.join(parts)}, in {count} to both"

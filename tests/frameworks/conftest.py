@@ -28,6 +28,14 @@ from fixtures.local import LocalHome
 
 PYTHON = f"3.{min(sys.version_info[1], 13)}"
 REQUIREMENTS = {
+    "sklearn": (
+        "scikit-learn==1.9.1",
+        "xgboost==3.2.0",
+        "lightgbm==4.7.0",
+        "pandas==3.1.1",
+        "skops==0.16.0",
+        "mlflow==3.17.2",
+    ),
     "pytorch": ("torch==2.15.0", "torchvision==0.29.2", "mlflow==3.17.2"),
 }
 """What the models of a framework are saved with, and need."""
@@ -50,6 +58,12 @@ class Saved:
 def pytorch() -> Saved:
     """The models of `save_pytorch.py`."""
     return _saved("pytorch")
+
+
+@pytest.fixture(scope="session")
+def sklearn() -> Saved:
+    """The models of `save_sklearn.py`."""
+    return _saved("sklearn")
 
 
 def _saved(framework: str) -> Saved:

@@ -167,7 +167,7 @@ MODELS = {
     "missing": Wrong(reference("./nothere.onnx"), "source.files.missing", "no such file"),
     "a text": Wrong(written("a.onnx", b"hello\n" * 99), "source.files.text", "not a model"),
     "empty": Wrong(written("b.onnx", b""), "source.files.empty", "empty"),
-    "a pickle": Wrong(written("c.pkl", b"\x80\x04K\x01."), "source.files.unsupported", "pickle"),
+    "a pickle": Wrong(written("c.pkl", b"\x80\x04K\x01."), "conversion.content", "no estimator"),
     "noise": Wrong(written("d.onnx", bytes(range(256))), "source.onnx.invalid", "ONNX"),
     "truncated": Wrong(truncated, "source.onnx.truncated", "cut off"),
     "no weights": Wrong(external("w.bin"), "source.onnx.external_missing", "w.bin"),

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import zipfile
 from pathlib import Path
 
@@ -175,7 +174,6 @@ def _zip(path: Path) -> None:
         ("m.onnx", b"<!DOCTYPE html><html>Sign in</html>", "files.html: web page"),
         ("m.onnx", b"404: Not Found", "files.text: text file"),
         ("m.onnx", b"\x89PNG\r\n\x1a\n" + bytes(100), "onnx.invalid: not the protobuf"),
-        ("m.onnx", pickle.dumps({"a": 1}), "files.unsupported: pickle"),
         ("m.onnx", b"\x1f\x8b" + bytes(50), "files.unsupported: compressed"),
         ("model.pt", b"PK\x03\x04" + bytes(50), "files.unsupported: PyTorch"),
         ("model.pth", b"\x80\x02ab", "files.unsupported: PyTorch"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloche.artifacts.model import FileEntry, TensorSpec
+from cloche.artifacts.verification import InferenceBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,10 @@ class Parity:
     max_relative: float
     """Over values of at least a thousandth of the scale."""
     labels: tuple[int, int] | None = None
-    """Rows whose largest value is at the same place, of those without a tie; None for others."""
+    """Rows whose largest value is at the same place, of those without a tie; None for others.
+    Of an output of labels: rows with the same one."""
+    ties: int = 0
+    """Rows that are further off, as the original's own answer is one float32 step beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +57,7 @@ class OwnRun:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...] = ()
     conversion: Conversion | None = None
+    sample: InferenceBody | None = None
+    """A request that it answered."""
     why: str | None = None
     """Why it is not converted, in the converter's words; None if it is, or was not tried."""

@@ -87,6 +87,12 @@ class ModelFormat(enum.StrEnum):
     ONNX = "onnx"
     PYTORCH = "pytorch"
     """A file of PyTorch: a script, an exported program, a module or its weights."""
+    SKLEARN = "sklearn"
+    """A pickle, a joblib or a skops file of a model of scikit-learn, XGBoost or LightGBM."""
+    XGBOOST = "xgboost"
+    """A booster in XGBoost's own format, JSON or UBJSON."""
+    LIGHTGBM = "lightgbm"
+    """A booster in LightGBM's own format, text."""
     MLFLOW = "mlflow"
     """A folder with an MLmodel file."""
     TRITON = "triton"
@@ -181,9 +187,9 @@ class Loading:
     """How a model's own framework loads it, in its own environment."""
 
     framework: str
-    """`pytorch`: a key of the tables of conversions and references."""
+    """`pytorch`, `sklearn`: a key of the tables of conversions and references."""
     kind: str
-    """What the framework calls such a file: `torchscript`, `exported`, `module`, `state_dict`."""
+    """What the framework calls such a file: `torchscript`, `state_dict`, `pickle`, `skops` …"""
     path: str
     """The file or folder to load, in the snapshot."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -223,6 +229,8 @@ class ModelFacts:
     """Whether nothing declares the outputs, so that only a run of the model tells them."""
     loading: Loading | None = None
     """How the model's own framework loads it; None if its files are what the backend runs."""
+    convertible: Loading | None = None
+    """How a conversion loads what the backend runs as it is; None if nothing converts it."""
     labels: tuple[str, ...] = ()
     """The names of the classes that the scores of an output are of, in their order."""
     findings: tuple[Finding, ...] = ()

@@ -59,6 +59,8 @@ class ModelOptions:
     """Lines of requirements, in place of those that its files record or that were tested."""
     python: str | None = None
     """`3.11`, where its files name none."""
+    method: str | None = None
+    """What of the model answers, such as `predict_proba`; None for what is usual for its kind."""
     conversion: str | None = None
     """`auto`, `off` or `required`."""
     trust: bool | None = None

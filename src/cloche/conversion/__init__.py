@@ -11,15 +11,24 @@ that it answers as the original does, in numbers.
 
 from cloche.conversion.conversion import Converter
 from cloche.conversion.own_run import Asked, OwnEnvironment, run
-from cloche.conversion.served import as_converted, as_it_is, converted_snapshot, require
+from cloche.conversion.served import (
+    as_close_as_measured,
+    as_converted,
+    as_it_is,
+    converted_snapshot,
+    require,
+    unconverted,
+)
 
 __all__ = [
     "Asked",
     "Converter",
     "OwnEnvironment",
+    "as_close_as_measured",
     "as_converted",
     "as_it_is",
     "converted_snapshot",
     "require",
     "run",
+    "unconverted",
 ]

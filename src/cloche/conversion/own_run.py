@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche import artifacts
-from cloche.artifacts import Conversion, FileEntry, OwnRun, Parity, TensorSpec
+from cloche.artifacts import Conversion, FileEntry, InferenceBody, OwnRun, Parity, TensorSpec
 from cloche.errors import ClocheError
 from cloche.verification import model_process
 from cloche.verification.reference import own
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _KIND = "conversion"
 _SCRIPTS = Path(__file__).parent / "scripts"
 _SHARED = Path(__file__).parents[1] / "verification" / "reference" / "scripts"
+_SERVED = Path(__file__).parents[1] / "repository" / "pyfunc"
+"""What serves MLflow's Python functions, with which their conversions are compared."""
 _SHARE_OF_MEMORY = 0.8
 _MODEL = "model.onnx"
 
@@ -74,7 +76,7 @@ def run(
     remembered = store.recall(_KIND, key)
     if remembered is not None:
         outcome = artifacts.decode(OwnRun, remembered)
-        if outcome.conversion is None or store.whole(outcome.conversion.digest):
+        if _is_kept(outcome, store):
             return outcome
     path = store.tree_path(snapshot.digest) / asked.loading.path
     with tempfile.TemporaryDirectory(prefix="cloche-convert-") as name:
@@ -86,6 +88,14 @@ def run(
         outcome = _read(folder, snapshot, path, ended, store)
     store.remember(_KIND, key, artifacts.encode(outcome))
     return outcome
+
+
+def _is_kept(outcome: OwnRun, store: Store) -> bool:
+    """Return whether what a remembered outcome names is still in the store."""
+    sample, made = outcome.sample, outcome.conversion
+    return (sample is None or store.use(sample.digest)) and (
+        made is None or store.whole(made.digest)
+    )
 
 
 def _example(asked: Asked) -> tuple[bytes | None, int]:
@@ -117,7 +127,7 @@ def _key(
 
 def _scripts() -> Iterator[bytes]:
     """Yield the bytes of all scripts: another of them may answer otherwise."""
-    for folder in (_SCRIPTS, _SHARED):
+    for folder in (_SCRIPTS, _SHARED, _SERVED):
         for path in sorted(folder.glob("*.py")):
             yield path.read_bytes()
 
@@ -152,7 +162,11 @@ def _execute(python: Path, folder: Path, path: Path, timeout: float) -> Ended:
         [*python_argv, *scripts, str(folder), str(path)],
         cwd=folder,
         timeout=2 * timeout,  # `stop` is sooner, and says it in its own words
-        environment={"PYTHONPATH": str(_SHARED), "TMPDIR": str(folder), "HOME": str(folder)},
+        environment={
+            "PYTHONPATH": f"{_SHARED}:{_SERVED}",
+            "TMPDIR": str(folder),
+            "HOME": str(folder),
+        },
         stop=stop,
     )
 
@@ -176,6 +190,7 @@ def _read(folder: Path, snapshot: ModelSnapshot, path: Path, ended: Ended, store
         _specs(outcome["outputs"]),
         tuple(outcome["notes"]),
         _conversion(folder / "converted", converted, store) if converted else None,
+        _sample(folder, outcome["sample"], store),
         outcome.get("why"),
     )
 
@@ -205,6 +220,11 @@ def _specs(described: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
     return tuple(
         TensorSpec(each["name"], each["datatype"], tuple(each["shape"])) for each in described
     )
+
+
+def _sample(folder: Path, written: list[Any], store: Store) -> InferenceBody:
+    name, header_length = written
+    return InferenceBody(store.add_bytes((folder / name).read_bytes()), header_length)
 
 
 def _conversion(folder: Path, converted: dict[str, Any], store: Store) -> Conversion:

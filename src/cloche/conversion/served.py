@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFormat, Severity, to_builtins
 from cloche.errors import ClocheError
 from cloche.rendering import parity_text
+from cloche.verification.comparison import as_noise
 
 if TYPE_CHECKING:
     from cloche.artifacts import (
         Conversion,
+        Golden,
         ModelFacts,
         ModelOptions,
         ModelSnapshot,
@@ -44,6 +46,8 @@ def as_converted(known: ModelFacts, onnx: ModelFacts, shown: OwnRun) -> ModelFac
         python=known.python,
         requirements=known.requirements,
         loading=known.loading,
+        convertible=known.convertible,
+        columns=known.columns,
         findings=(*known.findings, *_notes(shown), noted, *onnx.findings),
     )
 
@@ -71,12 +75,33 @@ def as_it_is(known: ModelFacts, shown: OwnRun) -> ModelFacts:
     )
 
 
-def require(options: ModelOptions, shown: OwnRun, snapshot: ModelSnapshot) -> None:
+def unconverted(known: ModelFacts, why: str) -> ModelFacts:
+    """Return the facts of a model that a conversion was tried for, and that is served as before."""
+    what = f"It is served as it is, with the {known.backend.capitalize()} backend: {why}."
+    noted = Finding(Severity.NOTE, "conversion.none", what.replace("..", "."))
+    return replace(known, convertible=None, findings=(*known.findings, noted))
+
+
+def as_close_as_measured(golden: Golden, conversion: Conversion | None) -> Golden:
+    """Return a golden request whose FP64 outputs may be as far off as their parity allows.
+
+    A converted model computes them in FP32.
+    """
+    parity = conversion.parity if conversion is not None else ()
+    noise = {
+        each.name: as_noise(each.tolerance / (each.scale or 1.0))
+        for each in parity
+        if each.datatype == "FP64"
+    }
+    return replace(golden, noise={**golden.noise, **noise}) if noise else golden
+
+
+def require(options: ModelOptions, why: str | None, snapshot: ModelSnapshot) -> None:
     """Raise ClocheError `conversion.required` where the spec asks for what could not be done."""
     if options.conversion == "required":
         raise ClocheError(
             "conversion.required",
-            f"The model cannot be converted: {shown.why}.",
+            f"The model cannot be converted: {why}.".replace("..", "."),
             where=snapshot.reference,
             hint="Remove `conversion: required` to serve it with its own framework.",
         )

@@ -17,9 +17,10 @@ UNNAMED = "input"
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a JSON, .npy or .npz file; fractions in JSON are FP32.
+    """Return the arrays of a JSON, .npy, .npz or CSV file; fractions in JSON are FP32.
 
-    Raises UsageError `spec.example` for another kind of file, and for values that are no numbers.
+    Raises UsageError `spec.example` for another kind of file, and for values that are neither
+    numbers nor text.
     """
     from cloche.inputs import request_file
     from cloche.inputs.declared import Declared
@@ -34,7 +35,7 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
             "spec.example",
             f"The example cannot be used before the model's inputs are known. {why}",
             where=str(path),
-            hint="Give arrays as .npy, .npz or JSON: nothing else tells their sizes.",
+            hint="Give arrays as .npy, .npz, JSON or CSV: nothing else tells their sizes.",
         ) from None
 
 
@@ -42,8 +43,22 @@ def _array(value: Any) -> NDArray[Any]:
     import numpy as np
 
     array = np.asarray(value)
+    if array.dtype.kind in "UO" and all(isinstance(each, str) for each in array.ravel()):
+        return _of_text(array.astype(object))
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"it holds {array.dtype} values, and only numbers have a size")
+        raise ValueError(f"it holds {array.dtype} values, and only numbers and text have a size")
     if isinstance(value, np.ndarray):
         return array
     return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+
+def _of_text(array: NDArray[Any]) -> NDArray[Any]:
+    """Return text, or the numbers that the cells of a table are: an empty one is missing."""
+    import numpy as np
+
+    cells = [each.strip() for each in array.ravel()]
+    try:
+        numbers = np.array([float(each or "nan") for each in cells])
+    except ValueError:
+        return array
+    return array if np.isnan(numbers).all() else numbers.reshape(array.shape)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import (
         Conversion,
+        Golden,
+        InferenceBody,
         Loading,
         Lock,
         ModelFacts,
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from cloche.pipeline.software import Software
     from cloche.spec import ServiceSpec
     from cloche.store import Store
+    from cloche.verification.examination import Examined
+
+_UNRESOLVABLE = "environment.unresolvable"
+_OF_CONVERSION = ("conversion.", _UNRESOLVABLE)
+"""Codes of errors that tell that a model cannot be converted."""
+_NO_CONVERTER = "no release of the converter goes with the model's requirements"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,9 @@ class Making:
         model = self.software.reference_run(member, draft, store) if run_model else None
         limit = spec.operated().start_limit
         with self.software.progress.task("Asking the model") if model else nullcontext():
-            examined = examination.examine(member, draft.main, given, model, store, timeout=limit)
+            examined = examination.examine(
+                member, draft.main, given, model, store, timeout=limit, known=source.sample
+            )
         examined.refuse_batches(spec.batching.max_batch_size)
         repository = draft
         if examined.facts != source.facts:
@@ -68,8 +78,14 @@ class Making:
             served=spec.served(),
             operated=spec.operated(),
             example=given.request if given is not None else None,
-            golden=examined.golden(repository.main, store) if run_model else None,
+            golden=self._golden(examined, repository, source) if run_model else None,
         )
+
+    def _golden(self, examined: Examined, repository: ModelRepository, source: _Source) -> Golden:
+        from cloche import conversion
+
+        made = examined.golden(repository.main, self.store)
+        return conversion.as_close_as_measured(made, source.conversion)
 
     def _repository(self, source: _Source) -> ModelRepository:
         """Build the repository; a converted model needs no environment to be served."""
@@ -87,20 +103,57 @@ class Making:
         from cloche import conversion
         from cloche.formats import require_servable
 
-        spec, store = self.spec, self.store
-        options = spec.served().model
-        known = stages.facts(snapshot, store, options, service=spec.service_name)
+        options = self.spec.served().model
+        known = stages.facts(snapshot, self.store, options, service=self.spec.service_name)
         require_servable(known, snapshot.pinned)
+        if known.convertible is not None:
+            return self._converted_or_not(snapshot, known, known.convertible)
         lock = self.lock(known)
         if known.loading is None or known.loading.declared or lock is None:
             return _Source(snapshot, known, lock)
         shown = self._own_run(snapshot, known, known.loading, lock)
         if shown.conversion is None:
-            conversion.require(options, shown, snapshot)
-            return _Source(snapshot, conversion.as_it_is(known, shown), lock)
-        onnx = stages.facts(conversion.converted_snapshot(snapshot, shown.conversion), store)
+            conversion.require(options, shown.why, snapshot)
+            return _Source(snapshot, conversion.as_it_is(known, shown), lock, None, shown.sample)
+        return self._of_conversion(snapshot, known, shown, shown.conversion, lock)
+
+    def _converted_or_not(
+        self, snapshot: ModelSnapshot, known: ModelFacts, loading: Loading
+    ) -> _Source:
+        """Return what a model is served from that is served either way: nothing here may fail."""
+        from cloche import conversion
+        from cloche.errors import ClocheError
+
+        lock = None
+        try:
+            lock = self.lock(known)
+            assert lock is not None  # noqa: S101 - it has requirements
+            shown = self._own_run(snapshot, known, loading, lock)
+        except ClocheError as error:
+            if not error.code.startswith(_OF_CONVERSION):
+                raise
+            why = error.what if error.code != _UNRESOLVABLE else _NO_CONVERTER
+        else:
+            if shown.conversion is not None:
+                return self._of_conversion(snapshot, known, shown, shown.conversion, lock)
+            why = shown.why or "nothing converts it"
+        conversion.require(self.spec.served().model, why, snapshot)
+        known = conversion.unconverted(known, why)
+        return _Source(snapshot, known, lock or self.lock(known))
+
+    def _of_conversion(
+        self,
+        snapshot: ModelSnapshot,
+        known: ModelFacts,
+        shown: OwnRun,
+        converted: Conversion,
+        lock: Lock,
+    ) -> _Source:
+        from cloche import conversion
+
+        onnx = stages.facts(conversion.converted_snapshot(snapshot, converted), self.store)
         facts = conversion.as_converted(known, onnx, shown)
-        return _Source(snapshot, facts, lock, shown.conversion)
+        return _Source(snapshot, facts, lock, converted, shown.sample)
 
     def _own_run(
         self, snapshot: ModelSnapshot, known: ModelFacts, loading: Loading, lock: Lock
@@ -125,3 +178,5 @@ class _Source:
     facts: ModelFacts
     lock: Lock | None
     conversion: Conversion | None = None
+    sample: InferenceBody | None = None
+    """A request that the model has answered."""

@@ -76,8 +76,9 @@ def lock(
     from cloche import environments
 
     requirements = known.requirements
-    if known.loading is not None and not known.loading.declared:
-        requirements += composition.converters()[known.loading.framework].requirements
+    loading = known.loading or known.convertible
+    if loading is not None and not loading.declared:
+        requirements += composition.converters()[loading.framework].requirements
     return environments.lock(
         requirements, known.python, store=store, progress=progress, environment=environment
     )

@@ -168,6 +168,13 @@ class ServiceSpec(_Section):
     """What the model's environment needs, a requirement each, in place of what its files record."""
     python: Annotated[str, Field(pattern=r"^3\.\d{1,2}$")] | None = None
     """The Python of that environment, such as "3.12", for files that name none."""
+    method: (
+        Literal["predict", "predict_proba", "decision_function", "transform", "score_samples"]
+        | None
+    ) = None
+    """What of a scikit-learn, XGBoost or LightGBM model answers: predict, predict_proba,
+    decision_function, transform or score_samples; left out, label and probabilities of a
+    classifier, and predict of any other."""
     trust: Annotated[bool, Strict()] = False
     """Whether a model of a public hub may run code that is not known to be safe; default false."""
     conversion: Literal["auto", "off", "required"] = "auto"
@@ -268,6 +275,7 @@ class ServiceSpec(_Section):
                 arguments=self.arguments,
                 requirements=self.requirements,
                 python=self.python,
+                method=self.method,
                 trust=self.trust or None,
                 conversion=self.conversion if "conversion" in self.model_fields_set else None,
             ),

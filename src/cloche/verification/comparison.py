@@ -66,6 +66,11 @@ class Tolerances:
         return max(floor, _TIMES_THE_NOISE * noise)
 
 
+def as_noise(tolerance: float) -> float:
+    """Return the noise by which an output has a tolerance, both as fractions of its scale."""
+    return tolerance / _TIMES_THE_NOISE
+
+
 FLOORS_ALONE = Tolerances()
 
 

@@ -66,15 +66,17 @@ def examine(
     store: Store,
     *,
     timeout: float,
+    known: InferenceBody | None = None,
 ) -> Examined:
     """Let a model answer requests; `served` is its member of a draft of the repository.
 
+    `known` is a request that it answered before, without the server.
     `model` says how to run it, None if only its server can. All runs together may take `timeout`
     seconds. Raises ClocheError as `cloche.verification.trial.run`.
     """
     given = example.request if example is not None else None
     expected = example.expected if example is not None else None
-    requests, findings = golden.requests(member, served, given, store)
+    requests, findings = golden.requests(member, served, given, store, known=known)
     if model is None:
         return Examined(_noted(member.facts, findings), tuple(requests), expected, None)
     tried = trial.run(model, requests, member.facts, timeout=timeout)

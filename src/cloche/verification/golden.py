@@ -40,11 +40,17 @@ _MOST_ASKED = 8
 
 
 def requests(
-    member: Member, served: RepositoryMember, example: InferenceBody | None, store: Store
+    member: Member,
+    served: RepositoryMember,
+    example: InferenceBody | None,
+    store: Store,
+    *,
+    known: InferenceBody | None = None,
 ) -> tuple[list[Request], tuple[Finding, ...]]:
     """Return the requests to try in turn, in the model's own shapes, and what was unusable.
 
-    `example` is the user's; no other request takes its place.
+    `example` is the user's; no other request takes its place. `known` is one that the model has
+    answered.
     """
     most = served.max_batch_size
     if example is not None:
@@ -59,6 +65,8 @@ def requests(
             _without_marks(member.facts), rows=most, seed=member.snapshot.digest
         )
     ]
+    if known is not None:
+        made.insert(0, _resized(bodies.request(known, RequestOrigin.MADE, store), served))
     return [*stored, *made], findings
 
 

@@ -8,16 +8,18 @@
     example    [file, header length] of a request, or null
     convert    false if only the interface is wanted
 
-`FOLDER/outcome.json` then has `framework`, `inputs` and `outputs`, `notes`, and `converted` with
-the `converter`, the `parity` of each output and the number of `requests`, or `why` not; the model
-is `FOLDER/converted/model.onnx`. Or it has `error`: its `code`, `what` and `hint`. Syntax for
-Python 3.8.
+`FOLDER/outcome.json` then has `framework`, `inputs` and `outputs`, `notes`, `sample` (a file and
+its header length: a request that was answered), and `converted` or `why` not. The former has the
+`converter`, the `parity` of each output and the number of `requests`; the model is
+`FOLDER/converted/model.onnx`. Or it has `error`: its `code`, `what` and `hint`. Syntax for Python
+3.8.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,39 +57,73 @@ def main(folder: Path, path: str) -> dict[str, Any]:
         "outputs": [tensor.described() for tensor in found.outputs],
         "notes": model.notes,
         "framework": converting.framework(),
+        "sample": _put_sample(folder, found.sample),
     }
     if job["convert"]:
         outcome.update(_converted(folder, converting, found))
+        outcome["notes"] = outcome["notes"] + outcome.get("converted", {}).pop("notes", [])
     return outcome
 
 
+def _put_sample(folder: Path, sample: dict[str, Any]) -> list[Any]:
+    body, header_length = exchange.encode(sample, "inputs")
+    (folder / "sample").write_bytes(body)
+    return ["sample", header_length]
+
+
 def _converted(folder: Path, converting: Converting, found: Interface) -> dict[str, Any]:
-    """Return the first export that ONNX Runtime loads and that answers as the model does."""
+    """Return the export that ONNX Runtime loads and that answers as the model does.
+
+    Of several the one with the fewest ties is kept, and the first without any.
+    """
     target = folder / "converted" / "model.onnx"
-    target.parent.mkdir(exist_ok=True)
     cases = list(converting.cases(found))
-    datatypes = {tensor.name: tensor.datatype for tensor in found.outputs}
-    reasons = []
+    reasons: list[str] = []
+    kept: dict[str, Any] = {}
     for exported in converting.exports(found):
         if isinstance(exported, str):
             reasons.append(exported)
             continue
+        trial = folder / "trial" / target.name
         try:
-            _save(exported.model, target)
-            converted = onnx_parity.OnnxModel(str(target))
-            parity = onnx_parity.measure(converting.model.call, converted.call, cases, datatypes)
+            _save(exported.model, trial)
+            parity, notes = _parity(converting, found, str(trial), cases)
         except Exception as error:  # noqa: BLE001 - the next exporter may do better
-            reasons.append(f"{exported.converter}: {' '.join(str(error).split())[:_LONGEST]}")
+            said = " ".join(str(error).split()).replace(f"Load model from {trial} failed:", "")
+            reasons.append(f"{exported.converter}: {said[:_LONGEST]}")
             continue
+        if kept and _ties(parity) >= _ties(kept["parity"]):
+            continue
+        shutil.rmtree(target.parent, ignore_errors=True)
+        trial.parent.rename(target.parent)
         opset = next(each.version for each in exported.model.opset_import if not each.domain)
         made = f"{exported.converter}, opset {opset}"
-        return {"converted": {"converter": made, "parity": parity, "requests": len(cases)}}
-    return {"why": "; ".join(reasons)}
+        kept = {"converter": made, "parity": parity, "requests": len(cases), "notes": notes}
+        if not _ties(parity):
+            break
+    return {"converted": kept} if kept else {"why": "; ".join(dict.fromkeys(reasons))}
+
+
+def _parity(
+    converting: Converting, found: Interface, path: str, cases: list[Any]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the numbers of each output, and what is noted about extreme values."""
+    outputs = {
+        tensor.name: onnx_parity.Output(tensor.datatype, converting.judged(tensor))
+        for tensor in found.outputs
+    }
+    original, converted = converting.model.call, onnx_parity.OnnxModel(path).call
+    parity = onnx_parity.measure(original, converted, cases, outputs, converting.explained)
+    return parity, onnx_parity.report(original, converted, converting.extremes(found), outputs)
+
+
+def _ties(parity: list[dict[str, Any]]) -> int:
+    return max((each["ties"] for each in parity), default=0)
 
 
 def _save(model: Any, target: Path) -> None:
-    for old in target.parent.iterdir():
-        old.unlink()
+    shutil.rmtree(target.parent, ignore_errors=True)
+    target.parent.mkdir()
     onnx.save_model(
         model,
         str(target),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from interface import Interface, Values, cases
+import numpy as np
+from interface import Interface, Tensor, Values, cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,27 @@ class Converting:
         if self.example is not None:
             yield "the example", self.example
 
+    def extremes(self, found: Interface) -> Iterator[tuple[str, Arrays]]:  # noqa: ARG002
+        """Yield requests with values beyond any usual ones: they are reported, not judged."""
+        yield from ()
+
     def values(self) -> Values:
         """Return values that the model accepts."""
         return Values(self.example)
+
+    def judged(self, output: Tensor) -> str:
+        """Return the datatype whose tolerance an output has: what the graph computes in."""
+        return output.datatype
+
+    def explained(
+        self,
+        request: Arrays,  # noqa: ARG002
+        expected: Arrays,  # noqa: ARG002
+        got: Arrays,
+        tolerances: dict[str, float],  # noqa: ARG002
+    ) -> NDArray[Any]:
+        """Return which rows of a request are ties, all of them being further off than allowed.
+
+        A tie is a row whose original answer is the converted one beside it, one step of its floats.
+        """
+        return np.zeros(len(next(iter(got.values()))), dtype=bool)

@@ -30,7 +30,7 @@ from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 from cloche.formats.mlflow import declared as environment
-from cloche.formats.mlflow import example, pytorch
+from cloche.formats.mlflow import estimators, example, pytorch
 from cloche.model_config.names import onnx_file_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
             where=snapshot.pinned,
             hint="Log it with a flavor that has a Python function, or as ONNX (mlflow.onnx).",
         )
-    return _python(snapshot, root)
+    return estimators.convertible(_python(snapshot, root), snapshot, options)
 
 
 def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENTRY = "MLmodel"
+_OF_FUNCTION = ("loader_module", "predict_fn")
+"""What MLmodel says of how the Python function is loaded and which method it calls."""
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
@@ -79,6 +81,10 @@ def _tags(document: dict[str, Any]) -> dict[str, str]:
         for key in ("mlflow_version", "model_id", "utc_time_created")
         if document.get(key)
     }
+    function = document["flavors"].get("python_function")
+    for key in _OF_FUNCTION if isinstance(function, dict) else ():
+        if function.get(key):
+            tags[f"python_function.{key}"] = str(function[key])
     signature = document.get("signature")
     if isinstance(signature, dict) and signature.get("params"):
         tags["signature.params"] = _params(signature["params"])

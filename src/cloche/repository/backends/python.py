@@ -31,7 +31,10 @@ class Python:
     """Triton's Python backend; implements `cloche.repository.backends.Backend`."""
 
     name = "python"
-    formats = frozenset({ModelFormat.MLFLOW, ModelFormat.PYTORCH})
+    formats = frozenset({
+        ModelFormat.MLFLOW, ModelFormat.PYTORCH, ModelFormat.SKLEARN, ModelFormat.XGBOOST,
+        ModelFormat.LIGHTGBM,
+    })  # fmt: skip
     batches = True
     optional_inputs = True
     empty_axes = True

@@ -21,8 +21,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from pyfunc_inputs import Inputs, WrongInput  # type: ignore[import-not-found]
-from pyfunc_outputs import Outputs  # type: ignore[import-not-found]
+from pyfunc_inputs import Inputs, WrongInput
+from pyfunc_outputs import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

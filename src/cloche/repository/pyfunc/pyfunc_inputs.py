@@ -79,11 +79,14 @@ class Inputs:
             if one["name"] not in arrays and not one.get("optional"):
                 message = f"the input {one['name']} is missing; it is {one['data_type'][5:]}"
                 raise WrongInput(message)
-        decoded = {
+        return self.decoded(arrays), self._read_parameters(request)
+
+    def decoded(self, arrays: Arrays) -> Arrays:
+        """Return tensors with text in place of its UTF-8."""
+        return {
             name: array if self._holds_bytes(name) else _text(name, array)
             for name, array in arrays.items()
         }
-        return decoded, self._read_parameters(request)
 
     def _read_parameters(self, request: Any) -> str:
         written = request.parameters() if hasattr(request, "parameters") else None

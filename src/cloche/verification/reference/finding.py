@@ -30,8 +30,10 @@ def direct_model(
     `server` returns the server's interpreter and `environment` the environment of a lock; they are
     called only for a model with a reference.
     """
-    loading = member.facts.loading
-    reference = references.get(loading.framework if loading else member.facts.backend)
+    facts = member.facts
+    # What was converted is judged by what would run it as it is.
+    backend = "python" if facts.convertible is not None else facts.backend
+    reference = references.get(facts.loading.framework if facts.loading else backend)
     if reference is None:
         return None
     interpreter = server()

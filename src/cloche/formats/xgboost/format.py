@@ -1,0 +1,65 @@
+"""The XGBoost format: one file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.formats.format import Lookalike, ModelFiles
+from cloche.formats.xgboost.file import is_binary, is_booster
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
+    from cloche.store import Store
+
+ENTRY = "model.xgb"
+
+
+class XgboostFormat:
+    """Boosters saved by XGBoost; implements `cloche.formats.Format`."""
+
+    name = ModelFormat.XGBOOST
+    entry = ENTRY
+    title = "boosters of XGBoost"
+    marked = True
+    lookalikes: tuple[Lookalike, ...] = (
+        Lookalike(
+            "a booster in the binary format that XGBoost has given up",
+            "load it with an XGBoost before 3.1 and save it again: booster.save_model('model.ubj')",
+            test=is_binary,
+        ),
+    )
+
+    def detect(self, path: Path) -> bool:
+        """Return whether a path is a booster in JSON or UBJSON."""
+        return path.is_file() and is_booster(path)
+
+    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
+        """Return the file as `model.xgb`."""
+        return ModelFiles(ENTRY, {ENTRY: path})
+
+    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
+        """Return empty metadata: the file has no more than its facts."""
+        return ModelMetadata()
+
+    def inspect(
+        self,
+        snapshot: ModelSnapshot,
+        root: Path,
+        options: ModelOptions,
+        *,
+        service: str | None = None,  # noqa: ARG002 - a file holds one model
+    ) -> ModelFacts:
+        """Return what the file tells without being loaded."""
+        from cloche.formats.sklearn import inspection
+        from cloche.formats.sklearn.requirements import PYTHON
+        from cloche.formats.xgboost.file import version
+
+        written = version(root / snapshot.entry)
+        return inspection.facts(
+            snapshot, options, "xgboost, a booster", "xgboost",
+            python=options.python or PYTHON, packages=("xgboost",),
+            recorded={"xgboost": written} if written else {},
+        )  # fmt: skip

@@ -1,0 +1,167 @@
+"""Save estimators as their frameworks and MLflow document it: `save_sklearn.py FOLDER LINES…`."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import joblib
+import lightgbm as lgb
+import mlflow
+import numpy as np
+import pandas as pd
+import xgboost as xgb
+from mlflow.models import infer_signature
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_iris
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from skops import io as skops
+
+FOLDER, REQUIREMENTS = Path(sys.argv[1]), sys.argv[2:]
+RANDOM = np.random.default_rng(0)
+ROWS = 300
+
+
+def people() -> tuple[pd.DataFrame, np.ndarray]:
+    """A table of mixed columns with a gap, and labels that are text."""
+    table = pd.DataFrame({
+        "age": RANDOM.integers(18, 80, ROWS),
+        "income (EUR)": RANDOM.normal(5e4, 1e4, ROWS),
+        "city": RANDOM.choice(["Paris", "Rome", "Oslo", "Zürich"], ROWS),
+        "rooms": RANDOM.integers(1, 5, ROWS),
+    })  # fmt: skip
+    table.loc[::17, "income (EUR)"] = np.nan
+    score = table["income (EUR)"].fillna(5e4) + 100 * table.age + 8000 * (table.city == "Rome")
+    return table, np.where(score > 5.5e4, "yes", "no")
+
+
+def mixed(final: Any, unknown: str = "ignore", *, sparse: bool = False) -> Any:
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    encoder = OneHotEncoder(handle_unknown=unknown, sparse_output=sparse)
+    columns = make_column_transformer(
+        (encoder, ["city", "rooms"]), (numbers, ["age", "income (EUR)"])
+    )
+    return make_pipeline(columns, final)
+
+
+def tables() -> None:
+    table, answer = people()
+    finals = {
+        "forest": RandomForestClassifier(20, random_state=0),
+        "logistic": LogisticRegression(),
+        "boosting": GradientBoostingClassifier(n_estimators=20),
+        "histogram": HistGradientBoostingClassifier(max_iter=20),
+        "lightgbm": lgb.LGBMClassifier(n_estimators=20, verbose=-1),
+    }
+    for name, final in finals.items():
+        joblib.dump(mixed(final).fit(table, answer), FOLDER / f"{name}.joblib")
+    strict = mixed(LogisticRegression(), "error").fit(table, answer)
+    joblib.dump(strict, FOLDER / "strict.joblib")
+    forest = joblib.load(FOLDER / "forest.joblib")
+    for compress in ("gzip", "xz"):
+        joblib.dump(forest, FOLDER / f"{compress}.model", compress=(compress, 3))
+    (FOLDER / "forest.pkl").write_bytes(pickle.dumps(forest))
+    skops.dump(forest, FOLDER / "forest.skops")
+    (FOLDER / "cut.pkl").write_bytes((FOLDER / "forest.pkl").read_bytes()[:-2000])
+    table["zip"] = [f"z{index % 40}" for index in range(ROWS)]
+    encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["city", "zip"]))
+    sparse = make_pipeline(encoder, xgb.XGBClassifier(n_estimators=10))
+    joblib.dump(sparse.fit(table, (answer == "yes").astype(int)), FOLDER / "sparse.joblib")
+    flavors(table.drop(columns="zip"), answer, forest)
+
+
+def flavors(table: pd.DataFrame, answer: np.ndarray, forest: Any) -> None:
+    """MLflow's own flavors, with columns and tensors."""
+    common = {"pip_requirements": REQUIREMENTS}
+    pickled = {**common, "serialization_format": "cloudpickle"}
+    save = mlflow.sklearn.save_model
+    labels = infer_signature(table, forest.predict(table))
+    save(forest, FOLDER / "people", signature=labels, input_example=table.head(2), **pickled)
+    scores = infer_signature(table, forest.predict_proba(table))
+    save(
+        forest, FOLDER / "scores", signature=scores, pyfunc_predict_fn="predict_proba", **pickled
+    )  # fmt: skip
+    gaps = table.copy()
+    gaps.loc[3, "city"] = None
+    save(forest, FOLDER / "gaps", signature=infer_signature(gaps, answer), **pickled)
+    frame, target = load_iris(as_frame=True, return_X_y=True)
+    matrix = frame.to_numpy()
+    linear = LogisticRegression(max_iter=500).fit(matrix, target)
+    save(linear, FOLDER / "tensor", signature=infer_signature(matrix, target.to_numpy()), **pickled)
+    booster = xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(frame, target > 0), 5)
+    answers = infer_signature(frame, booster.predict(xgb.DMatrix(frame)))
+    mlflow.xgboost.save_model(booster, FOLDER / "booster", signature=answers, **common)
+    light = lgb.LGBMClassifier(n_estimators=5, verbose=-1).fit(frame, target)
+    mlflow.lightgbm.save_model(light, FOLDER / "light", input_example=frame.head(2), **common)
+
+
+def matrices() -> None:
+    matrix, target = load_iris(return_X_y=True)
+    early = xgb.XGBClassifier(n_estimators=60, early_stopping_rounds=2)
+    early.fit(matrix[::2], target[::2], eval_set=[(matrix[1::2], target[1::2])], verbose=False)
+    for suffix in ("json", "ubj"):
+        early.save_model(FOLDER / f"early.{suffix}")
+    (FOLDER / "early.pkl").write_bytes(pickle.dumps(early))
+    light = lgb.LGBMClassifier(n_estimators=8, verbose=-1).fit(matrix, target)
+    light.booster_.save_model(FOLDER / "light.txt")
+    (FOLDER / "cut.txt").write_bytes((FOLDER / "light.txt").read_bytes()[:400])
+    target_of_two = np.c_[matrix[:, 0], matrix[:, 1] * 2]
+    joblib.dump(RandomForestRegressor(8).fit(matrix, target_of_two), FOLDER / "two.joblib")
+    joblib.dump(
+        make_pipeline(FunctionTransformer(np.log1p), LogisticRegression()).fit(matrix, target),
+        FOLDER / "logarithm.joblib",
+    )
+    parameters = struct.pack("<fIiII", 0.5, 4, 0, 0, 0) + bytes(116)
+    names = b"".join(struct.pack("<Q", len(each)) + each for each in (b"reg:linear", b"gbtree"))
+    (FOLDER / "old.model").write_bytes(parameters + names + bytes(64))
+
+
+def categories() -> None:
+    table, answer = people()
+    table = table[["age", "city"]].assign(city=table.city.astype("category"))
+    known = lgb.LGBMClassifier(n_estimators=5, verbose=-1).fit(table, answer)
+    joblib.dump(known, FOLDER / "categories.joblib")
+
+
+def texts() -> None:
+    words = ["good", "bad", "film", "great", "poor", "plot", "été", "straße"]
+    told = [" ".join(RANDOM.choice(words, 6)) for _ in range(200)]
+    answer = ["pos" if each.count("good") > each.count("bad") else "neg" for each in told]
+    accents = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(told, answer)
+    joblib.dump(accents, FOLDER / "accents.joblib")
+    plain = [each.replace("été", "summer").replace("straße", "street") for each in told]
+    ascii_ = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(plain, answer)
+    joblib.dump(ascii_, FOLDER / "ascii.joblib")
+
+
+class Mine(LogisticRegression):
+    """An estimator of a script."""
+
+
+def main() -> None:
+    tables()
+    matrices()
+    categories()
+    texts()
+    joblib.dump({"model": 1, "scores": np.zeros(3)}, FOLDER / "dictionary.joblib")
+    held = {"model": LogisticRegression(), "epoch": 3}
+    joblib.dump(held, FOLDER / "held.joblib")
+    joblib.dump(Mine().fit([[0.0], [1.0]], [0, 1]), FOLDER / "main.joblib")
+    (FOLDER / "done.json").write_text("[]")
+
+
+if __name__ == "__main__":
+    main()
