@@ -49,12 +49,14 @@ def formats() -> Mapping[ModelFormat, Format]:
     from cloche.formats.mlflow import MlflowFormat
     from cloche.formats.onnx import OnnxFormat
     from cloche.formats.pytorch import PyTorchFormat
+    from cloche.formats.transformers import TransformersFormat
     from cloche.formats.triton import TritonFormat
 
     return {
         ModelFormat.MLFLOW: MlflowFormat(),
         ModelFormat.TRITON: TritonFormat(_served_backends),
         ModelFormat.PYTORCH: PyTorchFormat(),
+        ModelFormat.TRANSFORMERS: TransformersFormat(),
         ModelFormat.ONNX: OnnxFormat(),
     }
 
@@ -98,8 +100,9 @@ def references() -> Mapping[str, Reference]:
 def converters() -> Mapping[str, Converter]:
     """Return the converters of models by the framework that loads them."""
     from cloche.conversion.pytorch import PyTorch
+    from cloche.conversion.transformers import Transformers
 
-    return {"pytorch": PyTorch()}
+    return {"pytorch": PyTorch(), "transformers": Transformers()}
 
 
 # ── servers ───────────────────────────────────────────────────────────────────────────────────

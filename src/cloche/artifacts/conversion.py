@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloche.artifacts.model import FileEntry, TensorSpec
+from cloche.artifacts.verification import InferenceBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +56,5 @@ class OwnRun:
     conversion: Conversion | None = None
     why: str | None = None
     """Why it is not converted, in the converter's words; None if it is, or was not tried."""
+    sample: InferenceBody | None = None
+    """A request that it answered, where a made one would be worth less: text as token ids."""

@@ -87,6 +87,8 @@ class ModelFormat(enum.StrEnum):
     ONNX = "onnx"
     PYTORCH = "pytorch"
     """A file of PyTorch: a script, an exported program, a module or its weights."""
+    TRANSFORMERS = "transformers"
+    """A folder of transformers or sentence-transformers."""
     MLFLOW = "mlflow"
     """A folder with an MLmodel file."""
     TRITON = "triton"
@@ -181,7 +183,7 @@ class Loading:
     """How a model's own framework loads it, in its own environment."""
 
     framework: str
-    """`pytorch`: a key of the tables of conversions and references."""
+    """`pytorch`, `transformers`: a key of the tables of conversions and references."""
     kind: str
     """What the framework calls such a file: `torchscript`, `exported`, `module`, `state_dict`."""
     path: str

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche import artifacts
-from cloche.artifacts import Conversion, FileEntry, OwnRun, Parity, TensorSpec
+from cloche.artifacts import Conversion, FileEntry, InferenceBody, OwnRun, Parity, TensorSpec
 from cloche.errors import ClocheError
 from cloche.verification import model_process
 from cloche.verification.reference import own
@@ -74,7 +74,7 @@ def run(
     remembered = store.recall(_KIND, key)
     if remembered is not None:
         outcome = artifacts.decode(OwnRun, remembered)
-        if outcome.conversion is None or store.whole(outcome.conversion.digest):
+        if _is_here(outcome, store):
             return outcome
     path = store.tree_path(snapshot.digest) / asked.loading.path
     with tempfile.TemporaryDirectory(prefix="cloche-convert-") as name:
@@ -86,6 +86,14 @@ def run(
         outcome = _read(folder, snapshot, path, ended, store)
     store.remember(_KIND, key, artifacts.encode(outcome))
     return outcome
+
+
+def _is_here(outcome: OwnRun, store: Store) -> bool:
+    """Return whether the files of an outcome are in the store."""
+    converted, sample = outcome.conversion, outcome.sample
+    return (converted is None or store.whole(converted.digest)) and (
+        sample is None or store.use(sample.digest)
+    )
 
 
 def _example(asked: Asked) -> tuple[bytes | None, int]:
@@ -177,7 +185,14 @@ def _read(folder: Path, snapshot: ModelSnapshot, path: Path, ended: Ended, store
         tuple(outcome["notes"]),
         _conversion(folder / "converted", converted, store) if converted else None,
         outcome.get("why"),
+        _sample(folder / "sample", outcome.get("sample"), store),
     )
+
+
+def _sample(path: Path, header_length: int | None, store: Store) -> InferenceBody | None:
+    if header_length is None:
+        return None
+    return InferenceBody(store.add_bytes(path.read_bytes()), header_length)
 
 
 def _crashed(ended: Ended, snapshot: ModelSnapshot, path: Path) -> ClocheError:

@@ -42,6 +42,7 @@ def as_converted(known: ModelFacts, onnx: ModelFacts, shown: OwnRun) -> ModelFac
         python=known.python,
         requirements=known.requirements,
         loading=known.loading,
+        labels=known.labels,
         findings=(*known.findings, *_notes(shown), noted, *onnx.findings),
     )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import (
         Conversion,
+        InferenceBody,
         Loading,
         Lock,
         ModelFacts,
@@ -56,7 +57,9 @@ class Making:
         model = self.software.reference_run(member, draft, store) if run_model else None
         limit = spec.operated().start_limit
         with self.software.progress.task("Asking the model") if model else nullcontext():
-            examined = examination.examine(member, draft.main, given, model, store, timeout=limit)
+            examined = examination.examine(
+                member, draft.main, given, model, store, sample=source.sample, timeout=limit
+            )
         examined.refuse_batches(spec.batching.max_batch_size)
         repository = draft
         if examined.facts != source.facts:
@@ -97,10 +100,10 @@ class Making:
         shown = self._own_run(snapshot, known, known.loading, lock)
         if shown.conversion is None:
             conversion.require(options, shown, snapshot)
-            return _Source(snapshot, conversion.as_it_is(known, shown), lock)
+            return _Source(snapshot, conversion.as_it_is(known, shown), lock, sample=shown.sample)
         onnx = stages.facts(conversion.converted_snapshot(snapshot, shown.conversion), store)
         facts = conversion.as_converted(known, onnx, shown)
-        return _Source(snapshot, facts, lock, shown.conversion)
+        return _Source(snapshot, facts, lock, shown.conversion, shown.sample)
 
     def _own_run(
         self, snapshot: ModelSnapshot, known: ModelFacts, loading: Loading, lock: Lock
@@ -125,3 +128,5 @@ class _Source:
     facts: ModelFacts
     lock: Lock | None
     conversion: Conversion | None = None
+    sample: InferenceBody | None = None
+    """A request that it answered, to be tried before made ones."""

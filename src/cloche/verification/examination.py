@@ -65,16 +65,19 @@ def examine(
     model: Model | None,
     store: Store,
     *,
+    sample: InferenceBody | None = None,
     timeout: float,
 ) -> Examined:
     """Let a model answer requests; `served` is its member of a draft of the repository.
+
+    `sample` is tried before made requests.
 
     `model` says how to run it, None if only its server can. All runs together may take `timeout`
     seconds. Raises ClocheError as `cloche.verification.trial.run`.
     """
     given = example.request if example is not None else None
     expected = example.expected if example is not None else None
-    requests, findings = golden.requests(member, served, given, store)
+    requests, findings = golden.requests(member, served, given, store, sample)
     if model is None:
         return Examined(_noted(member.facts, findings), tuple(requests), expected, None)
     tried = trial.run(model, requests, member.facts, timeout=timeout)

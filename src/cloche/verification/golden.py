@@ -40,11 +40,16 @@ _MOST_ASKED = 8
 
 
 def requests(
-    member: Member, served: RepositoryMember, example: InferenceBody | None, store: Store
+    member: Member,
+    served: RepositoryMember,
+    example: InferenceBody | None,
+    store: Store,
+    sample: InferenceBody | None = None,
 ) -> tuple[list[Request], tuple[Finding, ...]]:
     """Return the requests to try in turn, in the model's own shapes, and what was unusable.
 
-    `example` is the user's; no other request takes its place.
+    `example` is the user's; no other request takes its place. `sample` was made from the model and
+    is tried before other made requests.
     """
     most = served.max_batch_size
     if example is not None:
@@ -59,6 +64,9 @@ def requests(
             _without_marks(member.facts), rows=most, seed=member.snapshot.digest
         )
     ]
+    if sample is not None:
+        known = bodies.request(sample, RequestOrigin.MADE, store)
+        made.insert(0, _resized(known, served))
     return [*stored, *made], findings
 
 

@@ -10,7 +10,8 @@
 
 `FOLDER/outcome.json` then has `framework`, `inputs` and `outputs`, `notes`, and `converted` with
 the `converter`, the `parity` of each output and the number of `requests`, or `why` not; the model
-is `FOLDER/converted/model.onnx`. Or it has `error`: its `code`, `what` and `hint`. Syntax for
+is `FOLDER/converted/model.onnx`. `sample` is the header length of a request in `FOLDER/sample`, if
+there is one worth keeping. Or it has `error`: its `code`, `what` and `hint`. Syntax for
 Python 3.8.
 """
 
@@ -56,6 +57,10 @@ def main(folder: Path, path: str) -> dict[str, Any]:
         "notes": model.notes,
         "framework": converting.framework(),
     }
+    sample = converting.sample(found)
+    if sample is not None:
+        body, outcome["sample"] = exchange.encode(sample, "inputs")
+        (folder / "sample").write_bytes(body)
     if job["convert"]:
         outcome.update(_converted(folder, converting, found))
     return outcome

@@ -55,6 +55,10 @@ class Converting:
         if self.example is not None:
             yield "the example", self.example
 
+    def sample(self, found: Interface) -> Arrays | None:  # noqa: ARG002
+        """Return a request that is worth more than made ones; None if there is none."""
+        return None
+
     def values(self) -> Values:
         """Return values that the model accepts."""
         return Values(self.example)

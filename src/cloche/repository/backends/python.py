@@ -32,7 +32,7 @@ class Python:
     """Triton's Python backend; implements `cloche.repository.backends.Backend`."""
 
     name = "python"
-    formats = frozenset({ModelFormat.MLFLOW, ModelFormat.PYTORCH})
+    formats = frozenset({ModelFormat.MLFLOW, ModelFormat.PYTORCH, ModelFormat.TRANSFORMERS})
     batches = True
     optional_inputs = True
     empty_axes = True
@@ -97,8 +97,8 @@ class Python:
 
 def _own(loading: Loading) -> tuple[Path, ...]:
     """Return what serves a model that its framework loads, with the loader of its direct run."""
-    loaders = ("own_model.py", f"{loading.framework}_model.py")
-    return (_ROOM / "own" / "model.py", *(_SCRIPTS / name for name in loaders))
+    loaders = (_SCRIPTS / name for name in own.loaders(loading.framework))
+    return (_ROOM / "own" / "model.py", *loaders)
 
 
 def _written(path: str, data: bytes, store: Store) -> FileEntry:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables that keep a framework to one thread."""
+_IMPORTED = {"transformers": ("pytorch_model.py",)}
 VARIANTS = (Variant(environment=dict.fromkeys(ONE_THREAD, "1")), Variant())
 
 
@@ -41,3 +42,8 @@ class OwnReference:
 def described(loading: Loading) -> dict[str, object]:
     """Return what the scripts read of how a model is loaded: `framework` and `how`."""
     return {"framework": loading.framework, "how": {"kind": loading.kind, **loading.options}}
+
+
+def loaders(framework: str) -> tuple[str, ...]:
+    """Return the scripts that load a framework's models: its loader, and what that imports."""
+    return ("own_model.py", f"{framework}_model.py", *_IMPORTED.get(framework, ()))

@@ -1,0 +1,119 @@
+"""The facts of a folder of transformers or sentence-transformers that is not loaded here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import BatchAxis, Certainty, Finding, Loading, ModelFacts, Severity
+from cloche.formats.pytorch.inspection import PYTHON
+from cloche.formats.transformers import releases, weights
+from cloche.formats.transformers.folder import understand
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cloche.artifacts import ModelOptions, ModelSnapshot
+    from cloche.formats.transformers.folder import Folder
+
+FRAMEWORK = "transformers"
+_CLASSIFYING = (
+    "ForSequenceClassification", "ForImageClassification", "ForAudioClassification",
+    "ForVideoClassification",
+)  # fmt: skip
+"""How architectures end that give one score for each class of a whole item."""
+_BYTES = 4
+"""Bytes of a weight where it is served: FP32."""
+
+
+def inspect_folder(
+    snapshot: ModelSnapshot, files: Mapping[str, Path], path: str, options: ModelOptions
+) -> ModelFacts:
+    """Return the facts of a folder whose files are given by their path in it.
+
+    `path` is the folder in the snapshot (`""` for all of it). Raises ClocheError as `understand`.
+    """
+    where = f"{snapshot.pinned}/{path}" if path else snapshot.pinned
+    folder = understand(files, where)
+    counted = weights.elements({name: files[name] for name in folder.weights}, where)
+    requirements, said = _requirements(folder, options)
+    return ModelFacts(
+        format=snapshot.format,
+        framework=_framework(folder),
+        backend="python",
+        inputs=(),
+        outputs=(),
+        outputs_assumed=True,
+        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
+        size_bytes=snapshot.size,
+        memory_bytes=counted.total() * _BYTES or None,
+        python=options.python or PYTHON,
+        requirements=requirements,
+        loading=loading(folder, path),
+        labels=_labels(folder),
+        findings=(*_findings(folder, counted), *said),
+    )
+
+
+def loading(folder: Folder, path: str) -> Loading:
+    """Return how the libraries load a folder."""
+    kind = "model" if folder.sentences is None else "sentence"
+    options = {"class": folder.architecture} if folder.sentences is None else {}
+    return Loading(FRAMEWORK, kind, path or ".", options)
+
+
+def _framework(folder: Folder) -> str:
+    if folder.sentences is not None:
+        return f"sentence-transformers, {folder.config.get('model_type', folder.architecture)}"
+    return f"{FRAMEWORK}, {folder.architecture}"
+
+
+def _requirements(
+    folder: Folder, options: ModelOptions
+) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    if options.requirements:
+        return options.requirements, ()
+    written = folder.config.get("transformers_version")
+    recorded = {"transformers": str(written) if written else None}
+    if folder.sentences is not None:
+        known = folder.sentences.releases
+        recorded = {
+            "transformers": known.get("transformers") or recorded["transformers"],
+            "sentence-transformers": known.get("sentence_transformers"),
+        }
+    lines, said = releases.requirements(recorded)
+    return lines, (said,)
+
+
+def _labels(folder: Folder) -> tuple[str, ...]:
+    """Return the names of the classes of one output of scores; `LABEL_0` names nothing."""
+    named = folder.config.get("id2label")
+    if not folder.architecture.endswith(_CLASSIFYING) or not isinstance(named, dict):
+        return ()
+    try:
+        by_index = {int(index): " ".join(str(name).split()) for index, name in named.items()}
+    except ValueError:
+        return ()
+    names = tuple(by_index.get(index, "") for index in range(len(by_index)))
+    made = all(name == f"LABEL_{index}" for index, name in enumerate(names))
+    return () if made or not all(names) else names
+
+
+def _findings(folder: Folder, counted: Counter[str]) -> list[Finding]:
+    findings = []
+    if counted:
+        count = counted.total()
+        what = f"It has {count:,} weights ({', '.join(sorted(counted))})."
+        halves = [dtype for dtype in ("F16", "BF16") if counted[dtype]]
+        if halves:
+            what += " They are computed in FP32, which changes none of them: twice the memory."
+        findings.append(Finding(Severity.NOTE, "inspection.transformers.weights", what))
+    if folder.sentences is not None:
+        what = f"Its modules are served as one: {folder.sentences.words}."
+        findings.append(Finding(Severity.NOTE, "inspection.transformers.sentences", what))
+    if any(name.startswith("tokenizer") for name in folder.files):
+        what = "A request has token ids: text is split by its tokenizer before."
+        hint = "The tokenizer as a part of the service comes in a later version."
+        findings.append(Finding(Severity.NOTE, "inspection.transformers.tokens", what, hint=hint))
+    return findings
