@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,35 @@ def test_a_pickled_module_without_a_signature_is_known_by_its_class(
     assert described(deployment.main.facts.inputs) == "x FP32 ?,3,224,224"
 
 
+ON_GPU = Path(__file__).parent / "on_gpu"
+
+
+@pytest.mark.parametrize(
+    ("model", "answer"),
+    [
+        ("module.pt", "sequential"), ("scripted.pt", "shifted"), ("traced.pt", "shifted"),
+        ("exported.pt2", "shifted"),
+    ],
+)  # fmt: skip
+def test_a_model_that_was_saved_on_a_gpu_answers_without_one(
+    pytorch: Saved, prepare: Prepare, tmp_path: Path, model: str, answer: str
+) -> None:
+    """`on_gpu/save.py` made them on an NVIDIA H200, and their answers."""
+    answers = np.load(ON_GPU / "answers.npz")
+    example = tmp_path / "example.json"
+    given = {
+        "inputs": {"x": answers["x"].tolist()},
+        "outputs": {"output": answers[answer].tolist()},
+    }
+    if model == "module.pt":
+        given["inputs"] = {"input": answers["x"].tolist()}
+    example.write_text(json.dumps(given))
+    deployment = prepare(pytorch.spec(str(ON_GPU / model)), example)
+    assert deployment.golden is not None
+    assert deployment.golden.judge is Judge.EXPECTED
+    assert deployment.main.conversion is not None
+
+
 REFUSED: list[tuple[str, dict[str, object], str, str]] = [
     ("squeezed.pth", {}, "inspection.pytorch.class", "weights alone"),
     (
@@ -155,7 +185,7 @@ REFUSED: list[tuple[str, dict[str, object], str, str]] = [
         "conversion.class", "classes",
     ),
     ("history.pt", {"class": "torchvision.models.resnet18"}, "conversion.content", "no weights"),
-    ("main.pt", {}, "conversion.class", "__main__"),
+    ("main.pt", {}, "inspection.pytorch.main", "Reader"),
     ("scripted.pt", {}, "conversion.inputs", "shapes"),
     ("pooled.pt", {"conversion": "required"}, "conversion.required", "adaptive_avg_pool2d"),
 ]  # fmt: skip

@@ -61,6 +61,8 @@ class ModelOptions:
     """`3.11`, where its files name none."""
     conversion: str | None = None
     """`auto`, `off` or `required`."""
+    trust: bool | None = None
+    """Whether code in it may be loaded although it comes from where anybody may have put it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche import composition
 from cloche.artifacts import Lock, ModelFacts, ModelOptions, ModelRepository, ModelSnapshot
+from cloche.pipeline import trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +49,9 @@ def facts(
 ) -> ModelFacts:
     """Return what inspection finds in a stored model; `service` chooses one of several models."""
     form = composition.formats()[snapshot.format]
-    return form.inspect(snapshot, store.tree_path(snapshot.digest), options, service=service)
+    known = form.inspect(snapshot, store.tree_path(snapshot.digest), options, service=service)
+    unsafe = trust.findings(snapshot, known, options, store)
+    return replace(known, findings=(*known.findings, *unsafe)) if unsafe else known
 
 
 def build(  # noqa: PLR0917 - the stages' values, in their order

@@ -168,6 +168,8 @@ class ServiceSpec(_Section):
     """What the model's environment needs, a requirement each, in place of what its files record."""
     python: Annotated[str, Field(pattern=r"^3\.\d{1,2}$")] | None = None
     """The Python of that environment, such as "3.12", for files that name none."""
+    trust: Annotated[bool, Strict()] = False
+    """Whether a model of a public hub may run code that is not known to be safe; default false."""
     conversion: Literal["auto", "off", "required"] = "auto"
     """Whether the model is converted to ONNX: auto (if the answers agree), off or required."""
     batching: Batching = Batching()
@@ -266,6 +268,7 @@ class ServiceSpec(_Section):
                 arguments=self.arguments,
                 requirements=self.requirements,
                 python=self.python,
+                trust=self.trust or None,
                 conversion=self.conversion if "conversion" in self.model_fields_set else None,
             ),
         )

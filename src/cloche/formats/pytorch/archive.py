@@ -1,4 +1,4 @@
-"""What a file of PyTorch is, from the names in its archive and the opcodes of its pickle.
+"""What a file of PyTorch is, from the names in its archive and those that its pickle imports.
 
 torch.save, torch.jit.save and torch.export.save all write a zip with one folder at its top: a state
 dict or a module has `data.pkl`, a script has `code/` beside it, and an exported program has its
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import enum
 import json
-import pickletools
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from cloche import pickles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 _LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The pickled number that torch.save wrote first before 1.6 (torch.serialization)."""
 _LARGEST_TEXT = 256 * 2**20
-_OF_WEIGHTS = ("torch ", "torch._utils ", "collections OrderedDict", "torch.storage ")
-"""How the globals of a state dict begin: tensors, storages, dtypes and sizes."""
+_OF_WEIGHTS = ("torch.", "collections.OrderedDict")
+"""How names begin that are PyTorch's own: in a state dict there are no others."""
+_MODULES = "torch.nn.modules."
 
 
 class Kind(enum.StrEnum):
@@ -42,7 +44,13 @@ class Contents:
     torch: str | None = None
     """The release that wrote it, where it says so."""
     classes: tuple[str, ...] = ()
-    """Classes that the pickle of a module names, other than PyTorch's own."""
+    """What the pickle of a module names, other than PyTorch's own."""
+    main: tuple[str, ...] = ()
+    """What it names of the script or notebook that wrote it."""
+
+
+_PICKLED = Contents(Kind.STATE_DICT)
+"""A pickle, of which its names tell more."""
 
 
 def contents(path: Path) -> Contents | None:
@@ -51,11 +59,12 @@ def contents(path: Path) -> Contents | None:
         with path.open("rb") as file:
             start = file.read(len(_LEGACY_MAGIC))
         if start == _LEGACY_MAGIC:
-            return Contents(Kind.STATE_DICT)
+            return _of_pickles(path)
         if not start.startswith(b"PK\x03\x04"):
             return None
         with zipfile.ZipFile(path) as archive:
-            return _of_archive(archive)
+            held = _of_archive(archive)
+        return _of_pickles(path) if held is _PICKLED else held
     except (zipfile.BadZipFile, OSError, NotImplementedError):
         return None
 
@@ -71,7 +80,7 @@ def _of_archive(archive: zipfile.ZipFile) -> Contents | None:
         return None
     if any(name.startswith("code/") for name in inner):
         return Contents(Kind.TORCHSCRIPT)
-    return _of_pickle(archive.read(f"{next(iter(tops))}/data.pkl"))
+    return _PICKLED
 
 
 def _is_program(name: str) -> bool:
@@ -92,18 +101,11 @@ def _release(archive: zipfile.ZipFile, name: str) -> str | None:
     return written.partition("+")[0] if isinstance(written, str) else None
 
 
-def _of_pickle(data: bytes) -> Contents:
-    """Return whether a pickle has only tensors, or a module's classes."""
-    try:
-        named = {
-            str(argument)
-            for opcode, argument, _ in pickletools.genops(data)
-            if opcode.name == "GLOBAL"
-        }
-    except ValueError:  # cut off: its loader says so
-        named = set()
-    classes = sorted(name for name in named if not name.startswith(_OF_WEIGHTS))
-    modules = [name for name in named if name.startswith("torch.nn.modules.")]
-    if not classes and not modules:
+def _of_pickles(path: Path) -> Contents:
+    """Return whether a file has only tensors, or a module's classes."""
+    found = pickles.scan(path)
+    named = [name for name in found.names if not name.module.startswith("__torch__")]
+    classes = sorted({str(name) for name in named if not str(name).startswith(_OF_WEIGHTS)})
+    if not classes and not any(name.module.startswith(_MODULES) for name in named):
         return Contents(Kind.STATE_DICT)
-    return Contents(Kind.MODULE, classes=tuple(name.replace(" ", ".") for name in classes))
+    return Contents(Kind.MODULE, classes=tuple(classes), main=found.main)

@@ -33,6 +33,15 @@ def loading(held: Contents, path: str, options: ModelOptions, where: str) -> Loa
     Raises UsageError `inspection.pytorch.class` for weights without the class of their module.
     """
     more: dict[str, object] = {}
+    if held.main:
+        raise ClocheError(
+            "inspection.pytorch.main",
+            f"The classes {', '.join(held.main)} were defined in a script or a notebook (__main__),"
+            " and nothing else can import them.",
+            where=where,
+            hint="Move them into a module that is logged with the model (code_paths in MLflow), or"
+            " save the model without code: torch.export.save.",
+        )
     if held.kind is Kind.STATE_DICT:
         if options.class_name is None:
             raise UsageError(

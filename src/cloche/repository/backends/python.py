@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cloche.store import Store
 
 _ROOM = Path(__file__).parents[1]
-_SCRIPTS = _ROOM.parent / "verification" / "reference" / "scripts"
 _PYFUNC = tuple(sorted((_ROOM / "pyfunc").glob("*.py")))
 """What serves the Python function of an MLflow folder."""
 _LOADING = "loading.json"
@@ -97,8 +96,7 @@ class Python:
 
 def _own(loading: Loading) -> tuple[Path, ...]:
     """Return what serves a model that its framework loads, with the loader of its direct run."""
-    loaders = (_SCRIPTS / name for name in own.loaders(loading.framework))
-    return (_ROOM / "own" / "model.py", *loaders)
+    return (_ROOM / "own" / "model.py", *own.loaders(loading.framework))
 
 
 def _written(path: str, data: bytes, store: Store) -> FileEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables that keep a framework to one thread."""
-_IMPORTED = {"transformers": ("pytorch_model.py",)}
+_SCRIPTS = Path(__file__).parent / "scripts"
+_BUILT_ON = {"transformers": ("pytorch",)}
+"""Frameworks whose loaders another's imports."""
 VARIANTS = (Variant(environment=dict.fromkeys(ONE_THREAD, "1")), Variant())
 
 
@@ -44,6 +47,8 @@ def described(loading: Loading) -> dict[str, object]:
     return {"framework": loading.framework, "how": {"kind": loading.kind, **loading.options}}
 
 
-def loaders(framework: str) -> tuple[str, ...]:
-    """Return the scripts that load a framework's models: its loader, and what that imports."""
-    return ("own_model.py", f"{framework}_model.py", *_IMPORTED.get(framework, ()))
+def loaders(framework: str) -> tuple[Path, ...]:
+    """Return the scripts that load a framework's models: its own, and those that they import."""
+    frameworks = (framework, *_BUILT_ON.get(framework, ()))
+    found = (path for name in frameworks for path in sorted(_SCRIPTS.glob(f"{name}_*.py")))
+    return (_SCRIPTS / "own_model.py", *found)

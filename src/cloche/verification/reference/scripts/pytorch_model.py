@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytorch_devices
 import torch
 from own_model import OwnModel, Unusable
 
@@ -70,7 +70,7 @@ def load(path: str, how: dict[str, Any]) -> TorchModel:
     kind = how["kind"]
     try:
         if kind == "torchscript":
-            return TorchModel(torch.jit.load(path, map_location="cpu").eval())
+            return _script(path)
         if kind == "exported":
             return _exported(path)
         if kind == "module":
@@ -85,9 +85,19 @@ _MODES = {"aten.batch_norm.default": 5, "aten.dropout.default": 2, "aten.instanc
 functions of ATen: `training`, `train`, `use_input_stats`)."""
 
 
+def _script(path: str) -> TorchModel:
+    module = torch.jit.load(path, map_location="cpu").eval()
+    moved = pytorch_devices.move_constants(module)
+    model = TorchModel(module)
+    if moved:
+        model.notes.append("It was traced on a GPU and names it; it is served on the CPU.")
+    return model
+
+
 def _exported(path: str) -> TorchModel:
     """Return an exported program; one that was exported in training mode is put into evaluation."""
-    program = torch.export.load(path)
+    with pytorch_devices.on_cpu(path) as place:
+        program = torch.export.load(place)
     training = 0
     for node in program.graph.nodes:
         place = _MODES.get(str(node.target))
@@ -116,15 +126,6 @@ def _whole(path: str) -> Any:
 
 
 def _missing_class(error: Exception) -> Unusable:
-    found = re.search(r"Can't get attribute '(\w+)' on <module '__main__'", str(error))
-    if found:
-        return Unusable(
-            "conversion.class",
-            f"Its class {found[1]} was defined in a script or a notebook (__main__), and nothing"
-            " else can import it.",
-            "Move the class into a module that is logged with the model (code_paths in MLflow), or"
-            " save the model without code: torch.export.save.",
-        )
     return Unusable(
         "conversion.class",
         f"The model's code cannot be imported: {type(error).__name__}: {error}",
