@@ -26,10 +26,12 @@ from fixtures.cache import cache_folder
 from fixtures.local import LocalHome
 
 PYTHON = f"3.{min(sys.version_info[1], 13)}"
-REQUIREMENTS = {
-    "pytorch": ("torch==2.15.0", "torchvision==0.29.2", "mlflow==3.17.2"),
-}
-"""What the models of a framework are saved with, and need."""
+_OF_PYTORCH = (
+    "torch==2.15.0", "torchvision==0.29.2", "mlflow==3.17.2", "transformers==5.24.0",
+    "sentence-transformers==6.2.0",
+)  # fmt: skip
+REQUIREMENTS = {"pytorch": _OF_PYTORCH, "transformers": _OF_PYTORCH}
+"""What the models of a framework are saved with, and need: one environment with PyTorch in it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class Saved:
 def pytorch() -> Saved:
     """The models of `save_pytorch.py`."""
     return _saved("pytorch")
+
+
+@pytest.fixture(scope="session")
+def transformers() -> Saved:
+    """The models of `save_transformers.py`."""
+    return _saved("transformers")
 
 
 def _saved(framework: str) -> Saved:

@@ -46,8 +46,9 @@ class Conversion(pytorch_conversion.Conversion):
         return f"{library}, {super().framework()}"
 
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:
-        """Return the inputs that the configuration tells, or an example's, and what is answered."""
-        if self.example is not None:
+        """Return the inputs that the configuration tells, else an example's, and what is answered."""
+        own = set(self.model.parameters)
+        if self.example is not None and set(self.example) != own:
             return pytorch_interface.discover(self.model, told, self.example, self.values())
         inputs, values = transformers_inputs.tensors(self.model), self.values()
         refused: Exception | None = None

@@ -1,8 +1,7 @@
 """The releases of the libraries that a model of Hugging Face is served with.
 
-A configuration records the release that saved it. Releases of transformers up to 4.40 need a
-tokenizers without wheels for current Pythons, or numpy 1; the format of such folders has stayed the
-same, so a current release loads them.
+A folder records the releases that saved it. Early ones have no wheels for the Pythons that are
+served, or need numpy 1; what is in such folders has stayed the same, so current ones load them.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ TESTED = {
     "sentence-transformers": "6.2.0",
 }
 """The newest releases that were tried here."""
-_OLDEST = Version("4.44")
-"""The first release of transformers that is tried as it is recorded."""
+_OLDEST = {"transformers": Version("4.38"), "sentence-transformers": Version("2.7")}
+"""The first releases that were tried with the newest PyTorch and numpy."""
 _CODE = "inspection.transformers.requirements"
 
 
@@ -33,19 +32,16 @@ def requirements(recorded: Mapping[str, str | None]) -> tuple[tuple[str, ...], F
 
     With `sentence-transformers` in it the model is one of that library.
     """
-    transformers = _version(recorded["transformers"])
-    kept = transformers is not None and transformers >= _OLDEST
-    versions = dict(TESTED)
-    if kept:
-        known = {name: version for name, text in recorded.items() if (version := _version(text))}
-        versions |= {name: str(version) for name, version in known.items()}
+    known = {name: version for name, text in recorded.items() if (version := _version(text))}
+    kept = len(known) == len(recorded) and all(known[name] >= _OLDEST[name] for name in known)
+    versions = {**TESTED, **(known if kept else {})}
     lines = tuple(f"{name}=={versions[name]}" for name in ("torch", *recorded))
-    if transformers is None:
-        said = "the newest that were tested, as it records no release"
-    elif kept:
-        said = "it records the release of transformers"
+    if kept:
+        said = "those that saved it, with the newest PyTorch that was tested"
     else:
-        said = f"it records transformers {transformers}, which no served Python has"
+        saved = ", ".join(f"{name} {version}" for name, version in known.items())
+        said = "the newest that were tested, "
+        said += f"as {saved} is too old for them" if known else "as it records none"
     what = f"The model is served with {', '.join(lines)}: {said}."
     hint = "Write `requirements:` in cloche.yaml for others."
     return lines, Finding(Severity.NOTE, _CODE, what, hint=hint)

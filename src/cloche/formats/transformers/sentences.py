@@ -52,6 +52,7 @@ def read(files: Mapping[str, Path], where: str) -> Sentences | None:
     except (KeyError, TypeError):
         listed = []
     _check([kind for _, kind in listed], str(settings.get("model_type")), where)
+    _check_layers([folder for folder, kind in listed if kind.endswith(".Dense")], files, where)
     folders = tuple(folder for folder, _ in listed)
     kinds = [kind.rpartition(".")[2] for _, kind in listed]
     words = _words(dict(zip(kinds, folders, strict=True)), files, where)
@@ -73,7 +74,22 @@ def _check(types: list[str], model: str, where: str) -> None:
         what = "a model of sentence-transformers that does not begin with a network of transformers"
     else:
         return
-    raise ClocheError(
+    raise _refused(what, where)
+
+
+def _check_layers(folders: list[str], files: Mapping[str, Path], where: str) -> None:
+    """Refuse dense layers whose activation is imported from anywhere but PyTorch."""
+    for folder in folders:
+        layer = documents.mapping(files.get(f"{folder}/config.json"), where)
+        activation = str(layer.get("activation_function", "torch.nn.Tanh"))
+        if not activation.startswith("torch.nn."):
+            raise _refused(
+                f"a model of sentence-transformers with code of its own ({activation})", where
+            )
+
+
+def _refused(what: str, where: str) -> ClocheError:
+    return ClocheError(
         "source.transformers.modules",
         f"This is {what}; this version serves {', '.join(sorted(_SERVED))}.",
         where=where,

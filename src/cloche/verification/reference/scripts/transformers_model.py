@@ -4,6 +4,7 @@
 
     kind     model (save_pretrained of transformers), sentence (of sentence-transformers)
     class    of a model: the class that config.json names
+    tokenizer  of a model: the folder of its tokenizer, if it is another one
 
 Weights of half precision are made FP32, which changes none of them: a processor computes in it.
 Syntax for Python 3.8.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from pathlib import Path
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the first import of the hub's client: all is here
@@ -32,6 +34,8 @@ class TransformersModel(TorchModel):
         """Take what is called, the network of transformers in it, its folder, and its inputs."""
         super().__init__(module.eval().float())
         self.network, self.folder, self.parameters = network, folder, inputs
+        self.tokenizer = folder
+        """The folder of its tokenizer, if it has one."""
 
     def by_name(self, names: Any) -> bool:  # noqa: ARG002
         """Return True: forward knows every input by its name."""
@@ -40,7 +44,7 @@ class TransformersModel(TorchModel):
     def tokenized(self, texts: list[str]) -> dict[str, Any] | None:
         """Return texts as inputs, padded to one length; None without a tokenizer in the folder."""
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(self.folder)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(self.tokenizer)
         except Exception:  # noqa: BLE001 - a folder without a tokenizer is served all the same
             return None
         longest = min(_longest(self.network.config), tokenizer.model_max_length)
@@ -84,7 +88,11 @@ class _Sentences(torch.nn.Module):
 def load(path: str, how: dict[str, Any]) -> TransformersModel:
     """Return the model in a folder; raises Unusable, and whatever its library raises."""
     transformers.logging.set_verbosity_error()
-    return _sentence(path) if how["kind"] == "sentence" else _model(path, how["class"])
+    if how["kind"] == "sentence":
+        return _sentence(path)
+    model = _model(path, how["class"])
+    model.tokenizer = str(Path(path) / how.get("tokenizer", "."))
+    return model
 
 
 def _sentence(path: str) -> TransformersModel:
