@@ -20,6 +20,8 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 def read(data: bytes, where: str, declared: Declared) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """Return the pixels as one batch, `[1, channels, height, width]` or channels last.
 
+    A model that takes one image at a time, without an axis for a batch, gets the other three axes.
+
     Float inputs get 0 to 1, whole-number inputs 0 to 255; for a model trained with another
     normalisation, send an array instead. A size that the model leaves open is the image's own.
     Raises UsageError for a model without an image input.
@@ -33,21 +35,23 @@ def read(data: bytes, where: str, declared: Declared) -> NDArray[Any] | dict[str
     pixels = _pixels(data, where, _MODES[channels], height, width)
     if tensor.datatype.startswith(("FP", "BF")):
         pixels = pixels.astype("float32") / 255.0
-    return {tensor.name: (pixels.transpose(2, 0, 1) if first else pixels)[None, ...]}
+    image = pixels.transpose(2, 0, 1) if first else pixels
+    return {tensor.name: image[None, ...] if len(tensor.shape) == 4 else image}
 
 
 def _image_input(declared: Declared) -> tuple[TensorSpec, int, bool]:
     """Return the input, its channels and whether they come first."""
-    images = [tensor for tensor in declared.required if len(tensor.shape) == 4]
+    images = [tensor for tensor in declared.required if len(tensor.shape) in {3, 4}]
+    images.sort(key=lambda tensor: len(tensor.shape), reverse=True)
     for channels in ((1, 3), (4,)):  # a height of 4 is less likely than channels last
         for tensor in images:
-            if tensor.shape[1] in channels:
-                return tensor, tensor.shape[1], True
-            if tensor.shape[3] in channels:
-                return tensor, tensor.shape[3], False
+            if tensor.shape[-3] in channels:
+                return tensor, tensor.shape[-3], True
+            if tensor.shape[-1] in channels:
+                return tensor, tensor.shape[-1], False
     raise UsageError(
         "infer.image",
-        "The model has no input for an image: 4 axes, one of them 1, 3 or 4 channels.",
+        "The model has no input for an image: 3 or 4 axes, one of them 1, 3 or 4 channels.",
         hint="Give the values as JSON, .npy or CSV.",
     )
 

@@ -46,7 +46,7 @@ class Conversion(pytorch_conversion.Conversion):
         return f"{library}, {super().framework()}"
 
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:
-        """Return the inputs that the configuration tells, else an example's, and what is answered."""
+        """Return the inputs that the configuration or another example tells, and an answer."""
         own = set(self.model.parameters)
         if self.example is not None and set(self.example) != own:
             return pytorch_interface.discover(self.model, told, self.example, self.values())

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from cloche.store import Store
     from cloche.verification.reference.reference import Interpreters
 
+_SCRIPTS = Path(__file__).parent / "scripts"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables that keep a framework to one thread."""
-_SCRIPTS = Path(__file__).parent / "scripts"
 _BUILT_ON = {"transformers": ("pytorch",)}
 """Frameworks whose loaders another's imports."""
 VARIANTS = (Variant(environment=dict.fromkeys(ONE_THREAD, "1")), Variant())
@@ -47,8 +47,8 @@ def described(loading: Loading) -> dict[str, object]:
     return {"framework": loading.framework, "how": {"kind": loading.kind, **loading.options}}
 
 
-def loaders(framework: str) -> tuple[Path, ...]:
-    """Return the scripts that load a framework's models: its own, and those that they import."""
+def serving_scripts(framework: str) -> tuple[Path, ...]:
+    """Return the scripts that serve models of a framework: those that load them, and `Serving`."""
+    own = (_SCRIPTS / "own_model.py", _SCRIPTS / "own_serving.py")
     frameworks = (framework, *_BUILT_ON.get(framework, ()))
-    found = (path for name in frameworks for path in sorted(_SCRIPTS.glob(f"{name}_*.py")))
-    return (_SCRIPTS / "own_model.py", *found)
+    return (*own, *(path for name in frameworks for path in sorted(_SCRIPTS.glob(f"{name}_*.py"))))
