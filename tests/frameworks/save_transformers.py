@@ -86,9 +86,6 @@ def save_texts() -> None:
 
 def save_pictures() -> None:
     torch.manual_seed(3)
-    vit = transformers.ViTConfig(**{key: SIZES[key] for key in SIZES if key != "vocab_size"},
-                                 image_size=32, patch_size=8, num_labels=4)  # fmt: skip
-    transformers.ViTForImageClassification(vit).save_pretrained(FOLDER / "vit")
     resnet = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
     transformers.ResNetForImageClassification(resnet).save_pretrained(FOLDER / "resnet")
     (FOLDER / "resnet" / "preprocessor_config.json").write_text('{"size": {"shortest_edge": 48}}')
@@ -107,8 +104,6 @@ def save_sentences() -> SentenceTransformer:
     modules = [first, Pooling(32, "mean"), Dense(32, 12), Normalize()]
     model = SentenceTransformer(modules=modules, device="cpu")
     model.save(str(FOLDER / "sentences"))
-    tokens = {name: each for name, each in model.tokenize(TEXTS).items() if name != "modality"}
-    answers(FOLDER / "sentences.npz", tokens, torch.from_numpy(model.encode(TEXTS)))
     return model
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from cloche import pipeline
 from cloche.artifacts import Deployment, Judge
 from cloche.errors import ClocheError
-from cloche.store import Store
+from cloche.progress import SilentProgress
 from cloche.verification import bodies
 from conftest import Saved
 from fixtures.hub import LocalHub
@@ -23,13 +23,10 @@ Prepare = Callable[..., Deployment]
 IDS = "input_ids INT64 ?,?; attention_mask INT64 ?,?"
 TYPES = "token_type_ids INT64 ?,?"
 CONVERTED = [
-    ("classifier", f"{IDS}; {TYPES}", "logits FP32 ?,3"),
     ("binary", f"{IDS}; {TYPES}", "last_hidden_state FP32 ?,?,32"),
     ("sharded", IDS, "logits FP32 ?,?,5"),
-    ("vit", "pixel_values FP32 ?,3,32,32", "logits FP32 ?,4"),
     ("resnet", "pixel_values FP32 ?,3,48,48", "logits FP32 ?,2"),
     ("swin", "pixel_values FP32 ?,3,32,32", "logits FP32 ?,2"),
-    ("sentences", f"{IDS}; {TYPES}", "sentence_embedding FP32 ?,12"),
 ]
 
 
@@ -44,11 +41,7 @@ def notes(deployment: Deployment) -> dict[str, str]:
     return {finding.code: finding.what for finding in deployment.main.facts.findings}
 
 
-@pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)
-def test_a_folder_is_converted_and_its_parity_is_known(
-    transformers: Saved, prepare: Prepare, model: str, inputs: str, outputs: str
-) -> None:
-    deployment = prepare(transformers.spec(model))
+def check_converted(deployment: Deployment, inputs: str, outputs: str) -> None:
     facts, conversion = deployment.main.facts, deployment.main.conversion
     assert (described(facts.inputs), described(facts.outputs)) == (inputs, outputs)
     assert facts.backend == "onnxruntime"
@@ -58,38 +51,64 @@ def test_a_folder_is_converted_and_its_parity_is_known(
         assert parity.max_absolute <= parity.tolerance, parity
     assert deployment.golden is not None
     assert deployment.golden.judge is Judge.REFERENCE
-    said = notes(deployment)
-    assert ("no pooler" in said.get("conversion.note", "")) is (model == "binary")
-    assert facts.labels == (("bad", "neither", "good") if model == "classifier" else ())
-    if model == "swin":
-        assert "transformers.exporters" in conversion.converter, "PyTorch's own cannot take it"
 
 
-# ── what is answered ──────────────────────────────────────────────────────────────────────────
-
-
-def asked(deployment: Deployment, store: Store) -> dict[str, NDArray[np.int64]]:
-    assert deployment.golden is not None
-    return bodies.read(deployment.golden.requests[0], store)
-
-
-@pytest.mark.parametrize("model", ["classifier", "sentences"])
-def test_the_golden_request_is_text_and_a_users_request_is_answered_as_by_the_library(
-    transformers: Saved, prepare: Prepare, local_home: LocalHome, tmp_path: Path, model: str
+@pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)
+def test_a_folder_is_converted_and_its_parity_is_known(
+    transformers: Saved, prepare: Prepare, model: str, inputs: str, outputs: str
 ) -> None:
-    made = asked(prepare(transformers.spec(model)), local_home.store)
-    assert made["input_ids"][:, 0].tolist() == [2, 2], "it begins as the tokenizer begins texts"
-    assert made["attention_mask"].min() == 0, "one text is padded"
-    saved = dict(np.load(transformers.folder / f"{model}.npz"))
+    deployment = prepare(transformers.spec(model))
+    check_converted(deployment, inputs, outputs)
+    assert ("no pooler" in notes(deployment).get("conversion.note", "")) is (model == "binary")
+    if model == "swin":
+        assert deployment.main.conversion is not None
+        by = deployment.main.conversion.converter
+        assert "transformers.exporters" in by, "PyTorch's own cannot take it"
+
+
+def test_a_classifier_answers_as_its_library_and_its_classes_have_names(
+    transformers: Saved, prepare: Prepare, local_home: LocalHome, tmp_path: Path
+) -> None:
+    saved = dict(np.load(transformers.folder / "classifier.npz"))
     expected = saved.pop("answer")
     example = tmp_path / "request.npz"
     np.savez(example, **saved)  # type: ignore[arg-type]
-    golden = prepare(transformers.spec(model), example).golden
-    assert golden is not None
-    assert golden.judge is Judge.REFERENCE
-    assert golden.answer is not None
-    (answer,) = bodies.read(golden.answer, local_home.store).values()
+    deployment = prepare(transformers.spec("classifier"), example)
+    check_converted(deployment, f"{IDS}; {TYPES}", "logits FP32 ?,3")
+    assert deployment.main.facts.labels == ("bad", "neither", "good")
+    assert deployment.golden is not None
+    assert deployment.golden.expected is not None
+    answer = bodies.read(deployment.golden.expected, local_home.store)["logits"]
     assert np.abs(answer - expected).max() <= 1e-6
+
+
+def test_a_repository_of_the_hub_is_served_and_asked_with_text(
+    transformers: Saved,
+    prepare: Prepare,
+    local_home: LocalHome,
+    hub: LocalHub,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = transformers.folder / "sentences"
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*") if path.is_file()
+    }  # fmt: skip
+    card = b"---\nlicense: apache-2.0\npipeline_tag: sentence-similarity\n---\n"
+    hub.add("org/sentences", {**files, "README.md": card, "tf_model.h5": b"x" * 99})
+    for name, value in hub.environment().items():
+        monkeypatch.setenv(name, value)
+    deployment = prepare({**transformers.spec("sentences"), "model": "hf://org/sentences"})
+    check_converted(deployment, f"{IDS}; {TYPES}", "sentence_embedding FP32 ?,12")
+    assert deployment.main.snapshot.metadata.tags["license"] == "apache-2.0"
+    assert (
+        "dense layer, normalised, at most 24"
+        in notes(deployment)["inspection.transformers.sentences"]
+    )
+    assert deployment.golden is not None
+    asked = bodies.read(deployment.golden.requests[0], local_home.store)
+    assert asked["input_ids"][:, 0].tolist() == [2, 2], "it begins as the tokenizer begins texts"
+    assert asked["attention_mask"].min() == 0, "one text is padded"
 
 
 def test_conversion_can_be_turned_off(transformers: Saved, prepare: Prepare) -> None:
@@ -102,42 +121,27 @@ def test_conversion_can_be_turned_off(transformers: Saved, prepare: Prepare) -> 
     assert {*scripts, f"{name}/1/model/modules.json", f"{name}/1/loading.json"} <= paths
 
 
-# ── where they come from ──────────────────────────────────────────────────────────────────────
-
-
-def test_a_repository_of_the_hub_is_served_without_its_other_weights(
-    transformers: Saved, prepare: Prepare, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = transformers.folder / "sentences"
-    files = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*") if path.is_file()
-    }  # fmt: skip
-    card = b"---\nlicense: apache-2.0\npipeline_tag: sentence-similarity\n---\n"
-    hub.add("org/sentences", {**files, "README.md": card, "tf_model.h5": b"x" * 99})
-    for name, value in hub.environment().items():
-        monkeypatch.setenv(name, value)
-    content = {**transformers.spec("sentences"), "model": "hf://org/sentences"}
-    main = prepare(content).main
-    assert main.snapshot.metadata.tags["license"] == "apache-2.0"
-    assert main.snapshot.digest == prepare(transformers.spec("sentences")).main.snapshot.digest
-    assert main.conversion is not None
-
-
 def test_what_mlflow_logs_without_text_is_served_as_the_network(
     transformers: Saved, prepare: Prepare, local_home: LocalHome
 ) -> None:
-    deployment = prepare({"model": str(transformers.folder / "network")})
+    deployment = prepare({"model": str(transformers.folder / "network"), "conversion": "off"})
     assert described(deployment.main.facts.outputs) == "logits FP32 ?,3"
     assert deployment.main.facts.labels == ("bad", "neither", "good")
-    assert asked(deployment, local_home.store)["input_ids"][0, 0] == 2, "its tokenizer is found"
+    assert deployment.golden is not None
+    asked = bodies.read(deployment.golden.requests[0], local_home.store)
+    assert asked["input_ids"][0, 0] == 2, "its tokenizer is found"
 
 
-def test_a_pipeline_of_mlflow_takes_text_as_before(transformers: Saved, prepare: Prepare) -> None:
-    deployment = prepare({"model": str(transformers.folder / "encoded")})
-    assert deployment.main.facts.inputs[0].datatype == "BYTES"
-    assert deployment.main.conversion is None
-    assert "Python function" in notes(deployment)["inspection.mlflow.pipeline"]
+@pytest.mark.parametrize("model", ["pipeline", "encoded"])
+def test_a_pipeline_of_mlflow_takes_text_as_before(
+    transformers: Saved, local_home: LocalHome, model: str
+) -> None:
+    path = str(transformers.folder / model)
+    settings, progress = local_home.settings, SilentProgress()
+    _, facts = pipeline.inspect(path, directory=Path.cwd(), settings=settings, progress=progress)
+    assert [spec.datatype for spec in facts.inputs] == ["BYTES"]
+    assert facts.loading is None
+    assert "inspection.mlflow.pipeline" in {finding.code for finding in facts.findings}
 
 
 def test_a_head_that_nobody_trained_is_refused(transformers: Saved, prepare: Prepare) -> None:

@@ -37,19 +37,17 @@ def elements(path: Path) -> Counter[str]:
             raise DamagedFileError(
                 f"its header would be {length:,} bytes long, and the file has {size:,}"
             )
-        try:
-            header = json.loads(file.read(length))
-            tensors = [item for name, item in header.items() if name != "__metadata__"]
-            spans = sorted(_span(item) for item in tensors)
-            counted = _counted(tensors)
-        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            raise DamagedFileError("its header is not the JSON of the format") from None
-    if not _fill(spans, size - 8 - length):
-        raise DamagedFileError(
-            f"its header says where tensors are, and they do not fill its {size - 8 - length:,}"
-            " bytes"
-        )
-    return counted
+        text = file.read(length)
+    try:
+        tensors = [item for name, item in json.loads(text).items() if name != "__metadata__"]
+        if not _fill(sorted(map(_span, tensors)), size - 8 - length):
+            raise DamagedFileError(
+                "its header says where tensors are, and they do not fill its"
+                f" {size - 8 - length:,} bytes"
+            )
+        return _counted(tensors)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        raise DamagedFileError("its header is not the JSON of the format") from None
 
 
 def _span(item: dict[str, Any]) -> tuple[int, int]:

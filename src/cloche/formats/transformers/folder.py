@@ -29,16 +29,28 @@ _ABOUT = frozenset({"LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt"})
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What the settings of a model say that it is."""
+
+    config: dict[str, Any]
+    architecture: str
+    """The class of transformers; `AutoModel` where the configuration names none."""
+    sentences: Sentences | None
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Return the folders of the modules of sentence-transformers."""
+        return self.sentences.folders if self.sentences is not None else ()
+
+
+@dataclass(frozen=True, slots=True)
 class Folder:
     """A model that is served, and the files that serving needs by their path in it."""
 
     files: dict[str, Path]
     weights: tuple[str, ...]
     """The paths of the files of weights."""
-    config: dict[str, Any]
-    architecture: str
-    """The class of transformers; `AutoModel` where the configuration names none."""
-    sentences: Sentences | None
+    identity: Identity
 
 
 def looks_like(names: Collection[str]) -> bool:
@@ -48,30 +60,38 @@ def looks_like(names: Collection[str]) -> bool:
     )
 
 
+def identify(settings: Mapping[str, Path], names: Collection[str], where: str) -> Identity:
+    """Return what a model is by its settings alone; `names` are those at the top of its folder.
+
+    Raises ClocheError (`source.transformers.…`) for one that is not served.
+    """
+    refused = refusals.of_names(names, where)
+    if refused is not None:
+        raise refused
+    modules = sentences.read(settings, where)
+    first = modules.folders[0] if modules is not None else ""
+    name = f"{first}/{CONFIGURATION}" if first else CONFIGURATION
+    config = documents.mapping(settings.get(name), where)
+    architecture = _architecture(config, name, where)
+    refused = refusals.of_configuration(config, architecture, names, where)
+    if refused is not None:
+        raise refused
+    return Identity(config, architecture, modules)
+
+
 def understand(files: Mapping[str, Path], where: str) -> Folder:
     """Return what a folder is; `where` is its reference.
 
     Raises ClocheError (`source.transformers.…`) for a folder that is not whole, or not served.
     """
     names = {path for path in files if "/" not in path}
-    refused = refusals.of_names(names, where)
-    if refused is not None:
-        raise refused
-    modules = sentences.read(files, where)
-    first = modules.folders[0] if modules is not None else ""
-    name = f"{first}/{CONFIGURATION}" if first else CONFIGURATION
-    config = documents.mapping(files.get(name), where)
-    architecture = _architecture(config, name, where)
-    refused = refusals.of_configuration(config, architecture, names, where)
-    if refused is not None:
-        raise refused
-    found = weights.find(files, first, where)
+    identity = identify(files, names, where)
+    modules = identity.modules
+    found = weights.find(files, modules[0] if modules else "", where)
     if not found:
         raise _no_weights(names, where)
-    folders = modules.folders if modules is not None else ()
-    taken = _needed(files, folders, where) | {path: files[path] for path in found}
-    paths = tuple(path for path in found if not path.endswith(".json"))
-    return Folder(taken, paths, config, architecture, modules)
+    taken = _needed(files, modules, where) | {path: files[path] for path in found}
+    return Folder(taken, tuple(path for path in found if not path.endswith(".json")), identity)
 
 
 def _architecture(config: Mapping[str, Any], name: str, where: str) -> str:

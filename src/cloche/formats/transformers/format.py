@@ -9,9 +9,10 @@ from cloche.formats.folders import list_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.lookalikes import visible
 from cloche.formats.transformers import weights
-from cloche.formats.transformers.folder import CONFIGURATION, looks_like, understand
+from cloche.formats.transformers.folder import CONFIGURATION, identify, looks_like, understand
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
@@ -21,7 +22,7 @@ ENTRY = "."
 
 
 class TransformersFormat:
-    """Folders that `save_pretrained` writes; implements `cloche.formats.Format`."""
+    """Folders that `save_pretrained` writes; implements `cloche.formats.Format` and `Foresight`."""
 
     name = ModelFormat.TRANSFORMERS
     entry = ENTRY
@@ -42,15 +43,17 @@ class TransformersFormat:
     def detect(self, path: Path) -> bool:
         """Return whether a path is a folder of Hugging Face's libraries, without an ONNX file.
 
-        An ONNX export beside weights is at the top or in `onnx/`; in the latter the weights win, as
-        they are what was trained.
+        An export to ONNX beside weights, at the top or in `onnx/`, is the model that is served.
         """
         names = visible(path)
-        if not names or any(name.endswith(".onnx") for name in names):
+        exported = any(name.endswith(".onnx") for name in names | visible(path / "onnx"))
+        if not names or exported:
             return False
-        if any(name.endswith(".onnx") for name in visible(path / "onnx")):
-            return bool(names & {*weights.NAMES, *(f"{each}.index.json" for each in weights.NAMES)})
         return looks_like(names) or _is_configured(path, names)
+
+    def foresee(self, settings: Mapping[str, Path], names: Collection[str], where: str) -> None:
+        """Refuse a model that its settings show not to be served; raises ClocheError as `files`."""
+        identify(settings, {name for name in names if "/" not in name}, where)
 
     def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
         """Return the files that serving needs: settings, tokenizer, one kind of weights."""

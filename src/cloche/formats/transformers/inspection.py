@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelOptions, ModelSnapshot
-    from cloche.formats.transformers.folder import Folder
+    from cloche.formats.transformers.folder import Folder, Identity
 
 FRAMEWORK = "transformers"
 _CLASSIFYING = (
@@ -36,11 +36,12 @@ def inspect_folder(
     """
     where = f"{snapshot.pinned}/{path}" if path else snapshot.pinned
     folder = understand(files, where)
+    known = folder.identity
     counted = weights.elements({name: files[name] for name in folder.weights}, where)
-    requirements, said = _requirements(folder, options)
+    requirements, said = _requirements(known, options)
     return ModelFacts(
         format=snapshot.format,
-        framework=_framework(folder),
+        framework=_framework(known),
         backend="python",
         inputs=(),
         outputs=(),
@@ -50,46 +51,46 @@ def inspect_folder(
         memory_bytes=counted.total() * _BYTES or None,
         python=options.python or PYTHON,
         requirements=requirements,
-        loading=loading(folder, path),
-        labels=_labels(folder),
+        loading=loading(known, path),
+        labels=_labels(known),
         findings=(*_findings(folder, counted), *said),
     )
 
 
-def loading(folder: Folder, path: str) -> Loading:
+def loading(known: Identity, path: str) -> Loading:
     """Return how the libraries load a folder."""
-    kind = "model" if folder.sentences is None else "sentence"
-    options = {"class": folder.architecture} if folder.sentences is None else {}
+    kind = "model" if known.sentences is None else "sentence"
+    options = {"class": known.architecture} if known.sentences is None else {}
     return Loading(FRAMEWORK, kind, path or ".", options)
 
 
-def _framework(folder: Folder) -> str:
-    if folder.sentences is not None:
-        return f"sentence-transformers, {folder.config.get('model_type', folder.architecture)}"
-    return f"{FRAMEWORK}, {folder.architecture}"
+def _framework(known: Identity) -> str:
+    if known.sentences is not None:
+        return f"sentence-transformers, {known.config.get('model_type', known.architecture)}"
+    return f"{FRAMEWORK}, {known.architecture}"
 
 
 def _requirements(
-    folder: Folder, options: ModelOptions
+    known: Identity, options: ModelOptions
 ) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
     if options.requirements:
         return options.requirements, ()
-    written = folder.config.get("transformers_version")
+    written = known.config.get("transformers_version")
     recorded = {"transformers": str(written) if written else None}
-    if folder.sentences is not None:
-        known = folder.sentences.releases
+    if known.sentences is not None:
+        saved = known.sentences.releases
         recorded = {
-            "transformers": known.get("transformers") or recorded["transformers"],
-            "sentence-transformers": known.get("sentence_transformers"),
+            "transformers": saved.get("transformers") or recorded["transformers"],
+            "sentence-transformers": saved.get("sentence_transformers"),
         }
     lines, said = releases.requirements(recorded)
     return lines, (said,)
 
 
-def _labels(folder: Folder) -> tuple[str, ...]:
+def _labels(known: Identity) -> tuple[str, ...]:
     """Return the names of the classes of one output of scores; `LABEL_0` names nothing."""
-    named = folder.config.get("id2label")
-    if not folder.architecture.endswith(_CLASSIFYING) or not isinstance(named, dict):
+    named = known.config.get("id2label")
+    if not known.architecture.endswith(_CLASSIFYING) or not isinstance(named, dict):
         return ()
     try:
         by_index = {int(index): " ".join(str(name).split()) for index, name in named.items()}
@@ -109,8 +110,8 @@ def _findings(folder: Folder, counted: Counter[str]) -> list[Finding]:
         if halves:
             what += " They are computed in FP32, which changes none of them: twice the memory."
         findings.append(Finding(Severity.NOTE, "inspection.transformers.weights", what))
-    if folder.sentences is not None:
-        what = f"Its modules are served as one: {folder.sentences.words}."
+    if folder.identity.sentences is not None:
+        what = f"Its modules are served as one: {folder.identity.sentences.words}."
         findings.append(Finding(Severity.NOTE, "inspection.transformers.sentences", what))
     if any(name.startswith("tokenizer") for name in folder.files):
         what = "A request has token ids: text is split by its tokenizer before."

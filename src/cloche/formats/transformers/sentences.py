@@ -7,7 +7,7 @@ https://sbert.net/docs/sentence_transformer/usage/custom_models.html, "Structure
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 from cloche.formats.transformers import documents
@@ -24,6 +24,13 @@ _POOLINGS = {
     "pooling_mode_max_tokens": "max", "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean", "pooling_mode_lasttoken": "lasttoken",
 }  # fmt: skip
+
+_LENGTHS = (
+    ("sentence_bert_config.json", "max_seq_length"),
+    ("tokenizer_config.json", "model_max_length"),
+)
+_UNLIMITED = 2**30
+"""Tokenizers without a limit record a number far above this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +114,16 @@ def _words(folders: Mapping[str, str], files: Mapping[str, Path], where: str) ->
         parts.append(f"{' and '.join([modes] if isinstance(modes, str) else modes)} pooling")
     parts += ["a dense layer"] if "Dense" in folders else []
     parts += ["normalised"] if "Normalize" in folders else []
-    first = folders["Transformer"]
-    name = f"{first}/sentence_bert_config.json" if first else "sentence_bert_config.json"
-    longest: Any = documents.mapping(files.get(name), where).get("max_seq_length")
+    longest = _longest(folders["Transformer"], files, where)
     parts += [f"at most {longest} tokens"] if longest else []
-    return ", ".join(parts)
+    return ", ".join(parts) or "a network alone"
+
+
+def _longest(folder: str, files: Mapping[str, Path], where: str) -> int | None:
+    """Return the most tokens of a text: of the module, else of its tokenizer."""
+    start = f"{folder}/" if folder else ""
+    for name, key in _LENGTHS:
+        longest = documents.mapping(files.get(start + name), where).get(key)
+        if isinstance(longest, int) and 0 < longest < _UNLIMITED:
+            return longest
+    return None
