@@ -107,7 +107,7 @@ def prepare(local_home: LocalHome) -> Callable[..., Deployment]:
     """Prepare the deployment of the content of a cloche.yaml, with an example in a file."""
     layout, cache = local_home.settings.layout, cache_folder()
     layout.environments.symlink_to(cache / "environments")
-    give_locks(local_home.settings.home)
+    give_locks(layout.root)
 
     def prepared(content: dict[str, object], example: Path | None = None) -> Deployment:
         written = spec.parse(json.dumps(content), directory=Path.cwd())

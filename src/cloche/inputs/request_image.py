@@ -6,7 +6,7 @@ import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from cloche.errors import ClocheError, UsageError
+from cloche.errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cloche.artifacts import TensorSpec
     from cloche.inputs.declared import Declared
 
+_MOST_PIXELS = 100_000_000
+"""A small file can hold far more, which would fill the memory."""
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -59,20 +61,14 @@ def _image_input(declared: Declared) -> tuple[TensorSpec, int, bool]:
 def _pixels(data: bytes, where: str, mode: str, height: int, width: int) -> NDArray[Any]:
     """Return `[height, width, channels]`, whole numbers from 0 to 255."""
     import numpy as np
+    from PIL import Image
 
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ClocheError(
-            "infer.pillow",
-            "Reading images needs the package Pillow, which is not installed.",
-            where=where,
-            hint="Install it (`pip install pillow`), or give the pixels as .npy.",
-        ) from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata, which no pixel depends on
             with Image.open(io.BytesIO(data)) as opened:
+                if opened.width * opened.height > _MOST_PIXELS:
+                    raise ValueError(f"it has more than {_MOST_PIXELS:,} pixels")
                 image = opened.convert(mode)
     except Exception as error:  # noqa: BLE001 - decoders of damaged images raise whatever comes
         raise UsageError("infer.image", f"The image cannot be read: {error}", where=where) from None

@@ -70,7 +70,7 @@ def identify(settings: Mapping[str, Path], names: Collection[str], where: str) -
         raise refused
     modules = sentences.read(settings, where)
     first = modules.folders[0] if modules is not None else ""
-    name = f"{first}/{CONFIGURATION}" if first else CONFIGURATION
+    name = str(PurePosixPath(first) / CONFIGURATION)
     config = documents.mapping(settings.get(name), where)
     architecture = _architecture(config, name, where)
     refused = refusals.of_configuration(config, architecture, names, where)

@@ -7,6 +7,7 @@ https://sbert.net/docs/sentence_transformer/usage/custom_models.html, "Structure
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
@@ -121,9 +122,9 @@ def _words(folders: Mapping[str, str], files: Mapping[str, Path], where: str) ->
 
 def _longest(folder: str, files: Mapping[str, Path], where: str) -> int | None:
     """Return the most tokens of a text: of the module, else of its tokenizer."""
-    start = f"{folder}/" if folder else ""
     for name, key in _LENGTHS:
-        longest = documents.mapping(files.get(start + name), where).get(key)
+        path = files.get(str(PurePosixPath(folder) / name))
+        longest = documents.mapping(path, where).get(key)
         if isinstance(longest, int) and 0 < longest < _UNLIMITED:
             return longest
     return None

@@ -29,25 +29,29 @@ def find(files: Mapping[str, Path], folder: str, where: str) -> tuple[str, ...]:
 
     Raises ClocheError `source.transformers.shard`, .index.
     """
-    start = f"{folder}/" if folder else ""
+    place = PurePosixPath(folder)
     for name in NAMES:
-        if start + name in files:
-            return (start + name,)
-        index = f"{start}{name}.index.json"
+        if str(place / name) in files:
+            return (str(place / name),)
+        index = str(place / f"{name}.index.json")
         if index in files:
-            shards = [start + shard for shard in _shards(files[index], index, where)]
+            shards = [str(place / shard) for shard in _shards(files[index], index, where)]
             missing = [shard for shard in shards if shard not in files]
             if missing:
-                more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
-                raise ClocheError(
-                    "source.transformers.shard",
-                    f"The weights are incomplete: {missing[0]}{more}, which {index} names, is not"
-                    " in the folder.",
-                    where=where,
-                    hint="Copy or download all shards of the model.",
-                )
+                raise _incomplete(missing, index, where)
             return (index, *shards)
     return ()
+
+
+def _incomplete(missing: list[str], index: str, where: str) -> ClocheError:
+    more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return ClocheError(
+        "source.transformers.shard",
+        f"The weights are incomplete: {missing[0]}{more}, which {index} names, is not in the"
+        " folder.",
+        where=where,
+        hint="Copy or download all shards of the model.",
+    )
 
 
 def _shards(index: Path, name: str, where: str) -> list[str]:
@@ -80,7 +84,7 @@ def elements(paths: Mapping[str, Path], where: str) -> Counter[str]:
                 where=where,
                 hint="Run `git lfs pull` in its folder.",
             )
-        if path.suffix != ".safetensors" and not name.endswith(".safetensors"):
+        if not name.endswith(".safetensors"):
             continue
         try:
             counted += safetensors.elements(path)

@@ -39,7 +39,8 @@ class OwnReference:
             raise ClocheError("golden.environment", "The model's own environment is missing.")
         path = store.tree_path(snapshot.digest) / facts.loading.path
         how = described(facts.loading)
-        return Model("run_own.py", interpreters.own, path, how, VARIANTS, snapshot.reference)
+        python, name = interpreters.own, snapshot.reference
+        return Model("run_own.py", python, path, how, VARIANTS, name, isolated=True)
 
 
 def described(loading: Loading) -> dict[str, object]:
