@@ -144,6 +144,8 @@ REFUSED: list[tuple[Files, str, str]] = [
     ({"preprocessor_config.json": {}}, "alone", "an image processor alone"),
     ({"model.safetensors": weights()}, "config", "weights without the configuration"),
     ({"config.json": {"a": 1}, "model.safetensors": weights()}, "config", "which model"),
+    ({"config.json": {"architecture": "resnet18", "pretrained_cfg": {}},
+      "model.safetensors": weights()}, "timm", "timm"),
     ({"config.json": b"{", "model.safetensors": weights()}, "document", "config.json"),
     ({"config.json": BERT, "tf_model.h5": b"x"}, "weights", "it has tf_model.h5"),
     ({"config.json": BERT, "model.fp16.safetensors": weights()}, "weights", "model.fp16"),
@@ -206,7 +208,7 @@ def test_the_facts_of_a_classifier(tmp_path: Path) -> None:
     assert facts.framework == "transformers, BertForSequenceClassification"
     assert facts.requirements == ("torch==2.15.0", "transformers==5.1.0")
     assert facts.memory_bytes == 20
-    assert "5 weights (BF16). They are computed in FP32" in said(facts, "weights")
+    assert "5 weights (BF16)" in said(facts, "weights")
     assert facts.loading is not None
     assert (facts.loading.kind, facts.loading.path) == ("model", ".")
     assert facts.loading.options == {"class": "BertForSequenceClassification"}

@@ -100,6 +100,8 @@ def _architecture(config: Mapping[str, Any], name: str, where: str) -> str:
         return named[0]
     if isinstance(config.get("model_type"), str):
         return "AutoModel"
+    if "pretrained_cfg" in config:
+        raise refusals.of_timm(where)
     raise ClocheError(
         "source.transformers.config",
         f"{name} does not say which model it is of: it has neither `architectures` nor"

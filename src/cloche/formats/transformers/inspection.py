@@ -104,11 +104,7 @@ def _labels(known: Identity) -> tuple[str, ...]:
 def _findings(folder: Folder, counted: Counter[str]) -> list[Finding]:
     findings = []
     if counted:
-        count = counted.total()
-        what = f"It has {count:,} weights ({', '.join(sorted(counted))})."
-        halves = [dtype for dtype in ("F16", "BF16") if counted[dtype]]
-        if halves:
-            what += " They are computed in FP32, which changes none of them: twice the memory."
+        what = f"It has {counted.total():,} weights ({', '.join(sorted(counted))})."
         findings.append(Finding(Severity.NOTE, "inspection.transformers.weights", what))
     if folder.identity.sentences is not None:
         what = f"Its modules are served as one: {folder.identity.sentences.words}."

@@ -96,6 +96,17 @@ def of_configuration(
     return None
 
 
+def of_timm(where: str) -> ClocheError:
+    """Return the refusal of a model of timm, whose config.json is another one."""
+    return ClocheError(
+        "source.transformers.timm",
+        "This is a model of timm, which is no model of transformers.",
+        where=where,
+        hint="Log the module with mlflow.pytorch.log_model: timm.create_model('hf-hub:ORG/NAME',"
+        " pretrained=True).",
+    )
+
+
 def _has_code(named: Any, names: Collection[str]) -> bool:
     """Return whether classes are in files of the folder, or in those of another repository."""
     if not isinstance(named, dict) or not named:

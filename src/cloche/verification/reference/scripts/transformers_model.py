@@ -2,8 +2,8 @@
 
 `how` says what its folder is:
 
-    kind     model (save_pretrained of transformers), sentence (of sentence-transformers)
-    class    of a model: the class that config.json names
+    kind       model (save_pretrained of transformers), sentence (of sentence-transformers)
+    class      of a model: the class that config.json names
     tokenizer  of a model: the folder of its tokenizer, if it is another one
 
 Weights of half precision are made FP32, which changes none of them: a processor computes in it.
@@ -24,6 +24,7 @@ import transformers
 from own_model import Unusable
 from pytorch_model import TorchModel
 
+_HALVES = (torch.float16, torch.bfloat16)
 _SHOWN = 5
 
 
@@ -32,7 +33,10 @@ class TransformersModel(TorchModel):
 
     def __init__(self, module: Any, network: Any, folder: str, inputs: list[str]) -> None:
         """Take what is called, the network of transformers in it, its folder, and its inputs."""
+        halves = any(each.dtype in _HALVES for each in module.parameters())
         super().__init__(module.eval().float())
+        if halves:
+            self.notes.append("Its weights are of half precision; they are computed in FP32.")
         self.network, self.folder, self.parameters = network, folder, inputs
         self.tokenizer = folder
         """The folder of its tokenizer, if it has one."""
