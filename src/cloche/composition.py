@@ -51,6 +51,7 @@ def formats() -> Mapping[ModelFormat, Format]:
     from cloche.formats.onnx import OnnxFormat
     from cloche.formats.pytorch import PyTorchFormat
     from cloche.formats.sklearn import SklearnFormat
+    from cloche.formats.transformers import TransformersFormat
     from cloche.formats.triton import TritonFormat
     from cloche.formats.xgboost import XgboostFormat
 
@@ -61,6 +62,7 @@ def formats() -> Mapping[ModelFormat, Format]:
         ModelFormat.XGBOOST: XgboostFormat(),
         ModelFormat.LIGHTGBM: LightgbmFormat(),
         ModelFormat.SKLEARN: SklearnFormat(),
+        ModelFormat.TRANSFORMERS: TransformersFormat(),
         ModelFormat.ONNX: OnnxFormat(),
     }
 
@@ -105,8 +107,9 @@ def converters() -> Mapping[str, Converter]:
     """Return the converters of models by the framework that loads them."""
     from cloche.conversion.pytorch import PyTorch
     from cloche.conversion.sklearn import Sklearn
+    from cloche.conversion.transformers import Transformers
 
-    return {"pytorch": PyTorch(), "sklearn": Sklearn()}
+    return {"pytorch": PyTorch(), "sklearn": Sklearn(), "transformers": Transformers()}
 
 
 # ── servers ───────────────────────────────────────────────────────────────────────────────────

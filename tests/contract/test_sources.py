@@ -22,6 +22,7 @@ from cloche.progress import SilentProgress
 from cloche.sources import PinnedModel, ResolveContext, current
 from cloche.store import Store
 from cloche.store.index import is_settled
+from fixtures.hub_models import tensors
 from fixtures.mlflow import run_mlflow
 
 if TYPE_CHECKING:
@@ -85,6 +86,15 @@ def mlflow_folder(tmp_path: Path) -> Case:
 
 
 @pytest.fixture
+def transformers_folder(tmp_path: Path) -> Case:
+    folder = tmp_path / "bert"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"architectures": ["BertModel"]}')
+    (folder / "model.safetensors").write_bytes(tensors(40))
+    return Case("bert", "files", "bert/nothing", tmp_path)
+
+
+@pytest.fixture
 def triton_repository(tmp_path: Path) -> Case:
     (tmp_path / "repository/net/1").mkdir(parents=True)
     (tmp_path / "repository/net/config.pbtxt").write_text('platform: "onnxruntime_onnx"\n')
@@ -141,6 +151,7 @@ def hub_repository(hub: LocalHub, tmp_path: Path) -> Case:
     params=[
         "onnx_file",
         "mlflow_folder",
+        "transformers_folder",
         "triton_repository",
         "mlflow_server_model",
         "mlflow_database_model",

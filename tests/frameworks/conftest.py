@@ -27,18 +27,19 @@ from fixtures.cache import cache_folder
 from fixtures.local import LocalHome
 
 PYTHON = f"3.{min(sys.version_info[1], 13)}"
+_OF_PYTORCH = (
+    "torch==2.15.0", "torchvision==0.29.2", "mlflow==3.17.2", "transformers==5.24.0",
+    "sentence-transformers==6.2.0",
+)  # fmt: skip
 REQUIREMENTS = {
     "sklearn": (
-        "scikit-learn==1.9.1",
-        "xgboost==3.2.0",
-        "lightgbm==4.7.0",
-        "pandas==3.1.1",
-        "skops==0.16.0",
-        "mlflow==3.17.2",
+        "scikit-learn==1.9.1", "xgboost==3.2.0", "lightgbm==4.7.0", "pandas==3.1.1",
+        "skops==0.16.0", "mlflow==3.17.2",
     ),
-    "pytorch": ("torch==2.15.0", "torchvision==0.29.2", "mlflow==3.17.2"),
-}
-"""What the models of a framework are saved with, and need."""
+    "pytorch": _OF_PYTORCH,
+    "transformers": _OF_PYTORCH,
+}  # fmt: skip
+"""What the models of a framework are saved with, and need: PyTorch is in one environment."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,12 @@ def pytorch() -> Saved:
 def sklearn() -> Saved:
     """The models of `save_sklearn.py`."""
     return _saved("sklearn")
+
+
+@pytest.fixture(scope="session")
+def transformers() -> Saved:
+    """The models of `save_transformers.py`."""
+    return _saved("transformers")
 
 
 def _saved(framework: str) -> Saved:

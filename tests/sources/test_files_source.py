@@ -212,7 +212,6 @@ def test_an_archive_called_onnx(store: Store, folder: Path) -> None:
         (["a.onnx", "b.onnx"], "several", "2 ONNX files"),
         (["x/MLmodel", "y/MLmodel"], "several", "MLflow models"),
         (["saved_model.pb"], "unsupported", "SavedModel"),
-        (["config.json", "model.safetensors"], "unsupported", "Hugging Face"),
         (["0/meta.yaml", "mlflow.db"], "unsupported", "store of MLflow"),
         (["notes.txt", "data.csv"], "unknown", "data.csv, notes.txt"),
     ],

@@ -125,7 +125,6 @@ def test_the_choice_is_said_with_what_is_left_out() -> None:
         (("a.safetensors", "b.safetensors"), "several", "2 models"),
         (("q4.gguf", "q8.gguf"), "several", "q4.gguf, q8.gguf"),
         (("yolo-n.pt", "yolo-s.pt"), "several", "yolo-n.pt"),
-        (("model_index.json", "unet/model.safetensors", "vae/config.json"), "nomodel", "unet, vae"),
         ((), "nomodel", "nothing"),
         (("README.md",), "nomodel", "nothing"),
     ],

@@ -179,7 +179,7 @@ def test_what_the_hubs_client_has_is_copied(hub: LocalHub, store: Store, tmp_pat
     place = cached(tmp_path / "hub", "org/net", WHOLE, commit)
     variables = hub.environment(HF_HUB_CACHE=str(tmp_path / "hub"))
     (place / "blobs" / git_name(CARD)).write_bytes(CARD.swapcase())  # damaged
-    (place / "blobs" / git_name(b"{}")).write_bytes(b"longer than it is listed")
+    (place / "blobs" / git_name(SETTINGS["config.json"])).write_bytes(b"longer than it is listed")
     snapshot = take(store, "hf://org/net", variables)
     assert store.verify(snapshot.digest)
     assert sorted(hub.files_asked()) == ["README.md", "config.json"]

@@ -159,12 +159,16 @@ def test_an_mlflow_folder_and_a_triton_repository_are_kept(hub: LocalHub, store:
 
 
 def test_what_is_not_served_is_named_with_what_was_found(hub: LocalHub, store: Store) -> None:
-    hub.add("org/bert", {"README.md": CARD, **SETTINGS, "model.safetensors": tensors(40)})
-    error = refused(store, "hf://org/bert", hub.environment())
-    assert error.code == "source.files.unsupported"
-    assert "a model of Hugging Face's libraries" in error.what
-    assert "Chosen: model.safetensors (safetensors) and 2 files of settings" in error.what
-    assert str(error.where).startswith("hf://org/bert@")
+    config = b'{"architectures": ["LlamaForCausalLM"]}'
+    hub.add("org/llama", {"config.json": config, "model.safetensors": tensors(40)})
+    error = refused(store, "hf://org/llama", hub.environment())
+    assert error.code == "source.transformers.language"
+    assert "Chosen: model.safetensors (safetensors) and 1 file of settings" in error.what
+    assert str(error.where).startswith("hf://org/llama@")
+    assert hub.files_asked() == ["config.json"], "the weights are not fetched"
+    hub.add("org/diffusion", {"model_index.json": b"{}", "unet/model.safetensors": tensors(40)})
+    error = refused(store, "hf://org/diffusion", hub.environment())
+    assert error.code == "source.transformers.diffusers"
     hub.add("org/forest", {"model.skops": b"PK", "config.json": b"{}"})
     error = refused(store, "hf://org/forest", hub.environment())
     assert "it has config.json, model.skops" in error.what

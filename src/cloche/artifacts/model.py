@@ -93,6 +93,8 @@ class ModelFormat(enum.StrEnum):
     """A booster in XGBoost's own format, JSON or UBJSON."""
     LIGHTGBM = "lightgbm"
     """A booster in LightGBM's own format, text."""
+    TRANSFORMERS = "transformers"
+    """A folder of transformers or sentence-transformers."""
     MLFLOW = "mlflow"
     """A folder with an MLmodel file."""
     TRITON = "triton"
@@ -187,7 +189,7 @@ class Loading:
     """How a model's own framework loads it, in its own environment."""
 
     framework: str
-    """`pytorch`, `sklearn`: a key of the tables of conversions and references."""
+    """`pytorch`, `sklearn`, `transformers`: a key of the tables of conversions and references."""
     kind: str
     """What the framework calls such a file: `torchscript`, `state_dict`, `pickle`, `skops` …"""
     path: str

@@ -4,8 +4,8 @@
 a format. `recognize` finds the format of a path, `require_servable` refuses unservable models.
 """
 
-from cloche.formats.format import Format, Lookalike, ModelFiles
+from cloche.formats.format import Foresight, Format, Lookalike, ModelFiles
 from cloche.formats.recognition import recognize
 from cloche.formats.servable import require_servable
 
-__all__ = ["Format", "Lookalike", "ModelFiles", "recognize", "require_servable"]
+__all__ = ["Foresight", "Format", "Lookalike", "ModelFiles", "recognize", "require_servable"]

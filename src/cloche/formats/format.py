@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from cloche.artifacts import (
@@ -81,4 +81,15 @@ class Format(Protocol):
 
         `options` are the user's, and `service` picks one of several models. Raises ClocheError for
         an invalid file or a model that cannot be served at all; a caveat becomes a finding.
+        """
+
+
+@runtime_checkable
+class Foresight(Protocol):
+    """A format that knows from a model's settings that it is not served."""
+
+    def foresee(self, settings: Mapping[str, Path], names: Collection[str], where: str) -> None:
+        """Raise ClocheError as `files` would, before weights are fetched; `where` is the model.
+
+        `settings` are the small files by their path, `names` the paths of all files.
         """

@@ -57,6 +57,20 @@ def _name_axes(graph: Any) -> None:
                 # Another symbol at the same place is another size.
                 taken = label(axis) in symbols.values()
                 symbols[symbol] = f"{value.name}_{axis}" if taken else label(axis)
+    _rename_axes(graph, symbols)
+
+
+def join_axes(graph: Any, interface: Interface) -> None:
+    """Name the axes of inputs as the interface does, where those at one place have one size."""
+    symbols = {
+        value.type.tensor_type.shape.dim[axis].dim_param: name
+        for value, tensor in zip(graph.input, interface.inputs)  # noqa: B905
+        for axis, name in tensor.labels.items()
+    }
+    _rename_axes(graph, symbols)
+
+
+def _rename_axes(graph: Any, symbols: dict[str, str]) -> None:
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param:

@@ -42,7 +42,8 @@ class Conversion(Converting):
 
     def exports(self, found: Interface) -> Iterator[Exported | str]:
         """Yield the exports by dynamo and by tracing."""
-        return pytorch_export.exports(self.model, found)
+        ways = pytorch_export.ways_of(self.model)
+        return pytorch_export.exports(self.model, found, ways)
 
     def values(self) -> Values:
         """Return values with indices that every table of the model has."""

@@ -17,10 +17,12 @@ from converting import Exported
 from pytorch_model import as_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from interface import Interface
     from pytorch_model import TorchModel
+
+    Way = Callable[[TorchModel, Interface], Exported]
 
 _OPSET = 18
 _OLD_OPSET = 17
@@ -29,12 +31,16 @@ _ADVICE = ("Please feel free", " [Caused by", "Suggested fixes", "The error abov
 """Where an exporter stops to say what is wrong."""
 
 
-def exports(model: TorchModel, interface: Interface) -> Iterator[Exported | str]:
-    """Yield the result of each exporter in turn, or its own words where it fails."""
-    scripted = isinstance(model.module, torch.jit.ScriptModule)
-    ways = [_by_trace] if scripted else [_by_dynamo, _by_trace]
+def ways_of(model: TorchModel) -> list[Way]:
+    """Return the exporters that may take a model, the better one first."""
     if model.program is not None:
-        ways = [_by_dynamo]
+        return [by_dynamo]
+    scripted = isinstance(model.module, torch.jit.ScriptModule)
+    return [by_trace] if scripted else [by_dynamo, by_trace]
+
+
+def exports(model: TorchModel, interface: Interface, ways: list[Way]) -> Iterator[Exported | str]:
+    """Yield the result of each exporter in turn, or its own words where it fails."""
     for way in ways:
         try:
             exported = way(model, interface)
@@ -56,41 +62,43 @@ def _brief(error: Exception) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _by_dynamo(model: TorchModel, interface: Interface) -> Exported:
+def dynamic_axes(interface: Interface) -> dict[str, dict[int, Any]]:
+    """Return the open axes of each input; which of them are equal the exporter finds out."""
+    return {
+        name: dict.fromkeys(axes, torch.export.Dim.AUTO) for name, axes in interface.axes().items()
+    }
+
+
+def by_dynamo(model: TorchModel, interface: Interface) -> Exported:
+    """Export through torch.export."""
     arguments = [as_tensor(array) for array in interface.sample.values()]
     names = [tensor.name for tensor in interface.inputs]
     if model.program is not None:
         made = torch.onnx.export(model.program, dynamo=True, opset_version=_OPSET, verbose=False)
     elif model.by_name(names):
-        dynamic = {
-            name: dict.fromkeys(axes, torch.export.Dim.AUTO)
-            for name, axes in interface.axes().items()
-        }
         made = torch.onnx.export(
             model.module,
             (),
             kwargs=dict(zip(names, arguments)),  # noqa: B905
             dynamo=True,
-            dynamic_shapes=dynamic,
+            dynamic_shapes=dynamic_axes(interface),
             opset_version=_OPSET,
             verbose=False,
         )
     else:
-        in_order = tuple(
-            dict.fromkeys(axes, torch.export.Dim.AUTO) for axes in interface.axes().values()
-        )
         made = torch.onnx.export(
             model.module,
             tuple(arguments),
             dynamo=True,
-            dynamic_shapes=in_order,
+            dynamic_shapes=tuple(dynamic_axes(interface).values()),
             opset_version=_OPSET,
             verbose=False,
         )
     return Exported(made.model_proto, f"torch.onnx (dynamo) {torch.__version__}")
 
 
-def _by_trace(model: TorchModel, interface: Interface) -> Exported:
+def by_trace(model: TorchModel, interface: Interface) -> Exported:
+    """Export by running the model once."""
     arguments = tuple(as_tensor(array) for array in interface.sample.values())
     names = [tensor.name for tensor in interface.inputs]
     tensors = (*interface.inputs, *interface.outputs)

@@ -30,7 +30,7 @@ from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 from cloche.formats.mlflow import declared as environment
-from cloche.formats.mlflow import estimators, example, pytorch
+from cloche.formats.mlflow import estimators, example, pytorch, transformers
 from cloche.model_config.names import onnx_file_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
     loaded = pytorch.loading(snapshot, root, options)
     if loaded is not None:
         return pytorch.facts(snapshot, loaded, _told(snapshot, root), _environment(snapshot, root))
+    network = transformers.folder_of(snapshot)
+    if network is not None:
+        return transformers.facts(snapshot, root, network, options, _environment(snapshot, root))
     if "python_function" not in flavors:
         raise ClocheError(
             "inspection.mlflow.flavor",
@@ -133,7 +136,7 @@ def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
     metadata = snapshot.metadata
     signature, findings = _signature(snapshot, root)
     declared = _environment(snapshot, root)
-    findings += declared.findings
+    findings += (*declared.findings, *transformers.of_text(snapshot))
     outputs = signature.outputs
     if not outputs:
         outputs = (TensorSpec("output", "FP64", (-1, -1)),)

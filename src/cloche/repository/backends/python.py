@@ -33,7 +33,7 @@ class Python:
     name = "python"
     formats = frozenset({
         ModelFormat.MLFLOW, ModelFormat.PYTORCH, ModelFormat.SKLEARN, ModelFormat.XGBOOST,
-        ModelFormat.LIGHTGBM,
+        ModelFormat.LIGHTGBM, ModelFormat.TRANSFORMERS,
     })  # fmt: skip
     batches = True
     optional_inputs = True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
+from cloche.formats import safetensors
 from cloche.sources.huggingface.weights import framework
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _LONGEST_POINTER = 1024
 """Bytes; the specification of Git LFS allows no longer pointer."""
-_LONGEST_HEADER = 100_000_000
-"""Bytes; the limit of the safetensors library."""
 
 
 def check(entries: Iterable[FileEntry], store: Store, where: str) -> None:
@@ -62,41 +61,12 @@ def shards_in(index: bytes, name: str, where: str) -> frozenset[str]:
 
 
 def fault_of_safetensors(path: Path) -> str | None:
-    """Return what is wrong with the header of a file of safetensors, None if nothing is.
-
-    The file is 8 bytes (the header's length, little-endian), the header (JSON), and the tensors,
-    which fill the rest without a gap. https://huggingface.co/docs/safetensors, "Format".
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(size - 8, _LONGEST_HEADER):
-            return f"its header would be {length:,} bytes long, and the file has {size:,}"
-        try:
-            header = json.loads(file.read(length))
-            spans = sorted(tuple(span) for span in _spans(header))
-        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            return "its header is not the JSON of the format"
-    return _fault_of_spans(spans, size - 8 - length)
-
-
-def _spans(header: dict[str, Any]) -> list[list[int]]:
-    spans = [item["data_offsets"] for name, item in header.items() if name != "__metadata__"]
-    if not all(len(span) == 2 and all(isinstance(at, int) for at in span) for span in spans):
-        raise ValueError("an offset is no number")
-    return spans
-
-
-def _fault_of_spans(spans: list[tuple[int, ...]], size: int) -> str | None:
-    """Return the fault if tensors do not follow each other to the end; `spans` are in order."""
-    at = 0
-    for begin, end in spans:
-        if begin != at or end < begin:
-            break
-        at = end
-    if at == size:
-        return None
-    return f"its header says where tensors are, and they do not fill its {size:,} bytes"
+    """Return what is wrong with the header of a file of safetensors, None if nothing is."""
+    try:
+        safetensors.elements(path)
+    except safetensors.DamagedFileError as fault:
+        return str(fault)
+    return None
 
 
 def _pointer(path: str, where: str) -> ClocheError:

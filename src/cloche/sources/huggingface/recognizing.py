@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import FileEntry
 from cloche.errors import ClocheError, ErrorGroup
-from cloche.formats import recognize
+from cloche.formats import Foresight, recognize
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,6 +26,31 @@ class Recognized:
     form: Format
     entry: str
     files: tuple[FileEntry, ...]
+
+
+def foresee(
+    entries: Collection[FileEntry],
+    names: Collection[str],
+    *,
+    where: str,
+    why: str,
+    formats: Collection[Format],
+    store: Store,
+) -> None:
+    """Raise what a format would raise for a model, from its stored settings (`entries`) alone.
+
+    `names` are the paths of all its files, `why` is their choice, which a refusal repeats.
+    """
+    with store.laid_out(tuple(entries)) as folder:
+        found: object = next(
+            (each for each in formats if each.marked and each.detect(folder)), None
+        )
+        if not isinstance(found, Foresight):
+            return
+        try:
+            found.foresee({entry.path: folder / entry.path for entry in entries}, names, where)
+        except ClocheError as error:
+            raise error.with_(what=f"{error.what} Chosen: {why}.") from None
 
 
 def recognized(

@@ -14,8 +14,9 @@ from cloche.sources.huggingface import card, integrity
 from cloche.sources.huggingface.choice import CARD, Choice, choose
 from cloche.sources.huggingface.memory import Memory
 from cloche.sources.huggingface.places import place_of
-from cloche.sources.huggingface.recognizing import recognized
+from cloche.sources.huggingface.recognizing import foresee, recognized
 from cloche.sources.huggingface.reference import parse
+from cloche.sources.huggingface.weights import framework
 from cloche.sources.source import PinnedModel
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from cloche.sources.huggingface.reference import HubReference
     from cloche.sources.source import ResolveContext
     from cloche.store import Store
+
+
+_LARGEST_SETTINGS = 2**20
+"""Bytes of a file that is read before the weights."""
 
 
 def current(text: str, context: ResolveContext) -> PinnedModel:
@@ -54,7 +59,7 @@ def resolve(
         taking = _Taking(reference, commit, pinned, place, context)
         scope = _scope(place.files(commit), reference, pinned)
         choice = taking.choose(scope)
-        entries = taking.files(scope, choice)
+        entries = taking.files(scope, choice, formats)
         said = taking.card(scope)
     found = recognized(
         entries,
@@ -145,20 +150,44 @@ class _Taking:
             wanted=scope.wanted,
         )
 
-    def files(self, scope: _Scope, choice: Choice) -> tuple[FileEntry, ...]:
+    def files(
+        self, scope: _Scope, choice: Choice, formats: Collection[Format]
+    ) -> tuple[FileEntry, ...]:
         """Fetch the chosen files, check them, and return them by their path in the scope.
 
-        The smallest come first: a pointer in place of a file stops the others.
+        The smallest come first: a pointer in place of a file stops the others, and so do settings
+        that a format refuses.
         """
         chosen = {scope.files[path].path: path for path in choice.paths}
         files = [scope.files[path] for path in choice.paths]
         pointers = [file for file in files if integrity.may_be_pointer(file)]
         title = f"Fetching {choice.title} of {self.pinned}"
         integrity.check(self._fetch(pointers, title), self._store, self.pinned)
+        self._foresee(scope, choice, formats)
         beside = [scope.card] if scope.card is not None else []
         entries = [entry for entry in self._fetch([*files, *beside], title) if entry.path in chosen]
         integrity.check(entries, self._store, self.pinned)
         return tuple(FileEntry(chosen[each.path], each.size, each.digest) for each in entries)
+
+    def _foresee(self, scope: _Scope, choice: Choice, formats: Collection[Format]) -> None:
+        """Refuse a model that its settings show not to be served, before its weights are fetched.
+
+        Raises ClocheError as `recognized`.
+        """
+        if scope.wanted is not None or any(path.endswith(".onnx") for path in choice.paths):
+            return
+        chosen = {scope.files[path].path: path for path in choice.paths}
+        beside = [scope.files[path] for path in choice.paths if framework(path) is None]
+        few = [file for file in beside if file.size <= _LARGEST_SETTINGS]
+        fetched = self._fetch(few, f"Reading the settings of {self.pinned}") if few else ()
+        foresee(
+            [FileEntry(chosen[each.path], each.size, each.digest) for each in fetched],
+            choice.paths,
+            where=self.folder_of(scope),
+            why=choice.why,
+            formats=formats,
+            store=self._store,
+        )
 
     def card(self, scope: _Scope) -> ModelMetadata:
         """Return the metadata of the model card, which was fetched with the files."""

@@ -60,6 +60,8 @@ def whole(paths: Sequence[str]) -> str | None:
     """Return what a folder is that is kept as it is, None if it is another one."""
     if "MLmodel" in paths:
         return "a folder saved by MLflow"
+    if "model_index.json" in paths:
+        return "a pipeline of diffusers"
     return "a Triton repository" if any(map(_TRITON.fullmatch, paths)) else None
 
 

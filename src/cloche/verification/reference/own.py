@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _SCRIPTS = Path(__file__).parent / "scripts"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables that keep a framework to one thread."""
+_BUILT_ON = {"transformers": ("pytorch",)}
+"""Frameworks whose loaders another's imports."""
 VARIANTS = (Variant(environment=dict.fromkeys(ONE_THREAD, "1")), Variant())
 
 
@@ -49,4 +51,5 @@ def described(loading: Loading) -> dict[str, object]:
 def serving_scripts(framework: str) -> tuple[Path, ...]:
     """Return the scripts that serve models of a framework: those that load them, and `Serving`."""
     own = (_SCRIPTS / "own_model.py", _SCRIPTS / "own_serving.py")
-    return (*own, *sorted(_SCRIPTS.glob(f"{framework}_*.py")))
+    frameworks = (framework, *_BUILT_ON.get(framework, ()))
+    return (*own, *(path for name in frameworks for path in sorted(_SCRIPTS.glob(f"{name}_*.py"))))

@@ -1,0 +1,140 @@
+"""What a folder of Hugging Face's libraries is, from its names and settings alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import ClocheError
+from cloche.formats.transformers import documents, refusals, sentences, weights
+from cloche.formats.transformers.sentences import Sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+CONFIGURATION = "config.json"
+_MARKS = frozenset({
+    sentences.MODULES, "model_index.json", "adapter_config.json", "tokenizer.json",
+    "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
+    *weights.NAMES, *(f"{name}.index.json" for name in weights.NAMES),
+})  # fmt: skip
+_OF_OTHERS = frozenset({
+    ".safetensors", ".bin", ".h5", ".msgpack", ".ot", ".pt", ".pth", ".ckpt", ".onnx", ".gguf",
+    ".tflite", ".npz", ".md", ".pkl", ".zip",
+})  # fmt: skip
+"""Weights for other libraries, what a training leaves behind, and what people read."""
+_ABOUT = frozenset({"LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt"})
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the settings of a model say that it is."""
+
+    config: dict[str, Any]
+    architecture: str
+    """The class of transformers; `AutoModel` where the configuration names none."""
+    sentences: Sentences | None
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Return the folders of the modules of sentence-transformers."""
+        return self.sentences.folders if self.sentences is not None else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A model that is served, and the files that serving needs by their path in it."""
+
+    files: dict[str, Path]
+    weights: tuple[str, ...]
+    """The paths of the files of weights."""
+    identity: Identity
+
+
+def looks_like(names: Collection[str]) -> bool:
+    """Return whether the names at the top of a folder are those of Hugging Face's libraries."""
+    return bool(_MARKS & set(names)) or any(
+        name.endswith((".gguf", ".safetensors")) for name in names
+    )
+
+
+def identify(settings: Mapping[str, Path], names: Collection[str], where: str) -> Identity:
+    """Return what a model is by its settings alone; `names` are those at the top of its folder.
+
+    Raises ClocheError (`source.transformers.…`) for one that is not served.
+    """
+    refused = refusals.of_names(names, where)
+    if refused is not None:
+        raise refused
+    modules = sentences.read(settings, where)
+    first = modules.folders[0] if modules is not None else ""
+    name = str(PurePosixPath(first) / CONFIGURATION)
+    config = documents.mapping(settings.get(name), where)
+    architecture = _architecture(config, name, where)
+    refused = refusals.of_configuration(config, architecture, names, where)
+    if refused is not None:
+        raise refused
+    return Identity(config, architecture, modules)
+
+
+def understand(files: Mapping[str, Path], where: str) -> Folder:
+    """Return what a folder is; `where` is its reference.
+
+    Raises ClocheError (`source.transformers.…`) for a folder that is not whole, or not served.
+    """
+    names = {path for path in files if "/" not in path}
+    identity = identify(files, names, where)
+    modules = identity.modules
+    found = weights.find(files, modules[0] if modules else "", where)
+    if not found:
+        raise _no_weights(names, where)
+    taken = _needed(files, modules, where) | {path: files[path] for path in found}
+    return Folder(taken, tuple(path for path in found if not path.endswith(".json")), identity)
+
+
+def _architecture(config: Mapping[str, Any], name: str, where: str) -> str:
+    named = config.get("architectures")
+    if isinstance(named, list) and named and isinstance(named[0], str):
+        return named[0]
+    if isinstance(config.get("model_type"), str):
+        return "AutoModel"
+    if "pretrained_cfg" in config:
+        raise refusals.of_timm(where)
+    raise ClocheError(
+        "source.transformers.config",
+        f"{name} does not say which model it is of: it has neither `architectures` nor"
+        " `model_type`.",
+        where=where,
+        hint="Save the model with save_pretrained of transformers, which writes both.",
+    )
+
+
+def _needed(files: Mapping[str, Path], modules: Collection[str], where: str) -> dict[str, Path]:
+    """Return the settings at the top, and the files of modules with one kind of weights each."""
+    taken = {
+        path: file
+        for path, file in files.items()
+        if str(PurePosixPath(path).parent) in {".", *modules}
+        and PurePosixPath(path).suffix.lower() not in _OF_OTHERS
+        and not path.endswith(".index.json")
+        and path not in _ABOUT
+    }
+    for module in modules:
+        if module:
+            taken |= {path: files[path] for path in weights.find(files, module, where)}
+    return taken
+
+
+def _no_weights(names: Collection[str], where: str) -> ClocheError:
+    others = sorted(
+        name for name in names if name.endswith((".h5", ".msgpack", ".safetensors", ".bin"))
+    )
+    found = f"; it has {', '.join(others)}" if others else ""
+    return ClocheError(
+        "source.transformers.weights",
+        f"The folder has no weights that PyTorch reads ({' or '.join(weights.NAMES)}){found}.",
+        where=where,
+        hint="Save the model with save_pretrained of transformers.",
+    )

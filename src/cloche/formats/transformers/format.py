@@ -1,0 +1,89 @@
+"""The format of transformers and sentence-transformers: a folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.formats.folders import list_files
+from cloche.formats.format import Lookalike, ModelFiles
+from cloche.formats.lookalikes import visible
+from cloche.formats.transformers import weights
+from cloche.formats.transformers.folder import CONFIGURATION, identify, looks_like, understand
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
+    from cloche.store import Store
+
+ENTRY = "."
+
+
+class TransformersFormat:
+    """Folders that `save_pretrained` writes; implements `cloche.formats.Format` and `Foresight`."""
+
+    name = ModelFormat.TRANSFORMERS
+    entry = ENTRY
+    title = "folders of transformers and sentence-transformers"
+    marked = True
+    lookalikes: tuple[Lookalike, ...] = (
+        Lookalike(
+            "weights in the safetensors format, without the settings beside them",
+            lambda path: f"name the folder of the model: {path.parent}", suffixes=(".safetensors",),
+        ),
+        Lookalike(
+            "a language model in the GGUF format",
+            "serve it with llama.cpp until a later version does",
+            suffixes=(".gguf",), starts=(b"GGUF",),
+        ),
+    )  # fmt: skip
+
+    def detect(self, path: Path) -> bool:
+        """Return whether a path is a folder of Hugging Face's libraries, without an ONNX file.
+
+        An export to ONNX beside weights, at the top or in `onnx/`, is the model that is served.
+        """
+        names = visible(path)
+        exported = any(name.endswith(".onnx") for name in names | visible(path / "onnx"))
+        if not names or exported:
+            return False
+        return looks_like(names) or _is_configured(path, names)
+
+    def foresee(self, settings: Mapping[str, Path], names: Collection[str], where: str) -> None:
+        """Refuse a model that its settings show not to be served; raises ClocheError as `files`."""
+        identify(settings, {name for name in names if "/" not in name}, where)
+
+    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
+        """Return the files that serving needs: settings, tokenizer, one kind of weights."""
+        understood = understand(list_files(path), str(path))
+        weights.elements({name: understood.files[name] for name in understood.weights}, str(path))
+        return ModelFiles(ENTRY, understood.files)
+
+    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
+        """Return empty metadata: the folder has no more than its facts."""
+        return ModelMetadata()
+
+    def inspect(
+        self,
+        snapshot: ModelSnapshot,
+        root: Path,
+        options: ModelOptions,
+        *,
+        service: str | None = None,  # noqa: ARG002 - a folder holds one model
+    ) -> ModelFacts:
+        """Return what the folder tells without being loaded."""
+        from cloche.formats.transformers.inspection import inspect_folder
+
+        files = {entry.path: root / entry.path for entry in snapshot.files}
+        return inspect_folder(snapshot, files, "", options)
+
+
+def _is_configured(path: Path, names: frozenset[str]) -> bool:
+    """Return whether config.json names a model of transformers: others have a file so called."""
+    from cloche.formats.transformers import documents
+
+    if CONFIGURATION not in names:
+        return False
+    return "architectures" in documents.mapping(path / CONFIGURATION, str(path))

@@ -1,0 +1,116 @@
+"""The facts of a folder of transformers or sentence-transformers that is not loaded here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import BatchAxis, Certainty, Finding, Loading, ModelFacts, Severity
+from cloche.formats.pytorch.inspection import PYTHON
+from cloche.formats.transformers import releases, weights
+from cloche.formats.transformers.folder import understand
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cloche.artifacts import ModelOptions, ModelSnapshot
+    from cloche.formats.transformers.folder import Folder, Identity
+
+FRAMEWORK = "transformers"
+_CLASSIFYING = (
+    "ForSequenceClassification", "ForImageClassification", "ForAudioClassification",
+    "ForVideoClassification",
+)  # fmt: skip
+"""How architectures end that give one score for each class of a whole item."""
+_BYTES = 4
+"""Bytes of a weight where it is served: FP32."""
+
+
+def inspect_folder(
+    snapshot: ModelSnapshot, files: Mapping[str, Path], path: str, options: ModelOptions
+) -> ModelFacts:
+    """Return the facts of a folder whose files are given by their path in it.
+
+    `path` is the folder in the snapshot (`""` for all of it). Raises ClocheError as `understand`.
+    """
+    where = f"{snapshot.pinned}/{path}" if path else snapshot.pinned
+    folder = understand(files, where)
+    known = folder.identity
+    counted = weights.elements({name: files[name] for name in folder.weights}, where)
+    requirements, said = _requirements(known, options)
+    return ModelFacts(
+        format=snapshot.format,
+        framework=_framework(known),
+        backend="python",
+        inputs=(),
+        outputs=(),
+        outputs_assumed=True,
+        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
+        size_bytes=snapshot.size,
+        memory_bytes=counted.total() * _BYTES or None,
+        python=options.python or PYTHON,
+        requirements=requirements,
+        loading=loading(known, path),
+        labels=_labels(known),
+        findings=(*_findings(folder, counted), *said),
+    )
+
+
+def loading(known: Identity, path: str) -> Loading:
+    """Return how the libraries load a folder."""
+    kind = "model" if known.sentences is None else "sentence"
+    options = {"class": known.architecture} if known.sentences is None else {}
+    return Loading(FRAMEWORK, kind, path or ".", options)
+
+
+def _framework(known: Identity) -> str:
+    if known.sentences is not None:
+        return f"sentence-transformers, {known.config.get('model_type', known.architecture)}"
+    return f"{FRAMEWORK}, {known.architecture}"
+
+
+def _requirements(
+    known: Identity, options: ModelOptions
+) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    if options.requirements:
+        return options.requirements, ()
+    written = known.config.get("transformers_version")
+    recorded = {"transformers": str(written) if written else None}
+    if known.sentences is not None:
+        saved = known.sentences.releases
+        recorded = {
+            "transformers": saved.get("transformers") or recorded["transformers"],
+            "sentence-transformers": saved.get("sentence_transformers"),
+        }
+    lines, said = releases.requirements(recorded)
+    return lines, (said,)
+
+
+def _labels(known: Identity) -> tuple[str, ...]:
+    """Return the names of the classes of one output of scores; `LABEL_0` names nothing."""
+    named = known.config.get("id2label")
+    if not known.architecture.endswith(_CLASSIFYING) or not isinstance(named, dict):
+        return ()
+    try:
+        by_index = {int(index): " ".join(str(name).split()) for index, name in named.items()}
+    except ValueError:
+        return ()
+    names = tuple(by_index.get(index, "") for index in range(len(by_index)))
+    made = all(name == f"LABEL_{index}" for index, name in enumerate(names))
+    return () if made or not all(names) else names
+
+
+def _findings(folder: Folder, counted: Counter[str]) -> list[Finding]:
+    findings = []
+    if counted:
+        what = f"It has {counted.total():,} weights ({', '.join(sorted(counted))})."
+        findings.append(Finding(Severity.NOTE, "inspection.transformers.weights", what))
+    if folder.identity.sentences is not None:
+        what = f"Its modules are served as one: {folder.identity.sentences.words}."
+        findings.append(Finding(Severity.NOTE, "inspection.transformers.sentences", what))
+    if any(name.startswith("tokenizer") for name in folder.files):
+        what = "A request has token ids: text is split by its tokenizer before."
+        hint = "The tokenizer as a part of the service comes in a later version."
+        findings.append(Finding(Severity.NOTE, "inspection.transformers.tokens", what, hint=hint))
+    return findings

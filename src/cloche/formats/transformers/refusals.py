@@ -1,0 +1,114 @@
+"""What Hugging Face's libraries also write: recognised, never loaded, each with what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+_LATER = "A later version serves them; until then use"
+_SERVER = f"{_LATER} a server of language models, such as vLLM or llama.cpp."
+_GENERATING = (
+    "ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForSpeechSeq2Seq",
+    "ForImageTextToText", "ForVision2Seq",
+)  # fmt: skip
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+
+def of_names(names: Collection[str], where: str) -> ClocheError | None:
+    """Return the refusal of a folder by the names at its top, None if they tell nothing."""
+    if "model_index.json" in names:
+        return ClocheError(
+            "source.transformers.diffusers",
+            "This is a pipeline of diffusers, which makes pictures in many steps.",
+            where=where,
+            hint=f"{_LATER} diffusers itself.",
+        )
+    if "adapter_config.json" in names:
+        return ClocheError(
+            "source.transformers.adapter",
+            "This is an adapter (PEFT), which changes the weights of another model.",
+            where=where,
+            hint="Merge it into its model (merge_and_unload() of peft), save that with"
+            " save_pretrained, and name its folder.",
+        )
+    if "config.json" in names or "modules.json" in names:
+        return None
+    return _without_configuration(names, where)
+
+
+def _without_configuration(names: Collection[str], where: str) -> ClocheError:
+    if any(name.endswith(".gguf") for name in names):
+        return ClocheError(
+            "source.transformers.gguf",
+            "This is a language model in the GGUF format.",
+            where=where,
+            hint=_SERVER,
+        )
+    if any(name.endswith((".safetensors", ".bin")) for name in names):
+        return ClocheError(
+            "source.transformers.config",
+            "This is weights without the configuration that says what they are of (config.json).",
+            where=where,
+            hint="Save the model with save_pretrained, or put its config.json there.",
+        )
+    what = "an image processor" if any(name in names for name in _PROCESSORS) else "a tokenizer"
+    return ClocheError(
+        "source.transformers.alone",
+        f"This is {what} alone, without a model.",
+        where=where,
+        hint="Save the model into the same folder: model.save_pretrained(FOLDER).",
+    )
+
+
+def of_configuration(
+    config: Mapping[str, Any], architecture: str, names: Collection[str], where: str
+) -> ClocheError | None:
+    """Return the refusal of a model by its configuration, None if it is one that is served."""
+    if _has_code(config.get("auto_map"), names):
+        return ClocheError(
+            "source.transformers.code",
+            "The model brings Python code of its own (auto_map in config.json), which would run"
+            " when it is loaded. This version does not run such code.",
+            where=where,
+            hint="Export it to ONNX and deploy the file, or log it with MLflow.",
+        )
+    if isinstance(config.get("quantization_config"), dict):
+        method = config["quantization_config"].get("quant_method", "an unknown method")
+        return ClocheError(
+            "source.transformers.quantized",
+            f"Its weights are quantised ({method}), for kernels that a processor does not have.",
+            where=where,
+            hint="Name the model that it was made from, with weights of FP32, FP16 or BF16.",
+        )
+    decodes = config.get("is_encoder_decoder") and not architecture.endswith("EncoderModel")
+    if decodes or architecture.endswith(_GENERATING):
+        return ClocheError(
+            "source.transformers.language",
+            f"{architecture} generates its output step by step (a language model, or an encoder"
+            " with a decoder). Language models come with their own server in a later version.",
+            where=where,
+            hint=_SERVER,
+        )
+    return None
+
+
+def of_timm(where: str) -> ClocheError:
+    """Return the refusal of a model of timm, whose config.json is another one."""
+    return ClocheError(
+        "source.transformers.timm",
+        "This is a model of timm, which is no model of transformers.",
+        where=where,
+        hint="Log the module with mlflow.pytorch.log_model: timm.create_model('hf-hub:ORG/NAME',"
+        " pretrained=True).",
+    )
+
+
+def _has_code(named: Any, names: Collection[str]) -> bool:
+    """Return whether classes are in files of the folder, or in those of another repository."""
+    if not isinstance(named, dict) or not named:
+        return False
+    return "--" in str(named) or any(name.endswith(".py") for name in names)

@@ -1,0 +1,56 @@
+"""The releases of the libraries that a model of Hugging Face is served with.
+
+A folder records the releases that saved it. Early ones have no wheels for the Pythons that are
+served, or need numpy 1; what is in such folders has stayed the same, so current ones load them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from cloche.artifacts import Finding, Severity
+from cloche.formats.pytorch.inspection import TESTED as PYTORCH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TESTED = {
+    "torch": PYTORCH["torch"],
+    "transformers": "5.24.0",
+    "sentence-transformers": "6.2.0",
+}
+"""The newest releases that were tried here."""
+_OLDEST = {"transformers": Version("4.38"), "sentence-transformers": Version("2.7")}
+"""The first releases that were tried with the newest PyTorch and numpy."""
+_CODE = "inspection.transformers.requirements"
+
+
+def requirements(recorded: Mapping[str, str | None]) -> tuple[tuple[str, ...], Finding]:
+    """Return what a model needs; `recorded` has the releases that saved it, by package.
+
+    With `sentence-transformers` in it the model is one of that library.
+    """
+    known = {name: version for name, text in recorded.items() if (version := _version(text))}
+    kept = len(known) == len(recorded) and all(known[name] >= _OLDEST[name] for name in known)
+    versions = {**TESTED, **(known if kept else {})}
+    lines = tuple(f"{name}=={versions[name]}" for name in ("torch", *recorded))
+    if kept:
+        said = "those that saved it, with the newest PyTorch that was tested"
+    else:
+        saved = ", ".join(f"{name} {version}" for name, version in known.items())
+        said = "the newest that were tested, "
+        said += f"as {saved} is too old for them" if known else "as it records none"
+    what = f"The model is served with {', '.join(lines)}: {said}."
+    hint = "Write `requirements:` in cloche.yaml for others."
+    return lines, Finding(Severity.NOTE, _CODE, what, hint=hint)
+
+
+def _version(text: str | None) -> Version | None:
+    """Return a release on the index; a development version counts as the release it leads to."""
+    try:
+        version = Version(text or "")
+    except InvalidVersion:
+        return None
+    return Version(version.base_version) if version.is_devrelease else Version(version.public)

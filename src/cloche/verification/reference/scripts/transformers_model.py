@@ -1,0 +1,157 @@
+"""A model of transformers or sentence-transformers, called with token ids or pixels by name.
+
+`how` says what its folder is:
+
+    kind       model (save_pretrained of transformers), sentence (of sentence-transformers)
+    class      of a model: the class that config.json names
+    tokenizer  of a model: the folder of its tokenizer, if it is another one
+
+Weights of half precision are made FP32, which changes none of them: a processor computes in it.
+Syntax for Python 3.8.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before the first import of the hub's client: all is here
+
+import torch
+import transformers
+from own_model import Unusable
+from pytorch_model import TorchModel
+
+_HALVES = (torch.float16, torch.bfloat16)
+_SHOWN = 5
+
+
+class TransformersModel(TorchModel):
+    """A module whose inputs go by name: none is required in its signature."""
+
+    def __init__(self, module: Any, network: Any, folder: str, inputs: list[str]) -> None:
+        """Take what is called, the network of transformers in it, its folder, and its inputs."""
+        halves = any(each.dtype in _HALVES for each in module.parameters())
+        super().__init__(module.eval().float())
+        if halves:
+            self.notes.append("Its weights are of half precision; they are computed in FP32.")
+        self.network, self.folder, self.parameters = network, folder, inputs
+        self.tokenizer = folder
+        """The folder of its tokenizer, if it has one."""
+
+    def by_name(self, names: Any) -> bool:  # noqa: ARG002
+        """Return True: forward knows every input by its name."""
+        return True
+
+    def tokenized(self, texts: list[str]) -> dict[str, Any] | None:
+        """Return texts as inputs, padded to one length; None without a tokenizer in the folder."""
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(self.tokenizer)
+        except Exception:  # noqa: BLE001 - a folder without a tokenizer is served all the same
+            return None
+        longest = min(_longest(self.network.config), tokenizer.model_max_length)
+        return dict(
+            tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="np")
+        )
+
+
+class SentenceModel(TransformersModel):
+    """All modules of sentence-transformers as one: token ids in, an embedding out."""
+
+    def __init__(self, sentences: Any, folder: str) -> None:
+        """Take a SentenceTransformer."""
+        network = sentences[0].auto_model
+        super().__init__(_Sentences(sentences), network, folder, _inputs(network))
+        self.sentences = sentences
+
+    def tokenized(self, texts: list[str]) -> dict[str, Any] | None:
+        """Return texts as inputs, as `encode` makes them."""
+        make = getattr(self.sentences, "preprocess", None) or self.sentences.tokenize
+        made = make(texts)
+        return {name: made[name].numpy() for name in self.parameters if name in made}
+
+
+class _Sentences(torch.nn.Module):
+    def __init__(self, sentences: Any) -> None:
+        super().__init__()
+        self.sentences = sentences
+        self.kept = getattr(sentences, "truncate_dim", None)
+
+    def forward(
+        self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None
+    ) -> dict[str, Any]:
+        features = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            features["token_type_ids"] = token_type_ids
+        embedding = self.sentences(features)["sentence_embedding"]
+        return {"sentence_embedding": embedding[..., : self.kept]}
+
+
+def load(path: str, how: dict[str, Any]) -> TransformersModel:
+    """Return the model in a folder; raises Unusable, and whatever its library raises."""
+    transformers.logging.set_verbosity_error()
+    if how["kind"] == "sentence":
+        return _sentence(path)
+    model = _model(path, how["class"])
+    model.tokenizer = str(Path(path) / how.get("tokenizer", "."))
+    return model
+
+
+def _sentence(path: str) -> TransformersModel:
+    import sentence_transformers
+
+    return SentenceModel(sentence_transformers.SentenceTransformer(path, device="cpu"), path)
+
+
+def _model(path: str, name: str) -> TransformersModel:
+    made = getattr(transformers, name, None)
+    if made is None:
+        raise Unusable(
+            "conversion.class",
+            f"transformers {transformers.__version__} has no class {name}.",
+            "Write the release that has it under `requirements:` in cloche.yaml.",
+        )
+    network, missing = _loaded(made, path)
+    notes = []
+    if missing and all("pooler." in key for key in missing):
+        network, missing = _loaded(made, path, add_pooling_layer=False)
+        notes.append("Its weights have no pooler; it answers without pooler_output.")
+    if missing:
+        shown = ", ".join(missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
+        raise Unusable(
+            "conversion.weights",
+            f"The weights lack {len(missing)} tensors of {name}: {shown}. They would be random.",
+            "Name the class that was trained under `architectures` in config.json, or save the"
+            " trained model again with save_pretrained.",
+        )
+    for option, value in (("use_cache", False), ("return_dict", True)):
+        if hasattr(network.config, option):
+            setattr(network.config, option, value)
+    model = TransformersModel(network, network, path, _inputs(network))
+    model.notes += notes
+    return model
+
+
+def _loaded(made: Any, path: str, **options: Any) -> tuple[Any, list[str]]:
+    network, told = made.from_pretrained(path, output_loading_info=True, **options)
+    return network, sorted(told["missing_keys"])
+
+
+def _inputs(network: Any) -> list[str]:
+    """Return the names of the inputs that a request has."""
+    main = network.main_input_name
+    if main != "input_ids":
+        return [main]
+    names = ["input_ids", "attention_mask"]
+    takes_types = "token_type_ids" in inspect.signature(network.forward).parameters
+    if takes_types and getattr(network.config, "type_vocab_size", 0) > 1:
+        names.append("token_type_ids")
+    return names
+
+
+def _longest(config: Any) -> int:
+    """Return the most tokens that positions are known for, RoBERTa's first ones being padding."""
+    known = getattr(config, "max_position_embeddings", None) or 512
+    return min(int(known) - 2, 512)

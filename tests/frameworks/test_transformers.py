@@ -1,0 +1,154 @@
+"""Models of transformers and sentence-transformers, converted and judged by their libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cloche import pipeline
+from cloche.artifacts import Deployment, Judge
+from cloche.errors import ClocheError
+from cloche.progress import SilentProgress
+from cloche.verification import bodies
+from conftest import Saved
+from fixtures.hub import LocalHub
+from fixtures.local import LocalHome
+
+pytestmark = pytest.mark.timeout(900)
+Prepare = Callable[..., Deployment]
+
+IDS = "input_ids INT64 ?,?; attention_mask INT64 ?,?"
+TYPES = "token_type_ids INT64 ?,?"
+CONVERTED = [
+    ("binary", f"{IDS}; {TYPES}", "last_hidden_state FP32 ?,?,32"),
+    ("sharded", IDS, "logits FP32 ?,?,5"),
+    ("resnet", "pixel_values FP32 ?,3,48,48", "logits FP32 ?,2"),
+    ("swin", "pixel_values FP32 ?,3,32,32", "logits FP32 ?,2"),
+]
+
+
+def described(specs: tuple) -> str:  # type: ignore[type-arg]
+    return "; ".join(
+        f"{spec.name} {spec.datatype} {','.join('?' if n < 0 else str(n) for n in spec.shape)}"
+        for spec in specs
+    )
+
+
+def notes(deployment: Deployment) -> dict[str, str]:
+    return {finding.code: finding.what for finding in deployment.main.facts.findings}
+
+
+def check_converted(deployment: Deployment, inputs: str, outputs: str) -> None:
+    facts, conversion = deployment.main.facts, deployment.main.conversion
+    assert (described(facts.inputs), described(facts.outputs)) == (inputs, outputs)
+    assert facts.backend == "onnxruntime"
+    assert facts.batch.present, "requests are joined"
+    assert conversion is not None
+    for parity in conversion.parity:
+        assert parity.max_absolute <= parity.tolerance, parity
+    assert deployment.golden is not None
+    assert deployment.golden.judge is Judge.REFERENCE
+
+
+@pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)
+def test_a_folder_is_converted_and_its_parity_is_known(
+    transformers: Saved, prepare: Prepare, model: str, inputs: str, outputs: str
+) -> None:
+    deployment = prepare(transformers.spec(model))
+    check_converted(deployment, inputs, outputs)
+    said = [each.what for each in deployment.main.facts.findings if each.code == "conversion.note"]
+    expected = ["half precision", "no pooler"] if model == "binary" else []
+    assert [words in what for words, what in zip(expected, said, strict=True)] == [True] * len(said)
+    if model == "swin":
+        assert deployment.main.conversion is not None
+        by = deployment.main.conversion.converter
+        assert "transformers.exporters" in by, "PyTorch's own cannot take it"
+
+
+def test_a_classifier_answers_as_its_library_and_its_classes_have_names(
+    transformers: Saved, prepare: Prepare, local_home: LocalHome, tmp_path: Path
+) -> None:
+    saved = dict(np.load(transformers.folder / "classifier.npz"))
+    expected = saved.pop("answer")
+    example = tmp_path / "request.npz"
+    np.savez(example, **saved)  # type: ignore[arg-type]
+    deployment = prepare(transformers.spec("classifier"), example)
+    check_converted(deployment, f"{IDS}; {TYPES}", "logits FP32 ?,3")
+    assert deployment.main.facts.labels == ("bad", "neither", "good")
+    assert deployment.golden is not None
+    assert deployment.golden.expected is not None
+    answer = bodies.read(deployment.golden.expected, local_home.store)["logits"]
+    assert np.abs(answer - expected).max() <= 1e-6
+
+
+def test_a_repository_of_the_hub_is_served_and_asked_with_text(
+    transformers: Saved,
+    prepare: Prepare,
+    local_home: LocalHome,
+    hub: LocalHub,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = transformers.folder / "sentences"
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*") if path.is_file()
+    }  # fmt: skip
+    card = b"---\nlicense: apache-2.0\npipeline_tag: sentence-similarity\n---\n"
+    hub.add("org/sentences", {**files, "README.md": card, "tf_model.h5": b"x" * 99})
+    for name, value in hub.environment().items():
+        monkeypatch.setenv(name, value)
+    deployment = prepare({**transformers.spec("sentences"), "model": "hf://org/sentences"})
+    check_converted(deployment, f"{IDS}; {TYPES}", "sentence_embedding FP32 ?,12")
+    assert deployment.main.snapshot.metadata.tags["license"] == "apache-2.0"
+    assert (
+        "dense layer, normalised, at most 24"
+        in notes(deployment)["inspection.transformers.sentences"]
+    )
+    assert deployment.golden is not None
+    asked = bodies.read(deployment.golden.requests[0], local_home.store)
+    assert asked["input_ids"][:, 0].tolist() == [2, 2], "it begins as the tokenizer begins texts"
+    assert asked["attention_mask"].min() == 0, "one text is padded"
+
+
+def test_conversion_can_be_turned_off(transformers: Saved, prepare: Prepare) -> None:
+    deployment = prepare(transformers.spec("sentences", conversion="off"))
+    assert deployment.main.facts.backend == "python"
+    assert described(deployment.main.facts.inputs) == f"{IDS}; {TYPES}", "as if converted"
+    name = deployment.repository.main.name
+    paths = {file.path for file in deployment.repository.files}
+    scripts = {f"{name}/1/{each}_model.py" for each in ("own", "transformers", "pytorch")}
+    assert {*scripts, f"{name}/1/model/modules.json", f"{name}/1/loading.json"} <= paths
+
+
+def test_what_mlflow_logs_without_text_is_served_as_the_network(
+    transformers: Saved, prepare: Prepare, local_home: LocalHome
+) -> None:
+    deployment = prepare({"model": str(transformers.folder / "network"), "conversion": "off"})
+    assert described(deployment.main.facts.outputs) == "logits FP32 ?,3"
+    assert deployment.main.facts.labels == ("bad", "neither", "good")
+    assert deployment.golden is not None
+    asked = bodies.read(deployment.golden.requests[0], local_home.store)
+    assert asked["input_ids"][0, 0] == 2, "its tokenizer is found"
+
+
+@pytest.mark.parametrize("model", ["pipeline", "encoded"])
+def test_a_pipeline_of_mlflow_takes_text_as_before(
+    transformers: Saved, local_home: LocalHome, model: str
+) -> None:
+    path = str(transformers.folder / model)
+    settings, progress = local_home.settings, SilentProgress()
+    _, facts = pipeline.inspect(path, directory=Path.cwd(), settings=settings, progress=progress)
+    assert [spec.datatype for spec in facts.inputs] == ["BYTES"]
+    assert facts.loading is None
+    assert "inspection.mlflow.pipeline" in {finding.code for finding in facts.findings}
+
+
+def test_a_head_that_nobody_trained_is_refused(transformers: Saved, prepare: Prepare) -> None:
+    with pytest.raises(ClocheError) as refused:
+        prepare(transformers.spec("headless"))
+    assert refused.value.code == "conversion.weights"
+    assert "classifier.weight" in refused.value.what
+    assert "architectures" in str(refused.value.hint)
