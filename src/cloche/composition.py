@@ -46,15 +46,21 @@ def formats() -> Mapping[ModelFormat, Format]:
 
     ONNX comes last: it has no mark of its own, and any file may be such a model.
     """
+    from cloche.formats.jax import JaxFormat
+    from cloche.formats.keras import KerasFormat
     from cloche.formats.mlflow import MlflowFormat
     from cloche.formats.onnx import OnnxFormat
     from cloche.formats.pytorch import PyTorchFormat
+    from cloche.formats.tensorflow import TensorFlowFormat
     from cloche.formats.triton import TritonFormat
 
     return {
         ModelFormat.MLFLOW: MlflowFormat(),
         ModelFormat.TRITON: TritonFormat(_served_backends),
         ModelFormat.PYTORCH: PyTorchFormat(),
+        ModelFormat.TENSORFLOW: TensorFlowFormat(),
+        ModelFormat.KERAS: KerasFormat(),
+        ModelFormat.JAX: JaxFormat(),
         ModelFormat.ONNX: OnnxFormat(),
     }
 
@@ -97,9 +103,11 @@ def references() -> Mapping[str, Reference]:
 
 def converters() -> Mapping[str, Converter]:
     """Return the converters of models by the framework that loads them."""
+    from cloche.conversion.jax import Jax
     from cloche.conversion.pytorch import PyTorch
+    from cloche.conversion.tensorflow import TensorFlow
 
-    return {"pytorch": PyTorch()}
+    return {"pytorch": PyTorch(), "tensorflow": TensorFlow(), "jax": Jax()}
 
 
 # ── servers ───────────────────────────────────────────────────────────────────────────────────

@@ -59,6 +59,8 @@ class ModelOptions:
     """Lines of requirements, in place of those that its files record or that were tested."""
     python: str | None = None
     """`3.11`, where its files name none."""
+    signature: str | None = None
+    """Which of a SavedModel's signatures is served, where it has several."""
     conversion: str | None = None
     """`auto`, `off` or `required`."""
     trust: bool | None = None

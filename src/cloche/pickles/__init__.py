@@ -7,7 +7,8 @@ exact qualified names (`allowed/`). Layers of Keras that are programs, and code 
 repository asks for, are found too. A scan informs; a sandbox protects.
 """
 
+from cloche.pickles.documents import LAMBDA_LAYER
 from cloche.pickles.scan import Name, Scan, TorchFacts
 from cloche.pickles.scanning import scan, scan_files, scan_folder
 
-__all__ = ["Name", "Scan", "TorchFacts", "scan", "scan_files", "scan_folder"]
+__all__ = ["LAMBDA_LAYER", "Name", "Scan", "TorchFacts", "scan", "scan_files", "scan_folder"]

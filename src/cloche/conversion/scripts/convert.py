@@ -23,8 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import exchange  # type: ignore[import-not-found]
-import onnx
-import onnx_parity
 import own_model
 
 if TYPE_CHECKING:
@@ -63,6 +61,8 @@ def main(folder: Path, path: str) -> dict[str, Any]:
 
 def _converted(folder: Path, converting: Converting, found: Interface) -> dict[str, Any]:
     """Return the first export that ONNX Runtime loads and that answers as the model does."""
+    import onnx_parity  # a framework without a converter needs no ONNX
+
     target = folder / "converted" / "model.onnx"
     target.parent.mkdir(exist_ok=True)
     cases = list(converting.cases(found))
@@ -77,7 +77,8 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
             converted = onnx_parity.OnnxModel(str(target))
             parity = onnx_parity.measure(converting.model.call, converted.call, cases, datatypes)
         except Exception as error:  # noqa: BLE001 - the next exporter may do better
-            reasons.append(f"{exported.converter}: {' '.join(str(error).split())[:_LONGEST]}")
+            said = " ".join(str(error).replace(f"{target.parent}/", "").split())
+            reasons.append(f"{exported.converter}: {said[:_LONGEST]}")
             continue
         opset = next(each.version for each in exported.model.opset_import if not each.domain)
         made = f"{exported.converter}, opset {opset}"
@@ -86,6 +87,8 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
 
 
 def _save(model: Any, target: Path) -> None:
+    import onnx
+
     for old in target.parent.iterdir():
         old.unlink()
     onnx.save_model(

@@ -30,7 +30,7 @@ from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 from cloche.formats.mlflow import declared as environment
-from cloche.formats.mlflow import example, pytorch
+from cloche.formats.mlflow import example, pytorch, tensorflow
 from cloche.model_config.names import onnx_file_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
     loaded = pytorch.loading(snapshot, root, options)
     if loaded is not None:
         return pytorch.facts(snapshot, loaded, _told(snapshot, root), _environment(snapshot, root))
+    found = tensorflow.loading(snapshot, root, options)
+    if found is not None:
+        declared = _environment(snapshot, root)
+        if tensorflow.has_tensorflow(declared.requirements):
+            return tensorflow.facts(snapshot, found, _told(snapshot, root), declared)
     if "python_function" not in flavors:
         raise ClocheError(
             "inspection.mlflow.flavor",

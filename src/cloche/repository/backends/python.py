@@ -32,7 +32,10 @@ class Python:
     """Triton's Python backend; implements `cloche.repository.backends.Backend`."""
 
     name = "python"
-    formats = frozenset({ModelFormat.MLFLOW, ModelFormat.PYTORCH})
+    formats = frozenset({
+        ModelFormat.JAX, ModelFormat.KERAS, ModelFormat.MLFLOW, ModelFormat.PYTORCH,
+        ModelFormat.TENSORFLOW,
+    })  # fmt: skip
     batches = True
     optional_inputs = True
     empty_axes = True
