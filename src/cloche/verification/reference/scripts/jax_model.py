@@ -61,12 +61,16 @@ def _names(tree: Any, alone: str) -> dict[str, int]:
         return {alone: tree}
     named = {}
     for path, index in tree_util.tree_flatten_with_path(tree)[0]:
-        parts = [
-            str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", "")))) for key in path
-        ]
+        parts = [_part(key) for key in path]
         first = [alone] if alone and parts[0].isdigit() else []
         named["_".join(first + parts)] = index
     return named
+
+
+def _part(key: Any) -> str:
+    """Return a step into a tree: the key of a dictionary, a position, the name of a field."""
+    found = (getattr(key, kind) for kind in ("key", "idx", "name") if hasattr(key, kind))
+    return str(next(found, ""))
 
 
 def load(path: str, how: dict[str, Any]) -> JaxModel:  # noqa: ARG001 - there is one kind

@@ -139,23 +139,22 @@ def _named(
     """Return the model under the names of `how`, where it has others."""
     given = how.get("inputs") or []
     if inputs is not None and given and set(given) != {spec.name for spec in inputs}:
-        if len(given) != len(inputs) or len(given) > 1:
+        if len(given) != 1 or len(inputs) != 1:
             own = ", ".join(spec.name for spec in inputs)
             raise Unusable(
                 "conversion.signature",
                 "The signature has the inputs {}, and the model {}.".format(", ".join(given), own),
                 "Log the model again with a signature that names the model's inputs.",
             )
-        own_name, inputs = (
-            inputs[0].name,
-            [tf.TensorSpec(inputs[0].shape, inputs[0].dtype, given[0])],
-        )
-        inner = answer
-        answer = lambda tensors: inner({own_name: next(iter(tensors.values()))})  # noqa: E731
+        answer = _taking(answer, inputs[0].name)
+        inputs = [tf.TensorSpec(inputs[0].shape, inputs[0].dtype, given[0])]
     outputs = how.get("outputs") or []
-    if outputs:
-        answer = _renamed(answer, outputs)
-    return TensorFlowModel(kept, answer, inputs)
+    return TensorFlowModel(kept, _renamed(answer, outputs) if outputs else answer, inputs)
+
+
+def _taking(answer: Any, name: str) -> Any:
+    """Return a function that takes its one input under any name."""
+    return lambda tensors: answer({name: next(iter(tensors.values()))})
 
 
 def _renamed(answer: Any, names: list[str]) -> Any:
@@ -176,6 +175,7 @@ def _unloadable(error: Exception) -> Unusable:
     return Unusable(
         "conversion.load",
         f"TensorFlow {tf.__version__} cannot load the model: {said}",
-        "Name the releases that it was saved with in `requirements:`. A model with layers of its own"
-        " needs their code: export it where it was made (model.export(FOLDER)) and deploy that.",
+        "Name the releases that it was saved with in `requirements:`. A model with layers of its"
+        " own needs their code: export it where it was made (model.export(FOLDER)), and deploy that"
+        " folder.",
     )
