@@ -22,12 +22,13 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples test lint units servers conformance docs bench-serving bench-deploy sync clean
+.PHONY: help demo install examples resnet50 test lint units servers conformance docs bench-serving bench-deploy sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
 	@echo "make install        the command cloche, for you alone"
 	@echo "make examples       register the models that the README deploys, in examples/mlflow.db"
+	@echo "make resnet50       register torchvision's ResNet-50 there as well; PyTorch is large"
 	@echo "make test           everything that CI runs: lint, units, real servers"
 	@echo "make lint           ruff, mypy, import arrows"
 	@echo "make units          tests that start no server"
@@ -50,6 +51,10 @@ examples: examples/mlflow.db
 examples/mlflow.db: $(UV)
 	@echo "Installing MLflow and scikit-learn for the examples, and training them …"
 	@cd examples && $(UV) run --no-project --quiet register.py
+
+resnet50: $(UV)
+	@echo "Installing PyTorch and MLflow for the example, and training it …"
+	@cd examples && $(UV) run --no-project --quiet resnet50.py
 
 test: lint units servers
 

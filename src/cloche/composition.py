@@ -72,7 +72,7 @@ def _served_backends() -> ServedBackends:
 
     known = backends()
     onnx = Completion(inspect_file, known["onnxruntime"].completed_batch)
-    return ServedBackends(tuple(known), {"onnxruntime": onnx})
+    return ServedBackends((*known, "pytorch"), {"onnxruntime": onnx})
 
 
 def backends() -> Mapping[str, Backend]:

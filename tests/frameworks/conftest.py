@@ -20,6 +20,7 @@ import pytest
 from cloche import composition, environments, pipeline, spec
 from cloche.artifacts import Deployment
 from cloche.errors import UnavailableError
+from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
 from cloche.store import Store
 from fixtures.cache import cache_folder
@@ -86,15 +87,19 @@ def _save(python: Path, script: Path, lines: tuple[str, ...], folder: Path) -> N
         shutil.rmtree(making)
 
 
+def give_locks(home: Path) -> None:
+    """Let a home have the locks of the cache, whatever the index says today."""
+    index = HomeLayout(home).store / "index"
+    index.mkdir(parents=True, exist_ok=True)
+    (index / "lock").symlink_to(cache_folder() / "store" / "index" / "lock")
+
+
 @pytest.fixture
 def prepare(local_home: LocalHome) -> Callable[..., Deployment]:
     """Prepare the deployment of the content of a cloche.yaml, with an example in a file."""
     layout, cache = local_home.settings.layout, cache_folder()
     layout.environments.symlink_to(cache / "environments")
-    # The lock of the cache is that of this home, whatever the index says today.
-    index = layout.store / "index"
-    index.mkdir(parents=True, exist_ok=True)
-    (index / "lock").symlink_to(cache / "store" / "index" / "lock")
+    give_locks(layout.root)
 
     def prepared(content: dict[str, object], example: Path | None = None) -> Deployment:
         written = spec.parse(json.dumps(content), directory=Path.cwd())

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import tritonclient.grpc as over_grpc
-from command_line import User
 
+from fixtures.command_line import User
 from fixtures.local import until
 
 

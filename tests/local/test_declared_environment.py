@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from command_line import User, a_user, finished
+
+from fixtures.command_line import User, a_user, finished
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -20,12 +20,12 @@ import pytest
 import tritonclient.grpc as over_grpc
 import tritonclient.grpc.aio as over_grpc_aio
 import tritonclient.http as over_http
-from command_line import User, a_user, end, ensemble, finished, in_fives, scaled_maximum
 from load import Load, grpc_input, ready, rows
 from tritonclient.utils import InferenceServerException
 
 from cloche.artifacts import Standing
 from cloche.clients.control.record import is_running
+from fixtures.command_line import User, a_user, end, ensemble, finished, in_fives, scaled_maximum
 from fixtures.local import until
 
 LARGE = 64 * 2**20

@@ -22,8 +22,8 @@ from fixtures.hub_models import text_encoder
 from fixtures.local import until
 
 GUIDES = (
-    "onnx-file", "mlflow", "hugging-face", "scikit-learn", "finished-repository", "inference",
-    "rollback", "operating",
+    "pytorch", "onnx-file", "mlflow", "hugging-face", "scikit-learn", "finished-repository",
+    "inference", "rollback", "operating",
 )  # fmt: skip
 """In an order in which each finds what it needs; the last one ends everything."""
 pytestmark = pytest.mark.timeout(1800)
@@ -79,6 +79,8 @@ def test_the_commands_of_the_readme(reader: Reader, port: dict[str, str]) -> Non
     assert_nothing_lost(said)
     assert not (reader.home / ".cloche" / "demo" / "mlflow" / "process.json").exists()
     said = reader.bash("\n".join(rest), **port)
+    assert "resnet50 revision 1 is live." in said
+    assert re.search(r"CLASS +SCORE\n2 ", said), said
     assert "model revision 1 is live." in said
     assert "digits revision 1 is live." in said
     assert re.search(r"label INT64 \[2, 1\]", said), said
@@ -113,6 +115,8 @@ def test_the_commands_of_the_guides(reader: Reader, port: dict[str, str], hub: L
         )
         for guide in GUIDES
     }
+    assert "resnet50 revision 1 is live." in said["pytorch"]
+    assert "is served as ONNX (torch.onnx" in said["pytorch"]
     assert "model revision 1 is live." in said["onnx-file"]
     assert "digits revision 2 is live." in said["mlflow"]
     assert "chosen    onnx/model.onnx (ONNX) and 2 files of settings" in said["hugging-face"]

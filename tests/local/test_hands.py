@@ -16,11 +16,11 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from command_line import User, a_user, end
 from onnx import TensorProto, helper
 
 import cloche
 from cloche.errors import ClocheError, UsageError
+from fixtures.command_line import User, a_user, end
 from fixtures.local import until
 
 

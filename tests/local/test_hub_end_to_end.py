@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import pytest
-from command_line import User, a_user, finished, scaled_maximum
 
+from fixtures.command_line import User, a_user, finished, scaled_maximum
 from fixtures.hub import TOKEN, LocalHub
 
 CARD = b"""---

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from command_line import User, a_user, finished, scaled_maximum
 
+from fixtures.command_line import User, a_user, finished, scaled_maximum
 from fixtures.local import until
 
 pytestmark = pytest.mark.timeout(600)

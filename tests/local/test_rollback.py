@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from command_line import User, a_user, end, finished, scaled_maximum
 from load import Load, ready
 
+from fixtures.command_line import User, a_user, end, finished, scaled_maximum
 from fixtures.local import until
 
 pytestmark = pytest.mark.timeout(600)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import tritonclient.grpc as over_grpc
-from command_line import User, a_user
 
 import cloche
 from cloche.errors import UsageError
+from fixtures.command_line import User, a_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,11 +12,11 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc as over_grpc
-from command_line import User, a_user
 from test_sequences_and_streams import COUNTER, SEQUENCE, repository
 from tritonclient.utils import InferenceServerException
 
 import cloche
+from fixtures.command_line import User, a_user
 from fixtures.local import until
 
 pytestmark = pytest.mark.timeout(300)

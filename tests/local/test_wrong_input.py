@@ -26,11 +26,11 @@ import numpy as np
 import onnx
 import psutil
 import pytest
-from command_line import COMMAND, Outcome, User, a_user, end, finished, scaled_maximum
 from onnx import TensorProto, helper, numpy_helper
 
 from cloche.artifacts import Standing
 from cloche.targets.local import processes
+from fixtures.command_line import COMMAND, Outcome, User, a_user, end, finished, scaled_maximum
 from fixtures.local import until
 
 pytestmark = pytest.mark.timeout(600)

@@ -194,6 +194,8 @@ class Loading:
     """The file or folder to load, in the snapshot."""
     options: dict[str, Any] = field(default_factory=dict)
     """What else its loader needs, such as the class of a state dict."""
+    declared: bool = False
+    """Whether its files declare all that is served: nothing is found out or converted."""
 
 
 @dataclass(frozen=True, slots=True)

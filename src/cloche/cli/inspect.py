@@ -64,14 +64,15 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
     if not format_.startswith(facts.format):
         format_ = f"{facts.format}, {format_}"
     batch = "yes" if facts.batch.present else "no"
+    known = facts.loading is None or facts.loading.declared
     pairs = [
         ("model", snapshot.pinned),
         ("digest", snapshot.digest),
         *_recorded(snapshot.metadata),
         ("format", format_),
         ("size", size),
-        ("backend", facts.backend),
-        ("batching", f"{batch} ({facts.batch.certainty}): {facts.batch.why}"),
+        ("backend", facts.backend if known else "known once the model has run: `cloche plan`"),
+        *([("batching", f"{batch} ({facts.batch.certainty}): {facts.batch.why}")] if known else []),
         *zip(["inputs", *[""] * len(inputs)], inputs, strict=False),
         *zip(["outputs", *[""] * len(outputs)], outputs, strict=False),
     ]

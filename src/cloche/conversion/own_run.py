@@ -147,12 +147,12 @@ def _execute(python: Path, folder: Path, path: Path, timeout: float) -> Ended:
         return None
 
     python_argv = [str(python), "-s", "-B", "-W", "ignore"]
-    scripts = [str(_SCRIPTS / "isolated.py"), str(_SCRIPTS / "convert.py")]
+    scripts = [str(_SHARED / "isolated.py"), str(folder), str(_SCRIPTS / "convert.py")]
     return model_process.run(
         [*python_argv, *scripts, str(folder), str(path)],
         cwd=folder,
         timeout=2 * timeout,  # `stop` is sooner, and says it in its own words
-        environment={"PYTHONPATH": str(_SHARED), "TMPDIR": str(folder)},
+        environment={"PYTHONPATH": str(_SHARED), "TMPDIR": str(folder), "HOME": str(folder)},
         stop=stop,
     )
 

@@ -43,6 +43,8 @@ _FILENAMES = {
     "model.json": "vllm",
 }
 """Names of a model's file by which Triton infers a backend that no configuration names."""
+_OF_PYTHON = frozenset({"python", "pytorch"})
+"""The backends here that run Python code."""
 _PROTOCOL_NAMES = {datatype.config: name for name, datatype in DATATYPES.items()}
 
 
@@ -121,12 +123,23 @@ class FinishedModel:
 
         Empty for a model that is no Python code, or brings its environment or stub.
         """
-        brings = self.environment not in {None, OWN_ENVIRONMENT} or self.holds(ENVIRONMENT)
-        if self.backend != "python" or brings or STUB_FILE in self.files:
+        brings = self._brings_environment
+        if self.backend not in _OF_PYTHON or brings or STUB_FILE in self.files:
             return ()
         versions = [f"{version}/{REQUIREMENTS_FILE}" for version in self.served_versions]
         own = [REQUIREMENTS_FILE] if REQUIREMENTS_FILE in self.files else versions
         return tuple(path for path in own if path in self.files)
+
+    @property
+    def gets_environment(self) -> bool:
+        """Return whether its environment is made: from its requirements, or for its framework."""
+        return bool(self.requirement_files) or (
+            self.backend == "pytorch" and not self._brings_environment
+        )
+
+    @property
+    def _brings_environment(self) -> bool:
+        return self.environment not in {None, OWN_ENVIRONMENT} or self.holds(ENVIRONMENT)
 
     def holds(self, name: str) -> bool:
         """Return whether the model's folder has a file or folder of this path."""

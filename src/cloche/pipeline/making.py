@@ -92,7 +92,7 @@ class Making:
         known = stages.facts(snapshot, store, options, service=spec.service_name)
         require_servable(known, snapshot.pinned)
         lock = self.lock(known)
-        if known.loading is None or lock is None:
+        if known.loading is None or known.loading.declared or lock is None:
             return _Source(snapshot, known, lock)
         shown = self._own_run(snapshot, known, known.loading, lock)
         if shown.conversion is None:

@@ -76,7 +76,7 @@ def lock(
     from cloche import environments
 
     requirements = known.requirements
-    if known.loading is not None:
+    if known.loading is not None and not known.loading.declared:
         requirements += composition.converters()[known.loading.framework].requirements
     return environments.lock(
         requirements, known.python, store=store, progress=progress, environment=environment

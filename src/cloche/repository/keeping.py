@@ -159,14 +159,15 @@ def _environments(
     files: dict[str, FileEntry] = {}
     reasons = []
     for model in repository.models:
-        if not model.requirement_files:
+        if not model.gets_environment:
             continue
         text = f"# python {lock.python}\n{lock.text}".encode()
         files |= [_written(f"{model.name}/{LOCK_FILE}", text, store)]
         if model.environment is None:
             before = store.read(digests[model.where]) if model.where in digests else _NO_CONFIG
             files |= [_written(model.where, _with_environment(before), store)]
-            why = f"{model.requirement_files[0]} of {model.name}, locked for Python {lock.python}"
+            of = next(iter(model.requirement_files), model.backend)
+            why = f"{of} of {model.name}, locked for Python {lock.python}"
             field = f"{model.name}: parameters.{ENVIRONMENT_PARAMETER}"
             reasons.append(Reason(field, OWN_ENVIRONMENT, Origin.MODEL, why))
     return files, reasons

@@ -53,6 +53,8 @@ class Model:
     """Ways to run it that show how far its own answers differ."""
     name: str = ""
     """What the user calls it, for errors; its path is one of the cache."""
+    isolated: bool = False
+    """Whether it gets no network, and writes nowhere but in its folder."""
 
     def named_in(self, text: str) -> str:
         """Return a text with the model's path replaced by its name."""
@@ -190,12 +192,15 @@ def _execute(
 ) -> Ended:
     _put(folder / "model.json", model.description)
     # -I would hide the sibling module that the scripts import; -P needs Python 3.11.
-    argv = [str(model.python), "-s", "-B", str(_SCRIPTS / model.script), str(folder)]
+    argv, variables = [str(model.python), "-s", "-B"], dict(environment or {})
+    if model.isolated:
+        argv += [str(_SCRIPTS / "isolated.py"), str(folder)]
+        variables |= {"HOME": str(folder), "TMPDIR": str(folder)}
     return model_process.run(
-        [*argv, str(model.path)],
+        [*argv, str(_SCRIPTS / model.script), str(folder), str(model.path)],
         cwd=folder,
         timeout=max(timeout, 0.0),
-        environment=environment,
+        environment=variables,
         stop=Limits(folder / "begun.json", [r.origin for r in requests]).exceeded,
     )
 

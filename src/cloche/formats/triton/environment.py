@@ -16,6 +16,7 @@ from cloche.environments.requirements import name_of
 from cloche.errors import ErrorGroup, UsageError
 from cloche.formats import requirement_files
 from cloche.formats.agreement import Line, disagreements, merged
+from cloche.formats.triton import libtorch
 from cloche.model_config.names import PYTHON_VERSION_FILE
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def declared(models: Iterable[FinishedModel], root: Path) -> Declared:
             lines += [Line(line, where) for line in kept]
             findings += told
             concerned += [model] if kept and model not in concerned else []
+        if model.gets_environment and not model.requirement_files:
+            lines += [Line(line, model.where) for line in libtorch.REQUIREMENTS]
+            concerned.append(model)
     if not concerned:
         return Declared()
     python, errors = _python(concerned, root)
@@ -113,10 +117,13 @@ def _locked(model: FinishedModel, python: str) -> Finding:
     why = f"as its {PYTHON_VERSION_FILE} says" if chosen else "that of Triton's own containers"
     names = f" Its config.pbtxt gets the parameter {ENVIRONMENT_PARAMETER}."
     added = "" if model.environment else names
+    needed = f"The requirements of {model.name}"
+    if not model.requirement_files:
+        needed = f"{model.name} is served by {', '.join(libtorch.REQUIREMENTS)}. Its packages"
     return Finding(
         Severity.NOTE,
         "repository.requirements",
-        f"The requirements of {model.name} are locked for Python {python}, {why}.{added}",
-        f"{model.name}/{model.requirement_files[0]}",
+        f"{needed} are locked for Python {python}, {why}.{added}",
+        f"{model.name}/{next(iter(model.requirement_files), 'config.pbtxt')}",
         None if chosen else f"Another Python is named in {model.name}/{PYTHON_VERSION_FILE}.",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFacts, ModelFormat, Severity
 from cloche.errors import ErrorGroup, UsageError
-from cloche.formats.triton import environment
+from cloche.formats.triton import environment, libtorch
 from cloche.formats.triton.checks import errors_of, findings_of, folder_findings
 from cloche.model_config.finished import FinishedRepository, declared, read_repository
 
@@ -58,6 +58,7 @@ def facts(
         memory_bytes=None,
         python=declared.python,
         requirements=declared.requirements,
+        loading=libtorch.loading(main) if main else None,
         findings=findings,
     )
 
@@ -71,7 +72,8 @@ def _check(
     models = repository.models
     by_name = {model.name: model for model in models}
     for model in models:
-        errors.extend(errors_of(model, by_name, served))
+        wrong = list(errors_of(model, by_name, served))
+        errors.extend(wrong or libtorch.errors_of(model, path))
     if not models and not errors:
         hint = "A repository has a folder per model, with config.pbtxt and the folder 1 in it."
         errors.append(UsageError("repository.empty", "The repository has no models.", hint=hint))

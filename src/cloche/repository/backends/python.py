@@ -14,13 +14,12 @@ from cloche.repository.tensors import item_bytes
 from cloche.verification.reference import own
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Loading, Lock, ModelFacts, ModelSnapshot
+    from cloche.artifacts import Lock, ModelFacts, ModelSnapshot
     from cloche.repository.reasons import Reasons
     from cloche.spec import ServiceSpec
     from cloche.store import Store
 
 _ROOM = Path(__file__).parents[1]
-_SCRIPTS = _ROOM.parent / "verification" / "reference" / "scripts"
 _PYFUNC = tuple(sorted((_ROOM / "pyfunc").glob("*.py")))
 """What serves the Python function of an MLflow folder."""
 _LOADING = "loading.json"
@@ -54,7 +53,9 @@ class Python:
     ) -> BackendFiles:
         """Return the serving script, the folder as saved, and the locked requirements."""
         loading = facts.loading
-        code = _PYFUNC if loading is None else _own(loading)
+        code = _PYFUNC
+        if loading is not None:
+            code = (_ROOM / "own" / "model.py", *own.serving_scripts(loading.framework))
         files = [
             *(_written(f"{VERSION}/{path.name}", path.read_bytes(), store) for path in code),
             *(
@@ -96,12 +97,6 @@ class Python:
             why = f"the model's own requirements, locked for Python {lock.python}"
             reasons.model(f"parameters.{ENVIRONMENT_PARAMETER}", OWN_ENVIRONMENT, why)
         refuse_graph_level(spec)
-
-
-def _own(loading: Loading) -> tuple[Path, ...]:
-    """Return what serves a model that its framework loads, with the loader of its direct run."""
-    loaders = sorted(_SCRIPTS.glob(f"{loading.framework}_*.py"))
-    return (_ROOM / "own" / "model.py", _SCRIPTS / "own_model.py", *loaders)
 
 
 def _written(path: str, data: bytes, store: Store) -> FileEntry:

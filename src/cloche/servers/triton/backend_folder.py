@@ -14,6 +14,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from cloche.verification.reference.own import serving_scripts
+
 STUB = "triton_python_backend_stub"
 ENVIRONMENT = "environment"
 """The server's own virtual environment, in the folder of its installation."""
@@ -41,8 +43,8 @@ def make(folder: Path, minor: str) -> Path:
     """Return the backend directory of an installation; make it if it is missing."""
     files = _shipped_files()
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(_SHIPPED)}\0".encode() + path.read_bytes() + b"\0")
+    for name, path in files.items():
+        digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
     final = folder / f"backends-{digest.hexdigest()[:12]}"
     if final.is_dir():
         return final
@@ -60,11 +62,17 @@ def make(folder: Path, minor: str) -> Path:
     return final
 
 
-def _shipped_files() -> list[Path]:
-    return sorted(path for path in _SHIPPED.rglob("*.py") if "__pycache__" not in path.parts)
+def _shipped_files() -> dict[str, Path]:
+    """Return the files of the backends, by path in the folder."""
+    own = {
+        path.relative_to(_SHIPPED).as_posix(): path
+        for path in sorted(_SHIPPED.rglob("*.py"))
+        if "__pycache__" not in path.parts
+    }
+    return own | {f"pytorch/{path.name}": path for path in serving_scripts("pytorch")}
 
 
-def _fill(temporary: Path, folder: Path, minor: str, files: list[Path]) -> None:
+def _fill(temporary: Path, folder: Path, minor: str, files: dict[str, Path]) -> None:
     packages = folder / ENVIRONMENT / "lib" / f"python{minor}" / "site-packages"
     python = temporary / "python"
     python.mkdir()
@@ -74,8 +82,8 @@ def _fill(temporary: Path, folder: Path, minor: str, files: list[Path]) -> None:
     (python / "triton_python_backend_utils.py").write_text(utilities + _ADAPTED, encoding="utf-8")
     shutil.copyfile(folder / "stubs" / minor / STUB, python / STUB)
     (python / STUB).chmod(0o755)
-    for source in files:
-        destination = temporary / source.relative_to(_SHIPPED)
+    for name, source in files.items():
+        destination = temporary / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, destination)
     for written in temporary.rglob("*"):

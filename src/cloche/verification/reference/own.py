@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from cloche.store import Store
     from cloche.verification.reference.reference import Interpreters
 
+_SCRIPTS = Path(__file__).parent / "scripts"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables that keep a framework to one thread."""
 VARIANTS = (Variant(environment=dict.fromkeys(ONE_THREAD, "1")), Variant())
@@ -35,9 +37,16 @@ class OwnReference:
             raise ClocheError("golden.environment", "The model's own environment is missing.")
         path = store.tree_path(snapshot.digest) / facts.loading.path
         how = described(facts.loading)
-        return Model("run_own.py", interpreters.own, path, how, VARIANTS, snapshot.reference)
+        python, name = interpreters.own, snapshot.reference
+        return Model("run_own.py", python, path, how, VARIANTS, name, isolated=True)
 
 
 def described(loading: Loading) -> dict[str, object]:
     """Return what the scripts read of how a model is loaded: `framework` and `how`."""
     return {"framework": loading.framework, "how": {"kind": loading.kind, **loading.options}}
+
+
+def serving_scripts(framework: str) -> tuple[Path, ...]:
+    """Return the scripts that serve models of a framework: those that load them, and `Serving`."""
+    own = (_SCRIPTS / "own_model.py", _SCRIPTS / "own_serving.py")
+    return (*own, *sorted(_SCRIPTS.glob(f"{framework}_*.py")))

@@ -53,3 +53,14 @@ def load(framework: str, path: str, how: dict[str, Any]) -> OwnModel:
     loader = importlib.import_module(f"{framework}_model")
     model: OwnModel = loader.load(path, how)
     return model
+
+
+def in_dims(array: Array, dims: list[int], *, batched: bool) -> Array:
+    """Return an array in the `dims` of a configuration, where it has another number of axes.
+
+    The first axis of a batch is none of them.
+    """
+    wanted = [len(array), *dims] if batched else list(dims)
+    if array.ndim == len(wanted) or sum(size < 0 for size in wanted) > 1:
+        return array
+    return array.reshape(wanted)

@@ -6,6 +6,7 @@
                 whole module), state_dict (torch.save of its weights)
     class       for a state dict: the class or function that makes the module, as `package.name`
     arguments   for a state dict: the keyword arguments of that call
+    inputs, outputs, batched    for a script in a repository of Triton: `pytorch_names.py`
 
 Syntax for Python 3.8.
 """
@@ -18,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_devices
+import pytorch_names
 import torch
 from own_model import OwnModel, Unusable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pytorch_names import Names
 
     Array = NDArray[Any]
     Arrays = dict[str, Array]
@@ -37,9 +40,10 @@ _SHOWN = 5
 class TorchModel(OwnModel):
     """A module in evaluation mode on the CPU, called with arrays by the names of its inputs."""
 
-    def __init__(self, module: Any, *, program: Any = None) -> None:
-        """Take a module, and the exported program that it comes from."""
+    def __init__(self, module: Any, *, program: Any = None, names: Names | None = None) -> None:
+        """Take a module, the exported program that it comes from, and names of its tensors."""
         super().__init__()
+        self._names = names
         self.module, self.program = module, program
         self.parameters = _parameters(module, program)
         if getattr(module, "training", False) and program is None:
@@ -48,13 +52,16 @@ class TorchModel(OwnModel):
 
     def call(self, arrays: Arrays) -> Arrays:
         """Return the answer by name; raises whatever the module raises."""
+        if self._names is not None:
+            arrays = self._names.in_order(arrays, self.parameters)
         tensors = {name: as_tensor(array) for name, array in arrays.items()}
         with torch.no_grad():
             if self.by_name(tensors):
                 answer = self.module(**tensors)
             else:
                 answer = self.module(*tensors.values())
-        return flattened(answer)
+        outputs = flattened(answer)
+        return outputs if self._names is None else self._names.named(outputs)
 
     def by_name(self, names: Any) -> bool:
         """Return whether inputs go by name: the parameters are called so, and it may be called so.
@@ -70,7 +77,7 @@ def load(path: str, how: dict[str, Any]) -> TorchModel:
     kind = how["kind"]
     try:
         if kind == "torchscript":
-            return _script(path)
+            return _script(path, how)
         if kind == "exported":
             return _exported(path)
         if kind == "module":
@@ -85,10 +92,14 @@ _MODES = {"aten.batch_norm.default": 5, "aten.dropout.default": 2, "aten.instanc
 functions of ATen: `training`, `train`, `use_input_stats`)."""
 
 
-def _script(path: str) -> TorchModel:
-    module = torch.jit.load(path, map_location="cpu").eval()
+def _script(path: str, how: dict[str, Any]) -> TorchModel:
+    try:
+        module = torch.jit.load(path, map_location="cpu").eval()
+    except RuntimeError as error:
+        raise Unusable("conversion.content", f"It is no TorchScript: {error}") from error
     moved = pytorch_devices.move_constants(module)
-    model = TorchModel(module)
+    names = pytorch_names.Names(how) if "outputs" in how else None
+    model = TorchModel(module, names=names)
     if moved:
         model.notes.append("It was traced on a GPU and names it; it is served on the CPU.")
     return model
