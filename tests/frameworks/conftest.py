@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from cloche import composition, environments, pipeline, spec
-from cloche.artifacts import Deployment
+from cloche.artifacts import Deployment, TensorSpec
 from cloche.errors import UnavailableError
 from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
@@ -29,6 +29,8 @@ from fixtures.local import LocalHome
 PYTHON = f"3.{min(sys.version_info[1], 13)}"
 REQUIREMENTS = {
     "pytorch": ("torch==2.15.0", "torchvision==0.29.2", "mlflow==3.17.2"),
+    "tensorflow": ("tensorflow-cpu==2.21.0", "keras==3.15.1", "mlflow==3.17.2"),
+    "jax": ("jax==0.10.2",),
 }
 """What the models of a framework are saved with, and need."""
 
@@ -46,10 +48,30 @@ class Saved:
         return {"model": str(self.folder / model), **common, **more}
 
 
+def described(specs: tuple[TensorSpec, ...]) -> str:
+    """Return tensors as one line, with `?` for an open axis."""
+    return "; ".join(
+        f"{spec.name} {spec.datatype} {','.join('?' if n < 0 else str(n) for n in spec.shape)}"
+        for spec in specs
+    )
+
+
 @pytest.fixture(scope="session")
 def pytorch() -> Saved:
     """The models of `save_pytorch.py`."""
     return _saved("pytorch")
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> Saved:
+    """The models of `save_tensorflow.py`."""
+    return _saved("tensorflow")
+
+
+@pytest.fixture(scope="session")
+def jax() -> Saved:
+    """The models of `save_jax.py`."""
+    return _saved("jax")
 
 
 def _saved(framework: str) -> Saved:

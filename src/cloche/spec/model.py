@@ -171,7 +171,8 @@ class ServiceSpec(_Section):
     python: Annotated[str, Field(pattern=r"^3\.\d{1,2}$")] | None = None
     """The Python of that environment, such as "3.12", for files that name none."""
     trust: Annotated[bool, Strict()] = False
-    """Whether a model of a public hub may run code that is not known to be safe; default false."""
+    """Whether a model may run code that is not known to be safe: that of a public hub, and Lambda
+    layers of Keras; default false."""
     conversion: Literal["auto", "off", "required"] = "auto"
     """Whether the model is converted to ONNX: auto (if the answers agree), off or required."""
     batching: Batching = Batching()

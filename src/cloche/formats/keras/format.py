@@ -22,16 +22,12 @@ _ENTRIES = {"keras": "model.keras", "hdf5": "model.h5"}
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
-def _is_keras_hdf5(path: Path, start: bytes) -> bool:
-    return start.startswith(MAGIC) and path.is_file()
-
-
 LOOKALIKES = (
     Lookalike(
         "HDF5 without a model: weights of Keras alone, or data",
         "load the weights into the model and save it whole: model.load_weights(FILE), then"
         " model.save('model.keras')",
-        test=_is_keras_hdf5, suffixes=(".h5", ".hdf5"),
+        starts=(MAGIC,),
     ),
     Lookalike(
         "a file that is named like one of Keras, but nothing that Keras saves",
