@@ -98,7 +98,10 @@ def main() -> None:
     two.save(FOLDER / "two.keras")
     reader().save(FOLDER / "reader.keras")
     small_network().save(FOLDER / "network.keras")
-    of_texts().save(FOLDER / "texts.keras")
+    texts = of_texts()
+    texts.save(FOLDER / "texts.keras")
+    written = tf.constant([["a good film"], ["Été naïve"], [""]])
+    np.save(FOLDER / "texts.npy", texts(written).numpy())
     of_columns().export(FOLDER / "columns", verbose=False)
     several = Several()
     signatures = {"double": several.double, "mixed": several.mixed}
@@ -108,8 +111,13 @@ def main() -> None:
     program.save(FOLDER / "lambda.keras")
     program.save(FOLDER / "lambda.h5")
 
-    given = {name: np.ones((2, size), np.float32) for name, size in (("wide", 4), ("narrow", 3))}
-    signature = infer_signature(given, two.predict(given, verbose=0))
+    random = np.random.default_rng(5)
+    given = {
+        name: random.random((2, size), np.float32) for name, size in (("wide", 4), ("narrow", 3))
+    }
+    answers = two.predict(given, verbose=0)
+    np.savez(FOLDER / "two.npz", **given, **answers)
+    signature = infer_signature(given, answers)
     common = {"pip_requirements": REQUIREMENTS}
     mlflow.tensorflow.save_model(two, FOLDER / "logged", signature=signature, **common)
     rows = np.ones((2, 4))

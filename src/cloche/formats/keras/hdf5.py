@@ -1,8 +1,8 @@
 """Attributes of the root of an HDF5 file, as Keras writes them: text of any length.
 
 h5py stores such text in a global heap, and in the attribute where it is. Source: HDF5 File Format
-Specification 3.0, IV.A.2.m (the Attribute message, version 1) and III.E (global heap). The file is
-searched for the attribute's name, whatever its structure says.
+Specification 3.0, IV.A.2.m (the Attribute message, versions 1 and 3) and III.E (global heap). The
+file is searched for the attribute's name, whatever its structure says.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _MESSAGE = struct.Struct("<BxHHH")
 """Version, and the sizes of name, datatype and dataspace."""
+_LAYOUTS = {1: (0, 8), 3: (1, 1)}
+"""By version: bytes between the sizes and the name, and what each part is filled up to."""
 _IN_HEAP = struct.Struct("<IQI")
 """The length of the text, the heap's address, and the object's number in it."""
 _OBJECT = struct.Struct("<HHIQ")
@@ -43,18 +45,18 @@ def _places(data: mmap | bytes, wanted: bytes) -> Iterator[int]:
 
 
 def _text(data: mmap | bytes, place: int, name_size: int) -> bytes | None:
-    try:
-        version, size, datatype, space = _MESSAGE.unpack_from(data, place - _MESSAGE.size)
-        if version != 1 or size != name_size:
-            return None
-        value = place + sum(-(-part // 8) * 8 for part in (size, datatype, space))
-        length, heap, wanted = _IN_HEAP.unpack_from(data, value)
-        return _object(data, heap, wanted, length)
-    except (struct.error, ValueError):
-        return None
+    for version, (between, unit) in _LAYOUTS.items():
+        try:
+            written, size, *parts = _MESSAGE.unpack_from(data, place - _MESSAGE.size - between)
+            if (written, size) == (version, name_size):
+                value = place + sum(-(-part // unit) * unit for part in (size, *parts))
+                return _object(data, *_IN_HEAP.unpack_from(data, value))
+        except (struct.error, ValueError):
+            continue
+    return None
 
 
-def _object(data: mmap | bytes, heap: int, wanted: int, length: int) -> bytes | None:
+def _object(data: mmap | bytes, length: int, heap: int, wanted: int) -> bytes | None:
     if data[heap : heap + 4] != _HEAP or length > _LONGEST:
         return None
     place = heap + _HEAP_HEADER

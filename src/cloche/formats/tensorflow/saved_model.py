@@ -72,6 +72,7 @@ def _signature(name: str, definition: Any) -> Signature:
     problems = [
         *(_problem(entry) for entry in (*definition.inputs, *definition.outputs)),
         *(_rank_problem(entry) for entry in definition.inputs),
+        None if inputs else "it takes no inputs",
     ]
     return Signature(name, inputs, outputs, next(filter(None, problems), None))
 

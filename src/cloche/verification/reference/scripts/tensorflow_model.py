@@ -140,10 +140,10 @@ def _named(
     given = how.get("inputs") or []
     if inputs is not None and given and set(given) != {spec.name for spec in inputs}:
         if len(given) != 1 or len(inputs) != 1:
-            own = ", ".join(spec.name for spec in inputs)
+            told, own = ", ".join(given), ", ".join(spec.name for spec in inputs)
             raise Unusable(
                 "conversion.signature",
-                "The signature has the inputs {}, and the model {}.".format(", ".join(given), own),
+                f"The signature has the inputs {told}, and the model {own}.",
                 "Log the model again with a signature that names the model's inputs.",
             )
         answer = _taking(answer, inputs[0].name)
