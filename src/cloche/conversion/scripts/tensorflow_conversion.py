@@ -45,23 +45,29 @@ class Conversion(Converting):
 
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:
         """Return what a signature, the model or the example tells, proven by calling."""
+        proposals = self._proposals(told)
+        names = [tensor.name for tensor in proposals[0]]
+        return interface.answered(self.model.call, names, proposals, self.example, self.values())
+
+    def _proposals(self, told: list[dict[str, Any]] | None) -> list[list[Tensor]]:
         if told:
-            inputs = [Tensor(each["name"], each["datatype"], each["shape"]) for each in told]
-        elif self.model.inputs is not None:
-            inputs = [_tensor(spec) for spec in self.model.inputs]
-        elif self.example is not None:
-            inputs = [
-                Tensor(name, datatype_of(array), [-1, *array.shape[1:]])
-                for name, array in self.example.items()
+            return [[Tensor(each["name"], each["datatype"], each["shape"]) for each in told]]
+        if self.model.inputs is not None and self.model.recorded is not None:
+            opened = [_tensor(spec) for spec in self.model.inputs]
+            recorded = [_tensor(spec) for spec in self.model.recorded]
+            return [opened, recorded]
+        if self.example is not None:
+            return [
+                [
+                    Tensor(name, datatype_of(array), [-1, *array.shape[1:]])
+                    for name, array in self.example.items()
+                ]
             ]
-        else:
-            raise Unusable(
-                "conversion.inputs",
-                "Nothing tells the inputs of the model: its class takes any.",
-                "Deploy with --example FILE, a request that the model answers.",
-            )
-        names = [tensor.name for tensor in inputs]
-        return interface.answered(self.model.call, names, [inputs], self.example, self.values())
+        raise Unusable(
+            "conversion.inputs",
+            "Nothing tells the inputs of the model: its class takes any.",
+            "Deploy with --example FILE, a request that the model answers.",
+        )
 
     def exports(self, found: Interface) -> Iterator[Exported | str]:
         """Yield the result of tf2onnx, or its own words where it fails."""

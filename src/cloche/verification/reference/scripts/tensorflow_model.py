@@ -49,6 +49,8 @@ class TensorFlowModel(OwnModel):
         """
         super().__init__()
         self.kept, self.inputs = kept, inputs
+        self.recorded = inputs
+        """Its inputs with the sizes of a batch that the model was built with."""
         self._answer = answer
         signature = None if inputs is None else [{spec.name: spec for spec in inputs}]
         self._function = tf.function(
@@ -87,7 +89,11 @@ def flattened(answer: Any) -> Tensors:
     for name, value in named.items():
         if not tf.is_tensor(value) or isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
             raise TypeError(f"The model answers {name} with no dense tensor.")
-    return named
+    # No request of a client can hold bfloat16; FP32 has all of its values.
+    return {
+        name: tf.cast(value, tf.float32) if value.dtype == tf.bfloat16 else value
+        for name, value in named.items()
+    }
 
 
 def load(path: str, how: dict[str, Any]) -> TensorFlowModel:
@@ -104,10 +110,23 @@ def load(path: str, how: dict[str, Any]) -> TensorFlowModel:
         raise
     except Exception as error:
         raise _unloadable(error) from error
-    model = _named(kept, answer, inputs, how)
     if how["kind"] == "saved_model":
+        model = _named(kept, answer, inputs, how)
         model.saved = (path, how["signature"])
+        return model
+    model = _named(kept, answer, _opened(inputs), how)
+    model.recorded = inputs
     return model
+
+
+def _opened(inputs: list[Any] | None) -> list[Any] | None:
+    """Return inputs with an open batch: Keras records the size of the first one that it saw."""
+    if inputs is None:
+        return None
+    return [
+        tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, spec.name) if spec.shape.rank else spec
+        for spec in inputs
+    ]
 
 
 def _limit_threads() -> None:
@@ -170,7 +189,8 @@ def _renamed(answer: Any, names: list[str]) -> Any:
 
 
 def _unloadable(error: Exception) -> Unusable:
-    said = " ".join(str(error).split())
+    # Keras puts what is wrong behind what it read.
+    said = " ".join(str(error).rpartition("Exception encountered:")[2].split())
     said = said if len(said) <= 400 else said[:399] + "…"
     return Unusable(
         "conversion.load",
