@@ -22,7 +22,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers conformance docs bench-serving bench-deploy sync clean
+.PHONY: help demo install examples resnet50 test lint units servers conformance docs bench-serving bench-formats bench-deploy sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -36,6 +36,7 @@ help:
 	@echo "make conformance    ONNX's whole backend suite on real Triton; writes docs/conformance.md"
 	@echo "make docs           write the generated reference pages anew"
 	@echo "make bench-serving  requests per second and latency beside other servers"
+	@echo "make bench-formats  models as their libraries save them, beside MLServer's runtimes"
 	@echo "make bench-deploy   from a file to the first verified answer"
 
 demo: sync
@@ -78,6 +79,9 @@ docs: sync
 
 bench-serving: sync
 	$(RUN) python -m bench.serving $(ARGS)
+
+bench-formats: sync
+	$(RUN) python -m bench.formats $(ARGS)
 
 bench-deploy: sync
 	$(RUN) python -m bench.deploy $(ARGS)

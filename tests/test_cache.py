@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from cloche import cache, composition, pipeline, spec, testing
-from cloche.artifacts import Deployment, Lock, Operated, digest_of
+from cloche.artifacts import Consent, Deployment, Lock, Operated, digest_of
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.targets.local.envoy import installation as envoy
@@ -69,7 +69,7 @@ def record(settings: Settings, *made: Deployment) -> None:
     with closing(composition.state(settings)) as state:
         engine = testing.engine(state=state)
         for one in made:
-            engine.deploy(one)
+            engine.deploy(one, accept=[Consent.INTERFACE])  # each is called otherwise
             testing.settle(engine)
 
 

@@ -104,6 +104,7 @@ class Client:
         name: str | None = None,
         example: str | Path | None = None,
         replace: bool = False,
+        accept_interface: bool = False,
         accept_weaker: bool = False,
         accept_nonfinite: bool = False,
         wait: bool = True,
@@ -111,8 +112,9 @@ class Client:
     ) -> DeployResult:
         """Serve a model reference, a path to a model, or the service of a cloche.yaml.
 
-        `accept_weaker` lets a revision go live whose answer is judged by less than that of the live
-        one, `accept_nonfinite` one that answers NaN or infinity where the live one does not.
+        `accept_interface` lets a revision go live with other inputs, outputs or another backend,
+        `accept_weaker` one whose answer is judged by less than that of the live one, and
+        `accept_nonfinite` one that answers NaN or infinity where the live one does not.
         `example` is a file with a request that the model can answer.
 
         Returns when the revision is live, or at once with `wait=False`. `timeout` is in seconds.
@@ -130,7 +132,10 @@ class Client:
                 pipeline.provision(deployment, settings=self.settings, progress=self._progress)
             control = self._connection(start=True, launched=ready)
             accept = Consent.given(
-                replace=replace, accept_weaker=accept_weaker, accept_nonfinite=accept_nonfinite
+                replace=replace,
+                interface=accept_interface,
+                weaker=accept_weaker,
+                nonfinite=accept_nonfinite,
             )
             answer = control.deploy(deployment, accept=accept)
         return self._result_of(deployment.service, answer, wait=wait, timeout=timeout)

@@ -45,8 +45,8 @@ def test_a_package_in_the_place_of_another_is_enough_for_those_that_need_it(
 ) -> None:
     environment = wheels.index(tmp_path / "index")
     wheels.write(tmp_path / "index", "tensorflow", "2.21.0")
-    wheels.write(tmp_path / "index", "tensorflow_cpu", "2.21.0")
-    wheels.write(tmp_path / "index", "more_layers", "1.0", "tensorflow>=2")
+    wheels.write(tmp_path / "index", "tensorflow-cpu", "2.21.0")
+    wheels.write(tmp_path / "index", "more-layers", "1.0", "tensorflow>=2")
     text = lock(tmp_path, "tensorflow-cpu", "more-layers", **environment).text
     assert "tensorflow-cpu==" in text
     assert "tensorflow==" not in text

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def user() -> Iterator[User]:
-    with a_user() as one:
+    with a_user(cleans=True) as one:
         yield one
 
 
@@ -105,7 +105,9 @@ def test_what_is_not_kept_and_what_is_under_way_is_said(user: User) -> None:
     history = user.run("history", "few", "--json").expect(0).json
     assert (history["restorable"], history["keep"]) == ([3], 1)
     slow = finished(user.folder / "slow", "few", "x", seconds=30)
-    waiting = user.begin("deploy", slow, "--name", "few", "--accept-weaker", "--json")
+    waiting = user.begin(
+        "deploy", slow, "--name", "few", "--accept-weaker", "--accept-interface", "--json"
+    )
     until(lambda: "few-r4-0" in user.running(), 60)
     under_way = user.run("rollback", "few").expect(1)
     assert "A rollout to revision 4 of few is under way" in under_way.err

@@ -175,7 +175,7 @@ MODELS = {
     "an operator": Wrong(unknown_operator, "inspection.onnx.operator", "Levitate"),
     "a repository": Wrong(broken_repository, "repository.config", "config.pbtxt", 2),
     "requirements": Wrong(unresolvable, "inspection.requirements.disagree", "six==1.16.0"),
-    "a scheme": Wrong(reference("hf://o/n"), "source.reference.scheme", "hf", 2),
+    "a scheme": Wrong(reference("s3://bucket/model"), "source.reference.scheme", "s3", 2),
     "no version": Wrong(reference("models:/m"), "source.reference.version", "version", 2),
     "no registry": Wrong(reference("models:/m@a"), "mlflow.uri.unset", "MLFLOW_TRACKING_URI", 2),
     "registry away": Wrong(

@@ -36,20 +36,17 @@ class Consent(enum.StrEnum):
 
     REPLACE = "replace"
     """Another model takes the place of the one that a service serves."""
+    INTERFACE = "interface"
+    """Inputs, outputs or the backend are others than those of the live revision."""
     WEAKER = "weaker"
     """A weaker judge takes the place of that of the live revision."""
     NONFINITE = "nonfinite"
     """Values that are not finite are answered where the live revision's are finite."""
 
     @classmethod
-    def given(
-        cls, *, replace: bool, accept_weaker: bool, accept_nonfinite: bool
-    ) -> frozenset[Consent]:
-        """Return what the options of a deploy say yes to."""
-        said = {
-            cls.REPLACE: replace, cls.WEAKER: accept_weaker, cls.NONFINITE: accept_nonfinite,
-        }  # fmt: skip
-        return frozenset(consent for consent, yes in said.items() if yes)
+    def given(cls, **said: bool) -> frozenset[Consent]:
+        """Return what the options of a deploy say yes to, each by the value of its consent."""
+        return frozenset(cls(name) for name, yes in said.items() if yes)
 
 
 @dataclass(frozen=True, slots=True)

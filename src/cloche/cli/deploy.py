@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @options.name
 @options.example
 @options.replace
+@options.accept_interface
 @options.accept_weaker
 @options.accept_nonfinite
 @options.wait
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 def command(
     *,
     model: str | None, file: Path | None, name: str | None, example: Path | None, replace: bool,
-    accept_weaker: bool, accept_nonfinite: bool, wait: bool, timeout: float, as_json: bool,
+    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, wait: bool,
+    timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
@@ -58,8 +60,9 @@ def command(
             accepted = consents.asked(
                 Consent.given(
                     replace=replace,
-                    accept_weaker=accept_weaker,
-                    accept_nonfinite=accept_nonfinite,
+                    interface=accept_interface,
+                    weaker=accept_weaker,
+                    nonfinite=accept_nonfinite,
                 ),
                 lambda: planned(here, deployment) if here.deployed() else None,
                 as_json=as_json,

@@ -48,6 +48,11 @@ replace = click.option(
     is_flag=True,
     help="Let MODEL replace another model that has the same name.",
 )
+accept_interface = click.option(
+    "--accept-interface",
+    is_flag=True,
+    help="Let a revision go live whose inputs, outputs or backend are others than the live one's.",
+)
 accept_weaker = click.option(
     "--accept-weaker",
     is_flag=True,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import Consent, Question
 from cloche.artifacts.identity import are_versions_of_one, described
 from cloche.errors import ConflictError
+from cloche.rollout import interface
 from cloche.rollout.objection import WEAKER, weaker
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def questions(
     `rolling` is the revision of the rollout under way, `judged` the live one's verification.
     """
     asked = (
-        _replaces_another_model(deployment, live, rolling),
+        # Who replaces a model knows that it is another one.
+        _replaces_another_model(deployment, live, rolling) or _changes_interface(deployment, live),
         _has_a_weaker_judge(deployment, judged),
     )
     return tuple(question for question in asked if question is not None)
@@ -69,6 +71,21 @@ def _has_a_weaker_judge(deployment: Deployment, judged: Verification | None) -> 
         f"{weaker(golden.judge, judged.judge)} {golden.why or ''}".strip(),
         WEAKER,
         "A request whose answer can be compared is given with --example FILE.",
+    )
+
+
+def _changes_interface(deployment: Deployment, live: Revision | None) -> Question | None:
+    """Ask where clients of the live revision would be answered otherwise, or not at all."""
+    if live is None:
+        return None
+    changed = interface.changes(live.deployment.repository, deployment.repository)
+    if not changed:
+        return None
+    return Question(
+        Consent.INTERFACE,
+        f"Clients of {deployment.service} would notice: {'; '.join(changed)}.",
+        "--accept-interface",
+        "To serve both, give this one a name of its own with --name NAME.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFacts, ModelFormat, Severity
 from cloche.errors import ErrorGroup, UsageError
-from cloche.formats.triton import environment, libtorch
+from cloche.formats.triton import agreement, environment, libtorch
 from cloche.formats.triton.checks import errors_of, findings_of, folder_findings
 from cloche.model_config.finished import FinishedRepository, declared, read_repository
 
@@ -33,7 +33,7 @@ def facts(
     They are those of the model that answers for `service`. Without a service, if several models
     could answer, inputs and outputs stay empty and a finding says so.
     """
-    repository, findings = _check(snapshot, path, served)
+    repository, findings = _check(snapshot, path, served, completions)
     declared = environment.declared(repository.models, path)
     findings += declared.findings
     main = repository.main_model(service)
@@ -64,7 +64,10 @@ def facts(
 
 
 def _check(
-    snapshot: ModelSnapshot, path: Path, served: Collection[str]
+    snapshot: ModelSnapshot,
+    path: Path,
+    served: Collection[str],
+    completions: Mapping[str, Completion],
 ) -> tuple[FinishedRepository, tuple[Finding, ...]]:
     """Read a repository; raises ErrorGroup with every error that keeps a model from loading."""
     paths = tuple(entry.path for entry in snapshot.files)
@@ -73,7 +76,10 @@ def _check(
     by_name = {model.name: model for model in models}
     for model in models:
         wrong = list(errors_of(model, by_name, served))
-        errors.extend(wrong or libtorch.errors_of(model, path))
+        errors += wrong or [
+            *libtorch.errors_of(model, path),
+            *agreement.errors_of(model, path, completions),
+        ]
     if not models and not errors:
         hint = "A repository has a folder per model, with config.pbtxt and the folder 1 in it."
         errors.append(UsageError("repository.empty", "The repository has no models.", hint=hint))
