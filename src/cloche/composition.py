@@ -46,11 +46,14 @@ def formats() -> Mapping[ModelFormat, Format]:
 
     ONNX comes last: it has no mark of its own, and any file may be such a model.
     """
+    from cloche.formats.jax import JaxFormat
+    from cloche.formats.keras import KerasFormat
     from cloche.formats.lightgbm import LightgbmFormat
     from cloche.formats.mlflow import MlflowFormat
     from cloche.formats.onnx import OnnxFormat
     from cloche.formats.pytorch import PyTorchFormat
     from cloche.formats.sklearn import SklearnFormat
+    from cloche.formats.tensorflow import TensorFlowFormat
     from cloche.formats.transformers import TransformersFormat
     from cloche.formats.triton import TritonFormat
     from cloche.formats.xgboost import XgboostFormat
@@ -63,6 +66,9 @@ def formats() -> Mapping[ModelFormat, Format]:
         ModelFormat.LIGHTGBM: LightgbmFormat(),
         ModelFormat.SKLEARN: SklearnFormat(),
         ModelFormat.TRANSFORMERS: TransformersFormat(),
+        ModelFormat.TENSORFLOW: TensorFlowFormat(),
+        ModelFormat.KERAS: KerasFormat(),
+        ModelFormat.JAX: JaxFormat(),
         ModelFormat.ONNX: OnnxFormat(),
     }
 
@@ -105,11 +111,16 @@ def references() -> Mapping[str, Reference]:
 
 def converters() -> Mapping[str, Converter]:
     """Return the converters of models by the framework that loads them."""
+    from cloche.conversion.jax import Jax
     from cloche.conversion.pytorch import PyTorch
     from cloche.conversion.sklearn import Sklearn
+    from cloche.conversion.tensorflow import TensorFlow
     from cloche.conversion.transformers import Transformers
 
-    return {"pytorch": PyTorch(), "sklearn": Sklearn(), "transformers": Transformers()}
+    return {
+        "pytorch": PyTorch(), "sklearn": Sklearn(), "transformers": Transformers(),
+        "tensorflow": TensorFlow(), "jax": Jax(),
+    }  # fmt: skip
 
 
 # ── servers ───────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,19 @@ def test_a_lock_pins_and_hashes_everything_and_stays_as_it_was(tmp_path: Path) -
     assert other.digest != first.digest
 
 
+def test_a_package_in_the_place_of_another_is_enough_for_those_that_need_it(
+    tmp_path: Path,
+) -> None:
+    environment = wheels.index(tmp_path / "index")
+    wheels.write(tmp_path / "index", "tensorflow", "2.21.0")
+    wheels.write(tmp_path / "index", "tensorflow-cpu", "2.21.0")
+    wheels.write(tmp_path / "index", "more-layers", "1.0", "tensorflow>=2")
+    text = lock(tmp_path, "tensorflow-cpu", "more-layers", **environment).text
+    assert "tensorflow-cpu==" in text
+    assert "tensorflow==" not in text
+    assert "tensorflow==" in lock(tmp_path / "other", "more-layers", **environment).text
+
+
 def test_the_resolver_speaks_for_itself(tmp_path: Path) -> None:
     environment = wheels.index(tmp_path / "index")
     with pytest.raises(ClocheError) as caught:

@@ -15,14 +15,15 @@ PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 def write(folder: Path, name: str, version: str, requires: str | None = None) -> Path:
     """Write a wheel of a package with one module that knows its version."""
-    path = folder / name / f"{name}-{version}-py3-none-any.whl"
+    module = name.replace("-", "_")
+    path = folder / name / f"{module}-{version}-py3-none-any.whl"
     path.parent.mkdir(exist_ok=True)
-    info = f"{name}-{version}.dist-info"
+    info = f"{module}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     if requires:
         metadata += f"Requires-Dist: {requires}\n"
     files = {
-        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{module}.py": f"VERSION = {version!r}\n",
         f"{info}/METADATA": metadata,
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
         "Tag: py3-none-any\n",

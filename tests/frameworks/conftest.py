@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from cloche import composition, environments, pipeline, spec
-from cloche.artifacts import Deployment
+from cloche.artifacts import Deployment, TensorSpec
 from cloche.errors import UnavailableError
 from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
@@ -38,6 +38,8 @@ REQUIREMENTS = {
     ),
     "pytorch": _OF_PYTORCH,
     "transformers": _OF_PYTORCH,
+    "tensorflow": ("tensorflow-cpu==2.21.0", "keras==3.15.1", "mlflow==3.17.2"),
+    "jax": ("jax==0.10.2",),
 }  # fmt: skip
 """What the models of a framework are saved with, and need: PyTorch is in one environment."""
 
@@ -53,6 +55,14 @@ class Saved:
         """Return the content of a cloche.yaml for a model."""
         common = {"requirements": list(self.requirements), "python": PYTHON}
         return {"model": str(self.folder / model), **common, **more}
+
+
+def described(specs: tuple[TensorSpec, ...]) -> str:
+    """Return tensors as one line, with `?` for an open axis."""
+    return "; ".join(
+        f"{spec.name} {spec.datatype} {','.join('?' if n < 0 else str(n) for n in spec.shape)}"
+        for spec in specs
+    )
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +81,18 @@ def sklearn() -> Saved:
 def transformers() -> Saved:
     """The models of `save_transformers.py`."""
     return _saved("transformers")
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> Saved:
+    """The models of `save_tensorflow.py`."""
+    return _saved("tensorflow")
+
+
+@pytest.fixture(scope="session")
+def jax() -> Saved:
+    """The models of `save_jax.py`."""
+    return _saved("jax")
 
 
 def _saved(framework: str) -> Saved:

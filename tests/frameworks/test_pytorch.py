@@ -12,7 +12,7 @@ import pytest
 
 from cloche.artifacts import Deployment, Judge, Severity
 from cloche.errors import ClocheError
-from conftest import Saved
+from conftest import Saved, described
 from fixtures.local import LocalHome
 
 pytestmark = pytest.mark.timeout(900)
@@ -31,13 +31,6 @@ CONVERTED = [
         "logits FP32 ?,3; states FP32 ?,?,8",
     ),
 ]
-
-
-def described(specs: tuple) -> str:  # type: ignore[type-arg]
-    return "; ".join(
-        f"{spec.name} {spec.datatype} {','.join('?' if n < 0 else str(n) for n in spec.shape)}"
-        for spec in specs
-    )
 
 
 @pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)

@@ -61,6 +61,8 @@ class ModelOptions:
     """`3.11`, where its files name none."""
     method: str | None = None
     """What of the model answers, such as `predict_proba`; None for what is usual for its kind."""
+    signature: str | None = None
+    """Which of a SavedModel's signatures is served, where it has several."""
     conversion: str | None = None
     """`auto`, `off` or `required`."""
     trust: bool | None = None

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _KIND = "lock"
 _SECONDS = 900.0
+_IN_PLACE_OF = {"tensorflow-cpu": "tensorflow"}
+"""Packages with the modules of another: where one is asked for, the other is not installed, though
+more packages name it."""
 
 
 def lock(
@@ -72,6 +75,12 @@ def _compile(parsed: recorded.Requirements, python: str, environment: Mapping[st
         (folder / "constraints.txt").write_text(
             "\n".join(parsed.constraints) + "\n", encoding="utf-8"
         )
+        replaced = {recorded.name_of(line) for line in parsed.packages} & _IN_PLACE_OF.keys()
+        if replaced:
+            # An override that applies nowhere takes a package out (uv, "Dependency overrides").
+            never = [f"{_IN_PLACE_OF[name]} ; sys_platform == 'none'" for name in sorted(replaced)]
+            (folder / "overrides.txt").write_text("\n".join(never) + "\n", encoding="utf-8")
+            arguments += ["--overrides", "overrides.txt"]
         try:
             text = uv.run(arguments, environment=environment, folder=folder, timeout=_SECONDS)
         except uv.UvError as error:

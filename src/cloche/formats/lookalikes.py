@@ -130,6 +130,7 @@ GENERAL = (
         suffixes=(".gz", ".tgz", ".xz", ".zst", ".bz2"), starts=(b"\x1f\x8b",),
     ),
     Lookalike("a tar archive", _UNPACK, suffixes=(".tar",)),
+    Lookalike("an HDF5 file", "name the model's file", starts=(b"\x89HDF\r\n\x1a\n",)),
     Lookalike(
         "a NumPy array", "name the model; arrays are the input of `cloche infer`",
         suffixes=(".npy", ".npz"), starts=(b"\x93NUMPY",),

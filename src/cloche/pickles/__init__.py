@@ -8,10 +8,12 @@ repository asks for, are found too. A scan informs; a sandbox protects.
 """
 
 from cloche.pickles.beginning import begins_like_a_pickle
+from cloche.pickles.documents import LAMBDA_LAYER
 from cloche.pickles.scan import Name, Scan, TorchFacts
 from cloche.pickles.scanning import scan, scan_files, scan_folder
 
 __all__ = [
+    "LAMBDA_LAYER",
     "Name",
     "Scan",
     "TorchFacts",

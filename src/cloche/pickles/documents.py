@@ -26,6 +26,7 @@ KERAS_MODULES = frozenset({
 
 `keras.utils` and `keras.saving` are not among them: they hold functions that read and write files.
 """
+LAMBDA_LAYER = "It has a Lambda layer, which is a program."
 _LAMBDAS = frozenset({"Lambda", "__lambda__"})
 _CUSTOM = ("auto_map", "custom_pipelines", "custom_code")
 
@@ -66,7 +67,7 @@ def note_keras(entry: dict[str, Any], place: str, found: Found) -> None:
         return
     registered = entry.get("registered_name")
     if kind in _LAMBDAS:
-        found.finding("pickle.keras", "It has a Lambda layer, which is a program.", place)
+        found.finding("pickle.keras", LAMBDA_LAYER, place)
     elif isinstance(module, str) and module not in KERAS_MODULES:
         what = f"Loading it imports {module}.{registered or kind}, which is no layer of Keras."
         found.finding("pickle.keras", what, place)

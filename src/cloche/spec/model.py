@@ -164,6 +164,8 @@ class ServiceSpec(_Section):
     torchvision.models.resnet50."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """The keyword arguments of that class, such as num_classes: 10."""
+    signature: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Which signature of a TensorFlow SavedModel is served, where it has several."""
     requirements: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """What the model's environment needs, a requirement each, in place of what its files record."""
     python: Annotated[str, Field(pattern=r"^3\.\d{1,2}$")] | None = None
@@ -176,7 +178,8 @@ class ServiceSpec(_Section):
     decision_function, transform or score_samples; left out, label and probabilities of a
     classifier, and predict of any other."""
     trust: Annotated[bool, Strict()] = False
-    """Whether a model of a public hub may run code that is not known to be safe; default false."""
+    """Whether a model may run code that is not known to be safe: that of a public hub, and Lambda
+    layers of Keras; default false."""
     conversion: Literal["auto", "off", "required"] = "auto"
     """Whether the model is converted to ONNX: auto (if the answers agree), off or required."""
     batching: Batching = Batching()
@@ -273,6 +276,7 @@ class ServiceSpec(_Section):
             model=artifacts.ModelOptions(
                 class_name=self.class_name,
                 arguments=self.arguments,
+                signature=self.signature,
                 requirements=self.requirements,
                 python=self.python,
                 method=self.method,

@@ -25,8 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import exchange  # type: ignore[import-not-found]
-import onnx
-import onnx_parity
 import own_model
 
 if TYPE_CHECKING:
@@ -90,6 +88,7 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
             parity, notes = _parity(converting, found, str(trial), cases)
         except Exception as error:  # noqa: BLE001 - the next exporter may do better
             said = " ".join(str(error).split()).replace(f"Load model from {trial} failed:", "")
+            said = said.replace(f"{trial.parent}/", "")
             reasons.append(f"{exported.converter}: {said[:_LONGEST]}")
             continue
         if kept and _ties(parity) >= _ties(kept["parity"]):
@@ -108,6 +107,8 @@ def _parity(
     converting: Converting, found: Interface, path: str, cases: list[Any]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the numbers of each output, and what is noted about extreme values."""
+    import onnx_parity  # a framework without a converter needs no ONNX
+
     outputs = {
         tensor.name: onnx_parity.Output(tensor.datatype, converting.judged(tensor))
         for tensor in found.outputs
@@ -122,6 +123,8 @@ def _ties(parity: list[dict[str, Any]]) -> int:
 
 
 def _save(model: Any, target: Path) -> None:
+    import onnx
+
     shutil.rmtree(target.parent, ignore_errors=True)
     target.parent.mkdir()
     onnx.save_model(

@@ -25,6 +25,12 @@ NUMPY = {
 _BATCHES = (1, 2, 5)
 _OTHERS = 2
 """Requests with other values than the sample's."""
+_LONGEST = 300
+"""Letters of what a model says."""
+_TRIED_BATCHES = (2, 1)
+_OPEN_SIZES = (16, 32, 64, 128, 224)
+"""Sizes that are tried for an axis of which nothing is known."""
+_TEXTS = (b"a good film", "\u00c9t\u00e9 na\u00efve, stra\u00dfe".encode(), b"", b"x", b"42")
 
 
 class Tensor:
@@ -63,10 +69,12 @@ class Interface:
 class Values:
     """Values that a model accepts: those of an example, else small ones, the same each time."""
 
-    def __init__(self, example: Arrays | None = None, *, indices: int = 2) -> None:
-        """Take an example; without one, whole numbers are below `indices`."""
+    def __init__(
+        self, example: Arrays | None = None, *, indices: int = 2, whole: bool = False
+    ) -> None:
+        """Take an example; without one, integers are below `indices`, and floats too if `whole`."""
         self._example = example or {}
-        self._indices = indices
+        self._indices, self._whole = indices, whole
 
     def of(self, tensor: Tensor, sizes: dict[int, int], seed: int = 0) -> Array:
         """Return an array for an input with these sizes of its open axes."""
@@ -76,7 +84,9 @@ class Values:
         given = self._example.get(tensor.name)
         if given is not None and given.size:
             return random.choice(given.ravel(), shape).astype(dtype)
-        if dtype.kind == "f":
+        if dtype.kind == "O":
+            return random.choice(np.array(_TEXTS, object), shape)
+        if dtype.kind == "f" and not self._whole:
             return random.standard_normal(shape).astype(dtype)
         high = 2 if dtype.kind == "b" else min(self._indices, 128)
         return random.integers(0, high, shape).astype(dtype)
@@ -90,6 +100,66 @@ def datatype_of(array: Array) -> str:
         if array.dtype == np.dtype(dtype):
             return name
     raise Unusable("conversion.answer", f"The model takes or gives {array.dtype} values.")
+
+
+def answered(
+    call: Call,
+    names: list[str],
+    proposals: list[list[Tensor]],
+    example: Arrays | None,
+    values: Values,
+) -> Interface:
+    """Return the interface of the first proposed inputs that the model answers, as `proven`.
+
+    `names` are those of the inputs. Raises Unusable `conversion.inputs` where it answers none.
+    """
+    refused = None
+    for inputs in proposals:
+        for sizes in _sizes(inputs, example):
+            sample = {tensor.name: values.of(tensor, sizes) for tensor in inputs}
+            try:
+                answer = call(sample)
+            except Unusable:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a model raises says that it refuses
+                refused = refused or error
+                continue
+            return proven(call, inputs, sample, answer, values)
+    raise _unknown(names, refused)
+
+
+def _unknown(names: list[str], refused: Exception | None) -> Unusable:
+    line = " ".join(str(refused or "").split())
+    line = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    said = f" It refuses what was tried: {line}" if line else ""
+    inputs = ", ".join(names) or "none"
+    return Unusable(
+        "conversion.inputs",
+        f"Nothing tells the shapes of the model's inputs ({inputs}).{said}",
+        "Deploy with --example FILE, a request that the model answers; or log it with an"
+        " input_example.",
+    )
+
+
+def _sizes(inputs: list[Tensor], example: Arrays | None) -> list[dict[int, int]]:
+    """Return sizes to try: of the batch axis and of any other open axis, by its place."""
+    places = {axis for tensor in inputs for axis, size in enumerate(tensor.shape) if size < 0}
+    others = places - {0}
+    if example is not None:
+        known = {
+            axis: size
+            for tensor in inputs
+            for axis, size in enumerate(example.get(tensor.name, np.zeros(())).shape)
+            if axis in others
+        }
+        return [{0: batch, **known} for batch in _TRIED_BATCHES]
+    if not others:
+        return [{0: batch} for batch in _TRIED_BATCHES]
+    return [
+        {0: batch, **dict.fromkeys(others, size)}
+        for size in _OPEN_SIZES
+        for batch in _TRIED_BATCHES
+    ]
 
 
 def proven(

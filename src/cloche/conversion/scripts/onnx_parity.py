@@ -226,9 +226,19 @@ def _tied(
 
 def _answer(model: Call, request: Arrays) -> tuple[Arrays, str | None]:
     try:
-        return model({name: array.copy() for name, array in request.items()}), None
+        answer = model({name: array.copy() for name, array in request.items()})
+        return {name: _bytes(array) for name, array in answer.items()}, None
     except Exception as error:  # noqa: BLE001 - whatever a model raises says that it refuses
         return {}, " ".join(str(error).split())[:300]
+
+
+def _bytes(array: Array) -> Array:
+    """Return texts as bytes, which is what clients see of them; other arrays as they are."""
+    if array.dtype.kind not in "OSU":
+        return array
+    encoded = np.empty(array.size, object)
+    encoded[:] = [each.encode() if isinstance(each, str) else each for each in array.ravel()]
+    return encoded.reshape(array.shape)
 
 
 class OnnxModel:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytorch_known
 import torch
-from interface import Interface, Tensor, Values, datatype_of, proven
-from own_model import Unusable
+from interface import Interface, Tensor, Values, answered, datatype_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,9 +23,6 @@ DTYPES = {
     torch.int32: "INT32", torch.int64: "INT64", torch.float16: "FP16", torch.float32: "FP32",
     torch.float64: "FP64",
 }  # fmt: skip
-_BATCHES = (2, 1)
-_OPEN_SIZES = (16, 32, 64, 128, 224)
-"""Sizes that are tried for an axis of which nothing is known."""
 
 
 def discover(
@@ -38,35 +33,7 @@ def discover(
     `told` are inputs as a signature has them, `example` a request of the user.
     """
     proposals = _proposals(model, told, example)
-    refused = None
-    for inputs in proposals:
-        for sizes in _sizes(inputs, example):
-            sample = {tensor.name: values.of(tensor, sizes) for tensor in inputs}
-            try:
-                answer = model.call(sample)
-            except Unusable:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever a model raises says that it refuses
-                refused = refused or error
-                continue
-            return proven(model.call, inputs, sample, answer, values)
-    raise _unknown(model, refused)
-
-
-def _unknown(model: TorchModel, refused: Exception | None) -> Unusable:
-    inputs = ", ".join(model.parameters) or "none"
-    said = f" It refuses what was tried: {_brief(refused)}" if refused else ""
-    return Unusable(
-        "conversion.inputs",
-        f"Nothing tells the shapes of the model's inputs ({inputs}).{said}",
-        "Deploy with --example FILE, a request that the model answers; or log it with an"
-        " input_example.",
-    )
-
-
-def _brief(error: Exception) -> str:
-    line = " ".join(str(error).split())
-    return line if len(line) <= 300 else line[:299] + "…"
+    return answered(model.call, model.parameters, proposals, example, values)
 
 
 # ── what the inputs may be ────────────────────────────────────────────────────────────────────
@@ -105,23 +72,6 @@ def _of_program(model: TorchModel, told: list[dict[str, Any]] | None) -> list[Te
         shape = [size if isinstance(size, int) else -1 for size in value.shape]
         found.append(Tensor(name, DTYPES[value.dtype], shape))
     return found
-
-
-def _sizes(inputs: list[Tensor], example: Arrays | None) -> list[dict[int, int]]:
-    """Return sizes to try: of the batch axis and of any other open axis, by its place."""
-    places = {axis for tensor in inputs for axis, size in enumerate(tensor.shape) if size < 0}
-    others = places - {0}
-    if example is not None:
-        known = {
-            axis: size
-            for tensor in inputs
-            for axis, size in enumerate(example.get(tensor.name, np.zeros(())).shape)
-            if axis in others
-        }
-        return [{0: batch, **known} for batch in _BATCHES]
-    if not others:
-        return [{0: batch} for batch in _BATCHES]
-    return [{0: batch, **dict.fromkeys(others, size)} for size in _OPEN_SIZES for batch in _BATCHES]
 
 
 def rows_of_tables(module: Any) -> int:

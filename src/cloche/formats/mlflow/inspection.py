@@ -30,7 +30,7 @@ from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 from cloche.formats.mlflow import declared as environment
-from cloche.formats.mlflow import estimators, example, pytorch, transformers
+from cloche.formats.mlflow import estimators, example, pytorch, tensorflow, transformers
 from cloche.model_config.names import onnx_file_of
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
     network = transformers.folder_of(snapshot)
     if network is not None:
         return transformers.facts(snapshot, root, network, options, _environment(snapshot, root))
+    found = tensorflow.loading(snapshot, root, options)
+    if found is not None:
+        declared = _environment(snapshot, root)
+        if tensorflow.has_tensorflow(declared.requirements):
+            return tensorflow.facts(snapshot, found, _told(snapshot, root), declared)
     if "python_function" not in flavors:
         raise ClocheError(
             "inspection.mlflow.flavor",

@@ -34,6 +34,7 @@ class Python:
     formats = frozenset({
         ModelFormat.MLFLOW, ModelFormat.PYTORCH, ModelFormat.SKLEARN, ModelFormat.XGBOOST,
         ModelFormat.LIGHTGBM, ModelFormat.TRANSFORMERS,
+        ModelFormat.TENSORFLOW, ModelFormat.KERAS, ModelFormat.JAX,
     })  # fmt: skip
     batches = True
     optional_inputs = True

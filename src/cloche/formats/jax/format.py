@@ -1,0 +1,69 @@
+"""The format of programs that JAX exported: one file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.formats.format import Lookalike, ModelFiles
+from cloche.formats.jax.exported import BYTECODE, exported
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
+    from cloche.store import Store
+
+ENTRY = "model.stablehlo"
+_EXPORT = (
+    "export the function that they are for:"
+    " jax.export.export(jax.jit(f), platforms=['cpu', 'cuda'])(…).serialize()"
+)
+
+LOOKALIKES = (
+    Lookalike(
+        "a checkpoint of JAX (Orbax): weights without the function", _EXPORT,
+        names=frozenset({"_METADATA", "manifest.ocdbt", "_CHECKPOINT_METADATA"}),
+    ),
+    Lookalike("weights of Flax, without the function", _EXPORT, suffixes=(".msgpack",)),
+    Lookalike(
+        "a program of StableHLO without what JAX says of its inputs",
+        "keep what jax.export.export(…)(…).serialize() returns, not its MLIR module",
+        starts=(BYTECODE,),
+    ),
+)  # fmt: skip
+
+
+class JaxFormat:
+    """Programs that JAX exported; implements `cloche.formats.Format`."""
+
+    name = ModelFormat.JAX
+    entry = ENTRY
+    title = "programs that JAX exported"
+    marked = True
+    lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+
+    def detect(self, path: Path) -> bool:
+        """Return whether a path is a file that jax.export wrote."""
+        return exported(path) is not None
+
+    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
+        """Return the file as `model.stablehlo`."""
+        return ModelFiles(ENTRY, {ENTRY: path})
+
+    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
+        """Return empty metadata: the file has no more than its facts."""
+        return ModelMetadata()
+
+    def inspect(
+        self,
+        snapshot: ModelSnapshot,
+        root: Path,
+        options: ModelOptions,
+        *,
+        service: str | None = None,  # noqa: ARG002 - a file holds one model
+    ) -> ModelFacts:
+        """Return what the file tells without being loaded."""
+        from cloche.formats.jax.inspection import inspect_file
+
+        return inspect_file(snapshot, root / snapshot.entry, options)

@@ -1,0 +1,99 @@
+"""The facts of a program of JAX that is not loaded here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from cloche.artifacts import BatchAxis, Certainty, Finding, Loading, ModelFacts, Severity
+from cloche.errors import ClocheError
+from cloche.formats.jax.exported import Exported, exported
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.artifacts import ModelOptions, ModelSnapshot
+
+PYTHON = "3.12"
+"""The Python for files that name none: everything newest has wheels for it."""
+TESTED = "0.12.0.1"
+"""The newest release of JAX that was tried here."""
+
+
+def inspect_file(snapshot: ModelSnapshot, path: Path, options: ModelOptions) -> ModelFacts:
+    """Return the facts of a program.
+
+    Raises ClocheError `inspection.jax.platform` for one that does not run on a CPU, and `.devices`
+    for one that runs on several together.
+    """
+    held = exported(path)
+    if held is None:
+        raise ClocheError(
+            "inspection.jax.damaged",
+            "The file is not whole: JAX wrote it, and it cannot be read.",
+            where=snapshot.pinned,
+            hint="Export or download it again.",
+        )
+    _check(held, snapshot.pinned)
+    needed, findings = _requirements(held, options)
+    return ModelFacts(
+        format=snapshot.format,
+        framework=f"jax {held.jax}, StableHLO" if held.jax else "jax, StableHLO",
+        backend="python",
+        inputs=(),
+        outputs=(),
+        outputs_assumed=True,
+        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
+        size_bytes=snapshot.size,
+        memory_bytes=None,
+        python=options.python or PYTHON,
+        requirements=needed,
+        loading=Loading("jax", "exported", snapshot.entry),
+        findings=findings,
+    )
+
+
+def _check(held: Exported, where: str) -> None:
+    if "cpu" not in held.platforms:
+        raise ClocheError(
+            "inspection.jax.platform",
+            f"The program was exported for {', '.join(held.platforms) or 'no platform'}, and this"
+            " machine would run it on cpu.",
+            where=where,
+            hint="Export it for both:"
+            " jax.export.export(jax.jit(f), platforms=['cpu', 'cuda'])(…).serialize().",
+        )
+    if held.devices > 1:
+        raise ClocheError(
+            "inspection.jax.devices",
+            f"The program was exported for {held.devices} devices that run it together.",
+            where=where,
+            hint="Export it without shardings, for one device.",
+        )
+
+
+def _requirements(
+    held: Exported, options: ModelOptions
+) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    """Return what the program needs: a release of JAX reads what earlier ones wrote.
+
+    That holds for six months at least (https://docs.jax.dev/en/latest/export/export.html,
+    "Compatibility guarantees"); later JAX itself says that a file is too old.
+    """
+    if options.requirements:
+        return options.requirements, ()
+    newer = _is_newer(held.jax)
+    line = f"jax=={held.jax if newer else TESTED}"
+    why = "the release that the file records" if newer else "the newest that was tested"
+    what = f"Nothing names the model's requirements; served with {line}: {why}."
+    hint = "Write `requirements:` in cloche.yaml for another release."
+    return (line,), (Finding(Severity.NOTE, "inspection.jax.requirements", what, hint=hint),)
+
+
+def _is_newer(release: str | None) -> bool:
+    try:
+        version = Version(release or "0")
+    except InvalidVersion:
+        return False
+    return version > Version(TESTED) and not version.is_prerelease and not version.local

@@ -1,0 +1,5 @@
+"""Folders that TensorFlow saved (SavedModel), known without TensorFlow."""
+
+from cloche.formats.tensorflow.format import TensorFlowFormat
+
+__all__ = ["TensorFlowFormat"]
