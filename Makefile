@@ -5,7 +5,9 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Tests that start real servers: one group at a time, so that none of them starves another.
-SERVERS := $(wildcard tests/local tests/models tests/frameworks tests/contract tests/conformance)
+SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance)
+# Tests that load models with their own frameworks, which waits much: two files at a time.
+FRAMEWORKS := tests/frameworks
 PYTEST := $(RUN) pytest
 
 # uv trusts the authorities of this machine, as git and curl do, unless it is told whom to trust. The
@@ -66,10 +68,11 @@ lint: sync
 	$(RUN) lint-imports
 
 units: sync
-	$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(SERVERS)) tests
+	$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS)) tests
 
 servers: sync
 	@set -e; for group in $(SERVERS); do $(PYTEST) $$group; done
+	$(PYTEST) -n 2 --dist loadfile $(FRAMEWORKS)
 
 conformance: sync
 	PYTHONPATH=tests $(RUN) python tests/conformance/report.py

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -122,8 +123,8 @@ def _cloche(model: Path, form: str, folder: Path) -> Iterator[Endpoint]:
         began = time.perf_counter()
         deployed = _command(variables, "deploy", "-f", str(_spec(model, form, folder)), "--json")
         (folder / "seconds").write_text(str(time.perf_counter() - began))
-        plain = _command(variables, "infer", form, "--example", "--json")
-        name = json.loads(plain["body"])["inputs"][0]["name"]
+        with urllib.request.urlopen(deployed["http"].removesuffix("/infer"), timeout=10) as answer:
+            name = json.load(answer)["inputs"][0]["name"]
         yield Endpoint(deployed["http"], _body(name, np.load(model.parent / "row.npy")), _JSON)
     finally:
         subprocess.run(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cloche.pipeline.software import Software
     from cloche.spec import ServiceSpec
     from cloche.store import Store
+    from cloche.verification.direct_run import Tensors
     from cloche.verification.examination import Examined
 
 _UNRESOLVABLE = "environment.unresolvable"
@@ -159,15 +160,27 @@ class Making:
         self, snapshot: ModelSnapshot, known: ModelFacts, loading: Loading, lock: Lock
     ) -> OwnRun:
         from cloche import conversion
-        from cloche.inputs import undeclared
 
-        request = None
-        if self.example is not None and not known.inputs:
-            request = undeclared.read(self.example)
+        request = self._request(known) if self.example is not None else None
         wanted = self.spec.conversion != "off"
         asked = conversion.Asked(loading, known.inputs, request, convert=wanted)
         limit = self.spec.operated().start_limit
         return self.software.own_run(snapshot, asked, lock, self.store, timeout=limit)
+
+    def _request(self, known: ModelFacts) -> Tensors | None:
+        """Return the user's example before the model has run; None if it does not fit."""
+        from cloche.errors import ClocheError
+        from cloche.inputs import request_file, undeclared
+        from cloche.inputs.declared import Declared
+
+        assert self.example is not None  # noqa: S101 - the caller looked
+        if not known.inputs:
+            return undeclared.read(self.example)
+        try:
+            tensors = request_file.tensors(str(self.example), Declared(known.inputs))
+        except ClocheError:
+            return None  # it is read again, and refused, when all is known
+        return {name: tensor.array for name, tensor in tensors.items()}
 
 
 @dataclass(frozen=True, slots=True)
