@@ -27,9 +27,10 @@ import numpy as np
 from bench import stolen
 from bench.awake import processors_awake
 from bench.environments import cache, environment, home_in
-from bench.processes import end_with_cleaning, free_port, running
+from bench.processes import end_with_cleaning, free_port
 from bench.serving import load
 from bench.serving.load import Endpoint
+from bench.serving.peers import mlserver
 
 _SCRIPTS = Path(__file__).parent / "scripts"
 _JSON = {"Content-Type": "application/json"}
@@ -166,23 +167,12 @@ def _command(variables: dict[str, str], *words: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _mlserver(model: Path, form: str, folder: Path) -> Iterator[Endpoint]:
-    port = free_port()
-    settings = {
-        "debug": False, "host": "127.0.0.1", "http_port": port, "grpc_port": free_port(),
-        "metrics_port": free_port(), "parallel_workers": 0, "logging_settings": None,
-    }  # fmt: skip
-    (folder / "settings.json").write_text(json.dumps(settings))
+    python = environment(_SCRIPTS / "requirements.txt") / "bin"
     description = {
         "name": form, "implementation": _RUNTIMES[form], "parameters": {"uri": str(model)},
     }  # fmt: skip
-    (folder / "model-settings.json").write_text(json.dumps(description))
-    python = environment(_SCRIPTS / "requirements.txt") / "bin"
-    url = f"http://127.0.0.1:{port}/v2/models/{form}"
-    with running(
-        [python / "mlserver", "start", "."], folder / "log", ready=f"{url}/ready", folder=folder
-    ):
-        row = np.load(model.parent / "row.npy")
-        yield Endpoint(f"{url}/infer", _body("input", row), _JSON)
+    with mlserver(python, description, folder) as url:
+        yield Endpoint(url, _body("input", np.load(model.parent / "row.npy")), _JSON)
 
 
 # ── the report ────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.environments import environment
 from bench.processes import free_port, running
@@ -41,25 +41,40 @@ class MLServer:
 
     @contextlib.contextmanager
     def serving(self, model: BenchModel, folder: Path) -> Iterator[dict[str, Endpoint]]:
-        port = free_port()
-        settings = {
-            "debug": False, "host": "127.0.0.1", "http_port": port, "grpc_port": free_port(),
-            "metrics_port": free_port(), "parallel_workers": 0, "logging_settings": None,
-        }  # fmt: skip
-        (folder / "settings.json").write_text(json.dumps(settings))
         (folder / "runtime.py").write_text((_HERE / "mlserver/runtime.py").read_text())
+        python = environment(_HERE / "mlserver/requirements.txt") / "bin"
         description = {
             "name": model.name, "implementation": "runtime.OnnxModel",
             "parameters": {"uri": str(model.path)},
         }  # fmt: skip
-        (folder / "model-settings.json").write_text(json.dumps(description))
-        python = environment(_HERE / "mlserver/requirements.txt") / "bin"
-        url = f"http://127.0.0.1:{port}/v2/models/{model.name}"
-        with running(
-            [python / "mlserver", "start", "."], folder / "log", ready=f"{url}/ready",
-            folder=folder, environment={"PYTHONPATH": str(folder)},
-        ):  # fmt: skip
-            yield {"json": Endpoint(f"{url}/infer", v2_json(model), _JSON)}
+        with mlserver(python, description, folder, {"PYTHONPATH": str(folder)}) as url:
+            yield {"json": Endpoint(url, v2_json(model), _JSON)}
+
+
+@contextlib.contextmanager
+def mlserver(
+    python: Path,
+    description: dict[str, Any],
+    folder: Path,
+    variables: dict[str, str] | None = None,
+) -> Iterator[str]:
+    """Run MLServer with one model, by its model-settings.json; yield where it infers.
+
+    `python` is the folder of its programs.
+    """
+    port = free_port()
+    settings = {
+        "debug": False, "host": "127.0.0.1", "http_port": port, "grpc_port": free_port(),
+        "metrics_port": free_port(), "parallel_workers": 0, "logging_settings": None,
+    }  # fmt: skip
+    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "model-settings.json").write_text(json.dumps(description))
+    url = f"http://127.0.0.1:{port}/v2/models/{description['name']}"
+    with running(
+        [python / "mlserver", "start", "."], folder / "log", ready=f"{url}/ready",
+        folder=folder, environment=variables or {},
+    ):  # fmt: skip
+        yield f"{url}/infer"
 
 
 class BentoML:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ from cloche.inputs.service_requests import live_repository, request_parameters
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cloche.artifacts import Golden, ModelRepository, RepositoryMember
+    from cloche.artifacts import Golden, ModelRepository
 
 
 @click.command()
@@ -111,28 +112,37 @@ def _ask(
     known = answers.classes(repository, of_image=request_file.is_image(source))
     headers = {"cloche-service": status["service"]} | sequences.headers(parameters)
     ask = _streamed if main.decoupled else _answered
-    for outputs, revision, took in ask(status, main, body, length, headers, timeout):
+    request = _Request(main.name, body, length, headers, timeout)
+    for outputs, revision, took in ask(status, request):
         whole = missing.with_gaps(outputs, main.outputs)
         described = {name: (types.get(name) or datatype_of(a), a) for name, a in whole.items()}
         shown = answers.Shown(described, status["service"], revision, took)
         shown.as_json(known) if as_json else shown.as_text(known)
 
 
-def _answered(  # noqa: PLR0917 - a request, and where it goes
-    status: dict[str, Any],
-    model: RepositoryMember,
-    body: bytes,
-    length: int | None,
-    headers: dict[str, str],
-    timeout: float,
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A body for a model, and how it is sent."""
+
+    model: str
+    body: bytes
+    length: int | None
+    headers: dict[str, str]
+    timeout: float
+    """Seconds to wait for the answer."""
+
+
+def _answered(
+    status: dict[str, Any], request: _Request
 ) -> Iterator[tuple[dict[str, Any], str, float]]:
     """Yield the one answer, its revision and the milliseconds that it took."""
     from cloche.clients.kserve.client import InferenceClient
     from cloche.clients.kserve.tensors import decode
 
-    with InferenceClient(f"http://{status['grpc']}", timeout=timeout, headers=headers) as client:
+    address = f"http://{status['grpc']}"
+    with InferenceClient(address, timeout=request.timeout, headers=request.headers) as client:
         began = time.perf_counter()
-        answer = client.infer(model.name, body, length)
+        answer = client.infer(request.model, request.body, request.length)
         took = (time.perf_counter() - began) * 1000
     yield (
         decode(answer.body, answer.header_length),
@@ -141,20 +151,20 @@ def _answered(  # noqa: PLR0917 - a request, and where it goes
     )
 
 
-def _streamed(  # noqa: PLR0917 - as above
-    status: dict[str, Any],
-    model: RepositoryMember,
-    body: bytes,
-    length: int | None,
-    headers: dict[str, str],
-    timeout: float,
+def _streamed(
+    status: dict[str, Any], request: _Request
 ) -> Iterator[tuple[dict[str, Any], str, float]]:
     """Yield each answer of a stream and the milliseconds since the request."""
     from cloche.clients.kserve import stream
 
-    metadata, began = tuple(headers.items()), time.perf_counter()
+    metadata, began = tuple(request.headers.items()), time.perf_counter()
     for answer in stream.infer(
-        status["grpc"], model.name, body, length or 0, timeout=timeout, metadata=metadata
+        status["grpc"],
+        request.model,
+        request.body,
+        request.length or 0,
+        timeout=request.timeout,
+        metadata=metadata,
     ):
         yield answer.tensors, str(status["live"]), (time.perf_counter() - began) * 1000
 

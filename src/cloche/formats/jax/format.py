@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata
-from cloche.formats.format import Lookalike, ModelFiles
+from cloche.artifacts import ModelFormat
+from cloche.formats.format import Lookalike
 from cloche.formats.jax.exported import BYTECODE, exported
+from cloche.formats.one_file import OneFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
-    from cloche.store import Store
 
 ENTRY = "model.stablehlo"
 _EXPORT = (
@@ -34,7 +34,7 @@ LOOKALIKES = (
 )  # fmt: skip
 
 
-class JaxFormat:
+class JaxFormat(OneFile):
     """Programs that JAX exported; implements `cloche.formats.Format`."""
 
     name = ModelFormat.JAX
@@ -46,14 +46,6 @@ class JaxFormat:
     def detect(self, path: Path) -> bool:
         """Return whether a path is a file that jax.export wrote."""
         return exported(path) is not None
-
-    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
-        """Return the file as `model.stablehlo`."""
-        return ModelFiles(ENTRY, {ENTRY: path})
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: the file has no more than its facts."""
-        return ModelMetadata()
 
     def inspect(
         self,

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
-from cloche.artifacts import BatchAxis, Certainty, Finding, Loading, ModelFacts, Severity
+from cloche.artifacts import Finding, Loading, Severity
 from cloche.errors import ClocheError
+from cloche.formats import unloaded
 from cloche.formats.jax.exported import Exported, exported
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import ModelOptions, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
 
-PYTHON = "3.12"
-"""The Python for files that name none: everything newest has wheels for it."""
 TESTED = "0.12.0.1"
 """The newest release of JAX that was tried here."""
 
@@ -37,21 +36,10 @@ def inspect_file(snapshot: ModelSnapshot, path: Path, options: ModelOptions) -> 
         )
     _check(held, snapshot.pinned)
     needed, findings = _requirements(held, options)
-    return ModelFacts(
-        format=snapshot.format,
-        framework=f"jax {held.jax}, StableHLO" if held.jax else "jax, StableHLO",
-        backend="python",
-        inputs=(),
-        outputs=(),
-        outputs_assumed=True,
-        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
-        size_bytes=snapshot.size,
-        memory_bytes=None,
-        python=options.python or PYTHON,
-        requirements=needed,
-        loading=Loading("jax", "exported", snapshot.entry),
-        findings=findings,
-    )
+    framework = f"jax {held.jax}, StableHLO" if held.jax else "jax, StableHLO"
+    environment = unloaded.Environment(options.python or unloaded.PYTHON, needed, findings)
+    loaded = Loading("jax", "exported", snapshot.entry)
+    return unloaded.facts(snapshot, framework, loaded, environment)
 
 
 def _check(held: Exported, where: str) -> None:

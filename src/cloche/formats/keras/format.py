@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.artifacts import ModelFormat
 from cloche.formats.folders import list_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.keras.contents import CONFIG, METADATA, contents
 from cloche.formats.keras.hdf5 import MAGIC
 from cloche.formats.lookalikes import visible
+from cloche.formats.one_file import WithoutMetadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ LOOKALIKES = (
 )  # fmt: skip
 
 
-class KerasFormat:
+class KerasFormat(WithoutMetadata):
     """Models of Keras; implements `cloche.formats.Format`."""
 
     name = ModelFormat.KERAS
@@ -58,10 +59,6 @@ class KerasFormat:
         held = contents(model)
         entry = _ENTRIES[held.kind] if held is not None else self.entry
         return ModelFiles(entry, {entry: model})
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: the file has no more than its facts."""
-        return ModelMetadata()
 
     def inspect(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloche import pickles
-from cloche.artifacts import BatchAxis, Certainty, Loading, ModelFacts
+from cloche.artifacts import Loading
 from cloche.errors import ClocheError
+from cloche.formats import unloaded
 from cloche.formats.keras.contents import Contents, contents
 from cloche.formats.tensorflow import requirements
 from cloche.formats.tensorflow.inspection import FRAMEWORK
@@ -14,7 +15,7 @@ from cloche.formats.tensorflow.inspection import FRAMEWORK
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import ModelOptions, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
 
 _KINDS = {"keras": "a .keras file", "folder": "an unpacked .keras file", "hdf5": "HDF5"}
 
@@ -30,21 +31,10 @@ def inspect_model(snapshot: ModelSnapshot, root: Path, options: ModelOptions) ->
             hint="Save or download it again.",
         )
     needed, findings = requirements.of_keras(held.version, options)
-    return ModelFacts(
-        format=snapshot.format,
-        framework=f"keras {held.version or ''}".rstrip() + f", {_KINDS[held.kind]}",
-        backend="python",
-        inputs=(),
-        outputs=(),
-        outputs_assumed=True,
-        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
-        size_bytes=snapshot.size,
-        memory_bytes=None,
-        python=options.python or requirements.PYTHON,
-        requirements=needed,
-        loading=loading(held, root, snapshot.entry, options, snapshot.pinned),
-        findings=findings,
-    )
+    framework = f"keras {held.version or ''}".rstrip() + f", {_KINDS[held.kind]}"
+    environment = unloaded.Environment(options.python or unloaded.PYTHON, needed, findings)
+    loaded = loading(held, root, snapshot.entry, options, snapshot.pinned)
+    return unloaded.facts(snapshot, framework, loaded, environment)
 
 
 def loading(held: Contents, root: Path, path: str, options: ModelOptions, where: str) -> Loading:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.artifacts import ModelFormat
 from cloche.errors import ClocheError
-from cloche.formats.format import Lookalike, ModelFiles
+from cloche.formats.format import Lookalike
+from cloche.formats.one_file import OneFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
-    from cloche.store import Store
 
 ENTRY = "model.txt"
 _BEGINNING = re.compile(rb"tree\r?\nversion=v\d+\r?\n")
@@ -22,7 +22,7 @@ _TAIL = 2**20
 """Bytes at the end in which the trees end; feature importances and parameters follow them."""
 
 
-class LightgbmFormat:
+class LightgbmFormat(OneFile):
     """Boosters saved by LightGBM; implements `cloche.formats.Format`."""
 
     name = ModelFormat.LIGHTGBM
@@ -38,14 +38,6 @@ class LightgbmFormat:
         with path.open("rb") as file:
             return bool(_BEGINNING.match(file.read(64)))
 
-    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
-        """Return the file as `model.txt`."""
-        return ModelFiles(ENTRY, {ENTRY: path})
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: the file has no more than its facts."""
-        return ModelMetadata()
-
     def inspect(
         self,
         snapshot: ModelSnapshot,
@@ -59,7 +51,7 @@ class LightgbmFormat:
         Raises ClocheError `inspection.lightgbm.damaged` for a file that was cut off.
         """
         from cloche.formats.sklearn import inspection
-        from cloche.formats.sklearn.requirements import PYTHON
+        from cloche.formats.unloaded import PYTHON
 
         if not _is_whole(root / snapshot.entry):
             raise ClocheError(

@@ -30,7 +30,8 @@ from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 from cloche.formats.mlflow import declared as environment
-from cloche.formats.mlflow import estimators, example, pytorch, tensorflow, transformers
+from cloche.formats.mlflow import estimators, example, logged, pytorch, tensorflow, transformers
+from cloche.formats.unloaded import Environment
 from cloche.model_config.names import onnx_file_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
         return _onnx(snapshot, root)
     loaded = pytorch.loading(snapshot, root, options)
     if loaded is not None:
-        return pytorch.facts(snapshot, loaded, _told(snapshot, root), _environment(snapshot, root))
+        told, declared = _told(snapshot, root), _environment(snapshot, root)
+        return logged.facts(snapshot, pytorch.FLAVOR, loaded, told, declared)
     network = transformers.folder_of(snapshot)
     if network is not None:
         return transformers.facts(snapshot, root, network, options, _environment(snapshot, root))
@@ -120,13 +122,13 @@ def _differences(signature: Signature | None, facts: ModelFacts) -> list[Finding
     return findings
 
 
-def _environment(snapshot: ModelSnapshot, root: Path) -> pytorch.Environment:
+def _environment(snapshot: ModelSnapshot, root: Path) -> Environment:
     """Return the Python and the requirements that a folder declares."""
     metadata = snapshot.metadata
     python, noted = _interpreter(metadata.python, snapshot.pinned)
     folder = root / PurePosixPath(snapshot.entry).parent
     recorded, told = environment.requirements(folder, metadata.requirements, python)
-    return pytorch.Environment(python, recorded, tuple(noted + told))
+    return Environment(python, recorded, tuple(noted + told))
 
 
 def _told(snapshot: ModelSnapshot, root: Path) -> Signature | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cloche.formats.keras import inspection as keras
 from cloche.formats.keras.contents import contents
-from cloche.formats.mlflow import pytorch
+from cloche.formats.mlflow import logged
 from cloche.formats.tensorflow import inspection
 from cloche.formats.tensorflow.requirements import has_tensorflow, on_cpu
 from cloche.formats.tensorflow.saved_model import GRAPH
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import Loading, ModelFacts, ModelOptions, ModelSnapshot, Signature
-    from cloche.formats.mlflow.pytorch import Environment
+    from cloche.formats.unloaded import Environment
 
 __all__ = ["facts", "has_tensorflow", "loading"]
 
 _FLAVORS = ("tensorflow", "keras")
-_CODE = "code"
 
 
 def loading(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Loading | None:
@@ -57,25 +56,17 @@ def facts(
     environment = replace(
         declared, requirements=requirements, findings=(*declared.findings, *findings)
     )
-    known = pytorch.facts(snapshot, loaded, told, environment)
-    flavors = snapshot.metadata.flavors
-    return replace(known, framework=next(each for each in _FLAVORS if each in flavors))
+    flavor = next(each for each in _FLAVORS if each in snapshot.metadata.flavors)
+    return logged.facts(snapshot, flavor, loaded, told, environment)
 
 
 def _of_keras(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Loading | None:
-    folder = PurePosixPath(snapshot.entry).parent
-    found = [
-        (entry.path, held)
-        for entry in snapshot.files
-        if PurePosixPath(entry.path).parent == folder / "data"
-        and (held := contents(root / entry.path)) is not None
-    ]
-    if len(found) != 1:
+    found = logged.only_file(snapshot, root, contents)
+    if found is None:
         return None
-    path, held = found[0]
+    path, held = found
     loaded = keras.loading(held, root, path, options, snapshot.pinned)
-    if any(PurePosixPath(entry.path).is_relative_to(folder / _CODE) for entry in snapshot.files):
-        loaded.options["code"] = [f"../{_CODE}"]
+    loaded.options.update(logged.code(snapshot))
     return loaded
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
-    from cloche.formats.mlflow.pytorch import Environment
+    from cloche.formats.unloaded import Environment
 
 _FOLDERS = {"sentence_transformers": "model.sentence_transformer", "transformers": "model"}
 """Where each flavor puts the model (`model_data_subpath`, `model_binary` in MLflow)."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata, decode, encode
+from cloche.artifacts import ModelFormat, decode, encode
 from cloche.errors import ClocheError
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.lookalikes import visible
+from cloche.formats.one_file import WithoutMetadata
 from cloche.formats.onnx.codes import SOURCE
 from cloche.formats.onnx.external import weights
 from cloche.formats.onnx.file import ExternalData, external_data
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _REMEMBERED = "onnx-external"
 
 
-class OnnxFormat:
+class OnnxFormat(WithoutMetadata):
     """ONNX files; implements `cloche.formats.Format`."""
 
     name = ModelFormat.ONNX
@@ -47,10 +48,6 @@ class OnnxFormat:
         taken = {data.location for data in needed}
         entry = model.name if ONNX_FILE in taken else ONNX_FILE
         return ModelFiles(entry, {entry: model, **weights(model, needed, SOURCE)})
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: an ONNX model has everything in its file."""
-        return ModelMetadata()
 
     def inspect(
         self,

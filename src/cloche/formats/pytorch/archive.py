@@ -49,38 +49,55 @@ class Contents:
     """What it names of the script or notebook that wrote it."""
 
 
-_PICKLED = Contents(Kind.STATE_DICT)
-"""A pickle, of which its names tell more."""
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What the names in a file tell; the kind is None for a pickle, whose own names tell more."""
+
+    kind: Kind | None
+    program: str | None = None
+    """The member with the graph of an exported program."""
+
+
+def is_one(path: Path) -> bool:
+    """Return whether PyTorch wrote a file; no pickle or graph in it is read."""
+    try:
+        return _marks(path) is not None
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        return False
 
 
 def contents(path: Path) -> Contents | None:
     """Return what a file holds; None if PyTorch did not write it."""
     try:
-        with path.open("rb") as file:
-            start = file.read(len(_LEGACY_MAGIC))
-        if start == _LEGACY_MAGIC:
-            return _of_pickles(path)
-        if not start.startswith(b"PK\x03\x04"):
+        marks = _marks(path)
+        if marks is None:
             return None
-        with zipfile.ZipFile(path) as archive:
-            held = _of_archive(archive)
-        return _of_pickles(path) if held is _PICKLED else held
+        if marks.kind is None:
+            return _of_pickles(path)
+        return Contents(marks.kind, _release(path, marks.program) if marks.program else None)
     except (zipfile.BadZipFile, OSError, NotImplementedError):
         return None
 
 
-def _of_archive(archive: zipfile.ZipFile) -> Contents | None:
-    names = archive.namelist()
+def _marks(path: Path) -> _Marks | None:
+    with path.open("rb") as file:
+        start = file.read(len(_LEGACY_MAGIC))
+    if start == _LEGACY_MAGIC:
+        return _Marks(None)
+    if not start.startswith(b"PK\x03\x04"):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
     tops = {name.partition("/")[0] for name in names}
     inner = {name.partition("/")[2] or name for name in names}
     programs = [name for name in names if _is_program(name)]
     if programs:
-        return Contents(Kind.EXPORTED, _release(archive, programs[0]))
+        return _Marks(Kind.EXPORTED, programs[0])
     if len(tops) != 1 or "data.pkl" not in inner:
         return None
     if any(name.startswith("code/") for name in inner):
-        return Contents(Kind.TORCHSCRIPT)
-    return _PICKLED
+        return _Marks(Kind.TORCHSCRIPT)
+    return _Marks(None)
 
 
 def _is_program(name: str) -> bool:
@@ -89,14 +106,15 @@ def _is_program(name: str) -> bool:
     )
 
 
-def _release(archive: zipfile.ZipFile, name: str) -> str | None:
+def _release(path: Path, program: str) -> str | None:
     """Return the release of PyTorch that an exported program records."""
-    if archive.getinfo(name).file_size > _LARGEST_TEXT:
-        return None
-    try:
-        document: Any = json.loads(archive.read(name))
-    except ValueError:
-        return None
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(program).file_size > _LARGEST_TEXT:
+            return None
+        try:
+            document: Any = json.loads(archive.read(program))
+        except ValueError:
+            return None
     written = document.get("torch_version") if isinstance(document, dict) else None
     return written.partition("+")[0] if isinstance(written, str) else None
 

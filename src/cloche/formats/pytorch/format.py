@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata
-from cloche.formats.format import Lookalike, ModelFiles
-from cloche.formats.pytorch.archive import contents
+from cloche.artifacts import ModelFormat
+from cloche.formats.format import Lookalike
+from cloche.formats.one_file import OneFile
+from cloche.formats.pytorch.archive import is_one
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
-    from cloche.store import Store
 
 ENTRY = "model.pt"
 
 
-class PyTorchFormat:
+class PyTorchFormat(OneFile):
     """Files of PyTorch; implements `cloche.formats.Format`."""
 
     name = ModelFormat.PYTORCH
@@ -34,15 +34,7 @@ class PyTorchFormat:
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a file that PyTorch wrote."""
-        return path.is_file() and contents(path) is not None
-
-    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
-        """Return the file as `model.pt`."""
-        return ModelFiles(ENTRY, {ENTRY: path})
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: the file has no more than its facts."""
-        return ModelMetadata()
+        return path.is_file() and is_one(path)
 
     def inspect(
         self,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import BatchAxis, Certainty, Finding, Loading, ModelFacts, Severity
+from cloche.artifacts import Finding, Loading, Severity
 from cloche.errors import ClocheError, UsageError
+from cloche.formats import unloaded
 from cloche.formats.pytorch.archive import Contents, Kind, contents
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import ModelOptions, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
 
-PYTHON = "3.12"
-"""The Python for files that name none: everything newest has wheels for it."""
 TESTED = {"torch": "2.15.0", "torchvision": "0.29.2"}
 """The newest releases that were tried here, for files that name none."""
 _PACKAGES = {"torchvision": "torchvision", "timm": "timm", "transformers": "transformers"}
@@ -67,21 +66,9 @@ def inspect_file(snapshot: ModelSnapshot, path: Path, options: ModelOptions) -> 
             hint="Save or download it again.",
         )
     requirements, findings = _requirements(held, options)
-    return ModelFacts(
-        format=snapshot.format,
-        framework=f"pytorch, {_KINDS[held.kind]}",
-        backend="python",
-        inputs=(),
-        outputs=(),
-        outputs_assumed=True,
-        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
-        size_bytes=snapshot.size,
-        memory_bytes=None,
-        python=options.python or PYTHON,
-        requirements=requirements,
-        loading=loading(held, snapshot.entry, options, snapshot.pinned),
-        findings=findings,
-    )
+    environment = unloaded.Environment(options.python or unloaded.PYTHON, requirements, findings)
+    loaded = loading(held, snapshot.entry, options, snapshot.pinned)
+    return unloaded.facts(snapshot, f"pytorch, {_KINDS[held.kind]}", loaded, environment)
 
 
 def _requirements(

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata
-from cloche.formats.format import Lookalike, ModelFiles
+from cloche.artifacts import ModelFormat
+from cloche.formats.format import Lookalike
+from cloche.formats.one_file import OneFile
 from cloche.formats.sklearn.contents import is_one
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
-    from cloche.store import Store
 
 ENTRY = "model.pkl"
 
 
-class SklearnFormat:
+class SklearnFormat(OneFile):
     """Pickles, joblib and skops files; implements `cloche.formats.Format`."""
 
     name = ModelFormat.SKLEARN
@@ -29,14 +29,6 @@ class SklearnFormat:
     def detect(self, path: Path) -> bool:
         """Return whether a path is a pickle, compressed or not, or a skops file."""
         return path.is_file() and is_one(path)
-
-    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
-        """Return the file as `model.pkl`."""
-        return ModelFiles(ENTRY, {ENTRY: path})
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: the file has no more than its facts."""
-        return ModelMetadata()
 
     def inspect(
         self,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import BatchAxis, Certainty, Loading, ModelFacts
+from cloche.artifacts import Loading
 from cloche.environments.interpreters import PYTHONS
 from cloche.errors import ClocheError, UsageError
+from cloche.formats import unloaded
 from cloche.formats.sklearn.contents import ESTIMATORS, Contents, Kind, contents
-from cloche.formats.sklearn.requirements import PYTHON, requirements
+from cloche.formats.sklearn.requirements import requirements
+from cloche.formats.unloaded import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from cloche.artifacts import ModelOptions, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
 
 FRAMEWORK = "sklearn"
 """What loads and converts all of them: `sklearn_model.py`, `sklearn_conversion.py`."""
@@ -65,21 +67,9 @@ def facts(
     """Return the facts of a file: what it is, and what its environment needs."""
     lines, findings = requirements(tuple(packages), recorded, options, python)
     more = {"method": options.method} if options.method else {}
-    return ModelFacts(
-        format=snapshot.format,
-        framework=framework,
-        backend="python",
-        inputs=(),
-        outputs=(),
-        outputs_assumed=True,
-        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
-        size_bytes=snapshot.size,
-        memory_bytes=None,
-        python=python,
-        requirements=lines,
-        loading=Loading(FRAMEWORK, kind, snapshot.entry, more),
-        findings=findings,
-    )
+    environment = unloaded.Environment(python, lines, findings)
+    loaded = Loading(FRAMEWORK, kind, snapshot.entry, more)
+    return unloaded.facts(snapshot, framework, loaded, environment)
 
 
 def _first(held: Contents) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, Severity
+from cloche.formats.unloaded import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cloche.artifacts import ModelOptions
 
-PYTHON = "3.12"
-"""The Python for files that name none: everything newest has wheels for it."""
 TESTED = {"scikit-learn": "1.9.1", "xgboost": "3.4.1", "lightgbm": "4.7.0", "skops": "0.16.0"}
 """The newest releases that were tried here, for files that name none."""
 _FORMATS_OF_NUMPY = {"2": "numpy>=2"}

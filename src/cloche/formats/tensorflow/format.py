@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.artifacts import ModelFormat
 from cloche.formats.folders import list_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.lookalikes import visible
+from cloche.formats.one_file import WithoutMetadata
 from cloche.formats.tensorflow.saved_model import GRAPH
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ LOOKALIKES = (
 )  # fmt: skip
 
 
-class TensorFlowFormat:
+class TensorFlowFormat(WithoutMetadata):
     """SavedModels; implements `cloche.formats.Format`."""
 
     name = ModelFormat.TENSORFLOW
@@ -87,10 +88,6 @@ class TensorFlowFormat:
         files = list_files(path)
         own = {name: file for name, file in files.items() if name.partition("/")[0] in _PARTS}
         return ModelFiles(self.entry, own)
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: the graph has no more than its facts."""
-        return ModelMetadata()
 
     def inspect(
         self,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import BatchAxis, Certainty, Loading, ModelFacts
+from cloche.artifacts import Loading
 from cloche.errors import ClocheError, UsageError
+from cloche.formats import unloaded
 from cloche.formats.tensorflow import requirements
 from cloche.formats.tensorflow.saved_model import SERVING, Malformed, SavedModel, Signature, read
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import ModelOptions, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
 
 FRAMEWORK = "tensorflow"
 _EXPORT = (
@@ -27,21 +28,10 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
     held = saved(root, snapshot.pinned)
     chosen = signature(held, options, snapshot.pinned)
     needed, findings = requirements.of_saved_model(held.version, options)
-    return ModelFacts(
-        format=snapshot.format,
-        framework=f"tensorflow {held.version}, SavedModel" if held.version else "tensorflow",
-        backend="python",
-        inputs=chosen.inputs,
-        outputs=(),
-        outputs_assumed=True,
-        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
-        size_bytes=snapshot.size,
-        memory_bytes=None,
-        python=options.python or requirements.PYTHON,
-        requirements=needed,
-        loading=loading(chosen, snapshot.entry),
-        findings=findings,
-    )
+    framework = f"tensorflow {held.version}, SavedModel" if held.version else "tensorflow"
+    environment = unloaded.Environment(options.python or unloaded.PYTHON, needed, findings)
+    loaded = loading(chosen, snapshot.entry)
+    return unloaded.facts(snapshot, framework, loaded, environment, inputs=chosen.inputs)
 
 
 def loading(chosen: Signature, path: str) -> Loading:

@@ -9,9 +9,8 @@ from packaging.version import InvalidVersion, Version
 
 from cloche.artifacts import Finding, ModelOptions, Severity
 from cloche.environments.requirements import name_of
+from cloche.formats.unloaded import PYTHON
 
-PYTHON = "3.12"
-"""The Python for files that name none: everything newest has wheels for it."""
 TESTED = {"tensorflow": "2.21.0", "keras": "3.15.1"}
 """The newest releases that were tried here, for files that name none."""
 _OLDEST = {"tensorflow": "2.16.1", "keras": "3.0.0"}

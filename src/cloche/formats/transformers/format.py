@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.artifacts import ModelFormat
 from cloche.formats.folders import list_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.lookalikes import visible
+from cloche.formats.one_file import WithoutMetadata
 from cloche.formats.transformers import weights
 from cloche.formats.transformers.folder import CONFIGURATION, identify, looks_like, understand
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 ENTRY = "."
 
 
-class TransformersFormat:
+class TransformersFormat(WithoutMetadata):
     """Folders that `save_pretrained` writes; implements `cloche.formats.Format` and `Foresight`."""
 
     name = ModelFormat.TRANSFORMERS
@@ -60,10 +61,6 @@ class TransformersFormat:
         understood = understand(list_files(path), str(path))
         weights.elements({name: understood.files[name] for name in understood.weights}, str(path))
         return ModelFiles(ENTRY, understood.files)
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: the folder has no more than its facts."""
-        return ModelMetadata()
 
     def inspect(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import BatchAxis, Certainty, Finding, Loading, ModelFacts, Severity
-from cloche.formats.pytorch.inspection import PYTHON
+from cloche.artifacts import Finding, Loading, Severity
+from cloche.formats import unloaded
 from cloche.formats.transformers import releases, weights
 from cloche.formats.transformers.folder import understand
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from cloche.artifacts import ModelOptions, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
     from cloche.formats.transformers.folder import Folder, Identity
 
 FRAMEWORK = "transformers"
@@ -39,21 +39,14 @@ def inspect_folder(
     known = folder.identity
     counted = weights.elements({name: files[name] for name in folder.weights}, where)
     requirements, said = _requirements(known, options)
-    return ModelFacts(
-        format=snapshot.format,
-        framework=_framework(known),
-        backend="python",
-        inputs=(),
-        outputs=(),
-        outputs_assumed=True,
-        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
-        size_bytes=snapshot.size,
+    findings = (*_findings(folder, counted), *said)
+    return unloaded.facts(
+        snapshot,
+        _framework(known),
+        loading(known, path),
+        unloaded.Environment(options.python or unloaded.PYTHON, requirements, findings),
         memory_bytes=counted.total() * _BYTES or None,
-        python=options.python or PYTHON,
-        requirements=requirements,
-        loading=loading(known, path),
         labels=_labels(known),
-        findings=(*_findings(folder, counted), *said),
     )
 
 

@@ -6,10 +6,11 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata
+from cloche.artifacts import ModelFormat
 from cloche.formats.folders import list_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.lookalikes import visible
+from cloche.formats.one_file import WithoutMetadata
 from cloche.model_config.names import CONFIG
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ LOOKALIKES = (
 )  # fmt: skip
 
 
-class TritonFormat:
+class TritonFormat(WithoutMetadata):
     """Finished Triton repositories; implements `cloche.formats.Format`.
 
     `served` is called only when a repository is inspected.
@@ -60,10 +61,6 @@ class TritonFormat:
         return ModelFiles(
             self.entry, {prefix + name: file for name, file in list_files(path).items()}
         )
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: a repository holds only what runs."""
-        return ModelMetadata()
 
     def inspect(
         self,

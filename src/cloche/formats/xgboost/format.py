@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ModelFormat, ModelMetadata
-from cloche.formats.format import Lookalike, ModelFiles
+from cloche.artifacts import ModelFormat
+from cloche.formats.format import Lookalike
+from cloche.formats.one_file import OneFile
 from cloche.formats.xgboost.file import is_binary, is_booster
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
-    from cloche.store import Store
 
 ENTRY = "model.xgb"
 
 
-class XgboostFormat:
+class XgboostFormat(OneFile):
     """Boosters saved by XGBoost; implements `cloche.formats.Format`."""
 
     name = ModelFormat.XGBOOST
@@ -36,14 +36,6 @@ class XgboostFormat:
         """Return whether a path is a booster in JSON or UBJSON."""
         return path.is_file() and is_booster(path)
 
-    def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
-        """Return the file as `model.xgb`."""
-        return ModelFiles(ENTRY, {ENTRY: path})
-
-    def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
-        """Return empty metadata: the file has no more than its facts."""
-        return ModelMetadata()
-
     def inspect(
         self,
         snapshot: ModelSnapshot,
@@ -54,7 +46,7 @@ class XgboostFormat:
     ) -> ModelFacts:
         """Return what the file tells without being loaded."""
         from cloche.formats.sklearn import inspection
-        from cloche.formats.sklearn.requirements import PYTHON
+        from cloche.formats.unloaded import PYTHON
         from cloche.formats.xgboost.file import version
 
         written = version(root / snapshot.entry)

@@ -1,0 +1,53 @@
+"""What a format tells of a model that its own framework has to load; nothing is loaded here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFacts
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Loading, ModelSnapshot, TensorSpec
+
+PYTHON = "3.12"
+"""The Python for files that name none: everything newest has wheels for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The Python and the packages that load a model, and what is to be said of them."""
+
+    python: str
+    requirements: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+def facts(
+    snapshot: ModelSnapshot,
+    framework: str,
+    loading: Loading,
+    environment: Environment,
+    *,
+    inputs: tuple[TensorSpec, ...] = (),
+    outputs: tuple[TensorSpec, ...] = (),
+    memory_bytes: int | None = None,
+    labels: tuple[str, ...] = (),
+) -> ModelFacts:
+    """Return what is known before the model runs; inputs and outputs are empty if nothing is."""
+    return ModelFacts(
+        format=snapshot.format,
+        framework=framework,
+        backend="python",
+        inputs=inputs,
+        outputs=outputs,
+        outputs_assumed=not outputs,
+        batch=BatchAxis(present=False, certainty=Certainty.UNKNOWN, why="a run of the model tells"),
+        size_bytes=snapshot.size,
+        memory_bytes=memory_bytes,
+        python=environment.python,
+        requirements=environment.requirements,
+        loading=loading,
+        labels=labels,
+        findings=environment.findings,
+    )
