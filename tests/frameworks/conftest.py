@@ -19,13 +19,15 @@ import pytest
 
 from cloche import composition, environments, pipeline, spec
 from cloche.artifacts import Deployment, TensorSpec
-from cloche.errors import UnavailableError
+from cloche.errors import ClocheError, UnavailableError
 from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
 from cloche.store import Store
 from fixtures.cache import cache_folder
 from fixtures.local import LocalHome
 
+Prepare = Callable[..., Deployment]
+"""What the fixture `prepare` gives: the deployment of the content of a cloche.yaml."""
 PYTHON = f"3.{min(sys.version_info[1], 13)}"
 _OF_PYTORCH = (
     "torch==2.15.0", "torchvision==0.29.2", "mlflow==3.17.2", "transformers==5.24.0",
@@ -63,6 +65,32 @@ def described(specs: tuple[TensorSpec, ...]) -> str:
         f"{spec.name} {spec.datatype} {','.join('?' if n < 0 else str(n) for n in spec.shape)}"
         for spec in specs
     )
+
+
+def notes(deployment: Deployment) -> dict[str, str]:
+    """Return what the findings of a deployment's model say, by their codes."""
+    return {finding.code: finding.what for finding in deployment.main.facts.findings}
+
+
+def require_refused(prepare: Prepare, content: dict[str, object], code: str, words: str) -> None:
+    """Check that a model is refused with a code, words and a hint, and no path of this machine."""
+    with pytest.raises(ClocheError) as refused:
+        prepare(content)
+    assert refused.value.code == code
+    assert words in refused.value.what
+    assert refused.value.hint
+    assert str(Path.home()) not in refused.value.what
+
+
+def require_converted_again(prepare: Prepare, content: dict[str, object], home: LocalHome) -> None:
+    """Check that a conversion, once it is forgotten, is made again to the same bytes."""
+    first = prepare(content).main.conversion
+    for kind in ("prepared", "conversion"):
+        shutil.rmtree(home.settings.layout.store / "index" / kind)
+    again = prepare(content).main.conversion
+    assert first is not None
+    assert again is not None
+    assert first.digest == again.digest
 
 
 @pytest.fixture(scope="session")
@@ -138,7 +166,7 @@ def give_locks(home: Path) -> None:
 
 
 @pytest.fixture
-def prepare(local_home: LocalHome) -> Callable[..., Deployment]:
+def prepare(local_home: LocalHome) -> Prepare:
     """Prepare the deployment of the content of a cloche.yaml, with an example in a file."""
     layout, cache = local_home.settings.layout, cache_folder()
     layout.environments.symlink_to(cache / "environments")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cloche.artifacts import Deployment, Judge
+from cloche.artifacts import Judge
 from cloche.errors import ClocheError
-from conftest import Saved, described
+from conftest import Prepare, Saved, described
 
 pytestmark = pytest.mark.timeout(900)
-Prepare = Callable[..., Deployment]
 ON_GPU = Path(__file__).parent / "on_gpu"
 
 SERVED = [

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cloche.artifacts import Deployment, Judge, Severity
-from cloche.errors import ClocheError
-from conftest import Saved, described
+from cloche.artifacts import Judge, Severity
+from conftest import (
+    Prepare,
+    Saved,
+    described,
+    notes,
+    require_converted_again,
+    require_refused,
+)
 from fixtures.local import LocalHome
 
 pytestmark = pytest.mark.timeout(900)
-Prepare = Callable[..., Deployment]
 
 CONVERTED = [
     ("training.pt", "input FP32 ?,3,?,?", "output FP32 ?,5"),
@@ -51,10 +54,6 @@ def test_a_model_is_converted_and_its_parity_is_known(
     assert deployment.repository.main.lock_digest is None, "ONNX needs no environment"
 
 
-def notes(deployment: Deployment) -> dict[str, str]:
-    return {finding.code: finding.what for finding in deployment.main.facts.findings}
-
-
 def test_a_model_in_training_mode_is_put_into_evaluation_and_that_is_said(
     pytorch: Saved, prepare: Prepare
 ) -> None:
@@ -65,13 +64,7 @@ def test_a_model_in_training_mode_is_put_into_evaluation_and_that_is_said(
 def test_a_conversion_is_remembered_and_made_again_to_the_same_bytes(
     pytorch: Saved, prepare: Prepare, local_home: LocalHome
 ) -> None:
-    first = prepare(pytorch.spec("digits.pt")).main.conversion
-    for kind in ("prepared", "conversion"):
-        shutil.rmtree(local_home.settings.layout.store / "index" / kind)
-    again = prepare(pytorch.spec("digits.pt")).main.conversion
-    assert first is not None
-    assert again is not None
-    assert first.digest == again.digest
+    require_converted_again(prepare, pytorch.spec("digits.pt"), local_home)
 
 
 def test_what_no_exporter_takes_is_served_by_pytorch_with_the_reason(
@@ -189,12 +182,7 @@ def test_a_model_that_cannot_be_served_is_refused_with_what_to_do(
     pytorch: Saved, prepare: Prepare, case: tuple[str, dict[str, object], str, str]
 ) -> None:
     model, more, code, words = case
-    with pytest.raises(ClocheError) as refused:
-        prepare(pytorch.spec(model, **more))
-    assert refused.value.code == code
-    assert words in refused.value.what
-    assert refused.value.hint
-    assert str(Path.home()) not in refused.value.what
+    require_refused(prepare, pytorch.spec(model, **more), code, words)
 
 
 def test_conversion_can_be_turned_off(pytorch: Saved, prepare: Prepare) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,9 @@ import numpy as np
 import pytest
 
 from cloche.artifacts import Deployment, Judge, Severity
-from cloche.errors import ClocheError
-from conftest import Saved
+from conftest import Prepare, Saved, described, notes, require_refused
 
 pytestmark = pytest.mark.timeout(900)
-Prepare = Callable[..., Deployment]
 
 TABLE = "age FP64 ?,1; income (EUR) FP64 ?,1; city BYTES ?,1; rooms INT64 ?,1"
 TEXT_LABELS = "label BYTES ?; probabilities FP64 ?,2"
@@ -34,21 +31,10 @@ CONVERTED = [
 ]  # fmt: skip
 
 
-def described(specs: tuple) -> str:  # type: ignore[type-arg]
-    return "; ".join(
-        f"{spec.name} {spec.datatype} {','.join('?' if n < 0 else str(n) for n in spec.shape)}"
-        for spec in specs
-    )
-
-
 def interface(deployment: Deployment) -> tuple[str, str]:
     """Return what clients see."""
     main = deployment.repository.main
     return described(main.inputs), described(main.outputs)
-
-
-def notes(deployment: Deployment) -> dict[str, str]:
-    return {finding.code: finding.what for finding in deployment.main.facts.findings}
 
 
 @pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)
@@ -191,12 +177,7 @@ def test_a_file_that_cannot_be_served_is_refused_with_what_to_do(
     sklearn: Saved, prepare: Prepare, case: tuple[str, dict[str, Any], str, str]
 ) -> None:
     model, more, code, words = case
-    with pytest.raises(ClocheError) as refused:
-        prepare(sklearn.spec(model, **more))
-    assert refused.value.code == code
-    assert words in refused.value.what
-    assert refused.value.hint
-    assert str(Path.home()) not in refused.value.what
+    require_refused(prepare, sklearn.spec(model, **more), code, words)
 
 
 def test_versions_come_from_the_file(sklearn: Saved, prepare: Prepare) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-
 import pytest
 
 from cloche.artifacts import Deployment, Judge
-from cloche.errors import ClocheError
-from conftest import Saved, described
+from conftest import Prepare, Saved, described, notes, require_converted_again, require_refused
 from fixtures.local import LocalHome
 
 pytestmark = pytest.mark.timeout(900)
-Prepare = Callable[..., Deployment]
 
 CONVERTED = [
     ("plain.keras", {}, "input_layer FP32 ?,4", "output_0 FP32 ?,3"),
@@ -56,13 +51,7 @@ def test_a_model_is_converted_and_its_parity_is_known(
 def test_a_conversion_is_made_again_to_the_same_bytes(
     tensorflow: Saved, prepare: Prepare, local_home: LocalHome
 ) -> None:
-    first = prepare(tensorflow.spec("exported")).main.conversion
-    for kind in ("prepared", "conversion"):
-        shutil.rmtree(local_home.settings.layout.store / "index" / kind)
-    again = prepare(tensorflow.spec("exported")).main.conversion
-    assert first is not None
-    assert again is not None
-    assert first.digest == again.digest
+    require_converted_again(prepare, tensorflow.spec("exported"), local_home)
 
 
 def test_a_model_of_texts_is_served_by_tensorflow_with_the_reason(
@@ -74,8 +63,7 @@ def test_a_model_of_texts_is_served_by_tensorflow_with_the_reason(
     assert member.facts.backend == "python"
     assert described(member.facts.inputs) == "text BYTES ?,1"
     assert described(member.facts.outputs) == "output_0 FP32 ?,1"
-    said = {finding.code: finding.what for finding in member.facts.findings}
-    assert "StringSplitV2" in said["conversion.none"]
+    assert "StringSplitV2" in notes(deployment)["conversion.none"]
     paths = {file.path for file in deployment.repository.files}
     name = deployment.repository.main.name
     scripts = ("model.py", "own_model.py", "tensorflow_model.py", "tensorflow_keras.py")
@@ -114,11 +102,7 @@ def test_a_model_that_cannot_be_served_is_refused_with_what_to_do(
     tensorflow: Saved, prepare: Prepare, case: tuple[str, dict[str, object], str, str]
 ) -> None:
     model, more, code, words = case
-    with pytest.raises(ClocheError) as refused:
-        prepare(tensorflow.spec(model, **more))
-    assert refused.value.code == code
-    assert words in refused.value.what
-    assert refused.value.hint
+    require_refused(prepare, tensorflow.spec(model, **more), code, words)
 
 
 def test_a_lambda_layer_runs_where_it_is_trusted(tensorflow: Saved, prepare: Prepare) -> None:

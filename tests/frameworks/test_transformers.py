@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,11 @@ from cloche.artifacts import Deployment, Judge
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.verification import bodies
-from conftest import Saved
+from conftest import Prepare, Saved, described, notes
 from fixtures.hub import LocalHub
 from fixtures.local import LocalHome
 
 pytestmark = pytest.mark.timeout(900)
-Prepare = Callable[..., Deployment]
 
 IDS = "input_ids INT64 ?,?; attention_mask INT64 ?,?"
 TYPES = "token_type_ids INT64 ?,?"
@@ -28,17 +26,6 @@ CONVERTED = [
     ("resnet", "pixel_values FP32 ?,3,48,48", "logits FP32 ?,2"),
     ("swin", "pixel_values FP32 ?,3,32,32", "logits FP32 ?,2"),
 ]
-
-
-def described(specs: tuple) -> str:  # type: ignore[type-arg]
-    return "; ".join(
-        f"{spec.name} {spec.datatype} {','.join('?' if n < 0 else str(n) for n in spec.shape)}"
-        for spec in specs
-    )
-
-
-def notes(deployment: Deployment) -> dict[str, str]:
-    return {finding.code: finding.what for finding in deployment.main.facts.findings}
 
 
 def check_converted(deployment: Deployment, inputs: str, outputs: str) -> None:
