@@ -5,8 +5,9 @@ spec back and `json_schema` describes the file for editors.
 """
 
 from cloche.spec.load import from_reference, load, parse
-from cloche.spec.model import Batching, Resources, Rollout, Server, ServiceSpec
+from cloche.spec.model import ServiceSpec
 from cloche.spec.schema import json_schema
+from cloche.spec.sections import Batching, Resources, Rollout, Server
 from cloche.spec.writing import to_yaml
 
 __all__ = [

@@ -5,30 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
     Strict,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from cloche import artifacts
-from cloche.artifacts import ENVIRONMENT_PARAMETER, Operated, ReplicaRange, Served
-from cloche.artifacts.service import DEFAULT_KEEP, DEFAULT_REPLICAS, MOST_KEPT
+from cloche.artifacts import Operated, ReplicaRange, Served
+from cloche.artifacts.service import DEFAULT_REPLICAS
 from cloche.spec import names
-from cloche.spec.quantities import (
-    Duration,
-    Memory,
-    Processors,
-    Replicas,
-    StartTimeout,
-    problem,
-)
+from cloche.spec.quantities import Replicas, StartTimeout, problem
+from cloche.spec.sections import Batching, Resources, Rollout, Section, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,111 +28,9 @@ T = TypeVar("T")
 
 CLASS = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
 """A class by its module: `package.module.Name`."""
-Count = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 
 
-class _Section(BaseModel):
-    """A frozen part of the file; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-def _scalar(value: Any) -> str:
-    """Return a parameter's value as text for the server."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise problem("a parameter is text or a number", 'Write 1 and 0 for "on" and "off".')
-    text = str(value)
-    if len(text) > 4096 or not text.isprintable():
-        raise problem("a parameter is one line of text", "Shorten it to one printable line.")
-    return text
-
-
-ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
-ParameterValue = Annotated[
-    str,
-    BeforeValidator(_scalar),
-    WithJsonSchema({"type": ["string", "number"]}),
-]
-
-
-class Batching(_Section):
-    """How requests are joined into batches, and how many may wait; durations in microseconds."""
-
-    max_batch_size: Annotated[int, Strict(), Field(ge=0, le=65_536)] | None = None
-    """The largest batch, and the most items of one request; 0 turns batching off."""
-    max_queue_delay: Duration | None = None
-    """How long a request may wait for others to join it."""
-    preferred_batch_sizes: Annotated[tuple[Count, ...], Field(max_length=64)] | None = None
-    """Sizes at which a batch is sent at once, for engines tuned for certain sizes."""
-    max_queue_size: Count | None = None
-    """How many requests may wait; one more is refused."""
-    queue_timeout: Duration | None = None
-    """How long a request may wait before it is refused."""
-
-    @field_validator("preferred_batch_sizes")
-    @classmethod
-    def _sizes_fit(
-        cls, sizes: tuple[int, ...] | None, info: ValidationInfo
-    ) -> tuple[int, ...] | None:
-        limit = info.data.get("max_batch_size")
-        if sizes is None:
-            return None
-        if limit is not None and max(sizes, default=0) > limit:
-            what = f"{max(sizes)} is more than max_batch_size, which is {limit}"
-            raise problem(what, f"List sizes of at most {limit}, or raise max_batch_size.")
-        return tuple(sorted(set(sizes))) or None
-
-    @field_validator("queue_timeout")
-    @classmethod
-    def _timeout_is_positive(cls, timeout: int | None) -> int | None:
-        if timeout == 0:
-            raise problem("0 would refuse every request", "Write one like 10s.")
-        return timeout
-
-
-class Resources(_Section):
-    """What one replica gets; memory in bytes."""
-
-    cpu: Processors | None = None
-    """Processors, such as 2 or 500m."""
-    memory: Memory | None = None
-    """Memory, such as 4Gi."""
-
-
-class Server(_Section):
-    """Settings of the inference server that have no word of their own."""
-
-    parameters: dict[ParameterName, ParameterValue] = Field(default_factory=dict)
-    """The backend's own parameters, such as intra_op_thread_count."""
-    warmup: bool | None = None
-    """Whether a replica answers the golden request once before it is ready; default true."""
-    graph_optimization: Literal["all", "extended", "basic", "none"] | None = None
-    """How far ONNX Runtime may rewrite the graph: all, extended, basic or none."""
-
-    @field_validator("warmup", mode="before")
-    @classmethod
-    def _is_boolean(cls, value: Any) -> Any:
-        if value is not None and not isinstance(value, bool):
-            raise problem("it is true or false", "Write true or false.")
-        return value
-
-    @field_validator("parameters")
-    @classmethod
-    def _own_parameters(cls, parameters: dict[str, str]) -> dict[str, str]:
-        if ENVIRONMENT_PARAMETER in parameters:
-            what = f"{ENVIRONMENT_PARAMETER} is set by Cloche, from the model's own requirements"
-            raise problem(what, "Remove it.")
-        return dict(sorted(parameters.items()))
-
-
-class Rollout(_Section):
-    """How a new revision takes over, and how many can be brought back."""
-
-    keep: Annotated[int, Strict(), Field(ge=1, le=MOST_KEPT)] = DEFAULT_KEEP
-    """How many revisions can be brought back, whatever the cache's limit; default 10."""
-
-
-class ServiceSpec(_Section):
+class ServiceSpec(Section):
     """The declaration of a service; Cloche chooses the rest, with a reason for each value.
 
     Durations are microseconds and sizes bytes; both are read and written with units.
@@ -301,6 +190,6 @@ class ServiceSpec(_Section):
         )
 
 
-def _as_artifact(kind: type[T], section: _Section) -> T:
+def _as_artifact(kind: type[T], section: Section) -> T:
     """Return a section of the file as the artefact with the same fields."""
     return kind(**{name: getattr(section, name) for name in type(section).model_fields})

@@ -6,7 +6,8 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import UsageError
-from cloche.spec.model import Batching, Resources, Rollout, Server, ServiceSpec
+from cloche.spec.model import ServiceSpec
+from cloche.spec.sections import Batching, Resources, Rollout, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
