@@ -27,7 +27,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    RobustScaler,
+    StandardScaler,
+)
 from skops import io as skops
 
 FOLDER, REQUIREMENTS = Path(sys.argv[1]), sys.argv[2:]
@@ -129,6 +136,15 @@ def matrices() -> None:
     (FOLDER / "old.model").write_bytes(parameters + names + bytes(64))
 
 
+def scalers() -> None:
+    """Scalers before trees, whose thresholds show each step of rounding."""
+    matrix = (RANDOM.normal(size=(2000, 4)) * [1, 30, 0.01, 5] + [0, 100, 0, -3]).astype("f4")
+    target = (matrix[:, 0] * matrix[:, 1] > 0).astype(int) + (matrix[:, 3] > 0)
+    for scaler in (StandardScaler(), RobustScaler(), MaxAbsScaler(), MinMaxScaler(clip=True)):
+        made = make_pipeline(scaler, RandomForestClassifier(10, random_state=0))
+        joblib.dump(made.fit(matrix, target), FOLDER / f"{type(scaler).__name__}.joblib")
+
+
 def categories() -> None:
     table, answer = people()
     table = table[["age", "city"]].assign(city=table.city.astype("category"))
@@ -154,6 +170,7 @@ class Mine(LogisticRegression):
 def main() -> None:
     tables()
     matrices()
+    scalers()
     categories()
     texts()
     joblib.dump({"model": 1, "scores": np.zeros(3)}, FOLDER / "dictionary.joblib")

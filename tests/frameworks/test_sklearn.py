@@ -28,6 +28,9 @@ CONVERTED = [
     ("light.txt", "input FP32 ?,4", IRIS.replace("FP32", "FP64")),
     ("two.joblib", "input FP32 ?,4", "output FP64 ?,2"),
     ("ascii.joblib", "input BYTES ?", TEXT_LABELS),
+    *((f"{name}.joblib", "input FP32 ?,4", IRIS.replace("FP32", "FP64")) for name in (
+        "StandardScaler", "RobustScaler", "MaxAbsScaler", "MinMaxScaler"
+    )),
 ]  # fmt: skip
 
 
@@ -74,6 +77,16 @@ def test_what_would_answer_otherwise_is_served_as_it_is(
     assert described(deployment.main.facts.outputs) == outputs
     assert deployment.golden is not None
     assert deployment.golden.judge is Judge.REFERENCE
+
+
+def test_a_tolerance_decides_whether_a_conversion_is_used(sklearn: Saved, prepare: Prepare) -> None:
+    loose = prepare(sklearn.spec("light.txt", tolerance=1e-3))
+    tight = prepare(sklearn.spec("light.txt", tolerance=1e-12))
+    assert loose.main.conversion is not None
+    probabilities = loose.main.conversion.parity[1]
+    assert probabilities.tolerance == pytest.approx(1e-3 * probabilities.scale)
+    assert tight.main.conversion is None
+    assert "allowed" in notes(tight)["conversion.none"]
 
 
 @pytest.mark.parametrize("model", ["forest.joblib", "early.ubj", "ascii.joblib"])

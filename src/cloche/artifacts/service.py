@@ -14,6 +14,8 @@ DEFAULT_REPLICAS = 1
 DEFAULT_START_TIMEOUT = 600.0
 """Seconds from the start of a server until its model is loaded."""
 SHORTEST_START_TIMEOUT = 1.0
+LARGEST_TOLERANCE = 1e-2
+"""As a fraction of a tensor's largest magnitude; what is further off is another answer."""
 DEFAULT_KEEP = 10
 """How many revisions of a service can be brought back."""
 MOST_KEPT = 100
@@ -65,6 +67,8 @@ class ModelOptions:
     """Which of a SavedModel's signatures is served, where it has several."""
     conversion: str | None = None
     """`auto`, `off` or `required`."""
+    tolerance: float | None = None
+    """How far a converted float may be from the original's, as a fraction of the scale."""
     trust: bool | None = None
     """Whether code in it may be loaded although it comes from where anybody may have put it."""
 

@@ -46,6 +46,8 @@ class Asked:
     example: Tensors | None
     """A request of the user or of the model."""
     convert: bool = True
+    tolerance: float | None = None
+    """How far floats of a conversion may be off, as a fraction of the scale; None by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ def _key(
         asked.inputs,
         artifacts.digest_of(example) if example is not None else None,
         asked.convert,
+        asked.tolerance,
     ]
     return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
 
@@ -142,6 +145,7 @@ def _put(folder: Path, asked: Asked, header_length: int) -> None:
         or None,
         "example": ["example", header_length] if asked.example is not None else None,
         "convert": asked.convert,
+        "tolerance": asked.tolerance,
     }
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFormat, Severity, to_builtins
 from cloche.errors import ClocheError
 from cloche.rendering import parity_text
-from cloche.verification.comparison import as_noise
+from cloche.verification.comparison import FLOORS, as_noise
 
 if TYPE_CHECKING:
     from cloche.artifacts import (
@@ -84,16 +84,15 @@ def unconverted(known: ModelFacts, why: str) -> ModelFacts:
 
 
 def as_close_as_measured(golden: Golden, conversion: Conversion | None) -> Golden:
-    """Return a golden request whose FP64 outputs may be as far off as their parity allows.
+    """Return a golden request whose outputs may be as far off as their parity allows.
 
-    A converted model computes them in FP32.
+    A converted model computes FP64 outputs in FP32, and the spec may allow more.
     """
-    parity = conversion.parity if conversion is not None else ()
-    noise = {
-        each.name: as_noise(each.tolerance / (each.scale or 1.0))
-        for each in parity
-        if each.datatype == "FP64"
-    }
+    noise = {}
+    for each in conversion.parity if conversion is not None else ():
+        allowed = each.tolerance / (each.scale or 1.0)
+        if allowed > 1.001 * FLOORS.get(each.datatype, (1.0,))[0]:  # no more by rounding alone
+            noise[each.name] = as_noise(allowed)
     return replace(golden, noise={**golden.noise, **noise}) if noise else golden
 
 

@@ -162,8 +162,13 @@ class Making:
         from cloche import conversion
 
         request = self._request(known) if self.example is not None else None
-        wanted = self.spec.conversion != "off"
-        asked = conversion.Asked(loading, known.inputs, request, convert=wanted)
+        asked = conversion.Asked(
+            loading,
+            known.inputs,
+            request,
+            convert=self.spec.conversion != "off",
+            tolerance=self.spec.tolerance,
+        )
         limit = self.spec.operated().start_limit
         return self.software.own_run(snapshot, asked, lock, self.store, timeout=limit)
 

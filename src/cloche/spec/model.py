@@ -18,7 +18,7 @@ from cloche import artifacts
 from cloche.artifacts import Operated, ReplicaRange, Served
 from cloche.artifacts.service import DEFAULT_REPLICAS
 from cloche.spec import names
-from cloche.spec.quantities import Replicas, StartTimeout, problem
+from cloche.spec.quantities import Replicas, StartTimeout, Tolerance, problem
 from cloche.spec.sections import Batching, Resources, Rollout, Section, Server
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ class ServiceSpec(Section):
     layers of Keras; default false."""
     conversion: Literal["auto", "off", "required"] = "auto"
     """Whether the model is converted to ONNX: auto (if the answers agree), off or required."""
+    tolerance: Tolerance | None = None
+    """How far the floats of a converted model may be from the original's, as a fraction of an
+    output's largest value, at most 0.01; default 1e-4 for FP32 and 2e-3 for FP16."""
     batching: Batching = Batching()
     instances: Annotated[int, Strict(), Field(ge=1, le=256)] | None = None
     """How many copies of the model one replica holds."""
@@ -171,6 +174,7 @@ class ServiceSpec(Section):
                 method=self.method,
                 trust=self.trust or None,
                 conversion=self.conversion if "conversion" in self.model_fields_set else None,
+                tolerance=self.tolerance,
             ),
         )
 

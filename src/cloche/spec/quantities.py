@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from cloche.artifacts import ReplicaRange
-from cloche.artifacts.service import MOST_REPLICAS, SHORTEST_START_TIMEOUT
+from cloche.artifacts.service import LARGEST_TOLERANCE, MOST_REPLICAS, SHORTEST_START_TIMEOUT
 from cloche.units import parse_duration, parse_size
 
 _MICROSECONDS = {"h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
@@ -142,6 +142,15 @@ def _start_timeout(value: Any) -> int:
     return microseconds
 
 
+def _tolerance(value: Any) -> float:
+    hint = f"Write a number above 0 and at most {LARGEST_TOLERANCE}, such as 1e-3."
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise problem(f"{_value_text(value)} is not a number", hint)
+    if not 0 < value <= LARGEST_TOLERANCE:
+        raise problem(f"{value} is not between 0 and {LARGEST_TOLERANCE}", hint)
+    return float(value)
+
+
 def _number_text(value: Any) -> str:
     return str(value) if isinstance(value, float) else _value_text(value)
 
@@ -214,6 +223,13 @@ StartTimeout = Annotated[
     ),
 ]
 """Microseconds, at least a second."""
+
+Tolerance = Annotated[
+    float,
+    BeforeValidator(_tolerance),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST_TOLERANCE}),
+]
+"""A fraction of a tensor's largest magnitude."""
 
 _REPLICA_COUNT = {"type": "integer", "minimum": 1, "maximum": MOST_REPLICAS}
 

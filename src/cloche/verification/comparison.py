@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Judge, TensorDifference
+from cloche.artifacts.service import LARGEST_TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ significand). Sums in another order lose a factor that grows with the square roo
 tensors are often made from FP32 ones, and the shorter types are summed in FP32. TF32 has 10 bits of
 significand, so 5e-4 (NVIDIA, "Accelerating AI Training with NVIDIA TF32 Tensor Cores").
 """
-LARGEST = 1e-2
+LARGEST = LARGEST_TOLERANCE
 _TIMES_THE_NOISE = 4.0
 
 

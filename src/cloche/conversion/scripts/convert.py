@@ -7,6 +7,7 @@
     inputs     what a signature tells of its inputs: name, datatype, shape each; null without one
     example    [file, header length] of a request, or null
     convert    false if only the interface is wanted
+    tolerance  how far a float may be off, as a fraction of its output's scale; null for the default
 
 `FOLDER/outcome.json` then has `framework`, `inputs` and `outputs`, `notes`, `sample` (a file and
 its header length: a request that was answered), and `converted` or `why` not. The former has the
@@ -58,7 +59,7 @@ def main(folder: Path, path: str) -> dict[str, Any]:
         "sample": _put_sample(folder, found.sample),
     }
     if job["convert"]:
-        outcome.update(_converted(folder, converting, found))
+        outcome.update(_converted(folder, converting, found, job["tolerance"]))
         outcome["notes"] = outcome["notes"] + outcome.get("converted", {}).pop("notes", [])
     return outcome
 
@@ -69,7 +70,9 @@ def _put_sample(folder: Path, sample: dict[str, Any]) -> list[Any]:
     return ["sample", header_length]
 
 
-def _converted(folder: Path, converting: Converting, found: Interface) -> dict[str, Any]:
+def _converted(
+    folder: Path, converting: Converting, found: Interface, tolerance: float | None
+) -> dict[str, Any]:
     """Return the export that ONNX Runtime loads and that answers as the model does.
 
     Of several the one with the fewest ties is kept, and the first without any.
@@ -85,7 +88,7 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
         trial = folder / "trial" / target.name
         try:
             _save(exported.model, trial)
-            parity, notes = _parity(converting, found, str(trial), cases)
+            parity, notes = _parity(converting, found, str(trial), cases, tolerance)
         except Exception as error:  # noqa: BLE001 - the next exporter may do better
             said = " ".join(str(error).split()).replace(f"Load model from {trial} failed:", "")
             said = said.replace(f"{trial.parent}/", "")
@@ -104,13 +107,21 @@ def _converted(folder: Path, converting: Converting, found: Interface) -> dict[s
 
 
 def _parity(
-    converting: Converting, found: Interface, path: str, cases: list[Any]
+    converting: Converting,
+    found: Interface,
+    path: str,
+    cases: list[Any],
+    tolerance: float | None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the numbers of each output, and what is noted about extreme values."""
     import onnx_parity  # a framework without a converter needs no ONNX
 
     outputs = {
-        tensor.name: onnx_parity.Output(tensor.datatype, converting.judged(tensor))
+        tensor.name: onnx_parity.Output(
+            tensor.datatype,
+            onnx_parity.fraction(converting.judged(tensor), tolerance),
+            scores=converting.is_scores(tensor),
+        )
         for tensor in found.outputs
     }
     original, converted = converting.model.call, onnx_parity.OnnxModel(path).call

@@ -68,6 +68,10 @@ class Converting:
         """Return the datatype whose tolerance an output has: what the graph computes in."""
         return output.datatype
 
+    def is_scores(self, output: Tensor) -> bool:  # noqa: ARG002
+        """Return whether the largest value of a row may be read as its class."""
+        return True
+
     def explained(
         self,
         request: Arrays,  # noqa: ARG002

@@ -23,6 +23,12 @@ TOLERANCES = {"FP64": 1e-6, "FP32": 1e-4, "FP16": 2e-3}
 """As a fraction of the largest magnitude of an output."""
 
 
+def fraction(datatype: str, asked: float | None) -> float:
+    """Return how far a value may be off; `asked` counts for floats alone."""
+    default = TOLERANCES.get(datatype, 0.0)
+    return default if asked is None or not default else asked
+
+
 class Differs(Exception):
     """The converted model does not answer as the original does, in words."""
 
@@ -30,9 +36,12 @@ class Differs(Exception):
 class Output:
     """What is summed up of one output over all requests."""
 
-    def __init__(self, datatype: str, judged: str) -> None:
-        """Take its datatype, and the one whose tolerance counts."""
-        self.datatype, self._judged = datatype, judged
+    def __init__(self, datatype: str, fraction: float, *, scores: bool = True) -> None:
+        """Take its datatype, and how far a value may be off, as a fraction of the scale.
+
+        `scores` says that the largest value of a row may be read as its class.
+        """
+        self.datatype, self._fraction, self._scores = datatype, fraction, scores
         self.scale = self.max_absolute = self.max_relative = self.sum = 0.0
         self.count = self.rows = self.labelled = self.agreeing = self.ties = 0
 
@@ -79,7 +88,7 @@ class Output:
             self.labelled += len(same)
             self.agreeing += int(same.all(axis=1).sum())
             return
-        if expected.ndim != 2 or expected.shape[1] < 2:
+        if not self._scores or expected.ndim != 2 or expected.shape[1] < 2:
             return
         clear = ~close(expected, self.tolerance)
         same = expected.argmax(axis=1) == got.argmax(axis=1)
@@ -89,7 +98,7 @@ class Output:
     @property
     def tolerance(self) -> float:
         """Return how far a value may be off."""
-        return TOLERANCES.get(self._judged, 0.0) * (self.scale or 1.0)
+        return self._fraction * (self.scale or 1.0)
 
     def words(self, expected: Array, got: Array) -> str:
         """Return how far an answer is off."""

@@ -12,6 +12,7 @@ import numpy as np
 import onnxmltools
 import skl2onnx
 import sklearn_imputer
+import sklearn_scalers
 from skl2onnx import update_registered_converter
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
@@ -62,6 +63,7 @@ def parts(model: Any) -> list[Any]:
 
 def _register() -> None:
     sklearn_imputer.register()
+    sklearn_scalers.register()
     for module, names, register in (
         ("xgboost", ("XGBClassifier", "XGBRFClassifier"), _xgboost_classifier),
         ("xgboost", ("XGBRegressor", "XGBRFRegressor"), _xgboost_regressor),

@@ -21,7 +21,7 @@ from transformers_model import SentenceModel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from interface import Values
+    from interface import Tensor, Values
     from numpy.typing import NDArray
     from transformers_model import TransformersModel
 
@@ -82,6 +82,10 @@ class Conversion(pytorch_conversion.Conversion):
                 request = transformers_inputs.completed(found.sample, tokens)
                 self._check_encoded(texts, request)
                 yield words, request
+
+    def is_scores(self, output: Tensor) -> bool:
+        """Return whether an output is the one of a head: embeddings have no classes."""
+        return output.name == "logits"
 
     def _check_encoded(self, texts: list[str], request: Arrays) -> None:
         """Raise Unusable if the modules as one do not answer as `encode` does."""
