@@ -56,6 +56,14 @@ CASES = {
               {"to": np.array([1, 64])}),
         False, LIKELY, "first axis of 1",
     ),
+    "behind an operator that onnx infers nothing of": (
+        model(
+            [node("Normalizer", "x", "n", domain="ai.onnx.ml", norm="L1"),
+             node("Where", "mask n x", "y")],
+            {"x": ["N", 64]}, {"y": ["N", 64]}, {"mask": np.ones((1, 64), bool)},
+        ),
+        True, CERTAIN, "called N",
+    ),
     "reduced to a scalar": (
         model([node("ReduceSum", "x", "y", keepdims=0)], {"x": ["N", 4]}, {"y": []}),
         False, CERTAIN, "scalar",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xgboost as xgb
 from mlflow.models import infer_signature
+from sklearn.cluster import DBSCAN
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import (
@@ -22,10 +23,12 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
     RandomForestRegressor,
+    VotingClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -136,6 +139,26 @@ def matrices() -> None:
     (FOLDER / "old.model").write_bytes(parameters + names + bytes(64))
 
 
+def made_of_others() -> None:
+    """Estimators that hold others, and what holds none that answers."""
+    matrix, target = load_iris(return_X_y=True)
+    forest, linear = RandomForestClassifier(5, random_state=0), LogisticRegression(max_iter=500)
+    voters = [("forest", forest), ("linear", linear)]
+    saved = {
+        "linear": LogisticRegression(max_iter=500).fit(matrix, target),
+        "search": GridSearchCV(forest, {"max_depth": [2, 4]}, cv=2).fit(matrix, target),
+        "vote": VotingClassifier(voters, voting="soft").fit(matrix, target),
+        "rows": DBSCAN().fit(matrix),
+        "unfitted": RandomForestClassifier(),
+        "steps": {"scaler": StandardScaler().fit(matrix), "model": linear.fit(matrix, target)},
+    }
+    table, answer = people()
+    table = table.astype({"city": "category"})
+    saved["pandas"] = HistGradientBoostingClassifier(max_iter=5).fit(table, answer)
+    for name, each in saved.items():
+        joblib.dump(each, FOLDER / f"{name}.joblib")
+
+
 def scalers() -> None:
     """Scalers before trees, whose thresholds show each step of rounding."""
     matrix = (RANDOM.normal(size=(2000, 4)) * [1, 30, 0.01, 5] + [0, 100, 0, -3]).astype("f4")
@@ -170,6 +193,7 @@ class Mine(LogisticRegression):
 def main() -> None:
     tables()
     matrices()
+    made_of_others()
     scalers()
     categories()
     texts()

@@ -29,7 +29,7 @@ CONVERTED = [
     ("two.joblib", "input FP32 ?,4", "output FP64 ?,2"),
     ("ascii.joblib", "input BYTES ?", TEXT_LABELS),
     *((f"{name}.joblib", "input FP32 ?,4", IRIS.replace("FP32", "FP64")) for name in (
-        "StandardScaler", "RobustScaler", "MaxAbsScaler", "MinMaxScaler"
+        "linear", "search", "vote", "StandardScaler", "RobustScaler", "MaxAbsScaler", "MinMaxScaler"
     )),
 ]  # fmt: skip
 
@@ -63,6 +63,7 @@ AS_IT_IS = [
     ("accents.joblib", "off", TEXT_LABELS),
     ("logarithm.joblib", "FunctionTransformer", "label INT64 ?; probabilities FP64 ?,3"),
     ("categories.joblib", "categories", TEXT_LABELS),
+    ("pandas.joblib", "HistGradientBoosting", TEXT_LABELS),
 ]
 
 
@@ -172,6 +173,9 @@ def test_the_type_of_an_example_is_that_of_a_matrix(
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("dictionary.joblib", {}, "conversion.content", "no estimator"),
     ("held.joblib", {}, "conversion.content", "dict"),
+    ("rows.joblib", {}, "conversion.content", "only the rows that it was fitted on"),
+    ("unfitted.joblib", {}, "conversion.content", "was not fitted"),
+    ("steps.joblib", {}, "conversion.content", "StandardScaler, LogisticRegression"),
     ("cut.pkl", {}, "inspection.sklearn.damaged", "not whole"),
     ("cut.txt", {}, "inspection.lightgbm.damaged", "not whole"),
     ("old.model", {}, "source.files.unsupported", "binary format"),

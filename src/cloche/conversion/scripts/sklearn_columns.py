@@ -51,7 +51,9 @@ def first_step(estimator: Any) -> Any:
     for _, step in getattr(estimator, "steps", []):
         if step not in (None, "passthrough"):
             return first_step(step)
-    return estimator
+    # Histogram gradient boosting encodes columns of pandas' categories by itself.
+    inner = getattr(estimator, "_preprocessor", None)
+    return estimator if inner is None else inner
 
 
 def is_vectorizer(step: Any) -> bool:

@@ -50,6 +50,8 @@ def exports(model: Estimator, found: Interface, known: Known) -> Iterator[Export
 
 def _brief(error: Exception) -> str:
     text = " ".join(str(error).split())
+    if type(error).__name__ in {"MissingShapeCalculator", "MissingConverter"}:
+        text = text.partition(" It usually means ")[0]  # advice for authors of converters
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

@@ -64,6 +64,13 @@ def _proposals(
 
 
 def _unknown(model: Estimator, refused: Exception | None) -> Unusable:
+    if not _is_fitted(model.estimator):
+        kind = type(model.estimator).__name__
+        return Unusable(
+            "conversion.content",
+            f"The file holds a {kind} that was not fitted.",
+            "Fit it, and save it again.",
+        )
     said = " ".join(str(refused).split())[:_LONGEST] if refused else ""
     columns = ", ".join(model.names or []) or "none named"
     return Unusable(
@@ -73,3 +80,16 @@ def _unknown(model: Estimator, refused: Exception | None) -> Unusable:
         "Deploy with --example FILE, a request that the model answers: its columns by name in JSON"
         " or .npz, or a matrix in .npy.",
     )
+
+
+def _is_fitted(estimator: Any) -> bool:
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    except Exception:  # noqa: BLE001 - of another library, which may not know the question
+        return True
+    return True

@@ -48,6 +48,8 @@ def _follow(estimator: Any, ways: list[Any], found: dict[Any, list[Array]]) -> l
         return ways
     if hasattr(estimator, "transformers_"):
         return _of_columns(estimator, ways, found)
+    if getattr(estimator, "_preprocessor", None) is not None:
+        ways = _of_columns(estimator._preprocessor, ways, found)
     for feature, values in thresholds(estimator):
         if feature < len(ways) and ways[feature] is not None:
             column, back = ways[feature]

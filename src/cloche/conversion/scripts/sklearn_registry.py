@@ -14,6 +14,8 @@ import skl2onnx
 import sklearn_imputer
 import sklearn_scalers
 from skl2onnx import update_registered_converter
+from skl2onnx._supported_operators import get_model_alias
+from skl2onnx.common._registration import get_converter
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
     calculate_linear_regressor_output_shapes,
@@ -45,9 +47,18 @@ def _options(model: Any) -> dict[Any, Any]:
         if "_VectorizerMixin" in names:
             # Any other locale would have to be installed where the model is served.
             options[id(each)] = {"locale": "C"}
-    if hasattr(model, "predict_proba"):
+    if hasattr(model, "predict_proba") and _knows(model, "zipmap"):
         options[id(model)] = {"zipmap": False}
     return options
+
+
+def _knows(model: Any, option: str) -> bool:
+    """Return whether the converter of a model, or of a pipeline's last step, has an option."""
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    try:
+        return option in (get_converter(get_model_alias(type(last))).get_allowed_options() or ())
+    except (RuntimeError, ValueError):  # nothing converts it, which the conversion says
+        return False
 
 
 def parts(model: Any) -> list[Any]:
@@ -66,9 +77,9 @@ def _register() -> None:
     sklearn_scalers.register()
     for module, names, register in (
         ("xgboost", ("XGBClassifier", "XGBRFClassifier"), _xgboost_classifier),
-        ("xgboost", ("XGBRegressor", "XGBRFRegressor"), _xgboost_regressor),
+        ("xgboost", ("XGBRegressor", "XGBRFRegressor", "XGBRanker"), _xgboost_regressor),
         ("lightgbm", ("LGBMClassifier",), _lightgbm_classifier),
-        ("lightgbm", ("LGBMRegressor",), _lightgbm_regressor),
+        ("lightgbm", ("LGBMRegressor", "LGBMRanker"), _lightgbm_regressor),
     ):
         try:
             package = __import__(module)
@@ -122,6 +133,9 @@ def _as_known(estimator: Any) -> Any:
     if not steps:
         if type(estimator).__name__ == "LightgbmBooster":
             return _of_booster(estimator)
+        if getattr(estimator, "flatten_transform", False):
+            # A vote's other way to transform is not converted; it answers as before.
+            return copy.copy(estimator).set_params(flatten_transform=False)
         return _renamed(estimator) if hasattr(estimator, "get_booster") else estimator
     name, last = steps[-1]
     known = _as_known(last)

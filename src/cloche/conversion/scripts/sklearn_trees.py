@@ -5,14 +5,11 @@ Syntax for Python 3.8.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from onnx import helper, numpy_helper
 from sklearn_landmarks import thresholds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def correct(graph: Any, parts: list[Any], *, wide: bool) -> None:
@@ -29,9 +26,7 @@ def correct(graph: Any, parts: list[Any], *, wide: bool) -> None:
                 _widen(node, attributes["nodes_values"], exact)
             else:
                 _round_down(attributes, exact)
-    trees = _trees(parts[-1])
-    if len(nodes) == 1 and trees and len(set(nodes[0]["nodes_treeids"].ints)) == len(trees):
-        _track_missing(nodes[0], trees)
+    _track_missing(nodes, _trees(parts[-1]))
 
 
 def _attributes(node: Any) -> dict[str, Any]:
@@ -91,15 +86,33 @@ def _trees(estimator: Any) -> list[Any]:
     return [each.tree_ for each in inner]
 
 
-def _track_missing(attributes: dict[str, Any], trees: list[Any]) -> None:
-    """Say which way a missing value goes: skl2onnx sends all of them to the right."""
+def _track_missing(nodes: list[dict[str, Any]], trees: list[Any]) -> None:
+    """Say which way a missing value goes: skl2onnx sends all of them to the right.
+
+    The trees are in one node, or each in its own, in order.
+    """
     lefts = [tree.missing_go_to_left for tree in trees if hasattr(tree, "missing_go_to_left")]
     if len(lefts) < len(trees):  # a release that takes no missing values
         return
-    tracks = attributes["nodes_missing_value_tracks_true"].ints
-    for place, (tree, node) in enumerate(_places(attributes)):
-        tracks[place] = int(lefts[tree][node])
+    places = [_places(attributes) for attributes in nodes]
+    sizes = [size for each in places for size in _sizes(*each)]
+    if sizes != [len(left) for left in lefts]:  # trees of the converter's own making
+        return
+    first = 0
+    for attributes, (trees_of_node, nodes_of_tree) in zip(nodes, places):  # noqa: B905
+        tracks = attributes["nodes_missing_value_tracks_true"].ints
+        for place, (tree, node) in enumerate(zip(trees_of_node, nodes_of_tree)):  # noqa: B905
+            tracks[place] = int(lefts[first + tree][node])
+        first += len(set(trees_of_node))
 
 
-def _places(attributes: dict[str, Any]) -> Iterator[tuple[int, int]]:
-    return zip(attributes["nodes_treeids"].ints, attributes["nodes_nodeids"].ints)  # noqa: B905
+def _sizes(trees: Any, nodes: Any) -> list[int]:
+    """Return how many nodes each tree has, in order."""
+    sizes: dict[int, int] = {}
+    for tree, node in zip(trees, nodes):  # noqa: B905 - Python 3.8
+        sizes[tree] = max(sizes.get(tree, 0), node + 1)
+    return list(sizes.values())
+
+
+def _places(attributes: dict[str, Any]) -> tuple[Any, Any]:
+    return attributes["nodes_treeids"].ints, attributes["nodes_nodeids"].ints

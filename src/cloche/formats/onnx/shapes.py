@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
 
+_NODE = "(op_type:"
+"""With what onnx begins each node that it complains of."""
+_UNTYPED = "expected to have type but instead is null"
+"""What it says of a node behind one that it infers nothing of: no contradiction."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inferred:
     """Inferred shapes of the main graph's values, by name."""
@@ -87,7 +93,8 @@ def _run(model: ModelProto) -> Inferred:
     try:
         return _collect(_infer_types(model, strict=True), None)
     except (shape_inference.InferenceError, ValueError) as error:
-        trouble = " ".join(str(error).split())[:300]
+        said = " ".join(str(error).split())
+        trouble = None if said.count(_NODE) == said.count(_UNTYPED) else said[:300]
     return _collect(_infer_types(model, strict=False), trouble)
 
 

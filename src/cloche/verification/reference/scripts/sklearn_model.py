@@ -82,13 +82,33 @@ def load(path: str, how: dict[str, Any]) -> OwnModel:
         raise _missing_class(error) from error
     if kind in {"pickle", "skops"}:
         loaded = sklearn_boosters.as_estimator(loaded)
+    # A search answers with the best estimator that it found.
+    loaded = getattr(loaded, "best_estimator_", loaded)
     if not any(hasattr(loaded, name) for name in _METHODS) or isinstance(loaded, type):
-        raise Unusable(
-            "conversion.content",
-            f"The file holds a {type(loaded).__name__}, not a fitted estimator.",
-            "Save the fitted estimator alone: joblib.dump(model, FILE).",
-        )
+        raise Unusable("conversion.content", *_content(loaded))
     return Estimator(loaded, method)
+
+
+def _content(loaded: Any) -> tuple[str, str]:
+    """Return what a file holds that is no estimator that answers, and what to save instead."""
+    kind = type(loaded).__name__
+    if hasattr(loaded, "fit") and not isinstance(loaded, type):
+        return (
+            f"A {kind} knows only the rows that it was fitted on: it has no predict or transform.",
+            "Train an estimator on its answers that takes new rows, and save that one.",
+        )
+    parts = loaded if isinstance(loaded, (list, tuple)) else []
+    parts = list(loaded.values()) if isinstance(loaded, dict) else parts
+    steps = [type(each).__name__ for each in parts if hasattr(each, "fit")]
+    if len(steps) > 1:
+        return (
+            f"The file holds a {kind} of {', '.join(steps)}, not one estimator.",
+            "Save one estimator of them, in their order: make_pipeline(first, second).",
+        )
+    return (
+        f"The file holds a {kind}, not a fitted estimator.",
+        "Save the fitted estimator alone: joblib.dump(model, FILE).",
+    )
 
 
 def _loaded(path: str, kind: str) -> Any:
