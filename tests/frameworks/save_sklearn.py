@@ -103,6 +103,7 @@ def flavors(table: pd.DataFrame, answer: np.ndarray, forest: Any) -> None:
     matrix = frame.to_numpy()
     linear = LogisticRegression(max_iter=500).fit(matrix, target)
     save(linear, FOLDER / "tensor", signature=infer_signature(matrix, target.to_numpy()), **pickled)
+    save(linear, FOLDER / "unsigned", **pickled)
     booster = xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(frame, target > 0), 5)
     answers = infer_signature(frame, booster.predict(xgb.DMatrix(frame)))
     mlflow.xgboost.save_model(booster, FOLDER / "booster", signature=answers, **common)

@@ -41,6 +41,11 @@ class Key:
 
 CLASS = Key("class", "torchvision.models.resnet50", "the class or function that makes its module")
 ARGUMENTS = Key("arguments", "{num_classes: 10}", "the keyword arguments of that call")
+INPUTS = Key(
+    "inputs",
+    "{x: {shape: [batch, 3, 224, 224], datatype: FP32}}",
+    "what it takes, where nothing else tells",
+)
 LABELS = Key("labels", "./labels.txt", "the names of its classes, one on each line")
 METHOD = Key("method", "predict_proba", "what answers; else label and probabilities, or predict")
 SIGNATURE = Key("signature", "serving_default", "which of its signatures is served")

@@ -163,7 +163,9 @@ class Making:
 
         request = self._request(known) if self.example is not None else None
         wanted = self.spec.conversion != "off"
-        asked = conversion.Asked(loading, known.inputs, request, convert=wanted)
+        asked = conversion.Asked(
+            loading, known.inputs, request, convert=wanted, declared=known.inputs_declared
+        )
         limit = self.spec.operated().start_limit
         return self.software.own_run(snapshot, asked, lock, self.store, timeout=limit)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cloche.formats.variant import (
     CONVERSION,
     EXAMPLE,
+    INPUTS,
     LABELS,
     SIGNATURE,
     TRUST,
@@ -37,7 +38,7 @@ _PROGRAM = _row(
 _MODULE = _row(
     "pytorch-module", "mlflow.pytorch, a whole module",
     "pytorch.log_model(model, name=NAME, serialization_format='pickle')", Served.CONVERTED,
-    (TRUST, LABELS, CONVERSION), _PYTORCH,
+    (INPUTS, TRUST, LABELS, CONVERSION), _PYTORCH,
 )  # fmt: skip
 _TENSORFLOW = _row(
     "tensorflow", "mlflow.tensorflow, mlflow.keras",

@@ -7,6 +7,7 @@ from cloche.formats.variant import (
     ARGUMENTS,
     CLASS,
     CONVERSION,
+    INPUTS,
     LABELS,
     REQUIREMENTS,
     TRUST,
@@ -26,16 +27,16 @@ VARIANTS = {
     ),
     Kind.TORCHSCRIPT: Variant(
         "pytorch-script", "TorchScript", "torch.jit.trace(model, example).save('model.pt')",
-        _SOURCES, Served.CONVERTED, (LABELS, CONVERSION), _CONVERTER,
+        _SOURCES, Served.CONVERTED, (INPUTS, LABELS, CONVERSION), _CONVERTER,
     ),
     Kind.MODULE: Variant(
         "pytorch-module", "a whole module", "torch.save(model, 'model.pt')",
-        _SOURCES, Served.CONVERTED, (REQUIREMENTS, TRUST, LABELS, CONVERSION), _CONVERTER,
+        _SOURCES, Served.CONVERTED, (INPUTS, REQUIREMENTS, TRUST, LABELS, CONVERSION), _CONVERTER,
     ),
     Kind.STATE_DICT: Variant(
         "pytorch-weights", "a state dict, also in a checkpoint of training",
         "torch.save(model.state_dict(), 'model.pth')",
         _SOURCES, Served.CONVERTED,
-        (CLASS, ARGUMENTS, REQUIREMENTS, LABELS, CONVERSION), _CONVERTER,
+        (CLASS, ARGUMENTS, INPUTS, REQUIREMENTS, LABELS, CONVERSION), _CONVERTER,
     ),
 }  # fmt: skip
