@@ -24,7 +24,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers conformance docs bench-serving bench-formats bench-deploy sync clean
+.PHONY: help demo install examples resnet50 test lint units servers conformance formats docs bench-serving bench-formats bench-deploy sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -36,6 +36,7 @@ help:
 	@echo "make units          tests that start no server"
 	@echo "make servers        tests against real Triton, Envoy and MLflow"
 	@echo "make conformance    ONNX's whole backend suite on real Triton; writes docs/conformance.md"
+	@echo "make formats        one model of each format on real Triton; writes docs/formats.md"
 	@echo "make docs           write the generated reference pages anew"
 	@echo "make bench-serving  requests per second and latency beside other servers"
 	@echo "make bench-formats  models as their libraries save them, beside MLServer's runtimes"
@@ -73,6 +74,10 @@ units: sync
 servers: sync
 	@set -e; for group in $(SERVERS); do $(PYTEST) $$group; done
 	$(PYTEST) -n 2 --dist loadfile $(FRAMEWORKS)
+
+formats: sync
+	PYTHONPATH=tests $(RUN) python tests/frameworks/report.py $(ARGS)
+	$(RUN) python docs/generate.py
 
 conformance: sync
 	PYTHONPATH=tests $(RUN) python tests/conformance/report.py

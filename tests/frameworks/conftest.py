@@ -96,34 +96,35 @@ def require_converted_again(prepare: Prepare, content: dict[str, object], home: 
 @pytest.fixture(scope="session")
 def pytorch() -> Saved:
     """The models of `save_pytorch.py`."""
-    return _saved("pytorch")
+    return saved("pytorch")
 
 
 @pytest.fixture(scope="session")
 def sklearn() -> Saved:
     """The models of `save_sklearn.py`."""
-    return _saved("sklearn")
+    return saved("sklearn")
 
 
 @pytest.fixture(scope="session")
 def transformers() -> Saved:
     """The models of `save_transformers.py`."""
-    return _saved("transformers")
+    return saved("transformers")
 
 
 @pytest.fixture(scope="session")
 def tensorflow() -> Saved:
     """The models of `save_tensorflow.py`."""
-    return _saved("tensorflow")
+    return saved("tensorflow")
 
 
 @pytest.fixture(scope="session")
 def jax() -> Saved:
     """The models of `save_jax.py`."""
-    return _saved("jax")
+    return saved("jax")
 
 
-def _saved(framework: str) -> Saved:
+def saved(framework: str) -> Saved:
+    """Return the models of a framework, which are saved where the cache has none."""
     cache, lines = cache_folder(), REQUIREMENTS[framework]
     own = composition.converters()[framework].requirements
     progress = SilentProgress()

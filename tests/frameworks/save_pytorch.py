@@ -81,6 +81,18 @@ class Mixed(nn.Module):
         return (floats.double() + whole[:, None], whole * 2, ~flags)
 
 
+class Attention(nn.Module):
+    """Two sequences of lengths of their own, whose features no layer tells first."""
+
+    def forward(self, query: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        """Return the answer for each step of the query."""
+        batch, steps, features = query.shape
+        heads = query.reshape(batch, steps, 2, features // 2).transpose(1, 2)
+        keys = memory.reshape(batch, -1, 2, 4).transpose(1, 2)
+        mixed = torch.softmax(heads @ keys.transpose(2, 3), dim=-1) @ keys
+        return mixed.transpose(1, 2).reshape(batch, steps, features)
+
+
 def on_gpu(source: Path, target: Path) -> None:
     """Write a file as one with the tensors of a GPU is: its pickle names the device."""
     with zipfile.ZipFile(source) as read, zipfile.ZipFile(target, "w") as write:
@@ -119,6 +131,13 @@ def main() -> None:
     named = dict(zip(("floats", "whole", "flags"), mixed, strict=True))
     np.savez(FOLDER / "mixed.npz", **{name: each.numpy() for name, each in named.items()})
     torch.save(reader, FOLDER / "main.pt")
+    torch.jit.script(Attention()).save(FOLDER / "attention.pt")
+    recurrent = nn.GRU(4, 6)
+    torch.save(recurrent, FOLDER / "recurrent.pt")
+    torch.save(recurrent.state_dict(), FOLDER / "recurrent.pth")
+    torch.save(nn.Bilinear(3, 4, 2), FOLDER / "bilinear.pt")
+    unsigned = {"serialization_format": "pickle", "pip_requirements": REQUIREMENTS}
+    mlflow.pytorch.save_model(nn.Bilinear(3, 4, 2), FOLDER / "unsigned", **unsigned)
 
     squeezed = torchvision.models.squeezenet1_1(num_classes=7)
     state = squeezed.state_dict()

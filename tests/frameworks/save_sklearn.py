@@ -12,9 +12,11 @@ import joblib
 import lightgbm as lgb
 import mlflow
 import numpy as np
+import onnx
 import pandas as pd
 import xgboost as xgb
 from mlflow.models import infer_signature
+from skl2onnx import to_onnx
 from sklearn.cluster import DBSCAN
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
@@ -111,6 +113,7 @@ def flavors(table: pd.DataFrame, answer: np.ndarray, forest: Any) -> None:
     matrix = frame.to_numpy()
     linear = LogisticRegression(max_iter=500).fit(matrix, target)
     save(linear, FOLDER / "tensor", signature=infer_signature(matrix, target.to_numpy()), **pickled)
+    save(linear, FOLDER / "unsigned", **pickled)
     booster = xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(frame, target > 0), 5)
     answers = infer_signature(frame, booster.predict(xgb.DMatrix(frame)))
     mlflow.xgboost.save_model(booster, FOLDER / "booster", signature=answers, **common)
@@ -186,6 +189,26 @@ def texts() -> None:
     joblib.dump(ascii_, FOLDER / "ascii.joblib")
 
 
+class Longest(mlflow.pyfunc.PythonModel):
+    """A function of a table, of nothing but Python."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame) -> pd.DataFrame:
+        return model_input.max(axis=1).to_frame("longest")
+
+
+def functions() -> None:
+    """The same rows for a Python function, and for a classifier that was exported to ONNX."""
+    frame, target = load_iris(as_frame=True, return_X_y=True)
+    common = {"pip_requirements": REQUIREMENTS}
+    rows = {"input_example": frame.head(2)}
+    mlflow.pyfunc.save_model(FOLDER / "function", python_model=Longest(), **rows, **common)
+    matrix = frame.to_numpy(np.float32)
+    linear = LogisticRegression(max_iter=500).fit(matrix, target)
+    exported = to_onnx(linear, matrix[:1], options={"zipmap": False})
+    onnx.save(exported, FOLDER / "iris.onnx")
+    mlflow.onnx.save_model(exported, FOLDER / "exported", **common)
+
+
 class Mine(LogisticRegression):
     """An estimator of a script."""
 
@@ -197,6 +220,7 @@ def main() -> None:
     scalers()
     categories()
     texts()
+    functions()
     joblib.dump({"model": 1, "scores": np.zeros(3)}, FOLDER / "dictionary.joblib")
     held = {"model": LogisticRegression(), "epoch": 3}
     joblib.dump(held, FOLDER / "held.joblib")

@@ -55,6 +55,15 @@ def test_a_program_answers_what_its_function_does(
     assert deployment.golden.judge is Judge.EXPECTED
 
 
+def test_declared_inputs_have_to_be_those_of_the_program(jax: Saved, prepare: Prepare) -> None:
+    inputs = {"input": "FP32 [batch, 6]"}
+    assert prepare(jax.spec("plain.bin", inputs=inputs)).main.facts.inputs_declared
+    with pytest.raises(ClocheError) as refused:
+        prepare(jax.spec("plain.bin", inputs={"input": "FP32 [batch, 5]"}))
+    said = "`inputs:` says input FP32 [batch, 5], and the model itself input FP32 [?, 6]."
+    assert refused.value.what == said
+
+
 def test_a_program_for_a_gpu_alone_is_refused_with_how_to_export_it(
     jax: Saved, prepare: Prepare
 ) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cloche.artifacts import Judge, Severity
+from cloche.errors import ClocheError
 from conftest import (
     Prepare,
     Saved,
@@ -111,6 +112,68 @@ def test_weights_alone_are_served_with_their_class(
     assert deployment.main.conversion is not None
 
 
+BILINEAR = {"left": "FP32 [batch, 3]", "right": "FP32 [batch, 4]"}
+GRU = {"class": "torch.nn.GRU", "arguments": {"input_size": 4, "hidden_size": 6}}
+STEPS = {"input": {"shape": ["steps", "batch", 4], "datatype": "FP32"}}
+DECLARED: list[tuple[str, dict[str, object], str, str]] = [
+    ("bilinear.pt", {"inputs": BILINEAR}, "left FP32 ?,3; right FP32 ?,4", "output FP32 ?,2"),
+    ("recurrent.pt", {"inputs": STEPS}, "input FP32 ?,?,4", "output_0 FP32 ?,?,6"),
+    ("recurrent.pth", {"inputs": STEPS, **GRU}, "input FP32 ?,?,4", "output_0 FP32 ?,?,6"),
+    (
+        "attention.pt",
+        {"inputs": {"memory": "FP32 [batch, words, 8]", "query": "FP32 [batch, steps, 8]"}},
+        "query FP32 ?,?,8; memory FP32 ?,?,8", "output FP32 ?,?,8",
+    ),
+    (
+        "scripted.pt", {"inputs": {"x": "FP32 [batch, 3]"}, "conversion": "off"},
+        "x FP32 ?,3", "output FP32 ?,3",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DECLARED, ids=lambda case: case[0])
+def test_declared_inputs_are_proven_where_nothing_else_tells_them(
+    pytorch: Saved, prepare: Prepare, case: tuple[str, dict[str, object], str, str]
+) -> None:
+    model, more, inputs, outputs = case
+    deployment = prepare(pytorch.spec(model, **more))
+    facts = deployment.main.facts
+    assert described(facts.inputs) == inputs
+    assert described(facts.outputs).startswith(outputs)
+    assert facts.inputs_declared
+    assert "of `inputs:` in cloche.yaml" in notes(deployment)["inspection.inputs"]
+    if "conversion" not in more:
+        assert deployment.main.conversion is not None, notes(deployment)
+    named = [axis for spec in facts.inputs for axis in spec.labels if axis is not None]
+    assert "batch" in named
+    why = next(
+        reason.why for reason in deployment.repository.reasons
+        if reason.field == f"input.{facts.inputs[0].name}.dims"
+    )  # fmt: skip
+    assert why.startswith("inputs in cloche.yaml declares [")
+
+
+def test_inputs_are_declared_for_a_module_that_mlflow_logged_without_a_signature(
+    pytorch: Saved, prepare: Prepare
+) -> None:
+    content: dict[str, object] = {"model": str(pytorch.folder / "unsigned")}
+    with pytest.raises(ClocheError) as asked:
+        prepare(content)
+    line = "`inputs: {input1: {shape: [batch, 16], datatype: FP32}, input2: "
+    assert line in (asked.value.hint or "")
+    assert "--example" in (asked.value.hint or "")
+    deployment = prepare({**content, "inputs": BILINEAR})
+    assert described(deployment.main.facts.inputs) == "left FP32 ?,3; right FP32 ?,4"
+
+
+def test_inputs_that_say_what_the_file_says_change_nothing(
+    pytorch: Saved, prepare: Prepare
+) -> None:
+    inputs = {"tokens": "INT64 [batch, length]", "mask": "FP32 [batch, length]"}
+    deployment = prepare(pytorch.spec("reader.pt2", inputs=inputs))
+    assert described(deployment.main.facts.inputs) == "tokens INT64 ?,?; mask FP32 ?,?"
+
+
 def test_what_mlflow_logs_by_default_is_served_under_the_names_of_its_signature(
     pytorch: Saved, prepare: Prepare
 ) -> None:
@@ -173,6 +236,16 @@ REFUSED: list[tuple[str, dict[str, object], str, str]] = [
     ("history.pt", {"class": "torchvision.models.resnet18"}, "conversion.content", "no weights"),
     ("main.pt", {}, "inspection.pytorch.main", "Reader"),
     ("scripted.pt", {}, "conversion.inputs", "shapes"),
+    ("bilinear.pt", {}, "conversion.inputs", "input1, input2"),
+    ("bilinear.pt", {"inputs": {"x": "FP32 [batch, 3]"}}, "conversion.inputs", "x FP32 [batch, 3]"),
+    (
+        "reader.pt2", {"inputs": {"tokens": "INT64 [batch, 7]", "mask": "FP32 [batch, 7]"}},
+        "conversion.inputs", "the model itself tokens INT64 [?, ?]",
+    ),
+    (
+        "digits.pt", {"inputs": {"image": "FP32 [batch, 1, height, 28]"}}, "conversion.inputs",
+        "refuses",
+    ),
     ("pooled.pt", {"conversion": "required"}, "conversion.required", "adaptive_avg_pool2d"),
 ]  # fmt: skip
 

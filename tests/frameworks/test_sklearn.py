@@ -122,6 +122,17 @@ def test_a_flavor_of_mlflow_is_converted_under_its_signature(
     assert deployment.repository.main.max_batch_size > 1
 
 
+def test_a_flavor_of_mlflow_without_a_signature_has_the_declared_inputs(
+    sklearn: Saved, prepare: Prepare
+) -> None:
+    content: dict[str, object] = {"model": str(sklearn.folder / "unsigned")}
+    require_refused(prepare, content, "inspection.mlflow.signature", "no signature")
+    facts = prepare({**content, "inputs": {"input": "FP64 [batch, 4]"}}).main.facts
+    assert facts.inputs_declared
+    assert described(facts.inputs) == "input FP64 ?,4"
+    assert described(facts.outputs) == "output INT64 ?"
+
+
 def test_a_flavor_of_mlflow_looks_the_same_unconverted(sklearn: Saved, prepare: Prepare) -> None:
     reference = {"model": str(sklearn.folder / "people")}
     converted, plain = (prepare({**reference, "conversion": way}) for way in ("auto", "off"))

@@ -38,6 +38,18 @@ specs = st.builds(
                 queue_timeout=durations,
             ),
             "example": st.sampled_from(["./example.json", "rows 1.csv", "/e: x.npy", "1.5"]),
+            "inputs": st.dictionaries(
+                lines.filter(lambda text: text.isprintable() and bool(text.strip())),
+                st.fixed_dictionaries(
+                    {
+                        "shape": st.lists(
+                            st.sampled_from([-1, 3, "batch", "n", "null", "true", "_1"]), max_size=4
+                        ),
+                        "datatype": st.sampled_from(["FP32", "INT64", "BYTES"]),
+                    }
+                ),
+                max_size=2,
+            ),
             "instances": st.integers(1, 16),
             "resources": written(cpu=st.floats(0.01, 64), memory=sizes),
             "replicas": st.integers(1, 9),

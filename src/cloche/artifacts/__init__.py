@@ -67,6 +67,7 @@ from cloche.artifacts.rollout import (
 )
 from cloche.artifacts.service import (
     Batching,
+    DeclaredInput,
     ModelOptions,
     Operated,
     ReplicaRange,
@@ -98,6 +99,7 @@ __all__ = [
     "Consent",
     "Conversion",
     "Datatype",
+    "DeclaredInput",
     "DeployAnswer",
     "DeployPlan",
     "Deployment",

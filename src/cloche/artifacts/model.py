@@ -233,6 +233,8 @@ class ModelFacts:
     """True when the inputs are the columns of one table."""
     opened: tuple[str, ...] = ()
     """Inputs of an ONNX file with an axis of size 0, which is declared open where it is served."""
+    inputs_declared: bool = False
+    """Whether the user declared the inputs, since its files do not tell them."""
     outputs_assumed: bool = False
     """Whether nothing declares the outputs, so that only a run of the model tells them."""
     loading: Loading | None = None

@@ -50,6 +50,16 @@ class ServerOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredInput:
+    """An input of a model as the user declares it."""
+
+    name: str
+    datatype: str
+    shape: tuple[int | str, ...]
+    """Sizes; -1 or a name for an axis of any size."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelOptions:
     """How a model is loaded and whether it is converted, where its files do not say it."""
 
@@ -71,6 +81,8 @@ class ModelOptions:
     """How far a converted float may be from the original's, as a fraction of the scale."""
     trust: bool | None = None
     """Whether code in it may be loaded although it comes from where anybody may have put it."""
+    inputs: tuple[DeclaredInput, ...] | None = None
+    """What it takes, in order, where nothing else tells."""
 
 
 @dataclass(frozen=True, slots=True)

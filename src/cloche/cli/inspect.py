@@ -20,12 +20,17 @@ _MOST_METRICS = 5
 @click.command()
 @options.model
 @options.file
+@click.option("--formats", is_flag=True, help="Show what is served, and how; of no model.")
 @options.as_json
-def command(*, model: str | None, file: Path | None, as_json: bool) -> None:
+def command(*, model: str | None, file: Path | None, formats: bool, as_json: bool) -> None:
     """Show the facts of MODEL (or the model in cloche.yaml) without running it."""
     from cloche import pipeline
-    from cloche.cli import specification
+    from cloche.cli import formats_table, specification
 
+    if formats:
+        options.refuse_together(MODEL=model, **{"--file": file, "--formats": formats})
+        formats_table.show(as_json=as_json)
+        return
     here = session.begin()
     spec, directory = specification.chosen(model, file, None)
     snapshot, facts = pipeline.inspect(

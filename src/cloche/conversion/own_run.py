@@ -42,12 +42,14 @@ class Asked:
 
     loading: Loading
     inputs: tuple[TensorSpec, ...]
-    """What a signature tells; empty without one."""
+    """What a signature tells, or the user; empty without both."""
     example: Tensors | None
     """A request of the user or of the model."""
     convert: bool = True
     tolerance: float | None = None
     """How far floats of a conversion may be off, as a fraction of the scale; None by default."""
+    declared: bool = False
+    """Whether the inputs are the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def _key(
         artifacts.digest_of(example) if example is not None else None,
         asked.convert,
         asked.tolerance,
+        asked.declared,
     ]
     return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
 
@@ -139,10 +142,16 @@ def _put(folder: Path, asked: Asked, header_length: int) -> None:
     job = {
         **own.described(asked.loading),
         "inputs": [
-            {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+            {
+                "name": spec.name,
+                "datatype": spec.datatype,
+                "shape": list(spec.shape),
+                "labels": list(spec.labels) if asked.declared else [],
+            }
             for spec in asked.inputs
         ]
         or None,
+        "declared": asked.declared,
         "example": ["example", header_length] if asked.example is not None else None,
         "convert": asked.convert,
         "tolerance": asked.tolerance,
@@ -222,7 +231,8 @@ def _crashed(ended: Ended, snapshot: ModelSnapshot, path: Path) -> ClocheError:
 
 def _specs(described: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
     return tuple(
-        TensorSpec(each["name"], each["datatype"], tuple(each["shape"])) for each in described
+        TensorSpec(each["name"], each["datatype"], tuple(each["shape"]), tuple(each["labels"]))
+        for each in described
     )
 
 

@@ -48,6 +48,7 @@ def as_converted(known: ModelFacts, onnx: ModelFacts, shown: OwnRun) -> ModelFac
         loading=known.loading,
         convertible=known.convertible,
         columns=known.columns,
+        inputs_declared=known.inputs_declared,
         labels=known.labels,
         findings=(*known.findings, *_notes(shown), noted, *onnx.findings),
     )

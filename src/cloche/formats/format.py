@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         ModelOptions,
         ModelSnapshot,
     )
+    from cloche.errors import ClocheError
+    from cloche.formats.variant import Variant
     from cloche.store import Store
 
 
@@ -56,9 +58,14 @@ class Format(Protocol):
     marked: bool
     """Whether its models have a mark of their own; without one any file may be such a model."""
     lookalikes: tuple[Lookalike, ...]
+    variants: tuple[Variant, ...]
+    """Its rows in the table of what is served; `measured.json` has a measurement of each."""
 
     def detect(self, path: Path) -> bool:
         """Return whether a file or folder looks like a model of this format."""
+
+    def variant(self, path: Path) -> Variant | None:
+        """Return which variant a detected path is; None if that is not told."""
 
     def files(self, path: Path, store: Store) -> ModelFiles:
         """Return the files of the model at a path; the store remembers what was read.
@@ -87,6 +94,9 @@ class Format(Protocol):
 @runtime_checkable
 class Foresight(Protocol):
     """A format that knows from a model's settings that it is not served."""
+
+    refused: tuple[ClocheError, ...]
+    """What it refuses so, each once."""
 
     def foresee(self, settings: Mapping[str, Path], names: Collection[str], where: str) -> None:
         """Raise ClocheError as `files` would, before weights are fetched; `where` is the model.

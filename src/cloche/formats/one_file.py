@@ -10,11 +10,18 @@ from cloche.formats.format import ModelFiles
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cloche.formats.variant import Variant
     from cloche.store import Store
 
 
 class WithoutMetadata:
     """A model that has no more than its facts."""
+
+    variants: tuple[Variant, ...]
+
+    def variant(self, path: Path) -> Variant | None:  # noqa: ARG002 - it is not looked at
+        """Return the only variant of the format."""
+        return self.variants[0] if len(self.variants) == 1 else None
 
     def metadata(self, digest: str, store: Store) -> ModelMetadata:  # noqa: ARG002
         """Return empty metadata."""

@@ -168,6 +168,7 @@ class Making:
             request,
             convert=self.spec.conversion != "off",
             tolerance=self.spec.tolerance,
+            declared=known.inputs_declared,
         )
         limit = self.spec.operated().start_limit
         return self.software.own_run(snapshot, asked, lock, self.store, timeout=limit)

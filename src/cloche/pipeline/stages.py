@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cloche import composition
 from cloche.artifacts import Lock, ModelFacts, ModelOptions, ModelRepository, ModelSnapshot
+from cloche.formats import declared_inputs
 from cloche.pipeline import trust
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def facts(
     """Return what inspection finds in a stored model; `service` chooses one of several models."""
     form = composition.formats()[snapshot.format]
     known = form.inspect(snapshot, store.tree_path(snapshot.digest), options, service=service)
+    known = declared_inputs.applied(known, options, snapshot.pinned)
     unsafe = trust.findings(snapshot, known, options, store)
     return replace(known, findings=(*known.findings, *unsafe)) if unsafe else known
 

@@ -75,7 +75,7 @@ def fill(
     Raises ClocheError `repository.datatype` for a datatype that Triton lacks and
     `repository.empty_axis` for a shape that `dims` cannot hold.
     """
-    fill_one = partial(_fill_one, batching=batching, backend=backend, reasons=reasons)
+    fill_one = partial(_fill_one, facts, batching=batching, backend=backend, reasons=reasons)
     inputs: list[TensorSpec] = []
     for spec in facts.inputs:
         if spec.optional and batching and not backend.optional_inputs:
@@ -103,18 +103,29 @@ def fill(
 
 
 def _fill_one(
-    field: Any, kind: str, spec: TensorSpec, *, batching: bool, backend: Backend, reasons: Reasons
+    facts: ModelFacts,
+    field: Any,
+    kind: str,
+    spec: TensorSpec,
+    *,
+    batching: bool,
+    backend: Backend,
+    reasons: Reasons,
 ) -> TensorSpec:
     path = f"{kind}.{spec.name}"
     field.name = spec.name
     field.data_type = messages().DataType.Value(_datatype(kind, spec))
     if 0 in spec.shape and not backend.empty_axes:
         raise _empty(kind, spec)
-    reasons.model(f"{path}.data_type", DATATYPES[spec.datatype].config, "the model's own type")
+    asked = facts.inputs_declared and kind == "input"
+    why = "inputs in cloche.yaml" if asked else "the model's own type"
+    record = reasons.asked if asked else reasons.model
+    record(f"{path}.data_type", DATATYPES[spec.datatype].config, why)
     sizes = spec.shape[1:] if batching else spec.shape
     dims = tuple(size if size > 0 else -1 for size in sizes) or (1,)
     field.dims.extend(dims)
-    reasons.model(f"{path}.dims", list(dims), _why(spec, sizes, batching=batching))
+    by = "inputs in cloche.yaml declares" if asked else "the model declares"
+    record(f"{path}.dims", list(dims), _why(spec, sizes, by, batching=batching))
     if batching and not sizes:
         field.reshape.SetInParent()
         reasons.model(f"{path}.reshape", "[]", "the model takes it with no axis beside the batch")
@@ -142,7 +153,7 @@ def _datatype(kind: str, spec: TensorSpec) -> str:
     return DATATYPES[spec.datatype].config
 
 
-def _why(spec: TensorSpec, sizes: tuple[int, ...], *, batching: bool) -> str:
+def _why(spec: TensorSpec, sizes: tuple[int, ...], by: str, *, batching: bool) -> str:
     if spec.declared is not None:
         loaded = f"the runtime loads {list(spec.shape)} where the file has {list(spec.declared)}"
         return f"{loaded}; the batch axis is not part of dims" if batching else loaded
@@ -151,7 +162,7 @@ def _why(spec: TensorSpec, sizes: tuple[int, ...], *, batching: bool) -> str:
         label or ("?" if size < 0 else str(size))
         for size, label in zip(spec.shape, labels, strict=False)
     ]
-    declared = f"the model declares [{', '.join(axes)}]"
+    declared = f"{by} [{', '.join(axes)}]"
     if not sizes:
         return f"{declared}; Triton writes a single value as [1]"
     return f"{declared}; the batch axis is not part of dims" if batching else declared

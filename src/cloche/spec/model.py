@@ -18,6 +18,7 @@ from cloche import artifacts
 from cloche.artifacts import Operated, ReplicaRange, Served
 from cloche.artifacts.service import DEFAULT_REPLICAS
 from cloche.spec import names
+from cloche.spec.inputs import Inputs
 from cloche.spec.quantities import Replicas, StartTimeout, Tolerance, problem
 from cloche.spec.sections import Batching, Resources, Rollout, Section, Server
 
@@ -55,6 +56,9 @@ class ServiceSpec(Section):
     """The keyword arguments of that class, such as num_classes: 10."""
     signature: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """Which signature of a TensorFlow SavedModel is served, where it has several."""
+    inputs: Inputs = Field(default_factory=dict)
+    """What the model takes, where nothing else tells: names with shape and datatype, such as
+    image: FP32 [batch, 3, 224, 224]."""
     requirements: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """What the model's environment needs, a requirement each, in place of what its files record."""
     python: Annotated[str, Field(pattern=r"^3\.\d{1,2}$")] | None = None
@@ -175,6 +179,7 @@ class ServiceSpec(Section):
                 trust=self.trust or None,
                 conversion=self.conversion if "conversion" in self.model_fields_set else None,
                 tolerance=self.tolerance,
+                inputs=tuple(each.declared(name) for name, each in self.inputs.items()) or None,
             ),
         )
 

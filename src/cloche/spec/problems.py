@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import UsageError
+from cloche.spec.inputs import Input
 from cloche.spec.model import ServiceSpec
 from cloche.spec.sections import Batching, Resources, Rollout, Server
 
@@ -35,6 +36,11 @@ _NOT_SERVED = {
     ("rollout", "warm"): "Remove it; a rollback starts the replicas of the former revision.",
     ("slo",): "Remove it; watch latency with `cloche status` and Triton's metrics.",
     ("targets",): "Remove it; this version serves on this machine.",
+}
+_MISSING = {
+    "model": "Write where the model is, such as model: models:/NAME@ALIAS or ./model.onnx.",
+    "shape": "Write its sizes, such as shape: [batch, 3, 224, 224].",
+    "datatype": "Write its type, such as datatype: FP32.",
 }
 _KINDS: dict[str, str] = {
     "int_type": "a whole number",
@@ -70,12 +76,8 @@ def _error(
     if details["type"] == "extra_forbidden":
         return _unknown_key(tuple(str(step) for step in path), where)
     if details["type"] == "missing":
-        return UsageError(
-            "spec.missing",
-            f"`{_key_text(path)}` is missing.",
-            where=where,
-            hint="Write where the model is, such as model: models:/NAME@ALIAS or ./model.onnx.",
-        )
+        what = f"`{_key_text(path)}` is missing."
+        return UsageError("spec.missing", what, where=where, hint=_MISSING[str(path[-1])])
     what, hint = _wording(details)
     name = f"`{_key_text(path)}`: " if path else ""
     return UsageError("spec.value", f"{name}{what}.", where=where, hint=hint)
@@ -92,7 +94,8 @@ def _unknown_key(path: tuple[str, ...], where: str | None) -> UsageError:
 def _nearest(path: tuple[str, ...]) -> str:
     """Return a hint at the intended key: one of the same section, or the same key of another."""
     section, key = path[:-1], path[-1]
-    known = list(_SECTIONS[section].model_fields)
+    fields = Input if section[:1] == ("inputs",) else _SECTIONS[section]
+    known = [field.alias or name for name, field in fields.model_fields.items()]
     close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
     if close:
         return f"Did you mean `{_key_text((*section, close[0]))}`?"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import asked_for
+from cloche.artifacts import DeclaredInput, asked_for, convert
+from cloche.spec import inputs
 from cloche.spec.quantities import (
     format_duration,
     format_processors,
@@ -15,11 +16,17 @@ from cloche.spec.quantities import (
 if TYPE_CHECKING:
     from cloche.artifacts import Operated, Served
 
+
+def _inputs(value: Any) -> list[str]:
+    return [inputs.text(each) for each in convert(list[DeclaredInput], value)]
+
+
 _FORMATS = {
     "batching.max_queue_delay": format_duration,
     "batching.queue_timeout": format_duration,
     "resources.cpu": format_processors,
     "resources.memory": format_size,
+    "model.inputs": _inputs,
 }
 
 

@@ -4,7 +4,9 @@
 
     framework  what loads it; `FRAMEWORK_conversion.py` converts it
     how        how the model is loaded (`own_model.py`)
-    inputs     what a signature tells of its inputs: name, datatype, shape each; null without one
+    inputs     what a signature or the user tells of its inputs: name, datatype, shape and labels
+               (the names of open axes) each; null without both
+    declared   whether it is the user who tells
     example    [file, header length] of a request, or null
     convert    false if only the interface is wanted
     tolerance  how far a float may be off, as a fraction of its output's scale; null for the default
@@ -25,7 +27,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import declaring
 import exchange  # type: ignore[import-not-found]
+import interface
 import own_model
 
 if TYPE_CHECKING:
@@ -50,7 +54,10 @@ def main(folder: Path, path: str) -> dict[str, Any]:
     model = own_model.load(job["framework"], path, job["how"])
     converter = importlib.import_module(f"{job['framework']}_conversion")
     converting: Converting = converter.Conversion(model, example)
-    found = converting.interface(job["inputs"])
+    own = job["declared"] and converting.tells()
+    found = converting.interface(None if own else job["inputs"])
+    if job["declared"]:
+        declaring.require(found, interface.told_tensors(job["inputs"]))
     outcome: dict[str, Any] = {
         "inputs": [tensor.described() for tensor in found.inputs],
         "outputs": [tensor.described() for tensor in found.outputs],

@@ -38,11 +38,15 @@ class Converting:
         """Return what loaded the model, with its release: `pytorch 2.15.0`."""
         raise NotImplementedError
 
+    def tells(self) -> bool:
+        """Return whether the model itself tells its inputs, whatever anybody declares."""
+        return False
+
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:
         """Return inputs and outputs, and a request that is answered.
 
-        `told` are inputs as a signature has them. Raises Unusable `conversion.inputs` where they
-        cannot be known.
+        `told` are inputs as a signature or the user has them. Raises Unusable `conversion.inputs`
+        where they cannot be known.
         """
         raise NotImplementedError
 

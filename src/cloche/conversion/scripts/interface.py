@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import declaring
 import numpy as np
 from own_model import Unusable
 
@@ -36,15 +37,49 @@ _TEXTS = (b"a good film", "\u00c9t\u00e9 na\u00efve, stra\u00dfe".encode(), b"",
 class Tensor:
     """One input or output: -1 in its shape is an open axis."""
 
-    def __init__(self, name: str, datatype: str, shape: list[int]) -> None:
-        """Take its name, its datatype in the protocol's words, and its shape."""
+    def __init__(
+        self, name: str, datatype: str, shape: list[int], symbols: dict[int, str] | None = None
+    ) -> None:
+        """Take its name, its datatype in the protocol's words, its shape, and names of axes.
+
+        Open axes that are called alike have one size; without a name, those at one place have.
+        """
         self.name, self.datatype, self.shape = name, datatype, list(shape)
+        self.symbols = symbols or {}
         self.labels: dict[int, str] = {}
         """The names of open axes; those that always have one size have one name."""
 
+    def symbol(self, axis: int) -> str:
+        """Return the name of an axis, or that of its place."""
+        return self.symbols.get(axis, label(axis))
+
+    def open(self) -> dict[int, str]:
+        """Return the open axes with their names."""
+        return {axis: self.symbol(axis) for axis, size in enumerate(self.shape) if size < 0}
+
     def described(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {"name": self.name, "datatype": self.datatype, "shape": self.shape}
+        """Return it as JSON; axes have labels where they were given names."""
+        labels = (
+            [self.symbols.get(axis) if size < 0 else None for axis, size in enumerate(self.shape)]
+            if self.symbols
+            else []
+        )
+        return {
+            "name": self.name, "datatype": self.datatype, "shape": self.shape, "labels": labels,
+        }  # fmt: skip
+
+
+def told_tensors(inputs: list[dict[str, Any]]) -> list[Tensor]:
+    """Return the inputs that a job tells."""
+    return [
+        Tensor(
+            each["name"],
+            each["datatype"],
+            each["shape"],
+            {axis: name for axis, name in enumerate(each["labels"]) if name},
+        )
+        for each in inputs
+    ]
 
 
 class Interface:
@@ -56,14 +91,16 @@ class Interface:
 
     def axes(self) -> dict[str, list[int]]:
         """Return the open axes of each input."""
-        return {
-            tensor.name: [axis for axis, size in enumerate(tensor.shape) if size < 0]
-            for tensor in self.inputs
-        }
+        return {tensor.name: list(tensor.open()) for tensor in self.inputs}
 
     def places(self) -> set[int]:
         """Return the places at which any input has an open axis."""
         return {axis for axes in self.axes().values() for axis in axes}
+
+    def symbols(self) -> list[str]:
+        """Return the names of open axes, those of the first axes first."""
+        pairs = {(axis, name) for tensor in self.inputs for axis, name in tensor.open().items()}
+        return list(dict.fromkeys(name for _, name in sorted(pairs)))
 
 
 class Values:
@@ -116,7 +153,7 @@ def answered(
     refused = None
     for inputs in proposals:
         for sizes in _sizes(inputs, example):
-            sample = {tensor.name: values.of(tensor, sizes) for tensor in inputs}
+            sample = {tensor.name: values.of(tensor, _at(tensor, sizes)) for tensor in inputs}
             try:
                 answer = call(sample)
             except Unusable:
@@ -125,39 +162,43 @@ def answered(
                 refused = refused or error
                 continue
             return proven(call, inputs, sample, answer, values)
-    raise _unknown(names, refused)
+    raise _unknown(names, proposals, refused)
 
 
-def _unknown(names: list[str], refused: Exception | None) -> Unusable:
+def _at(tensor: Tensor, sizes: dict[str, int]) -> dict[int, int]:
+    """Return the sizes of a tensor's open axes, by their place."""
+    return {axis: sizes[name] for axis, name in tensor.open().items() if name in sizes}
+
+
+def _unknown(
+    names: list[str], proposals: list[list[Tensor]], refused: Exception | None
+) -> Unusable:
     line = " ".join(str(refused or "").split())
     line = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
-    said = f" It refuses what was tried: {line}" if line else ""
-    inputs = ", ".join(names) or "none"
-    return Unusable(
-        "conversion.inputs",
-        f"Nothing tells the shapes of the model's inputs ({inputs}).{said}",
-        "Deploy with --example FILE, a request that the model answers; or log it with an"
-        " input_example.",
-    )
+    if len(proposals) == 1:
+        what = f"The model refuses inputs of the shapes {declaring.text(proposals[0])}: {line}"
+    else:
+        said = f" It refuses what was tried: {line}" if line else ""
+        inputs = ", ".join(names) or "none"
+        what = f"Nothing tells the shapes of the model's inputs ({inputs}).{said}"
+    return Unusable("conversion.inputs", what, declaring.ask(names))
 
 
-def _sizes(inputs: list[Tensor], example: Arrays | None) -> list[dict[int, int]]:
-    """Return sizes to try: of the batch axis and of any other open axis, by its place."""
-    places = {axis for tensor in inputs for axis, size in enumerate(tensor.shape) if size < 0}
-    others = places - {0}
+def _sizes(inputs: list[Tensor], example: Arrays | None) -> list[dict[str, int]]:
+    """Return sizes to try: of the batch axis and of any other open axis, by its name."""
+    opened = [(tensor, axis, name) for tensor in inputs for axis, name in tensor.open().items()]
+    first = {name for _, axis, name in opened if axis == 0}
+    others = {name for _, _, name in opened} - first
     if example is not None:
         known = {
-            axis: size
-            for tensor in inputs
-            for axis, size in enumerate(example.get(tensor.name, np.zeros(())).shape)
-            if axis in others
+            name: example[tensor.name].shape[axis]
+            for tensor, axis, name in opened
+            if name in others and axis < example.get(tensor.name, np.zeros(())).ndim
         }
-        return [{0: batch, **known} for batch in _TRIED_BATCHES]
-    if not others:
-        return [{0: batch} for batch in _TRIED_BATCHES]
+        return [{**dict.fromkeys(first, batch), **known} for batch in _TRIED_BATCHES]
     return [
-        {0: batch, **dict.fromkeys(others, size)}
-        for size in _OPEN_SIZES
+        {**dict.fromkeys(first, batch), **dict.fromkeys(others, size)}
+        for size in (_OPEN_SIZES if others else _OPEN_SIZES[:1])
         for batch in _TRIED_BATCHES
     ]
 
@@ -170,20 +211,20 @@ def proven(
         Tensor(name, datatype_of(array), list(array.shape)) for name, array in answer.items()
     ]
     interface = Interface(inputs, outputs, sample)
-    for place in sorted(interface.places()):
-        other = _call_resized(call, interface, values, place)
+    for symbol in interface.symbols():
+        other = _call_resized(call, interface, values, symbol)
         if other is None or _ranks(other) != _ranks(answer):
             for tensor in inputs:
-                if place < len(tensor.shape) and tensor.shape[place] < 0:
-                    tensor.shape[place] = sample[tensor.name].shape[place]
+                for axis in [axis for axis, name in tensor.open().items() if name == symbol]:
+                    tensor.shape[axis] = sample[tensor.name].shape[axis]
             continue
         for tensor in outputs:
             for axis, size in enumerate(other[tensor.name].shape):
                 if size != answer[tensor.name].shape[axis]:
                     tensor.shape[axis] = -1
-                    tensor.labels[axis] = label(place)
+                    tensor.labels[axis] = symbol
     for tensor in inputs:
-        tensor.labels = {axis: label(axis) for axis, size in enumerate(tensor.shape) if size < 0}
+        tensor.labels = tensor.open()
     return interface
 
 
@@ -196,13 +237,14 @@ def _ranks(answer: Arrays) -> dict[str, int]:
     return {name: array.ndim for name, array in answer.items()}
 
 
-def _call_resized(call: Call, interface: Interface, values: Values, place: int) -> Arrays | None:
+def _call_resized(call: Call, interface: Interface, values: Values, symbol: str) -> Arrays | None:
     """Return the answer to a request of another size along an axis; None if it is refused."""
     resized = {}
     for tensor in interface.inputs:
         shape = interface.sample[tensor.name].shape
         sizes = {
-            axis: size + (_step(size) if axis == place else 0) for axis, size in enumerate(shape)
+            axis: shape[axis] + (_step(shape[axis]) if name == symbol else 0)
+            for axis, name in tensor.open().items()
         }
         resized[tensor.name] = values.of(tensor, sizes, seed=1)
     try:
@@ -224,23 +266,31 @@ def cases(interface: Interface, values: Values) -> Iterator[tuple[str, Arrays]]:
     yield "the sample", interface.sample
     for seed in range(2, 2 + _OTHERS):
         yield "other values", _resized(interface, values, {}, seed)
-    batched = all(0 in axes for axes in interface.axes().values())
-    for seed, rows in enumerate(_BATCHES if batched else (), 2 + _OTHERS):
-        yield f"a batch of {rows}", _resized(interface, values, {0: rows}, seed)
-    for place in sorted(interface.places() - {0}):
-        usual = max(array.shape[place] for array in _with_axis(interface, place))
+    first = {tensor.open().get(0) for tensor in interface.inputs}
+    for seed, rows in enumerate(_BATCHES if None not in first else (), 2 + _OTHERS):
+        sizes = dict.fromkeys(filter(None, first), rows)
+        yield f"a batch of {rows}", _resized(interface, values, sizes, seed)
+    for symbol in interface.symbols():
+        if symbol in first:
+            continue
+        usual = max(_sizes_of(interface, symbol))
         for seed, size in enumerate((max(usual, 2), 3 * max(usual, 2)), 9):
-            words = f"{size} along axis {place}"
-            yield words, _resized(interface, values, {place: size}, seed)
+            yield f"{size} along {symbol}", _resized(interface, values, {symbol: size}, seed)
 
 
-def _with_axis(interface: Interface, place: int) -> list[Array]:
-    return [array for array in interface.sample.values() if array.ndim > place]
+def _sizes_of(interface: Interface, symbol: str) -> list[int]:
+    """Return the sizes that the sample has along an axis."""
+    return [
+        interface.sample[tensor.name].shape[axis]
+        for tensor in interface.inputs
+        for axis, name in tensor.open().items()
+        if name == symbol
+    ]
 
 
-def _resized(interface: Interface, values: Values, sizes: dict[int, int], seed: int) -> Arrays:
+def _resized(interface: Interface, values: Values, sizes: dict[str, int], seed: int) -> Arrays:
     def of(tensor: Tensor) -> Array:
         shape = dict(enumerate(interface.sample[tensor.name].shape))
-        return values.of(tensor, {**shape, **sizes}, seed=seed)
+        return values.of(tensor, {**shape, **_at(tensor, sizes)}, seed=seed)
 
     return {tensor.name: of(tensor) for tensor in interface.inputs}

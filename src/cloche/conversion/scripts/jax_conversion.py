@@ -26,6 +26,10 @@ class Conversion(Converting):
         """Return JAX with its release."""
         return f"jax {jax.__version__}"
 
+    def tells(self) -> bool:
+        """Return that it does: a program has the shapes that it was exported for."""
+        return True
+
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:  # noqa: ARG002
         """Return the inputs that the program was exported for, proven by calling it."""
         inputs = []

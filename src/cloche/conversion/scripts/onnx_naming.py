@@ -27,7 +27,7 @@ def rename(model: Any, interface: Interface) -> None:
         if new in taken and new not in wanted:
             _rename(graph, {new: new + "_inner"})
     _rename(graph, wanted)
-    _name_axes(graph)
+    _name_axes(graph, interface)
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:
@@ -47,16 +47,18 @@ def _graphs(attribute: Any) -> list[Any]:
     return [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
 
 
-def _name_axes(graph: Any) -> None:
-    """Name each symbol of a shape after the place of the first axis that has it."""
+def _name_axes(graph: Any, interface: Interface) -> None:
+    """Name each symbol of a shape as the interface names the first axis that has it."""
     symbols: dict[str, str] = {}
+    inputs = {tensor.name: tensor for tensor in interface.inputs}
     for value in graph.input:
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
             symbol = dimension.dim_param
             if symbol and symbol not in symbols:
+                name = inputs[value.name].symbol(axis) if value.name in inputs else label(axis)
                 # Another symbol at the same place is another size.
-                taken = label(axis) in symbols.values()
-                symbols[symbol] = f"{value.name}_{axis}" if taken else label(axis)
+                taken = name in symbols.values()
+                symbols[symbol] = f"{value.name}_{axis}" if taken else name
     _rename_axes(graph, symbols)
 
 

@@ -36,6 +36,10 @@ class Conversion(Converting):
         """Return PyTorch with its release."""
         return f"pytorch {torch.__version__.partition('+')[0]}"
 
+    def tells(self) -> bool:
+        """Return whether it is an exported program, which has its shapes."""
+        return self.model.program is not None
+
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:
         """Return what the file, a signature, the example, its class or first layer tells."""
         return pytorch_interface.discover(self.model, told, self.example, self.values())

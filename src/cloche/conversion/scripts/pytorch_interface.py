@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_known
 import torch
-from interface import Interface, Tensor, Values, answered, datatype_of
+from interface import Interface, Tensor, Values, answered, datatype_of, told_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def discover(
 ) -> Interface:
     """Return the interface of a model; raises Unusable `inputs` where it cannot be known.
 
-    `told` are inputs as a signature has them, `example` a request of the user.
+    `told` are inputs as a signature or the user has them, `example` a request of the user.
     """
     proposals = _proposals(model, told, example)
     return answered(model.call, model.parameters, proposals, example, values)
@@ -45,7 +45,7 @@ def _proposals(
     if model.program is not None:
         return [_of_program(model, told)]
     if told:
-        return [[Tensor(each["name"], each["datatype"], each["shape"]) for each in told]]
+        return [_in_order(told_tensors(told), model.parameters)]
     if example is not None:
         return [
             [Tensor(n, datatype_of(array), [-1, *array.shape[1:]]) for n, array in example.items()]
@@ -55,6 +55,13 @@ def _proposals(
         [Tensor(name, datatype, shape) for name, (datatype, shape) in zip(names, shapes)]  # noqa: B905
         for shapes in pytorch_known.shapes(model.module, len(names))
     ]
+
+
+def _in_order(inputs: list[Tensor], parameters: list[str]) -> list[Tensor]:
+    """Return inputs in the order of the parameters that have their names, if all have."""
+    if not {tensor.name for tensor in inputs} <= set(parameters):
+        return inputs
+    return sorted(inputs, key=lambda tensor: parameters.index(tensor.name))
 
 
 def _of_program(model: TorchModel, told: list[dict[str, Any]] | None) -> list[Tensor]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import declaring
 import sklearn_columns
-from interface import Interface, Tensor, datatype_of, proven
+from interface import Interface, Tensor, datatype_of, proven, told_tensors
 from own_model import Unusable
 from sklearn_values import Known
 
@@ -52,7 +53,7 @@ def _proposals(
     model: Estimator, told: list[dict[str, Any]] | None, example: Arrays | None
 ) -> list[list[Tensor]]:
     if told:
-        return [[Tensor(each["name"], each["datatype"], each["shape"]) for each in told]]
+        return [told_tensors(told)]
     found = sklearn_columns.proposals(model.estimator, model.names, model.categories)
     if example is None:
         return found
@@ -77,8 +78,7 @@ def _unknown(model: Estimator, refused: Exception | None) -> Unusable:
         "conversion.inputs",
         f"Nothing tells the inputs of the model (columns: {columns})."
         + (f" It refuses what was tried: {said}" if said else ""),
-        "Deploy with --example FILE, a request that the model answers: its columns by name in JSON"
-        " or .npz, or a matrix in .npy.",
+        declaring.ask(model.names or [sklearn_columns.INPUT]),
     )
 
 

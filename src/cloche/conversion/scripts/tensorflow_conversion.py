@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import declaring
 import interface
 import numpy as np
 import onnx
@@ -43,6 +44,10 @@ class Conversion(Converting):
         """Return TensorFlow with its release."""
         return f"tensorflow {tf.__version__}"
 
+    def tells(self) -> bool:
+        """Return whether the model was saved with its inputs."""
+        return self.model.inputs is not None
+
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:
         """Return what a signature, the model or the example tells, proven by calling."""
         proposals = self._proposals(told)
@@ -51,7 +56,7 @@ class Conversion(Converting):
 
     def _proposals(self, told: list[dict[str, Any]] | None) -> list[list[Tensor]]:
         if told:
-            return [[Tensor(each["name"], each["datatype"], each["shape"]) for each in told]]
+            return [interface.told_tensors(told)]
         if self.model.inputs is not None and self.model.recorded is not None:
             opened = [_tensor(spec) for spec in self.model.inputs]
             recorded = [_tensor(spec) for spec in self.model.recorded]
@@ -66,7 +71,7 @@ class Conversion(Converting):
         raise Unusable(
             "conversion.inputs",
             "Nothing tells the inputs of the model: its class takes any.",
-            "Deploy with --example FILE, a request that the model answers.",
+            declaring.ask(["x"]),
         )
 
     def exports(self, found: Interface) -> Iterator[Exported | str]:

@@ -45,6 +45,10 @@ class Conversion(pytorch_conversion.Conversion):
             library = f"sentence-transformers {sentence_transformers.__version__}"
         return f"{library}, {super().framework()}"
 
+    def tells(self) -> bool:
+        """Return that it does: its configuration has them."""
+        return True
+
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:
         """Return the inputs that the configuration or another example tells, and an answer."""
         own = set(self.model.parameters)

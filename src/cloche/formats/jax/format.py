@@ -8,6 +8,7 @@ from cloche.artifacts import ModelFormat
 from cloche.formats.format import Lookalike
 from cloche.formats.jax.exported import BYTECODE, exported
 from cloche.formats.one_file import OneFile
+from cloche.formats.variant import LABELS, REQUIREMENTS, From, Served, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,13 @@ class JaxFormat(OneFile):
     title = "programs that JAX exported"
     marked = True
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+    variants: tuple[Variant, ...] = (
+        Variant(
+            "jax", "a program that JAX exported",
+            "jax.export.export(jax.jit(f), platforms=['cpu', 'cuda'])(…).serialize()",
+            (From.FILE,), Served.FRAMEWORK, (REQUIREMENTS, LABELS),
+        ),
+    )  # fmt: skip
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a file that jax.export wrote."""

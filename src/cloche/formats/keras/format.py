@@ -11,6 +11,7 @@ from cloche.formats.keras.contents import CONFIG, METADATA, contents
 from cloche.formats.keras.hdf5 import MAGIC
 from cloche.formats.lookalikes import visible
 from cloche.formats.one_file import WithoutMetadata
+from cloche.formats.variant import CONVERSION, LABELS, TRUST, From, Served, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,15 @@ _ENTRIES = {"keras": "model.keras", "hdf5": "model.h5"}
 """Keras tells its files apart by their suffix."""
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 
+_KEYS = (TRUST, LABELS, CONVERSION)
+_KERAS = Variant(
+    "keras", "a whole model of Keras 3, also unpacked", "model.save('model.keras')",
+    (From.FILE, From.FOLDER, From.HUB), Served.CONVERTED, _KEYS, "tf2onnx",
+)  # fmt: skip
+_HDF5 = Variant(
+    "keras-hdf5", "a whole model of Keras in HDF5", "model.save('model.h5')",
+    (From.FILE, From.HUB), Served.CONVERTED, _KEYS, "tf2onnx",
+)  # fmt: skip
 
 LOOKALIKES = (
     Lookalike(
@@ -45,10 +55,19 @@ class KerasFormat(WithoutMetadata):
     title = "models of Keras"
     marked = True
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+    variants: tuple[Variant, ...] = (_KERAS, _HDF5)
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a whole model of Keras, or a folder with just one."""
         return _model_at(path) is not None
+
+    def variant(self, path: Path) -> Variant | None:
+        """Return the variant by what the file is."""
+        model = _model_at(path)
+        held = contents(model) if model is not None else None
+        if held is None:
+            return None
+        return _HDF5 if held.kind == "hdf5" else _KERAS
 
     def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
         """Return the file under the name that Keras wants, or the files of an unpacked one."""

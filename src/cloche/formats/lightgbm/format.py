@@ -9,6 +9,7 @@ from cloche.artifacts import ModelFormat
 from cloche.errors import ClocheError
 from cloche.formats.format import Lookalike
 from cloche.formats.one_file import OneFile
+from cloche.formats.variant import CONVERSION, LABELS, METHOD, From, Served, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,12 @@ class LightgbmFormat(OneFile):
     title = "boosters of LightGBM"
     marked = True
     lookalikes: tuple[Lookalike, ...] = ()
+    variants: tuple[Variant, ...] = (
+        Variant(
+            "lightgbm", "a booster of LightGBM, text", "booster.save_model('model.txt')",
+            (From.FILE,), Served.CONVERTED, (METHOD, LABELS, CONVERSION), "onnxmltools",
+        ),
+    )  # fmt: skip
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a booster in text."""

@@ -10,11 +10,13 @@ from cloche.formats.folders import list_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.lookalikes import visible
 from cloche.formats.mlflow.mlmodel import ENTRY, read_metadata
+from cloche.formats.mlflow.variants import VARIANTS, of_flavors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
+    from cloche.formats.variant import Variant
     from cloche.store import Store
 
 _REMEMBERED = "mlmodel"
@@ -54,10 +56,18 @@ class MlflowFormat:
     title = "folders saved by MLflow"
     marked = True
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+    variants: tuple[Variant, ...] = VARIANTS
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a folder with MLmodel in it."""
         return ENTRY in visible(path)
+
+    def variant(self, path: Path) -> Variant:
+        """Return the variant by the flavors in MLmodel; raises ClocheError as `read_metadata`."""
+        metadata = read_metadata(path)
+        inputs = metadata.signature.inputs if metadata.signature is not None else ()
+        of_text = any(each.datatype == "BYTES" for each in inputs)
+        return of_flavors(metadata.flavors, visible(path / "data"), of_text=of_text)
 
     def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
         """Return the whole folder."""

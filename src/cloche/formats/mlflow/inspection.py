@@ -29,6 +29,7 @@ from cloche.artifacts.model import MISSING
 from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
+from cloche.formats import declared_inputs
 from cloche.formats.mlflow import declared as environment
 from cloche.formats.mlflow import estimators, example, logged, pytorch, tensorflow, transformers
 from cloche.formats.unloaded import Environment
@@ -70,7 +71,7 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
             where=snapshot.pinned,
             hint="Log it with a flavor that has a Python function, or as ONNX (mlflow.onnx).",
         )
-    return estimators.convertible(_python(snapshot, root), snapshot, options)
+    return estimators.convertible(_python(snapshot, root, options), snapshot, options)
 
 
 def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
@@ -139,9 +140,9 @@ def _told(snapshot: ModelSnapshot, root: Path) -> Signature | None:
     return _derived(snapshot, root)
 
 
-def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
+def _python(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> ModelFacts:
     metadata = snapshot.metadata
-    signature, findings = _signature(snapshot, root)
+    signature, findings = _signature(snapshot, root, options)
     declared = _environment(snapshot, root)
     findings += (*declared.findings, *transformers.of_text(snapshot))
     outputs = signature.outputs
@@ -157,6 +158,7 @@ def _python(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
         backend="python",
         inputs=_with_marks(signature),
         outputs=outputs,
+        inputs_declared=_told(snapshot, root) is None,
         outputs_assumed=not signature.outputs,
         batch=_batch(signature, outputs),
         size_bytes=snapshot.size,
@@ -197,17 +199,23 @@ def _parameters(written: str | None) -> list[Finding]:
     return [Finding(Severity.NOTE, "inspection.mlflow.params", what)]
 
 
-def _signature(snapshot: ModelSnapshot, root: Path) -> tuple[Signature, list[Finding]]:
+def _signature(
+    snapshot: ModelSnapshot, root: Path, options: ModelOptions
+) -> tuple[Signature, list[Finding]]:
     signature = snapshot.metadata.signature
     if signature is not None and signature.inputs:
         return signature, []
     derived = _derived(snapshot, root)
+    if derived is None and options.inputs:
+        return Signature(declared_inputs.specs(options)), []
     if derived is None:
         raise ClocheError(
             "inspection.mlflow.signature",
             "The model has no signature, so its inputs are unknown.",
             where=snapshot.pinned,
-            hint=_SIGN + " An input_example alone is enough, too.",
+            hint=_SIGN + " An input_example alone is enough, too. Or write them in cloche.yaml: "
+            "`inputs: {input: {shape: [batch, 4], datatype: FP64}}` for a model that takes one "
+            "array, else each by its name.",
         )
     what = "The model has no signature; its inputs are those of its input example."
     path = snapshot.metadata.input_example

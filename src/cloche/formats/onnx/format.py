@@ -13,6 +13,7 @@ from cloche.formats.onnx.codes import SOURCE
 from cloche.formats.onnx.external import weights
 from cloche.formats.onnx.file import ExternalData, external_data
 from cloche.formats.onnx.lookalikes import LOOKALIKES
+from cloche.formats.variant import EXAMPLE, LABELS, From, Served, Variant
 from cloche.model_config.names import ONNX_FILE
 from cloche.store.index import stat_key
 
@@ -33,6 +34,13 @@ class OnnxFormat(WithoutMetadata):
     title = "ONNX files"
     marked = False
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+    variants: tuple[Variant, ...] = (
+        Variant(
+            "onnx", "an ONNX file, with its weights inside or beside it",
+            "onnx.save(model, 'model.onnx')",
+            (From.FILE, From.FOLDER, From.HUB), Served.ONNX, (LABELS, EXAMPLE),
+        ),
+    )  # fmt: skip
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a folder with an ONNX file in it, or any file.

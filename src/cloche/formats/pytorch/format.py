@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import ModelFormat
 from cloche.formats.format import Lookalike
 from cloche.formats.one_file import OneFile
-from cloche.formats.pytorch.archive import is_one
+from cloche.formats.pytorch.archive import contents, is_one
+from cloche.formats.pytorch.variants import VARIANTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
+    from cloche.formats.variant import Variant
 
 ENTRY = "model.pt"
 
@@ -31,10 +33,16 @@ class PyTorchFormat(OneFile):
             suffixes=(".pt", ".pth", ".ckpt", ".pt2"),
         ),
     )
+    variants: tuple[Variant, ...] = tuple(VARIANTS.values())
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a file that PyTorch wrote."""
         return path.is_file() and is_one(path)
+
+    def variant(self, path: Path) -> Variant | None:
+        """Return the variant by what the archive holds."""
+        held = contents(path)
+        return VARIANTS[held.kind] if held is not None else None
 
     def inspect(
         self,

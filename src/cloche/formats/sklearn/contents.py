@@ -67,7 +67,12 @@ class Contents:
 
 def is_one(path: Path) -> bool:
     """Return whether a file is a pickle or a skops file, by its beginning."""
-    return pickles.begins_like_a_pickle(path) or _schema(path) is not None
+    return pickles.begins_like_a_pickle(path) or is_skops(path)
+
+
+def is_skops(path: Path) -> bool:
+    """Return whether a file is one of skops."""
+    return _schema(path) is not None
 
 
 def contents(path: Path) -> Contents:

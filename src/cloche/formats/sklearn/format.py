@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import ModelFormat
 from cloche.formats.format import Lookalike
 from cloche.formats.one_file import OneFile
-from cloche.formats.sklearn.contents import is_one
+from cloche.formats.sklearn.contents import is_one, is_skops
+from cloche.formats.variant import (
+    CONVERSION,
+    LABELS,
+    METHOD,
+    REQUIREMENTS,
+    TRUST,
+    From,
+    Served,
+    Variant,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +25,19 @@ if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
 
 ENTRY = "model.pkl"
+
+
+_CONVERTER = "skl2onnx and onnxmltools"
+_KEYS = (METHOD, REQUIREMENTS, TRUST, LABELS, CONVERSION)
+_PICKLED = Variant(
+    "sklearn-pickle", "an estimator of scikit-learn, XGBoost or LightGBM: pickle or joblib",
+    "joblib.dump(model, 'model.joblib')",
+    (From.FILE, From.HUB), Served.CONVERTED, _KEYS, _CONVERTER,
+)  # fmt: skip
+_SKOPS = Variant(
+    "sklearn-skops", "the same in a skops file", "skops.io.dump(model, 'model.skops')",
+    (From.FILE, From.HUB), Served.CONVERTED, _KEYS, _CONVERTER,
+)  # fmt: skip
 
 
 class SklearnFormat(OneFile):
@@ -25,10 +48,15 @@ class SklearnFormat(OneFile):
     title = "files of scikit-learn"
     marked = True
     lookalikes: tuple[Lookalike, ...] = ()
+    variants: tuple[Variant, ...] = (_PICKLED, _SKOPS)
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a pickle, compressed or not, or a skops file."""
         return path.is_file() and is_one(path)
+
+    def variant(self, path: Path) -> Variant:
+        """Return the variant by the beginning of the file."""
+        return _SKOPS if is_skops(path) else _PICKLED
 
     def inspect(
         self,

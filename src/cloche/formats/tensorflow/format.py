@@ -11,6 +11,7 @@ from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.lookalikes import visible
 from cloche.formats.one_file import WithoutMetadata
 from cloche.formats.tensorflow.saved_model import GRAPH
+from cloche.formats.variant import CONVERSION, LABELS, SIGNATURE, From, Served, Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,13 @@ class TensorFlowFormat(WithoutMetadata):
     title = "SavedModels of TensorFlow"
     marked = True
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+    variants: tuple[Variant, ...] = (
+        Variant(
+            "tensorflow", "a SavedModel, also of Keras",
+            "tf.saved_model.save(module, FOLDER, signatures=…), model.export(FOLDER)",
+            (From.FOLDER, From.HUB), Served.CONVERTED, (SIGNATURE, LABELS, CONVERSION), "tf2onnx",
+        ),
+    )  # fmt: skip
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a folder with the graph of a SavedModel."""

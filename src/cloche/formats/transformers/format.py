@@ -11,12 +11,16 @@ from cloche.formats.lookalikes import visible
 from cloche.formats.one_file import WithoutMetadata
 from cloche.formats.transformers import weights
 from cloche.formats.transformers.folder import CONFIGURATION, identify, looks_like, understand
+from cloche.formats.transformers.sentences import MODULES
+from cloche.formats.transformers.variants import NETWORK, REFUSED, SENTENCES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
+    from cloche.errors import ClocheError
+    from cloche.formats.variant import Variant
     from cloche.store import Store
 
 ENTRY = "."
@@ -40,6 +44,8 @@ class TransformersFormat(WithoutMetadata):
             suffixes=(".gguf",), starts=(b"GGUF",),
         ),
     )  # fmt: skip
+    variants: tuple[Variant, ...] = (NETWORK, SENTENCES)
+    refused: tuple[ClocheError, ...] = REFUSED
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a folder of Hugging Face's libraries, without an ONNX file.
@@ -51,6 +57,10 @@ class TransformersFormat(WithoutMetadata):
         if not names or exported:
             return False
         return looks_like(names) or _is_configured(path, names)
+
+    def variant(self, path: Path) -> Variant:
+        """Return the variant by the files of a folder."""
+        return SENTENCES if MODULES in visible(path) else NETWORK
 
     def foresee(self, settings: Mapping[str, Path], names: Collection[str], where: str) -> None:
         """Refuse a model that its settings show not to be served; raises ClocheError as `files`."""

@@ -11,6 +11,7 @@ from cloche.formats.folders import list_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.lookalikes import visible
 from cloche.formats.one_file import WithoutMetadata
+from cloche.formats.variant import EXAMPLE, From, Served, Variant
 from cloche.model_config.names import CONFIG
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ LOOKALIKES = (
     ),
 )  # fmt: skip
 
+_SOURCES = (From.FOLDER, From.HUB)
+_REPOSITORY = Variant(
+    "triton", "a finished Triton repository: onnxruntime, python, ensembles",
+    "MODEL/config.pbtxt, MODEL/1/model.onnx", _SOURCES, Served.REPOSITORY, (EXAMPLE,),
+)  # fmt: skip
+_LIBTORCH = Variant(
+    "triton-libtorch", "a finished repository for libtorch",
+    'platform: "pytorch_libtorch", MODEL/1/model.pt', _SOURCES, Served.REPOSITORY, (EXAMPLE,),
+)  # fmt: skip
+
 
 class TritonFormat(WithoutMetadata):
     """Finished Triton repositories; implements `cloche.formats.Format`.
@@ -47,6 +58,7 @@ class TritonFormat(WithoutMetadata):
     title = "Triton model repositories"
     marked = True
     lookalikes: tuple[Lookalike, ...] = LOOKALIKES
+    variants: tuple[Variant, ...] = (_REPOSITORY, _LIBTORCH)
 
     def __init__(self, served: Callable[[], ServedBackends]) -> None:
         self._served = served

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import ModelFormat
 from cloche.formats.format import Lookalike
 from cloche.formats.one_file import OneFile
+from cloche.formats.variant import CONVERSION, LABELS, METHOD, From, Served, Variant
 from cloche.formats.xgboost.file import is_binary, is_booster
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ class XgboostFormat(OneFile):
             test=is_binary,
         ),
     )
+    variants: tuple[Variant, ...] = (
+        Variant(
+            "xgboost", "a booster of XGBoost, JSON or UBJSON", "booster.save_model('model.ubj')",
+            (From.FILE,), Served.CONVERTED, (METHOD, LABELS, CONVERSION), "onnxmltools",
+        ),
+    )  # fmt: skip
 
     def detect(self, path: Path) -> bool:
         """Return whether a path is a booster in JSON or UBJSON."""

@@ -1,0 +1,42 @@
+"""What PyTorch saves, in the table of what is served."""
+
+from __future__ import annotations
+
+from cloche.formats.pytorch.archive import Kind
+from cloche.formats.variant import (
+    ARGUMENTS,
+    CLASS,
+    CONVERSION,
+    INPUTS,
+    LABELS,
+    REQUIREMENTS,
+    TRUST,
+    From,
+    Served,
+    Variant,
+)
+
+_SOURCES = (From.FILE, From.HUB)
+_CONVERTER = "torch.onnx"
+
+VARIANTS = {
+    Kind.EXPORTED: Variant(
+        "pytorch-program", "an exported program",
+        "torch.export.save(torch.export.export(model, (example,)), 'model.pt2')",
+        _SOURCES, Served.CONVERTED, (LABELS, CONVERSION), _CONVERTER,
+    ),
+    Kind.TORCHSCRIPT: Variant(
+        "pytorch-script", "TorchScript", "torch.jit.trace(model, example).save('model.pt')",
+        _SOURCES, Served.CONVERTED, (INPUTS, LABELS, CONVERSION), _CONVERTER,
+    ),
+    Kind.MODULE: Variant(
+        "pytorch-module", "a whole module", "torch.save(model, 'model.pt')",
+        _SOURCES, Served.CONVERTED, (INPUTS, REQUIREMENTS, TRUST, LABELS, CONVERSION), _CONVERTER,
+    ),
+    Kind.STATE_DICT: Variant(
+        "pytorch-weights", "a state dict, also in a checkpoint of training",
+        "torch.save(model.state_dict(), 'model.pth')",
+        _SOURCES, Served.CONVERTED,
+        (CLASS, ARGUMENTS, INPUTS, REQUIREMENTS, LABELS, CONVERSION), _CONVERTER,
+    ),
+}  # fmt: skip
