@@ -93,6 +93,43 @@ class Attention(nn.Module):
         return mixed.transpose(1, 2).reshape(batch, steps, features)
 
 
+class Paired(nn.Module):
+    """Two inputs, which a program may be exported to take by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 8), nn.Linear(3, 8)
+
+    def forward(self, wide: torch.Tensor, deep: torch.Tensor) -> torch.Tensor:
+        return self.first(wide) * self.second(deep)
+
+
+class Bags(nn.Module):
+    """Inputs whose values belong together: few offsets into indices are answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.EmbeddingBag(50, 8)
+
+    def forward(self, indices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        return self.table(indices, offsets)
+
+
+def wrapped() -> None:
+    """Modules and programs that are not simply of layers in FP32, with inputs in their order."""
+    torch.save(nn.Sequential(nn.Linear(4, 2)).bfloat16(), FOLDER / "brain.pt")
+    torch.save(torch.compile(nn.Sequential(nn.Linear(4, 2))), FOLDER / "compiled.pt")
+    encoder = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    torch.save(nn.TransformerEncoder(encoder, 1), FOLDER / "encoder.pt")
+    paired = Paired().eval()
+    keywords = {"wide": torch.rand(2, 4), "deep": torch.rand(2, 3)}
+    shapes = {"wide": {0: Dim("batch")}, "deep": {0: Dim("batch")}}
+    by_name = torch.export.export(paired, (), keywords, dynamic_shapes=shapes)
+    torch.export.save(by_name, FOLDER / "keywords.pt2")
+    bags = (torch.randint(0, 50, (9,)), torch.tensor([0, 4]))
+    torch.export.save(torch.export.export(Bags().eval(), bags), FOLDER / "bags.pt2")
+
+
 def on_gpu(source: Path, target: Path) -> None:
     """Write a file as one with the tensors of a GPU is: its pickle names the device."""
     with zipfile.ZipFile(source) as read, zipfile.ZipFile(target, "w") as write:
@@ -121,6 +158,7 @@ def main() -> None:
     torch.save(digits(), FOLDER / "digits.pt")
     torch.save(pooled(), FOLDER / "pooled.pt")
     torch.save(model.half(), FOLDER / "half.pt")
+    wrapped()
 
     reader, length = Reader().eval(), {0: Dim("batch"), 1: Dim("length")}
     tokens, mask = torch.randint(0, 50, (2, 7)), torch.ones(2, 7)

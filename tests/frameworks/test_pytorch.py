@@ -28,6 +28,10 @@ CONVERTED = [
     ("digits.pt", "input FP32 ?,1,28,28", "output FP32 ?,10"),
     ("half.pt", "input FP16 ?,3,?,?", "output FP16 ?,5"),
     ("traced.pth", "input FP32 ?,3,?,?", "output FP32 ?,5"),
+    ("brain.pt", "input FP32 ?,4", "output FP32 ?,2"),
+    ("compiled.pt", "input FP32 ?,4", "output FP32 ?,2"),
+    ("encoder.pt", "src FP32 ?,?,16", "output FP32 ?,?,16"),
+    ("keywords.pt2", "wide FP32 ?,4; deep FP32 ?,3", "output FP32 ?,8"),
     ("e.pt2", "input FP32 ?,3,24,24", "output FP32 ?,5"),
     (
         "reader.pt2",
@@ -53,6 +57,15 @@ def test_a_model_is_converted_and_its_parity_is_known(
     assert deployment.golden is not None
     assert deployment.golden.judge is Judge.REFERENCE
     assert deployment.repository.main.lock_digest is None, "ONNX needs no environment"
+
+
+def test_values_that_belong_together_come_from_the_program(
+    pytorch: Saved, prepare: Prepare
+) -> None:
+    deployment = prepare(pytorch.spec("bags.pt2"))
+    assert described(deployment.main.facts.inputs) == "indices INT64 9; offsets INT64 2"
+    assert deployment.golden is not None
+    assert deployment.golden.judge is Judge.REFERENCE
 
 
 def test_a_model_in_training_mode_is_put_into_evaluation_and_that_is_said(

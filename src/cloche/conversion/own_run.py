@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cloche.artifacts import Loading, ModelSnapshot
     from cloche.store import Store
     from cloche.verification.direct_run import Tensors
-    from cloche.verification.model_process import Ended
+    from cloche.verification.model_process import Ended, Usage
 
 _KIND = "conversion"
 _SCRIPTS = Path(__file__).parent / "scripts"
@@ -162,8 +162,8 @@ def _put(folder: Path, asked: Asked, header_length: int) -> None:
 def _execute(python: Path, folder: Path, path: Path, timeout: float) -> Ended:
     free, first = model_process.available_memory(), time.monotonic()
 
-    def stop(resident: int) -> str | None:
-        if resident > _SHARE_OF_MEMORY * free:
+    def stop(usage: Usage) -> str | None:
+        if usage.resident > _SHARE_OF_MEMORY * free:
             return "more memory than this machine has to spare"
         if time.monotonic() - first > timeout:
             return f"more than {timeout:.0f} seconds"

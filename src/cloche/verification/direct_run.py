@@ -156,7 +156,9 @@ def repeat(
         folder = Path(name)
         job = _write_job(folder, [request], {})
         _put(folder / "job.json", {**job, "repeat": times})
-        ended = _execute(run, folder, [request], timeout, variant.environment)
+        # It was answered before, so it is no longer a trial.
+        known = replace(request, origin=RequestOrigin.STORED)
+        ended = _execute(run, folder, [known], timeout, variant.environment)
         if not (folder / "done.json").is_file():
             raise _crashed(model, ended)
         return [

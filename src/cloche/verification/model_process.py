@@ -26,6 +26,17 @@ _TAIL = 16 * 1024
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 _LOOK_EVERY = 0.02
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process takes."""
+
+    resident: int
+    """Bytes."""
+    processor: float
+    """Seconds of all processors that it has used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +72,11 @@ def run(
     cwd: Path,
     timeout: float,
     environment: Mapping[str, str] | None = None,
-    stop: Callable[[int], str | None] = lambda _: None,
+    stop: Callable[[Usage], str | None] = lambda _: None,
 ) -> Ended:
     """Run a program in a process group of its own.
 
-    `stop` gets the resident bytes of the process now and then, and ends it by returning why.
+    `stop` gets what the process takes now and then, and ends it by returning why.
     Raises ClocheError `golden.environment` if it does not start and `golden.timeout` after
     `timeout` seconds.
     """
@@ -79,7 +90,7 @@ def run(
         while process.poll() is None and stopped is None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK_EVERY)
-            stopped = stop(_resident(process.pid)) if process.returncode is None else None
+            stopped = stop(_usage(process.pid)) if process.returncode is None else None
             if process.returncode is None and time.monotonic() > deadline:
                 raise _too_long(timeout)
     finally:
@@ -127,10 +138,14 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _resident(pid: int) -> int:
+def _usage(pid: int) -> Usage:
+    """Return what a process takes, by proc(5); nothing of one that has ended."""
     with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-    return 0
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+        # The name of the program is in brackets, and may have spaces: utime is field 14.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return Usage(int(pages) * _PAGE, (int(fields[11]) + int(fields[12])) / _TICKS)
+    return Usage(0, 0.0)
 
 
 def _too_long(timeout: float) -> ClocheError:

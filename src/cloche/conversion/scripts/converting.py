@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from interface import Interface, Tensor, Values, cases
+from interface import Interface, Tensor, Values
+from interface_cases import cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

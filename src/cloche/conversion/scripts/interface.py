@@ -23,9 +23,6 @@ NUMPY = {
     "BYTES": "O",
 }  # fmt: skip
 """The numpy type of each datatype of the protocol."""
-_BATCHES = (1, 2, 5)
-_OTHERS = 2
-"""Requests with other values than the sample's."""
 _LONGEST = 300
 """Letters of what a model says."""
 _TRIED_BATCHES = (2, 1)
@@ -48,6 +45,10 @@ class Tensor:
         self.symbols = symbols or {}
         self.labels: dict[int, str] = {}
         """The names of open axes; those that always have one size have one name."""
+
+    def copy(self) -> Tensor:
+        """Return the same tensor, whose shape may be changed."""
+        return Tensor(self.name, self.datatype, self.shape, self.symbols)
 
     def symbol(self, axis: int) -> str:
         """Return the name of an axis, or that of its place."""
@@ -148,12 +149,13 @@ def answered(
 ) -> Interface:
     """Return the interface of the first proposed inputs that the model answers, as `proven`.
 
-    `names` are those of the inputs. Raises Unusable `conversion.inputs` where it answers none.
+    `names` are those of the inputs. A model that takes one number of rows alone has that of the
+    last request that it answers. Raises Unusable `conversion.inputs` where it answers none.
     """
     refused = None
     for inputs in proposals:
-        for sizes in _sizes(inputs, example):
-            sample = {tensor.name: values.of(tensor, _at(tensor, sizes)) for tensor in inputs}
+        found = None
+        for sample in _samples(inputs, example, values):
             try:
                 answer = call(sample)
             except Unusable:
@@ -161,11 +163,33 @@ def answered(
             except Exception as error:  # noqa: BLE001 - whatever a model raises says that it refuses
                 refused = refused or error
                 continue
-            return proven(call, inputs, sample, answer, values)
+            found = proven(call, [tensor.copy() for tensor in inputs], sample, answer, values)
+            if _takes_any_rows(found, inputs):
+                return found
+        if found is not None:
+            return found
     raise _unknown(names, proposals, refused)
 
 
-def _at(tensor: Tensor, sizes: dict[str, int]) -> dict[int, int]:
+def _takes_any_rows(found: Interface, proposed: list[Tensor]) -> bool:
+    """Return whether the first axes that were open in a proposal are so in what was proven."""
+    return all(
+        0 in tensor.open() or 0 not in before.open()
+        for tensor, before in zip(found.inputs, proposed)  # noqa: B905 - Python 3.8
+    )
+
+
+def _samples(inputs: list[Tensor], example: Arrays | None, values: Values) -> Iterator[Arrays]:
+    """Yield requests of several sizes, and the example as it is: its values may belong together."""
+    for sizes in _sizes(inputs, example):
+        yield {tensor.name: values.of(tensor, sizes_at(tensor, sizes)) for tensor in inputs}
+    if example is not None and all(tensor.name in example for tensor in inputs):
+        yield {
+            tensor.name: example[tensor.name].astype(NUMPY[tensor.datatype]) for tensor in inputs
+        }
+
+
+def sizes_at(tensor: Tensor, sizes: dict[str, int]) -> dict[int, int]:
     """Return the sizes of a tensor's open axes, by their place."""
     return {axis: sizes[name] for axis, name in tensor.open().items() if name in sizes}
 
@@ -181,7 +205,8 @@ def _unknown(
         said = f" It refuses what was tried: {line}" if line else ""
         inputs = ", ".join(names) or "none"
         what = f"Nothing tells the shapes of the model's inputs ({inputs}).{said}"
-    return Unusable("conversion.inputs", what, declaring.ask(names))
+    kinds = [tensor.datatype for tensor in proposals[0]] if len(proposals) == 1 else []
+    return Unusable("conversion.inputs", what, declaring.ask(names, kinds))
 
 
 def _sizes(inputs: list[Tensor], example: Arrays | None) -> list[dict[str, int]]:
@@ -256,41 +281,3 @@ def _call_resized(call: Call, interface: Interface, values: Values, symbol: str)
 def _step(size: int) -> int:
     """Return how much larger another size is; images and signals halve often, so by 32."""
     return 32 if size >= 32 else 1
-
-
-# ── requests to compare answers ───────────────────────────────────────────────────────────────
-
-
-def cases(interface: Interface, values: Values) -> Iterator[tuple[str, Arrays]]:
-    """Yield requests, each with what it tries: other values, batches, sizes of each open axis."""
-    yield "the sample", interface.sample
-    for seed in range(2, 2 + _OTHERS):
-        yield "other values", _resized(interface, values, {}, seed)
-    first = {tensor.open().get(0) for tensor in interface.inputs}
-    for seed, rows in enumerate(_BATCHES if None not in first else (), 2 + _OTHERS):
-        sizes = dict.fromkeys(filter(None, first), rows)
-        yield f"a batch of {rows}", _resized(interface, values, sizes, seed)
-    for symbol in interface.symbols():
-        if symbol in first:
-            continue
-        usual = max(_sizes_of(interface, symbol))
-        for seed, size in enumerate((max(usual, 2), 3 * max(usual, 2)), 9):
-            yield f"{size} along {symbol}", _resized(interface, values, {symbol: size}, seed)
-
-
-def _sizes_of(interface: Interface, symbol: str) -> list[int]:
-    """Return the sizes that the sample has along an axis."""
-    return [
-        interface.sample[tensor.name].shape[axis]
-        for tensor in interface.inputs
-        for axis, name in tensor.open().items()
-        if name == symbol
-    ]
-
-
-def _resized(interface: Interface, values: Values, sizes: dict[str, int], seed: int) -> Arrays:
-    def of(tensor: Tensor) -> Array:
-        shape = dict(enumerate(interface.sample[tensor.name].shape))
-        return values.of(tensor, {**shape, **_at(tensor, sizes)}, seed=seed)
-
-    return {tensor.name: of(tensor) for tensor in interface.inputs}

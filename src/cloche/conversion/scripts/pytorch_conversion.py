@@ -30,6 +30,8 @@ class Conversion(Converting):
         if example is not None and len(example) == len(model.parameters):
             known = set(example) <= set(model.parameters)
             example = example if known else dict(zip(model.parameters, example.values()))  # noqa: B905
+        if example is None and model.program is not None:
+            example = pytorch_interface.example_of(model)
         super().__init__(model, example)
 
     def framework(self) -> str:

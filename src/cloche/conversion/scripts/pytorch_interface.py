@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_known
 import torch
 from interface import Interface, Tensor, Values, answered, datatype_of, told_tensors
+from own_model import Unusable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,10 +76,30 @@ def _of_program(model: TorchModel, told: list[dict[str, Any]] | None) -> list[Te
     found = []
     for index, node in enumerate(placeholders):
         value = node.meta["val"]
+        if value.dtype not in DTYPES:
+            raise Unusable(
+                "conversion.inputs",
+                f"The program's input {node.name} is {value.dtype}, which clients do not have.",
+                "Export it with another type: model.float(), and an example of FP32.",
+            )
         name = told[index]["name"] if told and len(told) == len(placeholders) else node.name
         shape = [size if isinstance(size, int) else -1 for size in value.shape]
         found.append(Tensor(name, DTYPES[value.dtype], shape))
     return found
+
+
+def example_of(model: TorchModel) -> Arrays | None:
+    """Return the request that a program was exported with; None if the file does not have it."""
+    given = getattr(model.program, "example_inputs", None)
+    if given is None:
+        return None
+    tensors = [*given[0], *given[1].values()]
+    if len(tensors) != len(model.parameters) or not all(map(torch.is_tensor, tensors)):
+        return None
+    return {
+        name: tensor.detach().cpu().numpy()
+        for name, tensor in zip(model.parameters, tensors)  # noqa: B905
+    }
 
 
 def rows_of_tables(module: Any) -> int:

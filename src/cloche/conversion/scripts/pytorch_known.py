@@ -24,7 +24,10 @@ def shapes(module: Any, inputs: int) -> list[list[tuple[str, list[int]]]]:
     if known is not None:
         return [[(_floats(module), [-1, *known])]]
     layer = next((each for each in module.modules() if kind_of(each) in _LAYERS), None)
-    return [[proposal] for proposal in _of_layer(layer)] if layer is not None else []
+    try:
+        return [[proposal] for proposal in _of_layer(layer)] if layer is not None else []
+    except AttributeError:  # a quantised layer keeps its weights elsewhere
+        return []
 
 
 def kind_of(layer: Any) -> str:
@@ -52,7 +55,7 @@ def _of_class(module: Any) -> list[int] | None:
 
 _LAYERS = frozenset({
     "Linear", "Embedding", "BatchNorm1d", "Conv1d", "Conv2d", "ConvTranspose2d", "LSTM", "GRU",
-    "RNN",
+    "RNN", "MultiheadAttention",
 })  # fmt: skip
 
 
@@ -60,9 +63,9 @@ def _of_layer(layer: Any) -> list[tuple[str, list[int]]]:
     kind, floats = kind_of(layer), _floats(layer)
     if kind == "Embedding":
         return [("INT64", [-1, -1])]
-    if kind in {"LSTM", "GRU", "RNN"}:
-        first = bool(getattr(layer, "batch_first", False))
-        return [(floats, [-1, -1, layer.weight_ih_l0.shape[1]])] if first else []
+    if kind in {"LSTM", "GRU", "RNN", "MultiheadAttention"}:
+        width = layer.embed_dim if kind == "MultiheadAttention" else layer.weight_ih_l0.shape[1]
+        return [(floats, [-1, -1, width])] if getattr(layer, "batch_first", False) else []
     if kind == "BatchNorm1d":
         return [(floats, [-1, len(layer.running_mean)])]
     if kind == "Linear":

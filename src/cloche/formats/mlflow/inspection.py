@@ -36,6 +36,7 @@ from cloche.formats.unloaded import Environment
 from cloche.model_config.names import onnx_file_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from cloche.artifacts import ModelOptions, ModelSnapshot
@@ -71,7 +72,21 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
             where=snapshot.pinned,
             hint="Log it with a flavor that has a Python function, or as ONNX (mlflow.onnx).",
         )
-    return estimators.convertible(_python(snapshot, root, options), snapshot, options)
+    known = estimators.convertible(_python(snapshot, root, options), snapshot, options)
+    return _as_a_table(known, flavors)
+
+
+def _as_a_table(known: ModelFacts, flavors: Collection[str]) -> ModelFacts:
+    """Return the facts with the reason why a network stays with the Python function."""
+    if not known.columns or not {pytorch.FLAVOR, *tensorflow.FLAVORS} & set(flavors):
+        return known
+    what = (
+        "It is not converted to ONNX: its signature is a table, of whose columns MLflow makes one"
+        " matrix."
+    )
+    hint = "Log it with a signature of tensors, such as infer_signature(array, answer)."
+    noted = Finding(Severity.NOTE, "conversion.none", what, hint=hint)
+    return replace(known, findings=(*known.findings, noted))
 
 
 def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:

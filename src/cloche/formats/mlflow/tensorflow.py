@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from cloche.artifacts import Loading, ModelFacts, ModelOptions, ModelSnapshot, Signature
     from cloche.formats.unloaded import Environment
 
-__all__ = ["facts", "has_tensorflow", "loading"]
+__all__ = ["FLAVORS", "facts", "has_tensorflow", "loading"]
 
-_FLAVORS = ("tensorflow", "keras")
+FLAVORS = ("tensorflow", "keras")
 
 
 def loading(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Loading | None:
@@ -37,7 +37,7 @@ def loading(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Loadi
     """
     signature = snapshot.metadata.signature
     flavors = snapshot.metadata.flavors
-    if not set(_FLAVORS) & set(flavors) or (signature is not None and signature.columns):
+    if not set(FLAVORS) & set(flavors) or (signature is not None and signature.columns):
         return None
     loaded = _of_keras(snapshot, root, options) or _of_saved_model(snapshot, root, options)
     if loaded is None:
@@ -56,7 +56,7 @@ def facts(
     environment = replace(
         declared, requirements=requirements, findings=(*declared.findings, *findings)
     )
-    flavor = next(each for each in _FLAVORS if each in snapshot.metadata.flavors)
+    flavor = next(each for each in FLAVORS if each in snapshot.metadata.flavors)
     return logged.facts(snapshot, flavor, loaded, told, environment)
 
 

@@ -46,9 +46,14 @@ class TorchModel(OwnModel):
         self._names = names
         self.module, self.program = module, program
         self.parameters = _parameters(module, program)
+        self.keywords = _keywords(program)
+        """The last inputs of a program, which it was exported to take by name."""
         if getattr(module, "training", False) and program is None:
             self.notes.append("It was saved in training mode; it is served in evaluation mode.")
             module.eval()
+        if program is None and any(each.dtype == torch.bfloat16 for each in module.parameters()):
+            self.notes.append("Its BF16 weights are computed in FP32: clients have no BF16.")
+            module.float()
 
     def call(self, arrays: Arrays) -> Arrays:
         """Return the answer by name; raises whatever the module raises."""
@@ -59,7 +64,10 @@ class TorchModel(OwnModel):
             if self.by_name(tensors):
                 answer = self.module(**tensors)
             else:
-                answer = self.module(*tensors.values())
+                values = list(tensors.values())
+                places = len(values) - len(self.keywords)
+                named = dict(zip(self.keywords, values[places:]))  # noqa: B905 - Python 3.8
+                answer = self.module(*values[:places], **named)
         outputs = flattened(answer)
         return outputs if self._names is None else self._names.named(outputs)
 
@@ -127,6 +135,9 @@ def _exported(path: str) -> TorchModel:
 
 def _whole(path: str) -> Any:
     loaded = torch.load(path, map_location="cpu", weights_only=False)
+    if isinstance(loaded, torch.nn.DataParallel):
+        loaded = loaded.module
+    loaded = getattr(loaded, "_orig_mod", loaded)  # torch.compile's wrapper
     if not isinstance(loaded, torch.nn.Module):
         raise Unusable(
             "conversion.content",
@@ -246,6 +257,12 @@ def _parameters(module: Any, program: Any) -> list[str]:
         if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
         and parameter.default is parameter.empty
     ]
+
+
+def _keywords(program: Any) -> list[str]:
+    """Return the names of the arguments by name; raises Unusable where one is not a tensor."""
+    names = [] if program is None else list(program.call_spec.in_spec.child(1).context)
+    return [str(name) for name in names]
 
 
 def as_tensor(array: Array) -> Any:
