@@ -16,6 +16,7 @@ from cloche.pipeline import resolve
 from cloche.progress import SilentProgress
 from cloche.sources import ResolveContext, current
 from cloche.store import Store
+from fixtures.hub_models import tensors
 
 
 @pytest.fixture
@@ -106,12 +107,33 @@ def test_a_folder_with_its_onnx_file_in_onnx_is_that_file(store: Store, folder: 
     (folder / "onnx").mkdir()
     save_onnx(folder / "onnx/model.onnx", "model.onnx_data")
     (folder / "onnx/model.onnx_data").write_bytes(external_bytes())
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"x")
+    save_onnx(folder / "onnx/model_fp16.onnx")
+    (folder / "config.json").write_text('{"architectures": ["BertModel"]}')
+    (folder / "model.safetensors").write_bytes(tensors(8))
     snapshot = take(store, folder, ".")
     assert [entry.path for entry in snapshot.files] == ["model.onnx", "model.onnx_data"]
-    save_onnx(folder / "onnx/model_fp16.onnx")
-    assert f"{folder}/onnx/model.onnx" in str(refused(store, folder, ".").hint)
+    assert snapshot.metadata.alternative == str(folder / "model.safetensors")
+    other = take(store, folder, snapshot.metadata.alternative)
+    assert other.format is ModelFormat.TRANSFORMERS
+    assert [entry.path for entry in other.files] == ["config.json", "model.safetensors"]
+    assert other.metadata.alternative is None
+    (folder / "onnx/model.onnx").rename(folder / "onnx/encoder.onnx")
+    (folder / "onnx/model_fp16.onnx").rename(folder / "onnx/decoder.onnx")
+    (folder / "model.safetensors").unlink()
+    assert f"{folder}/onnx/decoder.onnx" in str(refused(store, folder, ".").hint)
+
+
+def test_an_export_of_lower_precision_is_taken_only_if_nothing_else_is_there(
+    store: Store, folder: Path
+) -> None:
+    (folder / "onnx").mkdir()
+    save_onnx(folder / "onnx/model_quantized.onnx")
+    (folder / "config.json").write_text('{"architectures": ["BertModel"]}')
+    assert take(store, folder, ".").format is ModelFormat.ONNX
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    snapshot = take(store, folder, ".")
+    assert snapshot.format is ModelFormat.TRANSFORMERS
+    assert snapshot.metadata.alternative == str(folder / "onnx/model_quantized.onnx")
 
 
 @pytest.mark.parametrize(

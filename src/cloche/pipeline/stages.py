@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche import composition
-from cloche.artifacts import Lock, ModelFacts, ModelOptions, ModelRepository, ModelSnapshot
+from cloche.artifacts import (
+    Finding,
+    Lock,
+    ModelFacts,
+    ModelOptions,
+    ModelRepository,
+    ModelSnapshot,
+    Severity,
+)
 from cloche.pipeline import trust
 
 if TYPE_CHECKING:
@@ -50,8 +58,19 @@ def facts(
     """Return what inspection finds in a stored model; `service` chooses one of several models."""
     form = composition.formats()[snapshot.format]
     known = form.inspect(snapshot, store.tree_path(snapshot.digest), options, service=service)
-    unsafe = trust.findings(snapshot, known, options, store)
-    return replace(known, findings=(*known.findings, *unsafe)) if unsafe else known
+    more = (*_alternative(snapshot), *trust.findings(snapshot, known, options, store))
+    return replace(known, findings=(*known.findings, *more)) if more else known
+
+
+def _alternative(snapshot: ModelSnapshot) -> tuple[Finding, ...]:
+    """Return what is to be said of other weights beside those that are served."""
+    other = snapshot.metadata.alternative
+    if other is None:
+        return ()
+    name = other.removeprefix(f"{snapshot.pinned}/")
+    what = f"{name} is there, too, and is not what is served."
+    hint = f"To serve it, name it: {other}"
+    return (Finding(Severity.NOTE, "inspection.alternative", what, hint=hint),)
 
 
 def build(  # noqa: PLR0917 - the stages' values, in their order

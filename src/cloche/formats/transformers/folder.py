@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from cloche.errors import ClocheError
 from cloche.formats.transformers import documents, refusals, sentences, weights
 from cloche.formats.transformers.sentences import Sentences
+from cloche.formats.variants import CONFIGURATION, INDEX, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-CONFIGURATION = "config.json"
 _MARKS = frozenset({
     sentences.MODULES, "model_index.json", "adapter_config.json", "tokenizer.json",
     "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
-    *weights.NAMES, *(f"{name}.index.json" for name in weights.NAMES),
+    *NAMES, *(f"{name}{INDEX}" for name in NAMES),
 })  # fmt: skip
 _OF_OTHERS = frozenset({
     ".safetensors", ".bin", ".h5", ".msgpack", ".ot", ".pt", ".pth", ".ckpt", ".onnx", ".gguf",
@@ -79,18 +79,18 @@ def identify(settings: Mapping[str, Path], names: Collection[str], where: str) -
     return Identity(config, architecture, modules)
 
 
-def understand(files: Mapping[str, Path], where: str) -> Folder:
-    """Return what a folder is; `where` is its reference.
+def understand(files: Mapping[str, Path], where: str, wanted: str | None = None) -> Folder:
+    """Return what a folder is; `where` is its reference, `wanted` the weights that a user named.
 
     Raises ClocheError (`source.transformers.…`) for a folder that is not whole, or not served.
     """
     names = {path for path in files if "/" not in path}
     identity = identify(files, names, where)
     modules = identity.modules
-    found = weights.find(files, modules[0] if modules else "", where)
+    found = weights.find(files, modules[0] if modules else "", where, wanted)
     if not found:
         raise _no_weights(names, where)
-    taken = _needed(files, modules, where) | {path: files[path] for path in found}
+    taken = _needed(files, modules, where) | found
     return Folder(taken, tuple(path for path in found if not path.endswith(".json")), identity)
 
 
@@ -118,12 +118,11 @@ def _needed(files: Mapping[str, Path], modules: Collection[str], where: str) -> 
         for path, file in files.items()
         if str(PurePosixPath(path).parent) in {".", *modules}
         and PurePosixPath(path).suffix.lower() not in _OF_OTHERS
-        and not path.endswith(".index.json")
+        and not path.endswith(INDEX)
         and path not in _ABOUT
     }
-    for module in modules:
-        if module:
-            taken |= {path: files[path] for path in weights.find(files, module, where)}
+    for module in filter(None, modules):
+        taken |= weights.find(files, module, where)
     return taken
 
 
@@ -134,7 +133,7 @@ def _no_weights(names: Collection[str], where: str) -> ClocheError:
     found = f"; it has {', '.join(others)}" if others else ""
     return ClocheError(
         "source.transformers.weights",
-        f"The folder has no weights that PyTorch reads ({' or '.join(weights.NAMES)}){found}.",
+        f"The folder has no weights that PyTorch reads ({' or '.join(NAMES)}){found}.",
         where=where,
         hint="Save the model with save_pretrained of transformers.",
     )

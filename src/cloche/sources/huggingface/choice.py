@@ -1,9 +1,10 @@
 """Which files of a repository serving needs: one kind of weights, and the settings beside them.
 
 People publish the same weights for several frameworks: one repository may hold them ten times. Of
-those the choice is ONNX, then safetensors, then PyTorch's own file. A folder of MLflow, a finished
-Triton repository and the models of other libraries are kept as they are. Only names are looked at:
-what a folder is, and whether it is served, the formats say later.
+those the choice is ONNX, then safetensors, then PyTorch's own file, and ONNX in a lower precision
+only where nothing else is. A folder of MLflow, a finished Triton repository and the models of other
+libraries are kept as they are. Only names are looked at: what a folder is, and whether it is
+served, the formats say later.
 """
 
 from __future__ import annotations
@@ -60,13 +61,10 @@ def choose(
     `holder` says in words what has the files.
     """
     paths = sorted(path for path in sizes if not _is_about(path))
-    if wanted is not None:
-        return _described(weights.of_file(wanted, paths), paths, sizes)
-    if kind := weights.whole(paths):
+    if wanted is None and (kind := weights.whole(paths)):
         return _whole(kind, paths, sizes)
-    for find in (weights.onnx, weights.safetensors, weights.pytorch, weights.modules):
-        if found := find(paths):
-            return _described(_with_shards(found, sizes, shards_of, where, holder), paths, sizes)
+    if found := weights.best(paths) if wanted is None else weights.of_file(wanted, paths):
+        return _described(_with_shards(found, sizes, shards_of, where, holder), paths, sizes)
     if kind := weights.other(paths, where):
         return _whole(kind, paths, sizes)
     raise _no_model(paths, where, holder)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from cloche.errors import ClocheError
+from cloche.formats import variants
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +67,32 @@ def whole(paths: Sequence[str]) -> str | None:
 
 
 def of_file(wanted: str, paths: Sequence[str]) -> Weights:
-    """Return the one file that a user named, with the files that keep its weights."""
+    """Return the one file that a user named, with the files that keep its weights.
+
+    A shard stands for all that the index beside it names.
+    """
+    index = variants.index_of(wanted)
+    if index in paths and index != f"{wanted}{variants.INDEX}":
+        return Weights((), f"the shards of {index}", index)
     return _onnx_file(wanted, paths) if wanted.endswith(".onnx") else Weights((wanted,), wanted)
 
 
-def onnx(paths: Sequence[str]) -> Weights | None:
-    """Return the plain ONNX export: `onnx/model.onnx`, `model.onnx`, or the only ONNX file."""
-    found = [path for path in paths if re.fullmatch(r"(onnx/)?[^/]+\.onnx", path)]
-    plain = [path for path in ("onnx/model.onnx", "model.onnx") if path in found]
-    if plain or len(found) == 1:
-        return _onnx_file((plain or found)[0], paths)
-    return None
+def best(paths: Sequence[str]) -> Weights | None:
+    """Return the weights to take of several kinds; None where no name is a usual one."""
+    kinds = (_onnx, _safetensors, _pytorch, _modules, _reduced)
+    return next((found for find in kinds if (found := find(paths))), None)
+
+
+def _onnx(paths: Sequence[str]) -> Weights | None:
+    """Return the export to ONNX in full precision."""
+    found = variants.export(paths)
+    return _onnx_file(found, paths) if found else None
+
+
+def _reduced(paths: Sequence[str]) -> Weights | None:
+    """Return the only ONNX file, whatever its precision."""
+    found = variants.exports(paths)
+    return _onnx_file(found[0], paths) if len(found) == 1 else None
 
 
 def _onnx_file(model: str, paths: Sequence[str]) -> Weights:
@@ -103,12 +119,12 @@ def _is_data_of(path: str, model: str, paths: Sequence[str]) -> bool:
     return alone and tensor
 
 
-def safetensors(paths: Sequence[str]) -> Weights | None:
+def _safetensors(paths: Sequence[str]) -> Weights | None:
     """Return `model.safetensors`, the sharded one, or the only file of safetensors at the top."""
     return _weights(paths, "model.safetensors", ".safetensors", "safetensors")
 
 
-def pytorch(paths: Sequence[str]) -> Weights | None:
+def _pytorch(paths: Sequence[str]) -> Weights | None:
     """Return `pytorch_model.bin`, or the sharded one."""
     return _weights(paths, "pytorch_model.bin", None, "PyTorch")
 
@@ -116,14 +132,14 @@ def pytorch(paths: Sequence[str]) -> Weights | None:
 def _weights(paths: Sequence[str], name: str, ending: str | None, title: str) -> Weights | None:
     if name in paths:
         return Weights((name,), f"{name} ({title})")
-    index = f"{name}.index.json"
+    index = f"{name}{variants.INDEX}"
     if index in paths:
         return Weights((), f"the shards of {index} ({title})", index)
     only = [path for path in paths if ending and path.endswith(ending) and "/" not in path]
     return Weights((only[0],), f"{only[0]} ({title})") if len(only) == 1 else None
 
 
-def modules(paths: Sequence[str]) -> Weights | None:
+def _modules(paths: Sequence[str]) -> Weights | None:
     """Return the weights in the module folders of sentence-transformers, if it has any."""
     files = module_files(paths)
     found = tuple(path for path in files if framework(path))
