@@ -35,16 +35,18 @@ def resolve(
     store: Store,
     progress: Progress,
     environment: Mapping[str, str],
+    trust: bool = False,
 ) -> ModelSnapshot:
     """Resolve a reference; the snapshot's files are then in the store, under its digest.
 
     Relative paths start from `directory`. Sources read addresses and credentials from
-    `environment`. Raises UsageError for a reference that cannot be right, UnavailableError for a
-    registry that does not answer, and ClocheError for everything else.
+    `environment`. `trust` lets a model from anywhere bring code. Raises UsageError for a reference
+    that cannot be right, UnavailableError for a registry that does not answer, and ClocheError for
+    everything else.
     """
     from cloche import sources
 
-    context = sources.ResolveContext(directory, environment, store, progress)
+    context = sources.ResolveContext(directory, environment, store, progress, trust)
     return sources.resolve(reference, composition.sources(), context)
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
-from cloche.formats.transformers import documents, refusals, sentences, weights
+from cloche.formats.transformers import code, documents, refusals, sentences, weights
 from cloche.formats.transformers.sentences import Sentences
 from cloche.formats.variants import CONFIGURATION, INDEX, NAMES
 
@@ -25,6 +25,7 @@ _OF_OTHERS = frozenset({
     ".tflite", ".npz", ".md", ".pkl", ".zip",
 })  # fmt: skip
 """Weights for other libraries, what a training leaves behind, and what people read."""
+_TOKENIZER = "tokenizer_config.json"
 _ABOUT = frozenset({"LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt"})
 
 
@@ -36,6 +37,8 @@ class Identity:
     architecture: str
     """The class of transformers; `AutoModel` where the configuration names none."""
     sentences: Sentences | None
+    code: tuple[str, ...] = ()
+    """References to classes in files of the model's own."""
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -73,10 +76,12 @@ def identify(settings: Mapping[str, Path], names: Collection[str], where: str) -
     name = str(PurePosixPath(first) / CONFIGURATION)
     config = documents.mapping(settings.get(name), where)
     architecture = _architecture(config, name, where)
-    refused = refusals.of_configuration(config, architecture, names, where)
+    refused = refusals.of_configuration(config, architecture, where)
     if refused is not None:
         raise refused
-    return Identity(config, architecture, modules)
+    own = [config, documents.mapping(settings.get(str(PurePosixPath(first) / _TOKENIZER)), where)]
+    brought = (name for each in own for name in code.beside(each, settings, first))
+    return Identity(config, architecture, modules, tuple(dict.fromkeys(brought)))
 
 
 def understand(files: Mapping[str, Path], where: str, wanted: str | None = None) -> Folder:

@@ -9,7 +9,7 @@ from cloche.formats import variants
 from cloche.formats.folders import list_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.one_file import WithoutMetadata
-from cloche.formats.transformers import weights
+from cloche.formats.transformers import refusals, weights
 from cloche.formats.transformers.folder import identify, looks_like, understand
 
 if TYPE_CHECKING:
@@ -55,9 +55,16 @@ class TransformersFormat(WithoutMetadata):
             return False
         return looks_like(names) or _is_configured(path)
 
-    def foresee(self, settings: Mapping[str, Path], names: Collection[str], where: str) -> None:
-        """Refuse a model that its settings show not to be served; raises ClocheError as `files`."""
-        identify(settings, {name for name in names if "/" not in name}, where)
+    def foresee(
+        self, settings: Mapping[str, Path], names: Collection[str], where: str, *, trust: bool
+    ) -> None:
+        """Refuse a model that its settings show not to be served; raises ClocheError as `files`.
+
+        Without `trust` one with code of its own is refused, too.
+        """
+        known = identify(settings, {name for name in names if "/" not in name}, where)
+        if known.code and not trust:
+            raise refusals.of_code(known.code, names, where)
 
     def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
         """Return the files that serving needs: settings, tokenizer, one kind of weights.

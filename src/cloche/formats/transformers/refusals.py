@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
+from cloche.formats.transformers import code
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -65,16 +66,18 @@ def _without_configuration(names: Collection[str], where: str) -> ClocheError:
 
 
 def of_configuration(
-    config: Mapping[str, Any], architecture: str, names: Collection[str], where: str
+    config: Mapping[str, Any], architecture: str, where: str
 ) -> ClocheError | None:
     """Return the refusal of a model by its configuration, None if it is one that is served."""
-    if _has_code(config.get("auto_map"), names):
+    far = code.elsewhere(config)
+    if far is not None:
         return ClocheError(
             "source.transformers.code",
-            "The model brings Python code of its own (auto_map in config.json), which would run"
-            " when it is loaded. This version does not run such code.",
+            f"The model's code is in another repository ({far} in config.json), which nothing"
+            " pins.",
             where=where,
-            hint="Export it to ONNX and deploy the file, or log it with MLflow.",
+            hint="Put its files of Python beside the weights, and name them without the part before"
+            " -- in config.json.",
         )
     if isinstance(config.get("quantization_config"), dict):
         method = config["quantization_config"].get("quant_method", "an unknown method")
@@ -107,8 +110,16 @@ def of_timm(where: str) -> ClocheError:
     )
 
 
-def _has_code(named: Any, names: Collection[str]) -> bool:
-    """Return whether classes are in files of the folder, or in those of another repository."""
-    if not isinstance(named, dict) or not named:
-        return False
-    return "--" in str(named) or any(name.endswith(".py") for name in names)
+def of_code(classes: Collection[str], paths: Collection[str], where: str) -> ClocheError:
+    """Return the refusal of a model that brings code, from where anybody may have put it.
+
+    `classes` are references to its classes, `paths` those of all files.
+    """
+    return ClocheError(
+        "source.transformers.code",
+        f"Loading it runs Python code of its own: {', '.join(classes)} (auto_map in config.json),"
+        f" in {', '.join(code.files(paths))}.",
+        where=where,
+        hint="Read that code. If you trust who wrote it, write `trust: true` in cloche.yaml: it"
+        " runs in the model's own environment. An export to ONNX needs no trust.",
+    )

@@ -191,6 +191,7 @@ class _Taking:
             why=choice.why,
             formats=formats,
             store=self._store,
+            trust=self.context.trust,
         )
 
     def card(self, scope: _Scope) -> ModelMetadata:
