@@ -105,11 +105,13 @@ def test_one_kind_of_weights_is_taken(tmp_path: Path, files: Files, left: set[st
         {"config.json": {}, "onnx/model.onnx": b"x", "tokenizer.json": {}},
         {"config.json": BERT, "model.onnx": b"x", "model.safetensors": weights()},
         {"config.json": BERT, "onnx/model.onnx": b"x", "model.safetensors": weights()},
+        {"config.json": {"architecture": "resnet18", "pretrained_cfg": {}},
+         "model.safetensors": weights()},
         {"config.json": {"backend": "keras"}},
         {"weights.npz": b"x"},
         {},
     ],
-)
+)  # fmt: skip
 def test_folders_of_others(tmp_path: Path, files: Files) -> None:
     assert not TransformersFormat().detect(put(tmp_path, files))
 
@@ -143,11 +145,10 @@ REFUSED: list[tuple[Files, str, str]] = [
     ({"preprocessor_config.json": {}}, "alone", "an image processor alone"),
     ({"model.safetensors": weights()}, "config", "weights without the configuration"),
     ({"config.json": {"a": 1}, "model.safetensors": weights()}, "config", "which model"),
-    ({"config.json": {"architecture": "resnet18", "pretrained_cfg": {}},
-      "model.safetensors": weights()}, "timm", "timm"),
     ({"config.json": b"{", "model.safetensors": weights()}, "document", "config.json"),
     ({"config.json": BERT, "tf_model.h5": b"x"}, "weights", "it has tf_model.h5"),
     ({"config.json": BERT, "model.fp16.safetensors": weights()}, "weights", "model.fp16"),
+    ({"config.json": BERT, "openvino_model.bin": b"x"}, "weights", "it has openvino_model.bin"),
     ({"config.json": BERT, "model.safetensors": POINTER}, "lfs", "pointer"),
     ({"config.json": BERT, "model.safetensors": weights()[:-1]}, "safetensors", "not a whole file"),
     ({"config.json": BERT, "a.safetensors": weights(), "model.safetensors.index.json": INDEX},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -245,6 +246,10 @@ def test_an_archive_called_onnx(store: Store, folder: Path) -> None:
         (["_METADATA", "manifest.ocdbt", "d/0"], "unsupported", "Orbax"),
         (["0/meta.yaml", "mlflow.db"], "unsupported", "store of MLflow"),
         (["notes.txt", "data.csv"], "unknown", "data.csv, notes.txt"),
+        (["config_setfit.json", "modules.json", "model.safetensors"], "library", "SetFit"),
+        (["gliner_config.json", "pytorch_model.bin", "tokenizer.json"], "library", "GLiNER"),
+        (["config.cfg", "meta.json", "vocab/strings.json"], "library", "spaCy"),
+        (["training.log", "loss.tsv", "pytorch_model.bin"], "library", "Flair"),
     ],
 )
 def test_a_folder_that_is_not_a_model(
@@ -256,6 +261,39 @@ def test_a_folder_that_is_not_a_model(
     error = refused(store, folder, ".")
     assert error.code == f"source.files.{code}"
     assert says in error.what
+
+
+def test_a_folder_of_timm_and_weights_that_are_named(store: Store, folder: Path) -> None:
+    (folder / "config.json").write_text('{"architecture": "resnet10t", "pretrained_cfg": {}}')
+    (folder / "model.safetensors").write_bytes(tensors(8))
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    for text, weights in ((".", "model.safetensors"), ("pytorch_model.bin", "pytorch_model.bin")):
+        snapshot = take(store, folder, text)
+        assert (snapshot.format, snapshot.entry) == (ModelFormat.PYTORCH, ".")
+        assert [entry.path for entry in snapshot.files] == ["config.json", weights]
+    (folder / "config.json").write_text('{"width": 3}')
+    alone = take(store, folder, "model.safetensors")
+    assert (alone.format, alone.entry) == (ModelFormat.PYTORCH, "model.safetensors")
+
+
+def test_the_only_model_in_a_folder_is_served(store: Store, folder: Path) -> None:
+    """As repositories of scikit-learn are: a file, and what describes it."""
+    (folder / "model.pkl").write_bytes(pickle.dumps([1.0]))
+    for name in ("config.json", "README.md", "confusion_matrix.png", "optimizer.pt"):
+        (folder / name).write_bytes(b"{}")
+    snapshot = take(store, folder, ".")
+    assert (snapshot.format, snapshot.entry) == (ModelFormat.SKLEARN, "model.pkl")
+    (folder / "scaler.pkl").write_bytes(pickle.dumps([2.0]))
+    error = refused(store, folder, ".")
+    assert error.code == "source.files.several"
+    assert "model.pkl, scaler.pkl" in error.what
+    assert take(store, folder, str(error.hint).rpartition(" ")[2]).format is ModelFormat.SKLEARN
+
+
+def test_the_only_file_in_a_folder_is_recognized(store: Store, folder: Path) -> None:
+    (folder / "model.bin").write_bytes(b"\xba\x16O/" + bytes(40))
+    (folder / "README.md").write_text("about")
+    assert "fastText" in refused(store, folder, ".").what
 
 
 @pytest.mark.parametrize(

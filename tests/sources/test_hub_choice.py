@@ -54,6 +54,10 @@ def chosen(*paths: str, wanted: str | None = None) -> set[str]:
         # A pair of ONNX files is no model; other weights are.
         (("onnx/encoder_model.onnx", "onnx/decoder_model.onnx", "model.safetensors"),
          {"model.safetensors"}),
+        # An export of sentence-transformers is its network alone.
+        (("modules.json", "1_Pooling/config.json", "onnx/model.onnx", "model.safetensors"),
+         {"modules.json", "1_Pooling/config.json", "model.safetensors"}),
+        (("modules.json", "onnx/model.onnx"), {"modules.json", "onnx/model.onnx"}),
         # One of lower precision is taken only where no other weights are.
         (("onnx/model_quantized.onnx", "model.safetensors"), {"model.safetensors"}),
         (("model-int8.onnx", "onnx/model_q4f16.onnx", "pytorch_model.bin"), {"pytorch_model.bin"}),

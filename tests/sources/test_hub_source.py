@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -223,9 +224,14 @@ def test_what_is_not_served_is_named_with_what_was_found(hub: LocalHub, store: S
     hub.add("org/diffusion", {"model_index.json": b"{}", "unet/model.safetensors": tensors(40)})
     error = refused(store, "hf://org/diffusion", hub.environment())
     assert error.code == "source.transformers.diffusers"
+    hub.add("org/words", {"config.cfg": b"", "meta.json": b"{}", "ner/model": b"x"})
+    error = refused(store, "hf://org/words", hub.environment())
+    assert (error.code, "spaCy" in error.what) == ("source.files.library", True)
     hub.add("org/forest", {"model.skops": b"PK", "config.json": b"{}"})
     error = refused(store, "hf://org/forest", hub.environment())
     assert "it has config.json, model.skops" in error.what
+    hub.add("org/tree", {"model.pkl": pickle.dumps([1.0]), "config.json": b"{}", "README.md": CARD})
+    assert take(store, "hf://org/tree", hub.environment()).format == "sklearn"
     hub.add("org/pair", {"encoder.onnx": net(), "decoder.onnx": net()})
     error = refused(store, "hf://org/pair", hub.environment())
     hint = str(error.hint)

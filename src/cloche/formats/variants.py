@@ -23,6 +23,13 @@ NAMES = ("model.safetensors", "pytorch_model.bin")
 INDEX = ".index.json"
 """The end of the name of an index, which names the shards of weights."""
 CONFIGURATION = "config.json"
+MODULES = "modules.json"
+"""The list of modules of sentence-transformers, of which an export to ONNX is the first alone."""
+LEFTOVERS = frozenset({
+    "training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt",
+    "rng_state.pth",
+})  # fmt: skip
+"""What a training leaves beside its model."""
 _WEIGHTS = re.compile(r"([^/]+\.safetensors|pytorch_model[^/]*\.bin)(\.index\.json)?")
 _SHARD = re.compile(r"(?P<before>.+)-\d{5}-of-\d{5}(?P<after>\.\w+)")
 _ONNX = re.compile(r"(onnx/)?[^/]+\.onnx", re.IGNORECASE)
@@ -62,6 +69,16 @@ def own_weights(paths: Collection[str]) -> str | None:
     return next((name for name in every if name in paths), None)
 
 
+def is_exported(paths: Collection[str]) -> bool:
+    """Return whether an export to ONNX is what a folder is served from.
+
+    Weights of transformers come first where an export is only of lower precision, or of the network
+    of sentence-transformers alone.
+    """
+    whole = export(paths) is not None and MODULES not in paths
+    return bool(exports(paths)) and (whole or own_weights(paths) is None)
+
+
 def is_weights(name: str) -> bool:
     """Return whether a file at the top is named like weights of transformers, or their index."""
     return _WEIGHTS.fullmatch(name) is not None
@@ -73,6 +90,11 @@ def index_of(name: str) -> str:
         return name
     shard = _SHARD.fullmatch(name)
     return (f"{shard['before']}{shard['after']}" if shard else name) + INDEX
+
+
+def usual(name: str) -> str:
+    """Return the name that libraries look for, of weights of this kind."""
+    return NAMES[0] if ".safetensors" in name else NAMES[1]
 
 
 def alternative(paths: Collection[str], taken: ModelFormat) -> str | None:

@@ -1,18 +1,21 @@
-"""The PyTorch format: one file."""
+"""The PyTorch format: one file, or a folder of timm."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import ModelFormat
-from cloche.formats.format import Lookalike
+from cloche.formats import variants
+from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.one_file import OneFile
-from cloche.formats.pytorch.archive import is_one
+from cloche.formats.pytorch import timm
+from cloche.formats.pytorch.archive import is_one, is_safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
+    from cloche.store import Store
 
 ENTRY = "model.pt"
 
@@ -33,8 +36,19 @@ class PyTorchFormat(OneFile):
     )
 
     def detect(self, path: Path) -> bool:
-        """Return whether a path is a file that PyTorch wrote."""
-        return path.is_file() and is_one(path)
+        """Return whether a path is a file that PyTorch wrote, safetensors, or a folder of timm."""
+        return (path.is_file() and is_one(path)) or timm.weights_at(path) is not None
+
+    def files(self, path: Path, store: Store) -> ModelFiles:
+        """Return the file under the format's own name; of timm, the configuration and weights."""
+        weights = timm.weights_at(path)
+        if weights is not None:
+            settings = weights.with_name(variants.CONFIGURATION)
+            name = variants.usual(weights.name)
+            return ModelFiles(".", {settings.name: settings, name: weights})
+        if is_safetensors(path):
+            return ModelFiles(variants.NAMES[0], {variants.NAMES[0]: path})
+        return super().files(path, store)
 
     def inspect(
         self,
@@ -45,6 +59,8 @@ class PyTorchFormat(OneFile):
         service: str | None = None,  # noqa: ARG002 - a file holds one model
     ) -> ModelFacts:
         """Return what the file tells without being loaded."""
-        from cloche.formats.pytorch.inspection import inspect_file
+        from cloche.formats.pytorch.inspection import OF_TIMM, inspect_file
 
+        if snapshot.entry == ".":
+            return timm.inspect(snapshot, root, options, OF_TIMM)
         return inspect_file(snapshot, root / snapshot.entry, options)

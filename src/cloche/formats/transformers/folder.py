@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from cloche.errors import ClocheError
 from cloche.formats.transformers import code, documents, refusals, sentences, weights
 from cloche.formats.transformers.sentences import Sentences
-from cloche.formats.variants import CONFIGURATION, INDEX, NAMES
+from cloche.formats.variants import CONFIGURATION, INDEX, MODULES, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
 _MARKS = frozenset({
-    sentences.MODULES, "model_index.json", "adapter_config.json", "tokenizer.json",
+    MODULES, "model_index.json", "adapter_config.json", "tokenizer.json",
     "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
     *NAMES, *(f"{name}{INDEX}" for name in NAMES),
 })  # fmt: skip
@@ -25,6 +25,7 @@ _OF_OTHERS = frozenset({
     ".tflite", ".npz", ".md", ".pkl", ".zip",
 })  # fmt: skip
 """Weights for other libraries, what a training leaves behind, and what people read."""
+_OPENVINO = "openvino_model.bin"
 _TOKENIZER = "tokenizer_config.json"
 _ABOUT = frozenset({"LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt"})
 
@@ -105,14 +106,13 @@ def _architecture(config: Mapping[str, Any], name: str, where: str) -> str:
         return named[0]
     if isinstance(config.get("model_type"), str):
         return "AutoModel"
-    if "pretrained_cfg" in config:
-        raise refusals.of_timm(where)
     raise ClocheError(
         "source.transformers.config",
         f"{name} does not say which model it is of: it has neither `architectures` nor"
         " `model_type`.",
         where=where,
-        hint="Save the model with save_pretrained of transformers, which writes both.",
+        hint="Save the model with save_pretrained of transformers, which writes both. For weights"
+        " of a module of your own name their file, and write its `class:` in cloche.yaml.",
     )
 
 
@@ -136,9 +136,12 @@ def _no_weights(names: Collection[str], where: str) -> ClocheError:
         name for name in names if name.endswith((".h5", ".msgpack", ".safetensors", ".bin"))
     )
     found = f"; it has {', '.join(others)}" if others else ""
+    hint = "Save the model with save_pretrained of transformers."
+    if _OPENVINO in others:
+        hint = "It is an export for OpenVINO: name the model that it was made from."
     return ClocheError(
         "source.transformers.weights",
         f"The folder has no weights that PyTorch reads ({' or '.join(NAMES)}){found}.",
         where=where,
-        hint="Save the model with save_pretrained of transformers.",
+        hint=hint,
     )

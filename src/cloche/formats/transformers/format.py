@@ -9,6 +9,7 @@ from cloche.formats import variants
 from cloche.formats.folders import list_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.one_file import WithoutMetadata
+from cloche.formats.pytorch import timm
 from cloche.formats.transformers import refusals, weights
 from cloche.formats.transformers.folder import identify, looks_like, understand
 
@@ -44,14 +45,15 @@ class TransformersFormat(WithoutMetadata):
     def detect(self, path: Path) -> bool:
         """Return whether a path is a folder of Hugging Face's libraries, or the weights in one.
 
-        An export to ONNX in full precision, at the top or in `onnx/`, is the model that is served;
-        one in a lower precision is so where the folder has no other weights.
+        An export to ONNX at the top or in `onnx/` is what is served where it is the whole model, or
+        all that there is.
         """
+        if timm.weights_at(path) is not None:
+            return False
         if path.is_file():
             return variants.is_weights(path.name) and _is_configured(path.parent)
         names = variants.listed(path)
-        exported = bool(variants.exports(names))
-        if exported and (variants.export(names) or not variants.own_weights(names)):
+        if variants.is_exported(names):
             return False
         return looks_like(names) or _is_configured(path)
 

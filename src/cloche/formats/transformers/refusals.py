@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
+from cloche.formats import libraries
 from cloche.formats.transformers import code
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def of_names(names: Collection[str], where: str) -> ClocheError | None:
             hint="Merge it into its model (merge_and_unload() of peft), save that with"
             " save_pretrained, and name its folder.",
         )
-    if "config.json" in names or "modules.json" in names:
-        return None
+    refused = libraries.refusal(names, where)
+    if refused is not None or "config.json" in names or "modules.json" in names:
+        return refused
     return _without_configuration(names, where)
 
 
@@ -97,17 +99,6 @@ def of_configuration(
             hint=_SERVER,
         )
     return None
-
-
-def of_timm(where: str) -> ClocheError:
-    """Return the refusal of a model of timm, whose config.json is another one."""
-    return ClocheError(
-        "source.transformers.timm",
-        "This is a model of timm, which is no model of transformers.",
-        where=where,
-        hint="Log the module with mlflow.pytorch.log_model: timm.create_model('hf-hub:ORG/NAME',"
-        " pretrained=True).",
-    )
 
 
 def of_code(classes: Collection[str], paths: Collection[str], where: str) -> ClocheError:

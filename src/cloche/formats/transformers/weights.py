@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 from cloche.formats import safetensors
-from cloche.formats.variants import INDEX, NAMES, index_of
+from cloche.formats.variants import INDEX, NAMES, index_of, usual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,20 +32,15 @@ def find(
     for name in NAMES if wanted is None else (wanted,):
         path, index = str(place / name), str(place / index_of(name))
         if path in files and (index == f"{path}{INDEX}" or index not in files):
-            return {str(place / _usual(name)): files[path]}
+            return {str(place / usual(name)): files[path]}
         if index in files:
             shards = [str(place / shard) for shard in _shards(files[index], index, where)]
             missing = [shard for shard in shards if shard not in files]
             if missing:
                 raise _incomplete(missing, index, where)
-            usual = str(place / f"{_usual(name)}{INDEX}")
-            return {usual: files[index], **{shard: files[shard] for shard in shards}}
+            at = str(place / f"{usual(name)}{INDEX}")
+            return {at: files[index], **{shard: files[shard] for shard in shards}}
     return {}
-
-
-def _usual(name: str) -> str:
-    """Return the name that transformers looks for, of weights of this kind."""
-    return NAMES[0] if ".safetensors" in name else NAMES[1]
 
 
 def _incomplete(missing: list[str], index: str, where: str) -> ClocheError:

@@ -41,12 +41,7 @@ _OTHER = {
     ".bin": ("weights", True),
 }  # fmt: skip
 """By ending: what a file at the top is, and whether two of them are two models."""
-_LEFTOVERS = frozenset({
-    "training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth",
-})  # fmt: skip
-"""What a training leaves beside its model."""
 _MODULE = re.compile(r"\d+_\w+/")
-_MODULES = "modules.json"
 _TRITON = re.compile(r"([^/]+/)?(config\.pbtxt|\d+/model\.[^/]+)")
 
 
@@ -79,7 +74,9 @@ def of_file(wanted: str, paths: Sequence[str]) -> Weights:
 
 def best(paths: Sequence[str]) -> Weights | None:
     """Return the weights to take of several kinds; None where no name is a usual one."""
-    kinds = (_onnx, _safetensors, _pytorch, _modules, _reduced)
+    kinds = [_safetensors, _pytorch, _modules, _onnx, _reduced]
+    if variants.is_exported(paths):
+        kinds.insert(0, _onnx)
     return next((found for find in kinds if (found := find(paths))), None)
 
 
@@ -143,12 +140,12 @@ def _modules(paths: Sequence[str]) -> Weights | None:
     """Return the weights in the module folders of sentence-transformers, if it has any."""
     files = module_files(paths)
     found = tuple(path for path in files if framework(path))
-    return Weights(found, f"the modules of {_MODULES}") if found else None
+    return Weights(found, f"the modules of {variants.MODULES}") if found else None
 
 
 def module_files(paths: Collection[str]) -> tuple[str, ...]:
     """Return the files of all modules of sentence-transformers, with one kind of weights each."""
-    if _MODULES not in paths:
+    if variants.MODULES not in paths:
         return ()
     files = [path for path in paths if _MODULE.match(path)]
     folders = {str(PurePosixPath(path).parent) for path in files if path.endswith(".safetensors")}
@@ -169,7 +166,7 @@ def other(paths: Sequence[str], where: str) -> str | None:
     several = [path for path in paths if re.fullmatch(r"(onnx/)?[^/]+\.(onnx|safetensors)", path)]
     if several:
         raise _several(several, where)
-    top = [path for path in paths if "/" not in path and path not in _LEFTOVERS]
+    top = [path for path in paths if "/" not in path and path not in variants.LEFTOVERS]
     for ending, (title, single) in _OTHER.items():
         found = [path for path in top if path.lower().endswith(ending)]
         if single and len(found) > 1:

@@ -3,9 +3,10 @@
 `how` says how a file is loaded:
 
     kind        torchscript (torch.jit.save), exported (torch.export.save), module (torch.save of a
-                whole module), state_dict (torch.save of its weights)
-    class       for a state dict: the class or function that makes the module, as `package.name`
-    arguments   for a state dict: the keyword arguments of that call
+                whole module), state_dict (torch.save of its weights), safetensors (the same in
+                that format), timm (a folder of that library)
+    class       for weights alone: the class or function that makes the module, as `package.name`
+    arguments   for weights alone: the keyword arguments of that call
     inputs, outputs, batched    for a script in a repository of Triton: `pytorch_names.py`
 
 Syntax for Python 3.8.
@@ -82,6 +83,8 @@ def load(path: str, how: dict[str, Any]) -> TorchModel:
             return _exported(path)
         if kind == "module":
             return TorchModel(_whole(path))
+        if kind == "timm":
+            return _of_timm(path)
         return _weights(path, how)
     except (ImportError, AttributeError) as error:
         raise _missing_class(error) from error
@@ -136,6 +139,12 @@ def _whole(path: str) -> Any:
     return loaded
 
 
+def _of_timm(path: str) -> TorchModel:
+    import timm
+
+    return TorchModel(timm.create_model(f"local-dir:{path}", pretrained=True).eval())
+
+
 def _missing_class(error: Exception) -> Unusable:
     return Unusable(
         "conversion.class",
@@ -150,7 +159,7 @@ def _missing_class(error: Exception) -> Unusable:
 
 
 def _weights(path: str, how: dict[str, Any]) -> TorchModel:
-    state, notes = _state(torch.load(path, map_location="cpu", weights_only=True))
+    state, notes = _state(_loaded(path, how["kind"]))
     module = _made(how["class"], how.get("arguments") or {})
     expected = set(module.state_dict())
     state, more = _without_prefix(state, expected)
@@ -175,6 +184,14 @@ def _weights(path: str, how: dict[str, Any]) -> TorchModel:
     model = TorchModel(module.eval())
     model.notes += notes + more
     return model
+
+
+def _loaded(path: str, kind: str) -> Any:
+    if kind == "safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _state(loaded: Any) -> tuple[dict[str, Any], list[str]]:
