@@ -249,6 +249,7 @@ def test_an_archive_called_onnx(store: Store, folder: Path) -> None:
         (["config_setfit.json", "modules.json", "model.safetensors"], "library", "SetFit"),
         (["gliner_config.json", "pytorch_model.bin", "tokenizer.json"], "library", "GLiNER"),
         (["config.cfg", "meta.json", "vocab/strings.json"], "library", "spaCy"),
+        (["model.weights.h5", "tokenizer.json", "config.json"], "library", "KerasHub"),
         (["training.log", "loss.tsv", "pytorch_model.bin"], "library", "Flair"),
     ],
 )

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _FUNCTION = "Log it with mlflow.pyfunc.log_model, which serves all of it as a Python function."
 
+_EXPORTED = "Load it with keras_hub, and export it as a SavedModel: model.export(FOLDER)."
+
 
 @dataclass(frozen=True, slots=True)
 class _Library:
@@ -34,6 +36,8 @@ _LIBRARIES = (
         "OpenCLIP (an encoder of pictures and one of text)", ("open_clip_config.json",),
         "Export the encoder that you need to ONNX, with torch.onnx.export, and deploy the file.",
     ),
+    _Library("KerasHub", ("model.weights.h5", "task.json"), _EXPORTED),
+    _Library("KerasHub", ("model.weights.h5", "tokenizer.json"), _EXPORTED),
     _Library("spaCy", ("config.cfg", "meta.json"), "Log it with mlflow.spacy.log_model."),
     _Library("Flair", ("training.log", "loss.tsv"), _FUNCTION),
     _Library("SpeechBrain", ("hyperparams.yaml",), _FUNCTION),
