@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import zipfile
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from cloche.pipeline import resolve
 from cloche.progress import SilentProgress
 from cloche.sources import ResolveContext, current
 from cloche.store import Store
-from fixtures.hub_models import tensors
 
 
 @pytest.fixture
@@ -101,40 +99,6 @@ def test_a_folder_with_one_onnx_file_is_that_file(store: Store, folder: Path) ->
     snapshot = take(store, folder, ".")
     assert snapshot.format is ModelFormat.ONNX
     assert [entry.path for entry in snapshot.files] == ["model.onnx", "model.onnx.data"]
-
-
-def test_a_folder_with_its_onnx_file_in_onnx_is_that_file(store: Store, folder: Path) -> None:
-    """As in a clone of a repository that has the same weights for other frameworks, too."""
-    (folder / "onnx").mkdir()
-    save_onnx(folder / "onnx/model.onnx", "model.onnx_data")
-    (folder / "onnx/model.onnx_data").write_bytes(external_bytes())
-    save_onnx(folder / "onnx/model_fp16.onnx")
-    (folder / "config.json").write_text('{"architectures": ["BertModel"]}')
-    (folder / "model.safetensors").write_bytes(tensors(8))
-    snapshot = take(store, folder, ".")
-    assert [entry.path for entry in snapshot.files] == ["model.onnx", "model.onnx_data"]
-    assert snapshot.metadata.alternative == str(folder / "model.safetensors")
-    other = take(store, folder, snapshot.metadata.alternative)
-    assert other.format is ModelFormat.TRANSFORMERS
-    assert [entry.path for entry in other.files] == ["config.json", "model.safetensors"]
-    assert other.metadata.alternative is None
-    (folder / "onnx/model.onnx").rename(folder / "onnx/encoder.onnx")
-    (folder / "onnx/model_fp16.onnx").rename(folder / "onnx/decoder.onnx")
-    (folder / "model.safetensors").unlink()
-    assert f"{folder}/onnx/decoder.onnx" in str(refused(store, folder, ".").hint)
-
-
-def test_an_export_of_lower_precision_is_taken_only_if_nothing_else_is_there(
-    store: Store, folder: Path
-) -> None:
-    (folder / "onnx").mkdir()
-    save_onnx(folder / "onnx/model_quantized.onnx")
-    (folder / "config.json").write_text('{"architectures": ["BertModel"]}')
-    assert take(store, folder, ".").format is ModelFormat.ONNX
-    (folder / "pytorch_model.bin").write_bytes(b"x")
-    snapshot = take(store, folder, ".")
-    assert snapshot.format is ModelFormat.TRANSFORMERS
-    assert snapshot.metadata.alternative == str(folder / "onnx/model_quantized.onnx")
 
 
 @pytest.mark.parametrize(
@@ -262,39 +226,6 @@ def test_a_folder_that_is_not_a_model(
     error = refused(store, folder, ".")
     assert error.code == f"source.files.{code}"
     assert says in error.what
-
-
-def test_a_folder_of_timm_and_weights_that_are_named(store: Store, folder: Path) -> None:
-    (folder / "config.json").write_text('{"architecture": "resnet10t", "pretrained_cfg": {}}')
-    (folder / "model.safetensors").write_bytes(tensors(8))
-    (folder / "pytorch_model.bin").write_bytes(b"x")
-    for text, weights in ((".", "model.safetensors"), ("pytorch_model.bin", "pytorch_model.bin")):
-        snapshot = take(store, folder, text)
-        assert (snapshot.format, snapshot.entry) == (ModelFormat.PYTORCH, ".")
-        assert [entry.path for entry in snapshot.files] == ["config.json", weights]
-    (folder / "config.json").write_text('{"width": 3}')
-    alone = take(store, folder, "model.safetensors")
-    assert (alone.format, alone.entry) == (ModelFormat.PYTORCH, "model.safetensors")
-
-
-def test_the_only_model_in_a_folder_is_served(store: Store, folder: Path) -> None:
-    """As repositories of scikit-learn are: a file, and what describes it."""
-    (folder / "model.pkl").write_bytes(pickle.dumps([1.0]))
-    for name in ("config.json", "README.md", "confusion_matrix.png", "optimizer.pt"):
-        (folder / name).write_bytes(b"{}")
-    snapshot = take(store, folder, ".")
-    assert (snapshot.format, snapshot.entry) == (ModelFormat.SKLEARN, "model.pkl")
-    (folder / "scaler.pkl").write_bytes(pickle.dumps([2.0]))
-    error = refused(store, folder, ".")
-    assert error.code == "source.files.several"
-    assert "model.pkl, scaler.pkl" in error.what
-    assert take(store, folder, str(error.hint).rpartition(" ")[2]).format is ModelFormat.SKLEARN
-
-
-def test_the_only_file_in_a_folder_is_recognized(store: Store, folder: Path) -> None:
-    (folder / "model.bin").write_bytes(b"\xba\x16O/" + bytes(40))
-    (folder / "README.md").write_text("about")
-    assert "fastText" in refused(store, folder, ".").what
 
 
 @pytest.mark.parametrize(
