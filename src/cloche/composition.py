@@ -44,6 +44,7 @@ def sources() -> tuple[Source, ...]:
 def formats() -> Mapping[ModelFormat, Format]:
     """Return the formats of models, in the order in which a path is tried.
 
+    Weights in a folder of transformers come before PyTorch's own files, of which they may be one.
     ONNX comes last: it has no mark of its own, and any file may be such a model.
     """
     from cloche.formats.jax import JaxFormat
@@ -61,11 +62,11 @@ def formats() -> Mapping[ModelFormat, Format]:
     return {
         ModelFormat.MLFLOW: MlflowFormat(),
         ModelFormat.TRITON: TritonFormat(_served_backends),
+        ModelFormat.TRANSFORMERS: TransformersFormat(),
         ModelFormat.PYTORCH: PyTorchFormat(),
         ModelFormat.XGBOOST: XgboostFormat(),
         ModelFormat.LIGHTGBM: LightgbmFormat(),
         ModelFormat.SKLEARN: SklearnFormat(),
-        ModelFormat.TRANSFORMERS: TransformersFormat(),
         ModelFormat.TENSORFLOW: TensorFlowFormat(),
         ModelFormat.KERAS: KerasFormat(),
         ModelFormat.JAX: JaxFormat(),

@@ -105,11 +105,13 @@ def test_one_kind_of_weights_is_taken(tmp_path: Path, files: Files, left: set[st
         {"config.json": {}, "onnx/model.onnx": b"x", "tokenizer.json": {}},
         {"config.json": BERT, "model.onnx": b"x", "model.safetensors": weights()},
         {"config.json": BERT, "onnx/model.onnx": b"x", "model.safetensors": weights()},
+        {"config.json": {"architecture": "resnet18", "pretrained_cfg": {}},
+         "model.safetensors": weights()},
         {"config.json": {"backend": "keras"}},
         {"weights.npz": b"x"},
         {},
     ],
-)
+)  # fmt: skip
 def test_folders_of_others(tmp_path: Path, files: Files) -> None:
     assert not TransformersFormat().detect(put(tmp_path, files))
 
@@ -138,17 +140,15 @@ REFUSED: list[tuple[Files, str, str]] = [
     ({"adapter_config.json": {}, "adapter_model.safetensors": b"x"}, "adapter", "PEFT"),
     ({"model.Q4_0.gguf": b"GGUF", "tokenizer.json": {}}, "gguf", "GGUF"),
     (model({"quantization_config": {"quant_method": "bitsandbytes"}}), "quantized", "bitsandbytes"),
-    (model({"auto_map": {"AutoModel": "net.Net"}}, **{"net.py": b""}), "code", "auto_map"),
-    (model({"auto_map": {"AutoModel": "org/other--net.Net"}}), "code", "Python code of its own"),
+    (model({"auto_map": {"AutoModel": "org/other--net.Net"}}), "code", "org/other--net.Net"),
     ({"tokenizer.json": {}, "tokenizer_config.json": {}}, "alone", "a tokenizer alone"),
     ({"preprocessor_config.json": {}}, "alone", "an image processor alone"),
     ({"model.safetensors": weights()}, "config", "weights without the configuration"),
     ({"config.json": {"a": 1}, "model.safetensors": weights()}, "config", "which model"),
-    ({"config.json": {"architecture": "resnet18", "pretrained_cfg": {}},
-      "model.safetensors": weights()}, "timm", "timm"),
     ({"config.json": b"{", "model.safetensors": weights()}, "document", "config.json"),
     ({"config.json": BERT, "tf_model.h5": b"x"}, "weights", "it has tf_model.h5"),
     ({"config.json": BERT, "model.fp16.safetensors": weights()}, "weights", "model.fp16"),
+    ({"config.json": BERT, "openvino_model.bin": b"x"}, "weights", "it has openvino_model.bin"),
     ({"config.json": BERT, "model.safetensors": POINTER}, "lfs", "pointer"),
     ({"config.json": BERT, "model.safetensors": weights()[:-1]}, "safetensors", "not a whole file"),
     ({"config.json": BERT, "a.safetensors": weights(), "model.safetensors.index.json": INDEX},
@@ -213,6 +213,32 @@ def test_the_facts_of_a_classifier(tmp_path: Path) -> None:
     assert (facts.loading.kind, facts.loading.path) == ("model", ".")
     assert facts.loading.options == {"class": "BertForSequenceClassification"}
     assert all(finding.severity is Severity.NOTE for finding in facts.findings)
+
+
+OWN = {
+    "AutoConfig": "configuration_net.NetConfig", "AutoModel": "net.Net",
+    "AutoModelForSequenceClassification": "net.NetForSequenceClassification",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "loaded"),
+    [
+        ({"architectures": ["NetForSequenceClassification"]}, "net.NetForSequenceClassification"),
+        ({"architectures": ["BertModel"]}, "BertModel"),
+        ({"architectures": None}, "net.Net"),
+    ],
+)
+def test_classes_of_the_models_own(tmp_path: Path, config: dict[str, object], loaded: str) -> None:
+    tokens = {"auto_map": {"AutoTokenizer": ["tokens.Tokens", None], "AutoProcessor": "gone.P"}}
+    files = dict.fromkeys(("configuration_net.py", "net.py", "tokens.py", "handler.py"), b"")
+    made = model({"auto_map": OWN, **config}, **{"tokenizer_config.json": tokens, **files})
+    loading = facts_of(tmp_path, made).loading
+    assert loading is not None
+    assert loading.options == {"class": loaded, "own_code": [*OWN.values(), "tokens.Tokens"]}
+    without = facts_of(tmp_path / "upstream", model({"auto_map": OWN, **config})).loading
+    assert without is not None
+    assert "own_code" not in without.options, "transformers has the classes by now"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ Prepare = Callable[..., Deployment]
 PYTHON = f"3.{min(sys.version_info[1], 13)}"
 _OF_PYTORCH = (
     "torch==2.15.0", "torchvision==0.29.2", "mlflow==3.17.2", "transformers==5.24.0",
-    "sentence-transformers==6.2.0",
+    "sentence-transformers==6.2.0", "timm==1.0.31",
 )  # fmt: skip
 REQUIREMENTS = {
     "sklearn": (

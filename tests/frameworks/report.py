@@ -74,6 +74,7 @@ CASES = {
     "pytorch-script": Case("pytorch", "traced.pth"),
     "pytorch-module": Case("pytorch", "training.pt"),
     "pytorch-weights": Case("pytorch", "squeezed.pth", _SQUEEZED),
+    "pytorch-timm": Case("pytorch", "timm"),
     "xgboost": Case("sklearn", "early.ubj"),
     "lightgbm": Case("sklearn", "light.txt"),
     "sklearn-pickle": Case("sklearn", "forest.joblib"),

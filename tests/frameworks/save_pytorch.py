@@ -9,8 +9,11 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import timm
 import torch
 import torchvision
+from safetensors.torch import save_file
+from timm.models import save_for_hf
 from torch import nn
 from torch.export import Dim
 
@@ -140,6 +143,18 @@ def on_gpu(source: Path, target: Path) -> None:
             write.writestr(name, data)
 
 
+def save_of_timm() -> None:
+    """As timm publishes a model: its configuration, and weights in both formats."""
+    torch.manual_seed(6)
+    model = timm.create_model("test_resnet", num_classes=3).eval()
+    named = {"label_names": ["cat", "dog", "bird"]}
+    save_for_hf(model, FOLDER / "timm", model_config=named, safe_serialization="both")
+    image = torch.rand(2, *model.pretrained_cfg["input_size"])
+    answer = model(image).detach().tolist()
+    given = {"inputs": {"x": image.tolist()}, "outputs": {"output": answer}}
+    (FOLDER / "timm.json").write_text(json.dumps(given))
+
+
 def main() -> None:
     model = trained()
     image = torch.rand(2, 3, 24, 24)
@@ -180,6 +195,7 @@ def main() -> None:
     squeezed = torchvision.models.squeezenet1_1(num_classes=7)
     state = squeezed.state_dict()
     torch.save(state, FOLDER / "squeezed.pth")
+    save_file(state, FOLDER / "squeezed.safetensors")
     torch.save({f"module.{key}": value for key, value in state.items()}, FOLDER / "parallel.pth")
     checkpoint = {"epoch": 3, "optimizer_state_dict": {"lr": 0.1}, "model_state_dict": {
         f"_orig_mod.{key}": value for key, value in state.items()
@@ -187,6 +203,7 @@ def main() -> None:
     torch.save(checkpoint, FOLDER / "checkpoint.ckpt")
     torch.save({"epoch": 3, "history": [1.0, 0.5]}, FOLDER / "history.pt")
 
+    save_of_timm()
     examples = {"input_example": np.random.default_rng(0).random((1, 3, 24, 24), np.float32)}
     common = {"pip_requirements": REQUIREMENTS}
     mlflow.pytorch.save_model(trained(), FOLDER / "logged", **examples, **common)

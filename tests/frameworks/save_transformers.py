@@ -15,6 +15,8 @@ import numpy as np
 import torch
 import transformers
 from mlflow.models import infer_signature
+from own_net.configuration_net import NetConfig
+from own_net.modeling_net import NetForSequenceClassification
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -95,6 +97,14 @@ def save_pictures() -> None:
     transformers.SwinForImageClassification(swin).save_pretrained(FOLDER / "swin")
 
 
+def save_own_code() -> None:
+    torch.manual_seed(5)
+    NetConfig.register_for_auto_class()
+    NetForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+    NetForSequenceClassification(NetConfig(num_labels=3)).save_pretrained(FOLDER / "own")
+    tokenizer().save_pretrained(FOLDER / "own")
+
+
 def save_sentences() -> SentenceTransformer:
     torch.manual_seed(4)
     encoder = FOLDER / "encoder"
@@ -125,6 +135,7 @@ def save_logged(sentences: SentenceTransformer) -> None:
 def main() -> None:
     save_texts()
     save_pictures()
+    save_own_code()
     save_logged(save_sentences())
     (FOLDER / "done.json").write_text(json.dumps(sorted(p.name for p in FOLDER.iterdir())))
 

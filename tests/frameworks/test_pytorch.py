@@ -114,7 +114,9 @@ def test_inputs_of_several_types_come_from_the_example(pytorch: Saved, prepare: 
     assert outputs == "output_0 FP64 ?,3; output_1 INT32 ?; output_2 BOOL ?"
 
 
-@pytest.mark.parametrize("model", ["squeezed.pth", "parallel.pth", "checkpoint.ckpt"])
+@pytest.mark.parametrize(
+    "model", ["squeezed.pth", "squeezed.safetensors", "parallel.pth", "checkpoint.ckpt"]
+)
 def test_weights_alone_are_served_with_their_class(
     pytorch: Saved, prepare: Prepare, model: str
 ) -> None:
@@ -185,6 +187,20 @@ def test_inputs_that_say_what_the_file_says_change_nothing(
     inputs = {"tokens": "INT64 [batch, length]", "mask": "FP32 [batch, length]"}
     deployment = prepare(pytorch.spec("reader.pt2", inputs=inputs))
     assert described(deployment.main.facts.inputs) == "tokens INT64 ?,?; mask FP32 ?,?"
+
+
+def test_a_folder_of_timm_answers_as_its_library_with_the_names_of_its_classes(
+    pytorch: Saved, prepare: Prepare
+) -> None:
+    deployment = prepare(pytorch.spec("timm"), pytorch.folder / "timm.json")
+    facts = deployment.main.facts
+    assert described(facts.inputs) == "x FP32 ?,3,160,160"
+    assert facts.labels == ("cat", "dog", "bird")
+    said = notes(deployment)["inspection.pytorch.pixels"]
+    assert "pixels (3 × 160 × 160), scaled to 0 … 1" in said
+    assert deployment.main.conversion is not None
+    assert deployment.golden is not None
+    assert deployment.golden.judge is Judge.EXPECTED
 
 
 def test_what_mlflow_logs_by_default_is_served_under_the_names_of_its_signature(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from cloche.artifacts import Deployment, Judge
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.verification import bodies
-from conftest import Prepare, Saved, described, notes
+from conftest import Prepare, Saved, described, notes, require_refused
 from fixtures.hub import LocalHub
 from fixtures.local import LocalHome
 
@@ -38,6 +39,11 @@ def check_converted(deployment: Deployment, inputs: str, outputs: str) -> None:
         assert parity.max_absolute <= parity.tolerance, parity
     assert deployment.golden is not None
     assert deployment.golden.judge is Judge.REFERENCE
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 @pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)
@@ -78,11 +84,7 @@ def test_a_repository_of_the_hub_is_served_and_asked_with_text(
     hub: LocalHub,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = transformers.folder / "sentences"
-    files = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*") if path.is_file()
-    }  # fmt: skip
+    files = files_of(transformers.folder / "sentences")
     card = b"---\nlicense: apache-2.0\npipeline_tag: sentence-similarity\n---\n"
     hub.add("org/sentences", {**files, "README.md": card, "tf_model.h5": b"x" * 99})
     for name, value in hub.environment().items():
@@ -98,6 +100,38 @@ def test_a_repository_of_the_hub_is_served_and_asked_with_text(
     asked = bodies.read(deployment.golden.requests[0], local_home.store)
     assert asked["input_ids"][:, 0].tolist() == [2, 2], "it begins as the tokenizer begins texts"
     assert asked["attention_mask"].min() == 0, "one text is padded"
+
+
+def test_code_of_a_repository_is_loaded_if_it_is_trusted(
+    transformers: Saved, prepare: Prepare, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("org/own", files_of(transformers.folder / "own"))
+    for name, value in hub.environment().items():
+        monkeypatch.setenv(name, value)
+    content = {**transformers.spec("own"), "model": "hf://org/own"}
+    words = "modeling_net.NetForSequenceClassification (auto_map in config.json), in configuration_"
+    require_refused(prepare, content, "source.transformers.code", words)
+    assert "model.safetensors" not in hub.files_asked()
+    deployment = prepare({**content, "trust": True})
+    check_converted(deployment, IDS, "logits FP32 ?,3")
+    said = notes(deployment)["pickle.outside"]
+    assert "modeling_net.NetForSequenceClassification" in said
+    assert "Its code is in configuration_net.py, layers.py, modeling_net.py." in said
+    require_refused(prepare, content, "pickle.untrusted", "code beside the model")
+
+
+def test_a_module_that_own_code_imports_and_nothing_installs_is_named(
+    transformers: Saved, prepare: Prepare, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(transformers.folder / "own", tmp_path / "own")
+    layers = folder / "layers.py"
+    layers.write_text(layers.read_text().replace("import torch", "import rotary_of_nobody, torch"))
+    content = {**transformers.spec("own"), "model": str(folder), "conversion": "off"}
+    with pytest.raises(ClocheError) as refused:
+        prepare(content)
+    assert refused.value.code == "conversion.module"
+    assert "rotary_of_nobody" in refused.value.what
+    assert "requirements: [torch==" in str(refused.value.hint)
 
 
 def test_conversion_can_be_turned_off(transformers: Saved, prepare: Prepare) -> None:

@@ -101,19 +101,6 @@ def test_a_folder_with_one_onnx_file_is_that_file(store: Store, folder: Path) ->
     assert [entry.path for entry in snapshot.files] == ["model.onnx", "model.onnx.data"]
 
 
-def test_a_folder_with_its_onnx_file_in_onnx_is_that_file(store: Store, folder: Path) -> None:
-    """As in a clone of a repository that has the same weights for other frameworks, too."""
-    (folder / "onnx").mkdir()
-    save_onnx(folder / "onnx/model.onnx", "model.onnx_data")
-    (folder / "onnx/model.onnx_data").write_bytes(external_bytes())
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"x")
-    snapshot = take(store, folder, ".")
-    assert [entry.path for entry in snapshot.files] == ["model.onnx", "model.onnx_data"]
-    save_onnx(folder / "onnx/model_fp16.onnx")
-    assert f"{folder}/onnx/model.onnx" in str(refused(store, folder, ".").hint)
-
-
 @pytest.mark.parametrize(
     ("location", "code"),
     [
@@ -223,6 +210,11 @@ def test_an_archive_called_onnx(store: Store, folder: Path) -> None:
         (["_METADATA", "manifest.ocdbt", "d/0"], "unsupported", "Orbax"),
         (["0/meta.yaml", "mlflow.db"], "unsupported", "store of MLflow"),
         (["notes.txt", "data.csv"], "unknown", "data.csv, notes.txt"),
+        (["config_setfit.json", "modules.json", "model.safetensors"], "library", "SetFit"),
+        (["gliner_config.json", "pytorch_model.bin", "tokenizer.json"], "library", "GLiNER"),
+        (["config.cfg", "meta.json", "vocab/strings.json"], "library", "spaCy"),
+        (["model.weights.h5", "tokenizer.json", "config.json"], "library", "KerasHub"),
+        (["training.log", "loss.tsv", "pytorch_model.bin"], "library", "Flair"),
     ],
 )
 def test_a_folder_that_is_not_a_model(

@@ -54,6 +54,16 @@ def chosen(*paths: str, wanted: str | None = None) -> set[str]:
         # A pair of ONNX files is no model; other weights are.
         (("onnx/encoder_model.onnx", "onnx/decoder_model.onnx", "model.safetensors"),
          {"model.safetensors"}),
+        # An export of sentence-transformers is its network alone.
+        (("modules.json", "1_Pooling/config.json", "onnx/model.onnx", "model.safetensors"),
+         {"modules.json", "1_Pooling/config.json", "model.safetensors"}),
+        (("modules.json", "onnx/model.onnx"), {"modules.json", "onnx/model.onnx"}),
+        # One of lower precision is taken only where no other weights are.
+        (("onnx/model_quantized.onnx", "model.safetensors"), {"model.safetensors"}),
+        (("model-int8.onnx", "onnx/model_q4f16.onnx", "pytorch_model.bin"), {"pytorch_model.bin"}),
+        (("onnx/model_O4.onnx", "config.json"), {"onnx/model_O4.onnx", "config.json"}),
+        (("yolo.onnx", "yolo_fp16.onnx"), {"yolo.onnx"}),
+        (("bert-q4.onnx", "quantity.onnx"), {"quantity.onnx"}),
         # safetensors, whole or in shards
         (EVERY_FRAMEWORK, {*SETTINGS, "model.safetensors"}),
         (("model.safetensors.index.json", *SHARDS, "consolidated.safetensors", "config.json"),
@@ -97,6 +107,11 @@ def test_the_choice(paths: tuple[str, ...], expected: set[str]) -> None:
                              "model_fp16.onnx_data", "config.json"),
          {"model_fp16.onnx", "model_fp16.onnx_data", "config.json"}),
         ("a.gguf", ("a.gguf", "b.gguf"), {"a.gguf"}),
+        ("model.safetensors", (*EVERY_FRAMEWORK, *ONNX), {*SETTINGS, "model.safetensors"}),
+        ("model.safetensors.index.json", ("model.onnx", "model.safetensors.index.json", *SHARDS),
+         {"model.safetensors.index.json", *SHARDS}),
+        (SHARDS[1], ("model.onnx", "model.safetensors.index.json", *SHARDS, "config.json"),
+         {"model.safetensors.index.json", *SHARDS, "config.json"}),
     ],
 )  # fmt: skip
 def test_a_file_that_is_named_is_taken(

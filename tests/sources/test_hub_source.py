@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +143,59 @@ def test_external_data_is_part_of_the_model(hub: LocalHub, store: Store, tmp_pat
     assert str(error.where).endswith("/onnx/model.onnx_data")
 
 
+SHARDED = "model.safetensors.index.json"
+BERT = {
+    "config.json": b'{"architectures": ["BertModel"]}', "tokenizer.json": b"{}",
+    "onnx/model.onnx": net(), "onnx/model_quantized.onnx": net(2.0),
+    "model.safetensors": tensors(8), "pytorch_model.bin": b"x" * 99,
+}  # fmt: skip
+IN_SHARDS = {
+    "a-00001-of-00002.safetensors": tensors(8), "a-00002-of-00002.safetensors": tensors(9),
+    "a.safetensors.index.json": json.dumps({"weight_map": {
+        "x": "a-00001-of-00002.safetensors", "y": "a-00002-of-00002.safetensors"}}).encode(),
+}  # fmt: skip
+OF_SHARDS = {"config.json", "tokenizer.json", SHARDED, *list(IN_SHARDS)[:2]}
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "expected"),
+    [
+        ("", "onnx", {"model.onnx"}),
+        ("/onnx/model_quantized.onnx", "onnx", {"model.onnx"}),
+        ("/onnx", "onnx", {"model.onnx"}),
+        ("/model.safetensors", "transformers",
+         {"config.json", "tokenizer.json", "model.safetensors"}),
+        ("/pytorch_model.bin", "transformers",
+         {"config.json", "tokenizer.json", "pytorch_model.bin"}),
+        ("/a.safetensors.index.json", "transformers", OF_SHARDS),
+        ("/a-00002-of-00002.safetensors", "transformers", OF_SHARDS),
+    ],
+)  # fmt: skip
+def test_weights_that_are_named_come_with_the_settings_beside_them(
+    hub: LocalHub, store: Store, path: str, form: str, expected: set[str]
+) -> None:
+    hub.add("org/bert", {**BERT, **IN_SHARDS})
+    snapshot = take(store, f"hf://org/bert@main{path}", hub.environment())
+    assert snapshot.format == form
+    assert {file.path for file in snapshot.files} == expected
+    fetched = set(hub.files_asked())
+    assert len(fetched & {*BERT, *IN_SHARDS} - {"config.json", "tokenizer.json"}) == max(
+        1, len(expected) - 2
+    )
+    other = snapshot.metadata.alternative
+    assert other == (None if path else f"{snapshot.pinned}/model.safetensors")
+
+
+def test_other_weights_of_a_language_model_that_are_named_are_not_fetched(
+    hub: LocalHub, store: Store
+) -> None:
+    config = b'{"architectures": ["LlamaForCausalLM"]}'
+    hub.add("org/llama", {"config.json": config, "model.fp16.safetensors": tensors(40)})
+    error = refused(store, "hf://org/llama/model.fp16.safetensors", hub.environment())
+    assert error.code == "source.transformers.language"
+    assert hub.files_asked() == ["config.json"]
+
+
 def test_an_mlflow_folder_and_a_triton_repository_are_kept(hub: LocalHub, store: Store) -> None:
     mlmodel = b"flavors: {onnx: {data: model.onnx}}\nrun_id: abc\n"
     hub.add("org/saved", {"README.md": CARD, "MLmodel": mlmodel, "model.onnx": net()})
@@ -169,9 +224,14 @@ def test_what_is_not_served_is_named_with_what_was_found(hub: LocalHub, store: S
     hub.add("org/diffusion", {"model_index.json": b"{}", "unet/model.safetensors": tensors(40)})
     error = refused(store, "hf://org/diffusion", hub.environment())
     assert error.code == "source.transformers.diffusers"
+    hub.add("org/words", {"config.cfg": b"", "meta.json": b"{}", "ner/model": b"x"})
+    error = refused(store, "hf://org/words", hub.environment())
+    assert (error.code, "spaCy" in error.what) == ("source.files.library", True)
     hub.add("org/forest", {"model.skops": b"PK", "config.json": b"{}"})
     error = refused(store, "hf://org/forest", hub.environment())
     assert "it has config.json, model.skops" in error.what
+    hub.add("org/tree", {"model.pkl": pickle.dumps([1.0]), "config.json": b"{}", "README.md": CARD})
+    assert take(store, "hf://org/tree", hub.environment()).format == "sklearn"
     hub.add("org/pair", {"encoder.onnx": net(), "decoder.onnx": net()})
     error = refused(store, "hf://org/pair", hub.environment())
     hint = str(error.hint)

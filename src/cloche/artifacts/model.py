@@ -79,6 +79,8 @@ class ModelMetadata:
     """The experiment of the run."""
     choice: str | None = None
     """Which of a repository's files the source chose, and what it left out."""
+    alternative: str | None = None
+    """A reference to other weights beside those that were taken, which could be served, too."""
 
 
 class ModelFormat(enum.StrEnum):

@@ -30,6 +30,7 @@ def converted_snapshot(snapshot: ModelSnapshot, conversion: Conversion) -> Model
         format=ModelFormat.ONNX,
         files=conversion.files,
         entry=conversion.entry,
+        metadata=replace(snapshot.metadata, alternative=None),
     )
 
 

@@ -98,8 +98,11 @@ class Foresight(Protocol):
     refused: tuple[ClocheError, ...]
     """What it refuses so, each once."""
 
-    def foresee(self, settings: Mapping[str, Path], names: Collection[str], where: str) -> None:
+    def foresee(
+        self, settings: Mapping[str, Path], names: Collection[str], where: str, *, trust: bool
+    ) -> None:
         """Raise ClocheError as `files` would, before weights are fetched; `where` is the model.
 
-        `settings` are the small files by their path, `names` the paths of all files.
+        `settings` are the small files by their path, `names` the paths of all files. `trust` is
+        whether code of its own may be loaded.
         """

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+_ABOUT = frozenset({"README.md", "LICENSE", "config.json"})
 _BEGINNING = 4096
 """Bytes of a file that are examined."""
 
@@ -41,12 +42,13 @@ def of_file(path: Path, known: Iterable[Lookalike]) -> Lookalike | None:
 
 
 def of_folder(folder: Path, known: Iterable[Lookalike]) -> Lookalike | None:
-    """Return the look-alike that a folder is, None if it is unknown."""
-    names = visible(folder)
-    for lookalike in known:
+    """Return the look-alike that a folder is, or the only file in it; None if it is unknown."""
+    names, others = visible(folder), tuple(known)
+    for lookalike in others:
         if lookalike.names & names or (lookalike.test and lookalike.test(folder, b"")):
             return lookalike
-    return None
+    files = [folder / name for name in names - _ABOUT]
+    return of_file(files[0], others) if len(files) == 1 and files[0].is_file() else None
 
 
 def unknown(path: Path) -> Lookalike:
@@ -123,6 +125,11 @@ GENERAL = (
         "a pickle, which Cloche does not load", _OF_PYTHON,
         suffixes=(".pkl", ".pickle", ".joblib", ".sav"),
         starts=(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
+    ),
+    Lookalike(
+        "a model of fastText, which Cloche does not serve",
+        "log it with mlflow.pyfunc.log_model, which serves it as a Python function",
+        suffixes=(".ftz",), starts=(b"\xba\x16O/",),
     ),
     Lookalike("a zip archive", _UNPACK, suffixes=(".zip",), starts=(b"PK\x03\x04",)),
     Lookalike(

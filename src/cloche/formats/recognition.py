@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
-from cloche.formats import lookalikes
+from cloche.formats import libraries, lookalikes
+from cloche.formats.weight_files import LEFTOVERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,8 +20,9 @@ def recognize(path: Path, formats: Collection[Format], store: Store) -> tuple[Fo
     """Return the first format that detects a file or folder, and the model's files.
 
     A look-alike file is refused before a format without marks of its own is asked, a look-alike
-    folder after all, because a folder may hold a model among other things. Raises ClocheError
-    (`source.files.…`), which says what the path looks like and what to do.
+    folder after all, because a folder may hold a model among other things: of no format itself, it
+    is the only model in it. Raises ClocheError (`source.files.…`), which says what the path looks
+    like and what to do.
     """
     known = (*(mark for form in formats for mark in form.lookalikes), *lookalikes.GENERAL)
     marked = [form for form in formats if form.marked]
@@ -32,8 +34,39 @@ def recognize(path: Path, formats: Collection[Format], store: Store) -> tuple[Fo
     for form in formats:
         if form not in marked and form.detect(path):
             return form, form.files(path, store)
+    if refused := libraries.refusal(lookalikes.visible(path), str(path)):
+        raise refused
+    inside = _models_in(path, marked)
+    if len(inside) == 1:
+        [(file, form)] = inside
+        return form, form.files(file, store)
     lookalike = lookalikes.of_folder(path, known) if path.is_dir() else None
+    if inside and lookalike is None:
+        raise _several([file for file, _ in inside], path)
     raise _refusal(path, lookalike or lookalikes.unknown(path), formats)
+
+
+def _models_in(folder: Path, marked: Collection[Format]) -> list[tuple[Path, Format]]:
+    """Return the files at the top of a folder that are models of formats with marks of their own.
+
+    What a training leaves beside its model is none.
+    """
+    files = (folder / name for name in sorted(lookalikes.visible(folder) - LEFTOVERS))
+    formats = (
+        (file, next((form for form in marked if form.detect(file)), None))
+        for file in files if file.is_file()
+    )  # fmt: skip
+    return [(file, form) for file, form in formats if form is not None]
+
+
+def _several(files: list[Path], folder: Path) -> ClocheError:
+    names = ", ".join(file.name for file in files[:5]) + (" …" if len(files) > 5 else "")
+    return ClocheError(
+        "source.files.several",
+        f"The folder holds {len(files)} files that are models: {names}.",
+        where=str(folder),
+        hint=f"Name the one to serve: {files[0]}",
+    )
 
 
 def _refusal(path: Path, lookalike: Lookalike, formats: Collection[Format]) -> ClocheError:

@@ -47,10 +47,12 @@ def inspect(
 ) -> tuple[ModelSnapshot, ModelFacts]:
     """Resolve a model reference and return what inspection finds, without running the model."""
     store = composition.store(settings)
+    given = options or ModelOptions()
     snapshot = resolve(
-        reference, directory=directory, store=store, progress=progress, environment=environment
-    )
-    return snapshot, facts(snapshot, store, options or ModelOptions())
+        reference, directory=directory, store=store, progress=progress, environment=environment,
+        trust=bool(given.trust),
+    )  # fmt: skip
+    return snapshot, facts(snapshot, store, given)
 
 
 def prepare(
@@ -85,8 +87,9 @@ def prepare(
     store = composition.store(settings)
     with store.working():
         snapshot = resolve(
-            spec.model, directory=directory, store=store, progress=progress, environment=environment
-        )
+            spec.model, directory=directory, store=store, progress=progress,
+            environment=environment, trust=spec.trust,
+        )  # fmt: skip
         key = _key(spec, snapshot, example_digest, labels, run_model=run_model)
         deployment = _recall(store, key)
         if deployment is None:

@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche import composition
-from cloche.artifacts import Lock, ModelFacts, ModelOptions, ModelRepository, ModelSnapshot
+from cloche.artifacts import (
+    Finding,
+    Lock,
+    ModelFacts,
+    ModelOptions,
+    ModelRepository,
+    ModelSnapshot,
+    Severity,
+)
 from cloche.formats import declared_inputs
 from cloche.pipeline import trust
 
@@ -28,16 +36,18 @@ def resolve(
     store: Store,
     progress: Progress,
     environment: Mapping[str, str],
+    trust: bool = False,
 ) -> ModelSnapshot:
     """Resolve a reference; the snapshot's files are then in the store, under its digest.
 
     Relative paths start from `directory`. Sources read addresses and credentials from
-    `environment`. Raises UsageError for a reference that cannot be right, UnavailableError for a
-    registry that does not answer, and ClocheError for everything else.
+    `environment`. `trust` lets a model from anywhere bring code. Raises UsageError for a reference
+    that cannot be right, UnavailableError for a registry that does not answer, and ClocheError for
+    everything else.
     """
     from cloche import sources
 
-    context = sources.ResolveContext(directory, environment, store, progress)
+    context = sources.ResolveContext(directory, environment, store, progress, trust)
     return sources.resolve(reference, composition.sources(), context)
 
 
@@ -52,8 +62,19 @@ def facts(
     form = composition.formats()[snapshot.format]
     known = form.inspect(snapshot, store.tree_path(snapshot.digest), options, service=service)
     known = declared_inputs.applied(known, options, snapshot.pinned)
-    unsafe = trust.findings(snapshot, known, options, store)
-    return replace(known, findings=(*known.findings, *unsafe)) if unsafe else known
+    more = (*_alternative(snapshot), *trust.findings(snapshot, known, options, store))
+    return replace(known, findings=(*known.findings, *more)) if more else known
+
+
+def _alternative(snapshot: ModelSnapshot) -> tuple[Finding, ...]:
+    """Return what is to be said of other weights beside those that are served."""
+    other = snapshot.metadata.alternative
+    if other is None:
+        return ()
+    name = other.removeprefix(f"{snapshot.pinned}/")
+    what = f"{name} is there, too, and is not what is served."
+    hint = f"To serve it, name it: {other}"
+    return (Finding(Severity.NOTE, "inspection.alternative", what, hint=hint),)
 
 
 def build(  # noqa: PLR0917 - the stages' values, in their order

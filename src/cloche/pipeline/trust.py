@@ -24,6 +24,8 @@ _KIND = "pickles"
 _FOREIGN = frozenset({"huggingface"})
 """Sources where anybody may have put a model."""
 _SHOWN = 6
+_CODE = "pickle.custom"
+"""What a scan calls code beside a model that its configuration names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,13 @@ def _scanned(snapshot: ModelSnapshot, store: Store) -> _Unsafe:
     scans = pickles.scan_files({file.path: root / file.path for file in snapshot.files})
     names = [str(name) for scan in scans.values() for name in scan.outside]
     found = [finding for scan in scans.values() for finding in scan.findings]
+    said = [each.what for scan in scans.values() for each in scan.problems]
+    if any(each.code == _CODE for each in found):
+        code = sorted(file.path for file in snapshot.files if file.path.endswith(".py"))
+        said += [f"Its code is in {', '.join(code)}."] if code else []
     unsafe = _Unsafe(
         tuple(dict.fromkeys(names)),
-        tuple(dict.fromkeys(each.what for scan in scans.values() for each in scan.problems)),
+        tuple(dict.fromkeys(said)),
         tuple(dict.fromkeys(each.where or "" for each in found)),
     )
     store.remember(_KIND, key, artifacts.encode(unsafe))

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from cloche.artifacts import ModelSnapshot, digest_of, encode
 from cloche.errors import ClocheError
-from cloche.formats import recognize
+from cloche.formats import recognize, weight_files
 from cloche.formats.folders import special, unreadable
 from cloche.sources.intake import take_in
 from cloche.sources.references import split, wrong
@@ -71,6 +71,7 @@ class FilesSource:
             form, model = self._recognize(text, path, store)
             title = f"Reading {path.name}"
             entries = take_in(model.files, title=title, store=store, progress=context.progress)
+            other = weight_files.alternative(weight_files.listed(path), form.name)
         digest = store.put_tree(entries, label=text)
         return ModelSnapshot(
             reference=text,
@@ -81,7 +82,9 @@ class FilesSource:
             format=form.name,
             files=entries,
             entry=model.entry,
-            metadata=form.metadata(digest, store),
+            metadata=replace(
+                form.metadata(digest, store), alternative=str(path / other) if other else None
+            ),
         )
 
     def _recognize(self, text: str, path: Path, store: Store) -> tuple[Format, ModelFiles]:

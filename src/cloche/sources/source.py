@@ -44,6 +44,8 @@ class ResolveContext:
     """The user's environment, with addresses and credentials of registries."""
     store: Store
     progress: Progress
+    trust: bool = False
+    """Whether the user lets a model from anywhere bring code that is not known to be safe."""
 
 
 class Source(Protocol):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import ModelFormat, decode, encode
 from cloche.errors import ClocheError
+from cloche.formats import weight_files
 from cloche.formats.format import Lookalike, ModelFiles
-from cloche.formats.lookalikes import visible
 from cloche.formats.one_file import WithoutMetadata
 from cloche.formats.onnx.codes import SOURCE
 from cloche.formats.onnx.external import weights
@@ -47,7 +47,7 @@ class OnnxFormat(WithoutMetadata):
 
         ONNX has no magic bytes: any file that is not something else may be ONNX.
         """
-        return path.is_file() or bool(_onnx_files(path))
+        return path.is_file() or bool(weight_files.exports(weight_files.listed(path)))
 
     def files(self, path: Path, store: Store) -> ModelFiles:
         """Return the file as `model.onnx`, and the files of weights under their own names."""
@@ -71,29 +71,21 @@ class OnnxFormat(WithoutMetadata):
         return inspect_file(root / snapshot.entry, snapshot.pinned)
 
 
-def _onnx_files(folder: Path) -> list[Path]:
-    """Return the ONNX files of a folder: those at its top, else those in its folder `onnx`.
+def _only(folder: Path) -> Path:
+    """Return the plain export of a folder or of its folder `onnx`, or the only one.
 
     The latter is where exports lie beside the weights of Hugging Face's libraries.
     """
-    for place in (folder, folder / "onnx"):
-        names = sorted(name for name in visible(place) if name.lower().endswith(".onnx"))
-        if names:
-            return [place / name for name in names]
-    return []
-
-
-def _only(folder: Path) -> Path:
-    files = _onnx_files(folder)
-    if len(files) > 1:
-        names = ", ".join(file.name for file in files[:5])
+    names = weight_files.listed(folder)
+    found, plain = weight_files.exports(names), weight_files.export(names)
+    if plain is None and len(found) > 1:
         raise ClocheError(
             "source.files.several",
-            f"The folder holds {len(files)} ONNX files: {names}.",
+            f"The folder holds {len(found)} ONNX files: {', '.join(found[:5])}.",
             where=str(folder),
-            hint=f"Name the one to serve: {files[0]}",
+            hint=f"Name the one to serve: {folder / found[0]}",
         )
-    return files[0]
+    return folder / (plain or found[0])
 
 
 def _external_data(path: Path, store: Store) -> tuple[ExternalData, ...]:

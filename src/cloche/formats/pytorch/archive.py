@@ -2,8 +2,8 @@
 
 torch.save, torch.jit.save and torch.export.save all write a zip with one folder at its top: a state
 dict or a module has `data.pkl`, a script has `code/` beside it, and an exported program has its
-graph as JSON in `models/` (in older releases `serialized_exported_program.json`). Nothing is
-unpickled here.
+graph as JSON in `models/` (in older releases `serialized_exported_program.json`). Weights alone may
+also be a file of safetensors. Nothing is unpickled here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche import pickles
+from cloche.formats import safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,8 @@ class Kind(enum.StrEnum):
     EXPORTED = "exported"
     MODULE = "module"
     STATE_DICT = "state_dict"
+    SAFETENSORS = "safetensors"
+    """Weights alone, in the format of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +62,27 @@ class _Marks:
 
 
 def is_one(path: Path) -> bool:
-    """Return whether PyTorch wrote a file; no pickle or graph in it is read."""
+    """Return whether PyTorch wrote a file, or it is safetensors; nothing else in it is read."""
     try:
-        return _marks(path) is not None
+        return _marks(path) is not None or is_safetensors(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError):
         return False
+
+
+def is_safetensors(path: Path) -> bool:
+    """Return whether a file is a whole one of safetensors."""
+    try:
+        safetensors.elements(path)
+    except safetensors.DamagedFileError:
+        return False
+    return True
 
 
 def contents(path: Path) -> Contents | None:
     """Return what a file holds; None if PyTorch did not write it."""
     try:
+        if is_safetensors(path):
+            return Contents(Kind.SAFETENSORS)
         marks = _marks(path)
         if marks is None:
             return None

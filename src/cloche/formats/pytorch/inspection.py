@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
 
-TESTED = {"torch": "2.15.0", "torchvision": "0.29.2"}
+TESTED = {"torch": "2.15.0", "torchvision": "0.29.2", "timm": "1.0.31"}
 """The newest releases that were tried here, for files that name none."""
+OF_TIMM = tuple(f"{name}=={version}" for name, version in TESTED.items())
 _PACKAGES = {"torchvision": "torchvision", "timm": "timm", "transformers": "transformers"}
 """The package on the index of a class's first module, where it is known."""
 _KINDS = {
@@ -23,15 +24,43 @@ _KINDS = {
     Kind.EXPORTED: "an exported program",
     Kind.MODULE: "a whole module",
     Kind.STATE_DICT: "weights alone (a state dict)",
+    Kind.SAFETENSORS: "weights alone (safetensors)",
 }
+
+
+_LIBRARIES = {
+    "ultralytics": ("a model of Ultralytics (YOLO), in a dictionary with what its training left",
+                    "Export it, YOLO(FILE).export(format='onnx'), and deploy the ONNX file."),
+    "models": ("a checkpoint of YOLOv5 or one like it, whose classes are those of its repository",
+               "Export it there, python export.py --weights FILE --include onnx, and deploy that."),
+    "fastai": ("a Learner of fastai, with its data and its training",
+               "Export its network, learn.model.eval(), with torch.export.save."),
+    "flair": ("a model of Flair",
+              "Log it with mlflow.pyfunc.log_model, which serves it as a Python function."),
+}  # fmt: skip
+"""Libraries by the module of their classes, whose files are no modules alone: what, and what to
+do."""
+
+
+def _library(held: Contents, options: ModelOptions, where: str) -> None:
+    """Refuse a file of a library that nothing installs; raises ClocheError."""
+    first = {name.partition(".")[0] for name in held.classes}
+    known = next((_LIBRARIES[name] for name in _LIBRARIES if name in first), None)
+    if known is not None and not options.requirements:
+        what, remedy = known
+        raise ClocheError(
+            "inspection.pytorch.library", f"This is {what}.", where=where, hint=remedy
+        )
 
 
 def loading(held: Contents, path: str, options: ModelOptions, where: str) -> Loading:
     """Return how a file is loaded.
 
-    Raises UsageError `inspection.pytorch.class` for weights without the class of their module.
+    Raises UsageError `inspection.pytorch.class` for weights without the class of their module, and
+    ClocheError for a file of a library, and for classes of a script.
     """
     more: dict[str, object] = {}
+    _library(held, options, where)
     if held.main:
         raise ClocheError(
             "inspection.pytorch.main",
@@ -41,7 +70,7 @@ def loading(held: Contents, path: str, options: ModelOptions, where: str) -> Loa
             hint="Move them into a module that is logged with the model (code_paths in MLflow), or"
             " save the model without code: torch.export.save.",
         )
-    if held.kind is Kind.STATE_DICT:
+    if held.kind in {Kind.STATE_DICT, Kind.SAFETENSORS}:
         if options.class_name is None:
             raise UsageError(
                 "inspection.pytorch.class",
@@ -49,7 +78,8 @@ def loading(held: Contents, path: str, options: ModelOptions, where: str) -> Loa
                 where=where,
                 hint="Write `class: torchvision.models.resnet50` (the class or function that makes"
                 " the module, with its `arguments:`) in cloche.yaml. Or export the model:"
-                " torch.export.save(torch.export.export(model, (example,)), FILE).",
+                " torch.export.save(torch.export.export(model, (example,)), FILE). Weights of"
+                " transformers or timm are served from their folder, with config.json.",
             )
         more = {"class": options.class_name, "arguments": options.arguments}
     return Loading("pytorch", held.kind.value, path, more)
@@ -77,7 +107,7 @@ def _requirements(
     """Return what the model needs: as the spec says, as the file records, else what was tried."""
     if options.requirements:
         return options.requirements, ()
-    needed = {"torch"} | {
+    needed = {"torch", *([held.kind.value] if held.kind is Kind.SAFETENSORS else [])} | {
         _PACKAGES[first]
         for name in (*held.classes, options.class_name or "")
         if (first := name.partition(".")[0]) in _PACKAGES

@@ -16,6 +16,16 @@ from cloche.formats.variant import (
     Variant,
 )
 
+_WEIGHTS = Variant(
+    "pytorch-weights", "a state dict, also in a checkpoint of training or in safetensors",
+    "torch.save(model.state_dict(), 'model.pth')",
+    (From.FILE, From.HUB), Served.CONVERTED,
+    (CLASS, ARGUMENTS, INPUTS, REQUIREMENTS, LABELS, CONVERSION), "torch.onnx",
+)  # fmt: skip
+TIMM = Variant(
+    "pytorch-timm", "a folder of timm", "timm.models.save_for_hf(model, FOLDER)",
+    (From.FOLDER, From.HUB), Served.CONVERTED, (REQUIREMENTS, LABELS, CONVERSION), "torch.onnx",
+)  # fmt: skip
 _SOURCES = (From.FILE, From.HUB)
 _CONVERTER = "torch.onnx"
 
@@ -33,10 +43,7 @@ VARIANTS = {
         "pytorch-module", "a whole module", "torch.save(model, 'model.pt')",
         _SOURCES, Served.CONVERTED, (INPUTS, REQUIREMENTS, TRUST, LABELS, CONVERSION), _CONVERTER,
     ),
-    Kind.STATE_DICT: Variant(
-        "pytorch-weights", "a state dict, also in a checkpoint of training",
-        "torch.save(model.state_dict(), 'model.pth')",
-        _SOURCES, Served.CONVERTED,
-        (CLASS, ARGUMENTS, INPUTS, REQUIREMENTS, LABELS, CONVERSION), _CONVERTER,
-    ),
+    Kind.STATE_DICT: _WEIGHTS,
+    Kind.SAFETENSORS: _WEIGHTS,
 }  # fmt: skip
+"""By what a file holds."""

@@ -7,24 +7,26 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
-from cloche.formats.transformers import documents, refusals, sentences, weights
+from cloche.formats.transformers import code, documents, refusals, sentences, weights
 from cloche.formats.transformers.sentences import Sentences
+from cloche.formats.weight_files import CONFIGURATION, INDEX, MODULES, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-CONFIGURATION = "config.json"
 _MARKS = frozenset({
-    sentences.MODULES, "model_index.json", "adapter_config.json", "tokenizer.json",
+    MODULES, "model_index.json", "adapter_config.json", "tokenizer.json",
     "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
-    *weights.NAMES, *(f"{name}.index.json" for name in weights.NAMES),
+    *NAMES, *(f"{name}{INDEX}" for name in NAMES),
 })  # fmt: skip
 _OF_OTHERS = frozenset({
     ".safetensors", ".bin", ".h5", ".msgpack", ".ot", ".pt", ".pth", ".ckpt", ".onnx", ".gguf",
     ".tflite", ".npz", ".md", ".pkl", ".zip",
 })  # fmt: skip
 """Weights for other libraries, what a training leaves behind, and what people read."""
+_OPENVINO = "openvino_model.bin"
+_TOKENIZER = "tokenizer_config.json"
 _ABOUT = frozenset({"LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt"})
 
 
@@ -36,6 +38,8 @@ class Identity:
     architecture: str
     """The class of transformers; `AutoModel` where the configuration names none."""
     sentences: Sentences | None
+    code: tuple[str, ...] = ()
+    """References to classes in files of the model's own."""
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -73,24 +77,26 @@ def identify(settings: Mapping[str, Path], names: Collection[str], where: str) -
     name = str(PurePosixPath(first) / CONFIGURATION)
     config = documents.mapping(settings.get(name), where)
     architecture = _architecture(config, name, where)
-    refused = refusals.of_configuration(config, architecture, names, where)
+    refused = refusals.of_configuration(config, architecture, where)
     if refused is not None:
         raise refused
-    return Identity(config, architecture, modules)
+    own = [config, documents.mapping(settings.get(str(PurePosixPath(first) / _TOKENIZER)), where)]
+    brought = (name for each in own for name in code.beside(each, settings, first))
+    return Identity(config, architecture, modules, tuple(dict.fromkeys(brought)))
 
 
-def understand(files: Mapping[str, Path], where: str) -> Folder:
-    """Return what a folder is; `where` is its reference.
+def understand(files: Mapping[str, Path], where: str, wanted: str | None = None) -> Folder:
+    """Return what a folder is; `where` is its reference, `wanted` the weights that a user named.
 
     Raises ClocheError (`source.transformers.…`) for a folder that is not whole, or not served.
     """
     names = {path for path in files if "/" not in path}
     identity = identify(files, names, where)
     modules = identity.modules
-    found = weights.find(files, modules[0] if modules else "", where)
+    found = weights.find(files, modules[0] if modules else "", where, wanted)
     if not found:
         raise _no_weights(names, where)
-    taken = _needed(files, modules, where) | {path: files[path] for path in found}
+    taken = _needed(files, modules, where) | found
     return Folder(taken, tuple(path for path in found if not path.endswith(".json")), identity)
 
 
@@ -100,14 +106,13 @@ def _architecture(config: Mapping[str, Any], name: str, where: str) -> str:
         return named[0]
     if isinstance(config.get("model_type"), str):
         return "AutoModel"
-    if "pretrained_cfg" in config:
-        raise refusals.of_timm(where)
     raise ClocheError(
         "source.transformers.config",
         f"{name} does not say which model it is of: it has neither `architectures` nor"
         " `model_type`.",
         where=where,
-        hint="Save the model with save_pretrained of transformers, which writes both.",
+        hint="Save the model with save_pretrained of transformers, which writes both. For weights"
+        " of a module of your own name their file, and write its `class:` in cloche.yaml.",
     )
 
 
@@ -118,12 +123,11 @@ def _needed(files: Mapping[str, Path], modules: Collection[str], where: str) -> 
         for path, file in files.items()
         if str(PurePosixPath(path).parent) in {".", *modules}
         and PurePosixPath(path).suffix.lower() not in _OF_OTHERS
-        and not path.endswith(".index.json")
+        and not path.endswith(INDEX)
         and path not in _ABOUT
     }
-    for module in modules:
-        if module:
-            taken |= {path: files[path] for path in weights.find(files, module, where)}
+    for module in filter(None, modules):
+        taken |= weights.find(files, module, where)
     return taken
 
 
@@ -132,9 +136,12 @@ def _no_weights(names: Collection[str], where: str) -> ClocheError:
         name for name in names if name.endswith((".h5", ".msgpack", ".safetensors", ".bin"))
     )
     found = f"; it has {', '.join(others)}" if others else ""
+    hint = "Save the model with save_pretrained of transformers."
+    if _OPENVINO in others:
+        hint = "It is an export for OpenVINO: name the model that it was made from."
     return ClocheError(
         "source.transformers.weights",
-        f"The folder has no weights that PyTorch reads ({' or '.join(weights.NAMES)}){found}.",
+        f"The folder has no weights that PyTorch reads ({' or '.join(NAMES)}){found}.",
         where=where,
-        hint="Save the model with save_pretrained of transformers.",
+        hint=hint,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, Loading, Severity
 from cloche.formats import unloaded
-from cloche.formats.transformers import releases, weights
+from cloche.formats.transformers import code, releases, weights
 from cloche.formats.transformers.folder import understand
 
 if TYPE_CHECKING:
@@ -53,7 +53,11 @@ def inspect_folder(
 def loading(known: Identity, path: str) -> Loading:
     """Return how the libraries load a folder."""
     kind = "model" if known.sentences is None else "sentence"
-    options = {"class": known.architecture} if known.sentences is None else {}
+    options: dict[str, object] = {}
+    if known.sentences is None:
+        options["class"] = code.made_by(known.architecture, known.config, known.code)
+    if known.code:
+        options["own_code"] = list(known.code)
     return Loading(FRAMEWORK, kind, path or ".", options)
 
 

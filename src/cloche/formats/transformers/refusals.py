@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
+from cloche.formats import libraries
+from cloche.formats.transformers import code
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -35,8 +37,9 @@ def of_names(names: Collection[str], where: str) -> ClocheError | None:
             hint="Merge it into its model (merge_and_unload() of peft), save that with"
             " save_pretrained, and name its folder.",
         )
-    if "config.json" in names or "modules.json" in names:
-        return None
+    refused = libraries.refusal(names, where)
+    if refused is not None or "config.json" in names or "modules.json" in names:
+        return refused
     return _without_configuration(names, where)
 
 
@@ -65,16 +68,18 @@ def _without_configuration(names: Collection[str], where: str) -> ClocheError:
 
 
 def of_configuration(
-    config: Mapping[str, Any], architecture: str, names: Collection[str], where: str
+    config: Mapping[str, Any], architecture: str, where: str
 ) -> ClocheError | None:
     """Return the refusal of a model by its configuration, None if it is one that is served."""
-    if _has_code(config.get("auto_map"), names):
+    far = code.elsewhere(config)
+    if far is not None:
         return ClocheError(
             "source.transformers.code",
-            "The model brings Python code of its own (auto_map in config.json), which would run"
-            " when it is loaded. This version does not run such code.",
+            f"The model's code is in another repository ({far} in config.json), which nothing"
+            " pins.",
             where=where,
-            hint="Export it to ONNX and deploy the file, or log it with MLflow.",
+            hint="Put its files of Python beside the weights, and name them without the part before"
+            " -- in config.json.",
         )
     if isinstance(config.get("quantization_config"), dict):
         method = config["quantization_config"].get("quant_method", "an unknown method")
@@ -96,19 +101,16 @@ def of_configuration(
     return None
 
 
-def of_timm(where: str) -> ClocheError:
-    """Return the refusal of a model of timm, whose config.json is another one."""
+def of_code(classes: Collection[str], paths: Collection[str], where: str) -> ClocheError:
+    """Return the refusal of a model that brings code, from where anybody may have put it.
+
+    `classes` are references to its classes, `paths` those of all files.
+    """
     return ClocheError(
-        "source.transformers.timm",
-        "This is a model of timm, which is no model of transformers.",
+        "source.transformers.code",
+        f"Loading it runs Python code of its own: {', '.join(classes)} (auto_map in config.json),"
+        f" in {', '.join(code.files(paths))}.",
         where=where,
-        hint="Log the module with mlflow.pytorch.log_model: timm.create_model('hf-hub:ORG/NAME',"
-        " pretrained=True).",
+        hint="Read that code. If you trust who wrote it, write `trust: true` in cloche.yaml: it"
+        " runs in the model's own environment. An export to ONNX needs no trust.",
     )
-
-
-def _has_code(named: Any, names: Collection[str]) -> bool:
-    """Return whether classes are in files of the folder, or in those of another repository."""
-    if not isinstance(named, dict) or not named:
-        return False
-    return "--" in str(named) or any(name.endswith(".py") for name in names)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 from cloche.formats.transformers import documents
+from cloche.formats.weight_files import MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
 _SERVED = frozenset({"Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout"})
 _POOLINGS = {

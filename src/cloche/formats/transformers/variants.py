@@ -4,31 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+from cloche.formats import libraries
 from cloche.formats.transformers import refusals
-from cloche.formats.variant import CONVERSION, LABELS, REQUIREMENTS, From, Served, Variant
+from cloche.formats.variant import (
+    CONVERSION,
+    LABELS,
+    REQUIREMENTS,
+    TRUST,
+    From,
+    Served,
+    Variant,
+)
 
 _SOURCES = (From.FOLDER, From.HUB)
 
 NETWORK = Variant(
     "transformers", "a model of transformers: safetensors or pytorch_model.bin",
     "model.save_pretrained(FOLDER)", _SOURCES, Served.CONVERTED,
-    (REQUIREMENTS, LABELS, CONVERSION), "torch.onnx, transformers' own exporter",
+    (REQUIREMENTS, TRUST, LABELS, CONVERSION), "torch.onnx, transformers' own exporter",
 )  # fmt: skip
 SENTENCES = Variant(
     "sentence-transformers", "a model of sentence-transformers, all its modules as one",
-    "model.save(FOLDER)", _SOURCES, Served.CONVERTED, (REQUIREMENTS, CONVERSION), "torch.onnx",
+    "model.save(FOLDER)", _SOURCES, Served.CONVERTED, (REQUIREMENTS, TRUST, CONVERSION),
+    "torch.onnx",
 )  # fmt: skip
 
 _REFUSED_NAMES = ({"model_index.json"}, {"adapter_config.json"})
-_REFUSED_SETTINGS: tuple[tuple[dict[str, Any], str, set[str]], ...] = (
-    ({}, "A model such as GPT2LMHeadModel", set()),
-    ({"quantization_config": {"quant_method": "…"}}, "", set()),
-    ({"auto_map": {"AutoModel": "model.Model"}}, "", {"model.py"}),
+_REFUSED_SETTINGS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({}, "A model such as GPT2LMHeadModel"),
+    ({"quantization_config": {"quant_method": "…"}}, ""),
 )
 _ANSWERS = (
     *(refusals.of_names(names, "") for names in _REFUSED_NAMES),
-    *(refusals.of_configuration(config, of, names, "") for config, of, names in _REFUSED_SETTINGS),
-    refusals.of_timm(""),
+    *(refusals.of_configuration(config, of, "") for config, of in _REFUSED_SETTINGS),
+    *libraries.refusals(),
 )
 REFUSED = tuple(answer for answer in _ANSWERS if answer is not None)
 """What a folder or its configuration shows not to be served, in the words of the refusals."""

@@ -1,8 +1,4 @@
-"""The files of weights in a folder: safetensors before PyTorch's own, whole or in shards.
-
-The names are those that transformers writes (`transformers.utils`: SAFE_WEIGHTS_NAME,
-SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME).
-"""
+"""The files of weights in a folder: safetensors before PyTorch's own, whole or in shards."""
 
 from __future__ import annotations
 
@@ -13,34 +9,38 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 from cloche.formats import safetensors
+from cloche.formats.weight_files import INDEX, NAMES, index_of, usual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-NAMES = ("model.safetensors", "pytorch_model.bin")
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _LONGEST_POINTER = 1024
 """Bytes; the specification of Git LFS allows no longer pointer."""
 
 
-def find(files: Mapping[str, Path], folder: str, where: str) -> tuple[str, ...]:
+def find(
+    files: Mapping[str, Path], folder: str, where: str, wanted: str | None = None
+) -> dict[str, Path]:
     """Return the weights in a folder (`""` for the top), and their index; empty without any.
 
-    Raises ClocheError `source.transformers.shard`, .index.
+    They have the names that transformers looks for. `wanted` is the file or the index that a user
+    named. Raises ClocheError `source.transformers.shard`, .index.
     """
     place = PurePosixPath(folder)
-    for name in NAMES:
-        if str(place / name) in files:
-            return (str(place / name),)
-        index = str(place / f"{name}.index.json")
+    for name in NAMES if wanted is None else (wanted,):
+        path, index = str(place / name), str(place / index_of(name))
+        if path in files and (index == f"{path}{INDEX}" or index not in files):
+            return {str(place / usual(name)): files[path]}
         if index in files:
             shards = [str(place / shard) for shard in _shards(files[index], index, where)]
             missing = [shard for shard in shards if shard not in files]
             if missing:
                 raise _incomplete(missing, index, where)
-            return (index, *shards)
-    return ()
+            at = str(place / f"{usual(name)}{INDEX}")
+            return {at: files[index], **{shard: files[shard] for shard in shards}}
+    return {}
 
 
 def _incomplete(missing: list[str], index: str, where: str) -> ClocheError:

@@ -1,9 +1,10 @@
 """Which files of a repository serving needs: one kind of weights, and the settings beside them.
 
 People publish the same weights for several frameworks: one repository may hold them ten times. Of
-those the choice is ONNX, then safetensors, then PyTorch's own file. A folder of MLflow, a finished
-Triton repository and the models of other libraries are kept as they are. Only names are looked at:
-what a folder is, and whether it is served, the formats say later.
+those the choice is ONNX, then safetensors, then PyTorch's own file, and ONNX in a lower precision
+only where nothing else is. A folder of MLflow, a finished Triton repository and the models of other
+libraries are kept as they are. Only names are looked at: what a folder is, and whether it is
+served, the formats say later.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from cloche.errors import ClocheError
+from cloche.formats import libraries, weight_files
 from cloche.sources.huggingface import weights
 from cloche.sources.huggingface.weights import Weights
 from cloche.units import size_text
@@ -56,20 +58,21 @@ def choose(
 ) -> Choice:
     """Choose from the sizes of all files by path; `wanted` is the file that a user named.
 
-    Raises source.huggingface.nomodel, .several and .shard; `where` is the reference for them, and
-    `holder` says in words what has the files.
+    Raises source.huggingface.nomodel, .several and .shard, and source.files.library; `where` is the
+    reference for them, and `holder` says in words what has the files.
     """
     paths = sorted(path for path in sizes if not _is_about(path))
-    if wanted is not None:
-        return _described(weights.of_file(wanted, paths), paths, sizes)
-    if kind := weights.whole(paths):
+    if wanted is None and (kind := weights.whole(paths)):
         return _whole(kind, paths, sizes)
-    for find in (weights.onnx, weights.safetensors, weights.pytorch, weights.modules):
-        if found := find(paths):
-            return _described(_with_shards(found, sizes, shards_of, where, holder), paths, sizes)
+    top = list(dict.fromkeys(PurePosixPath(path).parts[0] for path in paths))
+    refused = libraries.refusal(top, where)
+    if refused is not None and wanted is None and not weight_files.is_exported(paths):
+        raise refused
+    if found := weights.best(paths) if wanted is None else weights.of_file(wanted, paths):
+        return _described(_with_shards(found, sizes, shards_of, where, holder), paths, sizes)
     if kind := weights.other(paths, where):
         return _whole(kind, paths, sizes)
-    raise _no_model(paths, where, holder)
+    raise _no_model(top, where, holder)
 
 
 def _whole(kind: str, paths: Collection[str], sizes: Mapping[str, int]) -> Choice:
@@ -135,8 +138,7 @@ def _size(paths: Collection[str], sizes: Mapping[str, int]) -> int:
     return sum(sizes[path] for path in paths)
 
 
-def _no_model(paths: list[str], where: str, holder: str) -> ClocheError:
-    top = list(dict.fromkeys(PurePosixPath(path).parts[0] for path in paths))
+def _no_model(top: list[str], where: str, holder: str) -> ClocheError:
     shown = ", ".join(top[:6]) + (" …" if len(top) > 6 else "")
     return ClocheError(
         "source.huggingface.nomodel",

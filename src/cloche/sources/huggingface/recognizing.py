@@ -36,10 +36,12 @@ def foresee(
     why: str,
     formats: Collection[Format],
     store: Store,
+    trust: bool,
 ) -> None:
     """Raise what a format would raise for a model, from its stored settings (`entries`) alone.
 
     `names` are the paths of all its files, `why` is their choice, which a refusal repeats.
+    `trust` is whether the user lets it bring code.
     """
     with store.laid_out(tuple(entries)) as folder:
         found: object = next(
@@ -48,7 +50,8 @@ def foresee(
         if not isinstance(found, Foresight):
             return
         try:
-            found.foresee({entry.path: folder / entry.path for entry in entries}, names, where)
+            settings = {entry.path: folder / entry.path for entry in entries}
+            found.foresee(settings, names, where, trust=trust)
         except ClocheError as error:
             raise error.with_(what=f"{error.what} Chosen: {why}.") from None
 

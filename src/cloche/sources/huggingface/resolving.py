@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import FileEntry, ModelMetadata, ModelSnapshot
 from cloche.clients.huggingface.hub import hub_of
 from cloche.errors import NotFoundError
+from cloche.formats import weight_files
 from cloche.sources.downloads import fetch
 from cloche.sources.huggingface import card, integrity
 from cloche.sources.huggingface.choice import CARD, Choice, choose
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cloche.clients.huggingface.repository import Commit, RepositoryFile
     from cloche.formats import Format
     from cloche.sources.huggingface.places import Place
+    from cloche.sources.huggingface.recognizing import Recognized
     from cloche.sources.huggingface.reference import HubReference
     from cloche.sources.source import ResolveContext
     from cloche.store import Store
@@ -71,6 +73,7 @@ def resolve(
         store=context.store,
     )
     digest = context.store.put_tree(found.files, label=pinned)
+    said = replace(said, choice=choice.why, alternative=taking.alternative(scope, found))
     snapshot = ModelSnapshot(
         reference=text,
         pinned=pinned,
@@ -80,7 +83,7 @@ def resolve(
         format=found.form.name,
         files=found.files,
         entry=found.entry,
-        metadata=_with_card(found.form.metadata(digest, context.store), said, choice),
+        metadata=_with_card(found.form.metadata(digest, context.store), said),
         registry=hub.endpoint,
     )
     memory.keep_snapshot(snapshot)
@@ -174,7 +177,8 @@ class _Taking:
 
         Raises ClocheError as `recognized`.
         """
-        if scope.wanted is not None or any(path.endswith(".onnx") for path in choice.paths):
+        named = scope.wanted is not None and not weight_files.is_weights(scope.wanted)
+        if named or any(path.endswith(".onnx") for path in choice.paths):
             return
         chosen = {scope.files[path].path: path for path in choice.paths}
         beside = [scope.files[path] for path in choice.paths if framework(path) is None]
@@ -187,6 +191,7 @@ class _Taking:
             why=choice.why,
             formats=formats,
             store=self._store,
+            trust=self.context.trust,
         )
 
     def card(self, scope: _Scope) -> ModelMetadata:
@@ -195,6 +200,13 @@ class _Taking:
             return ModelMetadata()
         [entry] = self._fetch([scope.card], f"Reading {self.pinned}")
         return card.metadata_of(self._store.read(entry.digest).decode(errors="replace"))
+
+    def alternative(self, scope: _Scope, found: Recognized) -> str | None:
+        """Return the reference of other weights that could be served; None if a file was named."""
+        if scope.wanted is not None:
+            return None
+        other = weight_files.alternative(scope.files, found.form.name)
+        return f"{self.folder_of(scope)}/{other}" if other else None
 
     @property
     def _store(self) -> Store:
@@ -211,11 +223,12 @@ class _Taking:
         )
 
 
-def _with_card(own: ModelMetadata, said: ModelMetadata, choice: Choice) -> ModelMetadata:
-    """Return the metadata of a model completed from its card; the model's own records win."""
+def _with_card(own: ModelMetadata, said: ModelMetadata) -> ModelMetadata:
+    """Return the metadata of a model completed by its repository's; the model's own records win."""
     return replace(
         own,
         tags={**said.tags, **own.tags},
         metrics={**said.metrics, **own.metrics},
-        choice=choice.why,
+        choice=said.choice,
+        alternative=said.alternative,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from cloche.errors import ClocheError
+from cloche.formats import weight_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,7 @@ _OTHER = {
     ".bin": ("weights", True),
 }  # fmt: skip
 """By ending: what a file at the top is, and whether two of them are two models."""
-_LEFTOVERS = frozenset({
-    "training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth",
-})  # fmt: skip
-"""What a training leaves beside its model."""
 _MODULE = re.compile(r"\d+_\w+/")
-_MODULES = "modules.json"
 _TRITON = re.compile(r"([^/]+/)?(config\.pbtxt|\d+/model\.[^/]+)")
 
 
@@ -66,17 +62,34 @@ def whole(paths: Sequence[str]) -> str | None:
 
 
 def of_file(wanted: str, paths: Sequence[str]) -> Weights:
-    """Return the one file that a user named, with the files that keep its weights."""
+    """Return the one file that a user named, with the files that keep its weights.
+
+    A shard stands for all that the index beside it names.
+    """
+    index = weight_files.index_of(wanted)
+    if index in paths and index != f"{wanted}{weight_files.INDEX}":
+        return Weights((), f"the shards of {index}", index)
     return _onnx_file(wanted, paths) if wanted.endswith(".onnx") else Weights((wanted,), wanted)
 
 
-def onnx(paths: Sequence[str]) -> Weights | None:
-    """Return the plain ONNX export: `onnx/model.onnx`, `model.onnx`, or the only ONNX file."""
-    found = [path for path in paths if re.fullmatch(r"(onnx/)?[^/]+\.onnx", path)]
-    plain = [path for path in ("onnx/model.onnx", "model.onnx") if path in found]
-    if plain or len(found) == 1:
-        return _onnx_file((plain or found)[0], paths)
-    return None
+def best(paths: Sequence[str]) -> Weights | None:
+    """Return the weights to take of several kinds; None where no name is a usual one."""
+    kinds = [_safetensors, _pytorch, _modules, _onnx, _reduced]
+    if weight_files.is_exported(paths):
+        kinds.insert(0, _onnx)
+    return next((found for find in kinds if (found := find(paths))), None)
+
+
+def _onnx(paths: Sequence[str]) -> Weights | None:
+    """Return the export to ONNX in full precision."""
+    found = weight_files.export(paths)
+    return _onnx_file(found, paths) if found else None
+
+
+def _reduced(paths: Sequence[str]) -> Weights | None:
+    """Return the only ONNX file, whatever its precision."""
+    found = weight_files.exports(paths)
+    return _onnx_file(found[0], paths) if len(found) == 1 else None
 
 
 def _onnx_file(model: str, paths: Sequence[str]) -> Weights:
@@ -103,12 +116,12 @@ def _is_data_of(path: str, model: str, paths: Sequence[str]) -> bool:
     return alone and tensor
 
 
-def safetensors(paths: Sequence[str]) -> Weights | None:
+def _safetensors(paths: Sequence[str]) -> Weights | None:
     """Return `model.safetensors`, the sharded one, or the only file of safetensors at the top."""
     return _weights(paths, "model.safetensors", ".safetensors", "safetensors")
 
 
-def pytorch(paths: Sequence[str]) -> Weights | None:
+def _pytorch(paths: Sequence[str]) -> Weights | None:
     """Return `pytorch_model.bin`, or the sharded one."""
     return _weights(paths, "pytorch_model.bin", None, "PyTorch")
 
@@ -116,23 +129,23 @@ def pytorch(paths: Sequence[str]) -> Weights | None:
 def _weights(paths: Sequence[str], name: str, ending: str | None, title: str) -> Weights | None:
     if name in paths:
         return Weights((name,), f"{name} ({title})")
-    index = f"{name}.index.json"
+    index = f"{name}{weight_files.INDEX}"
     if index in paths:
         return Weights((), f"the shards of {index} ({title})", index)
     only = [path for path in paths if ending and path.endswith(ending) and "/" not in path]
     return Weights((only[0],), f"{only[0]} ({title})") if len(only) == 1 else None
 
 
-def modules(paths: Sequence[str]) -> Weights | None:
+def _modules(paths: Sequence[str]) -> Weights | None:
     """Return the weights in the module folders of sentence-transformers, if it has any."""
     files = module_files(paths)
     found = tuple(path for path in files if framework(path))
-    return Weights(found, f"the modules of {_MODULES}") if found else None
+    return Weights(found, f"the modules of {weight_files.MODULES}") if found else None
 
 
 def module_files(paths: Collection[str]) -> tuple[str, ...]:
     """Return the files of all modules of sentence-transformers, with one kind of weights each."""
-    if _MODULES not in paths:
+    if weight_files.MODULES not in paths:
         return ()
     files = [path for path in paths if _MODULE.match(path)]
     folders = {str(PurePosixPath(path).parent) for path in files if path.endswith(".safetensors")}
@@ -153,7 +166,7 @@ def other(paths: Sequence[str], where: str) -> str | None:
     several = [path for path in paths if re.fullmatch(r"(onnx/)?[^/]+\.(onnx|safetensors)", path)]
     if several:
         raise _several(several, where)
-    top = [path for path in paths if "/" not in path and path not in _LEFTOVERS]
+    top = [path for path in paths if "/" not in path and path not in weight_files.LEFTOVERS]
     for ending, (title, single) in _OTHER.items():
         found = [path for path in top if path.lower().endswith(ending)]
         if single and len(found) > 1:

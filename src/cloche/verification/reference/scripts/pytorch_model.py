@@ -3,9 +3,10 @@
 `how` says how a file is loaded:
 
     kind        torchscript (torch.jit.save), exported (torch.export.save), module (torch.save of a
-                whole module), state_dict (torch.save of its weights)
-    class       for a state dict: the class or function that makes the module, as `package.name`
-    arguments   for a state dict: the keyword arguments of that call
+                whole module), state_dict (torch.save of its weights), safetensors (the same in
+                that format), timm (a folder of that library)
+    class       for weights alone: the class or function that makes the module, as `package.name`
+    arguments   for weights alone: the keyword arguments of that call
     inputs, outputs, batched    for a script in a repository of Triton: `pytorch_names.py`
 
 Syntax for Python 3.8.
@@ -13,13 +14,13 @@ Syntax for Python 3.8.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_devices
 import pytorch_names
+import pytorch_weights
 import torch
 from own_model import OwnModel, Unusable
 
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
     Arrays = dict[str, Array]
-
-_PREFIXES = ("module.", "_orig_mod.", "model.")
-"""What DataParallel, torch.compile and Lightning write before the names of weights."""
-_NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
-"""Where checkpoints of training keep the weights."""
-_SHOWN = 5
 
 
 class TorchModel(OwnModel):
@@ -90,7 +85,12 @@ def load(path: str, how: dict[str, Any]) -> TorchModel:
             return _exported(path)
         if kind == "module":
             return TorchModel(_whole(path))
-        return _weights(path, how)
+        if kind == "timm":
+            return _of_timm(path)
+        module, notes = pytorch_weights.module(path, how)
+        model = TorchModel(module.eval())
+        model.notes += notes
+        return model
     except (ImportError, AttributeError) as error:
         raise _missing_class(error) from error
 
@@ -147,6 +147,12 @@ def _whole(path: str) -> Any:
     return loaded
 
 
+def _of_timm(path: str) -> TorchModel:
+    import timm
+
+    return TorchModel(timm.create_model(f"local-dir:{path}", pretrained=True).eval())
+
+
 def _missing_class(error: Exception) -> Unusable:
     return Unusable(
         "conversion.class",
@@ -155,90 +161,6 @@ def _missing_class(error: Exception) -> Unusable:
         " name its package in the requirements, or save the model without code:"
         " torch.export.save.",
     )
-
-
-# ── a state dict ──────────────────────────────────────────────────────────────────────────────
-
-
-def _weights(path: str, how: dict[str, Any]) -> TorchModel:
-    state, notes = _state(torch.load(path, map_location="cpu", weights_only=True))
-    module = _made(how["class"], how.get("arguments") or {})
-    expected = set(module.state_dict())
-    state, more = _without_prefix(state, expected)
-    missing, unexpected = sorted(expected - set(state)), sorted(set(state) - expected)
-    problems = []
-    if missing:
-        problems.append(f"the file lacks {_some(missing)}")
-    if unexpected:
-        problems.append(f"the class has no {_some(unexpected)}")
-    problems += [
-        f"{name} is {list(state[name].shape)} in the file and {list(own.shape)} in the class"
-        for name, own in module.state_dict().items()
-        if name in state and state[name].shape != own.shape
-    ][:_SHOWN]
-    if problems:
-        raise Unusable(
-            "conversion.weights",
-            "The weights are not those of {}: {}.".format(how["class"], "; ".join(problems)),
-            "Name the class and the arguments that the weights were trained with.",
-        )
-    module.load_state_dict(state)
-    model = TorchModel(module.eval())
-    model.notes += notes + more
-    return model
-
-
-def _state(loaded: Any) -> tuple[dict[str, Any], list[str]]:
-    """Return the weights in what was saved: a state dict, or a checkpoint that has one."""
-    if not isinstance(loaded, dict):
-        raise Unusable("conversion.content", f"The file holds a {type(loaded).__name__}.")
-    if loaded and all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        return dict(loaded), []
-    for key in _NESTED:
-        inner = loaded.get(key)
-        if isinstance(inner, dict) and inner:
-            others = [str(name) for name in loaded if name != key]
-            note = "It is a checkpoint of training; the weights under {!r} are served, and {} left"
-            return dict(inner), [note.format(key, _some(others)) + " out."]
-    tensors = {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
-        raise Unusable(
-            "conversion.content",
-            f"The file holds no weights: it has {_some([str(name) for name in loaded])}.",
-            "Save the weights: torch.save(model.state_dict(), FILE).",
-        )
-    return tensors, []
-
-
-def _made(name: str, arguments: dict[str, Any]) -> Any:
-    package, _, attribute = name.rpartition(".")
-    maker = getattr(importlib.import_module(package), attribute)
-    try:
-        module = maker(**arguments)
-    except TypeError as error:
-        raise Unusable(
-            "conversion.class",
-            f"{name} cannot be made: {error}",
-            "Write its arguments under `arguments:` in cloche.yaml.",
-        ) from error
-    if not isinstance(module, torch.nn.Module):
-        raise Unusable("conversion.class", f"{name} makes a {type(module).__name__}, no module.")
-    return module
-
-
-def _without_prefix(state: dict[str, Any], expected: set[str]) -> tuple[dict[str, Any], list[str]]:
-    """Return weights without the prefix of a wrapper, if only it keeps them from fitting."""
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in state) and not set(state) & expected:
-            stripped = {name[len(prefix) :]: value for name, value in state.items()}
-            inner, notes = _without_prefix(stripped, expected)
-            return inner, [f"The prefix {prefix!r} of its weights was taken off.", *notes]
-    return state, []
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return shown + (f", … ({len(names)} in all)" if len(names) > _SHOWN else "")
 
 
 # ── calling ───────────────────────────────────────────────────────────────────────────────────

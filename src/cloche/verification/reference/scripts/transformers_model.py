@@ -3,17 +3,24 @@
 `how` says what its folder is:
 
     kind       model (save_pretrained of transformers), sentence (of sentence-transformers)
-    class      of a model: the class that config.json names
+    class      of a model: the class that config.json names, with its file if it is the model's own
     tokenizer  of a model: the folder of its tokenizer, if it is another one
+    own_code   references to classes in its own files (`modeling_net.Net`), if it has such
 
 Weights of half precision are made FP32, which changes none of them: a processor computes in it.
+transformers copies code of the model's own before it imports it; here into a folder that ends with
+the process.
 Syntax for Python 3.8.
 """
 
 from __future__ import annotations
 
+import atexit
+import importlib.util
 import inspect
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +30,7 @@ import torch
 import transformers
 from own_model import Unusable
 from pytorch_model import TorchModel
+from transformers import dynamic_module_utils
 
 _HALVES = (torch.float16, torch.bfloat16)
 _SHOWN = 5
@@ -40,6 +48,8 @@ class TransformersModel(TorchModel):
         self.network, self.folder, self.parameters = network, folder, inputs
         self.tokenizer = folder
         """The folder of its tokenizer, if it has one."""
+        self.own_code = False
+        """Whether its tokenizer may be code of its own."""
 
     def by_name(self, names: Any) -> bool:  # noqa: ARG002
         """Return True: forward knows every input by its name."""
@@ -48,7 +58,9 @@ class TransformersModel(TorchModel):
     def tokenized(self, texts: list[str]) -> dict[str, Any] | None:
         """Return texts as inputs, padded to one length; None without a tokenizer in the folder."""
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(self.tokenizer)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                self.tokenizer, trust_remote_code=self.own_code
+            )
         except Exception:  # noqa: BLE001 - a folder without a tokenizer is served all the same
             return None
         longest = min(_longest(self.network.config), tokenizer.model_max_length)
@@ -92,21 +104,54 @@ class _Sentences(torch.nn.Module):
 def load(path: str, how: dict[str, Any]) -> TransformersModel:
     """Return the model in a folder; raises Unusable, and whatever its library raises."""
     transformers.logging.set_verbosity_error()
+    own_code = how.get("own_code") or []
+    if own_code:
+        _prepare_code(path, own_code)
     if how["kind"] == "sentence":
-        return _sentence(path)
+        return _sentence(path, trust=bool(own_code))
     model = _model(path, how["class"])
     model.tokenizer = str(Path(path) / how.get("tokenizer", "."))
+    model.own_code = bool(own_code)
     return model
 
 
-def _sentence(path: str) -> TransformersModel:
-    import sentence_transformers
+def _prepare_code(path: str, references: list[str]) -> None:
+    """Give the model's code a folder; raises Unusable where the environment lacks what it imports.
 
-    return SentenceModel(sentence_transformers.SentenceTransformer(path, device="cpu"), path)
+    The names are those that transformers would miss: of imports outside `try`.
+    """
+    folder = tempfile.mkdtemp(prefix="cloche-code-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    dynamic_module_utils.HF_MODULES_CACHE = folder
+    modules = {f"{reference.partition('.')[0]}.py" for reference in references}
+    files = {str(file) for name in modules for file in Path(path).rglob(name)}
+    for file in list(files):
+        files.update(dynamic_module_utils.get_relative_import_files(file))
+    named = {name for file in files for name in dynamic_module_utils.get_imports(file)}
+    missing = sorted(name for name in named if importlib.util.find_spec(name) is None)
+    if missing:
+        have = f"torch=={torch.__version__.partition('+')[0]}, "
+        have += f"transformers=={transformers.__version__}"
+        raise Unusable(
+            "conversion.module",
+            f"The model's own code imports {', '.join(missing)}, which its environment lacks.",
+            f"Write `requirements: [{have}, {', '.join(missing)}]` in cloche.yaml, with the names"
+            " of their packages.",
+        )
+
+
+def _sentence(path: str, *, trust: bool) -> TransformersModel:
+    from sentence_transformers import SentenceTransformer
+
+    sentences = SentenceTransformer(path, device="cpu", trust_remote_code=trust)
+    return SentenceModel(sentences, path)
 
 
 def _model(path: str, name: str) -> TransformersModel:
-    made = getattr(transformers, name, None)
+    if "." in name:
+        made = dynamic_module_utils.get_class_from_dynamic_module(name, path)
+    else:
+        made = getattr(transformers, name, None)
     if made is None:
         raise Unusable(
             "conversion.class",
