@@ -38,6 +38,7 @@ from cloche.artifacts.plan import (
     Consent,
     DeployAnswer,
     DeployPlan,
+    PlannedEnvironment,
     Question,
 )
 from cloche.artifacts.repository import (
@@ -123,6 +124,7 @@ __all__ = [
     "OwnRun",
     "Parity",
     "Phase",
+    "PlannedEnvironment",
     "Question",
     "Reason",
     "ReplicaRange",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche import artifacts
 from cloche.artifacts import Lock
 from cloche.environments import requirements as recorded
 from cloche.environments import uv
+from cloche.environments.compilation import Compiler
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
     from cloche.store import Store
 
 _KIND = "lock"
-_SECONDS = 900.0
-_IN_PLACE_OF = {"tensorflow-cpu": "tensorflow"}
-"""Packages with the modules of another: where one is asked for, the other is not installed, though
-more packages name it."""
 
 
 def lock(
@@ -51,41 +46,21 @@ def lock(
         return artifacts.decode(Lock, remembered)
     parsed = recorded.parse(requirements)
     with progress.task(f"Resolving the model's {len(parsed.packages)} requirements") as task:
-        text = _compile(parsed, python, environment)
-        count = text.count("==")
-        task.note(f"{count} packages for Python {python}")
-    digest = artifacts.digest_of(f"python {python}\n{text}".encode())
-    new_lock = Lock(digest, python, text)
+        new_lock = _resolve(parsed, Compiler(python, environment))
+        task.note(f"{len(new_lock.packages)} packages for Python {python}")
     store.remember(_KIND, key, artifacts.encode(new_lock))
     return new_lock
 
 
-def _compile(parsed: recorded.Requirements, python: str, environment: Mapping[str, str]) -> str:
-    arguments = [
-        "pip", "compile", "requirements.in", "--python-version", python, "--generate-hashes",
-        "--no-header", "--no-annotate", "--quiet", "--constraints", "constraints.txt",
-        "--only-binary", ":all:",
-    ]  # fmt: skip
-    if parsed.prereleases:
-        arguments += ["--prerelease", "allow"]
-    with tempfile.TemporaryDirectory(prefix="cloche-lock-") as name:
-        folder = Path(name)
-        lines = (*parsed.indexes, *parsed.builds, *parsed.packages)
-        (folder / "requirements.in").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (folder / "constraints.txt").write_text(
-            "\n".join(parsed.constraints) + "\n", encoding="utf-8"
-        )
-        replaced = {recorded.name_of(line) for line in parsed.packages} & _IN_PLACE_OF.keys()
-        if replaced:
-            # An override that applies nowhere takes a package out (uv, "Dependency overrides").
-            never = [f"{_IN_PLACE_OF[name]} ; sys_platform == 'none'" for name in sorted(replaced)]
-            (folder / "overrides.txt").write_text("\n".join(never) + "\n", encoding="utf-8")
-            arguments += ["--overrides", "overrides.txt"]
-        try:
-            text = uv.run(arguments, environment=environment, folder=folder, timeout=_SECONDS)
-        except uv.UvError as error:
-            raise _unresolvable(error, parsed.packages, python) from error
-    return "".join(f"{line}\n" for line in parsed.options) + _pinned_lines(text, parsed.digests)
+def _resolve(parsed: recorded.Requirements, compiler: Compiler) -> Lock:
+    try:
+        compiled = compiler.pin(parsed)
+    except uv.UvError as error:
+        raise _unresolvable(error, parsed.packages, compiler.python) from error
+    pinned = _pinned_lines(compiled, parsed.digests)
+    text = "".join(f"{line}\n" for line in parsed.options) + pinned
+    digest = artifacts.digest_of(f"python {compiler.python}\n{text}".encode())
+    return Lock(digest, compiler.python, text, compiler.sizes(parsed, pinned))
 
 
 def _unresolvable(error: ClocheError, packages: tuple[str, ...], python: str) -> ClocheError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Change, ChangeKind, DeployPlan
+from cloche.artifacts import Change, ChangeKind, DeployPlan, PlannedEnvironment
 from cloche.rollout import consent
 from cloche.spec import written
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cloche.artifacts import (
         Deployment,
         Finding,
+        Lock,
         Operated,
         Revision,
         ServiceRecord,
@@ -103,6 +104,19 @@ def _plan(
         reasons=deployment.repository.reasons,
         findings=findings + deployment.repository.findings,
         revision=revision,
+        environments=tuple(
+            _environment(member.lock) for member in deployment.members if member.lock is not None
+        ),
+    )
+
+
+def _environment(lock: Lock) -> PlannedEnvironment:
+    return PlannedEnvironment(
+        lock=lock.digest,
+        python=lock.python,
+        packages=len(lock.packages),
+        download=sum(lock.sizes.values()) if lock.sizes else None,
+        sizes=lock.sizes,
     )
 
 
