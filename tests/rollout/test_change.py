@@ -11,6 +11,7 @@ from cloche.artifacts import (
     Cause,
     ChangeKind,
     Deployment,
+    Finding,
     Lock,
     Member,
     Operated,
@@ -20,6 +21,7 @@ from cloche.artifacts import (
     Revision,
     Rollout,
     ServiceRecord,
+    Severity,
 )
 from cloche.rollout.change import Recorded, decide_change
 from cloche.testing import deployment
@@ -156,3 +158,12 @@ def test_a_plan_has_the_environments_with_their_sizes() -> None:
         assert (environment.packages, environment.download) == (2, download)
         assert environment.sizes == lock.sizes
     assert decide_change(made, None).environments == ()
+
+
+def test_a_plan_tells_what_resolving_the_packages_found() -> None:
+    said = Finding(Severity.NOTE, "environment.left_out", "Left out.")
+    lock = Lock("sha256:" + "1" * 64, "3.11", "", findings=(said,))
+    made = deployment()
+    locked = replace(made, members=(replace(made.main, lock=lock),))
+    assert said in decide_change(locked, None).findings
+    assert locked.warnings() == made.warnings()

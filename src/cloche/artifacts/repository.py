@@ -23,7 +23,9 @@ class Lock:
     text: str
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Bytes of the largest file that a package may be installed from, by its name, where the index
-    gives them; no part of the digest."""
+    gives them."""
+    findings: tuple[Finding, ...] = ()
+    """What resolving them has to say. Neither they nor the sizes are part of the digest."""
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from cloche.errors import ClocheError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cloche.environments.pins import Pin
     from cloche.environments.requirements import Requirements
 
 _SECONDS = 900.0
@@ -32,11 +33,11 @@ class Compiler:
     environment: Mapping[str, str]
 
     def pin(self, parsed: Requirements) -> str:
-        """Return uv's lines for all packages that are needed, with the digests of their files.
+        """Return uv's lines for all packages that are needed, as `pins.parse` reads them.
 
         Raises the errors of `uv.run`.
         """
-        arguments = ["--generate-hashes", "--no-header", "--no-annotate"]
+        arguments = ["--generate-hashes", "--no-header", "--annotation-style", "line"]
         if parsed.prereleases:
             arguments += ["--prerelease", "allow"]
         replaced = {name_of(line) for line in parsed.packages} & _IN_PLACE_OF.keys()
@@ -49,13 +50,13 @@ class Compiler:
         }
         return self._compile(files, arguments, _SECONDS)
 
-    def sizes(self, parsed: Requirements, pinned: str) -> dict[str, int]:
+    def sizes(self, parsed: Requirements, pins: Sequence[Pin]) -> dict[str, int]:
         """Return the bytes of the largest file that each pinned package may be installed from.
 
         What the indexes said is in uv's cache, where `pin` left it. Packages whose size they do not
         give are left out.
         """
-        lines = (*parsed.indexes, *parsed.builds, pinned)
+        lines = (*parsed.indexes, *parsed.builds, *map(str, pins))
         arguments = ["--format", "pylock.toml", "--no-deps", "--offline", "--prerelease", "allow"]
         try:
             written = self._compile({"requirements.in": lines}, arguments, _SIZES_SECONDS)

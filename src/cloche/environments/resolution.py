@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from cloche import artifacts
 from cloche.artifacts import Lock
+from cloche.environments import needless, uv
+from cloche.environments import pins as pinned
 from cloche.environments import requirements as recorded
-from cloche.environments import uv
 from cloche.environments.compilation import Compiler
 from cloche.errors import ClocheError
 
@@ -33,7 +34,8 @@ def lock(
 
     An earlier result is returned unchanged, so that the same model has the same lock even if the
     package index changes. Only wheels are used, because building a source distribution runs its
-    code before the user serves it; a recorded `--no-binary NAME` allows it.
+    code before the user serves it; a recorded `--no-binary NAME` allows it. Packages that CPUs
+    never need are left out, and a finding says which.
 
     A line may end with a comment that says where it comes from, and an error about its package has
     it. Raises ClocheError: `environment.unresolvable` with the resolver's message,
@@ -54,13 +56,20 @@ def lock(
 
 def _resolve(parsed: recorded.Requirements, compiler: Compiler) -> Lock:
     try:
-        compiled = compiler.pin(parsed)
+        pins = pinned.parse(compiler.pin(parsed), parsed.digests)
     except uv.UvError as error:
         raise _unresolvable(error, parsed.packages, compiler.python) from error
-    pinned = _pinned_lines(compiled, parsed.digests)
-    text = "".join(f"{line}\n" for line in parsed.options) + pinned
-    digest = artifacts.digest_of(f"python {compiler.python}\n{text}".encode())
-    return Lock(digest, compiler.python, text, compiler.sizes(parsed, pinned))
+    sizes = compiler.sizes(parsed, pins)
+    left_out = needless.left_out(pins)
+    kept = [pin for pin in pins if pin.name not in left_out]
+    text = "".join(f"{line}\n" for line in (*parsed.options, *kept))
+    return Lock(
+        artifacts.digest_of(f"python {compiler.python}\n{text}".encode()),
+        compiler.python,
+        text,
+        {name: size for name, size in sizes.items() if name not in left_out},
+        (needless.finding(left_out, sizes),) if left_out else (),
+    )
 
 
 def _unresolvable(error: ClocheError, packages: tuple[str, ...], python: str) -> ClocheError:
@@ -75,39 +84,3 @@ def _unresolvable(error: ClocheError, packages: tuple[str, ...], python: str) ->
         f" Python {python} on Linux (in MLflow: log the model again with pip_requirements). If one"
         " must be built from source, add a line `--no-binary NAME`.",
     )
-
-
-def _pinned_lines(text: str, allowed: Mapping[str, frozenset[str]]) -> str:
-    """Return the resolver's lines without options, with the digests that the model allows.
-
-    Raises ClocheError `environment.unhashed` and `environment.digest`.
-    """
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "-"))]
-    entries = [entry for entry in re.split(r"\n(?=\S)", "\n".join(lines)) if entry]
-    unhashed = [entry.split()[0] for entry in entries if "--hash=" not in entry]
-    if unhashed:
-        raise ClocheError(
-            "environment.unhashed",
-            f"{', '.join(unhashed)} cannot be locked: the package index has no digest for it.",
-            where="requirements.txt",
-            hint="Name released versions of these packages.",
-        )
-    return "".join(f"{_with_digests(entry, allowed)}\n" for entry in entries)
-
-
-def _with_digests(entry: str, allowed: Mapping[str, frozenset[str]]) -> str:
-    """Return an entry with the digests that its requirement allows; uv lists all of a release."""
-    head, *digests = re.split(r"\s*\\?\n\s*--hash=", entry)
-    wanted = allowed.get(recorded.name_of(head))
-    if wanted is None:
-        return entry
-    kept = [digest for digest in digests if digest.strip() in wanted]
-    if not kept:
-        raise ClocheError(
-            "environment.digest",
-            f"The package index has {head.strip()} with other digests than the model recorded.",
-            where="requirements.txt",
-            hint="The files of this release were changed, or the index is another one. Check which,"
-            " and record the digests again.",
-        )
-    return " \\\n    --hash=".join([head, *kept])

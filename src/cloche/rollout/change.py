@@ -12,7 +12,6 @@ from cloche.spec import written
 if TYPE_CHECKING:
     from cloche.artifacts import (
         Deployment,
-        Finding,
         Lock,
         Operated,
         Revision,
@@ -94,15 +93,12 @@ def _plan(
     changes: list[Change],
     revision: int | None = None,
 ) -> DeployPlan:
-    findings: tuple[Finding, ...] = ()
-    for member in deployment.members:
-        findings += member.facts.findings
     return DeployPlan(
         service=deployment.service,
         kind=kind,
         changes=tuple(changes),
         reasons=deployment.repository.reasons,
-        findings=findings + deployment.repository.findings,
+        findings=deployment.findings,
         revision=revision,
         environments=tuple(
             _environment(member.lock) for member in deployment.members if member.lock is not None
