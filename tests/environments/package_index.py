@@ -7,11 +7,16 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+
+_JSON = "application/vnd.pypi.simple.v1+json"
+Index = TypeVar("Index", bound="PackageIndex")
 
 
 class PackageIndex(ThreadingHTTPServer):
@@ -19,8 +24,10 @@ class PackageIndex(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path, *, sized: bool) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(
+        self, folder: Path, *, sized: bool, handler: type[BaseHTTPRequestHandler] | None = None
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), handler or IndexHandler)
         self.folder, self.sized = folder, sized
         self.asked_for: set[str] = set()
         """The packages whose pages were asked for."""
@@ -30,24 +37,25 @@ class PackageIndex(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/simple"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class IndexHandler(BaseHTTPRequestHandler):
+    """Answers with the page of a package, or one of its files, whatever is before them."""
+
     server: PackageIndex
 
     def do_GET(self) -> None:
-        _, kind, name, *rest = self.path.partition("?")[0].split("/")
-        files = sorted((self.server.folder / name).glob("*.whl"))
-        if kind == "files":
-            wanted = rest[0].replace("%2B", "+")
-            body = next(file.read_bytes() for file in files if file.name == wanted)
-            self._answer(200, "application/zip", body)
+        *folders, name = self.path.strip("/").split("/")
+        if name.endswith(".whl"):
+            file = self.server.folder / folders[-1] / name.replace("%2B", "+")
+            self._answer(200, "application/zip", file.read_bytes())
             return
+        files = sorted((self.server.folder / name).glob("*.whl"))
         self.server.asked_for.add(name)
         if not files:
             self._answer(404, "text/plain", b"no such package")
-        elif self.server.sized:
+        elif self.server.sized and _JSON in self.headers["Accept"]:
             entries = [_entry(name, file) for file in files]
             page = {"meta": {"api-version": "1.1"}, "name": name, "versions": [], "files": entries}
-            self._answer(200, "application/vnd.pypi.simple.v1+json", json.dumps(page).encode())
+            self._answer(200, _JSON, json.dumps(page).encode())
         else:
             links = (_link(_entry(name, file)) for file in files)
             self._answer(200, "text/html", f"<!DOCTYPE html>{''.join(links)}".encode())
@@ -77,11 +85,15 @@ def _link(entry: dict[str, Any]) -> str:
     return f'<a href="{entry["url"]}#sha256={entry["hashes"]["sha256"]}">{entry["filename"]}</a>'
 
 
-@contextmanager
-def serving(folder: Path, *, sized: bool = True) -> Iterator[PackageIndex]:
+def serving(folder: Path, *, sized: bool = True) -> AbstractContextManager[PackageIndex]:
     """Serve a folder of packages until the context ends."""
-    index = PackageIndex(folder, sized=sized)
-    thread = threading.Thread(target=index.serve_forever, daemon=True)
+    return running(PackageIndex(folder, sized=sized))
+
+
+@contextmanager
+def running(index: Index) -> Iterator[Index]:
+    """Let an index answer until the context ends."""
+    thread = threading.Thread(target=index.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield index

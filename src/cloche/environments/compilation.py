@@ -1,14 +1,14 @@
-"""Runs `uv pip compile` over a model's requirements: the pinned lines, and their files' sizes."""
+"""Runs `uv pip compile` over a model's requirements: the packages, and the sizes of their files."""
 
 from __future__ import annotations
 
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloche.environments import uv
+from cloche.environments import pins, uv
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 
@@ -18,11 +18,21 @@ if TYPE_CHECKING:
     from cloche.environments.pins import Pin
     from cloche.environments.requirements import Requirements
 
-_SECONDS = 900.0
 _SIZES_SECONDS = 60.0
 _IN_PLACE_OF = {"tensorflow-cpu": "tensorflow"}
 """Packages with the modules of another: where one is asked for, the other is not installed, though
 more packages name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Another index for some packages: arguments of uv, and files that they name."""
+
+    arguments: tuple[str, ...] = ()
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+NO_SOURCE = Source()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +41,16 @@ class Compiler:
 
     python: str
     environment: Mapping[str, str]
+    limit: float = 900.0
+    """Seconds."""
 
-    def pin(self, parsed: Requirements) -> str:
-        """Return uv's lines for all packages that are needed, as `pins.parse` reads them.
+    def pin(self, parsed: Requirements, source: Source = NO_SOURCE) -> tuple[Pin, ...]:
+        """Return all packages that are needed, with the digests of their files.
 
-        Raises the errors of `uv.run`.
+        Raises the errors of `uv.run` and `pins.parse`.
         """
         arguments = ["--generate-hashes", "--no-header", "--annotation-style", "line"]
+        arguments += ["--emit-index-annotation"]
         if parsed.prereleases:
             arguments += ["--prerelease", "allow"]
         replaced = {name_of(line) for line in parsed.packages} & _IN_PLACE_OF.keys()
@@ -48,18 +61,21 @@ class Compiler:
             "constraints.txt": parsed.constraints,
             "overrides.txt": never,
         }
-        return self._compile(files, arguments, _SECONDS)
+        printed = self._compile(files, arguments, source, self.limit)
+        return pins.parse(printed, parsed.digests)
 
-    def sizes(self, parsed: Requirements, pins: Sequence[Pin]) -> dict[str, int]:
-        """Return the bytes of the largest file that each pinned package may be installed from.
+    def sizes(
+        self, parsed: Requirements, pinned: Sequence[Pin], source: Source = NO_SOURCE
+    ) -> dict[str, int]:
+        """Return the bytes of the largest file that each package may be installed from.
 
         What the indexes said is in uv's cache, where `pin` left it. Packages whose size they do not
         give are left out.
         """
-        lines = (*parsed.indexes, *parsed.builds, *map(str, pins))
+        files = {"requirements.in": (*parsed.indexes, *parsed.builds, *map(str, pinned))}
         arguments = ["--format", "pylock.toml", "--no-deps", "--offline", "--prerelease", "allow"]
         try:
-            written = self._compile({"requirements.in": lines}, arguments, _SIZES_SECONDS)
+            written = self._compile(files, arguments, source, _SIZES_SECONDS)
             packages = tomllib.loads(written)["packages"]
         except (ClocheError, tomllib.TOMLDecodeError, KeyError):
             return {}
@@ -67,16 +83,20 @@ class Compiler:
         return {name: size for name, size in largest.items() if size is not None}
 
     def _compile(
-        self, files: Mapping[str, Sequence[str]], more: Sequence[str], timeout: float
+        self,
+        files: Mapping[str, Sequence[str]],
+        more: Sequence[str],
+        source: Source,
+        timeout: float,
     ) -> str:
         arguments = [
             "pip", "compile", "requirements.in", "--python-version", self.python, "--quiet",
-            "--only-binary", ":all:", *more,
+            "--only-binary", ":all:", *more, *source.arguments,
         ]  # fmt: skip
         for name in ("constraints", "overrides"):
             arguments += [f"--{name}", f"{name}.txt"] if files.get(f"{name}.txt") else []
         with tempfile.TemporaryDirectory(prefix="cloche-lock-") as folder:
-            for name, lines in files.items():
+            for name, lines in {**files, **source.files}.items():
                 path = Path(folder) / name
                 path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             return uv.run(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche import files
-from cloche.environments import interpreters, uv
+from cloche.environments import interpreters, pytorch, uv
 from cloche.errors import BusyError, ClocheError
 from cloche.units import download_text
 
@@ -117,7 +117,7 @@ def _make(
     def run(*arguments: str) -> None:
         uv.run(
             arguments,
-            environment=environment,
+            environment=pytorch.installing(environment),
             folder=folder.parent,
             timeout=_INSTALL_SECONDS,
             keep_open=(descriptor,),

@@ -22,6 +22,8 @@ class Pin:
     digests: tuple[str, ...]
     asked_by: frozenset[str] = frozenset()
     """The packages that depend on it; what the model itself asks for is not among them."""
+    index: str | None = None
+    """The address of the index that it comes from; None if it was asked for by an address."""
 
     @property
     def name(self) -> str:
@@ -54,11 +56,13 @@ def parse(compiled: str, allowed: Mapping[str, frozenset[str]]) -> tuple[Pin, ..
 
 
 def _entry(text: str) -> Pin:
-    """Return the package of one entry, with its `--annotation-style line`."""
+    """Return the package of one entry, with the annotations of uv, each on a line."""
     head, *more = re.split(r"\s*\\?\n\s+", text)
     digests = tuple(line.removeprefix("--hash=") for line in more if line.startswith("--hash="))
     asking = [line.removeprefix("# via ") for line in more if line.startswith("# via ")]
-    return Pin(head.strip(), digests, frozenset(", ".join(asking).split(", ")))
+    indexes = [line.removeprefix("# from ") for line in more if line.startswith("# from ")]
+    asked_by = frozenset(", ".join(asking).split(", "))
+    return Pin(head.strip(), digests, asked_by, indexes[0] if indexes else None)
 
 
 def _with_allowed(pin: Pin, allowed: frozenset[str] | None) -> Pin:

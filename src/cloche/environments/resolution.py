@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloche import artifacts
 from cloche.artifacts import Lock
-from cloche.environments import needless, uv
-from cloche.environments import pins as pinned
+from cloche.environments import needless, pytorch, uv
 from cloche.environments import requirements as recorded
 from cloche.environments.compilation import Compiler
 from cloche.errors import ClocheError
+from cloche.settings import PYTORCH_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cloche.environments.pins import Pin
     from cloche.progress import Progress
     from cloche.store import Store
 
@@ -29,47 +31,64 @@ def lock(
     store: Store,
     progress: Progress,
     environment: Mapping[str, str],
+    pytorch_index: str = PYTORCH_INDEX,
 ) -> Lock:
     """Return the lock of requirements for a Python version (`3.11`) on this platform.
 
     An earlier result is returned unchanged, so that the same model has the same lock even if the
     package index changes. Only wheels are used, because building a source distribution runs its
     code before the user serves it; a recorded `--no-binary NAME` allows it. Packages that CPUs
-    never need are left out, and a finding says which.
+    never need are left out, and PyTorch is taken in its build for CPUs where that can be had, from
+    its own index or the mirror `pytorch_index`; findings say so.
 
     A line may end with a comment that says where it comes from, and an error about its package has
     it. Raises ClocheError: `environment.unresolvable` with the resolver's message,
     `environment.requirement` for a line that cannot be locked, `environment.digest` for a package
     whose digest is not the recorded one, `environment.network` (retriable).
     """
-    key = artifacts.digest_of(artifacts.encode([requirements, python])).removeprefix("sha256:")
+    choice = pytorch.choice(environment, pytorch_index)
+    inputs = [requirements, python, *([choice] if choice else [])]
+    key = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
     remembered = store.recall(_KIND, key)
     if remembered is not None:
         return artifacts.decode(Lock, remembered)
     parsed = recorded.parse(requirements)
     with progress.task(f"Resolving the model's {len(parsed.packages)} requirements") as task:
-        new_lock = _resolve(parsed, Compiler(python, environment))
+        new_lock = _resolve(parsed, Compiler(python, environment), pytorch_index, store)
         task.note(f"{len(new_lock.packages)} packages for Python {python}")
     store.remember(_KIND, key, artifacts.encode(new_lock))
     return new_lock
 
 
-def _resolve(parsed: recorded.Requirements, compiler: Compiler) -> Lock:
-    try:
-        pins = pinned.parse(compiler.pin(parsed), parsed.digests)
-    except uv.UvError as error:
-        raise _unresolvable(error, parsed.packages, compiler.python) from error
-    sizes = compiler.sizes(parsed, pins)
-    left_out = needless.left_out(pins)
-    kept = [pin for pin in pins if pin.name not in left_out]
-    text = "".join(f"{line}\n" for line in (*parsed.options, *kept))
+def _resolve(
+    parsed: recorded.Requirements, compiler: Compiler, pytorch_index: str, store: Store
+) -> Lock:
+    built = pytorch.for_cpus(parsed, _pins(parsed, compiler), compiler, pytorch_index, store)
+    sizes = compiler.sizes(parsed, built.pins, built.source)
+    left_out = needless.left_out(built.pins)
+    kept = [pin for pin in built.pins if pin.name not in left_out]
+    text = "".join(f"{line}\n" for line in (*parsed.options, *built.pages, *kept))
+    sizes_kept = {name: size for name, size in sizes.items() if name not in left_out}
+    findings = pytorch.findings(built, parsed, sizes_kept)
     return Lock(
         artifacts.digest_of(f"python {compiler.python}\n{text}".encode()),
         compiler.python,
         text,
-        {name: size for name, size in sizes.items() if name not in left_out},
-        (needless.finding(left_out, sizes),) if left_out else (),
+        sizes_kept,
+        (*findings, needless.finding(left_out, sizes)) if left_out else findings,
     )
+
+
+def _pins(parsed: recorded.Requirements, compiler: Compiler) -> tuple[Pin, ...]:
+    """Return the packages that the user's indexes give, in another build if they lack the named."""
+    try:
+        return compiler.pin(parsed)
+    except uv.UvError as error:
+        any_build = pytorch.without_builds(parsed)
+        if any_build != parsed:
+            with suppress(uv.UvError):
+                return compiler.pin(any_build)
+        raise _unresolvable(error, parsed.packages, compiler.python) from error
 
 
 def _unresolvable(error: ClocheError, packages: tuple[str, ...], python: str) -> ClocheError:

@@ -82,17 +82,26 @@ def prepare(
         from cloche.inputs import label_file
 
         labels = label_file.read(directory / spec.labels)
+    from cloche import environments
+
+    builds = environments.choice(environment, settings.environments_pytorch_index)
     store = composition.store(settings)
     with store.working():
         snapshot = resolve(
             spec.model, directory=directory, store=store, progress=progress, environment=environment
         )
-        key = _key(spec, snapshot, example_digest, labels, run_model=run_model)
+        key = _key(spec, snapshot, example_digest, labels, builds, run_model=run_model)
         deployment = _recall(store, key)
         if deployment is None:
             from cloche.pipeline.making import Making
 
-            locked = partial(lock, store=store, progress=progress, environment=environment)
+            locked = partial(
+                lock,
+                store=store,
+                progress=progress,
+                environment=environment,
+                pytorch_index=settings.environments_pytorch_index,
+            )
             making = Making(spec, example, labels, store, Software(settings, progress), locked)
             deployment = making.deployment(snapshot, run_model=run_model)
             store.remember("prepared", key, artifacts.encode(deployment))
@@ -139,6 +148,7 @@ def _key(
     snapshot: ModelSnapshot,
     example: str | None,
     labels: tuple[str, ...],
+    builds: str,
     *,
     run_model: bool,
 ) -> str:
@@ -153,6 +163,7 @@ def _key(
         snapshot.metadata,
         example,
         labels,
+        builds,
         run_model,
     ]
     return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cloche import composition
 from cloche.artifacts import Lock, ModelFacts, ModelOptions, ModelRepository, ModelSnapshot
 from cloche.pipeline import trust
+from cloche.settings import PYTORCH_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,12 @@ def build(  # noqa: PLR0917 - the stages' values, in their order
 
 
 def lock(
-    known: ModelFacts, *, store: Store, progress: Progress, environment: Mapping[str, str]
+    known: ModelFacts,
+    *,
+    store: Store,
+    progress: Progress,
+    environment: Mapping[str, str],
+    pytorch_index: str = PYTORCH_INDEX,
 ) -> Lock | None:
     """Return a model's resolved dependencies; None if it has none."""
     if not known.requirements or not known.python:
@@ -80,5 +86,10 @@ def lock(
     if loading is not None and not loading.declared:
         requirements += composition.converters()[loading.framework].requirements
     return environments.lock(
-        requirements, known.python, store=store, progress=progress, environment=environment
+        requirements,
+        known.python,
+        store=store,
+        progress=progress,
+        environment=environment,
+        pytorch_index=pytorch_index,
     )
