@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloche import artifacts
 from cloche.artifacts import Lock
-from cloche.environments import needless, pytorch, uv
+from cloche.environments import needless, pytorch, remedies, uv
 from cloche.environments import requirements as recorded
 from cloche.environments.compilation import Compiler
 from cloche.errors import ClocheError
@@ -81,13 +81,13 @@ def _resolve(
 
 def _pins(parsed: recorded.Requirements, compiler: Compiler) -> tuple[Pin, ...]:
     """Return the packages that the user's indexes give, in another build if they lack the named."""
+    any_build = pytorch.without_builds(parsed)
+    if any_build != parsed:
+        with suppress(uv.UvError):
+            return compiler.pin(parsed)
     try:
-        return compiler.pin(parsed)
+        return compiler.pin(any_build)
     except uv.UvError as error:
-        any_build = pytorch.without_builds(parsed)
-        if any_build != parsed:
-            with suppress(uv.UvError):
-                return compiler.pin(any_build)
         raise _unresolvable(error, parsed.packages, compiler.python) from error
 
 
@@ -99,7 +99,5 @@ def _unresolvable(error: ClocheError, packages: tuple[str, ...], python: str) ->
         "environment.unresolvable",
         f"The model's requirements cannot be resolved for Python {python}. {error.what}{lines}",
         where=said[0].partition("  # ")[2].partition(":")[0] if said else "requirements.txt",
-        hint="Name packages there that fit each other and have wheels for"
-        f" Python {python} on Linux (in MLflow: log the model again with pip_requirements). If one"
-        " must be built from source, add a line `--no-binary NAME`.",
+        hint=remedies.hint(error.what, python),
     )
