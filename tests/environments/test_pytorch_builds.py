@@ -17,7 +17,8 @@ import wheels
 from package_index import PackageIndex
 from wheels import PYTHON
 
-from cloche import environments
+import finished_repository
+from cloche import environments, pipeline
 from cloche.environments import pytorch
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
@@ -61,8 +62,9 @@ def indexes(tmp_path: Path) -> Iterator[Indexes]:
     packages, mirror = tmp_path / "packages", tmp_path / "mirror"
     wheels.index(packages)
     mirror.mkdir()
+    wheels.write(packages, "triton", "3.9")
     for version in ("2.14.0", "2.15.0"):
-        wheels.write(packages, "torch", version, "nvidia-cublas-cu12")
+        wheels.write(packages, "torch", version, "nvidia-cublas-cu12, triton")
         wheels.write(packages, "torchvision", f"0.{version[2:]}", f"torch=={version}")
     wheels.write(packages, "nvidia-cublas-cu12", "12.6")
     wheels.write(packages, "sentence-transformers", "6.0", "torch>=2")
@@ -152,6 +154,27 @@ def test_a_build_for_cpus_in_the_models_own_index_is_taken(indexes: Indexes) -> 
     assert "torch==2.14.0+cpu" in lock.text
     assert "--find-links" not in lock.text
     assert lock.findings == ()
+
+
+@pytest.mark.parametrize("kind", ["KIND_GPU", "KIND_CPU"])
+def test_a_repository_for_a_gpu_keeps_the_build_for_cuda_and_all_of_it(
+    indexes: Indexes, kind: str
+) -> None:
+    wheels.write(indexes.packages.folder, "numpy", "2.5")
+    store = Store(indexes.folder / "store", 2**30)
+    config = f"{finished_repository.PYTHON}instance_group {{ kind: {kind} }}\n"
+    files = {"m/config.pbtxt": config, "m/1/model.py": "", "m/requirements.txt": "torch\n"}
+    facts = finished_repository.facts_of(store, files)
+    lock = pipeline.lock(
+        facts, store=store, progress=SilentProgress(), environment=indexes.environment(),
+        pytorch_index=indexes.mirror.url,
+    )  # fmt: skip
+    assert lock is not None
+    if kind == "KIND_CPU":
+        assert lock.packages == ("leaf", "numpy", "torch")
+    else:
+        assert lock.packages == ("numpy", "nvidia-cublas-cu12", "torch", "triton")
+        assert lock.findings == ()
 
 
 def test_recorded_digests_count_for_pytorch_as_well(indexes: Indexes) -> None:

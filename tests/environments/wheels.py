@@ -28,8 +28,7 @@ def write(  # noqa: PLR0917 - as a wheel's name has them
     info = f"{module}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += f"Requires-Python: {python}\n"
-    if requires:
-        metadata += f"Requires-Dist: {requires}\n"
+    metadata += "".join(f"Requires-Dist: {each}\n" for each in (requires or "").split(", ") if each)
     files = {
         f"{module}.py": f"VERSION = {version!r}\n",
         f"{info}/METADATA": metadata,

@@ -62,8 +62,10 @@ def installing(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name != _BACKEND}
 
 
-def choice(environment: Mapping[str, str], index: str) -> str:
-    """Return what the user chose builds by: uv's backend, or a mirror; empty if nothing."""
+def choice(environment: Mapping[str, str], index: str | None) -> str:
+    """Return what builds are chosen by: uv's backend, a mirror, a GPU; empty if by nothing."""
+    if index is None:
+        index = "gpu"
     return environment.get(_BACKEND) or ("" if index == PYTORCH_INDEX else index)
 
 
@@ -79,17 +81,17 @@ def without_builds(parsed: Requirements) -> Requirements:
 
 
 def for_cpus(
-    parsed: Requirements, pins: tuple[Pin, ...], compiler: Compiler, index: str, store: Store
+    parsed: Requirements, pins: tuple[Pin, ...], compiler: Compiler, index: str | None, store: Store
 ) -> Built:
     """Return the packages with PyTorch in its build for CPUs, where that can be had.
 
     `pins` are those that the user's indexes give. What the user chose is kept: uv's backend, an
-    index whose builds are for CPUs, recorded digests. Raises ClocheError `environment.network` if a
-    mirror does not answer.
+    index whose builds are for CPUs, recorded digests. Without `index` all is kept. Raises
+    ClocheError `environment.network` if a mirror does not answer.
     """
     if compiler.environment.get(_BACKEND):
         return Built(pins, pages=_pages(pins, _OWN))
-    if not _is_for_gpus(pins) or "torch" in parsed.digests:
+    if index is None or not _is_for_gpus(pins) or "torch" in parsed.digests:
         return Built(pins)
     mirrored = index != PYTORCH_INDEX
     if not mirrored and not _is_reached(compiler, store):

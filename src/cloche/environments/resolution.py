@@ -31,7 +31,7 @@ def lock(
     store: Store,
     progress: Progress,
     environment: Mapping[str, str],
-    pytorch_index: str = PYTORCH_INDEX,
+    pytorch_index: str | None = PYTORCH_INDEX,
 ) -> Lock:
     """Return the lock of requirements for a Python version (`3.11`) on this platform.
 
@@ -39,7 +39,8 @@ def lock(
     package index changes. Only wheels are used, because building a source distribution runs its
     code before the user serves it; a recorded `--no-binary NAME` allows it. Packages that CPUs
     never need are left out, and PyTorch is taken in its build for CPUs where that can be had, from
-    its own index or the mirror `pytorch_index`; findings say so.
+    its own index or the mirror `pytorch_index`; findings say so. With None, for a model that needs
+    a GPU, all stays as the requirements and indexes have it.
 
     A line may end with a comment that says where it comes from, and an error about its package has
     it. Raises ClocheError: `environment.unresolvable` with the resolver's message,
@@ -61,11 +62,11 @@ def lock(
 
 
 def _resolve(
-    parsed: recorded.Requirements, compiler: Compiler, pytorch_index: str, store: Store
+    parsed: recorded.Requirements, compiler: Compiler, pytorch_index: str | None, store: Store
 ) -> Lock:
     built = pytorch.for_cpus(parsed, _pins(parsed, compiler), compiler, pytorch_index, store)
     sizes = compiler.sizes(parsed, built.pins, built.source)
-    left_out = needless.left_out(built.pins)
+    left_out = needless.left_out(built.pins) if pytorch_index is not None else {}
     kept = [pin for pin in built.pins if pin.name not in left_out]
     text = "".join(f"{line}\n" for line in (*parsed.options, *built.pages, *kept))
     sizes_kept = {name: size for name, size in sizes.items() if name not in left_out}

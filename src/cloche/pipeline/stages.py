@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cloche.store import Store
 
 _NO_OPTIONS = ModelOptions()
+_NEEDS_GPU = "repository.gpu"
+"""The code of what inspection says of a model that loads on a GPU alone."""
 
 
 def resolve(
@@ -85,11 +87,12 @@ def lock(
     loading = known.loading or known.convertible
     if loading is not None and not loading.declared:
         requirements += composition.converters()[loading.framework].requirements
+    needs_gpu = any(finding.code == _NEEDS_GPU for finding in known.findings)
     return environments.lock(
         requirements,
         known.python,
         store=store,
         progress=progress,
         environment=environment,
-        pytorch_index=pytorch_index,
+        pytorch_index=None if needs_gpu else pytorch_index,
     )
