@@ -211,8 +211,14 @@ def test_pytorchs_own_index_is_used_where_it_is_reached(
 
 
 def test_the_backend_that_a_user_chose_is_kept(indexes: Indexes, reached: dict[str, str]) -> None:
-    chosen = indexes.lock("torch", UV_TORCH_BACKEND="cu126", mirror=indexes.mirror.url, **reached)
+    asked = ("torch", "xgboost")
+    wheels.write(indexes.packages.folder, "nvidia-nccl-cu12", "2.3")
+    wheels.write(indexes.packages.folder, "xgboost", "3.2", "nvidia-nccl-cu12")
+    chosen = indexes.lock(*asked, UV_TORCH_BACKEND="cu126", mirror=indexes.mirror.url, **reached)
+    assert "nvidia-nccl-cu12" in chosen.packages
     assert "--find-links https://download.pytorch.org/whl/cu126/torch/\n" in chosen.text
+    on_cpus = indexes.lock(*asked, UV_TORCH_BACKEND="cpu", **reached)
+    assert "nvidia-nccl-cu12" not in on_cpus.packages
     assert indexes.mirror.asked_for == set()
 
 

@@ -69,6 +69,11 @@ def choice(environment: Mapping[str, str], index: str | None) -> str:
     return environment.get(_BACKEND) or ("" if index == PYTORCH_INDEX else index)
 
 
+def serves_on_cpus(environment: Mapping[str, str], index: str | None) -> bool:
+    """Return whether nothing says that a GPU is used: neither the model nor the user's backend."""
+    return index is not None and environment.get(_BACKEND, "") in {"", "cpu"}
+
+
 def without_builds(parsed: Requirements) -> Requirements:
     """Return requirements that ask for `torch==2.7.0` where they name a build, `2.7.0+cu126`."""
 

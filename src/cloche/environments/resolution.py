@@ -66,7 +66,8 @@ def _resolve(
 ) -> Lock:
     built = pytorch.for_cpus(parsed, _pins(parsed, compiler), compiler, pytorch_index, store)
     sizes = compiler.sizes(parsed, built.pins, built.source)
-    left_out = needless.left_out(built.pins) if pytorch_index is not None else {}
+    on_cpus = pytorch.serves_on_cpus(compiler.environment, pytorch_index)
+    left_out = needless.left_out(built.pins) if on_cpus else {}
     kept = [pin for pin in built.pins if pin.name not in left_out]
     text = "".join(f"{line}\n" for line in (*parsed.options, *built.pages, *kept))
     sizes_kept = {name: size for name, size in sizes.items() if name not in left_out}
