@@ -71,19 +71,10 @@ def prepare(
     stays.
     Raises ClocheError for everything that is already known to make the deploy fail.
     """
-    example, example_digest = None, None
-    if spec.example is not None:
-        from cloche.verification import spec_example
-
-        example = directory / spec.example
-        example_digest = spec_example.digest_of_file(example)
-    labels: tuple[str, ...] = ()
-    if spec.labels is not None:
-        from cloche.inputs import label_file
-
-        labels = label_file.read(directory / spec.labels)
     from cloche import environments
 
+    example, example_digest = _example(spec, directory)
+    labels = _labels(spec, directory)
     builds = environments.choice(environment, settings.environments_pytorch_index)
     store = composition.store(settings)
     with store.working():
@@ -114,6 +105,25 @@ def prepare(
         operated=spec.operated(),
         name_is_derived=spec.name_is_derived,
     )
+
+
+def _example(spec: ServiceSpec, directory: Path) -> tuple[Path | None, str | None]:
+    """Return the file of a spec's example, and the digest of its content."""
+    if spec.example is None:
+        return None, None
+    from cloche.verification import spec_example
+
+    path = directory / spec.example
+    return path, spec_example.digest_of_file(path)
+
+
+def _labels(spec: ServiceSpec, directory: Path) -> tuple[str, ...]:
+    """Return the names of classes in a spec's file; empty without one."""
+    if spec.labels is None:
+        return ()
+    from cloche.inputs import label_file
+
+    return label_file.read(directory / spec.labels)
 
 
 def golden(
