@@ -51,6 +51,9 @@ class Compiler:
         """
         arguments = ["--generate-hashes", "--no-header", "--annotation-style", "line"]
         arguments += ["--emit-index-annotation"]
+        if not parsed.builds:
+            # To resolve wheels, any Python does; uv would first download the one that is named.
+            arguments += ["--no-python-downloads"]
         if parsed.prereleases:
             arguments += ["--prerelease", "allow"]
         replaced = {name_of(line) for line in parsed.packages} & _IN_PLACE_OF.keys()
