@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloche import settings as machine
+from cloche.errors import ErrorGroup
 from cloche.home import HomeLayout, default_home
 from cloche.settings import Settings
 
@@ -34,6 +35,7 @@ def test_every_field_is_in_the_table_and_nothing_else() -> None:
         gateway_request_timeout=st.floats(1e-9, 1e9),
         control_port=st.integers(0, 65535),
         cache_max_size=st.integers(0, 2**50),
+        environments_pytorch_index=st.sampled_from(["https://x/y", "http://10.0.0.1:8080/whl/cpu"]),
     )
 )
 def test_variables_are_read_back_as_the_same_settings(settings: Settings) -> None:
@@ -43,7 +45,9 @@ def test_variables_are_read_back_as_the_same_settings(settings: Settings) -> Non
 @pytest.mark.parametrize("key", machine.KEYS, ids=lambda key: key.name)
 def test_a_variable_goes_before_the_file(key: machine.Key, tmp_path: Path) -> None:
     defaults = machine.variables(Settings(tmp_path))
-    text = {"gateway_host": "::1"}.get(key.field, "77s" if "timeout" in key.field else "77")
+    text = {"gateway_host": "::1", "environments_pytorch_index": "https://x/whl/cpu"}.get(
+        key.field, "77s" if "timeout" in key.field else "77"
+    )
     HomeLayout(tmp_path).config.write_text(f'[{key.section}]\n{key.key} = "{text}"\n')
     from_file = machine.load({"CLOCHE_HOME": str(tmp_path)})
     assert getattr(from_file, key.field) == key.parse(text)
@@ -61,3 +65,21 @@ def test_everything_of_a_home_is_in_it_under_names_of_its_own(tmp_path: Path) ->
     paths = [getattr(layout, name) for name in names]
     assert len(set(paths)) == len(paths) > 15
     assert all(path.is_relative_to(tmp_path) for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("mirror.example/whl/cpu", "is not an address"),
+        ("ftp://mirror.example/whl/cpu", "is not an address"),
+        ("https://user:secret@mirror.example/whl/cpu", "~/.netrc"),
+    ],
+)
+def test_an_index_is_an_address_without_credentials(
+    address: str, words: str, tmp_path: Path
+) -> None:
+    variables = {"CLOCHE_HOME": str(tmp_path), "CLOCHE_ENVIRONMENTS_PYTORCH_INDEX": address}
+    with pytest.raises(ErrorGroup) as caught:
+        machine.load(variables)
+    assert words in str(caught.value.to_dict())
+    assert "secret" not in str(caught.value.to_dict())

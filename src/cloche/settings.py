@@ -13,6 +13,9 @@
     [cache]
     max_size = "50GiB"        # CLOCHE_CACHE_MAX_SIZE
 
+    [environments]
+    pytorch_index = "https://download.pytorch.org/whl/cpu"  # CLOCHE_ENVIRONMENTS_PYTORCH_INDEX
+
 Everything that Cloche keeps is in one folder, `CLOCHE_HOME` (default `~/.cloche`).
 """
 
@@ -22,6 +25,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from cloche.errors import ErrorGroup, UsageError
 from cloche.home import HomeLayout, default_home
@@ -30,6 +34,10 @@ from cloche.units import parse_duration, parse_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+
+PYTORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+"""PyTorch's own index of its builds for CPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Settings:
     gateway_request_timeout: float = 60.0
     control_port: int = 0
     cache_max_size: int = 50 * 2**30
+    environments_pytorch_index: str = PYTORCH_INDEX
 
     @property
     def layout(self) -> HomeLayout:
@@ -68,6 +77,15 @@ def _count(value: str | int) -> int:
 def _whole(value: str | int) -> int | None:
     text = str(value).strip()
     return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def _index(value: str) -> str:
+    parts = urlsplit(str(value))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{value!r} is not an address like https://mirror.example/whl/cpu")
+    if "@" in parts.netloc:
+        raise ValueError("the address has a name or password; put them into ~/.netrc")
+    return value.rstrip("/")
 
 
 def _seconds(value: float) -> str:
@@ -110,6 +128,7 @@ KEYS = (
     Key("gateway", "request_timeout", parse_duration, _seconds),
     Key("control", "port", _port),
     Key("cache", "max_size", parse_size),
+    Key("environments", "pytorch_index", _index),
 )
 _BY_PLACE = {(key.section, key.key): key for key in KEYS}
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LARGEST = 3
+"""How many packages are named by their size."""
 _SIZES = {
     "": 1, "B": 1,
     "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
@@ -47,6 +53,21 @@ def size_text(size: float) -> str:
         if size < 1023.95:  # larger values would round to 1024.0
             return f"{size:.1f} {unit}"
     return f"{size / 1024:.1f} TiB"
+
+
+def download_text(sizes: Mapping[str, int], count: int) -> str:
+    """Return what `count` packages take: `up to 1.2 GiB in 74 packages (torch 876.5 MiB, …)`.
+
+    `sizes` has the bytes at most of those packages whose size is known.
+    """
+    packages = f"{count} package" + ("s" if count != 1 else "")
+    if not sizes:
+        return packages
+    largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_LARGEST]
+    named = ", ".join(f"{name} {size_text(size)}" for name, size in largest)
+    unknown = count - len(sizes)
+    more = f", {unknown} of unknown size" if unknown else ""
+    return f"up to {size_text(sum(sizes.values()))} in {packages}{more} ({named})"
 
 
 def duration_text(seconds: float) -> str:

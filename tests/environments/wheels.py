@@ -13,20 +13,27 @@ PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 """The Python that runs the tests, as a lock names it."""
 
 
-def write(folder: Path, name: str, version: str, requires: str | None = None) -> Path:
+def write(  # noqa: PLR0917 - as a wheel's name has them
+    folder: Path,
+    name: str,
+    version: str,
+    requires: str | None = None,
+    tag: str = "py3-none-any",
+    python: str = ">=3",
+) -> Path:
     """Write a wheel of a package with one module that knows its version."""
     module = name.replace("-", "_")
-    path = folder / name / f"{module}-{version}-py3-none-any.whl"
+    path = folder / name / f"{module}-{version}-{tag}.whl"
     path.parent.mkdir(exist_ok=True)
     info = f"{module}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    if requires:
-        metadata += f"Requires-Dist: {requires}\n"
+    metadata += f"Requires-Python: {python}\n"
+    metadata += "".join(f"Requires-Dist: {each}\n" for each in (requires or "").split(", ") if each)
     files = {
         f"{module}.py": f"VERSION = {version!r}\n",
         f"{info}/METADATA": metadata,
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
-        "Tag: py3-none-any\n",
+        f"Tag: {tag}\n",
     }
     record = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
     with zipfile.ZipFile(path, "w") as archive:

@@ -35,3 +35,9 @@ def test_a_python_model_imports_what_its_requirements_name(user: User) -> None:
     plan = user.run("plan", repository, "--name", "wide", "--why").expect(0).out
     assert "repository.requirements" in plan
     assert "wide: parameters.EXECUTION_ENV_PATH" in plan
+    assert "Its own environment" not in plan
+    other = user.run("plan", repository, "--name", "other").expect(0).out
+    assert "Its own environment: Python 3.11, " in other
+    assert " in 2 packages" in other
+    (environment,) = user.run("plan", repository, "--name", "other", "--json").json["environments"]
+    assert environment["sizes"].keys() == {"numpy", "wcwidth"}

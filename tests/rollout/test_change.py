@@ -11,6 +11,8 @@ from cloche.artifacts import (
     Cause,
     ChangeKind,
     Deployment,
+    Finding,
+    Lock,
     Member,
     Operated,
     Outcome,
@@ -19,6 +21,7 @@ from cloche.artifacts import (
     Revision,
     Rollout,
     ServiceRecord,
+    Severity,
 )
 from cloche.rollout.change import Recorded, decide_change
 from cloche.testing import deployment
@@ -142,3 +145,25 @@ def test_a_service_that_is_being_deleted_is_created_anew() -> None:
     made = recorded(deployment())
     gone = replace(made, record=replace(made.record, deleting=True))
     assert decide_change(deployment(), gone).kind is ChangeKind.CREATE
+
+
+def test_a_plan_has_the_environments_with_their_sizes() -> None:
+    text = "a==1 \\\n    --hash=sha256:00\nb==2 \\\n    --hash=sha256:00\n"
+    made = deployment()
+    sized = Lock("sha256:" + "1" * 64, "3.11", text, {"a": 3, "b": 4})
+    for lock, download in ((sized, 7), (replace(sized, sizes={}), None)):
+        locked = replace(made, members=(replace(made.main, lock=lock),))
+        plan = decide_change(locked, None)
+        (environment,) = plan.environments
+        assert (environment.packages, environment.download) == (2, download)
+        assert environment.sizes == lock.sizes
+    assert decide_change(made, None).environments == ()
+
+
+def test_a_plan_tells_what_resolving_the_packages_found() -> None:
+    said = Finding(Severity.NOTE, "environment.left_out", "Left out.")
+    lock = Lock("sha256:" + "1" * 64, "3.11", "", findings=(said,))
+    made = deployment()
+    locked = replace(made, members=(replace(made.main, lock=lock),))
+    assert said in decide_change(locked, None).findings
+    assert locked.warnings() == made.warnings()

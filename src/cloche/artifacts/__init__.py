@@ -38,6 +38,7 @@ from cloche.artifacts.plan import (
     Consent,
     DeployAnswer,
     DeployPlan,
+    PlannedEnvironment,
     Question,
 )
 from cloche.artifacts.repository import (
@@ -125,6 +126,7 @@ __all__ = [
     "OwnRun",
     "Parity",
     "Phase",
+    "PlannedEnvironment",
     "Question",
     "Reason",
     "ReplicaRange",

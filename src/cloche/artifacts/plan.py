@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
 from cloche.artifacts.model import Finding
@@ -63,6 +64,21 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedEnvironment:
+    """What a model's environment is installed from."""
+
+    lock: str
+    """Digest of its lock."""
+    python: str
+    """`3.11`"""
+    packages: int
+    download: int | None
+    """Bytes at most of all files whose size is known; None where none is."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes at most of each package's file, by name, where the index gives them."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeployPlan:
     """All changes of a deploy, and the reasons for the generated values."""
 
@@ -75,6 +91,8 @@ class DeployPlan:
     """The recorded revision that the deploy asks for; None if it makes a new one."""
     questions: tuple[Question, ...] = ()
     """What needs a yes; without it the deploy is refused before anything changes."""
+    environments: tuple[PlannedEnvironment, ...] = ()
+    """The environments of the models that have one."""
 
 
 class DeployAnswer(TypedDict):

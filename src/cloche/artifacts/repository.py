@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from cloche.artifacts.model import FileEntry, Finding, TensorSpec
 
@@ -19,6 +21,16 @@ class Lock:
     python: str
     """`3.11`"""
     text: str
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of the largest file that a package may be installed from, by its name, where the index
+    gives them."""
+    findings: tuple[Finding, ...] = ()
+    """What resolving them has to say. Neither they nor the sizes are part of the digest."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Return the names of the packages, in the order of the text."""
+        return tuple(re.findall(r"^[A-Za-z0-9][A-Za-z0-9._-]*", self.text, re.MULTILINE))
 
 
 class Origin(enum.StrEnum):

@@ -28,6 +28,11 @@ class Member:
     conversion: Conversion | None = None
     """The converted model; None if the snapshot is served unconverted."""
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what inspection, a run of the model and its lock have to say."""
+        return self.facts.findings + (self.lock.findings if self.lock is not None else ())
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -66,11 +71,15 @@ class Deployment:
         parts = [members, asked_for(self.served), self.repository.digest, example]
         return digest_of(encode(parts))
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what inspection, a run of the model, its lock and its repository have to say."""
+        found = [finding for member in self.members for finding in member.findings]
+        return (*found, *self.repository.findings)
+
     def warnings(self) -> tuple[Finding, ...]:
-        """Return what inspection, a run of the model and its repository warn of."""
-        found = [finding for member in self.members for finding in member.facts.findings]
-        found += self.repository.findings
-        return tuple(finding for finding in found if finding.severity is Severity.WARNING)
+        """Return the findings that are warnings."""
+        return tuple(each for each in self.findings if each.severity is Severity.WARNING)
 
     def bytes_needed(self) -> Iterator[tuple[str, int]]:
         """Yield the digest and size in bytes of each file needed to serve the deployment again."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import deploy, options, rendering, session, specification
+from cloche.units import download_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +59,10 @@ def _show(plan: DeployPlan) -> None:
     width = max((len(change.field) for change in plan.changes), default=0)
     for change in plan.changes:
         click.echo(f"  {_change(change, width)}")
+    if any(change.field == "lock.digest" and change.after for change in plan.changes):
+        for environment in plan.environments:
+            files = download_text(environment.sizes, environment.packages)
+            click.echo(f"Its own environment: Python {environment.python}, {files}.")
     for question in plan.questions:
         mark = click.style("?", fg="yellow", bold=True)
         click.echo(f"{mark} {question.what}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche import files
+from cloche.artifacts import Lock
 from cloche.environments.construction import MARKER
 from cloche.store import Cleaned, Usage
 from cloche.store.disk import folder_size
@@ -63,11 +64,12 @@ def _usage(folder: Path, keep: Collection[str]) -> Usage:
 def _label(folder: Path) -> str:
     """Return `Python 3.11, 34 packages`."""
     try:
-        lock = (folder / "requirements.lock").read_text(encoding="utf-8")
+        text = (folder / "requirements.lock").read_text(encoding="utf-8")
         python = next((folder / "lib").glob("python*")).name.removeprefix("python")
     except (FileNotFoundError, StopIteration):
         return "unfinished environment"
-    return f"Python {python}, {lock.count('==')} packages"
+    lock = Lock(f"sha256:{folder.name}", python, text)
+    return f"Python {python}, {len(lock.packages)} packages"
 
 
 def _last_used(folder: Path) -> float:

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche import files
-from cloche.environments import interpreters, uv
+from cloche.environments import interpreters, pytorch, uv
 from cloche.errors import BusyError, ClocheError
+from cloche.units import download_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -116,7 +117,7 @@ def _make(
     def run(*arguments: str) -> None:
         uv.run(
             arguments,
-            environment=environment,
+            environment=pytorch.installing(environment),
             folder=folder.parent,
             timeout=_INSTALL_SECONDS,
             keep_open=(descriptor,),
@@ -139,7 +140,8 @@ def _make(
 def _install(lock: Lock, folder: Path, python: Path, task: Task, run: Callable[..., None]) -> None:
     run("venv", "--no-project", "--no-python-downloads", "--python", str(python), str(folder))
     (folder / "requirements.lock").write_text(lock.text, encoding="utf-8")
-    task.note(f"downloading, installing and compiling {lock.text.count('==')} packages")
+    files = download_text(lock.sizes, len(lock.packages))
+    task.note(f"downloading {files}, installing and compiling")
     # No dependencies beyond the lock, and nothing without its digest. Compiled once, for the direct
     # run, which keeps no bytecode, and for the start of each replica.
     run(

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloche import artifacts
 from cloche.artifacts import Lock
+from cloche.environments import needless, pytorch, remedies, uv
 from cloche.environments import requirements as recorded
-from cloche.environments import uv
+from cloche.environments.compilation import Compiler
 from cloche.errors import ClocheError
+from cloche.settings import PYTORCH_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cloche.environments.pins import Pin
     from cloche.progress import Progress
     from cloche.store import Store
 
 _KIND = "lock"
-_SECONDS = 900.0
-_IN_PLACE_OF = {"tensorflow-cpu": "tensorflow"}
-"""Packages with the modules of another: where one is asked for, the other is not installed, though
-more packages name it."""
 
 
 def lock(
@@ -33,59 +31,66 @@ def lock(
     store: Store,
     progress: Progress,
     environment: Mapping[str, str],
+    pytorch_index: str | None = PYTORCH_INDEX,
 ) -> Lock:
     """Return the lock of requirements for a Python version (`3.11`) on this platform.
 
     An earlier result is returned unchanged, so that the same model has the same lock even if the
     package index changes. Only wheels are used, because building a source distribution runs its
-    code before the user serves it; a recorded `--no-binary NAME` allows it.
+    code before the user serves it; a recorded `--no-binary NAME` allows it. Packages that CPUs
+    never need are left out, and PyTorch is taken in its build for CPUs where that can be had, from
+    its own index or the mirror `pytorch_index`; findings say so. With None, for a model that needs
+    a GPU, all stays as the requirements and indexes have it.
 
     A line may end with a comment that says where it comes from, and an error about its package has
     it. Raises ClocheError: `environment.unresolvable` with the resolver's message,
     `environment.requirement` for a line that cannot be locked, `environment.digest` for a package
     whose digest is not the recorded one, `environment.network` (retriable).
     """
-    key = artifacts.digest_of(artifacts.encode([requirements, python])).removeprefix("sha256:")
+    choice = pytorch.choice(environment, pytorch_index)
+    inputs = [requirements, python, *([choice] if choice else [])]
+    key = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
     remembered = store.recall(_KIND, key)
     if remembered is not None:
         return artifacts.decode(Lock, remembered)
     parsed = recorded.parse(requirements)
     with progress.task(f"Resolving the model's {len(parsed.packages)} requirements") as task:
-        text = _compile(parsed, python, environment)
-        count = text.count("==")
-        task.note(f"{count} packages for Python {python}")
-    digest = artifacts.digest_of(f"python {python}\n{text}".encode())
-    new_lock = Lock(digest, python, text)
+        new_lock = _resolve(parsed, Compiler(python, environment), pytorch_index, store)
+        task.note(f"{len(new_lock.packages)} packages for Python {python}")
     store.remember(_KIND, key, artifacts.encode(new_lock))
     return new_lock
 
 
-def _compile(parsed: recorded.Requirements, python: str, environment: Mapping[str, str]) -> str:
-    arguments = [
-        "pip", "compile", "requirements.in", "--python-version", python, "--generate-hashes",
-        "--no-header", "--no-annotate", "--quiet", "--constraints", "constraints.txt",
-        "--only-binary", ":all:",
-    ]  # fmt: skip
-    if parsed.prereleases:
-        arguments += ["--prerelease", "allow"]
-    with tempfile.TemporaryDirectory(prefix="cloche-lock-") as name:
-        folder = Path(name)
-        lines = (*parsed.indexes, *parsed.builds, *parsed.packages)
-        (folder / "requirements.in").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (folder / "constraints.txt").write_text(
-            "\n".join(parsed.constraints) + "\n", encoding="utf-8"
-        )
-        replaced = {recorded.name_of(line) for line in parsed.packages} & _IN_PLACE_OF.keys()
-        if replaced:
-            # An override that applies nowhere takes a package out (uv, "Dependency overrides").
-            never = [f"{_IN_PLACE_OF[name]} ; sys_platform == 'none'" for name in sorted(replaced)]
-            (folder / "overrides.txt").write_text("\n".join(never) + "\n", encoding="utf-8")
-            arguments += ["--overrides", "overrides.txt"]
-        try:
-            text = uv.run(arguments, environment=environment, folder=folder, timeout=_SECONDS)
-        except uv.UvError as error:
-            raise _unresolvable(error, parsed.packages, python) from error
-    return "".join(f"{line}\n" for line in parsed.options) + _pinned_lines(text, parsed.digests)
+def _resolve(
+    parsed: recorded.Requirements, compiler: Compiler, pytorch_index: str | None, store: Store
+) -> Lock:
+    built = pytorch.for_cpus(parsed, _pins(parsed, compiler), compiler, pytorch_index, store)
+    sizes = compiler.sizes(parsed, built.pins, built.source)
+    on_cpus = pytorch.serves_on_cpus(compiler.environment, pytorch_index)
+    left_out = needless.left_out(built.pins) if on_cpus else {}
+    kept = [pin for pin in built.pins if pin.name not in left_out]
+    text = "".join(f"{line}\n" for line in (*parsed.options, *built.pages, *kept))
+    sizes_kept = {name: size for name, size in sizes.items() if name not in left_out}
+    findings = pytorch.findings(built, parsed, sizes_kept)
+    return Lock(
+        artifacts.digest_of(f"python {compiler.python}\n{text}".encode()),
+        compiler.python,
+        text,
+        sizes_kept,
+        (*findings, needless.finding(left_out, sizes)) if left_out else findings,
+    )
+
+
+def _pins(parsed: recorded.Requirements, compiler: Compiler) -> tuple[Pin, ...]:
+    """Return the packages that the user's indexes give, in another build if they lack the named."""
+    any_build = pytorch.without_builds(parsed)
+    if any_build != parsed:
+        with suppress(uv.UvError):
+            return compiler.pin(parsed)
+    try:
+        return compiler.pin(any_build)
+    except uv.UvError as error:
+        raise _unresolvable(error, parsed.packages, compiler.python) from error
 
 
 def _unresolvable(error: ClocheError, packages: tuple[str, ...], python: str) -> ClocheError:
@@ -96,43 +101,5 @@ def _unresolvable(error: ClocheError, packages: tuple[str, ...], python: str) ->
         "environment.unresolvable",
         f"The model's requirements cannot be resolved for Python {python}. {error.what}{lines}",
         where=said[0].partition("  # ")[2].partition(":")[0] if said else "requirements.txt",
-        hint="Name packages there that fit each other and have wheels for"
-        f" Python {python} on Linux (in MLflow: log the model again with pip_requirements). If one"
-        " must be built from source, add a line `--no-binary NAME`.",
+        hint=remedies.hint(error.what, python),
     )
-
-
-def _pinned_lines(text: str, allowed: Mapping[str, frozenset[str]]) -> str:
-    """Return the resolver's lines without options, with the digests that the model allows.
-
-    Raises ClocheError `environment.unhashed` and `environment.digest`.
-    """
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "-"))]
-    entries = [entry for entry in re.split(r"\n(?=\S)", "\n".join(lines)) if entry]
-    unhashed = [entry.split()[0] for entry in entries if "--hash=" not in entry]
-    if unhashed:
-        raise ClocheError(
-            "environment.unhashed",
-            f"{', '.join(unhashed)} cannot be locked: the package index has no digest for it.",
-            where="requirements.txt",
-            hint="Name released versions of these packages.",
-        )
-    return "".join(f"{_with_digests(entry, allowed)}\n" for entry in entries)
-
-
-def _with_digests(entry: str, allowed: Mapping[str, frozenset[str]]) -> str:
-    """Return an entry with the digests that its requirement allows; uv lists all of a release."""
-    head, *digests = re.split(r"\s*\\?\n\s*--hash=", entry)
-    wanted = allowed.get(recorded.name_of(head))
-    if wanted is None:
-        return entry
-    kept = [digest for digest in digests if digest.strip() in wanted]
-    if not kept:
-        raise ClocheError(
-            "environment.digest",
-            f"The package index has {head.strip()} with other digests than the model recorded.",
-            where="requirements.txt",
-            hint="The files of this release were changed, or the index is another one. Check which,"
-            " and record the digests again.",
-        )
-    return " \\\n    --hash=".join([head, *kept])

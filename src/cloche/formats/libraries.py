@@ -47,7 +47,9 @@ _LIBRARIES = (
 
 def refusals() -> tuple[ClocheError, ...]:
     """Return the refusals of all libraries."""
-    return tuple(_refusal(library, "") for library in _LIBRARIES)
+    # One library may write one of several files.
+    titles = {library.title: library for library in _LIBRARIES}
+    return tuple(_refusal(library, "") for library in titles.values())
 
 
 def refusal(names: Collection[str], where: str) -> ClocheError | None:

@@ -73,29 +73,29 @@ def prepare(
     stays.
     Raises ClocheError for everything that is already known to make the deploy fail.
     """
-    example, example_digest = None, None
-    if spec.example is not None:
-        from cloche.verification import spec_example
+    from cloche import environments
 
-        example = directory / spec.example
-        example_digest = spec_example.digest_of_file(example)
-    labels: tuple[str, ...] = ()
-    if spec.labels is not None:
-        from cloche.inputs import label_file
-
-        labels = label_file.read(directory / spec.labels)
+    example, example_digest = _example(spec, directory)
+    labels = _labels(spec, directory)
+    builds = environments.choice(environment, settings.environments_pytorch_index)
     store = composition.store(settings)
     with store.working():
         snapshot = resolve(
             spec.model, directory=directory, store=store, progress=progress,
             environment=environment, trust=spec.trust,
         )  # fmt: skip
-        key = _key(spec, snapshot, example_digest, labels, run_model=run_model)
+        key = _key(spec, snapshot, example_digest, labels, builds, run_model=run_model)
         deployment = _recall(store, key)
         if deployment is None:
             from cloche.pipeline.making import Making
 
-            locked = partial(lock, store=store, progress=progress, environment=environment)
+            locked = partial(
+                lock,
+                store=store,
+                progress=progress,
+                environment=environment,
+                pytorch_index=settings.environments_pytorch_index,
+            )
             making = Making(spec, example, labels, store, Software(settings, progress), locked)
             deployment = making.deployment(snapshot, run_model=run_model)
             store.remember("prepared", key, artifacts.encode(deployment))
@@ -108,6 +108,25 @@ def prepare(
         operated=spec.operated(),
         name_is_derived=spec.name_is_derived,
     )
+
+
+def _example(spec: ServiceSpec, directory: Path) -> tuple[Path | None, str | None]:
+    """Return the file of a spec's example, and the digest of its content."""
+    if spec.example is None:
+        return None, None
+    from cloche.verification import spec_example
+
+    path = directory / spec.example
+    return path, spec_example.digest_of_file(path)
+
+
+def _labels(spec: ServiceSpec, directory: Path) -> tuple[str, ...]:
+    """Return the names of classes in a spec's file; empty without one."""
+    if spec.labels is None:
+        return ()
+    from cloche.inputs import label_file
+
+    return label_file.read(directory / spec.labels)
 
 
 def golden(
@@ -142,6 +161,7 @@ def _key(
     snapshot: ModelSnapshot,
     example: str | None,
     labels: tuple[str, ...],
+    builds: str,
     *,
     run_model: bool,
 ) -> str:
@@ -156,6 +176,7 @@ def _key(
         snapshot.metadata,
         example,
         labels,
+        builds,
         run_model,
     ]
     return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")

@@ -17,6 +17,7 @@ from cloche.artifacts import (
 )
 from cloche.formats import declared_inputs
 from cloche.pipeline import trust
+from cloche.settings import PYTORCH_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from cloche.store import Store
 
 _NO_OPTIONS = ModelOptions()
+_NEEDS_GPU = "repository.gpu"
+"""The code of what inspection says of a model that loads on a GPU alone."""
 
 
 def resolve(
@@ -91,7 +94,12 @@ def build(  # noqa: PLR0917 - the stages' values, in their order
 
 
 def lock(
-    known: ModelFacts, *, store: Store, progress: Progress, environment: Mapping[str, str]
+    known: ModelFacts,
+    *,
+    store: Store,
+    progress: Progress,
+    environment: Mapping[str, str],
+    pytorch_index: str = PYTORCH_INDEX,
 ) -> Lock | None:
     """Return a model's resolved dependencies; None if it has none."""
     if not known.requirements or not known.python:
@@ -102,6 +110,12 @@ def lock(
     loading = known.loading or known.convertible
     if loading is not None and not loading.declared:
         requirements += composition.converters()[loading.framework].requirements
+    needs_gpu = any(finding.code == _NEEDS_GPU for finding in known.findings)
     return environments.lock(
-        requirements, known.python, store=store, progress=progress, environment=environment
+        requirements,
+        known.python,
+        store=store,
+        progress=progress,
+        environment=environment,
+        pytorch_index=None if needs_gpu else pytorch_index,
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Change, ChangeKind, DeployPlan
+from cloche.artifacts import Change, ChangeKind, DeployPlan, PlannedEnvironment
 from cloche.rollout import consent
 from cloche.spec import written
 
 if TYPE_CHECKING:
     from cloche.artifacts import (
         Deployment,
-        Finding,
+        Lock,
         Operated,
         Revision,
         ServiceRecord,
@@ -93,16 +93,26 @@ def _plan(
     changes: list[Change],
     revision: int | None = None,
 ) -> DeployPlan:
-    findings: tuple[Finding, ...] = ()
-    for member in deployment.members:
-        findings += member.facts.findings
     return DeployPlan(
         service=deployment.service,
         kind=kind,
         changes=tuple(changes),
         reasons=deployment.repository.reasons,
-        findings=findings + deployment.repository.findings,
+        findings=deployment.findings,
         revision=revision,
+        environments=tuple(
+            _environment(member.lock) for member in deployment.members if member.lock is not None
+        ),
+    )
+
+
+def _environment(lock: Lock) -> PlannedEnvironment:
+    return PlannedEnvironment(
+        lock=lock.digest,
+        python=lock.python,
+        packages=len(lock.packages),
+        download=sum(lock.sizes.values()) if lock.sizes else None,
+        sizes=lock.sizes,
     )
 
 
