@@ -50,7 +50,7 @@ def inspect(
             where=snapshot.pinned,
             hint="Save the model again: timm.models.save_for_hf(model, FOLDER).",
         )
-    findings = [_pixels(config["pretrained_cfg"])]
+    findings = _pixels(config["pretrained_cfg"])
     if not options.requirements:
         what = f"The model is served with {', '.join(requirements)}: the newest that were tested."
         hint = "Write `requirements:` in cloche.yaml for others."
@@ -67,13 +67,15 @@ def inspect(
     )
 
 
-def _pixels(configured: dict[str, Any]) -> Finding:
+def _pixels(configured: dict[str, Any]) -> list[Finding]:
     """Return what a request has: the pixels as the model was trained with them."""
-    size = " × ".join(str(each) for each in configured.get("input_size") or ())
-    mean, spread = configured.get("mean"), configured.get("std")
+    shape, mean, spread = (configured.get(key) for key in ("input_size", "mean", "std"))
+    if not (isinstance(shape, list) and mean and spread):
+        return []
+    size = " × ".join(str(each) for each in shape)
     what = f"A request has pixels ({size}), scaled to 0 … 1, less {mean} and divided by {spread}."
     hint = "The image's own size and colours as a part of the service come in a later version."
-    return Finding(Severity.NOTE, "inspection.pytorch.pixels", what, hint=hint)
+    return [Finding(Severity.NOTE, "inspection.pytorch.pixels", what, hint=hint)]
 
 
 def _labels(config: dict[str, Any]) -> tuple[str, ...]:
