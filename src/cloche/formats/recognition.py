@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.formats.format import Format, Lookalike, ModelFiles
+    from cloche.formats.variant import Variant
     from cloche.store import Store
 
 
@@ -22,16 +24,28 @@ def recognize(path: Path, formats: Collection[Format], store: Store) -> tuple[Fo
     folder after all, because a folder may hold a model among other things. Raises ClocheError
     (`source.files.…`), which says what the path looks like and what to do.
     """
+    form = _form_of(path, formats)
+    return form, form.files(path, store)
+
+
+def variant_of(path: Path, formats: Collection[Format]) -> Variant | None:
+    """Return which variant of a format a path is; None if that is not told, or it is none."""
+    with suppress(ClocheError):
+        return _form_of(path, formats).variant(path)
+    return None
+
+
+def _form_of(path: Path, formats: Collection[Format]) -> Format:
     known = (*(mark for form in formats for mark in form.lookalikes), *lookalikes.GENERAL)
     marked = [form for form in formats if form.marked]
     for form in marked:
         if form.detect(path):
-            return form, form.files(path, store)
+            return form
     if path.is_file() and (lookalike := lookalikes.of_file(path, known)):
         raise _refusal(path, lookalike, formats)
     for form in formats:
         if form not in marked and form.detect(path):
-            return form, form.files(path, store)
+            return form
     lookalike = lookalikes.of_folder(path, known) if path.is_dir() else None
     raise _refusal(path, lookalike or lookalikes.unknown(path), formats)
 
