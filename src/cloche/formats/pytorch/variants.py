@@ -9,13 +9,14 @@ from cloche.formats.variant import (
     CONVERSION,
     INPUTS,
     LABELS,
-    REQUIREMENTS,
     TRUST,
     From,
     Served,
     Variant,
+    requirements,
 )
 
+_NEEDED = requirements("torch==2.15.0")
 _SOURCES = (From.FILE, From.HUB)
 _CONVERTER = "torch.onnx"
 
@@ -31,12 +32,12 @@ VARIANTS = {
     ),
     Kind.MODULE: Variant(
         "pytorch-module", "a whole module", "torch.save(model, 'model.pt')",
-        _SOURCES, Served.CONVERTED, (INPUTS, REQUIREMENTS, TRUST, LABELS, CONVERSION), _CONVERTER,
+        _SOURCES, Served.CONVERTED, (INPUTS, _NEEDED, TRUST, LABELS, CONVERSION), _CONVERTER,
     ),
     Kind.STATE_DICT: Variant(
         "pytorch-weights", "a state dict, also in a checkpoint of training",
         "torch.save(model.state_dict(), 'model.pth')",
         _SOURCES, Served.CONVERTED,
-        (CLASS, ARGUMENTS, INPUTS, REQUIREMENTS, LABELS, CONVERSION), _CONVERTER,
+        (CLASS, ARGUMENTS, INPUTS, _NEEDED, LABELS, CONVERSION), _CONVERTER,
     ),
 }  # fmt: skip

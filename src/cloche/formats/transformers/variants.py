@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from cloche.formats.transformers import refusals
-from cloche.formats.variant import CONVERSION, LABELS, REQUIREMENTS, From, Served, Variant
+from cloche.formats.variant import CONVERSION, LABELS, From, Served, Variant, requirements
 
+_NEEDED = requirements("transformers==5.24.0", "torch==2.15.0")
 _SOURCES = (From.FOLDER, From.HUB)
 
 NETWORK = Variant(
     "transformers", "a model of transformers: safetensors or pytorch_model.bin",
     "model.save_pretrained(FOLDER)", _SOURCES, Served.CONVERTED,
-    (REQUIREMENTS, LABELS, CONVERSION), "torch.onnx, transformers' own exporter",
+    (_NEEDED, LABELS, CONVERSION), "torch.onnx, transformers' own exporter",
 )  # fmt: skip
 SENTENCES = Variant(
     "sentence-transformers", "a model of sentence-transformers, all its modules as one",
-    "model.save(FOLDER)", _SOURCES, Served.CONVERTED, (REQUIREMENTS, CONVERSION), "torch.onnx",
+    "model.save(FOLDER)", _SOURCES, Served.CONVERTED, (_NEEDED, CONVERSION), "torch.onnx",
 )  # fmt: skip
 
 _REFUSED_NAMES = ({"model_index.json"}, {"adapter_config.json"})
