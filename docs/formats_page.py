@@ -54,7 +54,8 @@ def _measured(rows: list[Row]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for row in rows:
         found = row.measured
-        by = found.converter or f"Triton's {found.backend} backend"
+        why = f": {found.why}" if found.why else ""
+        by = found.converter or f"Triton's {found.backend} backend{why}"
         requests = found.parity.requests if found.parity is not None else "-"
         yield (
             f"| {row.variant.what} | `{found.model}` | {found.framework} | {by} | {found.judge} |"
