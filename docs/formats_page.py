@@ -17,8 +17,8 @@ _SERVED = """\
 A model is told apart by what its files hold, never by their names. Where it is converted to ONNX,
 the conversion is used only if it answers as the original does, in numbers; else the original is
 served, and `cloche plan` says why. The last column has the keys of
-[cloche.yaml](reference/cloche-yaml.md) that matter for such a model; none is needed but `class`.
-`cloche init MODEL` writes them down."""
+[cloche.yaml](reference/cloche-yaml.md) that matter for such a model: a state dict needs `class`,
+the others are choices. `cloche init MODEL` writes them as comments."""
 _MEASURED = """\
 `make formats` deploys one model of each row on real Triton, saved by the call above with the
 release below. Its served answer was compared with what the judge says is right (`reference`: the
@@ -43,7 +43,7 @@ def _served(rows: list[Row]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for row in rows:
         variant = row.variant
-        by = f"{variant.served} ({variant.converter})" if variant.converter else variant.served
+        by = variant.served.replace("converted", f"converted by {variant.converter}")
         keys = ", ".join(f"`{key.name}`" for key in variant.keys)
         saved = f"{variant.what}<br>`{variant.saved}`"
         yield f"| {row.format} | {saved} | {', '.join(variant.sources)} | {by} | {keys} |"
@@ -54,7 +54,8 @@ def _measured(rows: list[Row]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for row in rows:
         found = row.measured
-        by = found.converter or f"Triton's {found.backend} backend"
+        why = f": {found.why}" if found.why else ""
+        by = found.converter or f"Triton's {found.backend} backend{why}"
         requests = found.parity.requests if found.parity is not None else "-"
         yield (
             f"| {row.variant.what} | `{found.model}` | {found.framework} | {by} | {found.judge} |"

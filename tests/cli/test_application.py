@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from cloche import spec
 from cloche.cli.application import SECTIONS, application
 
 VERBS = [(verb, line) for verbs in SECTIONS.values() for verb, line in verbs.items()]
@@ -114,6 +115,30 @@ def test_init_writes_a_file_that_names_the_schema(run, home):
     assert (home / "cloche.schema.json").exists()
     assert "error[init.exists]" in run("init", "./other.onnx").err
     assert run("init", "./other.onnx", "--force", "--json").json["service"] == "other"
+
+
+def test_init_names_the_keys_that_matter_for_a_file(run):
+    weights = Path(__file__).parents[1] / "frameworks" / "on_gpu" / "weights.pt"
+    written = run("init", str(weights), "--json").expect(0).json
+    assert written["variant"] == "pytorch-weights"
+    lines = Path("cloche.yaml").read_text().splitlines()
+    assert (
+        "# class: torchvision.models.resnet50  # the class or function that makes its module"
+        in lines
+    )
+    assert len(lines) < 20
+    plain, again = (
+        spec.parse(text, directory=Path.cwd())
+        for text in (f"model: {weights}\nname: weights\n", "\n".join(lines))
+    )
+    assert again == plain
+    keys = [line.removeprefix("# ") for line in lines if "  # " in line]
+    assert spec.parse("\n".join([f"model: {weights}", *keys])).class_name is not None
+
+
+def test_init_does_not_fetch_a_model(run):
+    written = run("init", "models:/digits@champion", "--json").expect(0).json
+    assert written["variant"] is None
 
 
 def test_ctrl_c_before_a_deploy_is_recorded_says_so(run, monkeypatch):

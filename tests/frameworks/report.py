@@ -148,7 +148,8 @@ def _repository(user: User, name: str, case: Case, models: Saved) -> Path:
 def _described(case: Case, deployment: Deployment, judge: str) -> Measured:
     member = deployment.main
     conversion = member.conversion
-    why = [each.what for each in member.facts.findings if each.code == "conversion.none"]
+    said = {each.code: each.what.rstrip(".") for each in member.facts.findings}
+    why = said.get("conversion.none", "").partition(": ")[2]
     framework = member.facts.framework
     return Measured(
         model=case.model,
@@ -156,7 +157,7 @@ def _described(case: Case, deployment: Deployment, judge: str) -> Measured:
         backend=deployment.repository.main.backend,
         judge=judge,
         converter=_without_build(conversion.converter) if conversion is not None else None,
-        why=why[0] if why else None,
+        why=why or said.get("inspection.mlflow.pipeline"),
         parity=measured.closeness(conversion) if conversion is not None else None,
     )
 

@@ -185,13 +185,12 @@ def main() -> None:
     np.savez(FOLDER / "mixed.npz", **{name: each.numpy() for name, each in named.items()})
     torch.save(reader, FOLDER / "main.pt")
     torch.jit.script(Attention()).save(FOLDER / "attention.pt")
-    recurrent = nn.GRU(4, 6)
-    torch.save(recurrent, FOLDER / "recurrent.pt")
-    torch.save(recurrent.state_dict(), FOLDER / "recurrent.pth")
+    torch.save(nn.GRU(4, 6).state_dict(), FOLDER / "recurrent.pth")
     torch.save(nn.Bilinear(3, 4, 2), FOLDER / "bilinear.pt")
     unsigned = {"serialization_format": "pickle", "pip_requirements": REQUIREMENTS}
     mlflow.pytorch.save_model(nn.Bilinear(3, 4, 2), FOLDER / "unsigned", **unsigned)
 
+    torch.manual_seed(6)
     squeezed = torchvision.models.squeezenet1_1(num_classes=7)
     state = squeezed.state_dict()
     torch.save(state, FOLDER / "squeezed.pth")

@@ -132,7 +132,6 @@ GRU = {"class": "torch.nn.GRU", "arguments": {"input_size": 4, "hidden_size": 6}
 STEPS = {"input": {"shape": ["steps", "batch", 4], "datatype": "FP32"}}
 DECLARED: list[tuple[str, dict[str, object], str, str]] = [
     ("bilinear.pt", {"inputs": BILINEAR}, "left FP32 ?,3; right FP32 ?,4", "output FP32 ?,2"),
-    ("recurrent.pt", {"inputs": STEPS}, "input FP32 ?,?,4", "output_0 FP32 ?,?,6"),
     ("recurrent.pth", {"inputs": STEPS, **GRU}, "input FP32 ?,?,4", "output_0 FP32 ?,?,6"),
     (
         "attention.pt",

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloche import artifacts, spec
-from cloche.artifacts import (
-    DATATYPES,
-    DeclaredInput,
-    ModelOptions,
-    Operated,
-    ReplicaRange,
-    Served,
-)
+from cloche.artifacts import Operated, ReplicaRange
 from cloche.errors import ErrorGroup, UsageError
 from cloche.spec import Batching, Resources, Rollout, Server, ServiceSpec, written
 from cloche.spec.document import MAX_BYTES
-from cloche.spec.inputs import Datatype
 
 FULL = """\
 name: resnet50
@@ -130,12 +121,6 @@ def test_a_revision_is_made_of_what_is_served_and_not_of_how_it_is_operated() ->
         ("batching: {preferred_batch_sizes: [4, 2]}", "batching: {preferred_batch_sizes: [2, 4]}"),
         ("batching: {preferred_batch_sizes: []}", "batching: {}"),
         ("server: {parameters: {a: 1, b: 2}}", "server: {parameters: {b: '2', a: '1'}}"),
-        ("inputs: {}", "instances:"),
-        (
-            "inputs:\n  x: FP32 [batch, 3, -1]",
-            "inputs: {x: {shape: [batch, 3, -1], datatype: FP32}}",
-        ),
-        ("inputs:\n  x: BYTES[]", "inputs: {x: {shape: [], datatype: BYTES}}"),
     ],
 )
 def test_the_same_thing_written_otherwise_is_the_same(one: str, other: str) -> None:
@@ -203,24 +188,6 @@ def test_the_same_thing_written_otherwise_is_the_same(one: str, other: str) -> N
         ("model: x\nserver: {parameters: {a b: 1}}", "spec.value", 2, "letters"),
         ("model: x\nserver: {parameters: {a: true}}", "spec.value", 2, "Write 1 and 0"),
         ("model: x\nserver: {parameters: {EXECUTION_ENV_PATH: /x}}", "spec.value", 2, "Remove"),
-        ("model: x\ninputs: [x]", "spec.value", 2, "below it"),
-        ("model: x\ninputs: {x: FP32}", "spec.value", 2, "FP32 [batch, 3, 224, 224]"),
-        ("model: x\ninputs: {x: [1]}", "spec.value", 2, "below it"),
-        ("model: x\ninputs: {'': {shape: [1], datatype: FP32}}", "spec.value", 2, "name"),
-        ("model: x\ninputs:\n  x: FLOAT [1]", "spec.value", 3, "'FP32'"),
-        ("model: x\ninputs:\n  x: BF16 [1]", "spec.value", 3, "'FP32'"),
-        ("model: x\ninputs:\n  x: FP32 [0]", "spec.value", 3, "[batch, 3, 224, 224]"),
-        ("model: x\ninputs:\n  x: FP32 [a b]", "spec.value", 3, "[batch, 3, 224, 224]"),
-        ("model: x\ninputs: {x: {shape: [true], datatype: FP32}}", "spec.value", 2, "a name"),
-        ("model: x\ninputs: {x: {shape: 3, datatype: FP32}}", "spec.value", 2, "a size"),
-        ("model: x\ninputs: {x: {shape: [3]}}", "spec.missing", 2, "datatype: FP32"),
-        ("model: x\ninputs: {x: {datatype: FP32}}", "spec.missing", 2, "shape: [batch"),
-        (
-            "model: x\ninputs: {x: {shape: [1], datatype: FP32, dtype: 1}}",
-            "spec.unknown",
-            2,
-            "`inputs.x.datatype`",
-        ),
         ("model: x\nfollow: true", "spec.not_served", 2, "Remove"),
         ("model: x\nresources:\n  gpu: 1", "spec.not_served", 3, "Remove"),
         ("model: x\ntargets:\n  prod: {kind: kubernetes}", "spec.not_served", 2, "Remove"),
@@ -244,40 +211,6 @@ def test_one_mistake(text: str, code: str, line: int | None, hint: str | None) -
     assert error.code == code
     assert error.where == (f"cloche.yaml:{line}" if line else "cloche.yaml")
     assert hint is None or hint in (error.hint or "")
-
-
-def test_all_mistakes_of_inputs_at_once() -> None:
-    text = "model: x\ninputs:\n  a: FP31 [b, 0]\n  b: {shape: [c]}\n  c: FP32\n  d: {size: 1}\n"
-    found = sorted((error.where, error.code) for error in mistakes(text))
-    assert found == [
-        ("cloche.yaml:3", "spec.value"),
-        ("cloche.yaml:3", "spec.value"),
-        ("cloche.yaml:4", "spec.missing"),
-        ("cloche.yaml:5", "spec.value"),
-        ("cloche.yaml:6", "spec.missing"),
-        ("cloche.yaml:6", "spec.missing"),
-        ("cloche.yaml:6", "spec.unknown"),
-    ]
-
-
-def test_declared_inputs_keep_their_order_and_are_part_of_the_revision() -> None:
-    made = spec.parse("model: x\ninputs:\n  z: FP32 [batch, 3]\n  a: INT64 [-1]\n").served()
-    expected = (DeclaredInput("z", "FP32", ("batch", 3)), DeclaredInput("a", "INT64", (-1,)))
-    assert made.model.inputs == expected
-    assert artifacts.decode(Served, artifacts.encode(made)) == made
-    assert written.served(made) == {"inputs": ["z FP32 [batch, 3]", "a INT64 [?]"]}
-
-
-def test_declared_inputs_have_the_datatypes_that_numpy_has() -> None:
-    assert set(get_args(Datatype)) == DATATYPES.keys() - {"BF16"}
-
-
-def test_a_revision_of_before_there_were_inputs_is_the_same() -> None:
-    options = Served(model=ModelOptions(class_name="a.B"))
-    assert artifacts.asked_for(options) == {"model": {"class_name": "a.B"}}
-    stored = artifacts.to_builtins(options)
-    del stored["model"]["inputs"]
-    assert artifacts.convert(Served, stored) == options
 
 
 def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.formats.format import Format, Lookalike, ModelFiles
+    from cloche.formats.variant import Variant
     from cloche.store import Store
 
 
@@ -24,22 +26,36 @@ def recognize(path: Path, formats: Collection[Format], store: Store) -> tuple[Fo
     is the only model in it. Raises ClocheError (`source.files.…`), which says what the path looks
     like and what to do.
     """
+    form, model = _found(path, formats)
+    return form, form.files(model, store)
+
+
+def variant_of(path: Path, formats: Collection[Format]) -> Variant | None:
+    """Return which variant of a format a path is; None if that is not told, or it is none."""
+    with suppress(ClocheError):
+        form, model = _found(path, formats)
+        return form.variant(model)
+    return None
+
+
+def _found(path: Path, formats: Collection[Format]) -> tuple[Format, Path]:
+    """Return the format of a path, and where its model is: there, or a file in it."""
     known = (*(mark for form in formats for mark in form.lookalikes), *lookalikes.GENERAL)
     marked = [form for form in formats if form.marked]
     for form in marked:
         if form.detect(path):
-            return form, form.files(path, store)
+            return form, path
     if path.is_file() and (lookalike := lookalikes.of_file(path, known)):
         raise _refusal(path, lookalike, formats)
     for form in formats:
         if form not in marked and form.detect(path):
-            return form, form.files(path, store)
+            return form, path
     if refused := libraries.refusal(lookalikes.visible(path), str(path)):
         raise refused
     inside = _models_in(path, marked)
     if len(inside) == 1:
         [(file, form)] = inside
-        return form, form.files(file, store)
+        return form, file
     lookalike = lookalikes.of_folder(path, known) if path.is_dir() else None
     if inside and lookalike is None:
         raise _several([file for file, _ in inside], path)

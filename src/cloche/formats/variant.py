@@ -50,9 +50,13 @@ LABELS = Key("labels", "./labels.txt", "the names of its classes, one on each li
 METHOD = Key("method", "predict_proba", "what answers; else label and probabilities, or predict")
 SIGNATURE = Key("signature", "serving_default", "which of its signatures is served")
 TRUST = Key("trust", "true", "run code in it that is not known to be safe")
-REQUIREMENTS = Key("requirements", "[numpy==2.4.6]", "its packages, where the file names none")
 CONVERSION = Key("conversion", '"off"', "serve it by its own framework, not as ONNX")
 EXAMPLE = Key("example", "./example.json", "a request that each revision has to answer")
+
+
+def requirements(*lines: str) -> Key:
+    """Return the key of a model's packages, with those lines as the example."""
+    return Key("requirements", f"[{', '.join(lines)}]", "its packages, where the file names none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ import io
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cloche.spec.model import ServiceSpec
 
 _ENDING = """\
@@ -17,10 +19,13 @@ _ENDING = """\
 """
 
 
-def to_yaml(spec: ServiceSpec, *, schema_url: str | None = None) -> str:
+def to_yaml(
+    spec: ServiceSpec, *, schema_url: str | None = None, comments: Iterable[str] = ()
+) -> str:
     """Return a cloche.yaml that `load` reads back as the same spec.
 
     `schema_url` (an address, or a path from the file) is named in the first line, for editors.
+    `comments` are lines without their mark, which follow what is written.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
@@ -41,7 +46,8 @@ def to_yaml(spec: ServiceSpec, *, schema_url: str | None = None) -> str:
     writer.width = 2**20
     writer.dump(document, out)
     head = f"# yaml-language-server: $schema={schema_url}\n" if schema_url else ""
-    return head + out.getvalue() + (_ENDING if set(written) == {"name", "model"} else "")
+    more = "".join(f"# {line}\n" for line in comments)
+    return head + out.getvalue() + more + (_ENDING if set(written) == {"name", "model"} else "")
 
 
 def _flow(value: dict[str, Any], kind: Any) -> Any:

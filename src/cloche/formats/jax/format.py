@@ -8,7 +8,7 @@ from cloche.artifacts import ModelFormat
 from cloche.formats.format import Lookalike
 from cloche.formats.jax.exported import BYTECODE, exported
 from cloche.formats.one_file import OneFile
-from cloche.formats.variant import LABELS, REQUIREMENTS, From, Served, Variant
+from cloche.formats.variant import LABELS, From, Served, Variant, requirements
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ class JaxFormat(OneFile):
         Variant(
             "jax", "a program that JAX exported",
             "jax.export.export(jax.jit(f), platforms=['cpu', 'cuda'])(…).serialize()",
-            (From.FILE,), Served.FRAMEWORK, (REQUIREMENTS, LABELS),
+            (From.FILE,), Served.FRAMEWORK, (requirements("jax==0.10.2"), LABELS),
         ),
     )  # fmt: skip
 

@@ -9,22 +9,23 @@ from cloche.formats.variant import (
     CONVERSION,
     INPUTS,
     LABELS,
-    REQUIREMENTS,
     TRUST,
     From,
     Served,
     Variant,
+    requirements,
 )
 
+_NEEDED = requirements("torch==2.15.0")
 _WEIGHTS = Variant(
     "pytorch-weights", "a state dict, also in a checkpoint of training or in safetensors",
     "torch.save(model.state_dict(), 'model.pth')",
     (From.FILE, From.HUB), Served.CONVERTED,
-    (CLASS, ARGUMENTS, INPUTS, REQUIREMENTS, LABELS, CONVERSION), "torch.onnx",
+    (CLASS, ARGUMENTS, INPUTS, _NEEDED, LABELS, CONVERSION), "torch.onnx",
 )  # fmt: skip
 TIMM = Variant(
     "pytorch-timm", "a folder of timm", "timm.models.save_for_hf(model, FOLDER)",
-    (From.FOLDER, From.HUB), Served.CONVERTED, (REQUIREMENTS, LABELS, CONVERSION), "torch.onnx",
+    (From.FOLDER, From.HUB), Served.CONVERTED, (_NEEDED, LABELS, CONVERSION), "torch.onnx",
 )  # fmt: skip
 _SOURCES = (From.FILE, From.HUB)
 _CONVERTER = "torch.onnx"
@@ -41,7 +42,7 @@ VARIANTS = {
     ),
     Kind.MODULE: Variant(
         "pytorch-module", "a whole module", "torch.save(model, 'model.pt')",
-        _SOURCES, Served.CONVERTED, (INPUTS, REQUIREMENTS, TRUST, LABELS, CONVERSION), _CONVERTER,
+        _SOURCES, Served.CONVERTED, (INPUTS, _NEEDED, TRUST, LABELS, CONVERSION), _CONVERTER,
     ),
     Kind.STATE_DICT: _WEIGHTS,
     Kind.SAFETENSORS: _WEIGHTS,

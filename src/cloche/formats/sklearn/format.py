@@ -12,11 +12,11 @@ from cloche.formats.variant import (
     CONVERSION,
     LABELS,
     METHOD,
-    REQUIREMENTS,
     TRUST,
     From,
     Served,
     Variant,
+    requirements,
 )
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
 
 ENTRY = "model.pkl"
-
-
 _CONVERTER = "skl2onnx and onnxmltools"
-_KEYS = (METHOD, REQUIREMENTS, TRUST, LABELS, CONVERSION)
+_KEYS = (METHOD, requirements("scikit-learn==1.9.1"), TRUST, LABELS, CONVERSION)
 _PICKLED = Variant(
     "sklearn-pickle", "an estimator of scikit-learn, XGBoost or LightGBM: pickle or joblib",
     "joblib.dump(model, 'model.joblib')",

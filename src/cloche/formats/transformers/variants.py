@@ -6,26 +6,19 @@ from typing import Any
 
 from cloche.formats import libraries
 from cloche.formats.transformers import refusals
-from cloche.formats.variant import (
-    CONVERSION,
-    LABELS,
-    REQUIREMENTS,
-    TRUST,
-    From,
-    Served,
-    Variant,
-)
+from cloche.formats.variant import CONVERSION, LABELS, TRUST, From, Served, Variant, requirements
 
+_NEEDED = requirements("transformers==5.24.0", "torch==2.15.0")
 _SOURCES = (From.FOLDER, From.HUB)
 
 NETWORK = Variant(
     "transformers", "a model of transformers: safetensors or pytorch_model.bin",
     "model.save_pretrained(FOLDER)", _SOURCES, Served.CONVERTED,
-    (REQUIREMENTS, TRUST, LABELS, CONVERSION), "torch.onnx, transformers' own exporter",
+    (_NEEDED, TRUST, LABELS, CONVERSION), "torch.onnx, transformers' own exporter",
 )  # fmt: skip
 SENTENCES = Variant(
     "sentence-transformers", "a model of sentence-transformers, all its modules as one",
-    "model.save(FOLDER)", _SOURCES, Served.CONVERTED, (REQUIREMENTS, TRUST, CONVERSION),
+    "model.save(FOLDER)", _SOURCES, Served.CONVERTED, (_NEEDED, TRUST, CONVERSION),
     "torch.onnx",
 )  # fmt: skip
 

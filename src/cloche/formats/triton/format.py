@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloche.formats.triton.completion import ServedBackends
     from cloche.store import Store
 
+_FOR_LIBTORCH = re.compile(rb'^\s*(platform|backend)\s*:\s*"pytorch(_libtorch)?"', re.MULTILINE)
 _NAME = re.compile(r'^\s*name\s*:\s*"([^"]+)"', re.MULTILINE)
 
 LOOKALIKES = (
@@ -66,6 +67,12 @@ class TritonFormat(WithoutMetadata):
     def detect(self, path: Path) -> bool:
         """Return whether a path is a model's folder, or a folder with one in it."""
         return is_model(path) or any(is_model(path / name) for name in visible(path))
+
+    def variant(self, path: Path) -> Variant:
+        """Return the variant by the backend that a config.pbtxt names."""
+        configs = [path / CONFIG, *sorted(path.glob(f"*/{CONFIG}"))]
+        named = [each.read_bytes() for each in configs if each.is_file()]
+        return _LIBTORCH if any(map(_FOR_LIBTORCH.search, named)) else _REPOSITORY
 
     def files(self, path: Path, store: Store) -> ModelFiles:  # noqa: ARG002 - nothing is read
         """Return the whole repository; a single model becomes a repository."""
