@@ -69,6 +69,8 @@ MADE: dict[str, Make] = {
     "triton-libtorch": files(
         "digits/1/model.pt", **{"digits/config.pbtxt": CONFIG.format("pytorch_libtorch")}
     ),
+    "transformers": files("model.safetensors", **{"config.json": '{"model_type": "bert"}'}),
+    "sentence-transformers": files("model.safetensors", **{"modules.json": "[]"}),
     "pytorch-program": copied(ON_GPU / "exported.pt2"),
     "pytorch-script": copied(ON_GPU / "traced.pt"),
     "pytorch-module": copied(ON_GPU / "module.pt"),
@@ -81,8 +83,6 @@ MADE: dict[str, Make] = {
     "lightgbm": lambda path: path.write_text("tree\nversion=v4\n\nend of trees\n"),
     "sklearn-pickle": copied(PICKLES / "XGBRegressor.pkl"),
     "sklearn-skops": skops,
-    "transformers": files("model.safetensors", **{"config.json": '{"model_type": "bert"}'}),
-    "sentence-transformers": files("model.safetensors", **{"modules.json": "[]"}),
     "tensorflow": files("saved_model.pb"),
     "keras": keras,
     "keras-hdf5": copied(SAMPLES / "keras_model.h5"),
