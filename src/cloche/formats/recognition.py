@@ -24,28 +24,30 @@ def recognize(path: Path, formats: Collection[Format], store: Store) -> tuple[Fo
     folder after all, because a folder may hold a model among other things. Raises ClocheError
     (`source.files.…`), which says what the path looks like and what to do.
     """
-    form = _form_of(path, formats)
-    return form, form.files(path, store)
+    form, place = _found(path, formats)
+    return form, form.files(place, store)
 
 
 def variant_of(path: Path, formats: Collection[Format]) -> Variant | None:
     """Return which variant of a format a path is; None if that is not told, or it is none."""
     with suppress(ClocheError):
-        return _form_of(path, formats).variant(path)
+        form, place = _found(path, formats)
+        return form.variant(place)
     return None
 
 
-def _form_of(path: Path, formats: Collection[Format]) -> Format:
+def _found(path: Path, formats: Collection[Format]) -> tuple[Format, Path]:
+    """Return the format of a path, and where its model is."""
     known = (*(mark for form in formats for mark in form.lookalikes), *lookalikes.GENERAL)
     marked = [form for form in formats if form.marked]
     for form in marked:
         if form.detect(path):
-            return form
+            return form, path
     if path.is_file() and (lookalike := lookalikes.of_file(path, known)):
         raise _refusal(path, lookalike, formats)
     for form in formats:
         if form not in marked and form.detect(path):
-            return form
+            return form, path
     lookalike = lookalikes.of_folder(path, known) if path.is_dir() else None
     raise _refusal(path, lookalike or lookalikes.unknown(path), formats)
 
