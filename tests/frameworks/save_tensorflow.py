@@ -40,9 +40,10 @@ def reader() -> keras.Model:
 
 
 def small_network() -> keras.Model:
-    """A classifier of images of bytes, of the blocks that MobileNetV2 has."""
+    """A classifier of images of bytes, of the blocks that MobileNetV2 has, after augmentation."""
     image = keras.Input((32, 32, 3), name="image", dtype="uint8")
     x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = layers.RandomFlip("horizontal")(x)
     x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization()(x)
     inner = layers.ReLU(6.0)(layers.Conv2D(16, 1)(x))

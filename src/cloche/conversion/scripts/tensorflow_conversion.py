@@ -161,8 +161,11 @@ def _saved(model: TensorFlowModel, found: Interface, folder: Path) -> tuple[str,
     module = tf.Module()
     module.kept = model.kept
     module.served = tf.function(served, input_signature=specs)
-    # The seeds of a layer that is random in training are no weights of its model.
-    module.variables_of_graph = list(module.served.get_concrete_function().graph.variables)
+    # TensorFlow does not find the seeds of layers that are random in training by itself.
+    module.variables_of_keras = [
+        each if isinstance(each, tf.Variable) else each.value
+        for each in getattr(model.kept, "variables", None) or ()
+    ]
     tf.saved_model.save(module, str(folder / "saved"), {_SIGNATURE: module.served})
     return str(folder / "saved"), _SIGNATURE
 

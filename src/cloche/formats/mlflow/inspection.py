@@ -73,18 +73,19 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
             hint="Log it with a flavor that has a Python function, or as ONNX (mlflow.onnx).",
         )
     known = estimators.convertible(_python(snapshot, root, options), snapshot, options)
-    return _as_a_table(known, flavors)
+    return _of_function(known, flavors)
 
 
-def _as_a_table(known: ModelFacts, flavors: Collection[str]) -> ModelFacts:
+def _of_function(known: ModelFacts, flavors: Collection[str]) -> ModelFacts:
     """Return the facts with the reason why a network stays with the Python function."""
-    if not known.columns or not {pytorch.FLAVOR, *tensorflow.FLAVORS} & set(flavors):
+    if not {pytorch.FLAVOR, *tensorflow.FLAVORS} & set(flavors):
         return known
-    what = (
-        "It is not converted to ONNX: its signature is a table, of whose columns MLflow makes one"
-        " matrix."
-    )
-    hint = "Log it with a signature of tensors, such as infer_signature(array, answer)."
+    why = "its folder has no single model with a signature of its own"
+    hint = "Save it with one: model.export(FOLDER), or tf.saved_model.save(…, signatures=…)."
+    if known.columns:
+        why = "its signature is a table, of whose columns MLflow makes one matrix"
+        hint = "Log it with a signature of tensors, such as infer_signature(array, answer)."
+    what = f"It is not converted to ONNX: {why}."
     noted = Finding(Severity.NOTE, "conversion.none", what, hint=hint)
     return replace(known, findings=(*known.findings, noted))
 
