@@ -14,8 +14,7 @@ from cloche.artifacts import Golden, Judge, RequestOrigin, Revision
 from cloche.store import Store
 from cloche.targets.local.verifier import LocalVerifier
 from cloche.testing import deployments
-from cloche.verification import bodies
-from cloche.verification import direct_run as direct
+from cloche.verification import asked, bodies
 from cloche.verification.reference.scripts import exchange
 
 SCRIPT = f"""
@@ -38,9 +37,9 @@ class ScriptReference:
     def __init__(self, script: Path) -> None:
         self.script = script
 
-    def model(self, *_: Any) -> direct.Model:
-        return direct.Model(
-            str(self.script), Path(sys.executable), self.script.parent, {}, (direct.Variant(),)
+    def model(self, *_: Any) -> asked.Model:
+        return asked.Model(
+            str(self.script), Path(sys.executable), self.script.parent, {}, (asked.Variant(),)
         )
 
 

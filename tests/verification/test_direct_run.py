@@ -16,9 +16,9 @@ import pytest
 
 from cloche.artifacts import RequestOrigin
 from cloche.errors import ClocheError
+from cloche.verification import asked, limits
 from cloche.verification import direct_run as direct
-from cloche.verification import limits
-from cloche.verification.direct_run import Request
+from cloche.verification.asked import Request
 from cloche.verification.reference.scripts import exchange
 
 SCRIPT = f"""
@@ -36,15 +36,15 @@ MADE, GIVEN = RequestOrigin.MADE, RequestOrigin.GIVEN
 ONE = Request({"x": np.arange(6, dtype="f4").reshape(3, 2)}, GIVEN)
 
 
-def model(folder: Path, body: str) -> direct.Model:
+def model(folder: Path, body: str) -> asked.Model:
     path = folder / "script.py"
     path.write_text(SCRIPT.replace("{body}", body))
-    return direct.Model(str(path), Path(sys.executable), folder, {})
+    return asked.Model(str(path), Path(sys.executable), folder, {})
 
 
 def attempt(
     folder: Path, body: str, *requests: Request, timeout: float = 60, outputs: Any = None
-) -> direct.Attempts:
+) -> asked.Attempts:
     asked = requests or (ONE,)
     return direct.attempt(model(folder, body), asked, outputs=outputs or {}, timeout=timeout)
 
@@ -55,7 +55,7 @@ def error_of(folder: Path, body: str, timeout: float = 60) -> ClocheError:
     return caught.value
 
 
-def accepted(attempts: direct.Attempts) -> direct.Accepted:
+def accepted(attempts: asked.Attempts) -> asked.Accepted:
     assert attempts.accepted is not None, attempts.refused
     return attempts.accepted
 
@@ -173,7 +173,7 @@ def test_a_made_request_has_limits_of_its_own(
 def test_a_model_that_cannot_be_loaded_shows_its_last_line(tmp_path: Path) -> None:
     path = tmp_path / "script.py"
     path.write_text("import sys; print('x' * 10**7); sys.exit(f'no library in {sys.argv[2]}/a')")
-    broken = direct.Model(str(path), Path(sys.executable), tmp_path, {}, name="models:/digits/3")
+    broken = asked.Model(str(path), Path(sys.executable), tmp_path, {}, name="models:/digits/3")
     with pytest.raises(ClocheError) as caught:
         direct.attempt(broken, [ONE], outputs={}, timeout=60)
     assert caught.value.code == "golden.crashed"
@@ -202,7 +202,7 @@ def _runs(pid: int) -> bool:
 
 
 def test_a_python_that_is_gone(tmp_path: Path) -> None:
-    gone = direct.Model("run_onnx.py", tmp_path / "bin" / "python", tmp_path, {})
+    gone = asked.Model("run_onnx.py", tmp_path / "bin" / "python", tmp_path, {})
     with pytest.raises(ClocheError) as caught:
         direct.attempt(gone, [ONE], outputs={}, timeout=5)
     assert caught.value.code == "golden.environment"

@@ -32,8 +32,7 @@ from cloche.artifacts import (
 from cloche.clients.kserve.tensors import decode
 from cloche.errors import ClocheError
 from cloche.store import Store
-from cloche.verification import bodies, declared_answer, examination, model_example
-from cloche.verification import direct_run as direct
+from cloche.verification import asked, bodies, declared_answer, examination, model_example
 from cloche.verification import spec_example as given_example
 from cloche.verification.reference.scripts import exchange
 
@@ -91,8 +90,8 @@ def examined(
         script = store.root / "script.py"
         text = SCRIPT.replace("{body}", body).replace("{loaded}", repr(loaded or {}))
         script.write_text(text)
-        variants = (direct.Variant(), direct.Variant())
-        model = direct.Model(str(script), Path(sys.executable), store.root, {}, variants)
+        variants = (asked.Variant(), asked.Variant())
+        model = asked.Model(str(script), Path(sys.executable), store.root, {}, variants)
     return examination.examine(
         deployed.main, deployed.repository.main, example, model, store, timeout=60
     )

@@ -23,7 +23,7 @@ from cloche.artifacts import (
 )
 from cloche.errors import ClocheError
 from cloche.store import Store
-from cloche.verification.direct_run import Model
+from cloche.verification.asked import Model
 from cloche.verification.reference import Interpreters
 
 AXIS = BatchAxis(present=True, certainty=Certainty.CERTAIN, why="it is a test")

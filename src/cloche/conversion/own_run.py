@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Loading, ModelSnapshot
     from cloche.store import Store
-    from cloche.verification.direct_run import Tensors
+    from cloche.verification.asked import Tensors
     from cloche.verification.model_process import Ended, Usage
 
 _KIND = "conversion"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cloche.pipeline.software import Software
     from cloche.spec import ServiceSpec
     from cloche.store import Store
-    from cloche.verification.direct_run import Tensors
+    from cloche.verification.asked import Tensors
     from cloche.verification.examination import Examined
 
 _UNRESOLVABLE = "environment.unresolvable"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.store import Store
-    from cloche.verification.direct_run import Model
+    from cloche.verification.asked import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import RequestOrigin
     from cloche.store import Store
-    from cloche.verification.direct_run import Request, Tensors
+    from cloche.verification.asked import Request, Tensors
 
 
 def keep(
@@ -33,7 +33,7 @@ def read(body: InferenceBody, store: Store) -> Tensors:
 
 def request(body: InferenceBody, origin: RequestOrigin, store: Store) -> Request:
     """Return a stored request with its parameters, to be answered by the model directly."""
-    from cloche.verification.direct_run import Request
+    from cloche.verification.asked import Request
 
     return Request(read(body, store), origin, parameters=parameters_of(body, store))
 

@@ -16,7 +16,7 @@ from cloche.errors import ClocheError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cloche.verification.direct_run import Tensors
+    from cloche.verification.asked import Tensors
 
     Array = NDArray[Any]
 

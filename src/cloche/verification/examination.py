@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         RepositoryMember,
     )
     from cloche.store import Store
-    from cloche.verification.direct_run import Model, Request
+    from cloche.verification.asked import Model, Request
     from cloche.verification.spec_example import GivenExample
     from cloche.verification.trial import Trial
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import Finding, Golden, Judge, RequestOrigin, Severity
 from cloche.errors import ClocheError
 from cloche.verification import bodies, declared_answer, model_example, samples
+from cloche.verification.asked import Request
 from cloche.verification.comparison import LARGEST, Answer, Tolerances, compare
-from cloche.verification.direct_run import Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         TensorSpec,
     )
     from cloche.store import Store
-    from cloche.verification.direct_run import Tensors
+    from cloche.verification.asked import Tensors
     from cloche.verification.trial import Trial
 
 _ROWS = 2

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import TensorSpec
-    from cloche.verification.direct_run import Tensors
+    from cloche.verification.asked import Tensors
 
 LARGEST = 64 * 2**20
 """Largest file of an example, in bytes."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cloche.verification.direct_run import Model, Request, Tensors
+    from cloche.verification.asked import Model, Request, Tensors
 
 Noise = dict[str, float | None]
 

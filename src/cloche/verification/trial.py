@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloche.artifacts import ModelFacts, TensorSpec
-    from cloche.verification.direct_run import Accepted, Attempts, Model, Refused, Request, Tensors
+    from cloche.verification.asked import Accepted, Attempts, Model, Refused, Request, Tensors
     from cloche.verification.noise import Noise
 
 _ASSUMED = "inspection.mlflow.outputs"

@@ -1,50 +1,14 @@
-"""The inputs that a user declares: how they are asked for, and compared. Syntax for Python 3.8."""
+"""The inputs that a user declares: compared with the model's own. Syntax for Python 3.8."""
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING
 
+from interface import text_of
 from own_model import Unusable
 
 if TYPE_CHECKING:
     from interface import Interface, Tensor
-
-_PLAIN = re.compile(r"[A-Za-z_]\w*")
-
-
-def ask(names: list[str], datatypes: list[str] | None = None) -> str:
-    """Return how to tell the inputs that have these names, with a line to paste.
-
-    `datatypes` are what is known of each.
-    """
-    plain = [name if _PLAIN.fullmatch(name) else json.dumps(name) for name in names or ["x"]]
-    kinds = datatypes if datatypes and len(datatypes) == len(plain) else ["FP32"] * len(plain)
-    inputs = ", ".join(
-        f"{name}: {{shape: [batch, 16], datatype: {kind}}}"
-        for name, kind in zip(plain, kinds)  # noqa: B905 - Python 3.8
-    )
-    return (
-        f"Write them in cloche.yaml, with their own sizes and types: `inputs: {{{inputs}}}`. Or"
-        " deploy with --example FILE, a request that the model answers, or log it with an"
-        " input_example."
-    )
-
-
-def text(inputs: list[Tensor]) -> str:
-    """Return `x FP32 [batch, 3, ?]`."""
-    return ", ".join(
-        "{} {} [{}]".format(
-            tensor.name,
-            tensor.datatype,
-            ", ".join(
-                str(size) if size >= 0 else tensor.symbols.get(axis, "?")
-                for axis, size in enumerate(tensor.shape)
-            ),
-        )
-        for tensor in inputs
-    )
 
 
 def require(found: Interface, declared: list[Tensor]) -> None:
@@ -73,6 +37,6 @@ def _kind(tensor: Tensor) -> tuple[str, int]:
 def _other(found: Interface, declared: list[Tensor]) -> Unusable:
     return Unusable(
         "conversion.inputs",
-        f"`inputs:` says {text(declared)}, and the model itself {text(found.inputs)}.",
+        f"`inputs:` says {text_of(declared)}, and the model itself {text_of(found.inputs)}.",
         "Remove `inputs:` from cloche.yaml: the model tells them.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import declaring
+import asking
 import numpy as np
 from own_model import Unusable
 
@@ -68,6 +68,21 @@ class Tensor:
         return {
             "name": self.name, "datatype": self.datatype, "shape": self.shape, "labels": labels,
         }  # fmt: skip
+
+
+def text_of(tensors: list[Tensor]) -> str:
+    """Return `x FP32 [batch, 3, ?]`."""
+    return ", ".join(
+        "{} {} [{}]".format(
+            tensor.name,
+            tensor.datatype,
+            ", ".join(
+                str(size) if size >= 0 else tensor.symbols.get(axis, "?")
+                for axis, size in enumerate(tensor.shape)
+            ),
+        )
+        for tensor in tensors
+    )
 
 
 def told_tensors(inputs: list[dict[str, Any]]) -> list[Tensor]:
@@ -200,13 +215,13 @@ def _unknown(
     line = " ".join(str(refused or "").split())
     line = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
     if len(proposals) == 1:
-        what = f"The model refuses inputs of the shapes {declaring.text(proposals[0])}: {line}"
+        what = f"The model refuses inputs of the shapes {text_of(proposals[0])}: {line}"
     else:
         said = f" It refuses what was tried: {line}" if line else ""
         inputs = ", ".join(names) or "none"
         what = f"Nothing tells the shapes of the model's inputs ({inputs}).{said}"
     kinds = [tensor.datatype for tensor in proposals[0]] if len(proposals) == 1 else []
-    return Unusable("conversion.inputs", what, declaring.ask(names, kinds))
+    return Unusable("conversion.inputs", what, asking.ask(names, kinds))
 
 
 def _sizes(inputs: list[Tensor], example: Arrays | None) -> list[dict[str, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import declaring
+import asking
 import sklearn_columns
 from interface import Interface, Tensor, datatype_of, proven, told_tensors
 from own_model import Unusable
@@ -78,7 +78,7 @@ def _unknown(model: Estimator, refused: Exception | None) -> Unusable:
         "conversion.inputs",
         f"Nothing tells the inputs of the model (columns: {columns})."
         + (f" It refuses what was tried: {said}" if said else ""),
-        declaring.ask(model.names or [sklearn_columns.INPUT]),
+        asking.ask(model.names or [sklearn_columns.INPUT]),
     )
 
 

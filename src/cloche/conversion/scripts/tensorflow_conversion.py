@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import declaring
+import asking
 import interface
 import numpy as np
 import onnx
@@ -71,7 +71,7 @@ class Conversion(Converting):
         raise Unusable(
             "conversion.inputs",
             "Nothing tells the inputs of the model: its class takes any.",
-            declaring.ask(["x"]),
+            asking.ask(["x"]),
         )
 
     def exports(self, found: Interface) -> Iterator[Exported | str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
     from cloche.store import Store
     from cloche.targets import ReplicaAddress
-    from cloche.verification.direct_run import Model
+    from cloche.verification.asked import Model
     from cloche.verification.noise import Noise
     from cloche.verification.reference import Reference
 

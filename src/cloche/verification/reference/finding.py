@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Lock, Member, ModelRepository
     from cloche.store import Store
-    from cloche.verification.direct_run import Model
+    from cloche.verification.asked import Model
     from cloche.verification.reference.reference import Reference
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.verification.direct_run import Model, Variant
+from cloche.verification.asked import Model, Variant
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
-from cloche.verification.direct_run import Model, Variant
+from cloche.verification.asked import Model, Variant
 
 if TYPE_CHECKING:
     from cloche.artifacts import Loading, ModelFacts, ModelRepository, ModelSnapshot

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
-from cloche.verification.direct_run import Model
+from cloche.verification.asked import Model
 from cloche.verification.reference.own import VARIANTS
 
 if TYPE_CHECKING:

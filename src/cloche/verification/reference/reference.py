@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot
     from cloche.store import Store
-    from cloche.verification.direct_run import Model
+    from cloche.verification.asked import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.artifacts import ModelFacts, TensorSpec
-    from cloche.verification.direct_run import Tensors
+    from cloche.verification.asked import Tensors
 
 MOST = 24
 """The most requests that are made for one model."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cloche.artifacts import ModelFacts, TensorSpec, ValueRange
-    from cloche.verification.direct_run import Tensors
+    from cloche.verification.asked import Tensors
 
 _WORDS = ("north", "east", "south", "west")
 _DIGITS = ("7", "42", "0", "19")
