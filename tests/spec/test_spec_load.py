@@ -175,6 +175,8 @@ def test_the_same_thing_written_otherwise_is_the_same(one: str, other: str) -> N
         ("model: x\nreplicas: true", "spec.value", 2, "such as 2"),
         ("model: x\nreplicas: 1001", "spec.value", 2, "1000 or less"),
         ("model: x\nstart_timeout: 10ms", "spec.value", 2, "5m or 30m"),
+        ("model: x\nclass: Net", "spec.value", 2, "torchvision.models.resnet50"),
+        ('model: x\npython: "3"', "spec.value", 2, '"3.12"'),
         ("model: x\ntolerance: 0", "spec.value", 2, "1e-3"),
         ("model: x\ntolerance: 2e-2", "spec.value", 2, "at most 0.01"),
         ("model: x\ntolerance: tight", "spec.value", 2, "1e-3"),

@@ -53,6 +53,12 @@ _KINDS: dict[str, str] = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
+_PATTERNS: dict[str | int | None, tuple[str, str]] = {
+    "class": ("a class by its module", "Write one like torchvision.models.resnet50."),
+    "python": ("a release of Python", 'Write one like "3.12", in quotes.'),
+    None: ("the name of a parameter", "Use letters, digits, dots, dashes and underscores."),
+}
+"""What a value is that does not fit its pattern, by its key, and the hint."""
 _HINTS = {
     "a whole number": "Write a number, such as 2.",
     "text": "Write one line of text.",
@@ -126,9 +132,8 @@ def _wording(details: ErrorDetails) -> tuple[str, str]:
         what = f"{_value_text(details['input'])} is not one of the choices"
         return what, f"Write one of {context['expected']}."
     if kind == "string_pattern_mismatch":
-        return f"{_value_text(details['input'])} is not the name of a parameter", (
-            "Use letters, digits, dots, dashes and underscores."
-        )
+        kind, hint = _PATTERNS.get(details["loc"][-1], _PATTERNS[None])
+        return f"{_value_text(details['input'])} is not {kind}", hint
     return details["msg"].rstrip(".").lower(), "Correct the value or remove the key."
 
 
