@@ -135,7 +135,7 @@ def test_the_release_that_saved_it_is_read_without_loading(sample: str, line: st
     facts = inspected(SAMPLES / sample)
     assert any(each.startswith(line) for each in facts.requirements), facts.requirements
     assert facts.python == "3.12"
-    assert [each.code for each in facts.findings] == ["inspection.sklearn.requirements"]
+    assert [each.code for each in facts.findings] == ["inspection.requirements"]
 
 
 @pytest.mark.parametrize(("content", "line"), [(JSON, "2.1.4"), (UBJSON, "3.4.1")])

@@ -213,4 +213,4 @@ def test_versions_come_from_the_file(sklearn: Saved, prepare: Prepare) -> None:
     del content["requirements"]
     deployment = prepare(content)
     assert "scikit-learn==1.9.1" in deployment.main.facts.requirements
-    assert "records the release" in notes(deployment)["inspection.sklearn.requirements"]
+    assert "records the release" in notes(deployment)["inspection.requirements"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFacts
+from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFacts, Severity
 
 if TYPE_CHECKING:
     from cloche.artifacts import Loading, ModelSnapshot, TensorSpec
@@ -21,6 +21,16 @@ class Environment:
     python: str
     requirements: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+
+
+def assumed(lines: tuple[str, ...] | list[str], why: str) -> Finding:
+    """Return the note on requirements that nothing names; `why` says where these are from."""
+    return Finding(
+        Severity.NOTE,
+        "inspection.requirements",
+        f"Nothing names the model's requirements; served with {', '.join(lines)}: {why}.",
+        hint="Write `requirements:` in cloche.yaml for others.",
+    )
 
 
 def facts(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
-from cloche.artifacts import Finding, Loading, Severity
+from cloche.artifacts import Finding, Loading
 from cloche.errors import ClocheError
 from cloche.formats import unloaded
 from cloche.formats.jax.exported import Exported, exported
@@ -74,9 +74,7 @@ def _requirements(
     newer = _is_newer(held.jax)
     line = f"jax=={held.jax if newer else TESTED}"
     why = "the release that the file records" if newer else "the newest that was tested"
-    what = f"Nothing names the model's requirements; served with {line}: {why}."
-    hint = "Write `requirements:` in cloche.yaml for another release."
-    return (line,), (Finding(Severity.NOTE, "inspection.jax.requirements", what, hint=hint),)
+    return (line,), (unloaded.assumed([line], why),)
 
 
 def _is_newer(release: str | None) -> bool:

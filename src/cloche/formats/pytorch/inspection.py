@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Finding, Loading, Severity
+from cloche.artifacts import Finding, Loading
 from cloche.errors import ClocheError, UsageError
 from cloche.formats import unloaded
 from cloche.formats.pytorch.archive import Contents, Kind, contents
@@ -118,9 +118,7 @@ def _requirements(
         for name in sorted(needed)
     )
     said = "the file records PyTorch's release" if held.torch else "the newest that were tested"
-    what = f"Nothing names the model's requirements; served with {', '.join(lines)}: {said}."
-    hint = "Write `requirements:` in cloche.yaml for others."
-    return lines, (Finding(Severity.NOTE, "inspection.pytorch.requirements", what, hint=hint),)
+    return lines, (unloaded.assumed(lines, said),)
 
 
 def _fits(name: str, held: Contents) -> bool:

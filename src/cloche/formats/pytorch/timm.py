@@ -52,9 +52,7 @@ def inspect(
         )
     findings = _pixels(config["pretrained_cfg"])
     if not options.requirements:
-        what = f"The model is served with {', '.join(requirements)}: the newest that were tested."
-        hint = "Write `requirements:` in cloche.yaml for others."
-        findings.append(Finding(Severity.NOTE, "inspection.pytorch.requirements", what, hint=hint))
+        findings.append(unloaded.assumed(requirements, "the newest that were tested"))
     environment = unloaded.Environment(
         options.python or unloaded.PYTHON, options.requirements or requirements, tuple(findings)
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Finding, Severity
+from cloche.artifacts import Finding
+from cloche.formats import unloaded
 from cloche.formats.unloaded import PYTHON
 
 if TYPE_CHECKING:
@@ -39,13 +40,7 @@ def requirements(
         said.append(f"the file records the release of {', '.join(told)}")
     if others:
         said.append(f"{', '.join(others)} as newest tested")
-    what = f"Nothing names the model's requirements; served with {', '.join(lines)}:"
-    noted = Finding(
-        Severity.NOTE,
-        "inspection.sklearn.requirements",
-        f"{what} {'; '.join(said)}.",
-        hint="Write `requirements:` in cloche.yaml for others.",
-    )
+    noted = unloaded.assumed(lines, "; ".join(said))
     if (major := recorded.get("numpy")) in _FORMATS_OF_NUMPY:
         lines.append(_FORMATS_OF_NUMPY[major])
     return tuple(lines), (noted,)

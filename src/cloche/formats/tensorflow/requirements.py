@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from cloche.artifacts import Finding, ModelOptions, Severity
 from cloche.environments.requirements import name_of
+from cloche.formats import unloaded
 from cloche.formats.unloaded import PYTHON
 
 TESTED = {"tensorflow": "2.21.0", "keras": "3.15.1"}
@@ -75,7 +76,4 @@ def _told(lines: tuple[str, ...], why: str, options: ModelOptions) -> Required:
     if options.requirements:
         return on_cpu(options.requirements)
     chosen, findings = on_cpu(lines)
-    what = f"Nothing names the model's requirements; served with {', '.join(chosen)}: {why}."
-    hint = "Write `requirements:` in cloche.yaml for others."
-    note = Finding(Severity.NOTE, "inspection.tensorflow.requirements", what, hint=hint)
-    return chosen, (note, *findings)
+    return chosen, (unloaded.assumed(chosen, why), *findings)

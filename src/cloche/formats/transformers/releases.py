@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
-from cloche.artifacts import Finding, Severity
+from cloche.formats import unloaded
 from cloche.formats.pytorch.inspection import TESTED as PYTORCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from cloche.artifacts import Finding
 
 TESTED = {
     "torch": PYTORCH["torch"],
@@ -24,7 +26,6 @@ TESTED = {
 """The newest releases that were tried here."""
 _OLDEST = {"transformers": Version("4.38"), "sentence-transformers": Version("2.7")}
 """The first releases that were tried with the newest PyTorch and numpy."""
-_CODE = "inspection.transformers.requirements"
 
 
 def requirements(recorded: Mapping[str, str | None]) -> tuple[tuple[str, ...], Finding]:
@@ -42,9 +43,7 @@ def requirements(recorded: Mapping[str, str | None]) -> tuple[tuple[str, ...], F
         saved = ", ".join(f"{name} {version}" for name, version in known.items())
         said = "the newest that were tested, "
         said += f"as {saved} is too old for them" if known else "as it records none"
-    what = f"The model is served with {', '.join(lines)}: {said}."
-    hint = "Write `requirements:` in cloche.yaml for others."
-    return lines, Finding(Severity.NOTE, _CODE, what, hint=hint)
+    return lines, unloaded.assumed(lines, said)
 
 
 def _version(text: str | None) -> Version | None:
