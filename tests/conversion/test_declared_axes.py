@@ -81,10 +81,9 @@ def test_axes_that_are_called_alike_have_one_size(
     interface = found(scripts, call, inputs)
     declaring.require(interface, scripts.told_tensors(inputs))
     (output,) = interface.outputs
+    cases = importlib.import_module("interface_cases").cases
     assert output.labels == answer
-    asked = [
-        words for words, request in scripts.cases(interface, scripts.Values()) if call(request)
-    ]
+    asked = [words for words, request in cases(interface, scripts.Values()) if call(request)]
     assert len(asked) >= 6, "each is answered"
 
 
@@ -107,10 +106,11 @@ def test_what_is_declared_and_not_so_is_said(  # noqa: PLR0917 - a case, and wha
     assert refused.value.hint
 
 
-def test_the_question_has_a_line_to_paste(declaring: Any) -> None:
+@pytest.mark.usefixtures("scripts")
+def test_the_question_has_a_line_to_paste() -> None:
     from cloche import spec
 
-    hint = declaring.ask(["tokens", "income (EUR)"])
+    hint = importlib.import_module("asking").ask(["tokens", "income (EUR)"])
     line = hint.partition("`")[2].partition("`")[0]
     assert list(spec.parse(f"model: x\n{line}").inputs) == ["tokens", "income (EUR)"]
     assert "--example" in hint
