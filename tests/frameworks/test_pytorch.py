@@ -167,6 +167,17 @@ def test_declared_inputs_are_proven_where_nothing_else_tells_them(
     assert why.startswith("inputs in cloche.yaml declares [")
 
 
+def test_declared_inputs_that_the_model_refuses_are_to_be_corrected(
+    pytorch: Saved, prepare: Prepare
+) -> None:
+    inputs = {"left": "FP32 [batch, 3]", "right": "FP32 [batch, 5]"}
+    with pytest.raises(ClocheError) as refused:
+        prepare(pytorch.spec("bilinear.pt", inputs=inputs))
+    assert refused.value.code == "conversion.inputs"
+    assert "right FP32 [batch, 5]" in refused.value.what
+    assert (refused.value.hint or "").startswith("Correct `inputs:`")
+
+
 def test_inputs_are_declared_for_a_module_that_mlflow_logged_without_a_signature(
     pytorch: Saved, prepare: Prepare
 ) -> None:

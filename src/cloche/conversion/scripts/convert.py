@@ -54,10 +54,7 @@ def main(folder: Path, path: str) -> dict[str, Any]:
     model = own_model.load(job["framework"], path, job["how"])
     converter = importlib.import_module(f"{job['framework']}_conversion")
     converting: Converting = converter.Conversion(model, example)
-    own = job["declared"] and converting.tells()
-    found = converting.interface(None if own else job["inputs"])
-    if job["declared"]:
-        declaring.require(found, interface.told_tensors(job["inputs"]))
+    found = _interface(converting, job)
     outcome: dict[str, Any] = {
         "inputs": [tensor.described() for tensor in found.inputs],
         "outputs": [tensor.described() for tensor in found.outputs],
@@ -69,6 +66,20 @@ def main(folder: Path, path: str) -> dict[str, Any]:
         outcome.update(_converted(folder, converting, found, job["tolerance"]))
         outcome["notes"] = outcome["notes"] + outcome.get("converted", {}).pop("notes", [])
     return outcome
+
+
+def _interface(converting: Converting, job: dict[str, Any]) -> Interface:
+    """Return the interface of a model, which is the declared one where the user tells it."""
+    if not job["declared"]:
+        return converting.interface(job["inputs"])
+    try:
+        found = converting.interface(None if converting.tells() else job["inputs"])
+    except own_model.Unusable as error:
+        if error.code == "conversion.inputs":
+            error.hint = "Correct `inputs:` in cloche.yaml, whose shapes these are."
+        raise
+    declaring.require(found, interface.told_tensors(job["inputs"]))
+    return found
 
 
 def _put_sample(folder: Path, sample: dict[str, Any]) -> list[Any]:
