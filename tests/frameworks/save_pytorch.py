@@ -206,6 +206,8 @@ def main() -> None:
     examples = {"input_example": np.random.default_rng(0).random((1, 3, 24, 24), np.float32)}
     common = {"pip_requirements": REQUIREMENTS}
     mlflow.pytorch.save_model(trained(), FOLDER / "logged", **examples, **common)
+    pictures = {"input_example": np.random.default_rng(1).random((2, 3, 64, 64), np.float32)}
+    mlflow.pytorch.save_model(squeezed.eval(), FOLDER / "renamed", **pictures, **common)
     mlflow.pytorch.save_model(squeezed, FOLDER / "pickled", serialization_format="pickle", **common)
     (FOLDER / "done.json").write_text(json.dumps(sorted(p.name for p in FOLDER.iterdir())))
 

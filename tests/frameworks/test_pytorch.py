@@ -223,6 +223,14 @@ def test_what_mlflow_logs_by_default_is_served_under_the_names_of_its_signature(
     assert (deployment.golden.origin, deployment.golden.judge) == ("stored", Judge.REFERENCE)
 
 
+def test_a_program_whose_arguments_have_other_names_is_converted_under_those_of_its_signature(
+    pytorch: Saved, prepare: Prepare
+) -> None:
+    deployment = prepare({"model": str(pytorch.folder / "renamed")})
+    assert described(deployment.main.facts.inputs) == "input FP32 ?,3,64,64"
+    assert deployment.main.conversion is not None, notes(deployment)
+
+
 def test_a_pickled_module_without_a_signature_is_known_by_its_class(
     pytorch: Saved, prepare: Prepare
 ) -> None:

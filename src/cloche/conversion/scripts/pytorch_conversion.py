@@ -44,6 +44,8 @@ class Conversion(Converting):
 
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:
         """Return what the file, a signature, the example, its class or first layer tells."""
+        if told and self.example is not None:
+            self.example = _renamed(self.example, self.model.parameters, told)
         return pytorch_interface.discover(self.model, told, self.example, self.values())
 
     def exports(self, found: Interface) -> Iterator[Exported | str]:
@@ -54,3 +56,11 @@ class Conversion(Converting):
     def values(self) -> Values:
         """Return values with indices that every table of the model has."""
         return Values(self.example, indices=pytorch_interface.rows_of_tables(self.model.module))
+
+
+def _renamed(example: Arrays, parameters: list[str], told: list[dict[str, Any]]) -> Arrays:
+    """Return an example of the parameters under the names of a signature, in their order."""
+    names = [each["name"] for each in told]
+    if set(example) != set(parameters) or len(names) != len(parameters):
+        return example
+    return {name: example[own] for name, own in zip(names, parameters)}  # noqa: B905
