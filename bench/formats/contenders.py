@@ -94,6 +94,8 @@ def cloche(case: Case, models: Path, folder: Path) -> Iterator[Service]:
         began = time.perf_counter()
         deployed = _command(variables, "deploy", "-f", str(_spec(case, models, folder)), "--json")
         seconds = time.perf_counter() - began
+        if not deployed["verified"]:
+            raise SystemExit(f"{case.name} is not verified: {json.dumps(deployed)}")
         url = deployed["http"]
         configuration = httpx.get(f"{url.removesuffix('/infer')}/config", timeout=10).json()
         yield Service(url, seconds, _start(variables), configuration["backend"])
@@ -110,8 +112,12 @@ def mlserver(case: Case, models: Path, folder: Path) -> Iterator[Endpoint]:
     model = str(models / case.file)
     parameters: dict[str, Any] = {"uri": model}
     if case.peer == "huggingface":
-        task = {"task": "text-classification", "pretrained_model": model, "device": -1}
-        parameters = {"extra": task}
+        parameters = {
+            "extra": {
+                "task": "text-classification", "pretrained_model": model, "device": -1,
+                "optimum_model": True,  # ONNX Runtime: twice the default's requests
+            }
+        }  # fmt: skip
     description = {
         "name": case.name, "implementation": case.runtime, "parameters": parameters,
     }  # fmt: skip

@@ -19,7 +19,8 @@ def document(figures: Mapping[str, Rounds], awake: str, rounds: int, seconds: in
     measured = [case for case in CASES if case.name in figures]
     head = (
         f"# Formats\n\n`make bench-formats`: {rounds} rounds, {seconds} s for each measurement."
-        f" {awake} A cell has the median of the rounds and their spread.\n"
+        f" {awake} A cell has the median of the rounds and their spread. Requests that failed:"
+        f" {_failed(figures)}.\n"
     )
     sections = [
         head,
@@ -68,7 +69,9 @@ def _beside_mlserver(cases: Sequence[Case], figures: Mapping[str, Rounds]) -> st
             notes.append(
                 f"\n{case.name}: MLServer's request is a text and Cloche's has token ids, so"
                 f" MLServer runs the tokenizer as well. In process that takes {_spread(part, 2)}"
-                f" ms, {median(map(truediv, part, direct)):.1%} of the network's time.\n"
+                f" ms, {median(map(truediv, part, direct)):.1%} of the network's time."
+                " The runtime has `optimum_model`, so both run the network in ONNX Runtime, and"
+                " transformers 4.41 with PyTorch 2.7: it does not start with newer ones.\n"
             )
     if not rows:
         return ""
@@ -119,6 +122,16 @@ def _sentences(case: Case, rounds: Rounds) -> str:
         "| sentences at once | in process, ms | Cloche, ms | ratio |",
         rows,
     )
+
+
+def _failed(figures: Mapping[str, Rounds]) -> int:
+    return sum(
+        measured["failed"]
+        for case in CASES if case.connections
+        for own in figures.get(case.name, ())
+        for name in ("cloche", "mlserver") if name in own
+        for measured in own[name].values()
+    )  # fmt: skip
 
 
 def _of(rounds: Rounds, name: str, count: int, key: str) -> list[float]:
