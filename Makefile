@@ -39,7 +39,7 @@ help:
 	@echo "make formats        one model of each format on real Triton; writes docs/formats.md"
 	@echo "make docs           write the generated reference pages anew"
 	@echo "make bench-serving  requests per second and latency beside other servers"
-	@echo "make bench-formats  models as their libraries save them, beside MLServer's runtimes"
+	@echo "make bench-formats  models as their libraries save them, beside MLServer and in process"
 	@echo "make bench-deploy   from a file to the first verified answer"
 
 demo: sync
