@@ -23,6 +23,7 @@ class Conversion(Converting):
     """One module on its way to ONNX."""
 
     model: TorchModel
+    example: Arrays | None
 
     def __init__(self, model: TorchModel, example: Arrays | None) -> None:
         """Take the model; an array of the example without a name is the input in its place."""
