@@ -26,10 +26,11 @@ def read_blob(
     With `size`, the end is that many bytes, and more is an error at once.
     """
     sha256, position = hashlib.sha256(), start
-    attempts = Attempts(transport.patience)
+    attempts = Attempts(transport.patience, transport.stop)
     while size is None or position < size:
         try:
             for block in _blocks(transport, access, digest, position):
+                transport.stop.check()
                 sha256.update(block)
                 position += len(block)
                 if size is not None and position > size:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-import time
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cloche.errors import ClocheError
+from cloche.errors import ClocheError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +21,8 @@ class Patience:
     """The longest pause that a registry may ask for with Retry-After."""
     stall: float = 60.0
     """Without a byte."""
-    commit: float = 900.0
-    """For the end of an upload: some registries copy the whole blob then."""
+    commit: float = 300.0
+    """For the answer to what was sent: some registries copy the whole blob before."""
 
 
 class AgainError(Exception):
@@ -41,11 +39,27 @@ class AgainError(Exception):
         """The most attempts that can help; None for as many as patience has."""
 
 
+class Stop:
+    """Ends what other threads do with a registry, also while they wait."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Have all end at their next step."""
+        self._event.set()
+
+    def check(self, pause: float = 0.0) -> None:
+        """Wait for so many seconds; raises ClocheError `registry.stopped` once it is set."""
+        if self._event.wait(pause):
+            raise ClocheError("registry.stopped", "The work with the registry was stopped.")
+
+
 class Attempts:
     """Failures in a row: each is waited after, until there are too many."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, patience: Patience, stop: Stop) -> None:
+        self._patience, self._stop = patience, stop
         self.failures = 0
 
     def reset(self) -> None:
@@ -63,7 +77,7 @@ class Attempts:
         elif pause > self._patience.longest:
             raise again.error from again
         self.failures += 1
-        time.sleep(pause)
+        self._stop.check(pause)
 
 
 def retry_after(header: str) -> float | None:

@@ -51,8 +51,8 @@ class Registry:
 
     Who asks is found in Docker's config (`environment`: DOCKER_CONFIG, HOME, PATH) when the
     registry wants to know, unless `credentials` are given. Proxies and authorities are those of
-    the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE). Plain HTTP is spoken with loopback, and
-    elsewhere only with `plain_http`. Methods raise ClocheError `registry.…`.
+    the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE). Plain HTTP is spoken with loopback
+    alone, unless `plain_http` says where it is. Methods raise ClocheError `registry.…`.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Registry:
         *,
         environment: Mapping[str, str],
         credentials: Credentials | None = None,
-        plain_http: bool = False,
+        plain_http: bool | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.host = host
@@ -85,6 +85,10 @@ class Registry:
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
+
+    def stop(self) -> None:
+        """Have what other threads do with the registry end with `registry.stopped`, for good."""
+        self._transport.stop.set()
 
     # ── manifests ─────────────────────────────────────────────────────────────────────────────
 
@@ -112,7 +116,7 @@ class Registry:
         """
         access, digest = Access(name, push=True), _digest(data)
         answer = self._transport.ask(
-            "PUT", f"/v2/{name}/manifests/{reference}", access, expected={200, 201, 202},
+            "PUT", f"/v2/{name}/manifests/{reference}", access, expected={201, 202},
             headers={"Content-Type": media_type}, content=data,
         )  # fmt: skip
         stored = answer.headers.get("Docker-Content-Digest", digest)
@@ -243,6 +247,8 @@ class Registry:
 
     def _found(self, answer: Answer, access: Access, reference: str) -> bool:
         """Return whether an answer to HEAD says that there is something; raises on another."""
+        if answer.headers.get("Content-Type", "").startswith("text/html"):
+            raise not_registry(self._transport.asker(access))  # a login page has everything
         named = answer.headers.get("Docker-Content-Digest", reference)
         if answer.status == 200 and DIGEST.fullmatch(reference) and named != reference:
             raise mangled(

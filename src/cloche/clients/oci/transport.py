@@ -24,7 +24,7 @@ from cloche.clients.oci.answers import (
     without_tls,
 )
 from cloche.clients.oci.authorization import Authorization, Token, TokenRequest, token_of
-from cloche.clients.oci.patience import AgainError, Attempts, Patience, retry_after
+from cloche.clients.oci.patience import AgainError, Attempts, Patience, Stop, retry_after
 from cloche.clients.oci.reference import DOCKER_HUB, is_loopback
 from cloche.errors import ClocheError
 from cloche.version import __version__
@@ -53,18 +53,19 @@ class Transport:
         *,
         environment: Mapping[str, str],
         credentials: Callable[[], Credentials | None],
-        plain_http: bool,
+        plain_http: bool | None,
         patience: Patience,
     ) -> None:
         self.host, self.patience = host, patience
-        plain = plain_http or is_loopback(host)
+        plain = is_loopback(host) if plain_http is None else plain_http
         address = _HUB_ADDRESS if host == DOCKER_HUB else host
         self._answered = False
+        self.stop = Stop()
         self.base = httpx.URL(f"{'http' if plain else 'https'}://{address}")
         self._authorization = Authorization(credentials, self._fetch_token)
         self._client = httpx.Client(
             headers={"User-Agent": f"cloche/{__version__}", "Accept-Encoding": "identity"},
-            verify=_tls(environment.get("SSL_CERT_FILE"), plain=plain),
+            verify=_tls(environment.get("SSL_CERT_FILE")),
             timeout=httpx.Timeout(patience.stall, connect=_CONNECT),
             limits=_CONNECTIONS,
             follow_redirects=True,
@@ -84,7 +85,7 @@ class Transport:
         content: bytes | None = None,
     ) -> Answer:
         """Return an answer with an expected status; asks again where that helps."""
-        attempts = Attempts(self.patience)
+        attempts = Attempts(self.patience, self.stop)
         while True:
             try:
                 return self.ask_once(
@@ -102,15 +103,15 @@ class Transport:
         expected: Collection[int],
         headers: Mapping[str, str] | None = None,
         content: bytes | Iterable[bytes] | None = None,
-        stall: float | None = None,
+        answers_in: float | None = None,
     ) -> Answer:
         """Return an answer with an expected status.
 
         Raises AgainError where another attempt may help. Content that is not bytes is iterated
-        once for each time that it is sent.
+        once for each time that it is sent. `answers_in` are seconds, instead of patience's stall.
         """
         opened = self._open(
-            method, target, access, headers=headers or {}, content=content, stall=stall
+            method, target, access, headers=headers or {}, content=content, answers_in=answers_in
         )
         with self._translating(access), opened as response:
             answer = _read(response)
@@ -168,10 +169,11 @@ class Transport:
         *,
         headers: Mapping[str, str],
         content: bytes | Iterable[bytes] | None = None,
-        stall: float | None = None,
+        answers_in: float | None = None,
     ) -> Iterator[httpx.Response]:
         url = self.base.join(target)
-        timeout = httpx.Timeout(stall or self.patience.stall, connect=_CONNECT)
+        stall = self.patience.stall
+        timeout = httpx.Timeout(stall, connect=_CONNECT, read=answers_in or stall)
         header = self._authorization.header(access) if self._is_own(url) else None
         for renewable in (True, False):
             request = self._client.build_request(
@@ -208,7 +210,7 @@ class Transport:
         scheme = request.url.partition("://")[0]
         if scheme != "https" and (scheme != "http" or self.base.scheme == "https"):
             raise insecure(self.asker(access), "asks for passwords at")
-        attempts = Attempts(self.patience)
+        attempts = Attempts(self.patience, self.stop)
         while True:
             try:
                 return self._fetch_token_once(request, access)
@@ -282,10 +284,8 @@ def _is_not_tls(error: httpx.RequestError) -> bool:
     return any(mark in str(error) for mark in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"))
 
 
-def _tls(authorities: str | None, *, plain: bool) -> ssl.SSLContext | bool:
-    """Return whom to trust; a registry without TLS may send readers elsewhere."""
-    if plain and authorities is None:
-        return True
+def _tls(authorities: str | None) -> ssl.SSLContext:
+    """Return whom to trust, also for a registry without TLS: its blobs may be elsewhere."""
     try:
         return ssl.create_default_context(cafile=authorities)
     except OSError as error:

@@ -69,7 +69,7 @@ class Upload:
 
     def run(self) -> None:
         """Send the blob; raises ClocheError `registry.…`, and what `chunks` raises."""
-        attempts = Attempts(self._transport.patience)
+        attempts = Attempts(self._transport.patience, self._transport.stop)
         try:
             while True:
                 try:
@@ -145,10 +145,9 @@ class Upload:
             )
 
     def _ask(self, method: str, url: str, headers: dict[str, str], body: Body) -> Answer:
-        stall = self._transport.patience.commit if method == "PUT" else None
         return self._transport.ask_once(
             method, url, self._access, expected=_TOLD, headers=headers, content=body,
-            stall=stall,
+            answers_in=self._transport.patience.commit,
         )  # fmt: skip
 
     def _check(self, answer: Answer) -> None:
@@ -220,7 +219,11 @@ class Upload:
         return Session(following.location, max(smallest, following.smallest))
 
     def _body(self, start: int, end: int) -> Body:
-        return Body(self._reader, start, end, self._show)
+        return Body(self._reader, start, end, self._sent)
+
+    def _sent(self, size: int) -> None:
+        self._transport.stop.check()
+        self._show(size)
 
     def _show(self, size: int) -> None:
         self._task.advance(size - self._shown)
