@@ -73,6 +73,14 @@ def test_one_token_for_each_scope(odd_registry: OddRegistry, registry: Registry)
     ]
 
 
+def test_threads_share_a_token(odd_registry: OddRegistry, registry: Registry) -> None:
+    odd_registry.private = True
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: send(registry, b"%d" % i), range(20)))
+    assert len(odd_registry.blobs) == 20
+    assert odd_registry.tokens == ["repository:org/net:pull,push"]
+
+
 def test_a_push_after_a_pull_gets_a_token_of_its_own(
     odd_registry: OddRegistry, registry: Registry
 ) -> None:
@@ -335,6 +343,16 @@ def test_nothing_answers(odd_registry: OddRegistry) -> None:
         "127.0.0.1:1", environment=nobody(), patience=Patience(pauses=(0.01,) * 9)
     ) as registry:
         assert code_of(lambda: registry.tags(NAME)) == "registry.unreachable"
+
+
+def test_a_proxy_of_the_environment(
+    odd_registry: OddRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{odd_registry.host}")
+    monkeypatch.setenv("NO_PROXY", "other.example")
+    with Registry("registry.example", environment=nobody(), plain_http=True) as registry:
+        assert registry.tags(NAME) == ()
+    assert odd_registry.asked == [f"GET http://registry.example/v2/{NAME}/tags/list?n=1000"]
 
 
 def test_plain_http_where_tls_is_wanted(odd_registry: OddRegistry) -> None:

@@ -1,4 +1,4 @@
-"""Every registry keeps the distribution protocol to this client: distribution, and one of ours."""
+"""The client on registries that differ: distribution of today and of before, and one of ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cloche.clients.oci.upload import SMALL
 from cloche.errors import ClocheError, NotFoundError
 from fixtures.cutting import CuttingProxy
 from fixtures.odd_registry import OddRegistry
-from fixtures.registries import PASSWORD, logged_in, registry_at
+from fixtures.registries import PASSWORD, logged_in, nobody, registry_at
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LARGE = SMALL * 3 + 12345
@@ -75,26 +75,35 @@ def name() -> str:
     return f"tests/{uuid4().hex}"
 
 
-@pytest.fixture(params=["open", "users", "odd"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
+@dataclass(frozen=True)
+class Place:
     """A registry's host, and the variables of a user who may push there."""
+
+    host: str
+    environment: dict[str, str]
+    resumes: bool = True
+    """Whether an upload can go on after a break: 2.8 throws away what it got."""
+
+
+@pytest.fixture(params=["open", "users", "old", "odd"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "odd":
         odd: OddRegistry = request.getfixturevalue("odd_registry")
         odd.private = True
-        return odd.host, {"DOCKER_CONFIG": "/nonexistent"}
+        return Place(odd.host, nobody())
     host = request.getfixturevalue(f"{request.param}_registry")
-    return host, logged_in(tmp_path, host)
+    return Place(host, logged_in(tmp_path, host), resumes=request.param != "old")
 
 
 @pytest.fixture
-def registry(place: tuple[str, dict[str, str]]) -> Iterator[Registry]:
-    with registry_at(*place) as client:
+def registry(place: Place) -> Iterator[Registry]:
+    with registry_at(place.host, place.environment) as client:
         yield client
 
 
 @pytest.fixture
-def proxied(place: tuple[str, dict[str, str]], tmp_path: Path) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(place[0])
+def proxied(place: Place, tmp_path: Path) -> Iterator[CuttingProxy]:
+    proxy = CuttingProxy(place.host)
     logged_in(tmp_path, proxy.host)
     yield proxy
     proxy.close()
@@ -191,27 +200,23 @@ def test_another_number_of_bytes(registry: Registry, name: str, size: int, code:
     assert not registry.has_blob(name, sent.digest)
 
 
-def test_an_upload_goes_on_where_it_broke(
-    place: tuple[str, dict[str, str]], proxied: CuttingProxy, name: str
-) -> None:
+def test_an_upload_goes_on_where_it_broke(place: Place, proxied: CuttingProxy, name: str) -> None:
     proxied.to_server += [SMALL, SMALL // 2]
     sent = some(LARGE)
-    with registry_at(proxied.host, place[1]) as registry:
+    with registry_at(proxied.host, place.environment) as registry:
         sent.into(registry, name)
         assert proxied.to_server == []
         assert b"".join(registry.blob(name, sent.digest)) == sent.data
     assert sent.shown == LARGE
     assert sent.starts[0] == 0
-    assert max(sent.starts) > 0, "it was begun anew"
+    assert (max(sent.starts) > 0) is place.resumes
 
 
-def test_a_download_goes_on_where_it_broke(
-    place: tuple[str, dict[str, str]], proxied: CuttingProxy, name: str
-) -> None:
-    with registry_at(*place) as registry:
+def test_a_download_goes_on_where_it_broke(place: Place, proxied: CuttingProxy, name: str) -> None:
+    with registry_at(place.host, place.environment) as registry:
         sent = some(LARGE).into(registry, name)
     proxied.to_client += [SMALL, SMALL]
-    with registry_at(proxied.host, place[1]) as registry:
+    with registry_at(proxied.host, place.environment) as registry:
         assert b"".join(registry.blob(name, sent.digest)) == sent.data
     assert proxied.to_client == []
 
