@@ -113,7 +113,7 @@ class Upload:
         size, start = self._content.size, self._offset
         end = min(size, start + self._piece()) if self._in_pieces else size
         headers = {**_STREAM, "Content-Length": str(end - start)}
-        if start or end < size:
+        if start or end < size or self._resumed:  # a whole blob at once needs none
             headers["Content-Range"] = f"{start}-{end - 1}"
         answer = self._ask("PATCH", self._location(), headers, self._body(start, end))
         if answer.status == 413 and not self._in_pieces:
