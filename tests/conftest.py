@@ -8,6 +8,8 @@ pytest_plugins = [
     "fixtures.places",
     "fixtures.mlflow",
     "fixtures.hub",
+    "fixtures.odd_registry",
+    "fixtures.registries",
     "fixtures.real_clients",
 ]
 

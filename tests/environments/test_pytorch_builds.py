@@ -24,6 +24,7 @@ from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.settings import PYTORCH_INDEX
 from cloche.store import Store
+from fixtures.certificates import certificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,7 +190,7 @@ def reached(indexes: Indexes, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Variables with which PyTorch's own index answers: a proxy has the mirror in its place."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
-    made = tunnel.certificate(tmp_path / "tls", "download.pytorch.org")
+    made = certificate(tmp_path / "tls", "download.pytorch.org")
     with package_index.running(tunnel.Proxy(indexes.mirror.folder, made.context)) as proxy:
         yield {"HTTPS_PROXY": proxy.url, "SSL_CERT_FILE": str(made.authority)}
         assert proxy.asked_for == {"torch"}
