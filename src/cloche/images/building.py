@@ -1,0 +1,76 @@
+"""Builds the image of a service: layers on a base, written while they are hashed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche.images import config, manifest
+from cloche.images.image import MANIFEST, MOST_LAYERS, SmallBlob, changed
+from cloche.images.layers import StoredLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cloche.images.base import Base
+    from cloche.images.content import Content
+    from cloche.images.image import Blob, Destination, Image
+    from cloche.images.layers import Layer
+    from cloche.progress import Progress, Task
+    from cloche.store import Store
+
+
+def build(
+    content: Content, base: Base, store: Store, destination: Destination, progress: Progress
+) -> Image:
+    """Write the image of a service to a destination, and return it.
+
+    Each layer is read once: it is hashed on its way. What the destination holds is not read again.
+    The same content and base give the same digest everywhere. Raises ClocheError `image.…`.
+    """
+    plans = content.layers(MOST_LAYERS - len(base.layers))
+    total = sum(blob.descriptor.size for blob in base.layers) + sum(plan.size for plan in plans)
+    with store.working(), progress.task("Writing the image", total) as task:
+        for blob in base.layers:
+            _copy(blob, destination, task)
+        layers = tuple(_written(plan, store, destination, task) for plan in plans)
+        said = {**content.annotations, **base.annotations}
+        image = manifest.compose(
+            config.compose(base.config, content, layers, said),
+            (*base.layers, *layers),
+            said,
+            base.platform,
+        )
+        for blob in (image.config, SmallBlob(image.manifest, MANIFEST)):
+            _copy(blob, destination, task)
+        destination.finish(image, content.service)
+    return image
+
+
+def _written(layer: Layer, store: Store, destination: Destination, task: Task) -> StoredLayer:
+    """Write a layer, unless it is there; return it with its digest."""
+    known = layer.known_digest(store)
+    if known is not None and destination.holds(known):
+        task.advance(layer.size)
+        return StoredLayer(layer, store, known)
+    digest = destination.write(_told(layer.chunks(store), task), layer.size)
+    if known not in {None, digest}:
+        raise changed(layer.what)
+    layer.remember(store, digest)
+    return StoredLayer(layer, store, digest)
+
+
+def _copy(blob: Blob, destination: Destination, task: Task) -> None:
+    """Write a blob whose digest is known, unless it is there."""
+    descriptor = blob.descriptor
+    if destination.holds(descriptor.digest):
+        task.advance(descriptor.size)
+        return
+    digest = destination.write(_told(blob.chunks(), task), descriptor.size)
+    if digest != descriptor.digest:
+        raise changed(descriptor.digest)
+
+
+def _told(chunks: Iterable[bytes], task: Task) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        task.advance(len(chunk))
