@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import encode
 from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all
-from cloche.images import layout, tar
+from cloche.images import disk, layout, tar
 from cloche.images.digesting import Digesting
 from cloche.images.image import changed
 
@@ -29,7 +29,8 @@ _BLOBS = "blobs/sha256"
 class ArchiveWriter:
     """The destination of an image in a new archive."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, file: Path, descriptor: int) -> None:
+        self._file = file
         self._descriptor = descriptor
         self._written: set[str] = set()
         for folder in ("blobs", _BLOBS):
@@ -42,6 +43,10 @@ class ArchiveWriter:
 
     def write(self, chunks: Iterable[bytes], size: int) -> str:
         """Write a blob of `size` bytes and return its digest."""
+        with disk.writing(self._file):
+            return self._write(chunks, size)
+
+    def _write(self, chunks: Iterable[bytes], size: int) -> str:
         begin = os.lseek(self._descriptor, 0, os.SEEK_CUR)
         # All names of blobs have one length, and so have their headers.
         write_all(self._descriptor, bytes(len(tar.file_header(_path("0" * 64), size))))
@@ -63,9 +68,10 @@ class ArchiveWriter:
             "RepoTags": [layout.tag(name)],
             "Layers": [_path(layer.descriptor.digest) for layer in image.layers],
         }
-        self._add("index.json", layout.index(image, name))
-        self._add("manifest.json", encode([entry]))
-        write_all(self._descriptor, tar.END)
+        with disk.writing(self._file):
+            self._add("index.json", layout.index(image, name))
+            self._add("manifest.json", encode([entry]))
+            write_all(self._descriptor, tar.END)
 
     def _add(self, name: str, data: bytes) -> None:
         write_all(self._descriptor, tar.file_header(name, len(data)) + data)
@@ -87,14 +93,17 @@ def writing(file: Path) -> Iterator[ArchiveWriter]:
         raise ClocheError(
             "image.output", "This is a folder.", where=str(file), hint="Name a file."
         )  # fmt: skip
-    file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(temporary_name(f".{file.name}"))
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with disk.writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, flags, 0o666)
     try:
-        yield ArchiveWriter(descriptor)
-        os.fsync(descriptor)
-        temporary.rename(file)
-        sync_folder(file.parent)
+        yield ArchiveWriter(file, descriptor)
+        with disk.writing(file):
+            os.fsync(descriptor)
+            temporary.rename(file)
+            sync_folder(file.parent)
     finally:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all, write_atomically
+from cloche.images import disk
 from cloche.images.digesting import Digesting
 from cloche.images.image import INDEX, Platform, changed
 from cloche.images.manifest import described
@@ -27,10 +28,10 @@ VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 class Layout:
-    """The destination of an image in a layout that exists."""
+    """The destination of an image in a layout that exists, or will when it is whole: `shown`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, shown: Path) -> None:
+        self._folder, self._shown = folder, shown
         self._blobs = folder / "blobs" / "sha256"
         self.added: list[Path] = []
         """The blobs that were written here."""
@@ -41,6 +42,15 @@ class Layout:
 
     def write(self, chunks: Iterable[bytes], size: int) -> str:
         """Write a blob and return its digest."""
+        with disk.writing(self._shown):
+            return self._write(chunks, size)
+
+    def finish(self, image: Image, name: str) -> None:
+        """Write the index, in which the image takes the place of one with its name."""
+        with disk.writing(self._shown):
+            self._finish(image, name)
+
+    def _write(self, chunks: Iterable[bytes], size: int) -> str:
         temporary = self._blobs / temporary_name(".blob")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666)
@@ -60,8 +70,7 @@ class Layout:
             temporary.unlink(missing_ok=True)
         return digesting.digest
 
-    def finish(self, image: Image, name: str) -> None:
-        """Write the index, in which the image takes the place of one with its name."""
+    def _finish(self, image: Image, name: str) -> None:
         sync_folder(self._blobs)
         path = self._folder / "index.json"
         others = json.loads(path.read_bytes())["manifests"] if path.exists() else []
@@ -105,7 +114,7 @@ def writing(folder: Path) -> Iterator[Layout]:
     Raises ClocheError `image.output` for a folder with something else in it.
     """
     if _has_layout(folder):
-        layout = Layout(folder)
+        layout = Layout(folder, folder)
         try:
             yield layout
         except BaseException:
@@ -113,12 +122,14 @@ def writing(folder: Path) -> Iterator[Layout]:
                 path.unlink(missing_ok=True)
             raise
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    with disk.writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        (temporary / "blobs" / "sha256").mkdir(parents=True)
-        write_atomically(temporary / MARK, VERSION)
-        yield Layout(temporary)
+        with disk.writing(folder):
+            (temporary / "blobs" / "sha256").mkdir(parents=True)
+            write_atomically(temporary / MARK, VERSION)
+        yield Layout(temporary, folder)
         temporary.chmod(0o755)
         temporary.rename(folder)  # takes the place of an empty folder
         sync_folder(folder.parent)
