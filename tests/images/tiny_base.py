@@ -24,6 +24,7 @@ TOOLS = (
 SERVER = """#!/bin/sh
 echo "id=$(id -u):$(id -g)"
 echo "home=$HOME"
+echo "threads=$OMP_NUM_THREADS"
 for word in "$@"; do echo "option=$word"; done
 find /models /cloche -exec stat -c 'file=%n %a %u:%g %Y %s' {} +
 cat /models/*/config.pbtxt
