@@ -9,7 +9,7 @@ import pytest
 
 from cloche.images import config, manifest
 from cloche.images.content import Content
-from cloche.images.image import Descriptor, Platform, SmallBlob
+from cloche.images.image import LAYER, Descriptor, Platform, SmallBlob
 from cloche.images.layers import Layer, LayerFile, StoredLayer
 from cloche.store import Store
 
@@ -19,7 +19,9 @@ ROOTFS = {"type": "layers", "diff_ids": ["sha256:a"]}
 
 
 def composed(base: dict, **container) -> dict:
-    layer = StoredLayer(Layer("model files", (ENTRYPOINT,)), Store(Path()), "sha256:b")
+    layer = StoredLayer(
+        Layer("model files", (ENTRYPOINT,)), Store(Path()), Descriptor(LAYER, "sha256:b", 1)
+    )
     given = {"os": "linux", "architecture": "amd64", "rootfs": ROOTFS, **base, "config": container}
     blob = config.compose(given, CONTENT, [layer], {"cloche.service": "scores"})
     return json.loads(b"".join(blob.chunks()))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cloche.artifacts import digest_of
 from cloche.errors import ClocheError
 from cloche.images import layers, tar
+from cloche.images.image import LAYER, Descriptor
 from cloche.images.layers import LARGE, Layer, LayerFile, StoredLayer, divide
 from cloche.store import Store
 
@@ -23,6 +24,10 @@ STAMP = 315_532_800
 
 def stored(store: Store, path: str, data: bytes, *, executable: bool = False) -> LayerFile:
     return LayerFile(path, len(data), store.add_bytes(data), executable)
+
+
+def described(digest: str) -> Descriptor:
+    return Descriptor(LAYER, digest, 0)
 
 
 def stream(layer: Layer, store: Store, start: int = 0) -> bytes:
@@ -141,7 +146,7 @@ def test_memory_does_not_grow_with_a_file(tmp_path):
     layer = Layer("", (LayerFile("models/m/1/weights", entry.size, entry.digest),))
     tracemalloc.start()
     try:
-        total = sum(len(chunk) for chunk in StoredLayer(layer, store, "").chunks(1))
+        total = sum(len(chunk) for chunk in StoredLayer(layer, store, described("")).chunks(1))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -202,7 +207,7 @@ def test_other_bytes_with_an_unchanged_stat_are_found(tmp_path):
     rewritten(path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.raises(ClocheError) as found:
-        list(StoredLayer(layer, store, digest).chunks())
+        list(StoredLayer(layer, store, described(digest)).chunks())
     assert found.value.code == "image.changed"
 
 

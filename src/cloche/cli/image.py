@@ -49,16 +49,19 @@ def build(
     The model repository in it is, byte for byte, the one that `cloche deploy` serves. The same
     inputs give the same digest everywhere.
     """
+    from cloche import cache
     from cloche.images import base as bases
     from cloche.images import platforms
-    from cloche.pipeline.image import build_image
+    from cloche.pipeline.image import build_image, check_output
 
     here = session.begin()
     wanted = platforms.parse(platform) if platform else platforms.here()
     chosen = bases.read(base, wanted)
     bases.require_server(chosen, base)
-    deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
-    build_image(deployment, chosen, output, settings=here.settings, progress=here.progress)
+    check_output(output)
+    with cache.under_way(here.settings):
+        deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
+        build_image(deployment, chosen, output, settings=here.settings, progress=here.progress)
     report = _report(output, deployment.service)
     rendering.show_json(report) if as_json else _show(report)
 

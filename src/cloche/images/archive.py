@@ -82,6 +82,14 @@ def _path(digest: str) -> str:
     return f"{_BLOBS}/{digest.removeprefix('sha256:')}"
 
 
+def check(file: Path) -> None:
+    """Raise ClocheError `image.output` if a folder has that name."""
+    if file.is_dir():
+        raise ClocheError(
+            "image.output", "This is a folder.", where=str(file), hint="Name a file."
+        )  # fmt: skip
+
+
 @contextmanager
 def writing(file: Path) -> Iterator[ArchiveWriter]:
     """Yield an archive that appears at `file` when it is whole, in place of an earlier one.
@@ -89,10 +97,7 @@ def writing(file: Path) -> Iterator[ArchiveWriter]:
     After an error, ctrl-C included, nothing of it is left. Raises ClocheError `image.output` if a
     folder has that name.
     """
-    if file.is_dir():
-        raise ClocheError(
-            "image.output", "This is a folder.", where=str(file), hint="Name a file."
-        )  # fmt: skip
+    check(file)
     temporary = file.with_name(temporary_name(f".{file.name}"))
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with disk.writing(file):

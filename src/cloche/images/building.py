@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cloche.images.base import Base
     from cloche.images.content import Content
-    from cloche.images.image import Blob, Destination, Image
+    from cloche.images.image import Blob, Descriptor, Destination, Image
     from cloche.images.layers import Layer
     from cloche.progress import Progress, Task
     from cloche.store import Store
@@ -28,11 +28,16 @@ def build(
     The same content and base give the same digest everywhere. Raises ClocheError `image.…`.
     """
     plans = content.layers(MOST_LAYERS - len(base.layers))
-    total = sum(blob.descriptor.size for blob in base.layers) + sum(plan.size for plan in plans)
+    known = [plan.known(store) for plan in plans]
+    sizes = (seen.size if seen else plan.size for seen, plan in zip(known, plans, strict=True))
+    total = sum(blob.descriptor.size for blob in base.layers) + sum(sizes)
     with store.working(), progress.task("Writing the image", total) as task:
         for blob in base.layers:
             _copy(blob, destination, task)
-        layers = tuple(_written(plan, store, destination, task) for plan in plans)
+        layers = tuple(
+            _written(plan, seen, store, destination, task)
+            for plan, seen in zip(plans, known, strict=True)
+        )
         said = {**content.annotations, **base.annotations}
         image = manifest.compose(
             config.compose(base.config, content, layers, said),
@@ -46,17 +51,17 @@ def build(
     return image
 
 
-def _written(layer: Layer, store: Store, destination: Destination, task: Task) -> StoredLayer:
+def _written(
+    layer: Layer, known: Descriptor | None, store: Store, destination: Destination, task: Task
+) -> StoredLayer:
     """Write a layer, unless it is there; return it with its digest."""
-    known = layer.known_digest(store)
-    if known is not None and destination.holds(known):
-        task.advance(layer.size)
+    if known is not None and destination.holds(known.digest):
+        task.advance(known.size)
         return StoredLayer(layer, store, known)
     digest = destination.write(_told(layer.chunks(store), task), layer.size)
-    if known not in {None, digest}:
+    if known is not None and known.digest != digest:
         raise changed(layer.what)
-    layer.remember(store, digest)
-    return StoredLayer(layer, store, digest)
+    return StoredLayer(layer, store, layer.remember(store, digest))
 
 
 def _copy(blob: Blob, destination: Destination, task: Task) -> None:

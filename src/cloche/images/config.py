@@ -24,13 +24,17 @@ def compose(
     base: Mapping[str, Any], content: Content, layers: Sequence[StoredLayer], labels: dict[str, str]
 ) -> SmallBlob:
     """Return the configuration of a base with a service's layers on it."""
+    diff_ids = [layer.descriptor.digest for layer in layers]  # they are not compressed
     config: dict[str, Any] = {
         **{key: value for key, value in base.items() if key in _KEPT},
         "created": CREATED,
         "config": _container(base.get("config") or {}, content, labels),
         "rootfs": {
             "type": "layers",
-            "diff_ids": [*base["rootfs"]["diff_ids"], *(layer.digest for layer in layers)],
+            "diff_ids": [
+                *base["rootfs"]["diff_ids"],
+                *(layer.descriptor.digest for layer in layers),
+            ],
         },
         "history": [*history(base), *(_made(layer) for layer in layers)],
     }

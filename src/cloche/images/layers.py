@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import FileEntry, digest_of, encode
+from cloche.artifacts import FileEntry, decode, digest_of, encode
 from cloche.errors import ClocheError
 from cloche.images import tar
 from cloche.images.digesting import Digesting
@@ -80,14 +80,16 @@ class Layer:
                 yield from _read(store.blob_path(part.digest), part, start)
             start = 0
 
-    def known_digest(self, store: Store) -> str | None:
-        """Return the digest of the stream if it was computed before."""
+    def known(self, store: Store) -> Descriptor | None:
+        """Return the descriptor of the stream if it was computed before."""
         remembered = store.recall(_KIND, self._key)
-        return remembered.decode() if remembered else None
+        return decode(Descriptor, remembered) if remembered else None
 
-    def remember(self, store: Store, digest: str) -> None:
-        """Keep the digest of the stream in the store."""
-        store.remember(_KIND, self._key, digest.encode())
+    def remember(self, store: Store, digest: str) -> Descriptor:
+        """Keep the digest of the stream in the store, and return its descriptor."""
+        descriptor = Descriptor(LAYER, digest, self.size)
+        store.remember(_KIND, self._key, encode(descriptor))
+        return descriptor
 
     @cached_property
     def _key(self) -> str:
@@ -111,12 +113,7 @@ class StoredLayer:
 
     layer: Layer
     store: Store
-    digest: str
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """Return what the manifest says of the layer."""
-        return Descriptor(LAYER, self.digest, self.layer.size)
+    descriptor: Descriptor
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
         """Yield the bytes from an offset on; see `image.Blob`."""
@@ -125,7 +122,7 @@ class StoredLayer:
             return
         digesting = Digesting(self.layer.chunks(self.store))
         yield from digesting
-        if digesting.digest != self.digest:
+        if digesting.digest != self.descriptor.digest:
             raise changed(self.layer.what)
 
 

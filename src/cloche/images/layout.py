@@ -113,7 +113,7 @@ def writing(folder: Path) -> Iterator[Layout]:
     After an error, ctrl-C included, a new folder is gone and one that was there is as it was.
     Raises ClocheError `image.output` for a folder with something else in it.
     """
-    if _has_layout(folder):
+    if check(folder):
         layout = Layout(folder, folder)
         try:
             yield layout
@@ -137,8 +137,8 @@ def writing(folder: Path) -> Iterator[Layout]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _has_layout(folder: Path) -> bool:
-    """Return whether a layout is there; raises `image.output` for anything else."""
+def check(folder: Path) -> bool:
+    """Return whether a layout is there; raises `image.output` for anything else but nothing."""
     if (folder / MARK).is_file() and (folder / "blobs" / "sha256").is_dir():
         return True
     if (folder.is_dir() and not any(folder.iterdir())) or not folder.exists():

@@ -36,7 +36,21 @@ def build_image(
         return building.build(contents, base, store, destination, progress)
 
 
+def check_output(output: Path) -> None:
+    """Raise ClocheError `image.output` for a place that holds something else."""
+    from cloche.images import archive, layout
+
+    if _is_archive(output):
+        archive.check(output)
+    else:
+        layout.check(output)
+
+
 def _destination(output: Path) -> AbstractContextManager[Destination]:
     from cloche.images import archive, layout
 
-    return archive.writing(output) if output.suffix == ".tar" else layout.writing(output)
+    return archive.writing(output) if _is_archive(output) else layout.writing(output)
+
+
+def _is_archive(output: Path) -> bool:
+    return output.suffix == ".tar"
