@@ -50,9 +50,8 @@ BASE = ("--base", "./base")
 
 @pytest.mark.usefixtures("with_server")
 def test_build_and_inspect(run, tmp_path):
-    built = (
-        run("image", "build", "scores.onnx", *BASE, "--output", "out.tar", "--json").expect(0).json
-    )
+    words = ("image", "build", "scores.onnx", *BASE, "--platform", "linux/amd64", "--json")
+    built = run(*words, "--output", "out.tar").expect(0).json
     shown = run("image", "inspect", "out.tar", "--json").expect(0).json
     assert built == shown
     assert built["path"] == str(tmp_path / "out.tar")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 USER = "1000:1000"
 """Numbers, since Kubernetes cannot tell whether a name is that of root."""
+_KEPT = frozenset({"architecture", "os", "os.version", "os.features", "variant", "author"})
 CREATED = "1980-01-01T00:00:00Z"
 """The time of everything that is made here, as of all stored files."""
 
@@ -31,17 +32,11 @@ def compose(
         "config": _container(base.get("config") or {}, content, labels),
         "rootfs": {
             "type": "layers",
-            "diff_ids": [
-                *base["rootfs"]["diff_ids"],
-                *(layer.descriptor.digest for layer in layers),
-            ],
+            "diff_ids": [*base["rootfs"]["diff_ids"], *diff_ids],
         },
         "history": [*history(base), *(_made(layer) for layer in layers)],
     }
     return SmallBlob(encode(config), CONFIG)
-
-
-_KEPT = frozenset({"architecture", "os", "os.version", "os.features", "variant", "author"})
 
 
 def history(config: Mapping[str, Any]) -> list[dict[str, Any]]:
