@@ -185,6 +185,17 @@ def test_a_damaged_base_is_found_before_anything_is_named(tmp_path, build):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_layout_with_a_damaged_index_stays_as_it_is(tmp_path, build, text):
+    tiny_base.Layout(tmp_path / "out")
+    (tmp_path / "out" / "index.json").write_text(text)
+    before = files_of(tmp_path / "out")
+    with pytest.raises(ClocheError) as found:
+        build(tmp_path / "out")
+    assert found.value.code == "image.broken"
+    assert files_of(tmp_path / "out") == before
+
+
 # ── large files ───────────────────────────────────────────────────────────────────────────────
 
 

@@ -187,6 +187,10 @@ def test_damaged_layouts(layout):
     with pytest.raises(ClocheError) as found:
         list(only.chunks())
     assert found.value.code == "image.changed"
+    for digest in ("sha256:../../../etc/passwd", "sha512:" + "0" * 128, "md5:0"):
+        entry = {**layout.manifests[0], "digest": digest}
+        (layout.folder / "index.json").write_text(json.dumps({"manifests": [entry]}))
+        assert "no digest" in refused("image.broken", layout.folder).what
     (layout.folder / "index.json").write_text("{")
     refused("image.broken", layout.folder)
     (layout.folder / "index.json").write_text('{"manifests": [{}]}')

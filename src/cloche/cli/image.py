@@ -120,7 +120,7 @@ def _show(report: dict[str, Any]) -> None:
     )
     pairs = [
         ("image", report["path"]),
-        ("name", report["name"]),
+        ("name", (report["name"] or "").removeprefix("docker.io/library/")),
         ("digest", report["digest"]),
         ("platform", report["platform"]),
         ("size", size_text(report["size"])),

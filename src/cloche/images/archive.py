@@ -18,10 +18,10 @@ from cloche.images.digesting import Digesting
 from cloche.images.image import changed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.images.image import Image
+    from cloche.images.image import Image, Read
 
 _BLOBS = "blobs/sha256"
 
@@ -41,16 +41,16 @@ class ArchiveWriter:
         """Return whether the blob was written."""
         return digest in self._written
 
-    def write(self, chunks: Iterable[bytes], size: int) -> str:
+    def write(self, read: Read, size: int) -> str:
         """Write a blob of `size` bytes and return its digest."""
         with disk.writing(self._file):
-            return self._write(chunks, size)
+            return self._write(read, size)
 
-    def _write(self, chunks: Iterable[bytes], size: int) -> str:
+    def _write(self, read: Read, size: int) -> str:
         begin = os.lseek(self._descriptor, 0, os.SEEK_CUR)
         # All names of blobs have one length, and so have their headers.
         write_all(self._descriptor, bytes(len(tar.file_header(_path("0" * 64), size))))
-        digesting = Digesting(chunks)
+        digesting = Digesting(read(0))
         for chunk in digesting:
             write_all(self._descriptor, chunk)
         if digesting.size != size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.images import config, manifest
@@ -9,11 +10,11 @@ from cloche.images.image import MANIFEST, MOST_LAYERS, SmallBlob, changed
 from cloche.images.layers import StoredLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from cloche.images.base import Base
     from cloche.images.content import Content
-    from cloche.images.image import Blob, Descriptor, Destination, Image
+    from cloche.images.image import Blob, Descriptor, Destination, Image, Read
     from cloche.images.layers import Layer
     from cloche.progress import Progress, Task
     from cloche.store import Store
@@ -58,7 +59,7 @@ def _written(
     if known is not None and destination.holds(known.digest):
         task.advance(known.size)
         return StoredLayer(layer, store, known)
-    digest = destination.write(_told(layer.chunks(store), task), layer.size)
+    digest = destination.write(_told(partial(layer.chunks, store), task), layer.size)
     if known is not None and known.digest != digest:
         raise changed(layer.what)
     return StoredLayer(layer, store, layer.remember(store, digest))
@@ -70,12 +71,17 @@ def _copy(blob: Blob, destination: Destination, task: Task) -> None:
     if destination.holds(descriptor.digest):
         task.advance(descriptor.size)
         return
-    digest = destination.write(_told(blob.chunks(), task), descriptor.size)
+    digest = destination.write(_told(blob.chunks, task), descriptor.size)
     if digest != descriptor.digest:
         raise changed(descriptor.digest)
 
 
-def _told(chunks: Iterable[bytes], task: Task) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-        task.advance(len(chunk))
+def _told(read: Read, task: Task) -> Read:
+    """Return a reader that tells the task of what was taken."""
+
+    def told(start: int) -> Iterator[bytes]:
+        for chunk in read(start):
+            yield chunk
+            task.advance(len(chunk))
+
+    return told

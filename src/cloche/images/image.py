@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from cloche.artifacts import digest_of
 from cloche.errors import ClocheError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -31,6 +28,10 @@ class Descriptor:
     size: int
     """Bytes."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+Read = Callable[[int], Iterator[bytes]]
+"""Yields bytes from an offset on."""
 
 
 class Blob(Protocol):
@@ -82,8 +83,11 @@ class Destination(Protocol):
     def holds(self, digest: str) -> bool:
         """Return whether the blob is there already."""
 
-    def write(self, chunks: Iterable[bytes], size: int) -> str:
-        """Write a blob of `size` bytes and return its digest."""
+    def write(self, read: Read, size: int) -> str:
+        """Write a blob of `size` bytes and return its digest, taken on the way.
+
+        A destination over a network may read again from where it broke off.
+        """
 
     def finish(self, image: Image, name: str) -> None:
         """Name an image whose blobs were all written, in place of one with the same name."""

@@ -16,12 +16,13 @@ from cloche.images import disk
 from cloche.images.digesting import Digesting
 from cloche.images.image import INDEX, Platform, changed
 from cloche.images.manifest import described
+from cloche.images.places import broken
 from cloche.images.reading import FULL_NAME, REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cloche.images.image import Image
+    from cloche.images.image import Image, Read
 
 MARK = "oci-layout"
 VERSION = b'{"imageLayoutVersion":"1.0.0"}'
@@ -40,22 +41,22 @@ class Layout:
         """Return whether the blob is there: it got its name when it was whole."""
         return self._path(digest).is_file()
 
-    def write(self, chunks: Iterable[bytes], size: int) -> str:
+    def write(self, read: Read, size: int) -> str:
         """Write a blob and return its digest."""
         with disk.writing(self._shown):
-            return self._write(chunks, size)
+            return self._write(read, size)
 
     def finish(self, image: Image, name: str) -> None:
         """Write the index, in which the image takes the place of one with its name."""
         with disk.writing(self._shown):
             self._finish(image, name)
 
-    def _write(self, chunks: Iterable[bytes], size: int) -> str:
+    def _write(self, read: Read, size: int) -> str:
         temporary = self._blobs / temporary_name(".blob")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666)
         try:
-            digesting = Digesting(chunks)
+            digesting = Digesting(read(0))
             for chunk in digesting:
                 write_all(descriptor, chunk)
             if digesting.size != size:
@@ -73,7 +74,7 @@ class Layout:
     def _finish(self, image: Image, name: str) -> None:
         sync_folder(self._blobs)
         path = self._folder / "index.json"
-        others = json.loads(path.read_bytes())["manifests"] if path.exists() else []
+        others = _images(path) if path.exists() else []
         kept = [
             entry for entry in others if (entry.get("annotations") or {}).get(REFERENCE) != name
         ]
@@ -81,6 +82,15 @@ class Layout:
 
     def _path(self, digest: str) -> Path:
         return self._blobs / digest.removeprefix("sha256:")
+
+
+def _images(path: Path) -> list[dict[str, Any]]:
+    """Return the images of an index, as it describes them."""
+    try:
+        images: list[dict[str, Any]] = json.loads(path.read_bytes())["manifests"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise broken(path, "its index is no JSON of an index") from error
+    return images
 
 
 def index(image: Image, name: str, others: Iterable[dict[str, Any]] = ()) -> bytes:

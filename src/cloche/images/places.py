@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import tarfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,7 +32,8 @@ class Range:
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
         """Yield the bytes from an offset on."""
-        source = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        with _reading(self.path):
+            source = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             while start < self.size:
                 block = os.pread(source, min(_CHUNK, self.size - start), self.offset + start)
@@ -69,7 +71,8 @@ class Folder:
     def find(self, name: str) -> Range | None:
         """Return the bytes of a file; None if there is none of that name."""
         file = self.path / name
-        return Range(file, 0, file.stat().st_size) if file.is_file() else None
+        with _reading(file):
+            return Range(file, 0, file.stat().st_size) if file.is_file() else None
 
 
 class Archive:
@@ -79,7 +82,7 @@ class Archive:
         self.path = path
         self._members: dict[str, Range | str] = {}
         try:
-            with tarfile.open(path, "r:") as archive:
+            with _reading(path), tarfile.open(path, "r:") as archive:
                 for member in archive:
                     self._add(member)
         except (tarfile.TarError, EOFError) as error:
@@ -135,6 +138,20 @@ def opened(path: Path) -> Place:
             " `cloche image build` wrote.",
         )
     return Archive(path)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Translate the OSErrors of reading."""
+    try:
+        yield
+    except OSError as error:
+        raise ClocheError(
+            "image.unreadable",
+            f"Cannot read it: {error.strerror}.",
+            where=str(error.filename or path),
+            hint="Check its permissions and who owns it.",
+        ) from error
 
 
 def broken(path: Path, why: str) -> ClocheError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ _LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar.zstd": f"{LAYER}+zstd",
 }
 """OCI's names of the same bytes."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _DEEPEST = 4
 
 
@@ -120,6 +122,8 @@ def _layer(place: Place, descriptor: dict[str, Any]) -> StoredBlob:
 
 def _blob(place: Place, fields: dict[str, Any]) -> StoredBlob:
     digest, size = str(fields["digest"]), int(fields["size"])
+    if not _DIGEST.fullmatch(digest):
+        raise places.broken(place.path, f"{digest!r} is no digest of SHA-256")
     found = place.find(f"blobs/{digest.replace(':', '/', 1)}")
     if found is None:
         raise places.broken(place.path, f"{digest} is missing")
