@@ -154,6 +154,17 @@ def test_memory_does_not_grow_with_a_file(tmp_path):
     assert peak < 8 * 2**20
 
 
+@pytest.mark.parametrize("written", [b"sha256:0", b"{}", b"[1]", b"\xff"])
+def test_a_remembered_digest_that_cannot_be_read_is_computed_again(tmp_path, written):
+    store = Store(tmp_path)
+    layer = Layer("", (stored(store, "models/m/1/weights", b"weights"),))
+    assert layer.known(store) is None
+    digest = digest_of(stream(layer, store))
+    assert layer.remember(store, digest) == layer.known(store)
+    store.remember("layer", layer._key, written)
+    assert layer.known(store) is None
+
+
 # ── files that change ─────────────────────────────────────────────────────────────────────────
 
 

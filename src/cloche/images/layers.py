@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -83,7 +84,9 @@ class Layer:
     def known(self, store: Store) -> Descriptor | None:
         """Return the descriptor of the stream if it was computed before."""
         remembered = store.recall(_KIND, self._key)
-        return decode(Descriptor, remembered) if remembered else None
+        with suppress(ValueError):  # another state of this version wrote it
+            return decode(Descriptor, remembered) if remembered else None
+        return None
 
     def remember(self, store: Store, digest: str) -> Descriptor:
         """Keep the digest of the stream in the store, and return its descriptor."""
