@@ -7,6 +7,7 @@ bytes holds their digest, written `sha256:<64 hex digits>`. Values hold no paths
 where the bytes are, so a value means the same on every machine.
 """
 
+from cloche.artifacts.container import ContainerStart
 from cloche.artifacts.conversion import Conversion, OwnRun, Parity
 from cloche.artifacts.datatypes import DATATYPES, Datatype
 from cloche.artifacts.encoding import (
@@ -98,6 +99,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Consent",
+    "ContainerStart",
     "Conversion",
     "Datatype",
     "DeclaredInput",

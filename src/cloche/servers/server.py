@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from cloche.artifacts import ContainerStart, ModelRepository
     from cloche.progress import Progress
 
 
@@ -127,6 +128,9 @@ class Server(Protocol):
 
     def ready_paths(self, models: Iterable[str]) -> tuple[str, ...]:
         """Return the HTTP paths that answer 200 when a replica with these models is ready."""
+
+    def container(self, repository: ModelRepository, tree: Path) -> ContainerStart:
+        """Return how the server starts in its container, on the repository at `tree`."""
 
     def clean(self, serving: Path, identity: str) -> None:
         """Remove what a replica left behind; all its processes must have ended."""

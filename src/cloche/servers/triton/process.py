@@ -26,7 +26,17 @@ _PASSED_ON = (
 )  # fmt: skip
 EXIT_SECONDS = 30.0
 """Seconds that Triton waits for its requests after it is asked to end."""
-_CLOSED_APIS = "shared-memory,model-repository,trace,logging"
+CLOSED_APIS = "shared-memory,model-repository,trace,logging"
+"""What only a person who administers a server may ask of it."""
+HARDENED = (
+    "--model-control-mode=none",
+    "--strict-readiness=true",
+    "--exit-on-error=true",
+    f"--exit-timeout-secs={round(EXIT_SECONDS)}",
+    "--log-format=ISO8601",
+)
+"""Options that hold wherever Triton runs."""
+STUB_TIMEOUT = "python,stub-timeout-seconds=120"
 
 
 def command(
@@ -52,33 +62,27 @@ def _arguments(
 ) -> list[str]:
     # Nobody knows this word, so the APIs behind it are closed to all who reach the port.
     word = secrets.token_hex(16)
-    backend = {
-        "shm-region-prefix-name": shared_memory_prefix(serving, identity),
-        "stub-timeout-seconds": "120",
-    }
+    prefix = shared_memory_prefix(serving, identity)
     return [
         str(installation.executable),
         f"--id={identity}",
         f"--model-repository={serving / MODELS}",
         f"--backend-directory={installation.backends}",
-        "--model-control-mode=none",
-        "--strict-readiness=true",
-        "--exit-on-error=true",
-        *_completion(serving / MODELS),
-        f"--exit-timeout-secs={round(EXIT_SECONDS)}",
-        "--log-format=ISO8601",
+        *HARDENED,
+        *completion(serving / MODELS),
         "--http-address=127.0.0.1",
         f"--http-port={ports.http}",
         f"--http-thread-count={_http_threads()}",
-        f"--http-restricted-api={_CLOSED_APIS}:cloche-closed={word}",
+        f"--http-restricted-api={CLOSED_APIS}:cloche-closed={word}",
         "--grpc-address=127.0.0.1",
         f"--grpc-port={ports.grpc}",
-        f"--grpc-restricted-protocol={_CLOSED_APIS}:cloche-closed={word}",
+        f"--grpc-restricted-protocol={CLOSED_APIS}:cloche-closed={word}",
         "--metrics-address=127.0.0.1",
         f"--metrics-port={ports.metrics}",
         "--allow-gpu-metrics=false",
         *_pinned_memory(),
-        *(f"--backend-config=python,{key}={value}" for key, value in backend.items()),
+        f"--backend-config=python,shm-region-prefix-name={prefix}",
+        f"--backend-config={STUB_TIMEOUT}",
     ]
 
 
@@ -100,7 +104,8 @@ def clean_shared_memory(serving: Path, identity: str) -> int:
     return removed
 
 
-def _completion(models: Path) -> list[str]:
+def completion(models: Path) -> list[str]:
+    """Return the option that keeps Triton from completing configurations that are complete."""
     folders = list(models.glob("*"))
     complete = bool(folders) and all(is_complete(model) for model in folders)
     return ["--disable-auto-complete-config"] if complete else []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from cloche.artifacts import ContainerStart, ModelRepository
     from cloche.progress import Progress
 
 
@@ -68,6 +69,12 @@ class TritonServer:
     def ready_paths(self, models: Iterable[str]) -> tuple[str, ...]:
         """Return each model's ready path in the KServe v2 protocol."""
         return tuple(f"/v2/models/{quote(model, safe='')}/ready" for model in models)
+
+    def container(self, repository: ModelRepository, tree: Path) -> ContainerStart:
+        """Return how Triton starts in its container; see `container.start`."""
+        from cloche.servers.triton import container
+
+        return container.start(repository, tree)
 
     def clean(self, serving: Path, identity: str) -> None:
         """Remove the shared memory of a killed replica."""

@@ -1,0 +1,106 @@
+"""The image that a service's layers lie on, and what it holds.
+
+What a base holds is read from its labels and environment: those of NVIDIA's containers, or Cloche's
+own. What they do not say is unknown; nothing is guessed from a name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import ClocheError, UsageError
+from cloche.images import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cloche.images.image import Blob, Platform
+    from cloche.images.reading import ReadImage
+
+BASE_NAME = "org.opencontainers.image.base.name"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+TRITON_LABEL = "cloche.base.triton"
+PYTHONS_LABEL = "cloche.base.pythons"
+CUDA_LABEL = "cloche.base.cuda"
+_PATH = re.compile(r"(\.{0,2}/|~|oci:|.*\.(tar|tgz|tar\.gz)$)")
+
+
+@dataclass(frozen=True, slots=True)
+class BaseSoftware:
+    """What a base says that it holds; None and an empty tuple are unknown."""
+
+    triton: str | None
+    """The release: `26.07`."""
+    version: str | None
+    """The version of that release: `2.62.0`."""
+    pythons: tuple[str, ...]
+    """The Pythons that it has a stub for: `3.12`."""
+    cuda: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base image for one platform."""
+
+    config: Mapping[str, Any]
+    layers: tuple[Blob, ...]
+    platform: Platform
+    software: BaseSoftware
+    annotations: Mapping[str, str]
+    """What an image on it says of it: its name and digest, as far as they are known."""
+
+
+def read(text: str, platform: Platform) -> Base:
+    """Return the base of a path for a platform.
+
+    Raises ClocheError `image.…`; `image.base.registry` for a reference.
+    """
+    path = Path(text).expanduser()
+    if not path.exists() and not _PATH.match(text):
+        raise UsageError(
+            "image.base.registry",
+            "A base in a registry cannot be read yet: that comes with the next step.",
+            where=text,
+            hint=f"Save it to a file, as by `docker save {text} -o base.tar`, and name that file.",
+        )
+    found = reading.read(path, platform)
+    return Base(
+        found.config, found.layers, found.platform, software(found.config), _annotations(found)
+    )
+
+
+def software(config: Mapping[str, Any]) -> BaseSoftware:
+    """Return what the labels and the environment of an image say that it holds."""
+    container = config.get("config") or {}
+    labels = container.get("Labels") or {}
+    environment = dict(entry.partition("=")[::2] for entry in container.get("Env") or [])
+    pythons = labels.get(PYTHONS_LABEL, "").split()
+    return BaseSoftware(
+        triton=labels.get(TRITON_LABEL) or environment.get("NVIDIA_TRITON_SERVER_VERSION"),
+        version=labels.get("com.nvidia.tritonserver.version")
+        or environment.get("TRITON_SERVER_VERSION"),
+        pythons=tuple(pythons),
+        cuda=labels.get(CUDA_LABEL) or environment.get("CUDA_VERSION"),
+    )
+
+
+def require_server(base: Base, where: str) -> None:
+    """Raise ClocheError `image.base.server` for a base that does not say that it has Triton."""
+    if base.software.triton is None and base.software.version is None:
+        raise ClocheError(
+            "image.base.server",
+            "The base does not say that it holds Triton.",
+            where=where,
+            hint="Take one of NVIDIA's, nvcr.io/nvidia/tritonserver, or give yours the label"
+            f" {TRITON_LABEL} with the release that it holds.",
+        )
+
+
+def _annotations(found: ReadImage) -> dict[str, str]:
+    # A bare tag says nothing where the name is missing.
+    name = found.name if found.name and re.search(r"[:/@]", found.name) else None
+    known = {BASE_NAME: name, BASE_DIGEST: found.digest}
+    return {key: value for key, value in known.items() if value}

@@ -1,0 +1,40 @@
+"""Computes the digest of bytes on their way, in a second thread."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SMALL = 256 * 2**10
+"""Bytes that are hashed faster than another thread wakes up."""
+
+
+class Digesting:
+    """Chunks that pass through; `digest` is of those that have passed."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the chunks; each is hashed while its reader works on it."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cloche-digest") as pool:
+            for chunk in self._chunks:
+                self.size += len(chunk)
+                if len(chunk) <= _SMALL:
+                    self._sha256.update(chunk)
+                    yield chunk
+                    continue
+                hashed = pool.submit(self._sha256.update, chunk)
+                yield chunk
+                hashed.result()
+
+    @property
+    def digest(self) -> str:
+        """Return `sha256:<hex>`."""
+        return f"sha256:{self._sha256.hexdigest()}"

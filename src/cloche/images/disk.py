@@ -1,0 +1,40 @@
+"""Errors of the disk that an image is written to."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Translate the OSErrors of writing an image to `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise ClocheError(
+                "image.full",
+                "The disk has no room for the image.",
+                where=str(path),
+                hint="Free some space there, or name a place on a larger disk.",
+                retriable=True,
+            ) from error
+        if error.errno in _REFUSED:
+            raise ClocheError(
+                "image.unwritable",
+                f"Cannot write the image: {error.strerror}.",
+                where=str(error.filename or path),
+                hint="Name a folder of your own.",
+            ) from error
+        raise

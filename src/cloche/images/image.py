@@ -1,0 +1,121 @@
+"""An OCI image as values: descriptors, blobs, manifest (OCI image specification 1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cloche.artifacts import digest_of
+from cloche.errors import ClocheError
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+MOST_LAYERS = 100
+"""Layers of one image at most; engines stop at 127 or at the options of one mount."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a manifest says of a blob."""
+
+    media_type: str
+    digest: str
+    """`sha256:<hex>`"""
+    size: int
+    """Bytes."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+Read = Callable[[int], Iterator[bytes]]
+"""Yields bytes from an offset on."""
+
+
+class Blob(Protocol):
+    """Bytes that a manifest names; they are read again for each use, never held in memory."""
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Return what the manifest says of them."""
+
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        """Yield the bytes from an offset on.
+
+        Raises ClocheError `image.changed` if they are not what the descriptor says; from an offset
+        other than 0 only a reader of all the bytes can tell.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Where an image runs."""
+
+    os: str
+    architecture: str
+    """In the words of Go: `amd64`, `arm64`."""
+    variant: str = ""
+
+    def __str__(self) -> str:
+        """Return `linux/amd64`, with the variant where there is one."""
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image for one platform."""
+
+    manifest: bytes
+    """Canonical JSON."""
+    descriptor: Descriptor
+    """That of the manifest."""
+    config: Blob
+    layers: tuple[Blob, ...]
+    """The first lies undermost; those of the base come first, as the base has them."""
+    platform: Platform
+
+
+class Destination(Protocol):
+    """Where an image goes; nothing of it is seen there before `finish`."""
+
+    def holds(self, digest: str) -> bool:
+        """Return whether the blob is there already."""
+
+    def write(self, read: Read, size: int) -> str:
+        """Write a blob of `size` bytes and return its digest, taken on the way.
+
+        A destination over a network may read again from where it broke off.
+        """
+
+    def finish(self, image: Image, name: str) -> None:
+        """Name an image whose blobs were all written, in place of one with the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallBlob:
+    """A blob in memory: a configuration or a manifest."""
+
+    data: bytes
+    media_type: str
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Return the descriptor of the bytes."""
+        return Descriptor(self.media_type, digest_of(self.data), len(self.data))
+
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        """Yield the bytes from an offset on."""
+        yield self.data[start:]
+
+
+def changed(where: str) -> ClocheError:
+    """Return the error for bytes that are not those that were named."""
+    return ClocheError(
+        "image.changed",
+        "The file is not what it was when its digest was taken.",
+        where=where,
+        hint="Wait until whatever writes it has ended; run the command again to read it anew.",
+        retriable=True,
+    )

@@ -1,0 +1,163 @@
+"""An OCI layout in a folder: blobs by digest, and an index of the images in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import ClocheError
+from cloche.files import sync_folder, temporary_name, write_all, write_atomically
+from cloche.images import disk
+from cloche.images.digesting import Digesting
+from cloche.images.image import INDEX, Platform, changed
+from cloche.images.manifest import described
+from cloche.images.places import broken
+from cloche.images.reading import FULL_NAME, REFERENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cloche.images.image import Image, Read
+
+MARK = "oci-layout"
+VERSION = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+class Layout:
+    """The destination of an image in a layout that exists, or will when it is whole: `shown`."""
+
+    def __init__(self, folder: Path, shown: Path) -> None:
+        self._folder, self._shown = folder, shown
+        self._blobs = folder / "blobs" / "sha256"
+        self.added: list[Path] = []
+        """The blobs that were written here."""
+
+    def holds(self, digest: str) -> bool:
+        """Return whether the blob is there: it got its name when it was whole."""
+        return self._path(digest).is_file()
+
+    def write(self, read: Read, size: int) -> str:
+        """Write a blob and return its digest."""
+        with disk.writing(self._shown):
+            return self._write(read, size)
+
+    def finish(self, image: Image, name: str) -> None:
+        """Write the index, in which the image takes the place of one with its name."""
+        with disk.writing(self._shown):
+            self._finish(image, name)
+
+    def _write(self, read: Read, size: int) -> str:
+        temporary = self._blobs / temporary_name(".blob")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o666)
+        try:
+            digesting = Digesting(read(0))
+            for chunk in digesting:
+                write_all(descriptor, chunk)
+            if digesting.size != size:
+                raise changed(digesting.digest)
+            os.fsync(descriptor)
+            path = self._path(digesting.digest)
+            if not path.exists():
+                self.added.append(path)
+            temporary.rename(path)
+        finally:
+            os.close(descriptor)
+            temporary.unlink(missing_ok=True)
+        return digesting.digest
+
+    def _finish(self, image: Image, name: str) -> None:
+        sync_folder(self._blobs)
+        path = self._folder / "index.json"
+        others = _images(path) if path.exists() else []
+        kept = [
+            entry for entry in others if (entry.get("annotations") or {}).get(REFERENCE) != name
+        ]
+        write_atomically(path, index(image, name, kept))
+
+    def _path(self, digest: str) -> Path:
+        return self._blobs / digest.removeprefix("sha256:")
+
+
+def _images(path: Path) -> list[dict[str, Any]]:
+    """Return the images of an index, as it describes them."""
+    try:
+        images: list[dict[str, Any]] = json.loads(path.read_bytes())["manifests"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise broken(path, "its index is no JSON of an index") from error
+    return images
+
+
+def index(image: Image, name: str, others: Iterable[dict[str, Any]] = ()) -> bytes:
+    """Return the index of an image under a name, and of others."""
+    from cloche.artifacts import encode
+
+    annotations = {REFERENCE: name, FULL_NAME: f"docker.io/library/{tag(name)}"}
+    entry = {
+        **described(image.descriptor),
+        "platform": _platform(image.platform),
+        "annotations": annotations,
+    }
+    return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": [*others, entry]})
+
+
+def tag(name: str) -> str:
+    """Return the name by which an engine knows a service's image once it is loaded."""
+    return f"{name}:latest"
+
+
+def _platform(platform: Platform) -> dict[str, str]:
+    variant = {"variant": platform.variant} if platform.variant else {}
+    return {"os": platform.os, "architecture": platform.architecture, **variant}
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Layout]:
+    """Yield the layout at `folder`; a new one appears whole, with its image.
+
+    After an error, ctrl-C included, a new folder is gone and one that was there is as it was.
+    Raises ClocheError `image.output` for a folder with something else in it.
+    """
+    if check(folder):
+        layout = Layout(folder, folder)
+        try:
+            yield layout
+        except BaseException:
+            for path in layout.added:
+                path.unlink(missing_ok=True)
+            raise
+        return
+    with disk.writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        with disk.writing(folder):
+            (temporary / "blobs" / "sha256").mkdir(parents=True)
+            write_atomically(temporary / MARK, VERSION)
+        yield Layout(temporary, folder)
+        temporary.chmod(0o755)
+        temporary.rename(folder)  # takes the place of an empty folder
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check(folder: Path) -> bool:
+    """Return whether a layout is there; raises `image.output` for anything else but nothing."""
+    if (folder / MARK).is_file() and (folder / "blobs" / "sha256").is_dir():
+        return True
+    if (folder.is_dir() and not any(folder.iterdir())) or not folder.exists():
+        return False
+    raise ClocheError(
+        "image.output",
+        "The folder holds something else than an OCI layout."
+        if folder.is_dir()
+        else "This is a file; a name that does not end in .tar is taken for a folder.",
+        where=str(folder),
+        hint="Name a new folder, or a file whose name ends in .tar.",
+    )

@@ -1,0 +1,60 @@
+"""Triton in a container: its entrypoint, and what that is told of a service."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import DATATYPES, ContainerStart
+from cloche.servers.triton.process import CLOSED_APIS, HARDENED, STUB_TIMEOUT, completion
+
+if TYPE_CHECKING:
+    from cloche.artifacts import ModelRepository, RepositoryMember, TensorSpec
+
+PORTS = (8000, 8001, 8002)
+"""HTTP, gRPC, metrics."""
+_MIB = 2**20
+_POOL = 16 * _MIB
+"""Bytes of shared memory that a Python model and its messages take beside its tensors."""
+_STRING = 64
+"""Bytes of a short string with its object."""
+
+
+def start(repository: ModelRepository, tree: Path) -> ContainerStart:
+    """Return how Triton starts on the repository whose files are at `tree`."""
+    needed = sum(_shared_memory(member) for member in repository.members)
+    environment = {
+        "CLOCHE_TRITON_OPTIONS": " ".join(completion(tree)),
+        "CLOCHE_SHARED_MEMORY": str(needed) if needed else "",
+    }
+    return ContainerStart(
+        script=_script(),
+        environment={name: value for name, value in environment.items() if value},
+        ports=PORTS,
+    )
+
+
+def _script() -> bytes:
+    text = Path(__file__).with_name("entrypoint.sh").read_text(encoding="utf-8")
+    options = " ".join((*HARDENED, f"--backend-config={STUB_TIMEOUT}"))
+    return text.replace("@OPTIONS@", options).replace("@CLOSED_APIS@", CLOSED_APIS).encode()
+
+
+def _shared_memory(member: RepositoryMember) -> int:
+    """Return the least bytes of /dev/shm for a model that runs in Python, else 0.
+
+    A batch and its answer lie there while the model works, each twice at worst: as they came, and
+    as they are passed on. Axes of any size count as 1.
+    """
+    if member.backend != "python":
+        return 0
+    tensors = sum(map(_bytes, (*member.inputs, *member.outputs)))
+    needed = _POOL + 2 * max(1, member.max_batch_size) * tensors
+    return math.ceil(needed / _MIB) * _MIB
+
+
+def _bytes(tensor: TensorSpec) -> int:
+    return math.prod(max(1, size) for size in tensor.shape) * (
+        DATATYPES[tensor.datatype].size or _STRING
+    )

@@ -1,0 +1,58 @@
+"""A deployment whose model was not run, and bases to put it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+import tiny_base
+
+from cloche import composition, pipeline, spec
+from cloche.artifacts import Deployment
+from cloche.images import base as bases
+from cloche.images.base import Base
+from cloche.images.image import Platform
+from cloche.progress import SilentProgress
+from cloche.settings import Settings
+from cloche.store import Store
+from formats.onnx_models import mlp
+
+AMD64 = Platform("linux", "amd64")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The settings of an empty home."""
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    """The store of that home."""
+    return composition.store(settings)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, settings: Settings) -> Deployment:
+    """A small ONNX model, prepared without asking it anything."""
+    path = tmp_path / "scores.onnx"
+    onnx.save(mlp(), path)
+    return pipeline.prepare(
+        spec.from_reference(str(path), None, directory=tmp_path),
+        directory=tmp_path, settings=settings, progress=SilentProgress(), run_model=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Base:
+    """The base that is written by hand."""
+    return bases.read(str(tiny_base.layout(tmp_path / "base")), AMD64)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(tmp_path: Path) -> Iterator[None]:
+    """Temporary names are gone at the end of every test."""
+    yield
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

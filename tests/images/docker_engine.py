@@ -1,0 +1,84 @@
+"""A Docker engine of our own: real dockerd, with its own data, ended with all that it mounted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+NEEDED = ("dockerd", "docker", "containerd", "runc")
+START_LIMIT = 60.0
+
+
+def missing() -> str | None:
+    """What keeps an engine from running here, and what to do about it."""
+    absent = [name for name in NEEDED if shutil.which(name) is None]
+    if absent:
+        return f"needs {', '.join(absent)}: apt-get install docker.io"
+    return None if os.geteuid() == 0 else "needs root, to start dockerd"
+
+
+@dataclass(frozen=True)
+class Docker:
+    """A running engine."""
+
+    socket: Path
+
+    def __call__(self, *words: str | Path, code: int = 0) -> str:
+        """Run a command of docker; return what it printed."""
+        done = subprocess.run(
+            ["docker", "-H", f"unix://{self.socket}", *words], capture_output=True, text=True,
+            timeout=120, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def answers(self) -> bool:
+        words = ["docker", "-H", f"unix://{self.socket}", "info"]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+@contextmanager
+def running() -> Iterator[Docker]:
+    """Start an engine with no network of its own, so that it leaves the machine's as it is."""
+    folder = Path(tempfile.mkdtemp(prefix="cloche-docker-"))
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec",
+             "--pidfile", folder / "pid", "-H", f"unix://{folder / 'socket'}",
+             "--bridge", "none", "--iptables=false"],
+            stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        docker = Docker(folder / "socket")
+        deadline = time.monotonic() + START_LIMIT
+        while not docker.answers():
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.05)
+        yield docker
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+        for mount in _mounts(folder):
+            subprocess.run(["umount", "-l", mount], check=True)
+        shutil.rmtree(folder)
+
+
+def _mounts(folder: Path) -> list[str]:
+    """What is mounted below a folder, the deepest first."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    points = [line.split()[1] for line in lines]
+    return sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True)

@@ -1,0 +1,135 @@
+"""`cloche image build` and `cloche image inspect`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+import tiny_base
+
+from cloche.cli import main
+from cloche.errors import ClocheError
+from cloche.images import content
+from cloche.servers.triton import TritonServer
+from fixtures.cache import cache_folder
+from fixtures.commands import Outcome
+from formats.onnx_models import mlp
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run one command line in a folder with a model and a base."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLOCHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    onnx.save(mlp(), tmp_path / "scores.onnx")
+    tiny_base.layout(tmp_path / "base")
+
+    def call(*words: str) -> Outcome:
+        capsys.readouterr()
+        code = main(list(words))
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def with_server(tmp_path, triton_installation):
+    """A home whose server is installed: it answers the request that shows how a model batches."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "servers").symlink_to(cache_folder() / "servers")
+
+
+BASE = ("--base", "./base")
+
+
+@pytest.mark.usefixtures("with_server")
+def test_build_and_inspect(run, tmp_path):
+    words = ("image", "build", "scores.onnx", *BASE, "--platform", "linux/amd64", "--json")
+    built = run(*words, "--output", "out.tar").expect(0).json
+    shown = run("image", "inspect", "out.tar", "--json").expect(0).json
+    assert built == shown
+    assert built["path"] == str(tmp_path / "out.tar")
+    assert built["digest"].startswith("sha256:")
+    assert (built["platform"], built["user"]) == ("linux/amd64", "1000:1000")
+    assert built["entrypoint"] == ["/cloche/entrypoint"]
+    assert built["server"] == {
+        "triton": "26.07", "version": None, "pythons": ["3.12", "3.11"], "cuda": None,
+    }  # fmt: skip
+    assert [layer["what"] for layer in built["layers"]] == ["by hand", "entrypoint", "model files"]
+    assert built["size"] == sum(layer["size"] for layer in built["layers"])
+    again = run(*words, "--output", "out").expect(0).json
+    assert again["digest"] == built["digest"]
+    table = run("image", "inspect", "out").expect(0).out
+    assert built["digest"] in table
+    assert "model files" in table
+
+
+def test_inspect_of_any_image(run):
+    table = run("image", "inspect", "base").expect(0).out
+    assert "example.com/triton:26.07" in table
+    assert "by hand" in table
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("usage.arguments", ["scores.onnx", "--output", "out"]),
+        ("usage.arguments", ["scores.onnx", *BASE]),
+        ("image.missing", ["scores.onnx", "--base", "./absent", "--output", "out"]),
+        ("image.base.registry", ["scores.onnx", "--base", "triton:26.07", "--output", "out"]),
+        ("image.unknown", ["scores.onnx", "--base", "./scores.onnx", "--output", "out"]),
+        ("image.platform", ["scores.onnx", *BASE, "--platform", "linux/s390x", "--output", "o"]),
+        ("image.platform.unknown", ["scores.onnx", *BASE, "--platform", "mac", "--output", "o"]),
+        ("image.output", ["scores.onnx", *BASE, "--output", "scores.onnx"]),
+        ("usage.no_model", [*BASE, "--output", "out"]),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_made(run, tmp_path, code, words):
+    before = {path.name for path in tmp_path.iterdir()}
+    failed = run("image", "build", *words, "--json")
+    assert failed.code in {1, 2}
+    error = json.loads(failed.out)["error"]
+    assert error["code"] == code
+    assert error["hint"]
+    assert {path.name for path in tmp_path.iterdir()} - {"home"} == before
+
+
+def test_a_base_that_does_not_say_what_it_holds(run, tmp_path):
+    layer = tiny_base.rootfs()
+    config = tiny_base.configuration(layer, config={})
+    tiny_base.Layout(tmp_path / "plain").image(layer, config)
+    failed = run("image", "build", "scores.onnx", "--base", "./plain", "--output", "o", "--json")
+    assert json.loads(failed.out)["error"]["code"] == "image.base.server"
+
+
+@pytest.mark.parametrize("what", ["symlink", "pipe"])
+def test_what_leaves_the_folder_of_a_model_is_refused(run, tmp_path, what):
+    version = tmp_path / "repository" / "scores" / "1"
+    version.mkdir(parents=True)
+    (version.parent / "config.pbtxt").write_text('backend: "onnxruntime"\n')
+    (tmp_path / "scores.onnx").rename(version / "model.onnx")
+    if what == "symlink":
+        (version / "secret").symlink_to("/etc/passwd")
+    else:
+        os.mkfifo(version / "pipe")
+    failed = run("image", "build", "./repository", *BASE, "--output", "out", "--json").expect(1)
+    assert json.loads(failed.out)["error"]["code"].startswith("source.files.")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_with_an_environment_is_refused(deployment, store, tmp_path):
+    member = replace(deployment.repository.main, lock_digest="sha256:" + "0" * 64)
+    locked = replace(
+        deployment, repository=replace(deployment.repository, members=(member,))
+    )  # fmt: skip
+    start = TritonServer().container(deployment.repository, Path())
+    with pytest.raises(ClocheError) as refused:
+        content.content_of(locked, start, store)
+    assert refused.value.code == "image.environment"
+    assert "next step" in refused.value.what
