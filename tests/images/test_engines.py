@@ -16,7 +16,7 @@ from docker_engine import Docker
 from cloche.images import base as bases
 from cloche.images import reading
 from cloche.images.image import Platform
-from cloche.pipeline.image import build_image
+from cloche.pipeline.image import write_image
 from cloche.progress import SilentProgress
 from cloche.servers.triton.process import HARDENED
 
@@ -46,7 +46,7 @@ def base_folder(tmp_path: Path) -> Path:
 def build(deployment, settings):
     def call(base: Path, output: Path) -> str:
         found = bases.read(str(base), AMD64)
-        made = build_image(
+        made = write_image(
             deployment, found, output, settings=settings, progress=SilentProgress()
         )  # fmt: skip
         return made.descriptor.digest

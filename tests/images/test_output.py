@@ -18,7 +18,7 @@ from cloche.errors import ClocheError
 from cloche.images import building, image, reading
 from cloche.images.content import Content
 from cloche.images.layers import LARGE, LayerFile
-from cloche.pipeline.image import _destination, build_image
+from cloche.pipeline.image import _destination, write_image
 from cloche.progress import SilentProgress
 
 SILENT = SilentProgress()
@@ -29,7 +29,7 @@ def build(deployment, base, settings):
     """Build the image of the deployment into a path; return its digest."""
 
     def call(output: Path, progress=SILENT) -> str:
-        made = build_image(deployment, base, output, settings=settings, progress=progress)
+        made = write_image(deployment, base, output, settings=settings, progress=progress)
         return made.descriptor.digest
 
     return call

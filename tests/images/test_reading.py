@@ -145,10 +145,17 @@ def test_what_is_no_image(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["nvcr.io/nvidia/tritonserver:26.07-py3", "triton", "a/b@sha256:0"]
+    ("text", "here"),
+    [
+        ("nvcr.io/nvidia/tritonserver:26.07-py3", False),
+        ("triton", False),
+        ("./absent", True),
+        ("base.tar", True),
+        ("/absent/layout", True),
+    ],
 )
-def test_a_base_in_a_registry_is_for_later(text):
-    refused("image.base.registry", text)
+def test_a_base_is_a_path_or_a_reference(text, here):
+    assert base.is_path(text) is here
 
 
 def test_another_platform(layout):

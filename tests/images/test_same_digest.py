@@ -27,7 +27,7 @@ os.umask(int(os.environ["MASK"], 8))
 
 from cloche import pipeline, settings, spec
 from cloche.images import base, platforms
-from cloche.pipeline.image import build_image
+from cloche.pipeline.image import write_image
 from cloche.progress import SilentProgress
 
 def build(folder):
@@ -41,7 +41,7 @@ def build(folder):
     found = base.read("./base", platforms.parse("linux/amd64"))
     outputs = [folder / "out", folder / "out.tar"]
     return [
-        build_image(deployment, found, path, settings=here, progress=silent).descriptor
+        write_image(deployment, found, path, settings=here, progress=silent).descriptor
         for path in outputs
     ]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloche.cli import deploy, options, rendering, session, specification
+from cloche.errors import UsageError
 from cloche.units import size_text
 
 if TYPE_CHECKING:
     from cloche.images.base import BaseSoftware
+    from cloche.images.reading import ReadImage
 
 _DIGITS = 19
 """Characters of a digest in a table."""
@@ -29,40 +32,54 @@ def command() -> None:
 @options.name
 @options.example
 @click.option(
-    "--base", required=True, metavar="PATH",
-    help="The image with the server: an OCI layout, or an archive of `docker save`.",
+    "--base", required=True, metavar="IMAGE|PATH",
+    help="The image with the server: one in a registry, an OCI layout, or an archive of"
+    " `docker save`.",
 )  # fmt: skip
 @click.option(
-    "--output", required=True, type=click.Path(path_type=Path), metavar="DIR|FILE.tar",
+    "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar",
     help="Where to write: an OCI layout, or an archive for docker, podman and skopeo.",
 )  # fmt: skip
+@click.option("--tag", metavar="IMAGE", help="The name to push it under: HOST/NAME:TAG.")
+@click.option("--push", is_flag=True, help="Push it; what the registry has is not sent again.")
 @click.option(
     "--platform", metavar="OS/ARCH", help="The platform, such as linux/arm64 (default: this one's)."
 )
 @options.as_json
 def build(
     *, model: str | None, file: Path | None, name: str | None, example: Path | None, base: str,
-    output: Path, platform: str | None, as_json: bool,
+    output: Path | None, tag: str | None, push: bool, platform: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Write the image of MODEL, or of ./cloche.yaml, to a folder or a file.
+    """Make the image of MODEL, or of ./cloche.yaml, in a registry, a folder or a file.
 
     The model repository in it is, byte for byte, the one that `cloche deploy` serves. The same
     inputs give the same digest everywhere.
     """
     from cloche import cache
+    from cloche.clients.oci import reference as references
     from cloche.images import base as bases
-    from cloche.images import platforms
-    from cloche.pipeline.image import build_image, check_output
+    from cloche.images import layout, platforms, reading
+    from cloche.pipeline import image as images
 
+    _check_places(output, tag, push=push)
+    reference = references.parse(tag) if tag else None
     here = session.begin()
     wanted = platforms.parse(platform) if platform else platforms.here()
-    chosen = bases.read(base, wanted)
-    bases.require_server(chosen, base)
-    check_output(output)
-    with cache.under_way(here.settings):
+    how: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
+    with cache.under_way(here.settings), images.registries(os.environ) as connections:
+        chosen = images.read_base(base, wanted, connections)
+        bases.require_server(chosen, base)
+        if output is not None:
+            images.check_output(output)
         deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
-        build_image(deployment, chosen, output, settings=here.settings, progress=here.progress)
-    report = _report(output, deployment.service)
+        if output is not None:
+            made = images.write_image(deployment, chosen, output, **how)
+        if reference is not None:
+            made = images.push_image(deployment, chosen, reference, connections, **how)
+    name = f"docker.io/library/{layout.tag(deployment.service)}" if output else str(reference)
+    report = _described(reading.of(made, name), output)
+    if reference is not None:
+        report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else _show(report)
 
 
@@ -72,18 +89,34 @@ def build(
 @options.as_json
 def inspect(*, path: Path, platform: str | None, as_json: bool) -> None:
     """Show the image in PATH, an OCI layout or an archive."""
-    report = _report(path, None, platform)
+    from cloche.images import platforms, reading
+
+    wanted = platforms.parse(platform) if platform else None
+    report = _described(reading.read(path, wanted), path)
     rendering.show_json(report) if as_json else _show(report)
 
 
-def _report(path: Path, name: str | None, platform: str | None = None) -> dict[str, Any]:
+def _check_places(output: Path | None, tag: str | None, *, push: bool) -> None:
+    """Raise UsageError unless it is told where the image goes."""
+    if push != (tag is not None):
+        raise UsageError(
+            "image.tag",
+            "--push needs the name of the image." if push else "--tag names an image to push.",
+            hint="Write --push --tag HOST/NAME:TAG.",
+        )
+    if output is None and not push:
+        raise UsageError(
+            "image.nowhere",
+            "Nothing says where the image goes.",
+            hint="Add --output DIR, --output FILE.tar, or --push --tag HOST/NAME:TAG.",
+        )
+
+
+def _described(image: ReadImage, path: Path | None) -> dict[str, Any]:
     """Return what is in an image, as the JSON of both verbs."""
-    from cloche.images import base, layout, platforms, reading
+    from cloche.images import base
     from cloche.images.config import what_of_layers
 
-    wanted = platforms.parse(platform) if platform else None
-    full = f"docker.io/library/{layout.tag(name)}" if name else None
-    image = reading.read(path, wanted, name=full)
     container = image.config.get("config") or {}
     what = what_of_layers(image.config)
     layers = [
@@ -92,7 +125,7 @@ def _report(path: Path, name: str | None, platform: str | None = None) -> dict[s
         for layer, told in zip(image.layers, what, strict=True)
     ]  # fmt: skip
     return {
-        "path": str(path.absolute()),
+        "path": str(path.absolute()) if path is not None else None,
         "name": image.name,
         "digest": image.digest,
         "platform": str(image.platform),
@@ -120,6 +153,7 @@ def _show(report: dict[str, Any]) -> None:
     )
     pairs = [
         ("image", report["path"]),
+        ("pushed", report.get("pushed")),
         ("name", (report["name"] or "").removeprefix("docker.io/library/")),
         ("digest", report["digest"]),
         ("platform", report["platform"]),

@@ -15,7 +15,7 @@ from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all
 from cloche.images import disk, layout, tar
 from cloche.images.digesting import Digesting
-from cloche.images.image import changed
+from cloche.images.image import MANIFEST, SmallBlob, changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,8 @@ _BLOBS = "blobs/sha256"
 class ArchiveWriter:
     """The destination of an image in a new archive."""
 
+    addressed = False
+
     def __init__(self, file: Path, descriptor: int) -> None:
         self._file = file
         self._descriptor = descriptor
@@ -41,7 +43,7 @@ class ArchiveWriter:
         """Return whether the blob was written."""
         return digest in self._written
 
-    def write(self, read: Read, size: int) -> str:
+    def write(self, read: Read, size: int, digest: str | None = None) -> str:  # noqa: ARG002
         """Write a blob of `size` bytes and return its digest."""
         with disk.writing(self._file):
             return self._write(read, size)
@@ -62,7 +64,8 @@ class ArchiveWriter:
         return digesting.digest
 
     def finish(self, image: Image, name: str) -> None:
-        """Write the index and Docker's manifest, and end the archive."""
+        """Write manifest, index and Docker's manifest, and end the archive."""
+        self.write(SmallBlob(image.manifest, MANIFEST).chunks, image.descriptor.size)
         entry = {
             "Config": _path(image.config.descriptor.digest),
             "RepoTags": [layout.tag(name)],

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloche.errors import ClocheError, UsageError
+from cloche.errors import ClocheError
 from cloche.images import reading
+from cloche.images.remote import RemoteBlob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,21 +53,26 @@ class Base:
     annotations: Mapping[str, str]
     """What an image on it says of it: its name and digest, as far as they are known."""
 
+    def repositories(self, host: str) -> dict[str, str]:
+        """Return which repository of a registry has each layer, by digest; empty for another."""
+        remote = (layer for layer in self.layers if isinstance(layer, RemoteBlob))
+        return {
+            layer.descriptor.digest: layer.name for layer in remote if layer.registry.host == host
+        }
+
+
+def is_path(text: str) -> bool:
+    """Return whether a base is a layout or an archive on this machine, not one in a registry."""
+    return Path(text).expanduser().exists() or _PATH.match(text) is not None
+
 
 def read(text: str, platform: Platform) -> Base:
-    """Return the base of a path for a platform.
+    """Return the base of a path for a platform; raises ClocheError `image.…`."""
+    return of(reading.read(Path(text).expanduser(), platform))
 
-    Raises ClocheError `image.…`; `image.base.registry` for a reference.
-    """
-    path = Path(text).expanduser()
-    if not path.exists() and not _PATH.match(text):
-        raise UsageError(
-            "image.base.registry",
-            "A base in a registry cannot be read yet: that comes with the next step.",
-            where=text,
-            hint=f"Save it to a file, as by `docker save {text} -o base.tar`, and name that file.",
-        )
-    found = reading.read(path, platform)
+
+def of(found: ReadImage) -> Base:
+    """Return an image as a base."""
     return Base(
         found.config, found.layers, found.platform, software(found.config), _annotations(found)
     )

@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.images import config, manifest
-from cloche.images.image import MANIFEST, MOST_LAYERS, SmallBlob, changed
+from cloche.images.digesting import digest_of_stream
+from cloche.images.image import MOST_LAYERS, changed
 from cloche.images.layers import StoredLayer
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def build(
             said,
             base.platform,
         )
-        for blob in (image.config, SmallBlob(image.manifest, MANIFEST)):
-            _copy(blob, destination, task)
+        _copy(image.config, destination, task)
         destination.finish(image, content.service)
     return image
 
@@ -59,7 +59,12 @@ def _written(
     if known is not None and destination.holds(known.digest):
         task.advance(known.size)
         return StoredLayer(layer, store, known)
-    digest = destination.write(_told(partial(layer.chunks, store), task), layer.size)
+    wanted = known.digest if known is not None else None
+    if wanted is None and destination.addressed:
+        task.note(f"hashing {layer.what}")
+        wanted = digest_of_stream(layer.chunks(store))
+    read = _told(partial(layer.chunks, store), task)
+    digest = destination.write(read, layer.size, wanted)
     if known is not None and known.digest != digest:
         raise changed(layer.what)
     return StoredLayer(layer, store, layer.remember(store, digest))
@@ -71,7 +76,7 @@ def _copy(blob: Blob, destination: Destination, task: Task) -> None:
     if destination.holds(descriptor.digest):
         task.advance(descriptor.size)
         return
-    digest = destination.write(_told(blob.chunks, task), descriptor.size)
+    digest = destination.write(_told(blob.chunks, task), descriptor.size, descriptor.digest)
     if digest != descriptor.digest:
         raise changed(descriptor.digest)
 

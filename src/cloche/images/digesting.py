@@ -38,3 +38,11 @@ class Digesting:
     def digest(self) -> str:
         """Return `sha256:<hex>`."""
         return f"sha256:{self._sha256.hexdigest()}"
+
+
+def digest_of_stream(chunks: Iterable[bytes]) -> str:
+    """Return the digest of chunks, which are read to their end."""
+    digesting = Digesting(chunks)
+    for _ in digesting:
+        pass
+    return digesting.digest

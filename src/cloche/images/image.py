@@ -80,17 +80,24 @@ class Image:
 class Destination(Protocol):
     """Where an image goes; nothing of it is seen there before `finish`."""
 
+    addressed: bool
+    """Whether the digest of a blob has to be known before it is written."""
+
     def holds(self, digest: str) -> bool:
         """Return whether the blob is there already."""
 
-    def write(self, read: Read, size: int) -> str:
+    def write(self, read: Read, size: int, digest: str | None = None) -> str:
         """Write a blob of `size` bytes and return its digest, taken on the way.
 
-        A destination over a network may read again from where it broke off.
+        `digest` is what it has to be. A destination over a network may read again from where it
+        broke off.
         """
 
     def finish(self, image: Image, name: str) -> None:
-        """Name an image whose blobs were all written, in place of one with the same name."""
+        """Write the manifest of an image whose blobs were all written, and name it.
+
+        It takes the place of one with the same name.
+        """
 
 
 @dataclass(frozen=True, slots=True)

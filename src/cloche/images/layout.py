@@ -14,7 +14,7 @@ from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all, write_atomically
 from cloche.images import disk
 from cloche.images.digesting import Digesting
-from cloche.images.image import INDEX, Platform, changed
+from cloche.images.image import INDEX, MANIFEST, Platform, SmallBlob, changed
 from cloche.images.manifest import described
 from cloche.images.places import broken
 from cloche.images.reading import FULL_NAME, REFERENCE
@@ -31,6 +31,8 @@ VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 class Layout:
     """The destination of an image in a layout that exists, or will when it is whole: `shown`."""
 
+    addressed = False
+
     def __init__(self, folder: Path, shown: Path) -> None:
         self._folder, self._shown = folder, shown
         self._blobs = folder / "blobs" / "sha256"
@@ -41,13 +43,13 @@ class Layout:
         """Return whether the blob is there: it got its name when it was whole."""
         return self._path(digest).is_file()
 
-    def write(self, read: Read, size: int) -> str:
+    def write(self, read: Read, size: int, digest: str | None = None) -> str:  # noqa: ARG002
         """Write a blob and return its digest."""
         with disk.writing(self._shown):
             return self._write(read, size)
 
     def finish(self, image: Image, name: str) -> None:
-        """Write the index, in which the image takes the place of one with its name."""
+        """Write manifest and index, in which the image takes the place of one with its name."""
         with disk.writing(self._shown):
             self._finish(image, name)
 
@@ -72,6 +74,8 @@ class Layout:
         return digesting.digest
 
     def _finish(self, image: Image, name: str) -> None:
+        if not self.holds(image.descriptor.digest):
+            self._write(SmallBlob(image.manifest, MANIFEST).chunks, image.descriptor.size)
         sync_folder(self._blobs)
         path = self._folder / "index.json"
         others = _images(path) if path.exists() else []

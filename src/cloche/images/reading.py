@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from cloche.images.image import Blob, Image
     from cloche.images.places import Place, Range
 
 REFERENCE = "org.opencontainers.image.ref.name"
 FULL_NAME = "io.containerd.image.name"
 """The annotation in which Docker and containerd keep a whole reference."""
-_INDEXES = frozenset({INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"})
+INDEXES = frozenset({INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"})
 _MANIFESTS = frozenset({MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"})
-_CONFIGS = frozenset({CONFIG, "application/vnd.docker.container.image.v1+json"})
+CONFIGS = frozenset({CONFIG, "application/vnd.docker.container.image.v1+json"})
 _LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{LAYER}+gzip",
     "application/vnd.docker.image.rootfs.diff.tar": LAYER,
@@ -40,7 +41,7 @@ class ReadImage:
     """One image for one platform, as it was found."""
 
     config: Mapping[str, Any]
-    layers: tuple[StoredBlob, ...]
+    layers: tuple[Blob, ...]
     platform: Platform
     digest: str | None
     """That of its manifest; None in an archive of an older `docker save`, which has none."""
@@ -69,6 +70,14 @@ def read(path: Path, wanted: Platform | None = None, *, name: str | None = None)
     raise places.unknown(path, "it has neither index.json nor manifest.json")
 
 
+def of(image: Image, name: str) -> ReadImage:
+    """Return an image that was made here as it would be read."""
+    annotations = json.loads(image.manifest).get("annotations") or {}
+    config = json.loads(b"".join(image.config.chunks()))
+    digest = image.descriptor.digest
+    return ReadImage(config, image.layers, image.platform, digest, name, annotations)
+
+
 # ── OCI ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -89,7 +98,7 @@ def _entries(place: Place, index: Any, name: str | None, depth: int) -> Iterator
     for descriptor in index["manifests"]:
         said = descriptor.get("annotations") or {}
         own = said.get(FULL_NAME) or said.get(REFERENCE) or name
-        if descriptor["mediaType"] in _INDEXES and depth < _DEEPEST:
+        if descriptor["mediaType"] in INDEXES and depth < _DEEPEST:
             below = _json(place, _blob(place, descriptor).range)
             yield from _entries(place, below, own, depth + 1)
         elif descriptor["mediaType"] in _MANIFESTS:
@@ -99,7 +108,7 @@ def _entries(place: Place, index: Any, name: str | None, depth: int) -> Iterator
 def _image(place: Place, entry: _Entry) -> ReadImage | None:
     """Return an image; None for an artefact, such as an attestation."""
     manifest = _document(place, _blob(place, entry.descriptor))
-    if manifest["config"]["mediaType"] not in _CONFIGS:
+    if manifest["config"]["mediaType"] not in CONFIGS:
         return None
     config = _document(place, _blob(place, manifest["config"]))
     if config.get("architecture") in {None, "", "unknown"}:
@@ -116,8 +125,12 @@ def _image(place: Place, entry: _Entry) -> ReadImage | None:
 
 
 def _layer(place: Place, descriptor: dict[str, Any]) -> StoredBlob:
-    media_type = descriptor["mediaType"]
-    return _blob(place, {**descriptor, "mediaType": _LAYERS.get(media_type, media_type)})
+    return _blob(place, {**descriptor, "mediaType": layer_type(descriptor["mediaType"])})
+
+
+def layer_type(media_type: str) -> str:
+    """Return OCI's name of the media type of a layer."""
+    return _LAYERS.get(media_type, media_type)
 
 
 def _blob(place: Place, fields: dict[str, Any]) -> StoredBlob:

@@ -1,0 +1,117 @@
+"""Reads an image from a registry: its manifests and configuration, layers where they are copied."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import ClocheError
+from cloche.images import platforms
+from cloche.images.image import Descriptor
+from cloche.images.reading import CONFIGS, INDEXES, ReadImage, layer_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloche.clients.oci.reference import ImageReference
+    from cloche.clients.oci.registry import Registry
+    from cloche.images.image import Platform
+
+_LARGEST_CONFIG = 8 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBlob:
+    """A blob in a repository of a registry; a blob of an image."""
+
+    descriptor: Descriptor
+    registry: Registry
+    name: str
+
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        """Yield the bytes from an offset on; see `image.Blob`."""
+        digest, size = self.descriptor.digest, self.descriptor.size
+        return self.registry.blob(self.name, digest, start, size=size)
+
+
+def read(registry: Registry, reference: ImageReference, platform: Platform) -> ReadImage:
+    """Return the image of a reference for a platform.
+
+    Raises ClocheError `registry.…`, `image.platform`, `image.unknown` for an artefact that is no
+    image, and `image.broken`.
+    """
+    try:
+        return _read(registry, reference, platform)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _unknown(reference, "image.broken", f"its manifests lack {error}") from error
+
+
+def _read(registry: Registry, reference: ImageReference, platform: Platform) -> ReadImage:
+    found = registry.manifest(reference.name, reference.reference)
+    if found.media_type in INDEXES:
+        digest = _chosen(json.loads(found.data), reference, platform)
+        found = registry.manifest(reference.name, digest)
+    manifest = json.loads(found.data)
+    if manifest["config"]["mediaType"] not in CONFIGS:
+        raise _unknown(reference, "image.unknown", "it is an artefact of another kind")
+    config = _config(registry, reference, manifest["config"])
+    layers = tuple(_layer(registry, reference, each) for each in manifest["layers"])
+    own = platforms.of(config["os"], config["architecture"], config.get("variant") or "")
+    if own != platform:
+        raise _other_platform(reference, platform, str(own))
+    if len(config["rootfs"]["diff_ids"]) != len(layers):
+        raise _unknown(reference, "image.broken", "layers and diff_ids differ in number")
+    return ReadImage(
+        config, layers, own, found.digest, str(reference), manifest.get("annotations") or {}
+    )
+
+
+def _chosen(index: dict[str, Any], reference: ImageReference, platform: Platform) -> str:
+    """Return the digest of the image for a platform."""
+    there: dict[Platform, str] = {}
+    for entry in index["manifests"]:
+        said = entry.get("platform") or {}
+        if said.get("architecture") not in {None, "unknown"}:
+            own = platforms.of(said["os"], said["architecture"], said.get("variant") or "")
+            there.setdefault(own, str(entry["digest"]))
+    if platform not in there:
+        raise _other_platform(reference, platform, ", ".join(sorted(map(str, there))))
+    return there[platform]
+
+
+def _config(
+    registry: Registry, reference: ImageReference, fields: dict[str, Any]
+) -> dict[str, Any]:
+    if int(fields["size"]) > _LARGEST_CONFIG:
+        raise _unknown(reference, "image.broken", "its configuration is too large")
+    blob = RemoteBlob(_descriptor(fields), registry, reference.name)
+    config: dict[str, Any] = json.loads(b"".join(blob.chunks()))
+    return config
+
+
+def _layer(registry: Registry, reference: ImageReference, fields: dict[str, Any]) -> RemoteBlob:
+    typed = {**fields, "mediaType": layer_type(fields["mediaType"])}
+    return RemoteBlob(_descriptor(typed), registry, reference.name)
+
+
+def _descriptor(fields: dict[str, Any]) -> Descriptor:
+    return Descriptor(str(fields["mediaType"]), str(fields["digest"]), int(fields["size"]))
+
+
+def _other_platform(reference: ImageReference, wanted: Platform, there: str) -> ClocheError:
+    return ClocheError(
+        "image.platform",
+        f"There is no image for {wanted}, only for {there}.",
+        where=str(reference),
+        hint="Name another base, or one of these platforms with --platform.",
+    )
+
+
+def _unknown(reference: ImageReference, code: str, why: str) -> ClocheError:
+    return ClocheError(
+        code,
+        f"This is not an image that can be read: {why}.",
+        where=str(reference),
+        hint="Name an image, such as nvcr.io/nvidia/tritonserver:26.07-py3.",
+    )
