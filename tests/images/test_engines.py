@@ -22,7 +22,8 @@ from cloche.servers.triton.process import HARDENED
 
 AMD64 = Platform("linux", "amd64")
 STAMP = "315532800"
-RUN = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL")
+READ_ONLY = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL")
+RUN = (*READ_ONLY, "--tmpfs", "/tmp")
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +106,15 @@ def test_shared_memory_that_is_too_small_is_told(docker, image):
     assert "/dev/shm has 16 MiB and the models need 32 MiB" in said
     assert "--shm-size=32m" in said
     assert "id=1000:1000" in docker(*RUN, *needs, "--shm-size", "32m", image)
+
+
+def test_a_read_only_folder_for_temporary_files_is_told(docker, image):
+    assert "/tmp is read-only" not in docker(*RUN, image)
+    said = docker(*READ_ONLY, image)
+    assert "start the container with --tmpfs /tmp" in said
+    assert "id=1000:1000" in said, "models that are not in Python run without it"
+    refused = docker(*READ_ONLY, "-e", f"CLOCHE_SHARED_MEMORY={2**20}", image, code=1)
+    assert "the models are in Python: start the container with --tmpfs /tmp" in refused
 
 
 def test_a_base_of_docker_save(tmp_path, docker, image, build):

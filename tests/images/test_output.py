@@ -10,9 +10,11 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 import tiny_base
 
+from cloche import pipeline, spec
 from cloche.artifacts import FileEntry
 from cloche.errors import ClocheError
 from cloche.images import building, image, reading
@@ -20,6 +22,7 @@ from cloche.images.content import Content
 from cloche.images.layers import LARGE, LayerFile
 from cloche.pipeline.image import _destination, write_image
 from cloche.progress import SilentProgress
+from formats.onnx_models import mlp
 
 SILENT = SilentProgress()
 
@@ -66,6 +69,31 @@ def test_what_is_written_is_read_back(tmp_path, build, base, deployment, output)
                             tiny_base.digest(archive.extractfile(member).read()))
             for name, member in members.items()
         } == served  # fmt: skip
+
+
+def test_a_finished_repository_is_kept_byte_for_byte(tmp_path, base, settings):
+    """Names that are long, or not ASCII, and models beside the first one."""
+    folder, texts = tmp_path / "repository", {}
+    for model in ("first", "second"):
+        version = folder / model / "1"
+        version.mkdir(parents=True)
+        onnx.save(mlp(), version / "model.onnx")
+        for name in ("größe.txt", "n" * 200):
+            (version / name).write_text(name)
+        config = f'name: "{model}"\nbackend: "onnxruntime"\nmax_batch_size: 8\n'
+        (folder / model / "config.pbtxt").write_text(config)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            texts[f"models/{path.relative_to(folder)}"] = path.read_bytes()
+    deployment = pipeline.prepare(
+        spec.from_reference(str(folder), "first", directory=tmp_path),
+        directory=tmp_path, settings=settings, progress=SILENT, run_model=False,
+    )  # fmt: skip
+    build_image(deployment, base, tmp_path / "out", settings=settings, progress=SILENT)
+    data = b"".join(reading.read(tmp_path / "out").layers[-1].chunks())
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        files = {each.name: archive.extractfile(each).read() for each in archive if each.isfile()}
+    assert files == texts
 
 
 def test_nothing_is_written_twice(tmp_path, build):

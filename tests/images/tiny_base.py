@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 TOOLS = (
-    "sh", "cat", "df", "echo", "find", "id", "ls", "nproc", "od", "pwd", "sleep", "stat", "tail",
-    "test", "touch", "tr",
+    "sh", "cat", "df", "echo", "find", "id", "ls", "nproc", "od", "pwd", "rm", "sleep", "stat",
+    "tail", "test", "touch", "tr",
 )  # fmt: skip
 SERVER = """#!/bin/sh
 echo "id=$(id -u):$(id -g)"

@@ -30,6 +30,14 @@ if [ "$needed" -gt 0 ]; then
     fi
 fi
 
+# Triton's Python backend makes its environments there, and ends the server by SIGSEGV if it cannot.
+if ! (: >"/tmp/.cloche-$$") 2>/dev/null; then
+    advice="start the container with --tmpfs /tmp, in Kubernetes with a volume emptyDir at /tmp"
+    [ "$needed" -eq 0 ] || fail "/tmp is read-only and the models are in Python: $advice"
+    echo "cloche: /tmp is read-only, which ends a server whose models run in Python: $advice" >&2
+fi
+rm -f "/tmp/.cloche-$$"
+
 # What the container may use is less than what the machine has: its control group bounds it, which
 # the libraries of models do not look at.
 limit() {
