@@ -89,7 +89,7 @@ def test_a_finished_repository_is_kept_byte_for_byte(tmp_path, base, settings):
         spec.from_reference(str(folder), "first", directory=tmp_path),
         directory=tmp_path, settings=settings, progress=SILENT, run_model=False,
     )  # fmt: skip
-    build_image(deployment, base, tmp_path / "out", settings=settings, progress=SILENT)
+    write_image(deployment, base, tmp_path / "out", settings=settings, progress=SILENT)
     data = b"".join(reading.read(tmp_path / "out").layers[-1].chunks())
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         files = {each.name: archive.extractfile(each).read() for each in archive if each.isfile()}
