@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -102,6 +103,19 @@ def test_a_second_push_sends_nothing(place: Place, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Registry, "upload", upload)
     assert place.push("v2").descriptor == first.descriptor
     assert set(place.registry.tags(place.name)) == {"v1", "v2"}
+
+
+def test_a_home_that_knows_no_digests_sends_nothing_either(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = place.push()
+    shutil.rmtree(place.settings.layout.store / "index" / "layer")
+
+    def upload(*_: object) -> None:
+        raise AssertionError("a blob is sent again")
+
+    monkeypatch.setattr(Registry, "upload", upload)
+    assert place.push("v2").descriptor == first.descriptor
 
 
 def test_layers_of_a_base_in_the_same_registry_are_mounted(place: Place, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import BatchAxis, Certainty, Finding, ModelFacts, Severity
@@ -31,6 +31,13 @@ def assumed(lines: tuple[str, ...] | list[str], why: str) -> Finding:
         f"Nothing names the model's requirements; served with {', '.join(lines)}: {why}.",
         hint="Write `requirements:` in cloche.yaml for others.",
     )
+
+
+def unconverted(known: ModelFacts, why: str, hint: str | None = None) -> ModelFacts:
+    """Return the facts of a model with the note that it is not converted, and why."""
+    what = f"It is not converted to ONNX: {why}."
+    noted = Finding(Severity.NOTE, "conversion.none", what, hint=hint)
+    return replace(known, findings=(*known.findings, noted))
 
 
 def facts(

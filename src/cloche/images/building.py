@@ -56,13 +56,13 @@ def _written(
     layer: Layer, known: Descriptor | None, store: Store, destination: Destination, task: Task
 ) -> StoredLayer:
     """Write a layer, unless it is there; return it with its digest."""
+    if known is None and destination.addressed:
+        task.note(f"hashing {layer.what}")
+        known = layer.remember(store, digest_of_stream(layer.chunks(store)))
     if known is not None and destination.holds(known.digest):
         task.advance(known.size)
         return StoredLayer(layer, store, known)
     wanted = known.digest if known is not None else None
-    if wanted is None and destination.addressed:
-        task.note(f"hashing {layer.what}")
-        wanted = digest_of_stream(layer.chunks(store))
     read = _told(partial(layer.chunks, store), task)
     digest = destination.write(read, layer.size, wanted)
     if known is not None and known.digest != digest:

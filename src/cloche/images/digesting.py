@@ -6,6 +6,8 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from cloche.images.image import changed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -38,6 +40,14 @@ class Digesting:
     def digest(self) -> str:
         """Return `sha256:<hex>`."""
         return f"sha256:{self._sha256.hexdigest()}"
+
+
+def checked(chunks: Iterable[bytes], digest: str, where: str) -> Iterator[bytes]:
+    """Yield chunks; raises ClocheError `image.changed` at their end if they have another digest."""
+    digesting = Digesting(chunks)
+    yield from digesting
+    if digesting.digest != digest:
+        raise changed(where)
 
 
 def digest_of_stream(chunks: Iterable[bytes]) -> str:

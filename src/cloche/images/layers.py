@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import FileEntry, decode, digest_of, encode
 from cloche.errors import ClocheError
 from cloche.images import tar
-from cloche.images.digesting import Digesting
+from cloche.images.digesting import checked
 from cloche.images.image import LAYER, MOST_LAYERS, Descriptor, changed
 from cloche.store import trees
 from cloche.store.blobs import missing
@@ -123,10 +123,7 @@ class StoredLayer:
         if start:
             yield from self.layer.chunks(self.store, start)
             return
-        digesting = Digesting(self.layer.chunks(self.store))
-        yield from digesting
-        if digesting.digest != self.descriptor.digest:
-            raise changed(self.layer.what)
+        yield from checked(self.layer.chunks(self.store), self.descriptor.digest, self.layer.what)
 
 
 def divide(files: Sequence[LayerFile], free: int = MOST_LAYERS) -> tuple[Layer, ...]:

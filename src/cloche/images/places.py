@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cloche.errors import ClocheError
-from cloche.images.digesting import Digesting
+from cloche.images.digesting import checked
 from cloche.images.image import Descriptor, changed
 
 if TYPE_CHECKING:
@@ -119,10 +119,8 @@ class StoredBlob:
         if start:
             yield from self.range.chunks(start)
             return
-        digesting = Digesting(self.range.chunks())
-        yield from digesting
-        if digesting.digest != self.descriptor.digest:
-            raise changed(f"{self.descriptor.digest} in {self.range.path}")
+        digest = self.descriptor.digest
+        yield from checked(self.range.chunks(), digest, f"{digest} in {self.range.path}")
 
 
 def opened(path: Path) -> Place:

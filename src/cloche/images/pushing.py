@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.images.image import MANIFEST, changed
+from cloche.images.image import MANIFEST
 from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -47,8 +47,5 @@ class RepositoryWriter:
 
     def finish(self, image: Image, name: str) -> None:  # noqa: ARG002 - the tag is the user's
         """Store the manifest under the tag."""
-        stored = self._registry.put_manifest(
-            self._reference.name, self._reference.reference, image.manifest, MANIFEST
-        )
-        if stored != image.descriptor.digest:
-            raise changed(str(self._reference))
+        name, tag = self._reference.name, self._reference.reference
+        self._registry.put_manifest(name, tag, image.manifest, MANIFEST)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
 from cloche.images import places, platforms
-from cloche.images.digesting import Digesting
+from cloche.images.digesting import digest_of_stream
 from cloche.images.image import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, Platform
 from cloche.images.places import StoredBlob
 
@@ -117,7 +117,7 @@ def _image(place: Place, entry: _Entry) -> ReadImage | None:
     return ReadImage(
         config=_checked(place, config, layers),
         layers=layers,
-        platform=_platform(config),
+        platform=platform_of(config),
         digest=entry.descriptor["digest"],
         name=entry.name,
         annotations=manifest.get("annotations") or {},
@@ -166,7 +166,7 @@ def _docker_image(place: Place, entry: dict[str, Any]) -> ReadImage:
     return ReadImage(
         config=_checked(place, config, layers),
         layers=layers,
-        platform=_platform(config),
+        platform=platform_of(config),
         digest=None,
         name=next(iter(entry.get("RepoTags") or []), None),
         annotations={},
@@ -178,10 +178,8 @@ def _docker_layer(found: Range, diff_id: str) -> StoredBlob:
     compressed = next(found.chunks(), b"")[:2] == b"\x1f\x8b"
     if not compressed:
         return StoredBlob(Descriptor(LAYER, diff_id, found.size), found)
-    digesting = Digesting(found.chunks())
-    for _ in digesting:
-        pass
-    return StoredBlob(Descriptor(f"{LAYER}+gzip", digesting.digest, found.size), found)
+    digest = digest_of_stream(found.chunks())
+    return StoredBlob(Descriptor(f"{LAYER}+gzip", digest, found.size), found)
 
 
 def _found(place: Place, name: str) -> Range:
@@ -198,12 +196,7 @@ def _chosen(path: Path, images: list[ReadImage], wanted: Platform | None) -> Rea
     fitting = [image for image in images if wanted in {None, image.platform}]
     there = ", ".join(sorted({str(image.platform) for image in images}))
     if not fitting:
-        raise ClocheError(
-            "image.platform",
-            f"There is no image for {wanted}, only for {there}.",
-            where=str(path),
-            hint="Name another base, or one of these platforms with --platform.",
-        )
+        raise other_platform(str(path), wanted, there)
     # The same image may have several names.
     if len(fitting) > 1 and (not fitting[0].digest or len({each.digest for each in fitting}) > 1):
         names = ", ".join(image.name or image.digest or "one without a name" for image in fitting)
@@ -216,8 +209,19 @@ def _chosen(path: Path, images: list[ReadImage], wanted: Platform | None) -> Rea
     return fitting[0]
 
 
-def _platform(config: Mapping[str, Any]) -> Platform:
-    return platforms.of(config["os"], config["architecture"], config.get("variant") or "")
+def other_platform(where: str, wanted: Platform | None, there: str) -> ClocheError:
+    """Return the error for an image that is there for other platforms alone."""
+    return ClocheError(
+        "image.platform",
+        f"There is no image for {wanted}, only for {there}.",
+        where=where,
+        hint="Name another base, or one of these platforms with --platform.",
+    )
+
+
+def platform_of(fields: Mapping[str, Any]) -> Platform:
+    """Return the platform that a configuration or the entry of an index names."""
+    return platforms.of(fields["os"], fields["architecture"], fields.get("variant") or "")
 
 
 def _checked(

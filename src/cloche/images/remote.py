@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
-from cloche.images import platforms
 from cloche.images.image import Descriptor
-from cloche.images.reading import CONFIGS, INDEXES, ReadImage, layer_type
+from cloche.images.reading import (
+    CONFIGS,
+    INDEXES,
+    ReadImage,
+    layer_type,
+    other_platform,
+    platform_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,9 +63,9 @@ def _read(registry: Registry, reference: ImageReference, platform: Platform) -> 
         raise _unknown(reference, "image.unknown", "it is an artefact of another kind")
     config = _config(registry, reference, manifest["config"])
     layers = tuple(_layer(registry, reference, each) for each in manifest["layers"])
-    own = platforms.of(config["os"], config["architecture"], config.get("variant") or "")
+    own = platform_of(config)
     if own != platform:
-        raise _other_platform(reference, platform, str(own))
+        raise other_platform(str(reference), platform, str(own))
     if len(config["rootfs"]["diff_ids"]) != len(layers):
         raise _unknown(reference, "image.broken", "layers and diff_ids differ in number")
     return ReadImage(
@@ -73,10 +79,9 @@ def _chosen(index: dict[str, Any], reference: ImageReference, platform: Platform
     for entry in index["manifests"]:
         said = entry.get("platform") or {}
         if said.get("architecture") not in {None, "unknown"}:
-            own = platforms.of(said["os"], said["architecture"], said.get("variant") or "")
-            there.setdefault(own, str(entry["digest"]))
+            there.setdefault(platform_of(said), str(entry["digest"]))
     if platform not in there:
-        raise _other_platform(reference, platform, ", ".join(sorted(map(str, there))))
+        raise other_platform(str(reference), platform, ", ".join(sorted(map(str, there))))
     return there[platform]
 
 
@@ -97,15 +102,6 @@ def _layer(registry: Registry, reference: ImageReference, fields: dict[str, Any]
 
 def _descriptor(fields: dict[str, Any]) -> Descriptor:
     return Descriptor(str(fields["mediaType"]), str(fields["digest"]), int(fields["size"]))
-
-
-def _other_platform(reference: ImageReference, wanted: Platform, there: str) -> ClocheError:
-    return ClocheError(
-        "image.platform",
-        f"There is no image for {wanted}, only for {there}.",
-        where=str(reference),
-        hint="Name another base, or one of these platforms with --platform.",
-    )
 
 
 def _unknown(reference: ImageReference, code: str, why: str) -> ClocheError:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Finding, Loading, Severity
+from cloche.artifacts import Loading
+from cloche.formats import unloaded
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot, TensorSpec
@@ -30,9 +31,7 @@ def convertible(known: ModelFacts, snapshot: ModelSnapshot, options: ModelOption
     if why is None and tags.get("signature.params"):
         why = "its requests may set inference parameters"
     if why is not None:
-        what = f"It is not converted to ONNX: {why}."
-        noted = Finding(Severity.NOTE, "conversion.none", what)
-        return replace(known, findings=(*known.findings, noted))
+        return unloaded.unconverted(known, why)
     folder = PurePosixPath(snapshot.entry).parent.as_posix()
     more = {
         "columns": known.columns,

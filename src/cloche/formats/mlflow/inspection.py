@@ -29,7 +29,7 @@ from cloche.artifacts.model import MISSING
 from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
-from cloche.formats import declared_inputs
+from cloche.formats import declared_inputs, unloaded
 from cloche.formats.mlflow import declared as environment
 from cloche.formats.mlflow import estimators, example, logged, pytorch, tensorflow, transformers
 from cloche.formats.unloaded import Environment
@@ -85,9 +85,7 @@ def _of_function(known: ModelFacts, flavors: Collection[str]) -> ModelFacts:
     if known.columns:
         why = "its signature is a table, of whose columns MLflow makes one matrix"
         hint = "Log it with a signature of tensors, such as infer_signature(array, answer)."
-    what = f"It is not converted to ONNX: {why}."
-    noted = Finding(Severity.NOTE, "conversion.none", what, hint=hint)
-    return replace(known, findings=(*known.findings, noted))
+    return unloaded.unconverted(known, why, hint)
 
 
 def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
