@@ -47,5 +47,5 @@ class RepositoryWriter:
 
     def finish(self, image: Image, name: str) -> None:  # noqa: ARG002 - the tag is the user's
         """Store the manifest under the tag."""
-        name, tag = self._reference.name, self._reference.reference
-        self._registry.put_manifest(name, tag, image.manifest, MANIFEST)
+        where, tag = self._reference.name, self._reference.reference
+        self._registry.put_manifest(where, tag, image.manifest, MANIFEST)
