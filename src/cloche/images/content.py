@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
+from cloche.images import golden
 from cloche.images.layers import Layer, LayerFile, divide
 from cloche.version import __version__
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cloche.artifacts import ContainerStart, Deployment
+    from cloche.images.image import Attachment
     from cloche.store import Store
 
 MODELS = "models"
@@ -31,23 +33,31 @@ class Content:
     environment: Mapping[str, str]
     ports: tuple[int, ...]
     annotations: Mapping[str, str]
+    golden: tuple[LayerFile, ...] = ()
+    """The golden request; none where it does not travel."""
+    attached: tuple[Attachment, ...] = ()
+    """What goes with the image and is no part of its digest."""
 
     def layers(self, free: int) -> tuple[Layer, ...]:
         """Return the layers, at most `free`, the most shared one first.
 
         The entrypoint has a layer of its own: it is the same for all services, and stays with the
-        server where the model comes from an image volume.
+        server where the model comes from an image volume. The golden request lies uppermost, so
+        that another example moves no weights.
         """
-        return (Layer("entrypoint", (self.entrypoint,)), *divide(self.repository, free - 1))
+        entrypoint = Layer("entrypoint", (self.entrypoint,))
+        asked = [Layer("golden request", self.golden)] if self.golden else []
+        return (entrypoint, *divide(self.repository, free - 1 - len(asked)), *asked)
 
 
 def content_of(deployment: Deployment, start: ContainerStart, store: Store) -> Content:
-    """Return what the image of a deployment holds; its entrypoint is then in the store.
+    """Return what the image of a deployment holds; what is made for it is then in the store.
 
-    Raises ClocheError `image.environment` for a model that needs an environment of its own.
+    A deployment without a golden request has an image without one. Raises ClocheError
+    `image.environment` for a model that needs an environment of its own.
     """
     _require_no_environment(deployment)
-    script = start.script
+    script, asked = start.script, deployment.golden
     return Content(
         service=deployment.service,
         repository=tuple(
@@ -58,6 +68,8 @@ def content_of(deployment: Deployment, start: ContainerStart, store: Store) -> C
         environment=start.environment,
         ports=start.ports,
         annotations=_annotations(deployment),
+        golden=golden.layer_files(deployment, store),
+        attached=(golden.answers(asked, store),) if asked is not None else (),
     )
 
 
