@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche.artifacts import Finding, convert
 from cloche.cli import rendering
 from cloche.units import size_text
 
@@ -55,6 +56,8 @@ def _server(software: BaseSoftware) -> dict[str, Any]:
 
 def show(report: dict[str, Any]) -> None:
     """Print it as text."""
+    for finding in report.get("findings", ()):
+        click.echo(rendering.finding_text(convert(Finding, finding)))
     annotations = report["annotations"]
     server = report["server"]
     triton = " ".join(
@@ -76,6 +79,7 @@ def show(report: dict[str, Any]) -> None:
         ("cuda", server["cuda"]),
         ("user", report["user"]),
         ("entrypoint", " ".join(report["entrypoint"])),
+        ("golden", _golden(report.get("golden"))),
     ]
     click.echo(rendering.fields((name, value) for name, value in pairs if value))
     rows = [
@@ -84,6 +88,10 @@ def show(report: dict[str, Any]) -> None:
     ]
     click.echo()
     click.echo(rendering.table(("LAYER", "SIZE", "WHAT"), rows))
+
+
+def _golden(golden: dict[str, Any] | None) -> str:
+    return rendering.judged_text(golden["origin"], golden["judge"]) if golden else ""
 
 
 def _short(text: str) -> str:
