@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
-from pathlib import Path
 
 import onnx
 import pytest
 import tiny_base
 
 from cloche.cli import main
-from cloche.errors import ClocheError
-from cloche.images import content, golden
-from cloche.servers.triton import TritonServer
+from cloche.images import golden, sbom
 from fixtures.cache import cache_folder
 from fixtures.commands import Outcome
 from formats.onnx_models import mlp
@@ -88,8 +84,9 @@ def test_the_users_example_travels_unless_it_is_left_out(run, tmp_path):
     assert (bare["golden"], bare["findings"]) == (None, [])
     assert bare["layers"] == built["layers"][:-1]
     assert golden.LAYER not in bare["annotations"]
-    (entry,) = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
+    entry, bill = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
     assert entry["digest"] == bare["digest"]
+    assert bill["artifactType"] == sbom.MEDIA_TYPE
 
 
 def test_inspect_of_any_image(run):
@@ -146,15 +143,3 @@ def test_what_leaves_the_folder_of_a_model_is_refused(run, tmp_path, what):
     failed = run("image", "build", "./repository", *BASE, "--output", "out", "--json").expect(1)
     assert json.loads(failed.out)["error"]["code"].startswith("source.files.")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_model_with_an_environment_is_refused(deployment, store, tmp_path):
-    member = replace(deployment.repository.main, lock_digest="sha256:" + "0" * 64)
-    locked = replace(
-        deployment, repository=replace(deployment.repository, members=(member,))
-    )  # fmt: skip
-    start = TritonServer().container(deployment.repository, Path())
-    with pytest.raises(ClocheError) as refused:
-        content.content_of(locked, start, store)
-    assert refused.value.code == "image.environment"
-    assert "next step" in refused.value.what

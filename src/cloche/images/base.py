@@ -26,6 +26,7 @@ BASE_DIGEST = "org.opencontainers.image.base.digest"
 TRITON_LABEL = "cloche.base.triton"
 PYTHONS_LABEL = "cloche.base.pythons"
 CUDA_LABEL = "cloche.base.cuda"
+GLIBC_LABEL = "cloche.base.glibc"
 _PATH = re.compile(r"(\.{0,2}/|~|oci:|.*\.(tar|tgz|tar\.gz)$)")
 
 
@@ -40,6 +41,8 @@ class BaseSoftware:
     pythons: tuple[str, ...]
     """The Pythons that it has a stub for: `3.12`."""
     cuda: str | None
+    glibc: str | None = None
+    """The version of the C library: `2.36`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ def software(config: Mapping[str, Any]) -> BaseSoftware:
         or environment.get("TRITON_SERVER_VERSION"),
         pythons=tuple(pythons),
         cuda=labels.get(CUDA_LABEL) or environment.get("CUDA_VERSION"),
+        glibc=labels.get(GLIBC_LABEL),
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche.errors import ClocheError
-from cloche.images import golden
-from cloche.images.layers import Layer, LayerFile, divide
+from cloche.images import golden, sbom
+from cloche.images.environment import link_of
+from cloche.images.layers import Layer, LayerFile, LayerLink, divide
 from cloche.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cloche.artifacts import ContainerStart, Deployment
+    from cloche.images.base import Base
+    from cloche.images.environment import Environment
     from cloche.images.image import Attachment
     from cloche.store import Store
 
@@ -21,6 +24,8 @@ MODELS = "models"
 """The model repository, from the root of the image."""
 ENTRYPOINT = "cloche/entrypoint"
 _OCI = "org.opencontainers.image"
+_LAYERS_OF_ENVIRONMENT = 10
+"""Layers of one environment at most: its largest files pull in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,57 +38,75 @@ class Content:
     environment: Mapping[str, str]
     ports: tuple[int, ...]
     annotations: Mapping[str, str]
+    links: tuple[LayerLink, ...] = ()
+    """Links beside the repository's files."""
+    environments: tuple[Environment, ...] = ()
     golden: tuple[LayerFile, ...] = ()
     """The golden request; none where it does not travel."""
     attached: tuple[Attachment, ...] = ()
     """What goes with the image and is no part of its digest."""
+    bill: Callable[[str], Attachment] | None = None
+    """Its bill of materials, for the digest of the image."""
 
     def layers(self, free: int) -> tuple[Layer, ...]:
         """Return the layers, at most `free`, the most shared one first.
 
         The entrypoint has a layer of its own: it is the same for all services, and stays with the
-        server where the model comes from an image volume. The golden request lies uppermost, so
-        that another example moves no weights.
+        server where the model comes from an image volume. So do environments, which all models of
+        one lock share. The golden request lies uppermost, so that another example moves no weights.
         """
-        entrypoint = Layer("entrypoint", (self.entrypoint,))
+        layers = [Layer("entrypoint", (self.entrypoint,))]
         asked = [Layer("golden request", self.golden)] if self.golden else []
-        return (entrypoint, *divide(self.repository, free - 1 - len(asked)), *asked)
+        free -= len(asked)
+        for each in self.environments:
+            most = min(_LAYERS_OF_ENVIRONMENT, free - len(layers) - 1)
+            layers += divide(each.files, most, each.what, each.links)
+        models = divide(self.repository, free - len(layers), links=self.links)
+        return (*layers, *models, *asked)
 
 
-def content_of(deployment: Deployment, start: ContainerStart, store: Store) -> Content:
+def content_of(
+    deployment: Deployment,
+    base: Base,
+    start: ContainerStart,
+    environments: Mapping[str, Environment],
+    store: Store,
+) -> Content:
     """Return what the image of a deployment holds; what is made for it is then in the store.
 
-    A deployment without a golden request has an image without one. Raises ClocheError
-    `image.environment` for a model that needs an environment of its own.
+    `environments` has that of each lock, by the lock's digest. A deployment without a golden
+    request has an image without one.
     """
-    _require_no_environment(deployment)
     script, asked = start.script, deployment.golden
+    repository = deployment.repository
     return Content(
         service=deployment.service,
         repository=tuple(
-            LayerFile(f"{MODELS}/{file.path}", file.size, file.digest)
-            for file in deployment.repository.files
+            LayerFile(f"{MODELS}/{file.path}", file.size, file.digest) for file in repository.files
         ),
+        links=_links(deployment, start, environments),
+        environments=tuple(environments.values()),
         entrypoint=LayerFile(ENTRYPOINT, len(script), store.add_bytes(script), executable=True),
         environment=start.environment,
         ports=start.ports,
         annotations=_annotations(deployment),
         golden=golden.layer_files(deployment, store),
         attached=(golden.answers(asked, store),) if asked is not None else (),
+        bill=partial(sbom.attachment, deployment, base),
     )
 
 
-def _require_no_environment(deployment: Deployment) -> None:
-    asking = [member.name for member in deployment.repository.members if member.lock_digest]
-    if asking:
-        raise ClocheError(
-            "image.environment",
-            f"{' and '.join(asking)} runs in a Python environment of its own, which images do not"
-            " hold yet: that comes with the next step.",
-            where=deployment.main.snapshot.pinned,
-            hint="`cloche deploy` serves it on this machine. Models in ONNX, or converted to it,"
-            " have an image now.",
-        )
+def _links(
+    deployment: Deployment, start: ContainerStart, environments: Mapping[str, Environment]
+) -> tuple[LayerLink, ...]:
+    """Return the links by which models find their environments.
+
+    Models that only members call, such as the steps of an ensemble, have that of the main member.
+    """
+    repository = deployment.repository
+    locks = {member.name: member.lock_digest for member in repository.members}
+    asked = {name: locks.get(name) or repository.main.lock_digest for name in start.asking}
+    return tuple(link_of(name, environments[lock]) for name, lock in asked.items() if lock)
 
 
 def _annotations(deployment: Deployment) -> dict[str, str]:

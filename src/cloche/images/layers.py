@@ -51,12 +51,22 @@ class LayerFile:
     executable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LayerLink:
+    """A symbolic link of a layer."""
+
+    path: str
+    """Without a leading slash."""
+    target: str
+
+
 @dataclass(frozen=True)
 class Layer:
-    """The files of one layer, and in a word what they are."""
+    """The files and links of one layer, and in a word what they are."""
 
     what: str
     files: tuple[LayerFile, ...]
+    links: tuple[LayerLink, ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -96,17 +106,19 @@ class Layer:
 
     @cached_property
     def _key(self) -> str:
-        return digest_of(encode([_FORM, self.files])).removeprefix("sha256:")
+        return digest_of(encode([_FORM, self.files, self.links])).removeprefix("sha256:")
 
     def _parts(self) -> Iterator[bytes | LayerFile]:
         """Yield headers, files and padding, each folder before what is in it."""
-        for path, file in sorted(_with_folders(self.files).items()):
-            if file is None:
+        for path, entry in sorted(_with_folders((*self.files, *self.links)).items()):
+            if entry is None:
                 yield tar.folder_header(path)
-                continue
-            yield tar.file_header(path, file.size, executable=file.executable)
-            yield file
-            yield bytes(tar.padding(file.size))
+            elif isinstance(entry, LayerLink):
+                yield tar.link_header(path, entry.target)
+            else:
+                yield tar.file_header(path, entry.size, executable=entry.executable)
+                yield entry
+                yield bytes(tar.padding(entry.size))
         yield tar.END
 
 
@@ -126,8 +138,13 @@ class StoredLayer:
         yield from checked(self.layer.chunks(self.store), self.descriptor.digest, self.layer.what)
 
 
-def divide(files: Sequence[LayerFile], free: int = MOST_LAYERS) -> tuple[Layer, ...]:
-    """Return the layers of a model's files, at most `free` of them: small files, then weights.
+def divide(
+    files: Sequence[LayerFile],
+    free: int = MOST_LAYERS,
+    what: str = "model files",
+    links: tuple[LayerLink, ...] = (),
+) -> tuple[Layer, ...]:
+    """Return the layers of files, at most `free` of them: small files with the links, then weights.
 
     If there are more large files than layers, the smaller ones share the first layer.
     """
@@ -142,7 +159,7 @@ def divide(files: Sequence[LayerFile], free: int = MOST_LAYERS) -> tuple[Layer, 
     alone = set(by_size[: free - 1])
     rest = tuple(file for file in files if file not in alone)
     weights = [Layer(file.path, (file,)) for file in files if file in alone]
-    return (*([Layer("model files", rest)] if rest else []), *weights)
+    return (*([Layer(what, rest, links)] if rest or links else []), *weights)
 
 
 def check_paths(files: Sequence[LayerFile]) -> None:
@@ -150,13 +167,15 @@ def check_paths(files: Sequence[LayerFile]) -> None:
     trees.check_paths(FileEntry(file.path, file.size, file.digest) for file in files)
 
 
-def _with_folders(files: Sequence[LayerFile]) -> dict[str, LayerFile | None]:
-    """Return the files by path, and every folder above them as None."""
-    known: dict[str, LayerFile | None] = {}
-    for file in files:
-        for parent in PurePosixPath(file.path).parents[:-1]:
+def _with_folders(
+    entries: Sequence[LayerFile | LayerLink],
+) -> dict[str, LayerFile | LayerLink | None]:
+    """Return files and links by path, and every folder above them as None."""
+    known: dict[str, LayerFile | LayerLink | None] = {}
+    for entry in entries:
+        for parent in PurePosixPath(entry.path).parents[:-1]:
             known[str(parent)] = None
-    return known | {file.path: file for file in files}
+    return known | {entry.path: entry for entry in entries}
 
 
 def _read(path: Path, file: LayerFile, start: int) -> Iterator[bytes]:

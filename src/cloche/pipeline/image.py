@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -99,15 +100,22 @@ def _build(
     settings: Settings,
     progress: Progress,
 ) -> Image:
-    from cloche.images import building, content
+    from cloche.images import building, content, environment
 
     store = composition.store(settings)
     repository = deployment.repository
     start = composition.servers()[repository.server].container(
         repository, store.tree_path(repository.digest)
     )
-    contents = content.content_of(deployment, start, store)
-    return building.build(contents, base, store, destination, progress)
+    with store.working():
+        installed = {member.lock_digest for member in repository.members}
+        made = {
+            member.lock.digest: environment.make(member.lock, base, store, progress, os.environ)
+            for member in deployment.members
+            if member.lock is not None and member.lock.digest in installed
+        }
+        contents = content.content_of(deployment, base, start, made, store)
+        return building.build(contents, base, store, destination, progress)
 
 
 def check_output(output: Path) -> None:
