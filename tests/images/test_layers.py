@@ -16,7 +16,7 @@ from cloche.artifacts import digest_of
 from cloche.errors import ClocheError
 from cloche.images import layers, tar
 from cloche.images.image import LAYER, Descriptor
-from cloche.images.layers import LARGE, Layer, LayerFile, StoredLayer, divide
+from cloche.images.layers import LARGE, Layer, LayerFile, LayerLink, StoredLayer, divide
 from cloche.store import Store
 
 STAMP = 315_532_800
@@ -229,3 +229,14 @@ def test_a_file_that_is_gone_is_named(tmp_path):
     with pytest.raises(ClocheError) as found:
         stream(Layer("", (file,)), store)
     assert found.value.code == "store.missing"
+
+
+def test_links_are_links(tmp_path):
+    store = Store(tmp_path / "store")
+    links = (LayerLink("models/m/environment", "/cloche/environments/1"),)
+    layer = Layer("", (stored(store, "models/m/1/model.py", b"1"),), links)
+    with tarfile.open(fileobj=io.BytesIO(stream(layer, store))) as archive:
+        kinds = {member.name: (member.type, member.linkname, member.mode) for member in archive}
+    assert kinds["models/m/environment"] == (tarfile.SYMTYPE, "/cloche/environments/1", 0o777)
+    assert kinds["models/m"] == (tarfile.DIRTYPE, "", 0o755)
+    assert layer.size == len(stream(layer, store))

@@ -51,12 +51,22 @@ class LayerFile:
     executable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LayerLink:
+    """A symbolic link of a layer."""
+
+    path: str
+    """Without a leading slash."""
+    target: str
+
+
 @dataclass(frozen=True)
 class Layer:
-    """The files of one layer, and in a word what they are."""
+    """The files and links of one layer, and in a word what they are."""
 
     what: str
     files: tuple[LayerFile, ...]
+    links: tuple[LayerLink, ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -96,17 +106,19 @@ class Layer:
 
     @cached_property
     def _key(self) -> str:
-        return digest_of(encode([_FORM, self.files])).removeprefix("sha256:")
+        return digest_of(encode([_FORM, self.files, self.links])).removeprefix("sha256:")
 
     def _parts(self) -> Iterator[bytes | LayerFile]:
         """Yield headers, files and padding, each folder before what is in it."""
-        for path, file in sorted(_with_folders(self.files).items()):
-            if file is None:
+        for path, entry in sorted(_with_folders((*self.files, *self.links)).items()):
+            if entry is None:
                 yield tar.folder_header(path)
-                continue
-            yield tar.file_header(path, file.size, executable=file.executable)
-            yield file
-            yield bytes(tar.padding(file.size))
+            elif isinstance(entry, LayerLink):
+                yield tar.link_header(path, entry.target)
+            else:
+                yield tar.file_header(path, entry.size, executable=entry.executable)
+                yield entry
+                yield bytes(tar.padding(entry.size))
         yield tar.END
 
 
@@ -150,13 +162,15 @@ def check_paths(files: Sequence[LayerFile]) -> None:
     trees.check_paths(FileEntry(file.path, file.size, file.digest) for file in files)
 
 
-def _with_folders(files: Sequence[LayerFile]) -> dict[str, LayerFile | None]:
-    """Return the files by path, and every folder above them as None."""
-    known: dict[str, LayerFile | None] = {}
-    for file in files:
-        for parent in PurePosixPath(file.path).parents[:-1]:
+def _with_folders(
+    entries: Sequence[LayerFile | LayerLink],
+) -> dict[str, LayerFile | LayerLink | None]:
+    """Return files and links by path, and every folder above them as None."""
+    known: dict[str, LayerFile | LayerLink | None] = {}
+    for entry in entries:
+        for parent in PurePosixPath(entry.path).parents[:-1]:
             known[str(parent)] = None
-    return known | {file.path: file for file in files}
+    return known | {entry.path: entry for entry in entries}
 
 
 def _read(path: Path, file: LayerFile, start: int) -> Iterator[bytes]:

@@ -26,13 +26,19 @@ def folder_header(path: str) -> bytes:
     return _header(path, tarfile.DIRTYPE, 0o755, 0)
 
 
+def link_header(path: str, target: str) -> bytes:
+    """Return the header of a symbolic link."""
+    return _header(path, tarfile.SYMTYPE, 0o777, 0, target)
+
+
 def padding(size: int) -> int:
     """Return the number of zeros that fill the last block of `size` bytes."""
     return -size % BLOCK
 
 
-def _header(path: str, kind: bytes, mode: int, size: int) -> bytes:
+def _header(path: str, kind: bytes, mode: int, size: int, target: str = "") -> bytes:
     # Root owns everything, so that a server that runs as another user cannot change its own files.
     member = tarfile.TarInfo(path)
     member.type, member.mode, member.size, member.mtime = kind, mode, size, STAMP
+    member.linkname = target
     return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

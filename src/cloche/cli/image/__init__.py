@@ -1,0 +1,16 @@
+"""`cloche image`: make and show the image of a service. Each verb is the module of its name."""
+
+from __future__ import annotations
+
+import click
+
+from cloche.cli.image import build, inspect
+
+
+@click.group()
+def command() -> None:
+    """Make and show the image of a service, with no Docker daemon."""
+
+
+command.add_command(build.build)
+command.add_command(inspect.inspect)

@@ -1,0 +1,86 @@
+"""`cloche image build`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cloche.cli import deploy, options, rendering, session, specification
+from cloche.cli.image import description
+from cloche.errors import UsageError
+
+
+@click.command()
+@options.model
+@options.file
+@options.name
+@options.example
+@click.option(
+    "--base", required=True, metavar="IMAGE|PATH",
+    help="The image with the server: one in a registry, an OCI layout, or an archive of"
+    " `docker save`.",
+)  # fmt: skip
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar",
+    help="Where to write: an OCI layout, or an archive for docker, podman and skopeo.",
+)  # fmt: skip
+@click.option("--tag", metavar="IMAGE", help="The name to push it under: HOST/NAME:TAG.")
+@click.option("--push", is_flag=True, help="Push it; what the registry has is not sent again.")
+@click.option(
+    "--platform", metavar="OS/ARCH", help="The platform, such as linux/arm64 (default: this one's)."
+)
+@options.as_json
+def build(
+    *, model: str | None, file: Path | None, name: str | None, example: Path | None, base: str,
+    output: Path | None, tag: str | None, push: bool, platform: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Make the image of MODEL, or of ./cloche.yaml, in a registry, a folder or a file.
+
+    The model repository in it is, byte for byte, the one that `cloche deploy` serves. The same
+    inputs give the same digest everywhere.
+    """
+    from cloche import cache
+    from cloche.clients.oci import reference as references
+    from cloche.images import base as bases
+    from cloche.images import layout, platforms, reading
+    from cloche.pipeline import image as images
+
+    _check_places(output, tag, push=push)
+    reference = references.parse(tag) if tag else None
+    here = session.begin()
+    wanted = platforms.parse(platform) if platform else platforms.here()
+    how: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
+    with cache.under_way(here.settings), images.registries(os.environ) as connections:
+        chosen = images.read_base(base, wanted, connections)
+        bases.require_server(chosen, base)
+        if output is not None:
+            images.check_output(output)
+        deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
+        if output is not None:
+            made = images.write_image(deployment, chosen, output, **how)
+        if reference is not None:
+            made = images.push_image(deployment, chosen, reference, connections, **how)
+    name = f"docker.io/library/{layout.tag(deployment.service)}" if output else str(reference)
+    report = description.of(reading.of(made, name), output)
+    if reference is not None:
+        report["pushed"] = str(reference)
+    rendering.show_json(report) if as_json else description.show(report)
+
+
+def _check_places(output: Path | None, tag: str | None, *, push: bool) -> None:
+    """Raise UsageError unless it is told where the image goes."""
+    if push != (tag is not None):
+        raise UsageError(
+            "image.tag",
+            "--push needs the name of the image." if push else "--tag names an image to push.",
+            hint="Write --push --tag HOST/NAME:TAG.",
+        )
+    if output is None and not push:
+        raise UsageError(
+            "image.nowhere",
+            "Nothing says where the image goes.",
+            hint="Add --output DIR, --output FILE.tar, or --push --tag HOST/NAME:TAG.",
+        )

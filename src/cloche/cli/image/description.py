@@ -1,0 +1,90 @@
+"""What the verbs on images say of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloche.cli import rendering
+from cloche.units import size_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.images.base import BaseSoftware
+    from cloche.images.reading import ReadImage
+
+_DIGITS = 19
+"""Characters of a digest in a table."""
+_WHAT = 60
+
+
+def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
+    """Return what is in an image, as the JSON of both verbs."""
+    from cloche.images import base
+    from cloche.images.config import what_of_layers
+
+    container = image.config.get("config") or {}
+    what = what_of_layers(image.config)
+    layers = [
+        {"digest": layer.descriptor.digest, "size": layer.descriptor.size,
+         "media_type": layer.descriptor.media_type, "what": told}
+        for layer, told in zip(image.layers, what, strict=True)
+    ]  # fmt: skip
+    return {
+        "path": str(path.absolute()) if path is not None else None,
+        "name": image.name,
+        "digest": image.digest,
+        "platform": str(image.platform),
+        "size": sum(layer["size"] for layer in layers),
+        "user": container.get("User") or None,
+        "entrypoint": container.get("Entrypoint") or [],
+        "server": _server(base.software(image.config)),
+        "annotations": {**(container.get("Labels") or {}), **image.annotations},
+        "layers": layers,
+    }
+
+
+def _server(software: BaseSoftware) -> dict[str, Any]:
+    return {
+        "triton": software.triton, "version": software.version,
+        "pythons": list(software.pythons), "cuda": software.cuda,
+    }  # fmt: skip
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print it as text."""
+    annotations = report["annotations"]
+    server = report["server"]
+    triton = " ".join(
+        filter(None, (server["triton"], server["version"] and f"({server['version']})"))
+    )
+    pairs = [
+        ("image", report["path"]),
+        ("pushed", report.get("pushed")),
+        ("name", (report["name"] or "").removeprefix("docker.io/library/")),
+        ("digest", report["digest"]),
+        ("platform", report["platform"]),
+        ("size", size_text(report["size"])),
+        (
+            "model",
+            annotations.get("cloche.model.reference") or annotations.get("cloche.model.digest"),
+        ),
+        ("licence", annotations.get("org.opencontainers.image.licenses")),
+        ("triton", triton),
+        ("cuda", server["cuda"]),
+        ("user", report["user"]),
+        ("entrypoint", " ".join(report["entrypoint"])),
+    ]
+    click.echo(rendering.fields((name, value) for name, value in pairs if value))
+    rows = [
+        (layer["digest"][:_DIGITS], size_text(layer["size"]), _short(layer["what"]))
+        for layer in report["layers"]
+    ]
+    click.echo()
+    click.echo(rendering.table(("LAYER", "SIZE", "WHAT"), rows))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WHAT else f"{text[: _WHAT - 1]}…"
