@@ -7,7 +7,7 @@ bytes holds their digest, written `sha256:<64 hex digits>`. Values hold no paths
 where the bytes are, so a value means the same on every machine.
 """
 
-from cloche.artifacts.container import ContainerStart
+from cloche.artifacts.container import ContainerStart, ImageFile, ServerBase, ServerPart
 from cloche.artifacts.conversion import Conversion, OwnRun, Parity
 from cloche.artifacts.datatypes import DATATYPES, Datatype
 from cloche.artifacts.encoding import (
@@ -100,6 +100,9 @@ __all__ = [
     "ChangeKind",
     "Consent",
     "ContainerStart",
+    "ImageFile",
+    "ServerBase",
+    "ServerPart",
     "Conversion",
     "Datatype",
     "DeclaredInput",
