@@ -17,6 +17,8 @@ class ContainerStart:
     """What it is told of one service."""
     ports: tuple[int, ...]
     """The ports on which the server listens."""
+    asking: tuple[str, ...] = ()
+    """The models that ask for the environment of their lock, in `environment` of their folder."""
 
 
 @dataclass(frozen=True, slots=True)

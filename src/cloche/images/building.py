@@ -35,7 +35,7 @@ def build(
     total = sum(blob.descriptor.size for blob in base.layers) + sum(sizes)
     with store.working(), progress.task("Writing the image", total) as task:
         for blob in base.layers:
-            _copy(blob, destination, task)
+            copy(blob, destination, task)
         layers = tuple(
             _written(plan, seen, store, destination, task)
             for plan, seen in zip(plans, known, strict=True)
@@ -47,7 +47,7 @@ def build(
             said,
             base.platform,
         )
-        _copy(image.config, destination, task)
+        copy(image.config, destination, task)
         destination.finish(image, content.service)
     return image
 
@@ -70,7 +70,7 @@ def _written(
     return StoredLayer(layer, store, layer.remember(store, digest))
 
 
-def _copy(blob: Blob, destination: Destination, task: Task) -> None:
+def copy(blob: Blob, destination: Destination, task: Task) -> None:
     """Write a blob whose digest is known, unless it is there."""
     descriptor = blob.descriptor
     if destination.holds(descriptor.digest):

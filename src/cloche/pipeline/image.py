@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -99,15 +100,21 @@ def _build(
     settings: Settings,
     progress: Progress,
 ) -> Image:
-    from cloche.images import building, content
+    from cloche.images import building, content, environment
 
     store = composition.store(settings)
     repository = deployment.repository
     start = composition.servers()[repository.server].container(
         repository, store.tree_path(repository.digest)
     )
-    contents = content.content_of(deployment, start, store)
-    return building.build(contents, base, store, destination, progress)
+    with store.working():
+        locks = {member.lock.digest: member.lock for member in deployment.members if member.lock}
+        made = {
+            digest: environment.make(lock, base, store, progress, os.environ)
+            for digest, lock in locks.items() if start.asking
+        }  # fmt: skip
+        contents = content.content_of(deployment, start, made, store)
+        return building.build(contents, base, store, destination, progress)
 
 
 def check_output(output: Path) -> None:

@@ -1,0 +1,50 @@
+"""Cloche's own base: made here, written or pushed, or taken for the image of a service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche import composition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cloche.images.base import Base
+    from cloche.images.image import Destination, Image, Platform
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+
+NAME = "cpu"
+"""What the base is called where a base is named."""
+
+
+def make(
+    platform: Platform, environment: Mapping[str, str], *, settings: Settings, progress: Progress
+) -> Image:
+    """Return the base for a platform; its layers are then in the store.
+
+    Raises ClocheError `image.debian.…`, and those of unpacking and compiling wheels.
+    """
+    from cloche.images import own_base
+
+    server = composition.server().base(own_base.PACKAGES, own_base.PYTHON)
+    sources = own_base.Sources(settings.images_debian_mirror, environment)
+    return own_base.make(server, platform, composition.store(settings), sources, progress)
+
+
+def as_base(image: Image) -> Base:
+    """Return the base that was made as one to build on."""
+    from cloche.images import base, reading
+
+    return base.of(reading.of(image, ""))
+
+
+def write(image: Image, destination: Destination, name: str, progress: Progress) -> None:
+    """Write the base to a destination, under a name; raises ClocheError `image.…`."""
+    from cloche.images import building
+
+    total = sum(layer.descriptor.size for layer in image.layers)
+    with progress.task("Writing the base", total) as task:
+        for blob in (*image.layers, image.config):
+            building.copy(blob, destination, task)
+        destination.finish(image, name)
