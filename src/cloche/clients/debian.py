@@ -22,7 +22,7 @@ _STALL = 30.0
 
 
 class Mirror(HttpReader):
-    """A connection to a mirror, or with a `time` (`20261126T091442Z`) to an archive of snapshots."""
+    """A connection to a mirror; with a `time` (`20261126T091442Z`), to an archive of snapshots."""
 
     def __init__(self, base: str, time: str | None = None) -> None:
         super().__init__(base, tls=ssl.create_default_context())

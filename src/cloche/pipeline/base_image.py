@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloche import composition
+from cloche.pipeline.image import destination_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from cloche.clients.oci.reference import ImageReference
     from cloche.images.base import Base
     from cloche.images.image import Destination, Image, Platform
+    from cloche.pipeline.image import Registries
     from cloche.progress import Progress
     from cloche.settings import Settings
 
 NAME = "cpu"
 """What the base is called where a base is named."""
+TITLE = "cloche-base"
+"""What it is called where images have names."""
 
 
 def make(
@@ -39,12 +45,26 @@ def as_base(image: Image) -> Base:
     return base.of(reading.of(image, ""))
 
 
-def write(image: Image, destination: Destination, name: str, progress: Progress) -> None:
-    """Write the base to a destination, under a name; raises ClocheError `image.…`."""
+def write(image: Image, output: Path, progress: Progress) -> None:
+    """Write the base to an archive (`.tar`) or an OCI layout; raises ClocheError `image.…`."""
+    with destination_of(output) as destination:
+        _bring(image, destination, progress)
+
+
+def push(
+    image: Image, reference: ImageReference, connections: Registries, progress: Progress
+) -> None:
+    """Push the base; raises ClocheError `registry.…`."""
+    from cloche.images.pushing import RepositoryWriter
+
+    _bring(image, RepositoryWriter(connections.at(reference.host), reference, {}), progress)
+
+
+def _bring(image: Image, destination: Destination, progress: Progress) -> None:
     from cloche.images import building
 
     total = sum(layer.descriptor.size for layer in image.layers)
     with progress.task("Writing the base", total) as task:
         for blob in (*image.layers, image.config):
             building.copy(blob, destination, task)
-        destination.finish(image, name)
+        destination.finish(image, TITLE)

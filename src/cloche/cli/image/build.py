@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloche.cli import deploy, options, rendering, session, specification
 from cloche.cli.image import description
 from cloche.errors import UsageError
+
+if TYPE_CHECKING:
+    from cloche.images.base import Base
+    from cloche.images.image import Platform
+    from cloche.pipeline.image import Registries
 
 
 @click.command()
@@ -19,9 +24,9 @@ from cloche.errors import UsageError
 @options.name
 @options.example
 @click.option(
-    "--base", required=True, metavar="IMAGE|PATH",
-    help="The image with the server: one in a registry, an OCI layout, or an archive of"
-    " `docker save`.",
+    "--base", required=True, metavar="IMAGE|PATH|cpu",
+    help="The image with the server: one in a registry, an OCI layout, an archive of"
+    " `docker save`, or `cpu` for Cloche's own.",
 )  # fmt: skip
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar",
@@ -54,8 +59,9 @@ def build(
     wanted = platforms.parse(platform) if platform else platforms.here()
     how: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
-        chosen = images.read_base(base, wanted, connections)
+        chosen = _base(base, wanted, here, connections)
         bases.require_server(chosen, base)
+        description.warn(chosen.software)
         if output is not None:
             images.check_output(output)
         deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
@@ -70,17 +76,35 @@ def build(
     rendering.show_json(report) if as_json else description.show(report)
 
 
+def _base(base: str, platform: Platform, here: session.Session, connections: Registries) -> Base:
+    """Return the base of that name; Cloche's own is made."""
+    from cloche.pipeline import base_image
+    from cloche.pipeline import image as images
+
+    if base != base_image.NAME:
+        return images.read_base(base, platform, connections)
+    made = base_image.make(
+        platform, os.environ, settings=here.settings, progress=here.progress
+    )  # fmt: skip
+    return base_image.as_base(made)
+
+
 def _check_places(output: Path | None, tag: str | None, *, push: bool) -> None:
     """Raise UsageError unless it is told where the image goes."""
-    if push != (tag is not None):
-        raise UsageError(
-            "image.tag",
-            "--push needs the name of the image." if push else "--tag names an image to push.",
-            hint="Write --push --tag HOST/NAME:TAG.",
-        )
+    check_tag(tag, push=push)
     if output is None and not push:
         raise UsageError(
             "image.nowhere",
             "Nothing says where the image goes.",
             hint="Add --output DIR, --output FILE.tar, or --push --tag HOST/NAME:TAG.",
+        )
+
+
+def check_tag(tag: str | None, *, push: bool) -> None:
+    """Raise UsageError for one of --push and --tag without the other."""
+    if push != (tag is not None):
+        raise UsageError(
+            "image.tag",
+            "--push needs the name of the image." if push else "--tag names an image to push.",
+            hint="Write --push --tag HOST/NAME:TAG.",
         )

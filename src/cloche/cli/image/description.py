@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche.artifacts import Finding, Severity
 from cloche.cli import rendering
 from cloche.units import size_text
 
@@ -49,8 +50,16 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
 def _server(software: BaseSoftware) -> dict[str, Any]:
     return {
         "triton": software.triton, "version": software.version,
-        "pythons": list(software.pythons), "cuda": software.cuda,
+        "pythons": list(software.pythons), "cuda": software.cuda, "glibc": software.glibc,
+        "untrusted": software.untrusted,
     }  # fmt: skip
+
+
+def warn(software: BaseSoftware) -> None:
+    """Say on stderr what has to be known of a base before something is built on it."""
+    if software.untrusted is not None:
+        found = Finding(Severity.WARNING, "image.base.network", f"{software.untrusted}.")
+        click.echo(rendering.finding_text(found), err=True)
 
 
 def show(report: dict[str, Any]) -> None:
@@ -73,7 +82,9 @@ def show(report: dict[str, Any]) -> None:
         ),
         ("licence", annotations.get("org.opencontainers.image.licenses")),
         ("triton", triton),
+        ("python", ", ".join(server["pythons"])),
         ("cuda", server["cuda"]),
+        ("networks", server["untrusted"]),
         ("user", report["user"]),
         ("entrypoint", " ".join(report["entrypoint"])),
     ]

@@ -1,7 +1,7 @@
-"""What Cloche's own base holds of Triton: the server of the wheel, laid out as NVIDIA's image has it.
+"""What Cloche's own base holds of Triton: the wheel's server, laid out as in NVIDIA's images.
 
-    /opt/tritonserver/bin, lib   the server and the libraries of its wheel
-    /opt/tritonserver/backends   the backend directory (`backend_folder.py`)
+/opt/tritonserver/bin, lib   the server and the libraries of its wheel
+/opt/tritonserver/backends   the backend directory (`backend_folder.py`)
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ def describe(folder: str, python: str) -> ServerBase:
     return ServerBase(
         requirements=packages.REQUIREMENTS.read_text(encoding="utf-8"),
         parts=(
-            ServerPart(
-                "numpy and ONNX Runtime", (), partial(_packages, folder), sources=folder
-            ),
+            ServerPart("numpy and ONNX Runtime", (), partial(_packages, folder), sources=folder),
             ServerPart(f"Triton {RELEASE}", (), _server),
             ServerPart(
                 "Triton's Python backend and Cloche's backends on it",
