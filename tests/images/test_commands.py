@@ -10,6 +10,7 @@ import pytest
 import tiny_base
 
 from cloche.cli import main
+from cloche.images import golden
 from fixtures.cache import cache_folder
 from fixtures.commands import Outcome
 from formats.onnx_models import mlp
@@ -48,21 +49,44 @@ def test_build_and_inspect(run, tmp_path):
     words = ("image", "build", "scores.onnx", *BASE, "--platform", "linux/amd64", "--json")
     built = run(*words, "--output", "out.tar").expect(0).json
     shown = run("image", "inspect", "out.tar", "--json").expect(0).json
+    assert built.pop("golden") == {"origin": "made", "judge": "reference", "why": None}
     assert built == shown
+    assert built["findings"] == []
     assert built["path"] == str(tmp_path / "out.tar")
     assert built["digest"].startswith("sha256:")
     assert (built["platform"], built["user"]) == ("linux/amd64", "1000:1000")
     assert built["entrypoint"] == ["/cloche/entrypoint"]
     assert built["server"] == {
         "triton": "26.07", "version": None, "pythons": ["3.12", "3.11"], "cuda": None,
+        "glibc": None,
     }  # fmt: skip
-    assert [layer["what"] for layer in built["layers"]] == ["by hand", "entrypoint", "model files"]
+    what = [layer["what"] for layer in built["layers"]]
+    assert what == ["by hand", "entrypoint", "model files", "golden request"]
     assert built["size"] == sum(layer["size"] for layer in built["layers"])
     again = run(*words, "--output", "out").expect(0).json
     assert again["digest"] == built["digest"]
     table = run("image", "inspect", "out").expect(0).out
     assert built["digest"] in table
     assert "model files" in table
+
+
+@pytest.mark.usefixtures("with_server")
+def test_the_users_example_travels_unless_it_is_left_out(run, tmp_path):
+    (tmp_path / "example.json").write_text(json.dumps({"x": [[0.5] * 64]}))
+    words = ("image", "build", "scores.onnx", "--example", "example.json", *BASE)
+    built = run(*words, "--output", "out", "--json").expect(0).json
+    assert built["golden"]["origin"] == "given"
+    assert [each["code"] for each in built["findings"]] == ["image.example"]
+    assert golden.LAYER in built["annotations"]
+    assert "--no-golden" in run(*words, "--output", "out").expect(0).out
+    plan = run("plan", "scores.onnx", "--example", "example.json", "--json").expect(0).json
+    assert "image.example" in [each["code"] for each in plan["findings"]]
+    bare = run(*words, "--output", "bare", "--no-golden", "--json").expect(0).json
+    assert (bare["golden"], bare["findings"]) == (None, [])
+    assert bare["layers"] == built["layers"][:-1]
+    assert golden.LAYER not in bare["annotations"]
+    (entry,) = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
+    assert entry["digest"] == bare["digest"]
 
 
 def test_inspect_of_any_image(run):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.images.image import Image, Read
+    from cloche.images.image import Artifact, Image, Read
 
 _BLOBS = "blobs/sha256"
 
@@ -35,6 +35,7 @@ class ArchiveWriter:
         self._file = file
         self._descriptor = descriptor
         self._written: set[str] = set()
+        self._attached: list[Artifact] = []
         for folder in ("blobs", _BLOBS):
             write_all(descriptor, tar.folder_header(folder))
         self._add(layout.MARK, layout.VERSION)
@@ -63,6 +64,11 @@ class ArchiveWriter:
         self._written.add(digesting.digest)
         return digesting.digest
 
+    def attach(self, artifact: Artifact) -> None:
+        """Write the manifest of an artefact; the index names it beside its subject."""
+        self.write(SmallBlob(artifact.manifest, MANIFEST).chunks, artifact.descriptor.size)
+        self._attached.append(artifact)
+
     def finish(self, image: Image, name: str) -> None:
         """Write manifest, index and Docker's manifest, and end the archive."""
         self.write(SmallBlob(image.manifest, MANIFEST).chunks, image.descriptor.size)
@@ -72,7 +78,7 @@ class ArchiveWriter:
             "Layers": [_path(layer.descriptor.digest) for layer in image.layers],
         }
         with disk.writing(self._file):
-            self._add("index.json", layout.index(image, name))
+            self._add("index.json", layout.index(image, name, self._attached))
             self._add("manifest.json", encode([entry]))
             write_all(self._descriptor, tar.END)
 

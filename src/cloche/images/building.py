@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche.images import config, manifest
+from cloche.images import config, golden, manifest
 from cloche.images.digesting import digest_of_stream
 from cloche.images.image import MOST_LAYERS, changed
 from cloche.images.layers import StoredLayer
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cloche.images.base import Base
     from cloche.images.content import Content
-    from cloche.images.image import Blob, Descriptor, Destination, Image, Read
+    from cloche.images.image import Artifact, Blob, Descriptor, Destination, Image, Read
     from cloche.images.layers import Layer
     from cloche.progress import Progress, Task
     from cloche.store import Store
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def build(
     content: Content, base: Base, store: Store, destination: Destination, progress: Progress
 ) -> Image:
-    """Write the image of a service to a destination, and return it.
+    """Write the image of a service to a destination, with what is attached to it, and return it.
 
     Each layer is read once: it is hashed on its way. What the destination holds is not read again.
     The same content and base give the same digest everywhere. Raises ClocheError `image.…`.
@@ -41,6 +41,8 @@ def build(
             for plan, seen in zip(plans, known, strict=True)
         )
         said = {**content.annotations, **base.annotations}
+        if content.golden:
+            said[golden.LAYER] = layers[-1].descriptor.digest
         image = manifest.compose(
             config.compose(base.config, content, layers, said),
             (*base.layers, *layers),
@@ -48,6 +50,8 @@ def build(
             base.platform,
         )
         copy(image.config, destination, task)
+        for attachment in content.attached:
+            _attach(manifest.attached(attachment, image.descriptor), destination, task)
         destination.finish(image, content.service)
     return image
 
@@ -68,6 +72,12 @@ def _written(
     if known is not None and known.digest != digest:
         raise changed(layer.what)
     return StoredLayer(layer, store, layer.remember(store, digest))
+
+
+def _attach(artifact: Artifact, destination: Destination, task: Task) -> None:
+    for blob in artifact.blobs:
+        copy(blob, destination, task)
+    destination.attach(artifact)
 
 
 def copy(blob: Blob, destination: Destination, task: Task) -> None:

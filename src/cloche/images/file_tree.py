@@ -67,7 +67,7 @@ class FileTree:
     def add(self, path: str, entry: Entry) -> None:
         """Add an entry; raises ClocheError `image.tree` if it does not fit what is there."""
         parts = PurePosixPath(path).parts
-        if "/".join(parts) != path or path.startswith("/") or ".." in parts:
+        if not parts or "/".join(parts) != path or path.startswith("/") or ".." in parts:
             raise _clash(path, "is no plain path")
         for parent in map(str, PurePosixPath(path).parents[:-1]):
             if not isinstance(self.entries.setdefault(parent, TreeFolder()), TreeFolder):

@@ -13,6 +13,8 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+EMPTY = "application/vnd.oci.empty.v1+json"
+"""The configuration of an artefact, which has none."""
 
 MOST_LAYERS = 100
 """Layers of one image at most; engines stop at 127 or at the options of one mount."""
@@ -77,6 +79,29 @@ class Image:
     platform: Platform
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What goes with an image and is no part of its digest, such as an SBOM."""
+
+    artifact_type: str
+    """A media type, by which it is looked for."""
+    blobs: tuple[Blob, ...]
+    """At least one."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An attachment of an image: a manifest of its own, whose subject is that of the image."""
+
+    manifest: bytes
+    descriptor: Descriptor
+    """That of the manifest."""
+    artifact_type: str
+    blobs: tuple[Blob, ...]
+    """All that the manifest names, its configuration first."""
+
+
 class Destination(Protocol):
     """Where an image goes; nothing of it is seen there before `finish`."""
 
@@ -93,6 +118,12 @@ class Destination(Protocol):
         broke off.
         """
 
+    def attach(self, artifact: Artifact) -> None:
+        """Write the manifest of an artefact whose blobs were all written.
+
+        That comes before `finish` of the image that is its subject.
+        """
+
     def finish(self, image: Image, name: str) -> None:
         """Write the manifest of an image whose blobs were all written, and name it.
 
@@ -102,15 +133,18 @@ class Destination(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SmallBlob:
-    """A blob in memory: a configuration or a manifest."""
+    """A blob in memory: a configuration, a manifest or a small document."""
 
     data: bytes
     media_type: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def descriptor(self) -> Descriptor:
         """Return the descriptor of the bytes."""
-        return Descriptor(self.media_type, digest_of(self.data), len(self.data))
+        return Descriptor(
+            self.media_type, digest_of(self.data), len(self.data), self.annotations
+        )  # fmt: skip
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
         """Yield the bytes from an offset on."""

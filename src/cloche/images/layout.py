@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloche.artifacts import encode
+from cloche.clients.oci.reference import DIGEST
+from cloche.clients.oci.referrers import subject_of
 from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all, write_atomically
 from cloche.images import disk
@@ -22,7 +25,7 @@ from cloche.images.reading import FULL_NAME, REFERENCE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cloche.images.image import Image, Read
+    from cloche.images.image import Artifact, Image, Read
 
 MARK = "oci-layout"
 VERSION = b'{"imageLayoutVersion":"1.0.0"}'
@@ -36,6 +39,7 @@ class Layout:
     def __init__(self, folder: Path, shown: Path) -> None:
         self._folder, self._shown = folder, shown
         self._blobs = folder / "blobs" / "sha256"
+        self._attached: list[Artifact] = []
         self.added: list[Path] = []
         """The blobs that were written here."""
 
@@ -48,8 +52,17 @@ class Layout:
         with disk.writing(self._shown):
             return self._write(read, size)
 
+    def attach(self, artifact: Artifact) -> None:
+        """Write the manifest of an artefact; the index names it beside its subject."""
+        with disk.writing(self._shown):
+            self._put(artifact.manifest, artifact.descriptor.digest)
+        self._attached.append(artifact)
+
     def finish(self, image: Image, name: str) -> None:
-        """Write manifest and index, in which the image takes the place of one with its name."""
+        """Write manifest and index, in which the image takes the place of one with its name.
+
+        What was attached to that one goes with it.
+        """
         with disk.writing(self._shown):
             self._finish(image, name)
 
@@ -74,15 +87,28 @@ class Layout:
         return digesting.digest
 
     def _finish(self, image: Image, name: str) -> None:
-        if not self.holds(image.descriptor.digest):
-            self._write(SmallBlob(image.manifest, MANIFEST).chunks, image.descriptor.size)
+        self._put(image.manifest, image.descriptor.digest)
         sync_folder(self._blobs)
         path = self._folder / "index.json"
-        others = _images(path) if path.exists() else []
-        kept = [
-            entry for entry in others if (entry.get("annotations") or {}).get(REFERENCE) != name
-        ]
-        write_atomically(path, index(image, name, kept))
+        entries = _images(path) if path.exists() else []
+        kept = [entry for entry in entries if _name(entry) != name]
+        staying = {image.descriptor.digest, *map(_digest, kept)}
+        lost = {*map(_digest, entries)} - staying
+        others = [entry for entry in kept if not self._superseded(entry, image, lost)]
+        write_atomically(path, index(image, name, self._attached, others))
+
+    def _put(self, manifest: bytes, digest: str) -> None:
+        if not self.holds(digest):
+            self._write(SmallBlob(manifest, MANIFEST).chunks, len(manifest))
+
+    def _superseded(self, entry: dict[str, Any], image: Image, lost: set[str]) -> bool:
+        """Return whether an artefact lost its image, or one of its type is attached anew."""
+        kind, digest = entry.get("artifactType"), _digest(entry)
+        if kind is None or not DIGEST.fullmatch(digest) or not self.holds(digest):
+            return False
+        subject = subject_of(self._path(digest).read_bytes())
+        anew = kind in {artifact.artifact_type for artifact in self._attached}
+        return subject in lost or (subject == image.descriptor.digest and anew)
 
     def _path(self, digest: str) -> Path:
         return self._blobs / digest.removeprefix("sha256:")
@@ -97,17 +123,33 @@ def _images(path: Path) -> list[dict[str, Any]]:
     return images
 
 
-def index(image: Image, name: str, others: Iterable[dict[str, Any]] = ()) -> bytes:
-    """Return the index of an image under a name, and of others."""
-    from cloche.artifacts import encode
+def _name(entry: dict[str, Any]) -> str | None:
+    return (entry.get("annotations") or {}).get(REFERENCE)
 
+
+def _digest(entry: dict[str, Any]) -> str:
+    return str(entry.get("digest"))
+
+
+def index(
+    image: Image,
+    name: str,
+    attached: Iterable[Artifact],
+    others: Iterable[dict[str, Any]] = (),
+) -> bytes:
+    """Return the index of an image under a name, of what is attached to it, and of others."""
     annotations = {REFERENCE: name, FULL_NAME: f"docker.io/library/{tag(name)}"}
     entry = {
         **described(image.descriptor),
         "platform": _platform(image.platform),
         "annotations": annotations,
     }
-    return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": [*others, entry]})
+    artifacts = [
+        {**described(artifact.descriptor), "artifactType": artifact.artifact_type}
+        for artifact in attached
+    ]
+    manifests = [*others, entry, *artifacts]
+    return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
 
 
 def tag(name: str) -> str:

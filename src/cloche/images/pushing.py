@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
-    from cloche.images.image import Image, Read
+    from cloche.images.image import Artifact, Image, Read
 
 
 class RepositoryWriter:
@@ -44,6 +44,15 @@ class RepositoryWriter:
         with SilentProgress().task("") as task:
             self._registry.upload(self._reference.name, digest, size, read, task)
         return digest
+
+    def attach(self, artifact: Artifact) -> None:
+        """Store the manifest of an artefact under its digest.
+
+        A registry takes it before its subject (distribution specification 1.1, "Pushing manifests
+        with subject"), so that the tag names an image only when all of it is there.
+        """
+        where, digest = self._reference.name, artifact.descriptor.digest
+        self._registry.put_manifest(where, digest, artifact.manifest, MANIFEST)
 
     def finish(self, image: Image, name: str) -> None:  # noqa: ARG002 - the tag is the user's
         """Store the manifest under the tag."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche.artifacts import to_builtins
 from cloche.cli import deploy, options, rendering, session, specification
 from cloche.cli.image import description
 from cloche.errors import UsageError
 
 if TYPE_CHECKING:
+    from cloche.artifacts import Deployment
     from cloche.images.base import Base
     from cloche.images.image import Platform
     from cloche.pipeline.image import Registries
@@ -37,10 +40,14 @@ if TYPE_CHECKING:
 @click.option(
     "--platform", metavar="OS/ARCH", help="The platform, such as linux/arm64 (default: this one's)."
 )
+@click.option(
+    "--no-golden", is_flag=True, help="Leave the golden request and its answers out of the image."
+)
 @options.as_json
 def build(
     *, model: str | None, file: Path | None, name: str | None, example: Path | None, base: str,
-    output: Path | None, tag: str | None, push: bool, platform: str | None, as_json: bool,
+    output: Path | None, tag: str | None, push: bool, platform: str | None, no_golden: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Make the image of MODEL, or of ./cloche.yaml, in a registry, a folder or a file.
 
@@ -50,7 +57,7 @@ def build(
     from cloche import cache
     from cloche.clients.oci import reference as references
     from cloche.images import base as bases
-    from cloche.images import layout, platforms, reading
+    from cloche.images import golden, layout, platforms, reading
     from cloche.pipeline import image as images
 
     _check_places(output, tag, push=push)
@@ -61,16 +68,19 @@ def build(
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
         chosen = _base(base, wanted, here, connections)
         bases.require_server(chosen, base)
-        description.warn(chosen.software)
         if output is not None:
             images.check_output(output)
         deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
+        if no_golden:
+            deployment = replace(deployment, golden=None)
         if output is not None:
             made = images.write_image(deployment, chosen, output, **how)
         if reference is not None:
             made = images.push_image(deployment, chosen, reference, connections, **how)
     name = f"docker.io/library/{layout.tag(deployment.service)}" if output else str(reference)
     report = description.of(reading.of(made, name), output)
+    report["golden"] = _golden(deployment)
+    report["findings"] += to_builtins(golden.findings(deployment))
     if reference is not None:
         report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else description.show(report)
@@ -87,6 +97,12 @@ def _base(base: str, platform: Platform, here: session.Session, connections: Reg
         platform, os.environ, settings=here.settings, progress=here.progress
     )  # fmt: skip
     return base_image.as_base(made)
+
+
+def _golden(deployment: Deployment) -> dict[str, Any] | None:
+    """Return what travels to verify the image by."""
+    asked = deployment.golden
+    return {"origin": asked.origin, "judge": asked.judge, "why": asked.why} if asked else None
 
 
 def _check_places(output: Path | None, tag: str | None, *, push: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.artifacts import Finding, Severity
+from cloche.artifacts import Finding, Severity, convert, to_builtins
 from cloche.cli import rendering
 from cloche.units import size_text
 
@@ -22,11 +22,12 @@ _WHAT = 60
 
 
 def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
-    """Return what is in an image, as the JSON of both verbs."""
+    """Return what is in an image, as the JSON of the verbs."""
     from cloche.images import base
     from cloche.images.config import what_of_layers
 
     container = image.config.get("config") or {}
+    software = base.software(image.config)
     what = what_of_layers(image.config)
     layers = [
         {"digest": layer.descriptor.digest, "size": layer.descriptor.size,
@@ -41,9 +42,10 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
         "size": sum(layer["size"] for layer in layers),
         "user": container.get("User") or None,
         "entrypoint": container.get("Entrypoint") or [],
-        "server": _server(base.software(image.config)),
+        "server": _server(software),
         "annotations": {**(container.get("Labels") or {}), **image.annotations},
         "layers": layers,
+        "findings": _findings(software),
     }
 
 
@@ -51,19 +53,20 @@ def _server(software: BaseSoftware) -> dict[str, Any]:
     return {
         "triton": software.triton, "version": software.version,
         "pythons": list(software.pythons), "cuda": software.cuda, "glibc": software.glibc,
-        "untrusted": software.untrusted,
     }  # fmt: skip
 
 
-def warn(software: BaseSoftware) -> None:
-    """Say on stderr what has to be known of a base before something is built on it."""
-    if software.untrusted is not None:
-        found = Finding(Severity.WARNING, "image.base.network", f"{software.untrusted}.")
-        click.echo(rendering.finding_text(found), err=True)
+def _findings(software: BaseSoftware) -> list[dict[str, Any]]:
+    """Return what has to be known of a base by all who run something on it."""
+    if software.untrusted is None:
+        return []
+    return [to_builtins(Finding(Severity.WARNING, "image.network", f"{software.untrusted}."))]
 
 
 def show(report: dict[str, Any]) -> None:
     """Print it as text."""
+    for finding in report.get("findings", ()):
+        click.echo(rendering.finding_text(convert(Finding, finding)))
     annotations = report["annotations"]
     server = report["server"]
     triton = " ".join(
@@ -84,9 +87,9 @@ def show(report: dict[str, Any]) -> None:
         ("triton", triton),
         ("python", ", ".join(server["pythons"])),
         ("cuda", server["cuda"]),
-        ("networks", server["untrusted"]),
         ("user", report["user"]),
         ("entrypoint", " ".join(report["entrypoint"])),
+        ("golden", _golden(report.get("golden"))),
     ]
     click.echo(rendering.fields((name, value) for name, value in pairs if value))
     rows = [
@@ -95,6 +98,10 @@ def show(report: dict[str, Any]) -> None:
     ]
     click.echo()
     click.echo(rendering.table(("LAYER", "SIZE", "WHAT"), rows))
+
+
+def _golden(golden: dict[str, Any] | None) -> str:
+    return rendering.judged_text(golden["origin"], golden["judge"]) if golden else ""
 
 
 def _short(text: str) -> str:
