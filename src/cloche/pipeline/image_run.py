@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche.artifacts.container import SHARED_MEMORY
 from cloche.errors import ClocheError, UnavailableError
+from cloche.images import golden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,7 +58,9 @@ class Ran:
     digest: str | None
     model: str
     container: str | None
-    """One that still runs; None where it was removed."""
+    """One that goes on running; None where it was removed."""
+    loaded: str | None
+    """What the engine calls an image that was loaded or pulled for it, and stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,23 @@ class Trial:
 def subject(text: str, engine: Engine, connections: Registries, store: Store) -> Subject:
     """Return the image of a path or a reference for an engine, with its golden request.
 
-    Of a registry its manifests and the golden request are read. Raises ClocheError `image.…` and
-    `registry.…`.
+    Of a registry its manifests and the golden request are read. Raises ClocheError `image.…`,
+    `registry.…`, and `image.run.foreign` for an image that Cloche did not make.
     """
+    found = _found(text, engine, connections, store)
+    if found.carried is None and "cloche.service" not in golden.labels(found.image):
+        raise ClocheError(
+            "image.run.foreign",
+            "The image was not made by Cloche: nothing says what it serves, and how to ask it.",
+            where=text,
+            hint="Name one that `cloche image build` made.",
+        )
+    return found
+
+
+def _found(text: str, engine: Engine, connections: Registries, store: Store) -> Subject:
     from cloche.clients.oci import reference as references
-    from cloche.images import base, golden, platforms, reading, remote
+    from cloche.images import base, platforms, reading, remote
 
     wanted = platforms.parse(engine.platform)
     if base.is_path(text):
@@ -108,9 +125,12 @@ def run(
     `log` is told the container's last lines if its answer is not right, or it gives none. Raises
     ClocheError `engine.…`, and `image.run.…` for a container that does not get ready.
     """
+    if trial.port:
+        require_free(trial.port)
     container = f"cloche-run-{secrets.token_hex(6)}"
     with ExitStack() as stack:
-        if not engine.has_image(tried.name):
+        had = engine.has_image(tried.name)
+        if not had:
             stack.callback(engine.remove_image, tried.name)
             _fetch(tried, engine, progress)
         stack.callback(engine.remove, container)
@@ -126,15 +146,34 @@ def run(
         if kept:
             stack.pop_all()
     assert tried.carried is not None  # noqa: S101 - it was asked
-    name = tried.carried.model.name
-    return Ran(verification, tried.image.digest, name, container if kept else None)
+    return Ran(
+        verification,
+        tried.image.digest,
+        tried.carried.model.name,
+        container if kept else None,
+        tried.name if kept and not had else None,
+    )
+
+
+def require_free(port: int) -> None:
+    """Raise UnavailableError `image.run.port` if something listens on a port of loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OSError as error:
+            raise UnavailableError(
+                "image.run.port",
+                f"The port cannot be used: {error.strerror}.",
+                where=f"{_LOOPBACK}:{port}",
+                hint="Name another one with --port, or leave it out: a free one is chosen.",
+            ) from error
 
 
 def options(image: ReadImage, port: int) -> tuple[str, ...]:
     """Return how a container of an image is made: as hardened as Kubernetes would have it."""
     environment = (image.config.get("config") or {}).get("Env") or []
-    told = dict(entry.partition("=")[::2] for entry in environment)
-    needed = told.get("CLOCHE_SHARED_MEMORY", "")
+    needed = dict(entry.partition("=")[::2] for entry in environment).get(SHARED_MEMORY, "")
     shared = int(needed) if needed.isdecimal() else 0
     return (
         "--publish", f"{_LOOPBACK}:{port or ''}:{HTTP}", "--publish", f"{_LOOPBACK}::{GRPC}",

@@ -74,4 +74,6 @@ def _show_json(image: str, engine: str, ran: Ran) -> None:
 def _show(engine: str, ran: Ran) -> None:
     verify.show(ran.model, ran.verification)
     if ran.container:
-        click.echo(f"It goes on at {ran.verification.url}. End it: {engine} rm -f {ran.container}")
+        end = f"{engine} rm -f {ran.container}"
+        end += f" && {engine} rmi {ran.loaded}" if ran.loaded else ""
+        click.echo(f"It goes on at {ran.verification.url}. End it: {end}")

@@ -23,6 +23,8 @@ SHORT = 120.0
 LONG = 4 * 3600.0
 """Seconds for one that does."""
 _GRACE = 10.0
+_FAILING = 1.0
+"""Seconds to say why for a command that reads no more."""
 _LAST = 500
 """Characters of an engine's words in an error: the last ones say what failed."""
 
@@ -53,7 +55,7 @@ class Program:
         """Run a command to its end."""
         pipe = subprocess.PIPE
         process = self._start(words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
-        with _ended(process, _GRACE if limit == SHORT else 0):
+        with process, _ended(process, _GRACE if limit == SHORT else 0):
             try:
                 out, err = process.communicate(timeout=limit)
             except subprocess.TimeoutExpired:
@@ -67,7 +69,8 @@ class Program:
             watch = threading.Timer(LONG, process.kill)
             watch.start()
             try:
-                with _ended(process, 0), suppress(BrokenPipeError), _pipe(process) as pipe:
+                with suppress(BrokenPipeError), process, _ended(process, _FAILING):
+                    pipe = _pipe(process)
                     for chunk in chunks:
                         pipe.write(chunk)
                     pipe.close()
