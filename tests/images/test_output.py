@@ -20,7 +20,7 @@ from cloche.errors import ClocheError
 from cloche.images import building, image, reading
 from cloche.images.content import Content
 from cloche.images.layers import LARGE, LayerFile
-from cloche.pipeline.image import _destination, write_image
+from cloche.pipeline.image import destination_of, write_image
 from cloche.progress import SilentProgress
 from formats.onnx_models import mlp
 
@@ -245,7 +245,7 @@ def weighty(tmp_path, store) -> Content:
 
 def test_an_unchanged_weight_file_is_the_same_layer(tmp_path, store, base, weighty):
     """Of the second version only the other file's layer, manifest and configuration are new."""
-    with _destination(tmp_path / "out") as destination:
+    with destination_of(tmp_path / "out") as destination:
         building.build(weighty, base, store, destination, SILENT)
     blobs = tmp_path / "out" / "blobs" / "sha256"
     before = {path.name for path in blobs.iterdir()}
@@ -255,7 +255,7 @@ def test_an_unchanged_weight_file_is_the_same_layer(tmp_path, store, base, weigh
     entry = store.add_file(tmp_path / "b")
     changed = replace(weighty.repository[1], digest=entry.digest)
     second = replace(weighty, repository=(weighty.repository[0], changed))
-    with _destination(tmp_path / "out") as destination:
+    with destination_of(tmp_path / "out") as destination:
         building.build(second, base, store, destination, SILENT)
     new = [path for path in blobs.iterdir() if path.name not in before]
     sizes = sorted(path.stat().st_size for path in new)

@@ -35,7 +35,7 @@ def build(
     total = sum(blob.descriptor.size for blob in base.layers) + sum(sizes)
     with store.working(), progress.task("Writing the image", total) as task:
         for blob in base.layers:
-            _copy(blob, destination, task)
+            copy(blob, destination, task)
         layers = tuple(
             _written(plan, seen, store, destination, task)
             for plan, seen in zip(plans, known, strict=True)
@@ -49,7 +49,7 @@ def build(
             said,
             base.platform,
         )
-        _copy(image.config, destination, task)
+        copy(image.config, destination, task)
         bill = (content.bill(image.descriptor.digest),) if content.bill else ()
         for attachment in (*content.attached, *bill):
             _attach(manifest.attached(attachment, image.descriptor), destination, task)
@@ -77,11 +77,11 @@ def _written(
 
 def _attach(artifact: Artifact, destination: Destination, task: Task) -> None:
     for blob in artifact.blobs:
-        _copy(blob, destination, task)
+        copy(blob, destination, task)
     destination.attach(artifact)
 
 
-def _copy(blob: Blob, destination: Destination, task: Task) -> None:
+def copy(blob: Blob, destination: Destination, task: Task) -> None:
     """Write a blob whose digest is known, unless it is there."""
     descriptor = blob.descriptor
     if destination.holds(descriptor.digest):

@@ -69,7 +69,7 @@ def write_image(
 
     Nothing is left at `output` if it fails. Raises ClocheError `image.…`.
     """
-    with _destination(output) as destination:
+    with destination_of(output) as destination:
         return _build(deployment, base, destination, settings, progress)
 
 
@@ -105,7 +105,7 @@ def _build(
     store = composition.store(settings)
     repository = deployment.repository
     start = composition.servers()[repository.server].container(
-        repository, store.tree_path(repository.digest)
+        repository, store.tree_path(repository.digest), base.software.python_backends
     )
     with store.working():
         installed = {member.lock_digest for member in repository.members}
@@ -128,7 +128,8 @@ def check_output(output: Path) -> None:
         layout.check(output)
 
 
-def _destination(output: Path) -> AbstractContextManager[Destination]:
+def destination_of(output: Path) -> AbstractContextManager[Destination]:
+    """Return the archive (`.tar`) or the OCI layout at a path as a destination."""
     from cloche.images import archive, layout
 
     return archive.writing(output) if _is_archive(output) else layout.writing(output)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cloche.cli.image import build, inspect
+from cloche.cli.image import base, build, inspect
 
 
 @click.group()
@@ -12,5 +12,6 @@ def command() -> None:
     """Make and show the image of a service, with no Docker daemon."""
 
 
+command.add_command(base.base)
 command.add_command(build.build)
 command.add_command(inspect.inspect)

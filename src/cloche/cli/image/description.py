@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.artifacts import Finding, convert
+from cloche.artifacts import Finding, Severity, convert, to_builtins
 from cloche.cli import rendering
 from cloche.units import size_text
 
@@ -22,11 +22,12 @@ _WHAT = 60
 
 
 def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
-    """Return what is in an image, as the JSON of both verbs."""
+    """Return what is in an image, as the JSON of the verbs."""
     from cloche.images import base
     from cloche.images.config import what_of_layers
 
     container = image.config.get("config") or {}
+    software = base.software(image.config)
     what = what_of_layers(image.config)
     layers = [
         {"digest": layer.descriptor.digest, "size": layer.descriptor.size,
@@ -41,17 +42,25 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
         "size": sum(layer["size"] for layer in layers),
         "user": container.get("User") or None,
         "entrypoint": container.get("Entrypoint") or [],
-        "server": _server(base.software(image.config)),
+        "server": _server(software),
         "annotations": {**(container.get("Labels") or {}), **image.annotations},
         "layers": layers,
+        "findings": _findings(software),
     }
 
 
 def _server(software: BaseSoftware) -> dict[str, Any]:
     return {
         "triton": software.triton, "version": software.version,
-        "pythons": list(software.pythons), "cuda": software.cuda,
+        "pythons": list(software.pythons), "cuda": software.cuda, "glibc": software.glibc,
     }  # fmt: skip
+
+
+def _findings(software: BaseSoftware) -> list[dict[str, Any]]:
+    """Return what has to be known of a base by all who run something on it."""
+    if software.untrusted is None:
+        return []
+    return [to_builtins(Finding(Severity.WARNING, "image.network", f"{software.untrusted}."))]
 
 
 def show(report: dict[str, Any]) -> None:
@@ -76,6 +85,7 @@ def show(report: dict[str, Any]) -> None:
         ),
         ("licence", annotations.get("org.opencontainers.image.licenses")),
         ("triton", triton),
+        ("python", ", ".join(server["pythons"])),
         ("cuda", server["cuda"]),
         ("user", report["user"]),
         ("entrypoint", " ".join(report["entrypoint"])),
