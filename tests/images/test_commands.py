@@ -10,7 +10,7 @@ import pytest
 import tiny_base
 
 from cloche.cli import main
-from cloche.images import golden
+from cloche.images import golden, sbom
 from fixtures.cache import cache_folder
 from fixtures.commands import Outcome
 from formats.onnx_models import mlp
@@ -85,8 +85,9 @@ def test_the_users_example_travels_unless_it_is_left_out(run, tmp_path):
     assert (bare["golden"], bare["findings"]) == (None, [])
     assert bare["layers"] == built["layers"][:-1]
     assert golden.LAYER not in bare["annotations"]
-    (entry,) = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
+    entry, bill = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
     assert entry["digest"] == bare["digest"]
+    assert bill["artifactType"] == sbom.MEDIA_TYPE
 
 
 def test_inspect_of_any_image(run):

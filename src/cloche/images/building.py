@@ -50,7 +50,8 @@ def build(
             base.platform,
         )
         copy(image.config, destination, task)
-        for attachment in content.attached:
+        bill = (content.bill(image.descriptor.digest),) if content.bill else ()
+        for attachment in (*content.attached, *bill):
             _attach(manifest.attached(attachment, image.descriptor), destination, task)
         destination.finish(image, content.service)
     return image

@@ -108,12 +108,13 @@ def _build(
         repository, store.tree_path(repository.digest), base.software.python_backends
     )
     with store.working():
-        locks = {member.lock.digest: member.lock for member in deployment.members if member.lock}
+        installed = {member.lock_digest for member in repository.members}
         made = {
-            digest: environment.make(lock, base, store, progress, os.environ)
-            for digest, lock in locks.items() if start.asking
-        }  # fmt: skip
-        contents = content.content_of(deployment, start, made, store)
+            member.lock.digest: environment.make(member.lock, base, store, progress, os.environ)
+            for member in deployment.members
+            if member.lock is not None and member.lock.digest in installed
+        }
+        contents = content.content_of(deployment, base, start, made, store)
         return building.build(contents, base, store, destination, progress)
 
 
