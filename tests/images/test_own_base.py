@@ -15,6 +15,7 @@ from pathlib import Path
 
 import elf
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from docker_engine import Docker
@@ -63,7 +64,11 @@ def make(settings: Settings, platform: Platform) -> Image:
 
 @pytest.fixture(scope="session")
 def kept() -> Settings:
-    """A home that stays, so that its parts are fetched once."""
+    """A home that stays, so that its parts are fetched once.
+
+    Layers are remembered in it: where what they hold changes and `_FORM` does not, the test that
+    makes them anew tells.
+    """
     return Settings(home=cache_folder() / "base")
 
 
@@ -182,6 +187,25 @@ def test_the_command_writes_what_inspect_reads(made, kept, tmp_path, monkeypatch
     assert reading.read(tmp_path / "base.tar").digest == made.descriptor.digest
     assert main([*words[:-1]]) == 0
     assert "trusted networks" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("triton_installation", "made")
+def test_build_takes_it_for_another_platform(kept, tmp_path, monkeypatch, capsys) -> None:
+    make(kept, ARM64)
+    servers = kept.home / "servers"
+    if not servers.exists():
+        servers.symlink_to(cache_folder() / "servers")
+    monkeypatch.setenv("CLOCHE_HOME", str(kept.home))
+    monkeypatch.chdir(tmp_path)
+    onnx.save(mlp(), "scores.onnx")
+    words = ("image", "build", "scores.onnx", "--base", "cpu", "--platform", "linux/arm64")
+    assert main([*words, "--output", "out", "--json"]) == 0
+    built = json.loads(capsys.readouterr().out)
+    assert built["platform"] == "linux/arm64"
+    assert [finding["code"] for finding in built["findings"]] == ["image.network"]
+    assert [layer["what"] for layer in built["layers"]][:3] == [
+        "Debian 12", "Python 3.11", "numpy and ONNX Runtime",
+    ]  # fmt: skip
 
 
 def test_a_name_without_a_push_is_refused(capsys) -> None:

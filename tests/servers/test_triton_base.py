@@ -41,7 +41,7 @@ def test_models_in_python_need_shared_memory(
     tensor = TensorSpec("x", "FP32", (1024,))
     files = (FileEntry("scores/config.pbtxt", 1, "sha256:" + "0" * 64),)
     member = RepositoryMember("scores", backend, (tensor,), (tensor,), max_batch_size=0)
-    repository = ModelRepository(digest_of_files(files), files, (member,), ())
+    repository = ModelRepository("scores", digest_of_files(files), files, (member,))
     start = TritonServer().container(repository, tmp_path, in_python)
     assert start.environment.get("CLOCHE_SHARED_MEMORY") == needed
 
