@@ -12,6 +12,7 @@ import onnx
 import pytest
 import tiny_base
 from docker_engine import Docker
+from run_command import RunCommand
 
 from cloche import composition, pipeline, spec
 from cloche.artifacts import Deployment, Golden, Judge, RequestOrigin
@@ -44,6 +45,15 @@ def _engine(*, bridge: bool) -> Iterator[Docker]:
         pytest.skip(why)
     with docker_engine.running(bridge=bridge) as engine:
         yield engine
+
+
+@pytest.fixture
+def image_run(bridged: Docker, tmp_path: Path) -> Iterator[RunCommand]:
+    """`cloche image run`; at the end of a test the engine has what it had before."""
+    command = RunCommand(bridged, tmp_path / "home")
+    before = command.left()
+    yield command
+    assert command.left() == before
 
 
 @pytest.fixture

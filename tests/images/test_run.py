@@ -9,8 +9,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_base
-from docker_engine import Docker
 
 from cloche.artifacts import Deployment
 from cloche.artifacts.container import SHARED_MEMORY
@@ -31,12 +28,11 @@ from cloche.errors import ClocheError
 from cloche.images import base as bases
 from cloche.images import reading
 from cloche.images.image import Platform
-from cloche.pipeline import image_run
+from cloche.pipeline import image_run as running
 from cloche.pipeline.image import push_image, registries, write_image
 from cloche.progress import SilentProgress
 from cloche.store import Store
 from cloche.verification import bodies
-from fixtures.commands import Outcome
 from fixtures.local import until
 from fixtures.registries import nobody
 
@@ -100,82 +96,44 @@ def images(tmp_path, asked, store, settings) -> Images:
     return Images(tmp_path, asked, store, settings)
 
 
-@dataclass(frozen=True)
-class Command:
-    """The command line where an engine publishes its ports."""
-
-    docker: Docker
-    home: Path
-
-    def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        told = {"DOCKER_HOST": f"unix://{self.docker.socket}", "CLOCHE_HOME": str(self.home)}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [*self.docker.inside, sys.executable, "-m", "cloche", "image", "run", *words],
-            env={**os.environ, **told, "NO_COLOR": "1"}, stdin=subprocess.DEVNULL,
-            stdout=pipe, stderr=pipe, text=True,
-        )  # fmt: skip
-
-    def __call__(self, *words: str | Path) -> Outcome:
-        process = self.start(*words)
-        out, err = process.communicate(timeout=120)
-        return Outcome(process.returncode, out, err)
-
-    def left(self) -> tuple[list[str], list[str]]:
-        """Containers and images in the engine."""
-        return (
-            self.docker("ps", "--all", "--format", "{{.Names}}").split(),
-            self.docker("images", "--all", "--quiet", "--no-trunc").split(),
-        )
-
-
-@pytest.fixture
-def command(bridged, tmp_path):
-    """The command; at the end of a test the engine has what it had before."""
-    called = Command(bridged, tmp_path / "home")
-    before = called.left()
-    yield called
-    assert called.left() == before
-
-
 @pytest.mark.parametrize("name", ["out", "out.tar"])
-def test_an_image_is_verified_by_what_it_brings(command, images, name):
+def test_an_image_is_verified_by_what_it_brings(image_run, images, name):
     path = images.write(name, images.base(SERVES))
-    said = command(path, "--json").expect(0).json
+    said = image_run(path, "--json").expect(0).json
     assert (said["passed"], said["judge"], said["origin"]) == (True, "reference", "made")
     assert (said["engine"], said["model"], said["container"]) == ("docker", "scores", None)
     assert said["digest"] == reading.read(path).digest
     assert said["url"].startswith("http://127.0.0.1:")
     assert [each["name"] for each in said["outputs"]] == ["y"]
-    assert "scores: passed" in command(path).expect(0).out
+    assert "scores: passed" in image_run(path).expect(0).out
 
 
-def test_another_answer_fails(command, images):
+def test_another_answer_fails(image_run, images):
     path = images.write("out", images.base(SERVES, value=1.0))
-    failed = command(path).expect(1)
+    failed = image_run(path).expect(1)
     assert "scores: FAILED" in failed.out
     assert "The container said at last:\nit serves" in failed.err
 
 
-def test_without_answers_types_are_judged(command, images):
+def test_without_answers_types_are_judged(image_run, images):
     path = images.write("out", images.base(SERVES, value=1.0))
     index = json.loads((path / "index.json").read_bytes())
     index["manifests"] = [each for each in index["manifests"] if "artifactType" not in each]
     (path / "index.json").write_text(json.dumps(index))
-    said = command(path, "--json").expect(0).json
+    said = image_run(path, "--json").expect(0).json
     assert (said["judge"], said["why"]) == ("smoke", "No answers are kept with the image.")
 
 
-def test_without_a_golden_request_there_is_nothing_to_verify_by(command, images):
+def test_without_a_golden_request_there_is_nothing_to_verify_by(image_run, images):
     path = images.write("out", images.base(SERVES), replace(images.deployment, golden=None))
-    failed = command(path, "--json").expect(1)
+    failed = image_run(path, "--json").expect(1)
     assert failed.json["error"]["code"] == "golden.missing"
     assert "gets ready" in failed.json["error"]["what"]
 
 
-def test_a_container_that_ends_is_told_with_its_words(command, images):
+def test_a_container_that_ends_is_told_with_its_words(image_run, images):
     path = images.write("out", images.base(ENDS))
-    failed = command(path, "--json").expect(1)
+    failed = image_run(path, "--json").expect(1)
     error = failed.json["error"]
     assert error["code"] == "image.run.ended"
     assert "status 3" in error["what"]
@@ -183,52 +141,52 @@ def test_a_container_that_ends_is_told_with_its_words(command, images):
     assert "no model can be loaded" in failed.err
 
 
-def test_a_container_that_is_not_ready_in_time(command, images):
+def test_a_container_that_is_not_ready_in_time(image_run, images):
     path = images.write("out", images.base(HANGS))
-    failed = command(path, "--timeout", "1s", "--json").expect(1)
+    failed = image_run(path, "--timeout", "1s", "--json").expect(1)
     assert failed.json["error"]["code"] == "image.run.late"
     assert "it loads" in failed.err
 
 
-def test_an_interrupt_leaves_nothing(command, images):
+def test_an_interrupt_leaves_nothing(image_run, images):
     path = images.write("out", images.base(HANGS))
-    process = command.start(path)
-    until(lambda: command.docker("ps", "--quiet") or process.poll() is not None)
+    process = image_run.start(path)
+    until(lambda: image_run.docker("ps", "--quiet") or process.poll() is not None)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
 
 
-def test_an_image_of_the_user_stays(command, images):
+def test_an_image_of_the_user_stays(image_run, images):
     """The same one, under its own name."""
     path = images.write("out.tar", images.base(SERVES))
-    command.docker("load", "-i", path)
+    image_run.docker("load", "-i", path)
     try:
-        command(path).expect(0)
-        assert "scores" in command.docker("images", "--format", "{{.Repository}}").split()
+        image_run(path).expect(0)
+        assert "scores" in image_run.docker("images", "--format", "{{.Repository}}").split()
     finally:
-        command.docker("rmi", "scores:latest")
+        image_run.docker("rmi", "scores:latest")
 
 
-def test_a_container_is_kept_where_that_is_asked_for(command, images):
+def test_a_container_is_kept_where_that_is_asked_for(image_run, images):
     path = images.write("out", images.base(SERVES))
-    said = command(path, "--keep", "--port", str(PORT)).expect(0).out
+    said = image_run(path, "--keep", "--port", str(PORT)).expect(0).out
     try:
-        shown = command.docker("ps", "--format", "{{.Ports}}")
+        shown = image_run.docker("ps", "--format", "{{.Ports}}")
         assert f"127.0.0.1:{PORT}->8000/tcp" in shown
-        taken = command(path, "--port", str(PORT), "--json").expect(1)
+        taken = image_run(path, "--port", str(PORT), "--json").expect(1)
         assert taken.json["error"]["code"] == "image.run.port"
     finally:
         ending = said.partition("End it: ")[2].strip().replace("docker ", "").split(" && ")
         for words in ending:
-            command.docker(*words.split())
+            image_run.docker(*words.split())
 
 
-def test_it_runs_as_hardened_as_an_image_may(command, images):
+def test_it_runs_as_hardened_as_an_image_may(image_run, images):
     path = images.write("out", images.base(SERVES))
-    command(path, "--keep").expect(0)
-    (container,) = command.docker("ps", "--quiet").split()
-    (found,) = json.loads(command.docker("inspect", container))
+    image_run(path, "--keep").expect(0)
+    (container,) = image_run.docker("ps", "--quiet").split()
+    (found,) = json.loads(image_run.docker("inspect", container))
     try:
         host = found["HostConfig"]
         assert host["ReadonlyRootfs"]
@@ -238,15 +196,15 @@ def test_it_runs_as_hardened_as_an_image_may(command, images):
         ports = found["NetworkSettings"]["Ports"]
         assert {each["HostIp"] for each in (ports["8000/tcp"] + ports["8001/tcp"])} == {"127.0.0.1"}
     finally:
-        command.docker("rm", "--force", container)
-        command.docker("rmi", found["Config"]["Image"])
+        image_run.docker("rm", "--force", container)
+        image_run.docker("rmi", found["Config"]["Image"])
 
 
 @pytest.mark.parametrize(("needed", "asked"), [("", ()), ("1000", ()), (str(2**27), ("b",))])
 def test_shared_memory_is_what_the_models_need(base, needed, asked):
     config = {**base.config, "config": {"Env": [f"{SHARED_MEMORY}={needed}"]}}
     image = reading.ReadImage(config, (), AMD64, None, None, {})
-    options = image_run.options(image, 0)
+    options = running.options(image, 0)
     assert ("--shm-size" in options) == bool(asked)
     if asked:
         assert options[-1] == f"{needed}b"
@@ -327,7 +285,7 @@ def test_an_image_of_others(refused, docker, tmp_path):
 
 def test_a_port_that_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ClocheError) as told:
-        image_run.require_free(taken.getsockname()[1])
+        running.require_free(taken.getsockname()[1])
     assert told.value.code == "image.run.port"
 
 
@@ -345,7 +303,7 @@ def test_readiness_is_waited_for_until_a_limit():
             return State(running=True, status=0)
 
     with pytest.raises(ClocheError) as told:
-        image_run.wait_until_ready(
+        running.wait_until_ready(
             Loading(), "it", None, 10, clock=lambda: sum(slept), sleep=slept.append
         )
     assert told.value.code == "image.run.late"
