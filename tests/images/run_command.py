@@ -11,6 +11,7 @@ from pathlib import Path
 from docker_engine import Docker
 
 from fixtures.commands import Outcome
+from fixtures.registries import nobody
 
 LIMIT = 180.0
 
@@ -27,7 +28,7 @@ class RunCommand:
         pipe = subprocess.PIPE
         return subprocess.Popen(
             [*self.docker.inside, sys.executable, "-m", "cloche", "image", "run", *words],
-            env={**os.environ, **told, "NO_COLOR": "1"}, stdin=subprocess.DEVNULL,
+            env={**os.environ, **told, **nobody(), "NO_COLOR": "1"}, stdin=subprocess.DEVNULL,
             stdout=pipe, stderr=pipe, text=True,
         )  # fmt: skip
 

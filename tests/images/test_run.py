@@ -31,10 +31,11 @@ from cloche.images.image import Platform
 from cloche.pipeline import image_run as running
 from cloche.pipeline.image import push_image, registries, write_image
 from cloche.progress import SilentProgress
+from cloche.settings import Settings
 from cloche.store import Store
 from cloche.verification import bodies
 from fixtures.local import until
-from fixtures.registries import nobody
+from fixtures.registries import nobody, serve_registry
 
 AMD64 = Platform("linux", "amd64")
 SILENT = SilentProgress()
@@ -67,7 +68,7 @@ class Images:
     folder: Path
     deployment: Deployment
     store: Store
-    settings: object
+    settings: Settings
 
     def base(self, server: str, value: float = 0.0, architecture: str = "amd64") -> bases.Base:
         program = tiny_base.busybox()
@@ -89,6 +90,13 @@ class Images:
             settings=self.settings, progress=SILENT,
         )  # fmt: skip
         return self.folder / name
+
+    def push(self, name: str) -> None:
+        with registries(nobody()) as opened:
+            push_image(
+                self.deployment, self.base(SERVES), references.parse(name), opened,
+                settings=self.settings, progress=SILENT,
+            )  # fmt: skip
 
 
 @pytest.fixture
@@ -182,6 +190,20 @@ def test_a_container_is_kept_where_that_is_asked_for(image_run, images):
             image_run.docker(*words.split())
 
 
+def test_an_image_of_a_registry_is_verified(image_run, images, bridged, registry_program, tmp_path):
+    """One that runs where the engine does, on the storage to which the image was pushed."""
+    outside, name = tmp_path / "outside", "team/scores"
+    with serve_registry(registry_program, outside, users=False) as host:
+        images.push(f"{host}/{name}:v1")
+    storage = (tmp_path / "inside" / "storage", outside / "storage")
+    storage[0].parent.mkdir()
+    storage[1].rename(storage[0])
+    within = {"users": False, "within": bridged.inside}
+    with serve_registry(registry_program, tmp_path / "inside", **within) as host:
+        said = image_run(f"{host}/{name}:v1", "--json").expect(0).json
+    assert (said["passed"], said["judge"]) == (True, "reference")
+
+
 def test_it_runs_as_hardened_as_an_image_may(image_run, images):
     path = images.write("out", images.base(SERVES))
     image_run(path, "--keep").expect(0)
@@ -251,7 +273,7 @@ def test_an_engine_without_a_bridge_is_told_and_has_nothing_more(refused, docker
     before = docker("images", "--all", "--quiet")
     path = images.write("out", images.base(SERVES))
     error = refused(path, DOCKER_HOST=f"unix://{docker.socket}")
-    assert error["code"] == "engine.network"
+    assert error["code"] == "engine.network", error
     assert docker("images", "--all", "--quiet") == before
     assert not docker("ps", "--all", "--quiet")
 
@@ -259,12 +281,8 @@ def test_an_engine_without_a_bridge_is_told_and_has_nothing_more(refused, docker
 def test_an_image_of_a_registry_is_pulled_by_its_digest(refused, docker, images, open_registry):
     """And is gone when it could not be run."""
     before = docker("images", "--all", "--quiet")
-    reference = references.parse(f"{open_registry}/t{uuid.uuid4().hex[:8]}/scores:v1")
-    with registries(nobody()) as opened:
-        push_image(
-            images.deployment, images.base(SERVES), reference, opened,
-            settings=images.settings, progress=SILENT,
-        )  # fmt: skip
+    reference = f"{open_registry}/t{uuid.uuid4().hex[:8]}/scores:v1"
+    images.push(reference)
     error = refused(reference, DOCKER_HOST=f"unix://{docker.socket}", DOCKER_CONFIG="/nonexistent")
     assert error["code"] == "engine.network"
     assert docker("images", "--all", "--quiet") == before

@@ -5,7 +5,6 @@ Nothing that an engine had before is changed or removed.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,13 +83,12 @@ class Engine:
         self._require(done, "engine.run", f"{self.kind} cannot start the container", container)
 
     def state(self, container: str) -> State:
-        """Return what a container does; one that is gone does not run."""
-        done = self.program.run("container", "inspect", container)
-        try:
-            state = json.loads(done.out)[0]["State"]
-            return State(bool(state["Running"]), int(state["ExitCode"]))
-        except (ValueError, LookupError, TypeError):
-            return State(running=False, status=-1)
+        """Return what a container does."""
+        words = ("container", "inspect", "--format", "{{.State.Running}} {{.State.ExitCode}}")
+        done = self.program.run(*words, container)
+        self._require(done, "engine.inspect", f"{self.kind} does not tell of it", container)
+        running, _, status = done.out.strip().partition(" ")
+        return State(running == "true", int(status))
 
     def address(self, container: str, port: int) -> str | None:
         """Return `127.0.0.1:PORT` of a running container's port; None if it is not published."""
