@@ -48,9 +48,9 @@ def build(deployment, settings):
     def call(base: Path, output: Path) -> str:
         found = bases.read(str(base), AMD64)
         made = write_image(
-            deployment, found, output, settings=settings, progress=SilentProgress()
+            deployment, [found], output, settings=settings, progress=SilentProgress()
         )  # fmt: skip
-        return made.descriptor.digest
+        return made.digest
 
     return call
 

@@ -132,6 +132,14 @@ def layout(folder: Path, program: bytes = b"no program", **more: Any) -> Path:
     return folder
 
 
+def layout_of_both(folder: Path) -> Path:
+    """Write the base for amd64 and arm64."""
+    files, written = rootfs(), Layout(folder)
+    for architecture in ("amd64", "arm64"):
+        written.image(files, configuration(files, architecture), "example.com/triton:26.07")
+    return folder
+
+
 def docker_archive(path: Path, program: bytes = b"no program", *, zipped: bool = False) -> Path:
     """Write the base as `docker save` of Docker 20.10 does, where a second layer may be a link."""
     files = rootfs(program)

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloche.artifacts import encode
+from cloche.clients.oci.referrers import referrer_of, subject_of
 from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all, write_atomically
 from cloche.images import disk
 from cloche.images.digesting import Digesting
-from cloche.images.image import INDEX, MANIFEST, Platform, SmallBlob, changed
+from cloche.images.image import INDEX, changed
 from cloche.images.manifest import described
 from cloche.images.places import broken
 from cloche.images.reading import FULL_NAME, REFERENCE
@@ -22,7 +24,8 @@ from cloche.images.reading import FULL_NAME, REFERENCE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cloche.images.image import Image, Read
+    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.names import Name
 
 MARK = "oci-layout"
 VERSION = b'{"imageLayoutVersion":"1.0.0"}'
@@ -32,10 +35,13 @@ class Layout:
     """The destination of an image in a layout that exists, or will when it is whole: `shown`."""
 
     addressed = False
+    parallel = 4
+    mounted: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path, shown: Path) -> None:
         self._folder, self._shown = folder, shown
         self._blobs = folder / "blobs" / "sha256"
+        self._referring: list[SmallBlob] = []
         self.added: list[Path] = []
         """The blobs that were written here."""
 
@@ -48,10 +54,20 @@ class Layout:
         with disk.writing(self._shown):
             return self._write(read, size)
 
-    def finish(self, image: Image, name: str) -> None:
-        """Write manifest and index, in which the image takes the place of one with its name."""
+    def put(self, manifest: SmallBlob) -> None:
+        """Write a manifest; the index names one with a subject beside it."""
         with disk.writing(self._shown):
-            self._finish(image, name)
+            self._put(manifest)
+        if subject_of(manifest.data):
+            self._referring.append(manifest)
+
+    def finish(self, root: SmallBlob, name: Name | None, platform: Platform | None) -> None:
+        """Write manifest and index, in which the image takes the place of one with its name.
+
+        What refers to that one goes with it.
+        """
+        with disk.writing(self._shown):
+            self._finish(root, name, platform)
 
     def _write(self, read: Read, size: int) -> str:
         temporary = self._blobs / temporary_name(".blob")
@@ -73,16 +89,33 @@ class Layout:
             temporary.unlink(missing_ok=True)
         return digesting.digest
 
-    def _finish(self, image: Image, name: str) -> None:
-        if not self.holds(image.descriptor.digest):
-            self._write(SmallBlob(image.manifest, MANIFEST).chunks, image.descriptor.size)
+    def _finish(self, root: SmallBlob, name: Name | None, platform: Platform | None) -> None:
+        self._put(root)
         sync_folder(self._blobs)
         path = self._folder / "index.json"
-        others = _images(path) if path.exists() else []
-        kept = [
-            entry for entry in others if (entry.get("annotations") or {}).get(REFERENCE) != name
-        ]
-        write_atomically(path, index(image, name, kept))
+        entries = _images(path) if path.exists() else []
+        new = [entry(root, name, platform), *map(referrer, self._referring)]
+        short = name.short if name is not None else None
+        kept = [each for each in entries if not _is_same(each, new[0]["digest"], short)]
+        lost = {each["digest"] for each in entries} - {each["digest"] for each in (*kept, *new)}
+        others = [each for each in kept if not self._superseded(each, new, lost)]
+        write_atomically(path, index([*others, *new]))
+
+    def _put(self, manifest: SmallBlob) -> None:
+        descriptor = manifest.descriptor
+        if not self.holds(descriptor.digest):
+            self._write(manifest.chunks, descriptor.size)
+
+    def _superseded(self, old: dict[str, Any], new: list[dict[str, Any]], lost: set[str]) -> bool:
+        """Return whether an artefact lost its image, or one of its type refers to it anew."""
+        kind, digest = old.get("artifactType"), old["digest"]
+        if any(each["digest"] == digest for each in new[1:]):
+            return True
+        if kind is None or not self.holds(digest):
+            return False
+        subject = subject_of(self._path(digest).read_bytes())
+        anew = {(subject_of(each.data), kind_of(each)) for each in self._referring}
+        return subject in lost or (subject, kind) in anew
 
     def _path(self, digest: str) -> Path:
         return self._blobs / digest.removeprefix("sha256:")
@@ -97,27 +130,39 @@ def _images(path: Path) -> list[dict[str, Any]]:
     return images
 
 
-def index(image: Image, name: str, others: Iterable[dict[str, Any]] = ()) -> bytes:
-    """Return the index of an image under a name, and of others."""
-    from cloche.artifacts import encode
+def _is_same(entry: dict[str, Any], digest: str, short: str | None) -> bool:
+    """Return whether an entry has the name of a new image, or is it where neither has one."""
+    if entry.get("artifactType"):
+        return False
+    named = (entry.get("annotations") or {}).get(REFERENCE)
+    return named == short and (named is not None or entry["digest"] == digest)
 
-    annotations = {REFERENCE: name, FULL_NAME: f"docker.io/library/{tag(name)}"}
-    entry = {
-        **described(image.descriptor),
-        "platform": _platform(image.platform),
-        "annotations": annotations,
+
+def entry(root: SmallBlob, name: Name | None, platform: Platform | None) -> dict[str, Any]:
+    """Return what the index of a layout says of an image, or of the index of several."""
+    known = {REFERENCE: name.short, FULL_NAME: name.full} if name is not None else {}
+    annotations = {key: text for key, text in known.items() if text}
+    return {
+        **described(root.descriptor),
+        **({"platform": platform.fields} if platform is not None else {}),
+        **({"annotations": annotations} if annotations else {}),
     }
-    return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": [*others, entry]})
 
 
-def tag(name: str) -> str:
-    """Return the name by which an engine knows a service's image once it is loaded."""
-    return f"{name}:latest"
+def referrer(manifest: SmallBlob) -> dict[str, Any]:
+    """Return what the index of a layout says of a manifest that has a subject."""
+    return {**described(manifest.descriptor), "artifactType": kind_of(manifest)}
 
 
-def _platform(platform: Platform) -> dict[str, str]:
-    variant = {"variant": platform.variant} if platform.variant else {}
-    return {"os": platform.os, "architecture": platform.architecture, **variant}
+def kind_of(manifest: SmallBlob) -> str:
+    """Return the type of an artefact."""
+    descriptor = manifest.descriptor
+    return referrer_of(manifest.data, descriptor.digest, descriptor.media_type).artifact_type
+
+
+def index(entries: Iterable[dict[str, Any]]) -> bytes:
+    """Return the index of a layout."""
+    return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": list(entries)})
 
 
 @contextmanager

@@ -1,14 +1,14 @@
-"""The manifest of an image, as canonical JSON: sorted keys, no spaces."""
+"""The manifest of an image, and the index of several, as canonical JSON: sorted keys, no spaces."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import encode
-from cloche.images.image import MANIFEST, Descriptor, Image, SmallBlob
+from cloche.images.image import INDEX, MANIFEST, Descriptor, Image, SmallBlob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cloche.images.image import Blob, Platform
 
@@ -26,6 +26,16 @@ def compose(
     }
     blob = SmallBlob(encode(manifest), MANIFEST)
     return Image(blob.data, blob.descriptor, config, layers, platform)
+
+
+def index(images: Iterable[Image]) -> SmallBlob:
+    """Return the index of the images of several platforms, in the order of these."""
+    entries = [
+        {**described(image.descriptor), "platform": image.platform.fields}
+        for image in sorted(images, key=lambda image: str(image.platform))
+    ]
+    fields = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+    return SmallBlob(encode(fields), INDEX)
 
 
 def described(descriptor: Descriptor) -> dict[str, Any]:

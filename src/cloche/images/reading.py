@@ -108,7 +108,7 @@ def _entries(place: Place, index: Any, name: str | None, depth: int) -> Iterator
 def _image(place: Place, entry: _Entry) -> ReadImage | None:
     """Return an image; None for an artefact, such as an attestation."""
     manifest = _document(place, _blob(place, entry.descriptor))
-    if manifest["config"]["mediaType"] not in CONFIGS:
+    if not is_image(manifest):
         return None
     config = _document(place, _blob(place, manifest["config"]))
     if config.get("architecture") in {None, "", "unknown"}:
@@ -122,6 +122,13 @@ def _image(place: Place, entry: _Entry) -> ReadImage | None:
         name=entry.name,
         annotations=manifest.get("annotations") or {},
     )
+
+
+def is_image(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a manifest is of an image; an attestation has the configuration of one."""
+    layers = manifest.get("layers") or []
+    config = (manifest.get("config") or {}).get("mediaType")
+    return config in CONFIGS and all(".tar" in layer["mediaType"] for layer in layers)
 
 
 def _layer(place: Place, descriptor: dict[str, Any]) -> StoredBlob:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from cloche.errors import ClocheError
 from cloche.images.image import Descriptor
 from cloche.images.reading import (
-    CONFIGS,
     INDEXES,
     ReadImage,
+    is_image,
     layer_type,
     other_platform,
     platform_of,
@@ -59,7 +59,7 @@ def _read(registry: Registry, reference: ImageReference, platform: Platform) -> 
         digest = _chosen(json.loads(found.data), reference, platform)
         found = registry.manifest(reference.name, digest)
     manifest = json.loads(found.data)
-    if manifest["config"]["mediaType"] not in CONFIGS:
+    if not is_image(manifest):
         raise _unknown(reference, "image.unknown", "it is an artefact of another kind")
     config = _config(registry, reference, manifest["config"])
     layers = tuple(_layer(registry, reference, each) for each in manifest["layers"])

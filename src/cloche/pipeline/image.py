@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cloche import composition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cloche.clients.oci.registry import Registry
     from cloche.images.base import Base
     from cloche.images.image import Destination, Image, Platform
+    from cloche.images.names import Name
     from cloche.progress import Progress
     from cloche.settings import Settings
 
@@ -38,6 +39,14 @@ class Registries:
             opened = Registry(host, environment=self.environment)
             self._open[host] = self._stack.enter_context(opened)
         return self._open[host]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was built: one image, or the index of one for each platform."""
+
+    digest: str
+    images: tuple[Image, ...]
 
 
 @contextmanager
@@ -62,44 +71,55 @@ def read_base(text: str, platform: Platform, connections: Registries) -> Base:
 
 
 def write_image(
-    deployment: Deployment, base: Base, output: Path, *, settings: Settings, progress: Progress
-) -> Image:
+    deployment: Deployment,
+    bases: Sequence[Base],
+    output: Path,
+    *,
+    name: Name | None = None,
+    settings: Settings,
+    progress: Progress,
+) -> Built:
     """Write the image of a deployment to an archive (`.tar`) or an OCI layout, and return it.
 
-    Nothing is left at `output` if it fails. Raises ClocheError `image.…`.
+    It is on each of the bases, one for each platform, and called as the service where it has no
+    `name`. Nothing is left at `output` if it fails. Raises ClocheError `image.…`.
     """
     with _destination(output) as destination:
-        return _build(deployment, base, destination, settings, progress)
+        return _build(deployment, bases, destination, name, settings=settings, progress=progress)
 
 
 def push_image(
     deployment: Deployment,
-    base: Base,
+    bases: Sequence[Base],
     reference: ImageReference,
     connections: Registries,
     *,
     settings: Settings,
     progress: Progress,
-) -> Image:
+) -> Built:
     """Push the image of a deployment, and return it; nothing is under the tag before all is there.
 
     Raises ClocheError `image.…` and `registry.…`.
     """
     from cloche.images.pushing import RepositoryWriter
 
-    shared = base.repositories(reference.host)
+    shared: dict[str, str] = {}
+    for base in bases:
+        shared |= base.repositories(reference.host)
     destination = RepositoryWriter(connections.at(reference.host), reference, shared)
-    return _build(deployment, base, destination, settings, progress)
+    return _build(deployment, bases, destination, None, settings=settings, progress=progress)
 
 
 def _build(
     deployment: Deployment,
-    base: Base,
+    bases: Sequence[Base],
     destination: Destination,
+    name: Name | None,
+    *,
     settings: Settings,
     progress: Progress,
-) -> Image:
-    from cloche.images import building, content
+) -> Built:
+    from cloche.images import building, content, names
 
     store = composition.store(settings)
     repository = deployment.repository
@@ -107,14 +127,17 @@ def _build(
         repository, store.tree_path(repository.digest)
     )
     contents = content.content_of(deployment, start, store)
-    return building.build(contents, base, store, destination, progress)
+    images = tuple(building.build(contents, base, store, destination, progress) for base in bases)
+    root = building.finish(images, destination, name or names.of_service(deployment.service))
+    return Built(root.descriptor.digest, images)
 
 
-def check_output(output: Path) -> None:
-    """Raise ClocheError `image.output` for a place that holds something else."""
+def check_output(output: Path, platforms: int = 1) -> None:
+    """Raise ClocheError for a place that holds something else, or fewer platforms."""
     from cloche.images import archive, layout
 
     if _is_archive(output):
+        archive.check_platforms(output, platforms)
         archive.check(output)
     else:
         layout.check(output)

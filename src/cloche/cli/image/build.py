@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloche.cli import deploy, options, rendering, session, specification
 from cloche.cli.image import description
 from cloche.errors import UsageError
+
+if TYPE_CHECKING:
+    from cloche.clients.oci.reference import ImageReference
 
 
 @click.command()
@@ -27,11 +30,16 @@ from cloche.errors import UsageError
     "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar",
     help="Where to write: an OCI layout, or an archive for docker, podman and skopeo.",
 )  # fmt: skip
-@click.option("--tag", metavar="IMAGE", help="The name to push it under: HOST/NAME:TAG.")
+@click.option(
+    "--tag", metavar="IMAGE",
+    help="Its name, HOST/NAME:TAG or NAME:TAG, in the registry and in the output (default there:"
+    " that of the service).",
+)  # fmt: skip
 @click.option("--push", is_flag=True, help="Push it; what the registry has is not sent again.")
 @click.option(
-    "--platform", metavar="OS/ARCH", help="The platform, such as linux/arm64 (default: this one's)."
-)
+    "--platform", metavar="OS/ARCH[,…]",
+    help="The platform, such as linux/arm64 (default: this one's), or several of them.",
+)  # fmt: skip
 @options.as_json
 def build(
     *, model: str | None, file: Path | None, name: str | None, example: Path | None, base: str,
@@ -43,40 +51,50 @@ def build(
     inputs give the same digest everywhere.
     """
     from cloche import cache
-    from cloche.clients.oci import reference as references
     from cloche.images import base as bases
-    from cloche.images import layout, platforms, reading
+    from cloche.images import names, platforms
     from cloche.pipeline import image as images
 
-    _check_places(output, tag, push=push)
-    reference = references.parse(tag) if tag else None
+    reference = _checked_tag(output, tag, push=push)
+    wanted = platforms.parse_all(platform) if platform else (platforms.here(),)
+    called = names.parse(tag) if tag else None
     here = session.begin()
-    wanted = platforms.parse(platform) if platform else platforms.here()
     how: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
-        chosen = images.read_base(base, wanted, connections)
-        bases.require_server(chosen, base)
+        chosen = [images.read_base(base, each, connections) for each in wanted]
+        for each in chosen:
+            bases.require_server(each, base)
         if output is not None:
-            images.check_output(output)
+            images.check_output(output, len(wanted))
         deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
         if output is not None:
-            made = images.write_image(deployment, chosen, output, **how)
+            made = images.write_image(deployment, chosen, output, name=called, **how)
         if reference is not None:
             made = images.push_image(deployment, chosen, reference, connections, **how)
-    name = f"docker.io/library/{layout.tag(deployment.service)}" if output else str(reference)
-    report = description.of(reading.of(made, name), output)
+    named = called or names.of_service(deployment.service)
+    report = description.of_built(made, named.full or named.short, output)
     if reference is not None:
         report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else description.show(report)
 
 
-def _check_places(output: Path | None, tag: str | None, *, push: bool) -> None:
-    """Raise UsageError unless it is told where the image goes."""
-    if push != (tag is not None):
+def _checked_tag(output: Path | None, tag: str | None, *, push: bool) -> ImageReference | None:
+    """Return where to push; raises UsageError unless it is told where the image goes."""
+    from cloche.clients.oci import reference as references
+
+    reference = references.parse(tag) if tag else None
+    if push and reference is None:
         raise UsageError(
             "image.tag",
-            "--push needs the name of the image." if push else "--tag names an image to push.",
+            "--push needs the name of the image.",
             hint="Write --push --tag HOST/NAME:TAG.",
+        )
+    if reference is not None and reference.digest:
+        raise UsageError(
+            "image.tag",
+            "The digest of an image follows from what is in it.",
+            where=tag,
+            hint="Write --tag HOST/NAME:TAG.",
         )
     if output is None and not push:
         raise UsageError(
@@ -84,3 +102,4 @@ def _check_places(output: Path | None, tag: str | None, *, push: bool) -> None:
             "Nothing says where the image goes.",
             hint="Add --output DIR, --output FILE.tar, or --push --tag HOST/NAME:TAG.",
         )
+    return reference if push else None

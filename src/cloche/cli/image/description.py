@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from cloche.images.base import BaseSoftware
     from cloche.images.reading import ReadImage
+    from cloche.pipeline.image import Built
 
 _DIGITS = 19
 """Characters of a digest in a table."""
@@ -46,6 +47,19 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
     }
 
 
+def of_built(built: Built, name: str, path: Path | None) -> dict[str, Any]:
+    """Return what was built as JSON: one image as by `of`, or the index of several and these."""
+    from cloche.images import reading
+
+    images = [of(reading.of(image, name), path) for image in built.images]
+    if len(images) == 1:
+        return images[0]
+    return {
+        "path": images[0]["path"], "name": name, "digest": built.digest,
+        "platforms": [image["platform"] for image in images], "images": images,
+    }  # fmt: skip
+
+
 def _server(software: BaseSoftware) -> dict[str, Any]:
     return {
         "triton": software.triton, "version": software.version,
@@ -54,7 +68,14 @@ def _server(software: BaseSoftware) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Print it as text."""
+    """Print it as text; of several images each."""
+    if "images" in report:
+        known = ((name, report.get(name)) for name in ("path", "pushed", "name", "digest"))
+        click.echo(rendering.fields((name, value) for name, value in known if value))
+        for image in report["images"]:
+            click.echo()
+            show({**image, "path": None, "name": None})
+        return
     annotations = report["annotations"]
     server = report["server"]
     triton = " ".join(
