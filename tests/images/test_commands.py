@@ -5,17 +5,12 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-from dataclasses import replace
-from pathlib import Path
 
 import onnx
 import pytest
 import tiny_base
 
 from cloche.cli import main
-from cloche.errors import ClocheError
-from cloche.images import content
-from cloche.servers.triton import TritonServer
 from fixtures.cache import cache_folder
 from fixtures.commands import Outcome
 from formats.onnx_models import mlp
@@ -173,15 +168,3 @@ def test_what_leaves_the_folder_of_a_model_is_refused(run, tmp_path, what):
     failed = run("image", "build", "./repository", *BASE, "--output", "out", "--json").expect(1)
     assert json.loads(failed.out)["error"]["code"].startswith("source.files.")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_model_with_an_environment_is_refused(deployment, store, tmp_path):
-    member = replace(deployment.repository.main, lock_digest="sha256:" + "0" * 64)
-    locked = replace(
-        deployment, repository=replace(deployment.repository, members=(member,))
-    )  # fmt: skip
-    start = TritonServer().container(deployment.repository, Path())
-    with pytest.raises(ClocheError) as refused:
-        content.content_of(locked, start, store)
-    assert refused.value.code == "image.environment"
-    assert "next step" in refused.value.what

@@ -16,3 +16,5 @@ class ContainerStart:
     """What it is told of one service."""
     ports: tuple[int, ...]
     """The ports on which the server listens."""
+    asking: tuple[str, ...] = ()
+    """The models that ask for the environment of their lock, in `environment` of their folder."""

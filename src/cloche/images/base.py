@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
-from cloche.images import reading
+from cloche.images import addresses, reading
 from cloche.images.remote import RemoteBlob
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ BASE_DIGEST = "org.opencontainers.image.base.digest"
 TRITON_LABEL = "cloche.base.triton"
 PYTHONS_LABEL = "cloche.base.pythons"
 CUDA_LABEL = "cloche.base.cuda"
-_PATH = re.compile(r"(\.{0,2}/|~|oci:|.*\.(tar|tgz|tar\.gz)$)")
+GLIBC_LABEL = "cloche.base.glibc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,8 @@ class BaseSoftware:
     pythons: tuple[str, ...]
     """The Pythons that it has a stub for: `3.12`."""
     cuda: str | None
+    glibc: str | None = None
+    """The version of the C library: `2.36`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,13 @@ class Base:
 
 def is_path(text: str) -> bool:
     """Return whether a base is a layout or an archive on this machine, not one in a registry."""
-    return Path(text).expanduser().exists() or _PATH.match(text) is not None
+    return addresses.is_local(text)
 
 
 def read(text: str, platform: Platform) -> Base:
     """Return the base of a path for a platform; raises ClocheError `image.…`."""
-    return of(reading.read(Path(text).expanduser(), platform))
+    address = addresses.local(text)
+    return of(reading.read(address.path, platform, name=address.name))
 
 
 def of(found: ReadImage) -> Base:
@@ -90,6 +92,7 @@ def software(config: Mapping[str, Any]) -> BaseSoftware:
         or environment.get("TRITON_SERVER_VERSION"),
         pythons=tuple(pythons),
         cuda=labels.get(CUDA_LABEL) or environment.get("CUDA_VERSION"),
+        glibc=labels.get(GLIBC_LABEL),
     )
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloche.errors import ClocheError
-from cloche.images.layers import Layer, LayerFile, divide
+from cloche.images.environment import link_of
+from cloche.images.layers import Layer, LayerFile, LayerLink, divide
 from cloche.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cloche.artifacts import ContainerStart, Deployment
+    from cloche.images.environment import Environment
     from cloche.store import Store
 
 MODELS = "models"
 """The model repository, from the root of the image."""
 ENTRYPOINT = "cloche/entrypoint"
 _OCI = "org.opencontainers.image"
+_LAYERS_OF_ENVIRONMENT = 10
+"""Layers of one environment at most: its largest files pull in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,29 +34,43 @@ class Content:
     environment: Mapping[str, str]
     ports: tuple[int, ...]
     annotations: Mapping[str, str]
+    links: tuple[LayerLink, ...] = ()
+    """Links beside the repository's files."""
+    environments: tuple[Environment, ...] = ()
 
     def layers(self, free: int) -> tuple[Layer, ...]:
         """Return the layers, at most `free`, the most shared one first.
 
         The entrypoint has a layer of its own: it is the same for all services, and stays with the
-        server where the model comes from an image volume.
+        server where the model comes from an image volume. So do environments, which all models of
+        one lock share.
         """
-        return (Layer("entrypoint", (self.entrypoint,)), *divide(self.repository, free - 1))
+        layers = [Layer("entrypoint", (self.entrypoint,))]
+        for each in self.environments:
+            most = min(_LAYERS_OF_ENVIRONMENT, free - len(layers) - 1)
+            layers += divide(each.files, most, each.what, each.links)
+        return (*layers, *divide(self.repository, free - len(layers), links=self.links))
 
 
-def content_of(deployment: Deployment, start: ContainerStart, store: Store) -> Content:
+def content_of(
+    deployment: Deployment,
+    start: ContainerStart,
+    environments: Mapping[str, Environment],
+    store: Store,
+) -> Content:
     """Return what the image of a deployment holds; its entrypoint is then in the store.
 
-    Raises ClocheError `image.environment` for a model that needs an environment of its own.
+    `environments` has that of each lock, by the lock's digest.
     """
-    _require_no_environment(deployment)
     script = start.script
+    repository = deployment.repository
     return Content(
         service=deployment.service,
         repository=tuple(
-            LayerFile(f"{MODELS}/{file.path}", file.size, file.digest)
-            for file in deployment.repository.files
+            LayerFile(f"{MODELS}/{file.path}", file.size, file.digest) for file in repository.files
         ),
+        links=_links(deployment, start, environments),
+        environments=tuple(environments.values()),
         entrypoint=LayerFile(ENTRYPOINT, len(script), store.add_bytes(script), executable=True),
         environment=start.environment,
         ports=start.ports,
@@ -61,17 +78,17 @@ def content_of(deployment: Deployment, start: ContainerStart, store: Store) -> C
     )
 
 
-def _require_no_environment(deployment: Deployment) -> None:
-    asking = [member.name for member in deployment.repository.members if member.lock_digest]
-    if asking:
-        raise ClocheError(
-            "image.environment",
-            f"{' and '.join(asking)} runs in a Python environment of its own, which images do not"
-            " hold yet: that comes with the next step.",
-            where=deployment.main.snapshot.pinned,
-            hint="`cloche deploy` serves it on this machine. Models in ONNX, or converted to it,"
-            " have an image now.",
-        )
+def _links(
+    deployment: Deployment, start: ContainerStart, environments: Mapping[str, Environment]
+) -> tuple[LayerLink, ...]:
+    """Return the links by which models find their environments.
+
+    Models that only members call, such as the steps of an ensemble, have that of the main member.
+    """
+    repository = deployment.repository
+    locks = {member.name: member.lock_digest for member in repository.members}
+    asked = {name: locks.get(name) or repository.main.lock_digest for name in start.asking}
+    return tuple(link_of(name, environments[lock]) for name, lock in asked.items() if lock)
 
 
 def _annotations(deployment: Deployment) -> dict[str, str]:

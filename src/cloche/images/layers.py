@@ -138,8 +138,13 @@ class StoredLayer:
         yield from checked(self.layer.chunks(self.store), self.descriptor.digest, self.layer.what)
 
 
-def divide(files: Sequence[LayerFile], free: int = MOST_LAYERS) -> tuple[Layer, ...]:
-    """Return the layers of a model's files, at most `free` of them: small files, then weights.
+def divide(
+    files: Sequence[LayerFile],
+    free: int = MOST_LAYERS,
+    what: str = "model files",
+    links: tuple[LayerLink, ...] = (),
+) -> tuple[Layer, ...]:
+    """Return the layers of files, at most `free` of them: small files with the links, then weights.
 
     If there are more large files than layers, the smaller ones share the first layer.
     """
@@ -154,7 +159,7 @@ def divide(files: Sequence[LayerFile], free: int = MOST_LAYERS) -> tuple[Layer, 
     alone = set(by_size[: free - 1])
     rest = tuple(file for file in files if file not in alone)
     weights = [Layer(file.path, (file,)) for file in files if file in alone]
-    return (*([Layer("model files", rest)] if rest else []), *weights)
+    return (*([Layer(what, rest, links)] if rest or links else []), *weights)
 
 
 def check_paths(files: Sequence[LayerFile]) -> None:

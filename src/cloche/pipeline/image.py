@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -119,15 +120,25 @@ def _build(
     settings: Settings,
     progress: Progress,
 ) -> Built:
-    from cloche.images import building, content, names
+    from cloche.images import building, content, environment, names
 
     store = composition.store(settings)
     repository = deployment.repository
     start = composition.servers()[repository.server].container(
         repository, store.tree_path(repository.digest)
     )
-    contents = content.content_of(deployment, start, store)
-    images = tuple(building.build(contents, base, store, destination, progress) for base in bases)
+    locks = {member.lock.digest: member.lock for member in deployment.members if member.lock}
+
+    def built(base: Base) -> Image:
+        made = {
+            digest: environment.make(lock, base, store, progress, os.environ)
+            for digest, lock in locks.items() if start.asking
+        }  # fmt: skip
+        contents = content.content_of(deployment, start, made, store)
+        return building.build(contents, base, store, destination, progress)
+
+    with store.working():
+        images = tuple(map(built, bases))
     root = building.finish(images, destination, name or names.of_service(deployment.service))
     return Built(root.descriptor.digest, images)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import DATATYPES, ContainerStart
 from cloche.servers.triton.process import CLOSED_APIS, HARDENED, STUB_TIMEOUT, completion
+from cloche.servers.triton.serving import asks_for_environment
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelRepository, RepositoryMember, TensorSpec
@@ -32,6 +33,7 @@ def start(repository: ModelRepository, tree: Path) -> ContainerStart:
         script=_script(),
         environment={name: value for name, value in environment.items() if value},
         ports=PORTS,
+        asking=tuple(name for name in repository.models if asks_for_environment(tree / name)),
     )
 
 

@@ -76,6 +76,13 @@ def lay_out(
     return destination
 
 
+def asks_for_environment(model: Path) -> bool:
+    """Return whether a model asks for the environment of its lock, and does not bring its own."""
+    configuration = model / CONFIG
+    asks = configuration.is_file() and _ASKS_FOR_IT in configuration.read_bytes()
+    return asks and not (model / ENVIRONMENT).exists()
+
+
 def _lay_out_model(destination: Path, source: Path, environment: Path | None) -> bool:
     """Link one model's files; return whether the model got an environment that it asks for."""
     if not source.is_dir():
@@ -85,15 +92,13 @@ def _lay_out_model(destination: Path, source: Path, environment: Path | None) ->
             where=str(source.parent),
         )
     _link_tree(source, destination)
-    configuration = source / CONFIG
-    asks = configuration.is_file() and _ASKS_FOR_IT in configuration.read_bytes()
-    if not asks or (destination / ENVIRONMENT).exists():
+    if not asks_for_environment(source):
         return False
     if environment is None:
         raise ClocheError(
             "server.triton.environment",
             f"The model {source.name} asks for an environment, but none was made for it.",
-            where=str(configuration),
+            where=str(source / CONFIG),
             hint="Deploy the model from its source, so that Cloche locks and makes its"
             " environment.",
         )
