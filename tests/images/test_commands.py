@@ -11,6 +11,7 @@ import pytest
 import tiny_base
 
 from cloche.cli import main
+from cloche.images import golden
 from fixtures.cache import cache_folder
 from fixtures.commands import Outcome
 from formats.onnx_models import mlp
@@ -50,6 +51,8 @@ def test_build_and_inspect(run, tmp_path):
     words = ("image", "build", "scores.onnx", *BASE, "--platform", "linux/amd64", "--json")
     built = run(*words, "--output", "out.tar").expect(0).json
     shown = run("image", "inspect", "out.tar", "--json").expect(0).json
+    assert built.pop("golden") == {"origin": "made", "judge": "reference", "why": None}
+    assert built.pop("findings") == []
     assert built == shown
     assert built["path"] == str(tmp_path / "out.tar")
     assert built["digest"].startswith("sha256:")
@@ -58,7 +61,8 @@ def test_build_and_inspect(run, tmp_path):
     assert built["server"] == {
         "triton": "26.07", "version": None, "pythons": ["3.12", "3.11"], "cuda": None,
     }  # fmt: skip
-    assert [layer["what"] for layer in built["layers"]] == ["by hand", "entrypoint", "model files"]
+    what = [layer["what"] for layer in built["layers"]]
+    assert what == ["by hand", "entrypoint", "model files", "golden request"]
     assert built["size"] == sum(layer["size"] for layer in built["layers"])
     again = run(*words, "--output", "out").expect(0).json
     assert again["digest"] == built["digest"]
@@ -75,8 +79,9 @@ def test_several_platforms_under_one_name(run, tmp_path):
     built = run(*words, *both, "--output", "out").expect(0).json
     assert built["platforms"] == ["linux/amd64", "linux/arm64"]
     assert built["name"] == "a.example/scores:1"
-    (entry,) = json.loads((tmp_path / "out" / "index.json").read_bytes())["manifests"]
+    entry, *golden = json.loads((tmp_path / "out" / "index.json").read_bytes())["manifests"]
     assert entry["digest"] == built["digest"]
+    assert len(golden) == 2, "each image has its own"
     assert entry["annotations"]["org.opencontainers.image.ref.name"] == "a.example/scores:1"
     for image in built["images"]:
         platform = image["platform"]
@@ -104,11 +109,30 @@ def test_a_name_in_an_archive(run, tmp_path, tag, full, familiar):
     assert built["name"] == full
     with tarfile.open(tmp_path / "out.tar") as archive:
         (entry,) = json.load(archive.extractfile("manifest.json"))
-        (named,) = json.load(archive.extractfile("index.json"))["manifests"]
+        named, _ = json.load(archive.extractfile("index.json"))["manifests"]
     assert entry["RepoTags"] == [familiar]
     assert named["annotations"] == {
         "org.opencontainers.image.ref.name": tag, "io.containerd.image.name": full,
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("with_server")
+def test_the_users_example_travels_unless_it_is_left_out(run, tmp_path):
+    (tmp_path / "example.json").write_text(json.dumps({"x": [[0.5] * 64]}))
+    words = ("image", "build", "scores.onnx", "--example", "example.json", *BASE)
+    built = run(*words, "--output", "out", "--json").expect(0).json
+    assert built["golden"]["origin"] == "given"
+    assert [each["code"] for each in built["findings"]] == ["image.example"]
+    assert golden.LAYER in built["annotations"]
+    assert "--no-golden" in run(*words, "--output", "out").expect(0).out
+    plan = run("plan", "scores.onnx", "--example", "example.json", "--json").expect(0).json
+    assert "image.example" in [each["code"] for each in plan["findings"]]
+    bare = run(*words, "--output", "bare", "--no-golden", "--json").expect(0).json
+    assert (bare["golden"], bare["findings"]) == (None, [])
+    assert bare["layers"] == built["layers"][:-1]
+    assert golden.LAYER not in bare["annotations"]
+    (entry,) = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
+    assert entry["digest"] == bare["digest"]
 
 
 def test_inspect_of_any_image(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,9 +34,12 @@ def command(
     Resolves and inspects the model and keeps it in the cache. The decision is the same as that of
     `cloche deploy`.
     """
+    from cloche.images import golden
+
     here = session.begin()
     deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
-    plan = deploy.planned(here, deployment)
+    planned = deploy.planned(here, deployment)
+    plan = replace(planned, findings=(*planned.findings, *golden.findings(deployment)))
     if as_json:
         from cloche.artifacts import to_builtins
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche.images import config, manifest
+from cloche.images import config, golden, manifest
 from cloche.images.digesting import digest_of_stream
 from cloche.images.image import MOST_LAYERS, changed
 from cloche.images.layers import StoredLayer
@@ -28,6 +28,8 @@ def build(
 ) -> Image:
     """Write all of the image of a service but its manifest to a destination, and return it.
 
+    What is attached to it is written whole.
+
     Each layer is read once: it is hashed on its way. What the destination holds is not read again.
     The same content and base give the same digest everywhere. Raises ClocheError `image.…`.
     """
@@ -42,6 +44,8 @@ def build(
             _written(plan, seen, store, transfer) for plan, seen in zip(plans, known, strict=True)
         )
         said = {**content.annotations, **base.annotations}
+        if content.golden:
+            said[golden.LAYER] = layers[-1].descriptor.digest
         image = manifest.compose(
             config.compose(base.config, content, layers, said),
             (*base.layers, *layers),
@@ -49,6 +53,10 @@ def build(
             base.platform,
         )
         transfer.bring([image.config])
+        for attachment in content.attached:
+            artifact = manifest.attached(attachment, image.descriptor)
+            transfer.bring(artifact.blobs)
+            destination.put(artifact.root)
     return image
 
 

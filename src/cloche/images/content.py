@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cloche.images import golden
 from cloche.images.environment import link_of
 from cloche.images.layers import Layer, LayerFile, LayerLink, divide
 from cloche.version import __version__
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import ContainerStart, Deployment
     from cloche.images.environment import Environment
+    from cloche.images.image import Attachment
     from cloche.store import Store
 
 MODELS = "models"
@@ -37,19 +39,26 @@ class Content:
     links: tuple[LayerLink, ...] = ()
     """Links beside the repository's files."""
     environments: tuple[Environment, ...] = ()
+    golden: tuple[LayerFile, ...] = ()
+    """The golden request; none where it does not travel."""
+    attached: tuple[Attachment, ...] = ()
+    """What goes with the image and is no part of its digest."""
 
     def layers(self, free: int) -> tuple[Layer, ...]:
         """Return the layers, at most `free`, the most shared one first.
 
         The entrypoint has a layer of its own: it is the same for all services, and stays with the
         server where the model comes from an image volume. So do environments, which all models of
-        one lock share.
+        one lock share. The golden request lies uppermost, so that another example moves no weights.
         """
         layers = [Layer("entrypoint", (self.entrypoint,))]
+        asked = [Layer("golden request", self.golden)] if self.golden else []
+        free -= len(asked)
         for each in self.environments:
             most = min(_LAYERS_OF_ENVIRONMENT, free - len(layers) - 1)
             layers += divide(each.files, most, each.what, each.links)
-        return (*layers, *divide(self.repository, free - len(layers), links=self.links))
+        models = divide(self.repository, free - len(layers), links=self.links)
+        return (*layers, *models, *asked)
 
 
 def content_of(
@@ -58,11 +67,12 @@ def content_of(
     environments: Mapping[str, Environment],
     store: Store,
 ) -> Content:
-    """Return what the image of a deployment holds; its entrypoint is then in the store.
+    """Return what the image of a deployment holds; what is made for it is then in the store.
 
-    `environments` has that of each lock, by the lock's digest.
+    `environments` has that of each lock, by the lock's digest. A deployment without a golden
+    request has an image without one.
     """
-    script = start.script
+    script, asked = start.script, deployment.golden
     repository = deployment.repository
     return Content(
         service=deployment.service,
@@ -75,6 +85,8 @@ def content_of(
         environment=start.environment,
         ports=start.ports,
         annotations=_annotations(deployment),
+        golden=golden.layer_files(deployment, store),
+        attached=(golden.answers(asked, store),) if asked is not None else (),
     )
 
 

@@ -93,6 +93,34 @@ class Image:
         return SmallBlob(self.manifest, self.descriptor.media_type)
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What goes with an image and is no part of its digest, such as an SBOM."""
+
+    artifact_type: str
+    """A media type, by which it is looked for."""
+    blobs: tuple[Blob, ...]
+    """At least one."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An attachment of an image: a manifest of its own, whose subject is that of the image."""
+
+    manifest: bytes
+    descriptor: Descriptor
+    """That of the manifest."""
+    artifact_type: str
+    blobs: tuple[Blob, ...]
+    """All that the manifest names, its configuration first."""
+
+    @property
+    def root(self) -> SmallBlob:
+        """Return the manifest as a blob."""
+        return SmallBlob(self.manifest, self.descriptor.media_type)
+
+
 class Destination(Protocol):
     """Where an image goes; nothing of it is seen there before `finish`."""
 

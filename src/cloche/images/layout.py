@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import encode
+from cloche.clients.oci.reference import DIGEST
 from cloche.clients.oci.referrers import referrer_of, subject_of
 from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all, write_atomically
@@ -97,7 +98,7 @@ class Layout:
         new = [entry(root, name, platform), *map(referrer, self._referring)]
         short = name.short if name is not None else None
         kept = [each for each in entries if not _is_same(each, new[0]["digest"], short)]
-        lost = {each["digest"] for each in entries} - {each["digest"] for each in (*kept, *new)}
+        lost = {*map(_digest, entries)} - {*map(_digest, (*kept, *new))}
         others = [each for each in kept if not self._superseded(each, new, lost)]
         write_atomically(path, index([*others, *new]))
 
@@ -108,10 +109,10 @@ class Layout:
 
     def _superseded(self, old: dict[str, Any], new: list[dict[str, Any]], lost: set[str]) -> bool:
         """Return whether an artefact lost its image, or one of its type refers to it anew."""
-        kind, digest = old.get("artifactType"), old["digest"]
-        if any(each["digest"] == digest for each in new[1:]):
+        kind, digest = old.get("artifactType"), _digest(old)
+        if digest in map(_digest, new[1:]):
             return True
-        if kind is None or not self.holds(digest):
+        if kind is None or not DIGEST.fullmatch(digest) or not self.holds(digest):
             return False
         subject = subject_of(self._path(digest).read_bytes())
         anew = {(subject_of(each.data), kind_of(each)) for each in self._referring}
@@ -135,7 +136,11 @@ def _is_same(entry: dict[str, Any], digest: str, short: str | None) -> bool:
     if entry.get("artifactType"):
         return False
     named = (entry.get("annotations") or {}).get(REFERENCE)
-    return named == short and (named is not None or entry["digest"] == digest)
+    return named == short and (named is not None or _digest(entry) == digest)
+
+
+def _digest(entry: dict[str, Any]) -> str:
+    return str(entry.get("digest"))
 
 
 def entry(root: SmallBlob, name: Name | None, platform: Platform | None) -> dict[str, Any]:

@@ -1,16 +1,20 @@
-"""The manifest of an image, and the index of several, as canonical JSON: sorted keys, no spaces."""
+"""The manifests of an image, of several and of what is attached, as canonical JSON.
+
+Sorted keys, no spaces: the same parts have the same digest.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import encode
-from cloche.images.image import INDEX, MANIFEST, Descriptor, Image, SmallBlob
+from cloche.images.image import EMPTY, INDEX, MANIFEST, Artifact, Descriptor, Image, SmallBlob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from cloche.images.image import Blob, Platform
+    from cloche.images.image import Attachment, Blob, Platform
 
 
 def compose(
@@ -36,6 +40,35 @@ def index(images: Iterable[Image]) -> SmallBlob:
     ]
     fields = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
     return SmallBlob(encode(fields), INDEX)
+
+
+def attached(attachment: Attachment, subject: Descriptor) -> Artifact:
+    """Return the artefact that an attachment of an image is."""
+    config = SmallBlob(b"{}", EMPTY)
+    manifest: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": attachment.artifact_type,
+        "config": described(config.descriptor),
+        "layers": [described(blob.descriptor) for blob in attachment.blobs],
+        "subject": described(subject),
+    }
+    if attachment.annotations:
+        manifest["annotations"] = dict(attachment.annotations)
+    blob = SmallBlob(encode(manifest), MANIFEST)
+    blobs = (config, *attachment.blobs)
+    return Artifact(blob.data, blob.descriptor, attachment.artifact_type, blobs)
+
+
+def artifact(data: bytes, descriptor: Descriptor, blob: Callable[[Any], Blob]) -> Artifact:
+    """Return the artefact of a manifest; `blob` gives the blob of a descriptor in it.
+
+    Raises KeyError, TypeError or ValueError for a manifest of another form.
+    """
+    fields = json.loads(data)
+    config = fields["config"]
+    kind = str(fields.get("artifactType") or config["mediaType"])
+    return Artifact(data, descriptor, kind, tuple(map(blob, (config, *fields["layers"]))))
 
 
 def described(descriptor: Descriptor) -> dict[str, Any]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cloche.clients.oci.referrers import subject_of
 from cloche.errors import ClocheError
+from cloche.images import manifest as manifests
 from cloche.images import places, platforms
 from cloche.images.digesting import digest_of_stream
 from cloche.images.image import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, Platform
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from cloche.images.image import Blob, Image
+    from cloche.images.image import Artifact, Blob, Image
     from cloche.images.places import Place, Range
 
 REFERENCE = "org.opencontainers.image.ref.name"
@@ -78,6 +81,25 @@ def of(image: Image, name: str) -> ReadImage:
     return ReadImage(config, image.layers, image.platform, digest, name, annotations)
 
 
+def attached(path: Path, digest: str, artifact_type: str | None = None) -> tuple[Artifact, ...]:
+    """Return the artefacts whose subject is the manifest of a digest, of one type or of all.
+
+    Raises ClocheError `image.…` as `read`.
+    """
+    place = places.opened(path)
+    found = place.find("index.json")
+    if found is None:
+        return ()
+    try:
+        entries = _entries(place, _json(place, found), None, 0)
+        several = [_artifact(place, entry.descriptor, digest) for entry in entries]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise places.broken(place.path, f"its manifests lack {error}") from error
+    return tuple(
+        each for each in several if each and artifact_type in {None, each.artifact_type}
+    )  # fmt: skip
+
+
 # ── OCI ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -103,6 +125,15 @@ def _entries(place: Place, index: Any, name: str | None, depth: int) -> Iterator
             yield from _entries(place, below, own, depth + 1)
         elif descriptor["mediaType"] in _MANIFESTS:
             yield _Entry(descriptor, own)
+
+
+def _artifact(place: Place, descriptor: dict[str, Any], subject: str) -> Artifact | None:
+    """Return what is attached to a manifest; None for anything else."""
+    own = _blob(place, descriptor)
+    data = b"".join(own.chunks())
+    if subject_of(data) != subject:
+        return None
+    return manifests.artifact(data, own.descriptor, partial(_blob, place))
 
 
 def _image(place: Place, entry: _Entry) -> ReadImage | None:

@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cloche.clients.oci.reference import ImageReference
 from cloche.errors import ClocheError
-from cloche.images.image import Descriptor
+from cloche.images import manifest as manifests
+from cloche.images.image import MANIFEST, Descriptor
 from cloche.images.reading import (
     INDEXES,
     ReadImage,
@@ -20,9 +22,8 @@ from cloche.images.reading import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
-    from cloche.images.image import Platform
+    from cloche.images.image import Artifact, Platform
 
 _LARGEST_CONFIG = 8 * 2**20
 
@@ -51,6 +52,34 @@ def read(registry: Registry, reference: ImageReference, platform: Platform) -> R
         return _read(registry, reference, platform)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _unknown(reference, "image.broken", f"its manifests lack {error}") from error
+
+
+def attached(
+    registry: Registry, name: str, digest: str, artifact_type: str | None = None
+) -> tuple[Artifact, ...]:
+    """Return the artefacts whose subject is the manifest of a digest, of one type or of all.
+
+    Raises ClocheError `registry.…`, and `image.broken`.
+    """
+    return tuple(
+        _artifact(registry, name, found.digest)
+        for found in registry.referrers(name, digest, artifact_type)
+        if found.media_type == MANIFEST
+    )
+
+
+def _artifact(registry: Registry, name: str, digest: str) -> Artifact:
+    found = registry.manifest(name, digest)
+    own = Descriptor(MANIFEST, digest, len(found.data))
+
+    def blob(fields: dict[str, Any]) -> RemoteBlob:
+        return RemoteBlob(_descriptor(fields), registry, name)
+
+    try:
+        return manifests.artifact(found.data, own, blob)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        where = ImageReference(registry.host, name, digest=digest)
+        raise _unknown(where, "image.broken", f"its manifest lacks {error}") from error
 
 
 def _read(registry: Registry, reference: ImageReference, platform: Platform) -> ReadImage:

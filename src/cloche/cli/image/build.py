@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cloche.cli.image import description
 from cloche.errors import UsageError
 
 if TYPE_CHECKING:
+    from cloche.artifacts import Deployment
     from cloche.clients.oci.reference import ImageReference
 
 
@@ -40,10 +42,14 @@ if TYPE_CHECKING:
     "--platform", metavar="OS/ARCH[,…]",
     help="The platform, such as linux/arm64 (default: this one's), or several of them.",
 )  # fmt: skip
+@click.option(
+    "--no-golden", is_flag=True, help="Leave the golden request and its answers out of the image."
+)
 @options.as_json
 def build(
     *, model: str | None, file: Path | None, name: str | None, example: Path | None, base: str,
-    output: Path | None, tag: str | None, push: bool, platform: str | None, as_json: bool,
+    output: Path | None, tag: str | None, push: bool, platform: str | None, no_golden: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Make the image of MODEL, or of ./cloche.yaml, in a registry, a folder or a file.
 
@@ -67,15 +73,28 @@ def build(
         if output is not None:
             images.check_output(output, len(wanted))
         deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
+        if no_golden:
+            deployment = replace(deployment, golden=None)
         if output is not None:
             made = images.write_image(deployment, chosen, output, name=called, **how)
         if reference is not None:
             made = images.push_image(deployment, chosen, reference, connections, **how)
     named = called or names.of_service(deployment.service)
     report = description.of_built(made, named.full or named.short, output)
+    report |= _golden(deployment)
     if reference is not None:
         report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else description.show(report)
+
+
+def _golden(deployment: Deployment) -> dict[str, Any]:
+    """Return what travels to verify the image by, and what is to be said of it."""
+    from cloche.artifacts import to_builtins
+    from cloche.images import golden
+
+    asked = deployment.golden
+    said = {"origin": asked.origin, "judge": asked.judge, "why": asked.why} if asked else None
+    return {"golden": said, "findings": to_builtins(golden.findings(deployment))}
 
 
 def _checked_tag(output: Path | None, tag: str | None, *, push: bool) -> ImageReference | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche.artifacts import Finding, convert
 from cloche.cli import rendering
 from cloche.units import size_text
 
@@ -69,6 +70,8 @@ def _server(software: BaseSoftware) -> dict[str, Any]:
 
 def show(report: dict[str, Any]) -> None:
     """Print it as text; of several images each."""
+    for finding in report.get("findings", ()):
+        click.echo(rendering.finding_text(convert(Finding, finding)))
     if "images" in report:
         known = ((name, report.get(name)) for name in ("path", "pushed", "name", "digest"))
         click.echo(rendering.fields((name, value) for name, value in known if value))
@@ -97,6 +100,7 @@ def show(report: dict[str, Any]) -> None:
         ("cuda", server["cuda"]),
         ("user", report["user"]),
         ("entrypoint", " ".join(report["entrypoint"])),
+        ("golden", _golden(report.get("golden"))),
     ]
     click.echo(rendering.fields((name, value) for name, value in pairs if value))
     rows = [
@@ -105,6 +109,10 @@ def show(report: dict[str, Any]) -> None:
     ]
     click.echo()
     click.echo(rendering.table(("LAYER", "SIZE", "WHAT"), rows))
+
+
+def _golden(golden: dict[str, Any] | None) -> str:
+    return rendering.judged_text(golden["origin"], golden["judge"]) if golden else ""
 
 
 def _short(text: str) -> str:
