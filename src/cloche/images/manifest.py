@@ -21,15 +21,23 @@ def compose(
     config: Blob, layers: tuple[Blob, ...], annotations: Mapping[str, str], platform: Platform
 ) -> Image:
     """Return the image of a configuration and its layers."""
-    manifest = {
+    blob = of_blobs(config, layers, annotations)
+    return Image(blob.data, blob.descriptor, config, layers, platform)
+
+
+def of_blobs(
+    config: Blob, layers: tuple[Blob, ...], annotations: Mapping[str, str] | None = None
+) -> SmallBlob:
+    """Return the manifest of a configuration and its layers."""
+    manifest: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": described(config.descriptor),
         "layers": [described(layer.descriptor) for layer in layers],
-        "annotations": dict(annotations),
     }
-    blob = SmallBlob(encode(manifest), MANIFEST)
-    return Image(blob.data, blob.descriptor, config, layers, platform)
+    if annotations is not None:
+        manifest["annotations"] = dict(annotations)
+    return SmallBlob(encode(manifest), MANIFEST)
 
 
 def index(images: Iterable[Image]) -> SmallBlob:

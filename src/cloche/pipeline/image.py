@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cloche.images.base import Base
     from cloche.images.image import Destination, Image, Platform
     from cloche.images.names import Name
+    from cloche.images.reading import ReadImage
     from cloche.progress import Progress
     from cloche.settings import Settings
 
@@ -57,18 +58,25 @@ def registries(environment: Mapping[str, str]) -> Iterator[Registries]:
         yield Registries(environment, stack)
 
 
-def read_base(text: str, platform: Platform, connections: Registries) -> Base:
-    """Return the base of a path or a reference; of a registry its manifests alone are read.
+def read_image(text: str, platform: Platform | None, connections: Registries) -> ReadImage:
+    """Return the image of a path or a reference; of a registry its manifests alone are read.
 
-    Raises UsageError `registry.reference`, and ClocheError `image.…` and `registry.…`.
+    Without a platform it is the only one, or that of this machine. Raises UsageError
+    `registry.reference`, and ClocheError `image.…` and `registry.…`.
     """
-    from cloche.clients.oci import reference as references
-    from cloche.images import base, remote
+    from cloche.images import addresses, reading, remote
 
-    if base.is_path(text):
-        return base.read(text, platform)
-    reference = references.parse(text)
-    return base.of(remote.read(connections.at(reference.host), reference, platform))
+    address = addresses.parse(text)
+    if isinstance(address, addresses.LocalAddress):
+        return reading.read(address.path, platform, name=address.name)
+    return remote.read(connections.at(address.host), address, platform)
+
+
+def read_base(text: str, platform: Platform, connections: Registries) -> Base:
+    """Return the base of a path or a reference, as by `read_image`."""
+    from cloche.images import base
+
+    return base.of(read_image(text, platform, connections))
 
 
 def write_image(

@@ -1,16 +1,19 @@
-"""`cloche image`: make and show the image of a service. Each verb is the module of its name."""
+"""`cloche image`: make, show and copy images. Each verb is the module of its name."""
 
 from __future__ import annotations
 
 import click
 
-from cloche.cli.image import build, inspect
+from cloche.cli.image import build, copy, inspect
 
 
 @click.group()
 def command() -> None:
-    """Make and show the image of a service, with no Docker daemon."""
+    """Make, show and copy the image of a service, with no Docker daemon."""
 
 
 command.add_command(build.build)
 command.add_command(inspect.inspect)
+command.add_command(copy.copy)
+command.add_command(copy.push)
+command.add_command(copy.pull)
