@@ -10,29 +10,15 @@ import onnx
 import pytest
 import tiny_base
 
-from cloche.cli import main
 from cloche.images import golden
 from fixtures.cache import cache_folder
-from fixtures.commands import Outcome
 from formats.onnx_models import mlp
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Run one command line in a folder with a model and a base."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CLOCHE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NO_COLOR", "1")
+@pytest.fixture(autouse=True)
+def _model_and_base(tmp_path):
     onnx.save(mlp(), tmp_path / "scores.onnx")
     tiny_base.layout(tmp_path / "base")
-
-    def call(*words: str) -> Outcome:
-        capsys.readouterr()
-        code = main(list(words))
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture

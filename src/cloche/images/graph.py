@@ -72,7 +72,7 @@ def read(source: Source, entries: Sequence[Entry], wanted: Platform | None) -> C
         if wanted is not None:
             return reader.of_platform(list(found.values()), wanted)
         if len(found) > 1:
-            raise _several(source.where, list(found.values()))
+            raise reader.several(list(found.values()))
         (entry,) = found.values()
         return Chosen(reader.node(entry.fields), entry.name)
 
@@ -142,17 +142,23 @@ class _Reader:
             raise places.broken(self.source.where, "its configuration is too large")
         return platform_of(json.loads(b"".join(blob.chunks())))
 
+    def several(self, entries: list[Entry]) -> ClocheError:
+        """Return the error for several images, of which none is named."""
+        names = ", ".join(sorted(map(self._label, entries)))
+        where = self.source.where
+        return ClocheError(
+            "image.several",
+            f"It holds several images: {names}.",
+            where=where,
+            hint=f"Write one as oci:{where}:NAME, or name a platform with --platform.",
+        )
+
+    def _label(self, entry: Entry) -> str:
+        name = entry.name.short if entry.name else str(entry.fields["digest"])
+        platform = self.platform(self.document(entry.fields)[1])
+        return f"{name} ({platform})" if platform is not None else name
+
 
 def _is_foreign(fields: Fields) -> bool:
     """Return whether a layer is by its licence in no registry but its maker's."""
     return any(word in fields["mediaType"] for word in ("foreign", "nondistributable"))
-
-
-def _several(where: str, entries: list[Entry]) -> ClocheError:
-    names = sorted(entry.name.short if entry.name else entry.fields["digest"] for entry in entries)
-    return ClocheError(
-        "image.several",
-        f"It holds several images: {', '.join(names)}.",
-        where=where,
-        hint=f"Write one as oci:{where}:NAME, or name a platform with --platform.",
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cloche.cli.image import build, copy, inspect
+from cloche.cli.image import build, copy, diff, inspect
 
 
 @click.group()
@@ -17,3 +17,4 @@ command.add_command(inspect.inspect)
 command.add_command(copy.copy)
 command.add_command(copy.push)
 command.add_command(copy.pull)
+command.add_command(diff.diff)

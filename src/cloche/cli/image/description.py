@@ -104,7 +104,7 @@ def show(report: dict[str, Any]) -> None:
     ]
     click.echo(rendering.fields((name, value) for name, value in pairs if value))
     rows = [
-        (layer["digest"][:_DIGITS], size_text(layer["size"]), _short(layer["what"]))
+        (short_digest(layer["digest"]), size_text(layer["size"]), shortened(layer["what"]))
         for layer in report["layers"]
     ]
     click.echo()
@@ -115,5 +115,11 @@ def _golden(golden: dict[str, Any] | None) -> str:
     return rendering.judged_text(golden["origin"], golden["judge"]) if golden else ""
 
 
-def _short(text: str) -> str:
+def short_digest(digest: str) -> str:
+    """Return as much of a digest as a table shows."""
+    return digest[:_DIGITS]
+
+
+def shortened(text: str) -> str:
+    """Return as much of a text as a table shows."""
     return text if len(text) <= _WHAT else f"{text[: _WHAT - 1]}…"
