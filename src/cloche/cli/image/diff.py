@@ -12,6 +12,8 @@ from cloche.cli.image import description
 from cloche.units import size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cloche.images.difference import Difference, FileDifference, FileDifferences
     from cloche.images.reading import ReadImage
 
@@ -124,7 +126,7 @@ def _size(size: int | None) -> str:
     return "-" if size is None else size_text(size)
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     if rows:
         click.echo()
         click.echo(rendering.table(header, rows))
