@@ -24,7 +24,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers conformance formats docs bench-serving bench-formats bench-deploy sync clean
+.PHONY: help demo install examples resnet50 test lint units servers conformance formats docs base-packages bench-serving bench-formats bench-deploy sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -38,6 +38,7 @@ help:
 	@echo "make conformance    ONNX's whole backend suite on real Triton; writes docs/conformance.md"
 	@echo "make formats        one model of each format on real Triton; writes docs/formats.md"
 	@echo "make docs           write the generated reference pages anew"
+	@echo "make base-packages  pin the newest packages of Debian for Cloche's own base"
 	@echo "make bench-serving  requests per second and latency beside other servers"
 	@echo "make bench-formats  models as their libraries save them, beside MLServer and in process"
 	@echo "make bench-deploy   from a file to the first verified answer"
@@ -84,6 +85,10 @@ conformance: sync
 
 docs: sync
 	$(RUN) python docs/generate.py
+
+# Needs dpkg, gpgv and debian-archive-keyring.
+base-packages:
+	$(PYTHON) .ci/debian_packages.py
 
 bench-serving: sync
 	$(RUN) python -m bench.serving $(ARGS)

@@ -36,6 +36,7 @@ def test_every_field_is_in_the_table_and_nothing_else() -> None:
         control_port=st.integers(0, 65535),
         cache_max_size=st.integers(0, 2**50),
         environments_pytorch_index=st.sampled_from(["https://x/y", "http://10.0.0.1:8080/whl/cpu"]),
+        images_debian_mirror=st.sampled_from(["https://x", "http://10.0.0.1:8080/mirrors"]),
     )
 )
 def test_variables_are_read_back_as_the_same_settings(settings: Settings) -> None:
@@ -45,7 +46,10 @@ def test_variables_are_read_back_as_the_same_settings(settings: Settings) -> Non
 @pytest.mark.parametrize("key", machine.KEYS, ids=lambda key: key.name)
 def test_a_variable_goes_before_the_file(key: machine.Key, tmp_path: Path) -> None:
     defaults = machine.variables(Settings(tmp_path))
-    text = {"gateway_host": "::1", "environments_pytorch_index": "https://x/whl/cpu"}.get(
+    addresses = dict.fromkeys(
+        ("environments_pytorch_index", "images_debian_mirror"), "https://x/whl/cpu"
+    )
+    text = {"gateway_host": "::1", **addresses}.get(
         key.field, "77s" if "timeout" in key.field else "77"
     )
     HomeLayout(tmp_path).config.write_text(f'[{key.section}]\n{key.key} = "{text}"\n')

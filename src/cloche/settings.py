@@ -16,6 +16,9 @@
     [environments]
     pytorch_index = "https://download.pytorch.org/whl/cpu"  # CLOCHE_ENVIRONMENTS_PYTORCH_INDEX
 
+    [images]
+    debian_mirror = "https://deb.debian.org"  # CLOCHE_IMAGES_DEBIAN_MIRROR
+
 Everything that Cloche keeps is in one folder, `CLOCHE_HOME` (default `~/.cloche`).
 """
 
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 PYTORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of its builds for CPUs."""
+DEBIAN_MIRROR = "https://deb.debian.org"
+"""Debian's own mirror: `debian/` and `debian-security/` lie under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Settings:
     control_port: int = 0
     cache_max_size: int = 50 * 2**30
     environments_pytorch_index: str = PYTORCH_INDEX
+    images_debian_mirror: str = DEBIAN_MIRROR
 
     @property
     def layout(self) -> HomeLayout:
@@ -79,10 +85,10 @@ def _whole(value: str | int) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() else None
 
 
-def _index(value: str) -> str:
+def _address(value: str) -> str:
     parts = urlsplit(str(value))
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{value!r} is not an address like https://mirror.example/whl/cpu")
+        raise ValueError(f"{value!r} is not an address like https://mirror.example")
     if "@" in parts.netloc:
         raise ValueError("the address has a name or password; put them into ~/.netrc")
     return value.rstrip("/")
@@ -128,7 +134,8 @@ KEYS = (
     Key("gateway", "request_timeout", parse_duration, _seconds),
     Key("control", "port", _port),
     Key("cache", "max_size", parse_size),
-    Key("environments", "pytorch_index", _index),
+    Key("environments", "pytorch_index", _address),
+    Key("images", "debian_mirror", _address),
 )
 _BY_PLACE = {(key.section, key.key): key for key in KEYS}
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 import tiny_base
 
-from cloche.images import golden
+from cloche.images import golden, sbom
 from fixtures.cache import cache_folder
 from formats.onnx_models import mlp
 
@@ -38,14 +38,15 @@ def test_build_and_inspect(run, tmp_path):
     built = run(*words, "--output", "out.tar").expect(0).json
     shown = run("image", "inspect", "out.tar", "--json").expect(0).json
     assert built.pop("golden") == {"origin": "made", "judge": "reference", "why": None}
-    assert built.pop("findings") == []
     assert built == shown
+    assert built["findings"] == []
     assert built["path"] == str(tmp_path / "out.tar")
     assert built["digest"].startswith("sha256:")
     assert (built["platform"], built["user"]) == ("linux/amd64", "1000:1000")
     assert built["entrypoint"] == ["/cloche/entrypoint"]
     assert built["server"] == {
         "triton": "26.07", "version": None, "pythons": ["3.12", "3.11"], "cuda": None,
+        "glibc": None,
     }  # fmt: skip
     what = [layer["what"] for layer in built["layers"]]
     assert what == ["by hand", "entrypoint", "model files", "golden request"]
@@ -65,9 +66,9 @@ def test_several_platforms_under_one_name(run, tmp_path):
     built = run(*words, *both, "--output", "out").expect(0).json
     assert built["platforms"] == ["linux/amd64", "linux/arm64"]
     assert built["name"] == "a.example/scores:1"
-    entry, *golden = json.loads((tmp_path / "out" / "index.json").read_bytes())["manifests"]
+    entry, *attached = json.loads((tmp_path / "out" / "index.json").read_bytes())["manifests"]
     assert entry["digest"] == built["digest"]
-    assert len(golden) == 2, "each image has its own"
+    assert len(attached) == 4, "golden answers and a bill of materials of each image"
     assert entry["annotations"]["org.opencontainers.image.ref.name"] == "a.example/scores:1"
     for image in built["images"]:
         platform = image["platform"]
@@ -95,7 +96,7 @@ def test_a_name_in_an_archive(run, tmp_path, tag, full, familiar):
     assert built["name"] == full
     with tarfile.open(tmp_path / "out.tar") as archive:
         (entry,) = json.load(archive.extractfile("manifest.json"))
-        named, _ = json.load(archive.extractfile("index.json"))["manifests"]
+        named, *_ = json.load(archive.extractfile("index.json"))["manifests"]
     assert entry["RepoTags"] == [familiar]
     assert named["annotations"] == {
         "org.opencontainers.image.ref.name": tag, "io.containerd.image.name": full,
@@ -117,8 +118,9 @@ def test_the_users_example_travels_unless_it_is_left_out(run, tmp_path):
     assert (bare["golden"], bare["findings"]) == (None, [])
     assert bare["layers"] == built["layers"][:-1]
     assert golden.LAYER not in bare["annotations"]
-    (entry,) = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
+    entry, bill = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
     assert entry["digest"] == bare["digest"]
+    assert bill["artifactType"] == sbom.MEDIA_TYPE
 
 
 def test_inspect_of_any_image(run):

@@ -19,7 +19,7 @@ from cloche.errors import ClocheError
 from cloche.images import reading
 from cloche.images.difference import Side, compare, compare_files
 from cloche.images.image import LAYER, Descriptor
-from cloche.images.tree import Tree
+from cloche.images.overlay import Overlay
 from cloche.progress import SilentProgress
 from fixtures.commands import Outcome
 
@@ -137,7 +137,7 @@ class Blob:
 
 def test_a_layer_by_zstd_is_told() -> None:
     with SilentProgress().task("") as task:
-        assert not Tree().add(Blob(b"\x28\xb5\x2f\xfd and so on"), task)
+        assert not Overlay().add(Blob(b"\x28\xb5\x2f\xfd and so on"), task)
 
 
 def damaged() -> Iterator[bytes]:
@@ -153,7 +153,7 @@ def damaged() -> Iterator[bytes]:
 @pytest.mark.parametrize("data", list(damaged()), ids=["text", "cut", "cut-gzip", "header"])
 def test_what_is_no_layer(data: bytes) -> None:
     with SilentProgress().task("") as task, pytest.raises(ClocheError) as told:
-        Tree().add(Blob(data), task)
+        Overlay().add(Blob(data), task)
     assert told.value.code == "image.broken"
 
 
@@ -164,13 +164,13 @@ def test_memory_stays_flat() -> None:
     del files
     tracemalloc.start()
     try:
-        tree = Tree()
+        overlay = Overlay()
         with SilentProgress().task("") as task:
-            tree.add(Blob(data), task)
+            overlay.add(Blob(data), task)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(tree.files) == 2001
+    assert len(overlay.files) == 2001
     assert peak < 48 * 2**20
 
 

@@ -128,11 +128,13 @@ def test_a_base_of_docker_save(tmp_path, docker, image, build):
     assert "id=1000:1000" in docker(*RUN, image)
 
 
-@pytest.mark.parametrize("form", ["oci:out", "oci-archive:out.tar", "docker-archive:out.tar"])
+@pytest.mark.parametrize(
+    "form", ["oci:out:scores", "oci-archive:out.tar:scores", "docker-archive:out.tar"]
+)
 def test_skopeo_reads_it(tmp_path, base, build, form):
     if shutil.which("skopeo") is None:
         pytest.skip("needs skopeo: apt-get install skopeo")
-    digest = build(tmp_path / "base", tmp_path / form.partition(":")[2])
+    digest = build(tmp_path / "base", tmp_path / form.split(":")[1])
 
     def skopeo(*words: str) -> bytes:
         done = subprocess.run(["skopeo", *words], cwd=tmp_path, capture_output=True, check=False)

@@ -66,7 +66,7 @@ def members(image, what: str) -> dict[str, tarfile.TarInfo]:
 def test_the_environment_is_a_layer_that_its_model_names(tmp_path, store, fitting, locked, make):
     start = ContainerStart(b"#", {}, (), asking=("scores",))
     digest = locked.repository.main.lock_digest
-    contents = content.content_of(locked, start, {digest: make(fitting)}, store)
+    contents = content.content_of(locked, fitting, start, {digest: make(fitting)}, store)
     with writing(tmp_path / "out") as destination:
         image = building.build(contents, fitting, store, destination, SILENT)
     what = f"environment of Python {PYTHON}, 2 packages"

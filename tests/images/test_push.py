@@ -102,7 +102,9 @@ def test_a_second_push_sends_nothing(place: Place, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Registry, "upload", upload)
     assert place.push("v2").descriptor == first.descriptor
-    assert set(place.registry.tags(place.name)) == {"v1", "v2"}
+    # A registry without referrers has what is attached under a tag of the digest.
+    named = {tag for tag in place.registry.tags(place.name) if not tag.startswith("sha256-")}
+    assert named == {"v1", "v2"}
 
 
 def test_a_home_that_knows_no_digests_sends_nothing_either(

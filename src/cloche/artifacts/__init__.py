@@ -7,7 +7,7 @@ bytes holds their digest, written `sha256:<64 hex digits>`. Values hold no paths
 where the bytes are, so a value means the same on every machine.
 """
 
-from cloche.artifacts.container import ContainerStart
+from cloche.artifacts.container import ContainerStart, ImageFile, ServerBase, ServerPart
 from cloche.artifacts.conversion import Conversion, OwnRun, Parity
 from cloche.artifacts.datatypes import DATATYPES, Datatype
 from cloche.artifacts.encoding import (
@@ -111,6 +111,7 @@ __all__ = [
     "FileEntry",
     "Finding",
     "Golden",
+    "ImageFile",
     "InferenceBody",
     "Judge",
     "Loading",
@@ -139,7 +140,9 @@ __all__ = [
     "RevisionStatus",
     "Rollout",
     "Served",
+    "ServerBase",
     "ServerOptions",
+    "ServerPart",
     "ServiceRecord",
     "Severity",
     "Signature",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +19,38 @@ class ContainerStart:
     """The ports on which the server listens."""
     asking: tuple[str, ...] = ()
     """The models that ask for the environment of their lock, in `environment` of their folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """One file that a server puts into an image."""
+
+    path: str
+    """From the root of the image: `opt/tritonserver/bin/tritonserver`."""
+    source: bytes | Path
+    """Its bytes, or where they are."""
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPart:
+    """Files of a server that change together."""
+
+    what: str
+    inputs: tuple[str, ...]
+    """What the files follow from, beside the packages."""
+    files: Callable[[Path], Iterable[ImageFile]]
+    """Returns the files, from the folder of the unpacked packages."""
+    sources: str | None = None
+    """The folder in the image with their Python sources, if they have some."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBase:
+    """What a server needs of an image that Cloche makes for it."""
+
+    requirements: str
+    """A lock of the wheels that it comes from."""
+    parts: tuple[ServerPart, ...]
+    environment: Mapping[str, str]
+    labels: Mapping[str, str]

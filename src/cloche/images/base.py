@@ -26,6 +26,8 @@ TRITON_LABEL = "cloche.base.triton"
 PYTHONS_LABEL = "cloche.base.pythons"
 CUDA_LABEL = "cloche.base.cuda"
 GLIBC_LABEL = "cloche.base.glibc"
+PYTHON_BACKENDS_LABEL = "cloche.base.python_backends"
+NETWORK_REASON_LABEL = "cloche.base.network.reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,11 @@ class BaseSoftware:
     """The Pythons that it has a stub for: `3.12`."""
     cuda: str | None
     glibc: str | None = None
-    """The version of the C library: `2.36`."""
+    """The version of its C library: `2.36`."""
+    python_backends: tuple[str, ...] = ()
+    """The backends that run in Python there, beside the one of that name."""
+    untrusted: str | None = None
+    """Why only trusted networks may reach a server on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +66,6 @@ class Base:
         return {
             layer.descriptor.digest: layer.name for layer in remote if layer.registry.host == host
         }
-
-
-def is_path(text: str) -> bool:
-    """Return whether a base is a layout or an archive on this machine, not one in a registry."""
-    return addresses.is_local(text)
 
 
 def read(text: str, platform: Platform) -> Base:
@@ -93,6 +94,8 @@ def software(config: Mapping[str, Any]) -> BaseSoftware:
         pythons=tuple(pythons),
         cuda=labels.get(CUDA_LABEL) or environment.get("CUDA_VERSION"),
         glibc=labels.get(GLIBC_LABEL),
+        python_backends=tuple(labels.get(PYTHON_BACKENDS_LABEL, "").split()),
+        untrusted=labels.get(NETWORK_REASON_LABEL),
     )
 
 

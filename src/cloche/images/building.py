@@ -53,7 +53,8 @@ def build(
             base.platform,
         )
         transfer.bring([image.config])
-        for attachment in content.attached:
+        bill = (content.bill(image.descriptor.digest),) if content.bill else ()
+        for attachment in (*content.attached, *bill):
             artifact = manifest.attached(attachment, image.descriptor)
             transfer.bring(artifact.blobs)
             destination.put(artifact.root)

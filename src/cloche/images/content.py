@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche.images import golden
+from cloche.images import golden, sbom
 from cloche.images.environment import link_of
 from cloche.images.layers import Layer, LayerFile, LayerLink, divide
 from cloche.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cloche.artifacts import ContainerStart, Deployment
+    from cloche.images.base import Base
     from cloche.images.environment import Environment
     from cloche.images.image import Attachment
     from cloche.store import Store
@@ -43,6 +45,8 @@ class Content:
     """The golden request; none where it does not travel."""
     attached: tuple[Attachment, ...] = ()
     """What goes with the image and is no part of its digest."""
+    bill: Callable[[str], Attachment] | None = None
+    """Its bill of materials, for the digest of the image."""
 
     def layers(self, free: int) -> tuple[Layer, ...]:
         """Return the layers, at most `free`, the most shared one first.
@@ -63,6 +67,7 @@ class Content:
 
 def content_of(
     deployment: Deployment,
+    base: Base,
     start: ContainerStart,
     environments: Mapping[str, Environment],
     store: Store,
@@ -87,6 +92,7 @@ def content_of(
         annotations=_annotations(deployment),
         golden=golden.layer_files(deployment, store),
         attached=(golden.answers(asked, store),) if asked is not None else (),
+        bill=partial(sbom.attachment, deployment, base),
     )
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cloche.images.config import what_of_layers
-from cloche.images.tree import Tree
+from cloche.images.overlay import Overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,14 +110,14 @@ def compare_files(a: ReadImage, b: ReadImage, progress: Progress) -> FileDiffere
     """
     only_a, only_b = _unshared(a, b), _unshared(b, a)
     total = sum(layer.descriptor.size for layer in (*only_a, *only_b))
-    tree_a, tree_b = Tree(), Tree()
+    files_a, files_b = Overlay(), Overlay()
     with progress.task("Comparing files", total) as task:
         unread = [
             layer.descriptor.digest
-            for tree, layers in ((tree_a, only_a), (tree_b, only_b))
-            for layer in layers if not tree.add(layer, task)
+            for files, layers in ((files_a, only_a), (files_b, only_b))
+            for layer in layers if not files.add(layer, task)
         ]  # fmt: skip
-    return FileDifferences(tuple(_files(tree_a, tree_b)), tuple(unread))
+    return FileDifferences(tuple(_files(files_a, files_b)), tuple(unread))
 
 
 def _digests(image: ReadImage) -> list[str]:
@@ -141,7 +141,7 @@ def _unshared(image: ReadImage, other: ReadImage) -> list[Blob]:
     return [layer for layer, diff_id in of_layers if diff_id not in there]
 
 
-def _files(a: Tree, b: Tree) -> Iterator[FileDifference]:
+def _files(a: Overlay, b: Overlay) -> Iterator[FileDifference]:
     for path in sorted(a.files.keys() | b.files.keys() | a.removed ^ b.removed):
         before, after = a.files.get(path), b.files.get(path)
         if before is not None and after is not None:

@@ -37,7 +37,8 @@ _FORM = 1
 """Counts the changes of what an environment holds."""
 _OLDEST_GLIBC = "2.35"
 """That of the oldest base, where a base does not say which it has."""
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+"""The names that wheels have for architectures of images."""
 _HEX = 16
 _ACTIVATE = """\
 VIRTUAL_ENV={root}
@@ -68,7 +69,7 @@ def make(
     `unpacking.unpack` and `bytecode.compile_folder`.
     """
     _require_python(lock, base)
-    machine = _MACHINES.get(base.platform.architecture, base.platform.architecture)
+    machine = MACHINES.get(base.platform.architecture, base.platform.architecture)
     glibc = base.software.glibc or _OLDEST_GLIBC
     root = f"{FOLDER}/{lock.digest.removeprefix('sha256:')[:_HEX]}"
     files = _known(key := _key(lock, machine, glibc), store)

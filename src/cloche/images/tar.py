@@ -21,9 +21,9 @@ def file_header(path: str, size: int, *, executable: bool = False) -> bytes:
     return _header(path, tarfile.REGTYPE, 0o755 if executable else 0o644, size)
 
 
-def folder_header(path: str) -> bytes:
-    """Return the header of a folder."""
-    return _header(path, tarfile.DIRTYPE, 0o755, 0)
+def folder_header(path: str, *, shared: bool = False) -> bytes:
+    """Return the header of a folder; everyone may make files in a shared one, as in /tmp."""
+    return _header(path, tarfile.DIRTYPE, 0o1777 if shared else 0o755, 0)
 
 
 def link_header(path: str, target: str) -> bytes:

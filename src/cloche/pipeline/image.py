@@ -93,7 +93,7 @@ def write_image(
     It is on each of the bases, one for each platform, and called as the service where it has no
     `name`. Nothing is left at `output` if it fails. Raises ClocheError `image.…`.
     """
-    with _destination(output) as destination:
+    with destination_of(output) as destination:
         return _build(deployment, bases, destination, name, settings=settings, progress=progress)
 
 
@@ -132,17 +132,18 @@ def _build(
 
     store = composition.store(settings)
     repository = deployment.repository
-    start = composition.servers()[repository.server].container(
-        repository, store.tree_path(repository.digest)
-    )
-    locks = {member.lock.digest: member.lock for member in deployment.members if member.lock}
+    installed = {member.lock_digest for member in repository.members}
 
     def built(base: Base) -> Image:
+        start = composition.servers()[repository.server].container(
+            repository, store.tree_path(repository.digest), base.software.python_backends
+        )
         made = {
-            digest: environment.make(lock, base, store, progress, os.environ)
-            for digest, lock in locks.items() if start.asking
-        }  # fmt: skip
-        contents = content.content_of(deployment, start, made, store)
+            member.lock.digest: environment.make(member.lock, base, store, progress, os.environ)
+            for member in deployment.members
+            if member.lock is not None and member.lock.digest in installed
+        }
+        contents = content.content_of(deployment, base, start, made, store)
         return building.build(contents, base, store, destination, progress)
 
     with store.working():
@@ -162,7 +163,8 @@ def check_output(output: Path, platforms: int = 1) -> None:
         layout.check(output)
 
 
-def _destination(output: Path) -> AbstractContextManager[Destination]:
+def destination_of(output: Path) -> AbstractContextManager[Destination]:
+    """Return the archive (`.tar`) or the OCI layout at a path as a destination."""
     from cloche.images import archive, layout
 
     return archive.writing(output) if _is_archive(output) else layout.writing(output)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from cloche.artifacts import ContainerStart, ModelRepository
+    from cloche.artifacts import ContainerStart, ModelRepository, ServerBase
     from cloche.progress import Progress
 
 
@@ -129,8 +129,19 @@ class Server(Protocol):
     def ready_paths(self, models: Iterable[str]) -> tuple[str, ...]:
         """Return the HTTP paths that answer 200 when a replica with these models is ready."""
 
-    def container(self, repository: ModelRepository, tree: Path) -> ContainerStart:
-        """Return how the server starts in its container, on the repository at `tree`."""
+    def container(
+        self, repository: ModelRepository, tree: Path, python_backends: Collection[str] = ()
+    ) -> ContainerStart:
+        """Return how the server starts in its container, on the repository at `tree`.
+
+        `python_backends` names those that run in Python there, beside the one of that name.
+        """
+
+    def base(self, packages: str, python: str) -> ServerBase:
+        """Return what an image of Cloche's own holds of the server.
+
+        `packages` is the folder in the image where its Python, such as `3.11`, finds packages.
+        """
 
     def clean(self, serving: Path, identity: str) -> None:
         """Remove what a replica left behind; all its processes must have ended."""

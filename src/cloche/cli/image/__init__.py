@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cloche.cli.image import build, copy, diff, inspect
+from cloche.cli.image import base, build, copy, diff, inspect
 
 
 @click.group()
@@ -12,6 +12,7 @@ def command() -> None:
     """Make, show and copy the image of a service, with no Docker daemon."""
 
 
+command.add_command(base.base)
 command.add_command(build.build)
 command.add_command(inspect.inspect)
 command.add_command(copy.copy)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche.artifacts import to_builtins
 from cloche.cli import deploy, options, rendering, session, specification
 from cloche.cli.image import description
 from cloche.errors import UsageError
@@ -16,6 +17,9 @@ from cloche.errors import UsageError
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment
     from cloche.clients.oci.reference import ImageReference
+    from cloche.images.base import Base
+    from cloche.images.image import Platform
+    from cloche.pipeline.image import Registries
 
 
 @click.command()
@@ -24,9 +28,9 @@ if TYPE_CHECKING:
 @options.name
 @options.example
 @click.option(
-    "--base", required=True, metavar="IMAGE|PATH",
-    help="The image with the server: one in a registry, an OCI layout, or an archive of"
-    " `docker save`.",
+    "--base", required=True, metavar="IMAGE|PATH|cpu",
+    help="The image with the server: one in a registry, an OCI layout, an archive of"
+    " `docker save`, or `cpu` for Cloche's own.",
 )  # fmt: skip
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar",
@@ -58,16 +62,16 @@ def build(
     """
     from cloche import cache
     from cloche.images import base as bases
-    from cloche.images import names, platforms
+    from cloche.images import golden, names, platforms
     from cloche.pipeline import image as images
 
-    reference = _checked_tag(output, tag, push=push)
+    reference = _destinations(output, tag, push=push)
     wanted = platforms.parse_all(platform) if platform else (platforms.here(),)
     called = names.parse(tag) if tag else None
     here = session.begin()
     how: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
-        chosen = [images.read_base(base, each, connections) for each in wanted]
+        chosen = [_base(base, each, here, connections) for each in wanted]
         for each in chosen:
             bases.require_server(each, base)
         if output is not None:
@@ -81,24 +85,46 @@ def build(
             made = images.push_image(deployment, chosen, reference, connections, **how)
     named = called or names.of_service(deployment.service)
     report = description.of_built(made, named.full or named.short, output)
-    report |= _golden(deployment)
+    report["golden"] = _golden(deployment)
+    report["findings"] += to_builtins(golden.findings(deployment))
     if reference is not None:
         report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else description.show(report)
 
 
-def _golden(deployment: Deployment) -> dict[str, Any]:
-    """Return what travels to verify the image by, and what is to be said of it."""
-    from cloche.artifacts import to_builtins
-    from cloche.images import golden
+def _base(base: str, platform: Platform, here: session.Session, connections: Registries) -> Base:
+    """Return the base of that name; Cloche's own is made."""
+    from cloche.pipeline import base_image
+    from cloche.pipeline import image as images
 
+    if base != base_image.NAME:
+        return images.read_base(base, platform, connections)
+    made = base_image.make(
+        platform, os.environ, settings=here.settings, progress=here.progress
+    )  # fmt: skip
+    return base_image.as_base(made)
+
+
+def _golden(deployment: Deployment) -> dict[str, Any] | None:
+    """Return what travels to verify the image by."""
     asked = deployment.golden
-    said = {"origin": asked.origin, "judge": asked.judge, "why": asked.why} if asked else None
-    return {"golden": said, "findings": to_builtins(golden.findings(deployment))}
+    return {"origin": asked.origin, "judge": asked.judge, "why": asked.why} if asked else None
 
 
-def _checked_tag(output: Path | None, tag: str | None, *, push: bool) -> ImageReference | None:
+def _destinations(output: Path | None, tag: str | None, *, push: bool) -> ImageReference | None:
     """Return where to push; raises UsageError unless it is told where the image goes."""
+    reference = checked_tag(tag, push=push)
+    if output is None and not push:
+        raise UsageError(
+            "image.nowhere",
+            "Nothing says where the image goes.",
+            hint="Add --output DIR, --output FILE.tar, or --push --tag HOST/NAME:TAG.",
+        )
+    return reference if push else None
+
+
+def checked_tag(tag: str | None, *, push: bool) -> ImageReference | None:
+    """Return the name that an image gets; raises UsageError for --push without one."""
     from cloche.clients.oci import reference as references
 
     reference = references.parse(tag) if tag else None
@@ -115,10 +141,4 @@ def _checked_tag(output: Path | None, tag: str | None, *, push: bool) -> ImageRe
             where=tag,
             hint="Write --tag HOST/NAME:TAG.",
         )
-    if output is None and not push:
-        raise UsageError(
-            "image.nowhere",
-            "Nothing says where the image goes.",
-            hint="Add --output DIR, --output FILE.tar, or --push --tag HOST/NAME:TAG.",
-        )
-    return reference if push else None
+    return reference

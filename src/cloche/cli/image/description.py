@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.artifacts import Finding, convert
+from cloche.artifacts import Finding, Severity, convert, to_builtins
 from cloche.cli import rendering
 from cloche.units import size_text
 
@@ -23,11 +23,12 @@ _WHAT = 60
 
 
 def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
-    """Return what is in an image, as the JSON of both verbs."""
+    """Return what is in an image, as the JSON of the verbs."""
     from cloche.images import base
     from cloche.images.config import what_of_layers
 
     container = image.config.get("config") or {}
+    software = base.software(image.config)
     what = what_of_layers(image.config)
     layers = [
         {"digest": layer.descriptor.digest, "size": layer.descriptor.size,
@@ -42,9 +43,10 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
         "size": sum(layer["size"] for layer in layers),
         "user": container.get("User") or None,
         "entrypoint": container.get("Entrypoint") or [],
-        "server": _server(base.software(image.config)),
+        "server": _server(software),
         "annotations": {**(container.get("Labels") or {}), **image.annotations},
         "layers": layers,
+        "findings": _findings(software),
     }
 
 
@@ -58,14 +60,22 @@ def of_built(built: Built, name: str, path: Path | None) -> dict[str, Any]:
     return {
         "path": images[0]["path"], "name": name, "digest": built.digest,
         "platforms": [image["platform"] for image in images], "images": images,
+        "findings": list(images[0]["findings"]),
     }  # fmt: skip
 
 
 def _server(software: BaseSoftware) -> dict[str, Any]:
     return {
         "triton": software.triton, "version": software.version,
-        "pythons": list(software.pythons), "cuda": software.cuda,
+        "pythons": list(software.pythons), "cuda": software.cuda, "glibc": software.glibc,
     }  # fmt: skip
+
+
+def _findings(software: BaseSoftware) -> list[dict[str, Any]]:
+    """Return what has to be known of a base by all who run something on it."""
+    if software.untrusted is None:
+        return []
+    return [to_builtins(Finding(Severity.WARNING, "image.network", f"{software.untrusted}."))]
 
 
 def show(report: dict[str, Any]) -> None:
@@ -77,7 +87,7 @@ def show(report: dict[str, Any]) -> None:
         click.echo(rendering.fields((name, value) for name, value in known if value))
         for image in report["images"]:
             click.echo()
-            show({**image, "path": None, "name": None})
+            show({**image, "path": None, "name": None, "findings": ()})
         return
     annotations = report["annotations"]
     server = report["server"]
@@ -97,6 +107,7 @@ def show(report: dict[str, Any]) -> None:
         ),
         ("licence", annotations.get("org.opencontainers.image.licenses")),
         ("triton", triton),
+        ("python", ", ".join(server["pythons"])),
         ("cuda", server["cuda"]),
         ("user", report["user"]),
         ("entrypoint", " ".join(report["entrypoint"])),

@@ -17,6 +17,8 @@ from pathlib import Path
 from cloche.verification.reference.own import serving_scripts
 
 STUB = "triton_python_backend_stub"
+PYTHON_STUB = f"python/{STUB}"
+"""Where the stub of the server's Python lies in the directory."""
 ENVIRONMENT = "environment"
 """The server's own virtual environment, in the folder of its installation."""
 _SHIPPED = Path(__file__).with_name("backends")
@@ -41,16 +43,12 @@ def library_names(minor: str) -> tuple[str, ...]:
 
 def make(folder: Path, minor: str) -> Path:
     """Return the backend directory of an installation; make it if it is missing."""
-    files = _shipped_files()
-    digest = hashlib.sha256()
-    for name, path in files.items():
-        digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
-    final = folder / f"backends-{digest.hexdigest()[:12]}"
+    final = folder / f"backends-{shipped_digest()[:12]}"
     if final.is_dir():
         return final
     temporary = Path(tempfile.mkdtemp(prefix=".backends-", dir=folder))
     try:
-        _fill(temporary, folder, minor, files)
+        _fill(temporary, folder, minor)
         temporary.chmod(0o755)
         try:
             temporary.rename(final)
@@ -60,6 +58,11 @@ def make(folder: Path, minor: str) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return final
+
+
+def python_backends() -> tuple[str, ...]:
+    """Return the backends that run in Python because Cloche ships them so: `onnxruntime`."""
+    return tuple(sorted({name.split("/")[0] for name in _shipped_files()} - {"python"}))
 
 
 def _shipped_files() -> dict[str, Path]:
@@ -72,20 +75,39 @@ def _shipped_files() -> dict[str, Path]:
     return own | {f"pytorch/{path.name}": path for path in serving_scripts("pytorch")}
 
 
-def _fill(temporary: Path, folder: Path, minor: str, files: dict[str, Path]) -> None:
-    packages = folder / ENVIRONMENT / "lib" / f"python{minor}" / "site-packages"
-    python = temporary / "python"
-    python.mkdir()
+def contents(packages: Path, stub: Path) -> dict[str, bytes | Path]:
+    """Return the files of a backend directory by path: their bytes, or where these are.
+
+    `packages` holds the unpacked wheels, `stub` is that of the server's Python.
+    """
     wheel = packages / "pytriton" / "tritonserver" / "backends" / "python"
-    shutil.copyfile(wheel / "libtriton_python.so", python / "libtriton_python.so")
     utilities = (wheel / "triton_python_backend_utils.py").read_text(encoding="utf-8")
-    (python / "triton_python_backend_utils.py").write_text(utilities + _ADAPTED, encoding="utf-8")
-    shutil.copyfile(folder / "stubs" / minor / STUB, python / STUB)
-    (python / STUB).chmod(0o755)
-    for name, source in files.items():
+    return {
+        "python/libtriton_python.so": wheel / "libtriton_python.so",
+        "python/triton_python_backend_utils.py": (utilities + _ADAPTED).encode(),
+        PYTHON_STUB: stub,
+        **_shipped_files(),
+    }
+
+
+def shipped_digest() -> str:
+    """Return the digest of the files that ship with Cloche, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, path in _shipped_files().items():
+        digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _fill(temporary: Path, folder: Path, minor: str) -> None:
+    packages = folder / ENVIRONMENT / "lib" / f"python{minor}" / "site-packages"
+    for name, source in contents(packages, folder / "stubs" / minor / STUB).items():
         destination = temporary / name
         destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, destination)
+        if isinstance(source, bytes):
+            destination.write_bytes(source)
+        else:
+            shutil.copyfile(source, destination)
+    (temporary / PYTHON_STUB).chmod(0o755)
     for written in temporary.rglob("*"):
         if written.is_file():
             _sync(written)

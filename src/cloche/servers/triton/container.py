@@ -11,6 +11,8 @@ from cloche.servers.triton.process import CLOSED_APIS, HARDENED, STUB_TIMEOUT, c
 from cloche.servers.triton.serving import asks_for_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from cloche.artifacts import ModelRepository, RepositoryMember, TensorSpec
 
 PORTS = (8000, 8001, 8002)
@@ -22,9 +24,17 @@ _STRING = 64
 """Bytes of a short string with its object."""
 
 
-def start(repository: ModelRepository, tree: Path) -> ContainerStart:
-    """Return how Triton starts on the repository whose files are at `tree`."""
-    needed = sum(_shared_memory(member) for member in repository.members)
+def start(
+    repository: ModelRepository, tree: Path, python_backends: Collection[str] = ()
+) -> ContainerStart:
+    """Return how Triton starts on the repository whose files are at `tree`.
+
+    `python_backends` are those that run in Python in this image, as the backend `python` does.
+    """
+    in_python = {"python", *python_backends}
+    needed = sum(
+        _shared_memory(member) for member in repository.members if member.backend in in_python
+    )
     environment = {
         "CLOCHE_TRITON_OPTIONS": " ".join(completion(tree)),
         "CLOCHE_SHARED_MEMORY": str(needed) if needed else "",
@@ -44,13 +54,11 @@ def _script() -> bytes:
 
 
 def _shared_memory(member: RepositoryMember) -> int:
-    """Return the least bytes of /dev/shm for a model that runs in Python, else 0.
+    """Return the least bytes of /dev/shm for a model that runs in Python.
 
     A batch and its answer lie there while the model works, each twice at worst: as they came, and
     as they are passed on. Axes of any size count as 1.
     """
-    if member.backend != "python":
-        return 0
     tensors = sum(map(_bytes, (*member.inputs, *member.outputs)))
     needed = _POOL + 2 * max(1, member.max_batch_size) * tensors
     return math.ceil(needed / _MIB) * _MIB

@@ -10,10 +10,10 @@ from cloche.servers.triton import installation, process
 from cloche.servers.triton.installed import InstalledTriton
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from cloche.artifacts import ContainerStart, ModelRepository
+    from cloche.artifacts import ContainerStart, ModelRepository, ServerBase
     from cloche.progress import Progress
 
 
@@ -70,11 +70,19 @@ class TritonServer:
         """Return each model's ready path in the KServe v2 protocol."""
         return tuple(f"/v2/models/{quote(model, safe='')}/ready" for model in models)
 
-    def container(self, repository: ModelRepository, tree: Path) -> ContainerStart:
+    def container(
+        self, repository: ModelRepository, tree: Path, python_backends: Collection[str] = ()
+    ) -> ContainerStart:
         """Return how Triton starts in its container; see `container.start`."""
         from cloche.servers.triton import container
 
-        return container.start(repository, tree)
+        return container.start(repository, tree, python_backends)
+
+    def base(self, packages: str, python: str) -> ServerBase:
+        """Return what Cloche's own base holds of Triton; see `base.describe`."""
+        from cloche.servers.triton import base
+
+        return base.describe(packages, python)
 
     def clean(self, serving: Path, identity: str) -> None:
         """Remove the shared memory of a killed replica."""

@@ -108,9 +108,14 @@ def parameter(config: dict[str, Any], name: str) -> str | None:
 
 
 def _threads(config: dict[str, Any]) -> int:
-    """Return each instance's share of this process's cores."""
+    """Return each instance's share of the cores that this process may use.
+
+    A control group may allow less than all of them: a container's entrypoint looks at it.
+    """
     instances = sum(int(group.get("count", 1)) for group in config.get("instance_group", []))
-    return max(1, len(os.sched_getaffinity(0)) // max(1, instances))
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(allowed) if allowed.isdecimal() else len(os.sched_getaffinity(0))
+    return max(1, cores // max(1, instances))
 
 
 def _refuse_accelerators(config: dict[str, Any]) -> None:

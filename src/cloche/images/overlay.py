@@ -42,7 +42,7 @@ class File:
 
 
 @dataclass(slots=True)
-class Tree:
+class Overlay:
     """The files of some layers of an image, and what they remove of layers that were not read."""
 
     files: dict[str, File] = field(default_factory=dict)

@@ -1,0 +1,72 @@
+"""Cloche's own base: made here, written or pushed, or taken for the image of a service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloche import composition
+from cloche.pipeline.image import destination_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cloche.clients.oci.reference import ImageReference
+    from cloche.images.base import Base
+    from cloche.images.image import Destination, Image, Platform
+    from cloche.images.names import Name
+    from cloche.pipeline.image import Registries
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+
+NAME = "cpu"
+"""What the base is called where a base is named."""
+TITLE = "cloche-base"
+"""What it is called where images have names."""
+
+
+def make(
+    platform: Platform, environment: Mapping[str, str], *, settings: Settings, progress: Progress
+) -> Image:
+    """Return the base for a platform; its layers are then in the store.
+
+    Raises ClocheError `image.debian.…`, and those of unpacking and compiling wheels.
+    """
+    from cloche.images import own_base
+
+    server = composition.server().base(own_base.PACKAGES, own_base.PYTHON)
+    sources = own_base.Sources(settings.images_debian_mirror, environment)
+    return own_base.make(server, platform, composition.store(settings), sources, progress)
+
+
+def as_base(image: Image) -> Base:
+    """Return the base that was made as one to build on."""
+    from cloche.images import base, reading
+
+    return base.of(reading.of(image, ""))
+
+
+def write(image: Image, output: Path, name: Name | None, progress: Progress) -> None:
+    """Write the base to an archive (`.tar`) or an OCI layout; raises ClocheError `image.…`."""
+    with destination_of(output) as destination:
+        _bring(image, destination, name, progress)
+
+
+def push(
+    image: Image, reference: ImageReference, connections: Registries, progress: Progress
+) -> None:
+    """Push the base; raises ClocheError `registry.…`."""
+    from cloche.images.pushing import RepositoryWriter
+
+    destination = RepositoryWriter(connections.at(reference.host), reference, {})
+    _bring(image, destination, None, progress)
+
+
+def _bring(image: Image, destination: Destination, name: Name | None, progress: Progress) -> None:
+    from cloche.images import names
+    from cloche.images.transfer import Transfer
+
+    total = sum(layer.descriptor.size for layer in image.layers)
+    with progress.task("Writing the base", total) as task:
+        Transfer(destination, task).bring((*image.layers, image.config))
+        destination.finish(image.root, name or names.of_service(TITLE), image.platform)
