@@ -205,6 +205,17 @@ def test_referrers_with_and_without_a_list(
     assert blobs(Path("out")) == blobs(whole.folder)
 
 
+def test_a_registry_that_mounts_nothing_gets_the_bytes(
+    run: Run, whole: Layout, odd_registry: OddRegistry
+) -> None:
+    odd_registry.mounts = False
+    host = odd_registry.host
+    pushed = run("image", "push", "whole", f"{host}/a:1", "--json").expect(0).json
+    moved = run("image", "copy", f"{host}/a:1", f"{host}/b:1", "--json").expect(0).json
+    assert (moved["copied"], moved["mounted"]) == (pushed["copied"], 0)
+    assert moved["digest"] == whole.manifests[0]["digest"]
+
+
 # ── what breaks ───────────────────────────────────────────────────────────────────────────────
 
 
