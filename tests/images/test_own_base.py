@@ -213,8 +213,8 @@ def test_build_takes_it_for_another_platform(kept, tmp_path, monkeypatch, capsys
     ]  # fmt: skip
 
 
-def test_a_name_without_a_push_is_refused(capsys) -> None:
-    assert main(["image", "base", "--tag", "registry.example.com/base:1"]) == 2
+def test_a_push_without_a_name_is_refused(capsys) -> None:
+    assert main(["image", "base", "--push"]) == 2
     assert "image.tag" in capsys.readouterr().err
 
 
@@ -225,7 +225,7 @@ def test_a_name_without_a_push_is_refused(capsys) -> None:
 def image(made: Image, deployment, settings: Settings, docker: Docker, tmp_path: Path) -> str:
     """The image of the deployment on the base, loaded into the engine."""
     write_image(
-        deployment, base_image.as_base(made), tmp_path / "out.tar",
+        deployment, [base_image.as_base(made)], tmp_path / "out.tar",
         settings=settings, progress=SILENT,
     )  # fmt: skip
     docker("load", "-i", tmp_path / "out.tar")

@@ -45,9 +45,9 @@ class Place:
         """Push the image of the deployment under a tag."""
         reference = references.parse(f"{self.registry.host}/{self.name}:{tag}")
         return push_image(
-            self.deployment, base or self.base, reference, self.connections,
+            self.deployment, [base or self.base], reference, self.connections,
             settings=self.settings, progress=SilentProgress(),
-        )  # fmt: skip
+        ).images[0]  # fmt: skip
 
 
 @pytest.fixture(params=["open", "users"])
@@ -82,10 +82,10 @@ def put_base(registry: Registry, folder: Path, name: str) -> bases.Base:
 def test_a_pushed_image_is_the_one_that_is_written_to_a_file(place: Place, tmp_path: Path) -> None:
     pushed = place.push()
     written = write_image(
-        place.deployment, place.base, tmp_path / "out",
+        place.deployment, [place.base], tmp_path / "out",
         settings=place.settings, progress=SilentProgress(),
     )  # fmt: skip
-    assert pushed.descriptor.digest == written.descriptor.digest
+    assert pushed.descriptor.digest == written.digest
     stored = place.registry.manifest(place.name, "v1")
     assert (stored.data, stored.digest) == (pushed.manifest, pushed.descriptor.digest)
     assert reading.read(tmp_path / "out").digest == stored.digest

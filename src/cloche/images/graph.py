@@ -1,0 +1,164 @@
+"""An image as it is copied: manifests, what they name, and what refers to them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cloche.errors import ClocheError
+from cloche.images import places
+from cloche.images.reading import INDEXES, MANIFESTS, is_image, other_platform, platform_of
+from cloche.images.sources import checking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cloche.images.image import Blob, Platform, SmallBlob
+    from cloche.images.names import Name
+    from cloche.images.sources import Entry, Fields, Source
+
+_MOST = 1000
+"""Manifests of one image at most, with all that refers to it."""
+_DEEPEST = 8
+_LARGEST_CONFIG = 8 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A manifest, or an index of several."""
+
+    manifest: SmallBlob
+    platform: Platform | None = None
+    """That of an image; None of an index and of what is no image."""
+    blobs: tuple[Blob, ...] = ()
+    below: tuple[Node, ...] = ()
+    """Those of an index."""
+    referrers: tuple[Node, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the manifest."""
+        return self.manifest.descriptor.digest
+
+    def walk(self) -> Iterator[Node]:
+        """Yield all nodes; each comes after what it names, and after what refers to it."""
+        for node in (*self.below, *self.referrers):
+            yield from node.walk()
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is copied of a source."""
+
+    node: Node
+    name: Name | None
+
+
+def read(source: Source, entries: Sequence[Entry], wanted: Platform | None) -> Chosen:
+    """Return the only image of the entries, of one platform or of all.
+
+    Of an index, `wanted` chooses one manifest. Raises ClocheError `image.unknown`, `image.several`,
+    `image.platform` and `image.broken`, and `registry.…`.
+    """
+    with checking(source.where):
+        reader = _Reader(source)
+        images = [entry for entry in entries if reader.names_image(entry)]
+        # The same image may have several names: the first counts.
+        found = {entry.fields["digest"]: entry for entry in reversed(images)}
+        if not found:
+            raise places.unknown(source.where, "it holds artefacts alone")
+        if wanted is not None:
+            return reader.of_platform(list(found.values()), wanted)
+        if len(found) > 1:
+            raise reader.several(list(found.values()))
+        (entry,) = found.values()
+        return Chosen(reader.node(entry.fields), entry.name)
+
+
+@dataclass(slots=True)
+class _Reader:
+    source: Source
+    read: dict[str, SmallBlob] = field(default_factory=dict)
+
+    def node(self, fields: Fields, depth: int = 0) -> Node:
+        """Return a manifest with all that it names and that refers to it."""
+        manifest, document = self.document(fields)
+        if depth > _DEEPEST or len(self.read) > _MOST:
+            raise places.broken(self.source.where, "it has too many manifests")
+        referrers = tuple(
+            self.node(each, depth + 1) for each in self.source.referrers(manifest.descriptor.digest)
+        )
+        if fields["mediaType"] in INDEXES:
+            below = tuple(self.node(each, depth + 1) for each in document["manifests"])
+            return Node(manifest, below=below, referrers=referrers)
+        parts = (document.get("config"), *(document.get("layers") or ()))
+        blobs = tuple(self.source.blob(each) for each in parts if each and not _is_foreign(each))
+        return Node(manifest, self.platform(document), blobs, referrers=referrers)
+
+    def document(self, fields: Fields) -> tuple[SmallBlob, dict[str, Any]]:
+        """Return a manifest, and what is in it."""
+        digest = str(fields["digest"])
+        if digest not in self.read:
+            self.read[digest] = self.source.manifest(fields)
+        return self.read[digest], json.loads(self.read[digest].data)
+
+    def names_image(self, entry: Entry) -> bool:
+        """Return whether an entry is an image, or an index with one."""
+        return any(True for _ in self.images(entry.fields))
+
+    def images(self, fields: Fields, depth: int = 0) -> Iterator[Fields]:
+        """Yield the images of an entry, those of nested indexes too."""
+        kind = fields["mediaType"]
+        if kind not in {*INDEXES, *MANIFESTS} or depth > _DEEPEST:
+            return
+        _, document = self.document(fields)
+        if kind in INDEXES:
+            for each in document["manifests"]:
+                yield from self.images(each, depth + 1)
+        elif is_image(document):
+            yield fields
+
+    def of_platform(self, entries: list[Entry], wanted: Platform) -> Chosen:
+        """Return the image of a platform."""
+        there: dict[str, Platform] = {}
+        for entry in entries:
+            for fields in self.images(entry.fields):
+                said = fields.get("platform")
+                own = platform_of(said) if said else self.platform(self.document(fields)[1])
+                if own == wanted:
+                    return Chosen(self.node(fields), entry.name)
+                if own is not None:
+                    there[str(own)] = own
+        raise other_platform(self.source.where, wanted, ", ".join(sorted(there)))
+
+    def platform(self, document: dict[str, Any]) -> Platform | None:
+        """Return the platform of an image; None of anything else."""
+        if not is_image(document):
+            return None
+        blob = self.source.blob(document["config"])
+        if blob.descriptor.size > _LARGEST_CONFIG:
+            raise places.broken(self.source.where, "its configuration is too large")
+        return platform_of(json.loads(b"".join(blob.chunks())))
+
+    def several(self, entries: list[Entry]) -> ClocheError:
+        """Return the error for several images, of which none is named."""
+        names = ", ".join(sorted(map(self._label, entries)))
+        where = self.source.where
+        return ClocheError(
+            "image.several",
+            f"It holds several images: {names}.",
+            where=where,
+            hint=f"Write one as oci:{where}:NAME, or name a platform with --platform.",
+        )
+
+    def _label(self, entry: Entry) -> str:
+        name = entry.name.short if entry.name else str(entry.fields["digest"])
+        platform = self.platform(self.document(entry.fields)[1])
+        return f"{name} ({platform})" if platform is not None else name
+
+
+def _is_foreign(fields: Fields) -> bool:
+    """Return whether a layer is by its licence in no registry but its maker's."""
+    return any(word in fields["mediaType"] for word in ("foreign", "nondistributable"))
