@@ -52,6 +52,8 @@ request = urllib.request.Request(f"{url}/models/scores/infer", data=sys.stdin.bu
 print(urllib.request.urlopen(request, timeout=30).read().decode())
 """
 
+FIND = "from ctypes.util import find_library as find; print(find('c'), find('gomp'))"
+
 
 def make(settings: Settings, platform: Platform) -> Image:
     try:
@@ -247,6 +249,7 @@ def test_docker_serves_an_onnx_model(image: str, docker: Docker, tmp_path: Path)
         assert done.returncode == 0, done.stderr + docker("logs", container)
         (output,) = json.loads(done.stdout)["outputs"]
         assert "uid=1000(cloche)" in docker("exec", container, "id")
+        assert "libc.so.6 libgomp.so.1" in docker("exec", container, "python3", "-c", FIND)
     finally:
         docker("rm", "--force", container)
     model = onnxruntime.InferenceSession(mlp().SerializeToString())
