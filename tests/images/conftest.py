@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker_engine
 import onnx
 import pytest
 import tiny_base
+from docker_engine import Docker
 
 from cloche import composition, pipeline, spec
 from cloche.artifacts import Deployment
@@ -49,6 +51,15 @@ def deployment(tmp_path: Path, settings: Settings) -> Deployment:
 def base(tmp_path: Path) -> Base:
     """The base that is written by hand."""
     return bases.read(str(tiny_base.layout(tmp_path / "base")), AMD64)
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Docker]:
+    """A real engine of our own."""
+    if why := docker_engine.missing():
+        pytest.skip(why)
+    with docker_engine.running() as engine:
+        yield engine
 
 
 @pytest.fixture(autouse=True)

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_FORM = "1"
+"""Counts the changes of what is taken from the same wheels."""
 UNTRUSTED = (
     f"Triton {RELEASE} is the newest that comes as a wheel, and older than the security fixes of"
     " 2026: let only trusted networks reach it"
 )
 _LIBRARIES = "nvidia_pytriton.libs"
-_SERVER = re.compile(r"(pytriton|nvidia_pytriton)(\b|[._-]).*")
+_SERVER = re.compile(r"(nvidia_)?pytriton\b.*")
 _NEEDLESS_LIBRARIES = re.compile(r"libpython3-[0-9a-f]+\.13\.so\..*")
 """Only the stub for 3.13 is linked to it."""
 _NEEDLESS = re.compile(
@@ -42,12 +44,14 @@ def describe(folder: str, python: str) -> ServerBase:
     return ServerBase(
         requirements=packages.REQUIREMENTS.read_text(encoding="utf-8"),
         parts=(
-            ServerPart("numpy and ONNX Runtime", (), partial(_packages, folder), sources=folder),
-            ServerPart(f"Triton {RELEASE}", (), _server),
-            ServerPart("Triton's stubs for other Pythons", (), _stubs),
+            ServerPart(
+                "numpy and ONNX Runtime", (_FORM,), partial(_packages, folder), sources=folder
+            ),
+            ServerPart(f"Triton {RELEASE}", (_FORM,), _server),
+            ServerPart("Triton's stubs for other Pythons", (_FORM,), _stubs),
             ServerPart(
                 "Triton's Python backend and Cloche's backends on it",
-                (backend_folder.shipped_digest(),),
+                (_FORM, backend_folder.shipped_digest()),
                 partial(_backends, python),
                 sources=f"{ROOT}/backends",
             ),
