@@ -52,6 +52,8 @@ request = urllib.request.Request(f"{url}/models/scores/infer", data=sys.stdin.bu
 print(urllib.request.urlopen(request, timeout=30).read().decode())
 """
 
+FIND = "from ctypes.util import find_library as find; print(find('c'), find('gomp'))"
+
 
 def make(settings: Settings, platform: Platform) -> Image:
     try:
@@ -151,7 +153,12 @@ def test_every_library_that_is_asked_for_is_there(
                 (path, name) for name in asked.needed
                 if not any(image.resolve(f"{place}/{name}") in image.paths for place in places)
             ]  # fmt: skip
-        assert missing == []
+        # An image brings the Python of another stub than the base's, with its library.
+        brought = {
+            (path, name) for path, name in missing
+            if path.startswith("opt/tritonserver/stubs/") and name.startswith("libpython3")
+        }  # fmt: skip
+        assert set(missing) == brought
         broken = [
             path
             for path in image.links
@@ -252,6 +259,7 @@ def test_docker_serves_an_onnx_model(image: str, docker: Docker, tmp_path: Path)
         assert done.returncode == 0, done.stderr + docker("logs", container)
         (output,) = json.loads(done.stdout)["outputs"]
         assert "uid=1000(cloche)" in docker("exec", container, "id")
+        assert "libc.so.6 libgomp.so.1" in docker("exec", container, "python3", "-c", FIND)
     finally:
         docker("rm", "--force", container)
     model = onnxruntime.InferenceSession(mlp().SerializeToString())

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PYTHON = packages.PYTHON
 PACKAGES = filesystem.PACKAGES
-_FORM = 1
+_FORM = 2
 """Counts the changes of what is taken from the same packages and wheels."""
 
 
