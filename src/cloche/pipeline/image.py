@@ -110,7 +110,9 @@ def _build(
     with store.working():
         installed = {member.lock_digest for member in repository.members}
         made = {
-            member.lock.digest: environment.make(member.lock, base, store, progress, os.environ)
+            member.lock.digest: environment.make(
+                member.lock, base, start, store, progress, os.environ
+            )
             for member in deployment.members
             if member.lock is not None and member.lock.digest in installed
         }

@@ -11,14 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import ImageFile, ServerBase, ServerPart
-from cloche.servers.triton import backend_folder, packages
+from cloche.environments import interpreters
+from cloche.servers.triton import backend_folder, container, packages
+from cloche.servers.triton.container import ROOT
 from cloche.servers.triton.installation import RELEASE, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ROOT = "opt/tritonserver"
 _FORM = "1"
 """Counts the changes of what is taken from the same wheels."""
 UNTRUSTED = (
@@ -47,6 +48,7 @@ def describe(folder: str, python: str) -> ServerBase:
                 "numpy and ONNX Runtime", (_FORM,), partial(_packages, folder), sources=folder
             ),
             ServerPart(f"Triton {RELEASE}", (_FORM,), _server),
+            ServerPart("Triton's stubs for other Pythons", (_FORM,), _stubs),
             ServerPart(
                 "Triton's Python backend and Cloche's backends on it",
                 (_FORM, backend_folder.shipped_digest()),
@@ -65,6 +67,7 @@ def describe(folder: str, python: str) -> ServerBase:
             "cloche.base.triton": RELEASE,
             "com.nvidia.tritonserver.version": VERSION,
             "cloche.base.pythons": python,
+            "cloche.base.stubs": " ".join(sorted(interpreters.PYTHONS, key=_numbers)),
             "cloche.base.python_backends": " ".join(backend_folder.python_backends()),
             "cloche.base.network": "trusted",
             "cloche.base.network.reason": UNTRUSTED,
@@ -98,6 +101,18 @@ def _backends(python: str, unpacked: Path) -> Iterator[ImageFile]:
     for path, source in contents.items():
         executable = path == backend_folder.PYTHON_STUB
         yield ImageFile(f"{ROOT}/backends/{path}", source, executable)
+
+
+def _stubs(unpacked: Path) -> Iterator[ImageFile]:
+    """Yield the stubs of the Pythons that an image may bring."""
+    folder = unpacked / "pytriton" / "tritonserver" / "python_backend_stubs"
+    for python in interpreters.PYTHONS:
+        source = folder / python / backend_folder.STUB
+        yield ImageFile(container.stub(python).path, source, executable=True)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
