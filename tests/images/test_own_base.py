@@ -159,7 +159,12 @@ def test_every_library_that_is_asked_for_is_there(
                 if not _comes_with_a_model(path, name)
                 and not any(image.resolve(f"{place}/{name}") in image.paths for place in places)
             ]  # fmt: skip
-        assert missing == []
+        # An image brings the Python of another stub than the base's, with its library.
+        brought = {
+            (path, name) for path, name in missing
+            if path.startswith("opt/tritonserver/stubs/") and name.startswith("libpython3")
+        }  # fmt: skip
+        assert set(missing) == brought
         broken = [
             path
             for path in image.links
