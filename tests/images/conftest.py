@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker_engine
 import onnx
 import pytest
 import tiny_base
+from docker_engine import Docker
 
 from cloche import composition, pipeline, spec
 from cloche.artifacts import Deployment
@@ -69,6 +71,15 @@ def run(
         return Outcome(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Docker]:
+    """A real engine of our own."""
+    if why := docker_engine.missing():
+        pytest.skip(why)
+    with docker_engine.running() as engine:
+        yield engine
 
 
 @pytest.fixture(autouse=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import lzma
+import shutil
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import debs
 import pytest
 
 from cloche.artifacts import digest_of
 from cloche.errors import ClocheError
-from cloche.images.debian import deb, fetching, filesystem, packages
+from cloche.images.debian import deb, fetching, filesystem, loader_cache, packages
 from cloche.images.debian.packages import Package
 from cloche.images.file_tree import FileTree, TreeFile, TreeFolder, TreeLink
 from cloche.progress import SilentProgress
@@ -96,9 +99,9 @@ def test_files_lie_below_usr_and_needless_ones_are_left_out() -> None:
     tree = filesystem.of_system([(pin(data, "bash"), data)])
     files = {path for path, entry in tree.entries.items() if isinstance(entry, TreeFile)}
     assert files == {
-        "etc/passwd", "etc/group", "etc/nsswitch.conf", "usr/bin/bash",
-        "usr/lib/x86_64-linux-gnu/libc.so.6", "usr/share/doc/bash/copyright",
-        "var/lib/dpkg/status.d/bash",
+        "etc/passwd", "etc/group", "etc/nsswitch.conf", "etc/ld.so.cache", "usr/bin/bash",
+        "usr/lib/x86_64-linux-gnu/libc.so.6", "usr/sbin/ldconfig",
+        "usr/share/doc/bash/copyright", "var/lib/dpkg/status.d/bash",
     }  # fmt: skip
     links = {path: e.target for path, e in tree.entries.items() if isinstance(e, TreeLink)}
     assert links == {
@@ -127,6 +130,28 @@ def test_python_is_laid_out_apart_from_the_system() -> None:
         "usr/lib/python3.11/lib-dynload/_json.cpython-311-x86_64-linux-gnu.so",
     }  # fmt: skip
     assert tree["usr/bin/python3"] == TreeLink("python3.11")
+
+
+@pytest.mark.parametrize(("triplet", "said"), [
+    ("x86_64-linux-gnu", "libc6,x86-64"), ("aarch64-linux-gnu", "libc6,AArch64"),
+])  # fmt: skip
+def test_the_loader_reads_the_cache(tmp_path: Path, triplet: str, said: str) -> None:
+    ldconfig = shutil.which("ldconfig", path="/sbin:/usr/sbin")
+    if ldconfig is None:
+        pytest.skip("needs glibc's ldconfig: apt-get install libc-bin")
+    folder = f"usr/lib/{triplet}"
+    tree = FileTree()
+    for name in ("libz.so.1.2.13", "libz2.so.10", "libz2.so.9", "libc.so.6", "python3.11"):
+        tree.add(f"{folder}/{name}", TreeFile(b""))
+    tree.add(f"{folder}/libz.so.1", TreeLink("libz.so.1.2.13"))
+    (tmp_path / "cache").write_bytes(loader_cache.of_tree(tree))
+    words = [ldconfig, "-p", "-C", tmp_path / "cache"]
+    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert lines[0].startswith("4 libs found")
+    assert lines[1:5] == [
+        f"\t{name} ({said}) => /{folder}/{name}"
+        for name in ("libz2.so.10", "libz2.so.9", "libz.so.1", "libc.so.6")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,10 @@ import json
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
-import docker_engine
 import pytest
 import tiny_base
-from docker_engine import Docker
 
 from cloche.images import base as bases
 from cloche.images import reading
@@ -25,14 +22,6 @@ AMD64 = Platform("linux", "amd64")
 STAMP = "315532800"
 READ_ONLY = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL")
 RUN = (*READ_ONLY, "--tmpfs", "/tmp")
-
-
-@pytest.fixture(scope="session")
-def docker() -> Iterator[Docker]:
-    if why := docker_engine.missing():
-        pytest.skip(why)
-    with docker_engine.running() as engine:
-        yield engine
 
 
 @pytest.fixture

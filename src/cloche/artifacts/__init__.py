@@ -7,7 +7,13 @@ bytes holds their digest, written `sha256:<64 hex digits>`. Values hold no paths
 where the bytes are, so a value means the same on every machine.
 """
 
-from cloche.artifacts.container import ContainerStart, ImageFile, ServerBase, ServerPart
+from cloche.artifacts.container import (
+    ContainerStart,
+    ImageFile,
+    PythonStub,
+    ServerBase,
+    ServerPart,
+)
 from cloche.artifacts.conversion import Conversion, OwnRun, Parity
 from cloche.artifacts.datatypes import DATATYPES, Datatype
 from cloche.artifacts.encoding import (
@@ -130,6 +136,7 @@ __all__ = [
     "Parity",
     "Phase",
     "PlannedEnvironment",
+    "PythonStub",
     "Question",
     "Reason",
     "ReplicaRange",

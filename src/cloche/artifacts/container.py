@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class PythonStub:
+    """A server's program for models on one version of Python."""
+
+    path: str
+    """From the root of an image that has it."""
+    libraries: tuple[str, ...]
+    """Where it looks for that Python's library: paths in the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +29,8 @@ class ContainerStart:
     """The ports on which the server listens."""
     asking: tuple[str, ...] = ()
     """The models that ask for the environment of their lock, in `environment` of their folder."""
+    stubs: Mapping[str, PythonStub] = field(default_factory=dict)
+    """Where an image has the stub of a Python, if it says that it has it, by version: `3.12`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _INSTALL_SECONDS = 3000.0
 _PROGRAMS = "bin"
+_NEWEST_GLIBC = (2, 40)
+"""The newest C library that uv has a name for; wheels for it run on newer ones."""
 _OF_THE_INSTALLER = ("INSTALLER", "REQUESTED", "uv_cache.json", "direct_url.json")
 _NO_WHEEL = re.compile(r"no wheels? with a matching|no usable wheels|not compatible", re.IGNORECASE)
 
@@ -44,7 +46,8 @@ def unpack(
     with tempfile.TemporaryDirectory(prefix="cloche-unpack-") as work:
         requirements = Path(work) / "requirements.lock"
         requirements.write_text(text, encoding="utf-8")
-        platform = f"{architecture}-manylinux_{glibc.replace('.', '_')}"
+        major, minor = min(_NEWEST_GLIBC, tuple(map(int, glibc.split(".")[:2])))
+        platform = f"{architecture}-manylinux_{major}_{minor}"
         arguments = [
             "pip", "install", "--target", str(folder), "--python-version", python,
             "--python-platform", platform, "--no-deps", "--require-hashes",

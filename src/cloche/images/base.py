@@ -26,6 +26,7 @@ TRITON_LABEL = "cloche.base.triton"
 PYTHONS_LABEL = "cloche.base.pythons"
 CUDA_LABEL = "cloche.base.cuda"
 GLIBC_LABEL = "cloche.base.glibc"
+STUBS_LABEL = "cloche.base.stubs"
 PYTHON_BACKENDS_LABEL = "cloche.base.python_backends"
 NETWORK_REASON_LABEL = "cloche.base.network.reason"
 
@@ -39,10 +40,12 @@ class BaseSoftware:
     version: str | None
     """The version of that release: `2.62.0`."""
     pythons: tuple[str, ...]
-    """The Pythons that it has a stub for: `3.12`."""
+    """The Pythons that it has, each with a stub of its server: `3.12`."""
     cuda: str | None
     glibc: str | None = None
     """The version of its C library: `2.36`."""
+    stubs: tuple[str, ...] = ()
+    """The Pythons that it has a stub for, so that an image may bring them."""
     python_backends: tuple[str, ...] = ()
     """The backends that run in Python there, beside the one of that name."""
     untrusted: str | None = None
@@ -94,6 +97,7 @@ def software(config: Mapping[str, Any]) -> BaseSoftware:
         pythons=tuple(pythons),
         cuda=labels.get(CUDA_LABEL) or environment.get("CUDA_VERSION"),
         glibc=labels.get(GLIBC_LABEL),
+        stubs=tuple(labels.get(STUBS_LABEL, "").split()),
         python_backends=tuple(labels.get(PYTHON_BACKENDS_LABEL, "").split()),
         untrusted=labels.get(NETWORK_REASON_LABEL),
     )

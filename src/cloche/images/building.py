@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cloche.images.base import Base
     from cloche.images.content import Content
     from cloche.images.image import Descriptor, Destination, Image, SmallBlob
-    from cloche.images.layers import Layer
+    from cloche.images.layers import Layer, MadeLayer
     from cloche.images.names import Name
     from cloche.progress import Progress
     from cloche.store import Store
@@ -33,16 +33,18 @@ def build(
     Each layer is read once: it is hashed on its way. What the destination holds is not read again.
     The same content and base give the same digest everywhere. Raises ClocheError `image.…`.
     """
-    plans = content.layers(MOST_LAYERS - len(base.layers))
+    below = (*base.layers, *content.environments)
+    plans = content.layers(MOST_LAYERS - len(below))
     known = [plan.known(store) for plan in plans]
     sizes = (seen.size if seen else plan.size for seen, plan in zip(known, plans, strict=True))
-    total = sum(blob.descriptor.size for blob in base.layers) + sum(sizes)
+    total = sum(blob.descriptor.size for blob in below) + sum(sizes)
     with store.working(), progress.task("Writing the image", total) as task:
         transfer = Transfer(destination, task)
-        transfer.bring(base.layers)
-        layers = tuple(
+        transfer.bring(below)
+        written = tuple(
             _written(plan, seen, store, transfer) for plan, seen in zip(plans, known, strict=True)
         )
+        layers: tuple[StoredLayer | MadeLayer, ...] = (*content.environments, *written)
         said = {**content.annotations, **base.annotations}
         if content.golden:
             said[golden.LAYER] = layers[-1].descriptor.digest

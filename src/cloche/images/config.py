@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cloche.images.content import Content
-    from cloche.images.layers import StoredLayer
+    from cloche.images.layers import MadeLayer, StoredLayer
 
 USER = "1000:1000"
 """Numbers, since Kubernetes cannot tell whether a name is that of root."""
@@ -22,7 +22,10 @@ CREATED = "1980-01-01T00:00:00Z"
 
 
 def compose(
-    base: Mapping[str, Any], content: Content, layers: Sequence[StoredLayer], labels: dict[str, str]
+    base: Mapping[str, Any],
+    content: Content,
+    layers: Sequence[StoredLayer | MadeLayer],
+    labels: dict[str, str],
 ) -> SmallBlob:
     """Return the configuration of a base with a service's layers on it."""
     diff_ids = [layer.descriptor.digest for layer in layers]  # they are not compressed
@@ -58,8 +61,8 @@ def what_of_layers(config: Mapping[str, Any]) -> list[str]:
     return [entry.get("comment") or entry.get("created_by") or "" for entry in told]
 
 
-def _made(layer: StoredLayer) -> dict[str, Any]:
-    return {"created": CREATED, "created_by": "cloche image build", "comment": layer.layer.what}
+def _made(layer: StoredLayer | MadeLayer) -> dict[str, Any]:
+    return {"created": CREATED, "created_by": "cloche image build", "comment": layer.what}
 
 
 def _container(

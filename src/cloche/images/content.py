@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.images import golden, sbom
-from cloche.images.environment import link_of
 from cloche.images.layers import Layer, LayerFile, LayerLink, divide
 from cloche.version import __version__
 
@@ -18,14 +17,13 @@ if TYPE_CHECKING:
     from cloche.images.base import Base
     from cloche.images.environment import Environment
     from cloche.images.image import Attachment
+    from cloche.images.layers import MadeLayer
     from cloche.store import Store
 
 MODELS = "models"
 """The model repository, from the root of the image."""
 ENTRYPOINT = "cloche/entrypoint"
 _OCI = "org.opencontainers.image"
-_LAYERS_OF_ENVIRONMENT = 10
-"""Layers of one environment at most: its largest files pull in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,8 @@ class Content:
     annotations: Mapping[str, str]
     links: tuple[LayerLink, ...] = ()
     """Links beside the repository's files."""
-    environments: tuple[Environment, ...] = ()
+    environments: tuple[MadeLayer, ...] = ()
+    """The environments of its models, which lie between the base and all that is the service's."""
     golden: tuple[LayerFile, ...] = ()
     """The golden request; none where it does not travel."""
     attached: tuple[Attachment, ...] = ()
@@ -49,20 +48,16 @@ class Content:
     """Its bill of materials, for the digest of the image."""
 
     def layers(self, free: int) -> tuple[Layer, ...]:
-        """Return the layers, at most `free`, the most shared one first.
+        """Return the layers on the environments, at most `free`, the most shared one first.
 
         The entrypoint has a layer of its own: it is the same for all services, and stays with the
-        server where the model comes from an image volume. So do environments, which all models of
-        one lock share. The golden request lies uppermost, so that another example moves no weights.
+        server where the model comes from an image volume. The golden request lies uppermost, so
+        that another example moves no weights.
         """
-        layers = [Layer("entrypoint", (self.entrypoint,))]
+        entrypoint = Layer("entrypoint", (self.entrypoint,))
         asked = [Layer("golden request", self.golden)] if self.golden else []
-        free -= len(asked)
-        for each in self.environments:
-            most = min(_LAYERS_OF_ENVIRONMENT, free - len(layers) - 1)
-            layers += divide(each.files, most, each.what, each.links)
-        models = divide(self.repository, free - len(layers), links=self.links)
-        return (*layers, *models, *asked)
+        models = divide(self.repository, free - 1 - len(asked), self.links)
+        return (entrypoint, *models, *asked)
 
 
 def content_of(
@@ -85,7 +80,7 @@ def content_of(
             LayerFile(f"{MODELS}/{file.path}", file.size, file.digest) for file in repository.files
         ),
         links=_links(deployment, start, environments),
-        environments=tuple(environments.values()),
+        environments=_environments(environments),
         entrypoint=LayerFile(ENTRYPOINT, len(script), store.add_bytes(script), executable=True),
         environment=start.environment,
         ports=start.ports,
@@ -106,7 +101,15 @@ def _links(
     repository = deployment.repository
     locks = {member.name: member.lock_digest for member in repository.members}
     asked = {name: locks.get(name) or repository.main.lock_digest for name in start.asking}
-    return tuple(link_of(name, environments[lock]) for name, lock in asked.items() if lock)
+    return tuple(
+        link for name, lock in asked.items() if lock for link in environments[lock].links(name)
+    )
+
+
+def _environments(environments: Mapping[str, Environment]) -> tuple[MadeLayer, ...]:
+    """Return the layers of environments, each once: several may share a Python."""
+    layers = (layer for each in environments.values() for layer in each.layers)
+    return tuple({layer.descriptor.digest: layer for layer in layers}.values())
 
 
 def _annotations(deployment: Deployment) -> dict[str, str]:

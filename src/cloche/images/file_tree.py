@@ -76,12 +76,11 @@ class FileTree:
             raise _clash(path, "occurs twice")
 
     def add_folder(self, path: str, folder: Path, keep: Callable[[str], bool]) -> None:
-        """Add the files of a folder on this machine whose paths in it are kept."""
+        """Add the files of a folder of our own whose paths in it are kept."""
         for file in sorted(folder.rglob("*")):
             inside = file.relative_to(folder).as_posix()
-            if file.is_file() and not file.is_symlink() and keep(inside):
-                executable = bool(file.stat().st_mode & 0o100)
-                self.add(f"{path}/{inside}", TreeFile(file, executable))
+            if file.is_file() and keep(inside):
+                self.add(f"{path}/{inside}", TreeFile(file))
 
     def stream(self) -> Iterator[bytes]:
         """Yield the tree as a tar stream, the same bytes for the same entries."""

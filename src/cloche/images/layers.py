@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from cloche.images.image import Blob
     from cloche.store import Store
 
 LARGE = 64 * 10**6
@@ -130,6 +131,11 @@ class StoredLayer:
     store: Store
     descriptor: Descriptor
 
+    @property
+    def what(self) -> str:
+        """Return in a word what the layer is."""
+        return self.layer.what
+
     def chunks(self, start: int = 0) -> Iterator[bytes]:
         """Yield the bytes from an offset on; see `image.Blob`."""
         if start:
@@ -138,13 +144,27 @@ class StoredLayer:
         yield from checked(self.layer.chunks(self.store), self.descriptor.digest, self.layer.what)
 
 
+@dataclass(frozen=True, slots=True)
+class MadeLayer:
+    """A layer whose bytes are a blob already."""
+
+    what: str
+    blob: Blob
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Return what a manifest says of it."""
+        return self.blob.descriptor
+
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        """Yield the bytes from an offset on; see `image.Blob`."""
+        return self.blob.chunks(start)
+
+
 def divide(
-    files: Sequence[LayerFile],
-    free: int = MOST_LAYERS,
-    what: str = "model files",
-    links: tuple[LayerLink, ...] = (),
+    files: Sequence[LayerFile], free: int = MOST_LAYERS, links: tuple[LayerLink, ...] = ()
 ) -> tuple[Layer, ...]:
-    """Return the layers of files, at most `free` of them: small files with the links, then weights.
+    """Return the layers of a model's files, at most `free`: small ones with links, then weights.
 
     If there are more large files than layers, the smaller ones share the first layer.
     """
@@ -159,7 +179,7 @@ def divide(
     alone = set(by_size[: free - 1])
     rest = tuple(file for file in files if file not in alone)
     weights = [Layer(file.path, (file,)) for file in files if file in alone]
-    return (*([Layer(what, rest, links)] if rest or links else []), *weights)
+    return (*([Layer("model files", rest, links)] if rest or links else []), *weights)
 
 
 def check_paths(files: Sequence[LayerFile]) -> None:

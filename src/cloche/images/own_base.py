@@ -21,7 +21,6 @@ from cloche.images.environment import MACHINES
 from cloche.images.file_tree import FileTree, TreeFile
 from cloche.images.image import CONFIG, SmallBlob
 from cloche.images.tree_layers import TreeLayer
-from cloche.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 
 PYTHON = packages.PYTHON
 PACKAGES = filesystem.PACKAGES
+_FORM = 2
+"""Counts the changes of what is taken from the same packages and wheels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def make(
 ) -> Image:
     """Return the base for a platform, whose layers are then in the store.
 
-    The same version of Cloche gives the same digest everywhere. Raises ClocheError
+    The same version of Cloche gives the same digest everywhere, offline once its parts are in the
+    store and in uv's cache. Raises ClocheError
     `image.debian.…`, and the errors of `unpacking.unpack` and `bytecode.compile_folder`.
     """
     pinned = packages.pinned(platform.architecture)
@@ -81,8 +83,8 @@ class _Workshop:
 
     def layers(self) -> tuple[TreeLayer, ...]:
         """Return the layers, the one that changes least first."""
-        debian = [digest_of(encode(self.pinned)), __version__]
-        wheels = [digest_of(self.server.requirements.encode()), MACHINES, PYTHON, __version__]
+        debian = (_FORM, digest_of(encode(self.pinned)))
+        wheels = (_FORM, digest_of(self.server.requirements.encode()), PYTHON, packages.GLIBC)
         architecture = self.platform.architecture
         return (
             TreeLayer("Debian 12", ("system", *debian), self._system),

@@ -139,7 +139,9 @@ def _build(
             repository, store.tree_path(repository.digest), base.software.python_backends
         )
         made = {
-            member.lock.digest: environment.make(member.lock, base, store, progress, os.environ)
+            member.lock.digest: environment.make(
+                member.lock, base, start, store, progress, os.environ
+            )
             for member in deployment.members
             if member.lock is not None and member.lock.digest in installed
         }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cloche.images.debian import deb
+from cloche.images.debian import deb, loader_cache
 from cloche.images.debian.packages import PYTHON
 from cloche.images.file_tree import FileTree, TreeFile, TreeFolder, TreeLink
 
@@ -26,7 +26,7 @@ PACKAGES = f"usr/local/lib/python{PYTHON}/dist-packages"
 _MERGED = ("bin", "sbin", "lib", "lib64")
 """Folders that are links to those of the same name in /usr, from Debian 12 on."""
 _KEPT = re.compile(
-    r"usr/(bin|lib|lib64)/.*|usr/share/doc/[^/]+(/copyright)?|usr/share/common-licenses/.*"
+    r"usr/(bin|lib|lib64)/.*|usr/sbin/ldconfig|usr/share/doc/[^/]+(/copyright)?|usr/share/common-licenses/.*"
     r"|etc/(os-release|debian_version)"
 )
 _NEEDLESS = re.compile(
@@ -47,7 +47,7 @@ _FILES = {
     "etc/group": "root:x:0:\ncloche:x:1000:\nnogroup:x:65534:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
-_FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "usr/sbin", "usr/lib64", "var/tmp", "tmp")
+_FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "usr/lib64", "var/tmp", "tmp")
 _SHARED = ("tmp", "var/tmp")
 
 
@@ -66,6 +66,7 @@ def of_system(packages: Iterable[tuple[Package, bytes]]) -> FileTree:
     for package, data in packages:
         if not _is_python(package):
             _lay_out(tree, package, data)
+    tree.add(loader_cache.PATH, TreeFile(loader_cache.of_tree(tree)))
     return tree
 
 

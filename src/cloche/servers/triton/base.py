@@ -11,20 +11,23 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import ImageFile, ServerBase, ServerPart
-from cloche.servers.triton import backend_folder, packages
+from cloche.environments import interpreters
+from cloche.servers.triton import backend_folder, container, packages
+from cloche.servers.triton.container import ROOT
 from cloche.servers.triton.installation import RELEASE, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ROOT = "opt/tritonserver"
+_FORM = "1"
+"""Counts the changes of what is taken from the same wheels."""
 UNTRUSTED = (
     f"Triton {RELEASE} is the newest that comes as a wheel, and older than the security fixes of"
     " 2026: let only trusted networks reach it"
 )
 _LIBRARIES = "nvidia_pytriton.libs"
-_SERVER = re.compile(r"(pytriton|nvidia_pytriton)(\b|[._-]).*")
+_SERVER = re.compile(r"(nvidia_)?pytriton\b.*")
 _NEEDLESS_LIBRARIES = re.compile(r"libpython3-[0-9a-f]+\.13\.so\..*")
 """Only the stub for 3.13 is linked to it."""
 _NEEDLESS = re.compile(
@@ -41,11 +44,14 @@ def describe(folder: str, python: str) -> ServerBase:
     return ServerBase(
         requirements=packages.REQUIREMENTS.read_text(encoding="utf-8"),
         parts=(
-            ServerPart("numpy and ONNX Runtime", (), partial(_packages, folder), sources=folder),
-            ServerPart(f"Triton {RELEASE}", (), _server),
+            ServerPart(
+                "numpy and ONNX Runtime", (_FORM,), partial(_packages, folder), sources=folder
+            ),
+            ServerPart(f"Triton {RELEASE}", (_FORM,), _server),
+            ServerPart("Triton's stubs for other Pythons", (_FORM,), _stubs),
             ServerPart(
                 "Triton's Python backend and Cloche's backends on it",
-                (backend_folder.shipped_digest(),),
+                (_FORM, backend_folder.shipped_digest()),
                 partial(_backends, python),
                 sources=f"{ROOT}/backends",
             ),
@@ -61,6 +67,7 @@ def describe(folder: str, python: str) -> ServerBase:
             "cloche.base.triton": RELEASE,
             "com.nvidia.tritonserver.version": VERSION,
             "cloche.base.pythons": python,
+            "cloche.base.stubs": " ".join(sorted(interpreters.PYTHONS, key=_numbers)),
             "cloche.base.python_backends": " ".join(backend_folder.python_backends()),
             "cloche.base.network": "trusted",
             "cloche.base.network.reason": UNTRUSTED,
@@ -94,6 +101,18 @@ def _backends(python: str, unpacked: Path) -> Iterator[ImageFile]:
     for path, source in contents.items():
         executable = path == backend_folder.PYTHON_STUB
         yield ImageFile(f"{ROOT}/backends/{path}", source, executable)
+
+
+def _stubs(unpacked: Path) -> Iterator[ImageFile]:
+    """Yield the stubs of the Pythons that an image may bring."""
+    folder = unpacked / "pytriton" / "tritonserver" / "python_backend_stubs"
+    for python in interpreters.PYTHONS:
+        source = folder / python / backend_folder.STUB
+        yield ImageFile(container.stub(python).path, source, executable=True)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -6,7 +6,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import DATATYPES, ContainerStart
+from cloche.artifacts import DATATYPES, ContainerStart, PythonStub
+from cloche.environments import interpreters
+from cloche.servers.triton import backend_folder
 from cloche.servers.triton.process import CLOSED_APIS, HARDENED, STUB_TIMEOUT, completion
 from cloche.servers.triton.serving import asks_for_environment
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import ModelRepository, RepositoryMember, TensorSpec
 
+ROOT = "opt/tritonserver"
+"""Where images have the server, from their root."""
 PORTS = (8000, 8001, 8002)
 """HTTP, gRPC, metrics."""
 _MIB = 2**20
@@ -44,6 +48,16 @@ def start(
         environment={name: value for name, value in environment.items() if value},
         ports=PORTS,
         asking=tuple(name for name in repository.models if asks_for_environment(tree / name)),
+        stubs={python: stub(python) for python in interpreters.PYTHONS},
+    )
+
+
+def stub(python: str) -> PythonStub:
+    """Return the stub of a Python in an image that has those of several."""
+    return PythonStub(
+        path=f"{ROOT}/stubs/{python}/{backend_folder.STUB}",
+        # Triton starts the stub once without the model's environment, to see whether it may.
+        libraries=tuple(f"{ROOT}/lib/{name}" for name in backend_folder.library_names(python)),
     )
 
 

@@ -64,8 +64,8 @@ http=$cores
 [ "$http" -ge 4 ] || http=4
 [ "$http" -le 8 ] || http=8
 
-# Without a GPU Triton would warn that it cannot pin memory.
-[ -e /dev/nvidiactl ] || set -- --pinned-memory-pool-byte-size=0 "$@"
+# Without a GPU Triton would warn that it cannot pin memory, and that it cannot measure one.
+[ -e /dev/nvidiactl ] || set -- --pinned-memory-pool-byte-size=0 --allow-gpu-metrics=false "$@"
 
 # The user of the image has no folder of its own.
 [ -w "${HOME:-/}" ] || export HOME=/tmp
