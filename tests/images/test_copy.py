@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,6 +170,29 @@ def test_an_archive_without_manifests_gets_one(run: Run, tmp_path: Path, place: 
     ]  # fmt: skip
     named = run("image", "copy", "saved.tar", "./out", "--json").expect(0).json
     assert named["name"] == "docker.io/library/triton:26.07"
+
+
+@pytest.mark.parametrize("kind", ["application/vnd.in-toto+json", None])
+def test_an_attestation_is_no_platform(run: Run, tmp_path: Path, kind: str | None) -> None:
+    """As BuildKit puts them beside an image, so that an archive can take the index."""
+    layout, files = Layout(tmp_path / "built"), tiny_base.rootfs()
+    layout.image(files, tiny_base.configuration(files))
+    layout.image(files, tiny_base.configuration(files, "unknown", os="unknown"))
+    if kind is not None:
+        path = layout.folder / "blobs" / layout.manifests[1]["digest"].replace(":", "/")
+        manifest = json.loads(path.read_bytes())
+        manifest["layers"] = [layout.blob(b"{}", kind)]
+        layout.manifests[1] = layout.blob(json.dumps(manifest).encode(), tiny_base.MANIFEST)
+    digest = layout.join("example.com/built:1")
+    copied = run("image", "copy", "built", "out.tar", "--json").expect(0).json
+    assert (copied["digest"], copied["platforms"]) == (digest, ["linux/amd64"])
+    with tarfile.open("out.tar") as archive:
+        (entry,) = json.load(archive.extractfile("manifest.json") or io.BytesIO())
+    assert entry["RepoTags"] == ["example.com/built:1"]
+    shown = run("image", "inspect", "out.tar", "--json").expect(0).json
+    assert entry["Layers"] == [f"blobs/{shown['layers'][0]['digest'].replace(':', '/')}"]
+    back = run("image", "copy", "out.tar", "./back", "--json").expect(0).json
+    assert back["digest"] == digest
 
 
 def test_one_image_of_several_is_named(run: Run, tmp_path: Path) -> None:
@@ -371,3 +396,35 @@ def test_an_artefact_is_no_image(run: Run, whole: Layout, odd_registry: OddRegis
     sbom = whole.manifests[1]["digest"]
     words = ("image", "pull", f"{odd_registry.host}/a@{sbom}", "out", "--json")
     assert code(run(*words)) == "image.unknown"
+
+
+def test_what_referred_to_a_replaced_image_goes_with_it(run: Run, tmp_path: Path) -> None:
+    """Of an index its images' too, and what referred to that in turn."""
+    for number in (1, 2):
+        layout, files = Layout(tmp_path / f"v{number}"), tiny_base.rootfs()
+        image = layout.image(files, tiny_base.configuration(files, author=str(number)))
+        layout.join("example.com/a:1")
+        answers = layout.refer(image, "application/vnd.example.golden+json", b"%d" % number)
+        layout.refer(answers, "application/vnd.example.signature", b"signed")
+        run("image", "copy", f"v{number}", "./out").expect(0)
+    assert [each["digest"] for each in entries(Path("out"))] == [
+        layout.manifests[0]["digest"], layout.manifests[2]["digest"], answers,
+    ]  # fmt: skip
+
+
+def test_a_registry_that_names_false_referrers(
+    run: Run, tmp_path: Path, odd_registry: OddRegistry
+) -> None:
+    """Each other's, in a fallback tag: what has no such subject is left."""
+    odd_registry.lists_referrers = False
+    digest = Layout(tmp_path / "one").image(
+        files := tiny_base.rootfs(), tiny_base.configuration(files)
+    )
+    run("image", "push", "one", f"{odd_registry.host}/a:1").expect(0)
+    kind, manifest = odd_registry.manifests["a", digest]
+    itself = {"mediaType": kind, "digest": digest, "size": len(manifest)}
+    index = json.dumps({"schemaVersion": 2, "mediaType": tiny_base.INDEX, "manifests": [itself]})
+    key = ("a", digest.replace(":", "-"))
+    odd_registry.manifests[key] = (tiny_base.INDEX, index.encode())
+    pulled = run("image", "pull", f"{odd_registry.host}/a:1", "out", "--json").expect(0).json
+    assert pulled["referrers"] == 0

@@ -226,9 +226,9 @@ def test_build_takes_it_for_another_platform(kept, tmp_path, monkeypatch, capsys
     ]  # fmt: skip
 
 
-def test_a_push_without_a_name_is_refused(capsys) -> None:
-    assert main(["image", "base", "--push"]) == 2
-    assert "image.tag" in capsys.readouterr().err
+def test_a_name_of_nothing_is_refused(capsys) -> None:
+    assert main(["image", "base", "--tag", "registry.example.com/base:1"]) == 2
+    assert "image.nowhere" in capsys.readouterr().err
 
 
 # ── a service on it ───────────────────────────────────────────────────────────────────────────

@@ -137,6 +137,27 @@ def test_layers_of_a_base_in_the_same_registry_are_mounted(place: Place, tmp_pat
     assert b"".join(base.layers[0].chunks()) == b"".join(local.layers[0].chunks())
 
 
+def test_several_platforms_are_pushed_under_one_tag(place: Place, tmp_path: Path) -> None:
+    """In any order the same index, whose images are those that are pushed alone."""
+    folder = str(tiny_base.layout_of_both(tmp_path / "both"))
+    both = [bases.read(folder, platform) for platform in (AMD64, Platform("linux", "arm64"))]
+    alone = [place.push(platform.platform.architecture, platform) for platform in both]
+    for tag, chosen in (("v1", both), ("v2", both[::-1])):
+        reference = references.parse(f"{place.registry.host}/{place.name}:{tag}")
+        pushed = push_image(
+            place.deployment, chosen, reference, place.connections,
+            settings=place.settings, progress=SilentProgress(),
+        )  # fmt: skip
+        stored = place.registry.manifest(place.name, tag)
+        assert stored.digest == pushed.digest
+    index = json.loads(stored.data)
+    assert stored.media_type == index["mediaType"] == f"{OCI}index.v1+json"
+    assert [(each["digest"], each["platform"]["architecture"]) for each in index["manifests"]] == [
+        (image.descriptor.digest, image.platform.architecture) for image in alone
+    ]
+    assert place.registry.manifest(place.name, "v1").digest == stored.digest
+
+
 def test_a_base_for_another_platform(place: Place, tmp_path: Path) -> None:
     put_base(place.registry, tmp_path / "put", place.name)
     text = f"{place.registry.host}/{place.name}:26.07"

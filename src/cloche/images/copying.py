@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def images_of(node: Node) -> list[Node]:
-    """Return the images of one platform in what is copied, each once."""
-    found = {each.digest: each for each in node.walk() if each.platform is not None}
-    return sorted(found.values(), key=lambda each: str(each.platform))
+    """Return the images of single platforms in what is copied, by platform."""
+    found = [each for each in node.walk() if each.platform is not None]
+    return sorted(found, key=lambda each: str(each.platform))
 
 
 def copy(node: Node, name: Name | None, destination: Destination, progress: Progress) -> Amounts:
@@ -26,14 +26,13 @@ def copy(node: Node, name: Name | None, destination: Destination, progress: Prog
     Blobs come first, then the manifests from below, and last the one with the name. Raises
     ClocheError `image.…` and `registry.…`.
     """
-    nodes = {each.digest: each for each in node.walk()}
-    blobs = {blob.descriptor.digest: blob for each in nodes.values() for blob in each.blobs}
+    nodes = node.walk()
+    blobs = {blob.descriptor.digest: blob for each in nodes for blob in each.blobs}
     total = sum(blob.descriptor.size for blob in blobs.values())
     with progress.task("Copying the image", total) as task:
         transfer = Transfer(destination, task)
         transfer.bring(blobs.values())
-        for digest, each in nodes.items():
-            if digest != node.digest:
-                destination.put(each.manifest)
+        for each in nodes[:-1]:
+            destination.put(each.manifest)
         destination.finish(node.manifest, name, node.platform)
     return transfer.amounts

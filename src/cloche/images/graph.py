@@ -6,9 +6,17 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cloche.clients.oci.referrers import subject_of
 from cloche.errors import ClocheError
 from cloche.images import places
-from cloche.images.reading import INDEXES, MANIFESTS, is_image, other_platform, platform_of
+from cloche.images.reading import (
+    INDEXES,
+    MANIFESTS,
+    is_image,
+    other_platform,
+    platform_of,
+    runs_somewhere,
+)
 from cloche.images.sources import checking
 
 if TYPE_CHECKING:
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from cloche.images.names import Name
     from cloche.images.sources import Entry, Fields, Source
 
-_MOST = 1000
+_MOST = 500
 """Manifests of one image at most, with all that refers to it."""
 _DEEPEST = 8
 _LARGEST_CONFIG = 8 * 2**20
@@ -41,11 +49,18 @@ class Node:
         """Return the digest of the manifest."""
         return self.manifest.descriptor.digest
 
-    def walk(self) -> Iterator[Node]:
-        """Yield all nodes; each comes after what it names, and after what refers to it."""
+    def walk(self) -> list[Node]:
+        """Return all nodes, each once, after what it names and what refers to it."""
+        found: dict[str, Node] = {}
+        self._walk(found)
+        return list(found.values())
+
+    def _walk(self, found: dict[str, Node]) -> None:
+        if self.digest in found:
+            return
         for node in (*self.below, *self.referrers):
-            yield from node.walk()
-        yield self
+            node._walk(found)
+        found[self.digest] = self
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +96,24 @@ def read(source: Source, entries: Sequence[Entry], wanted: Platform | None) -> C
 class _Reader:
     source: Source
     read: dict[str, SmallBlob] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
 
     def node(self, fields: Fields, depth: int = 0) -> Node:
         """Return a manifest with all that it names and that refers to it."""
+        digest = str(fields["digest"])
+        if digest not in self.nodes:
+            self.nodes[digest] = self._node(fields, depth)
+        return self.nodes[digest]
+
+    def _node(self, fields: Fields, depth: int) -> Node:
         manifest, document = self.document(fields)
-        if depth > _DEEPEST or len(self.read) > _MOST:
-            raise places.broken(self.source.where, "it has too many manifests")
+        if depth > _DEEPEST:
+            raise places.broken(self.source.where, "its manifests name each other too deep")
+        digest = manifest.descriptor.digest
         referrers = tuple(
-            self.node(each, depth + 1) for each in self.source.referrers(manifest.descriptor.digest)
+            self.node(each, depth + 1)
+            for each in self.source.referrers(digest)
+            if subject_of(self.document(each)[0].data) == digest
         )
         if fields["mediaType"] in INDEXES:
             below = tuple(self.node(each, depth + 1) for each in document["manifests"])
@@ -101,22 +126,25 @@ class _Reader:
         """Return a manifest, and what is in it."""
         digest = str(fields["digest"])
         if digest not in self.read:
+            if len(self.read) == _MOST:
+                raise places.broken(self.source.where, "it has too many manifests")
             self.read[digest] = self.source.manifest(fields)
         return self.read[digest], json.loads(self.read[digest].data)
 
     def names_image(self, entry: Entry) -> bool:
         """Return whether an entry is an image, or an index with one."""
-        return any(True for _ in self.images(entry.fields))
+        return any(True for _ in self.images(entry.fields, set()))
 
-    def images(self, fields: Fields, depth: int = 0) -> Iterator[Fields]:
-        """Yield the images of an entry, those of nested indexes too."""
-        kind = fields["mediaType"]
-        if kind not in {*INDEXES, *MANIFESTS} or depth > _DEEPEST:
+    def images(self, fields: Fields, seen: set[str]) -> Iterator[Fields]:
+        """Yield the images of an entry, those of nested indexes too, each once."""
+        kind, digest = fields["mediaType"], str(fields["digest"])
+        if kind not in {*INDEXES, *MANIFESTS} or digest in seen:
             return
+        seen.add(digest)
         _, document = self.document(fields)
         if kind in INDEXES:
             for each in document["manifests"]:
-                yield from self.images(each, depth + 1)
+                yield from self.images(each, seen)
         elif is_image(document):
             yield fields
 
@@ -124,7 +152,7 @@ class _Reader:
         """Return the image of a platform."""
         there: dict[str, Platform] = {}
         for entry in entries:
-            for fields in self.images(entry.fields):
+            for fields in self.images(entry.fields, set()):
                 said = fields.get("platform")
                 own = platform_of(said) if said else self.platform(self.document(fields)[1])
                 if own == wanted:
@@ -140,7 +168,8 @@ class _Reader:
         blob = self.source.blob(document["config"])
         if blob.descriptor.size > _LARGEST_CONFIG:
             raise places.broken(self.source.where, "its configuration is too large")
-        return platform_of(json.loads(b"".join(blob.chunks())))
+        config = json.loads(b"".join(blob.chunks()))
+        return platform_of(config) if runs_somewhere(config) else None
 
     def several(self, entries: list[Entry]) -> ClocheError:
         """Return the error for several images, of which none is named."""

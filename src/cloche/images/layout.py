@@ -20,7 +20,7 @@ from cloche.images.digesting import Digesting
 from cloche.images.image import INDEX, changed
 from cloche.images.manifest import described
 from cloche.images.places import broken
-from cloche.images.reading import FULL_NAME, REFERENCE
+from cloche.images.reading import FULL_NAME, INDEXES, REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,14 +98,30 @@ class Layout:
         new = [entry(root, name, platform), *map(referrer, self._referring)]
         short = name.short if name is not None else None
         kept = [each for each in entries if not _is_same(each, new[0]["digest"], short)]
-        lost = {*map(_digest, entries)} - {*map(_digest, (*kept, *new))}
-        others = [each for each in kept if not self._superseded(each, new, lost)]
-        write_atomically(path, index([*others, *new]))
+        lost = self._named(entries) - self._named([*kept, *new])
+        write_atomically(path, index([*self._still_referring(kept, new, lost), *new]))
 
     def _put(self, manifest: SmallBlob) -> None:
         descriptor = manifest.descriptor
         if not self.holds(descriptor.digest):
             self._write(manifest.chunks, descriptor.size)
+
+    def _named(self, entries: list[dict[str, Any]]) -> set[str]:
+        """Return the digests of manifests in an index, and of those in an index below."""
+        digests = {*map(_digest, entries)}
+        for each in entries:
+            path = self._path(_digest(each))
+            if each.get("mediaType") in INDEXES and DIGEST.fullmatch(_digest(each)):
+                digests |= {*map(_digest, _images(path) if path.exists() else [])}
+        return digests
+
+    def _still_referring(
+        self, entries: list[dict[str, Any]], new: list[dict[str, Any]], lost: set[str]
+    ) -> list[dict[str, Any]]:
+        """Return entries without what refers to lost ones, or to what is lost by that."""
+        kept = [each for each in entries if not self._superseded(each, new, lost)]
+        gone = {*map(_digest, entries)} - {*map(_digest, (*kept, *new))}
+        return self._still_referring(kept, new, gone) if gone else kept
 
     def _superseded(self, old: dict[str, Any], new: list[dict[str, Any]], lost: set[str]) -> bool:
         """Return whether an artefact lost its image, or one of its type refers to it anew."""

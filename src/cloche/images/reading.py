@@ -149,7 +149,7 @@ def _image(place: Place, entry: _Entry) -> ReadImage | None:
     if not is_image(manifest):
         return None
     config = _document(place, blob_of(place, manifest["config"]))
-    if config.get("architecture") in {None, "", "unknown"}:
+    if not runs_somewhere(config):
         return None
     layers = tuple(_layer(place, descriptor) for descriptor in manifest["layers"])
     return ReadImage(
@@ -167,6 +167,11 @@ def is_image(manifest: Mapping[str, Any]) -> bool:
     layers = manifest.get("layers") or []
     config = (manifest.get("config") or {}).get("mediaType")
     return config in CONFIGS and all(".tar" in layer["mediaType"] for layer in layers)
+
+
+def runs_somewhere(config: Mapping[str, Any]) -> bool:
+    """Return whether a configuration names a platform; that of an attestation does not."""
+    return config.get("architecture") not in {None, "", "unknown"}
 
 
 def _layer(place: Place, descriptor: dict[str, Any]) -> StoredBlob:
@@ -239,8 +244,8 @@ def other_platform(where: str, wanted: Platform | None, there: str) -> ClocheErr
         "image.platform",
         f"There is no image for {wanted}, only for {there}.",
         where=where,
-        hint="Name an image that has it; `cloche image build --platform` makes one, on a base that"
-        " has it.",
+        hint="Name one of these platforms with --platform, or an image that has it:"
+        " `cloche image build --platform` makes one.",
     )
 
 

@@ -35,6 +35,8 @@ def base(
     from cloche.pipeline import image as images
 
     reference = build.checked_tag(tag, push=push)
+    if tag is not None:
+        build.require_place(output, push=push)
     called = names.parse(tag) if tag else None
     if output is not None:
         images.check_output(output)

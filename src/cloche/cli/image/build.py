@@ -65,7 +65,8 @@ def build(
     from cloche.images import golden, names, platforms
     from cloche.pipeline import image as images
 
-    reference = _destinations(output, tag, push=push)
+    reference = checked_tag(tag, push=push)
+    require_place(output, push=push)
     wanted = platforms.parse_all(platform) if platform else (platforms.here(),)
     called = names.parse(tag) if tag else None
     here = session.begin()
@@ -81,13 +82,13 @@ def build(
             deployment = replace(deployment, golden=None)
         if output is not None:
             made = images.write_image(deployment, chosen, output, name=called, **how)
-        if reference is not None:
+        if push and reference is not None:
             made = images.push_image(deployment, chosen, reference, connections, **how)
     named = called or names.of_service(deployment.service)
     report = description.of_built(made, named.full or named.short, output)
     report["golden"] = _golden(deployment)
     report["findings"] += to_builtins(golden.findings(deployment))
-    if reference is not None:
+    if push:
         report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else description.show(report)
 
@@ -111,16 +112,14 @@ def _golden(deployment: Deployment) -> dict[str, Any] | None:
     return {"origin": asked.origin, "judge": asked.judge, "why": asked.why} if asked else None
 
 
-def _destinations(output: Path | None, tag: str | None, *, push: bool) -> ImageReference | None:
-    """Return where to push; raises UsageError unless it is told where the image goes."""
-    reference = checked_tag(tag, push=push)
+def require_place(output: Path | None, *, push: bool) -> None:
+    """Raise UsageError unless it is told where the image goes."""
     if output is None and not push:
         raise UsageError(
             "image.nowhere",
             "Nothing says where the image goes.",
             hint="Add --output DIR, --output FILE.tar, or --push --tag HOST/NAME:TAG.",
         )
-    return reference if push else None
 
 
 def checked_tag(tag: str | None, *, push: bool) -> ImageReference | None:
