@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import docker_engine
+import numpy as np
 import onnx
 import pytest
 import tiny_base
 from docker_engine import Docker
+from run_command import RunCommand
 
 from cloche import composition, pipeline, spec
-from cloche.artifacts import Deployment
+from cloche.artifacts import Deployment, Golden, Judge, RequestOrigin
 from cloche.cli import main
 from cloche.images import base as bases
 from cloche.images.base import Base
@@ -20,10 +23,39 @@ from cloche.images.image import Platform
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.store import Store
+from cloche.verification import bodies
 from fixtures.commands import Outcome
 from formats.onnx_models import mlp
 
 AMD64 = Platform("linux", "amd64")
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Docker]:
+    """A real engine whose containers have no network."""
+    yield from _engine(bridge=False)
+
+
+@pytest.fixture(scope="session")
+def bridged() -> Iterator[Docker]:
+    """A real engine that publishes ports, in a network of its own."""
+    yield from _engine(bridge=True)
+
+
+def _engine(*, bridge: bool) -> Iterator[Docker]:
+    if why := docker_engine.missing():
+        pytest.skip(why)
+    with docker_engine.running(bridge=bridge) as engine:
+        yield engine
+
+
+@pytest.fixture
+def image_run(bridged: Docker, tmp_path: Path) -> Iterator[RunCommand]:
+    """`cloche image run`; at the end of a test the engine has what it had before."""
+    command = RunCommand(bridged, tmp_path / "home")
+    before = command.left()
+    yield command
+    assert command.left() == before
 
 
 @pytest.fixture
@@ -50,6 +82,17 @@ def deployment(tmp_path: Path, settings: Settings) -> Deployment:
 
 
 @pytest.fixture
+def asked(deployment: Deployment, store: Store) -> Deployment:
+    """The deployment with a golden request, as an earlier run left it."""
+    request = bodies.keep({"x": np.ones((2, 64), np.float32)}, "inputs", store)
+    expected = bodies.keep({"y": np.zeros((2, 10), np.float32)}, "outputs", store)
+    found = Golden(
+        RequestOrigin.MADE, Judge.REFERENCE, (request,), expected, noise={"y": 1e-7}
+    )  # fmt: skip
+    return replace(deployment, golden=found)
+
+
+@pytest.fixture
 def base(tmp_path: Path) -> Base:
     """The base that is written by hand."""
     return bases.read(str(tiny_base.layout(tmp_path / "base")), AMD64)
@@ -71,15 +114,6 @@ def run(
         return Outcome(code, captured.out, captured.err)
 
     return call
-
-
-@pytest.fixture(scope="session")
-def docker() -> Iterator[Docker]:
-    """A real engine of our own."""
-    if why := docker_engine.missing():
-        pytest.skip(why)
-    with docker_engine.running() as engine:
-        yield engine
 
 
 @pytest.fixture(autouse=True)

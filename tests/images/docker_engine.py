@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-NEEDED = ("dockerd", "docker", "containerd", "runc")
+NEEDED = ("dockerd", "docker", "containerd", "runc", "iptables", "nsenter")
 START_LIMIT = 60.0
 
 
@@ -30,6 +30,12 @@ class Docker:
     """A running engine."""
 
     socket: Path
+    process: int
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """What runs a command where the engine's ports are published."""
+        return ("nsenter", "--net", "--target", str(self.process))
 
     def __call__(self, *words: str | Path, code: int = 0) -> str:
         """Run a command of docker; return what it printed."""
@@ -45,20 +51,29 @@ class Docker:
         return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
+_NO_NETWORK = ("--bridge", "none", "--iptables=false")
+
+
 @contextmanager
-def running() -> Iterator[Docker]:
-    """Start an engine with no network of its own, so that it leaves the machine's as it is."""
+def running(*, bridge: bool = False) -> Iterator[Docker]:
+    """Start an engine that leaves the machine's network as it is.
+
+    It has none for its containers, or, with a bridge, lives with them in a namespace of its own,
+    which goes with it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="cloche-docker-"))
     log = folder / "log"
     with log.open("wb") as output:
+        apart = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
         process = subprocess.Popen(
-            ["dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec",
+            [*(apart if bridge else ()),
+             "dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec",
              "--pidfile", folder / "pid", "-H", f"unix://{folder / 'socket'}",
-             "--bridge", "none", "--iptables=false"],
+             *(() if bridge else _NO_NETWORK)],
             stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
-        docker = Docker(folder / "socket")
+        docker = Docker(folder / "socket", process.pid)
         deadline = time.monotonic() + START_LIMIT
         while not docker.answers():
             assert process.poll() is None, log.read_text()[-3000:]

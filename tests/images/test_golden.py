@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import docker_engine
 import numpy as np
 import pytest
 import tiny_base
 
 from cloche import composition
-from cloche.artifacts import Deployment, Golden, Judge, RequestOrigin, encode
+from cloche.artifacts import Deployment, Judge, RequestOrigin, encode
 from cloche.clients.oci import reference as references
 from cloche.clients.oci.referrers import subject_of
 from cloche.errors import ClocheError
@@ -37,22 +36,10 @@ from cloche.images.reading import ReadImage
 from cloche.pipeline.image import Registries, push_image, registries, write_image
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
-from cloche.store import Store
 from cloche.verification import bodies
 from fixtures.registries import logged_in, nobody
 
 AMD64 = Platform("linux", "amd64")
-
-
-@pytest.fixture
-def asked(deployment: Deployment, store: Store) -> Deployment:
-    """The deployment with a golden request, as an earlier run left it."""
-    request = bodies.keep({"x": np.ones((2, 64), np.float32)}, "inputs", store)
-    expected = bodies.keep({"y": np.zeros((2, 10), np.float32)}, "outputs", store)
-    found = Golden(
-        RequestOrigin.MADE, Judge.REFERENCE, (request,), expected, noise={"y": 1e-7}
-    )  # fmt: skip
-    return replace(deployment, golden=found)
 
 
 @dataclass(frozen=True)
@@ -280,13 +267,10 @@ def test_skopeo_reads_it(archive, form):
     assert json.loads(done.stdout)["Labels"]["cloche.service"] == "scores"
 
 
-def test_docker_loads_it_and_what_it_saves_has_the_request(archive, asked, store, tmp_path):
+def test_docker_loads_it_and_what_it_saves_has_the_request(docker, archive, asked, store, tmp_path):
     """It knows no artefacts: the answers stay behind."""
-    if why := docker_engine.missing():
-        pytest.skip(why)
-    with docker_engine.running() as docker:
-        assert "Loaded image: scores:latest" in docker("load", "-i", archive)
-        docker("save", "scores:latest", "-o", tmp_path / "saved.tar")
+    assert "Loaded image: scores:latest" in docker("load", "-i", archive)
+    docker("save", "scores:latest", "-o", tmp_path / "saved.tar")
     saved = reading.read(tmp_path / "saved.tar")
     found = golden.read(saved, (), store)
     assert found.golden.requests == asked.golden.requests

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 TOOLS = (
-    "sh", "cat", "df", "echo", "find", "id", "ls", "nproc", "od", "pwd", "rm", "sleep", "stat",
-    "tail", "test", "touch", "tr",
+    "sh", "cat", "df", "echo", "find", "head", "id", "ls", "nc", "nproc", "od", "printf", "pwd",
+    "rm", "sleep", "stat", "tail", "test", "touch", "tr",
 )  # fmt: skip
 SERVER = """#!/bin/sh
 echo "id=$(id -u):$(id -g)"
@@ -49,7 +49,9 @@ def busybox() -> Path | None:
     return None if _INTERPRETER in kinds else Path(found)
 
 
-def rootfs(program: bytes = b"no program") -> bytes:
+def rootfs(
+    program: bytes = b"no program", server: str = SERVER, more: Mapping[str, bytes] | None = None
+) -> bytes:
     """A tar of the base's files."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
@@ -57,7 +59,11 @@ def rootfs(program: bytes = b"no program") -> bytes:
             member = tarfile.TarInfo(folder)
             member.type, member.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
             tar.addfile(member)
-        files = {"bin/busybox": program, "opt/tritonserver/bin/tritonserver": SERVER.encode()}
+        files = {
+            "bin/busybox": program,
+            "opt/tritonserver/bin/tritonserver": server.encode(),
+            **(more or {}),
+        }
         for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(data), 0o755

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SHARED_MEMORY = "CLOCHE_SHARED_MEMORY"
+"""The variable with the least bytes of /dev/shm that a container needs; absent for none."""
+
 
 @dataclass(frozen=True, slots=True)
 class PythonStub:

@@ -40,7 +40,7 @@ def command(
     if as_json:
         rendering.show_json({"service": name, **to_builtins(verification)})
     else:
-        _show(name, verification)
+        show(name, verification)
     return 0 if verification.passed else 1
 
 
@@ -50,7 +50,8 @@ def _golden(here: session.Session, deployment: Deployment, example: Path) -> Gol
     return pipeline.golden(deployment, example, settings=here.settings, progress=here.progress)
 
 
-def _show(name: str, verification: Verification) -> None:
+def show(name: str, verification: Verification) -> None:
+    """Print the outcome of a golden request."""
     outcome = "passed" if verification.passed else "FAILED"
     click.echo(f"{name}: {outcome} ({verification.duration_ms:.1f} ms) at {verification.url}")
     judged = rendering.judged_text(verification.origin, verification.judge)

@@ -154,7 +154,7 @@ def _stub(python: str, base: Base, start: ContainerStart) -> PythonStub | None:
         return start.stubs[python]
     said = f"Python {' and '.join(there)}" if there else "no Python that it names"
     hint = (
-        f'Lock it for that: `python: "{there[0]}"` under `model:` in cloche.yaml. Or take'
+        f'Lock it for that: `python: "{there[0]}"` in cloche.yaml. Or take'
         " `--base cpu`, which any Python from 3.8 to 3.13 can be put on."
         if there
         else f"Give the base the label {PYTHONS_LABEL} with the versions that it has a stub for."

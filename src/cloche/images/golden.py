@@ -151,10 +151,16 @@ def read(image: ReadImage, attached: Iterable[Artifact], store: Store) -> Carrie
     return Carried(asked.model, bare, answered=False)
 
 
+def labels(image: ReadImage) -> dict[str, str]:
+    """Return what an image says of itself, by labels, which engines keep, and annotations."""
+    return {
+        **image.annotations, **((image.config.get("config") or {}).get("Labels") or {}),
+    }  # fmt: skip
+
+
 def _layer(image: ReadImage) -> Blob | None:
-    """Return the layer that labels or annotations name."""
-    labels = (image.config.get("config") or {}).get("Labels") or {}
-    wanted = labels.get(LAYER) or image.annotations.get(LAYER)
+    """Return the layer that a label names."""
+    wanted = labels(image).get(LAYER)
     layers = dict(zip(image.config["rootfs"]["diff_ids"], image.layers, strict=True))
     return layers.get(wanted)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from cloche.cli.image import base, build, copy, diff, inspect
+from cloche.cli.image import base, build, copy, diff, inspect, run
 
 
 @click.group()
 def command() -> None:
-    """Make, show and copy the image of a service, with no Docker daemon."""
+    """Make, show, copy and compare images with no Docker daemon, and try them in an engine."""
 
 
 command.add_command(base.base)
@@ -19,3 +19,4 @@ command.add_command(copy.copy)
 command.add_command(copy.push)
 command.add_command(copy.pull)
 command.add_command(diff.diff)
+command.add_command(run.run)

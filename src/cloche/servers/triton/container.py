@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import DATATYPES, ContainerStart, PythonStub
+from cloche.artifacts.container import SHARED_MEMORY
 from cloche.environments import interpreters
 from cloche.servers.triton import backend_folder
 from cloche.servers.triton.process import CLOSED_APIS, HARDENED, STUB_TIMEOUT, completion
@@ -41,7 +42,7 @@ def start(
     )
     environment = {
         "CLOCHE_TRITON_OPTIONS": " ".join(completion(tree)),
-        "CLOCHE_SHARED_MEMORY": str(needed) if needed else "",
+        SHARED_MEMORY: str(needed) if needed else "",
     }
     return ContainerStart(
         script=_script(),
