@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from run_command import RunCommand
 
 from cloche import composition, pipeline, spec
 from cloche.artifacts import Deployment, Golden, Judge, RequestOrigin
+from cloche.cli import main
 from cloche.images import base as bases
 from cloche.images.base import Base
 from cloche.images.image import Platform
@@ -23,6 +24,7 @@ from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.store import Store
 from cloche.verification import bodies
+from fixtures.commands import Outcome
 from formats.onnx_models import mlp
 
 AMD64 = Platform("linux", "amd64")
@@ -94,6 +96,24 @@ def asked(deployment: Deployment, store: Store) -> Deployment:
 def base(tmp_path: Path) -> Base:
     """The base that is written by hand."""
     return bases.read(str(tiny_base.layout(tmp_path / "base")), AMD64)
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Run one command line in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLOCHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*words: str) -> Outcome:
+        capsys.readouterr()
+        code = main(list(words))
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
 
 
 @pytest.fixture(autouse=True)

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 
 import onnx
 import pytest
 import tiny_base
 
-from cloche.cli import main
 from cloche.images import golden, sbom
 from fixtures.cache import cache_folder
-from fixtures.commands import Outcome
 from formats.onnx_models import mlp
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Run one command line in a folder with a model and a base."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CLOCHE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NO_COLOR", "1")
+@pytest.fixture(autouse=True)
+def _model_and_base(tmp_path):
     onnx.save(mlp(), tmp_path / "scores.onnx")
     tiny_base.layout(tmp_path / "base")
-
-    def call(*words: str) -> Outcome:
-        capsys.readouterr()
-        code = main(list(words))
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture
@@ -42,6 +29,7 @@ def with_server(tmp_path, triton_installation):
 
 
 BASE = ("--base", "./base")
+BOTH = "linux/amd64,linux/arm64"
 
 
 @pytest.mark.usefixtures("with_server")
@@ -68,6 +56,51 @@ def test_build_and_inspect(run, tmp_path):
     table = run("image", "inspect", "out").expect(0).out
     assert built["digest"] in table
     assert "model files" in table
+
+
+@pytest.mark.usefixtures("with_server")
+def test_several_platforms_under_one_name(run, tmp_path):
+    tiny_base.layout_of_both(tmp_path / "both")
+    words = ("image", "build", "scores.onnx", "--base", "./both", "--tag", "a.example/scores:1")
+    both = ("--platform", "linux/arm64,linux/amd64,linux/arm64", "--json")
+    built = run(*words, *both, "--output", "out").expect(0).json
+    assert built["platforms"] == ["linux/amd64", "linux/arm64"]
+    assert built["name"] == "a.example/scores:1"
+    entry, *attached = json.loads((tmp_path / "out" / "index.json").read_bytes())["manifests"]
+    assert entry["digest"] == built["digest"]
+    assert len(attached) == 4, "golden answers and a bill of materials of each image"
+    assert entry["annotations"]["org.opencontainers.image.ref.name"] == "a.example/scores:1"
+    for image in built["images"]:
+        platform = image["platform"]
+        shown = run("image", "inspect", "out", "--platform", platform, "--json").expect(0).json
+        assert shown == image
+        words_of_one = (*words, "--platform", platform, "--output", "one", "--json")
+        assert run(*words_of_one).expect(0).json["digest"] == image["digest"]
+    assert "linux/arm64" in run(*words, *both[:2], "--output", "again").expect(0).out
+    refused = run(*words, *both, "--output", "out.tar").expect(2)
+    assert json.loads(refused.out)["error"]["code"] == "image.platforms"
+
+
+@pytest.mark.usefixtures("with_server")
+@pytest.mark.parametrize(
+    ("tag", "full", "familiar"),
+    [
+        ("digits:2", "docker.io/library/digits:2", "digits:2"),
+        ("a.example/team/digits:2", "a.example/team/digits:2", "a.example/team/digits:2"),
+        ("team/digits", "docker.io/team/digits:latest", "team/digits:latest"),
+    ],
+)
+def test_a_name_in_an_archive(run, tmp_path, tag, full, familiar):
+    words = ("image", "build", "scores.onnx", *BASE, "--platform", "linux/amd64", "--tag", tag)
+    built = run(*words, "--output", "out.tar", "--json").expect(0).json
+    assert built["name"] == full
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        (entry,) = json.load(archive.extractfile("manifest.json"))
+        named, *_ = json.load(archive.extractfile("index.json"))["manifests"]
+    assert entry["RepoTags"] == [familiar]
+    assert named["annotations"] == {
+        "org.opencontainers.image.ref.name": tag, "io.containerd.image.name": full,
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("with_server")
@@ -102,7 +135,7 @@ def test_inspect_of_any_image(run):
         ("usage.arguments", ["scores.onnx", "--output", "out"]),
         ("image.nowhere", ["scores.onnx", *BASE]),
         ("image.tag", ["scores.onnx", *BASE, "--push"]),
-        ("image.tag", ["scores.onnx", *BASE, "--output", "out", "--tag", "a.example/b:1"]),
+        ("image.tag", ["scores.onnx", *BASE, "--output", "out", "--tag", f"a@sha256:{'0' * 64}"]),
         ("registry.reference", ["scores.onnx", *BASE, "--push", "--tag", "https://a.example/b"]),
         ("image.missing", ["scores.onnx", "--base", "./absent", "--output", "out"]),
         ("registry.reference", ["scores.onnx", "--base", "Triton:26:07", "--output", "out"]),
@@ -110,6 +143,9 @@ def test_inspect_of_any_image(run):
         ("image.platform", ["scores.onnx", *BASE, "--platform", "linux/s390x", "--output", "o"]),
         ("image.platform.unknown", ["scores.onnx", *BASE, "--platform", "mac", "--output", "o"]),
         ("image.output", ["scores.onnx", *BASE, "--output", "scores.onnx"]),
+        ("image.platform", ["scores.onnx", *BASE, "--platform", BOTH, "--output", "out"]),
+        ("image.nowhere", ["scores.onnx", *BASE, "--tag", "a.example/b:1"]),
+        ("registry.reference", ["scores.onnx", *BASE, "--output", "out", "--tag", "No:1"]),
         ("usage.no_model", [*BASE, "--output", "out"]),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,9 @@ def build(deployment, settings):
     def call(base: Path, output: Path) -> str:
         found = bases.read(str(base), AMD64)
         made = write_image(
-            deployment, found, output, settings=settings, progress=SilentProgress()
+            deployment, [found], output, settings=settings, progress=SilentProgress()
         )  # fmt: skip
-        return made.descriptor.digest
+        return made.digest
 
     return call
 
@@ -140,3 +141,26 @@ def test_skopeo_reads_it(tmp_path, base, build, form):
     for layer in json.loads(manifest)["layers"]:
         data = (tmp_path / "copied" / layer["digest"].removeprefix("sha256:")).read_bytes()
         assert tiny_base.digest(data) == layer["digest"]
+
+
+def test_docker_takes_what_is_copied(docker, run, base_folder, open_registry, tmp_path):
+    """From a registry and from an archive: a real engine finds the same image."""
+    name = f"{open_registry}/t{uuid.uuid4().hex[:12]}:1"
+    (tmp_path / "folder").symlink_to(base_folder)
+    run("image", "push", "folder", name).expect(0)
+    copied = run("image", "copy", name, "./copied.tar", "--json").expect(0).json
+    assert f"Digest: {copied['digest']}" in docker("pull", name)
+    (pulled,) = json.loads(docker("image", "inspect", name))
+    docker("rmi", name)
+    assert f"Loaded image: {name}" in docker("load", "-i", tmp_path / "copied.tar")
+    (loaded,) = json.loads(docker("image", "inspect", name))
+    assert loaded["Id"] == pulled["Id"]
+    assert "works" in docker(*RUN, "--entrypoint", "/bin/sh", name, "-c", "echo works")
+    docker("save", name, "-o", tmp_path / "saved.tar")
+    saved = run("image", "diff", "copied.tar", "saved.tar", "--json").expect(0).json
+    assert (saved["files"], saved["settings"]) == ([], [])
+    again = name.replace(":1", ":saved")
+    run("image", "push", "saved.tar", again).expect(0)
+    docker("pull", again)
+    (back,) = json.loads(docker("image", "inspect", again))
+    assert back["Id"] == loaded["Id"]

@@ -57,9 +57,9 @@ class Output:
         """Write the image of a deployment."""
         how = {"settings": self.settings, "progress": SilentProgress()}
         if self.host is None:
-            return write_image(deployment, self.base, self.folder / self.place, **how)
+            return write_image(deployment, [self.base], self.folder / self.place, **how).images[0]
         reference = references.parse(f"{self.host}/{self.place}:v1")
-        return push_image(deployment, self.base, reference, self.connections, **how)
+        return push_image(deployment, [self.base], reference, self.connections, **how).images[0]
 
     def read(self) -> tuple[ReadImage, tuple[Artifact, ...]]:
         """Read the image and what is attached to it."""
@@ -74,7 +74,7 @@ class Output:
 @pytest.fixture
 def image(tmp_path: Path, asked: Deployment, base: Base, settings: Settings) -> ReadImage:
     """The image of that deployment, as it is read from a layout."""
-    write_image(asked, base, tmp_path / "out", settings=settings, progress=SilentProgress())
+    write_image(asked, [base], tmp_path / "out", settings=settings, progress=SilentProgress())
     return reading.read(tmp_path / "out")
 
 
@@ -159,9 +159,9 @@ def test_an_image_without_a_golden_request(output, deployment, store):
 def test_an_image_in_a_layout_leaves_with_what_is_attached(tmp_path, asked, base, settings):
     """Another image of the same name takes the place of both; another one's answers stay."""
     how = {"settings": settings, "progress": SilentProgress()}
-    write_image(asked, base, tmp_path / "out", **how)
-    write_image(replace(asked, service="other"), base, tmp_path / "out", **how)
-    write_image(replace(asked, golden=None), base, tmp_path / "out", **how)
+    write_image(asked, [base], tmp_path / "out", **how)
+    write_image(replace(asked, service="other"), [base], tmp_path / "out", **how)
+    write_image(replace(asked, golden=None), [base], tmp_path / "out", **how)
     entries = json.loads((tmp_path / "out" / "index.json").read_bytes())["manifests"]
     named = [each.get("annotations", {}).get(reading.REFERENCE) for each in entries]
     types = [each.get("artifactType") for each in entries]
@@ -252,7 +252,7 @@ def test_the_users_example_is_said_to_travel(asked):
 def archive(tmp_path: Path, asked: Deployment, base: Base, settings: Settings) -> Path:
     """The image and its answers in one file, the base of which runs nothing."""
     path = tmp_path / "out.tar"
-    write_image(asked, base, path, settings=settings, progress=SilentProgress())
+    write_image(asked, [base], path, settings=settings, progress=SilentProgress())
     return path
 
 

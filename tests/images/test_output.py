@@ -17,7 +17,7 @@ import tiny_base
 from cloche import pipeline, spec
 from cloche.artifacts import FileEntry
 from cloche.errors import ClocheError
-from cloche.images import building, image, reading
+from cloche.images import building, image, names, reading
 from cloche.images.content import Content
 from cloche.images.layers import LARGE, LayerFile
 from cloche.pipeline.image import destination_of, write_image
@@ -32,8 +32,8 @@ def build(deployment, base, settings):
     """Build the image of the deployment into a path; return its digest."""
 
     def call(output: Path, progress=SILENT) -> str:
-        made = write_image(deployment, base, output, settings=settings, progress=progress)
-        return made.descriptor.digest
+        made = write_image(deployment, [base], output, settings=settings, progress=progress)
+        return made.digest
 
     return call
 
@@ -89,7 +89,7 @@ def test_a_finished_repository_is_kept_byte_for_byte(tmp_path, base, settings):
         spec.from_reference(str(folder), "first", directory=tmp_path),
         directory=tmp_path, settings=settings, progress=SILENT, run_model=False,
     )  # fmt: skip
-    write_image(deployment, base, tmp_path / "out", settings=settings, progress=SILENT)
+    write_image(deployment, [base], tmp_path / "out", settings=settings, progress=SILENT)
     data = b"".join(reading.read(tmp_path / "out").layers[-1].chunks())
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         files = {each.name: archive.extractfile(each).read() for each in archive if each.isfile()}
@@ -246,7 +246,8 @@ def weighty(tmp_path, store) -> Content:
 def test_an_unchanged_weight_file_is_the_same_layer(tmp_path, store, base, weighty):
     """Of the second version only the other file's layer, manifest and configuration are new."""
     with destination_of(tmp_path / "out") as destination:
-        building.build(weighty, base, store, destination, SILENT)
+        made = building.build(weighty, base, store, destination, SILENT)
+        building.finish([made], destination, names.of_service("weighty"))
     blobs = tmp_path / "out" / "blobs" / "sha256"
     before = {path.name for path in blobs.iterdir()}
     with (tmp_path / "b").open("r+b") as file:
@@ -256,7 +257,8 @@ def test_an_unchanged_weight_file_is_the_same_layer(tmp_path, store, base, weigh
     changed = replace(weighty.repository[1], digest=entry.digest)
     second = replace(weighty, repository=(weighty.repository[0], changed))
     with destination_of(tmp_path / "out") as destination:
-        building.build(second, base, store, destination, SILENT)
+        made = building.build(second, base, store, destination, SILENT)
+        building.finish([made], destination, names.of_service("weighty"))
     new = [path for path in blobs.iterdir() if path.name not in before]
     sizes = sorted(path.stat().st_size for path in new)
     assert len(new) == 3

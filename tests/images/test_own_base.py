@@ -226,9 +226,9 @@ def test_build_takes_it_for_another_platform(kept, tmp_path, monkeypatch, capsys
     ]  # fmt: skip
 
 
-def test_a_name_without_a_push_is_refused(capsys) -> None:
+def test_a_name_of_nothing_is_refused(capsys) -> None:
     assert main(["image", "base", "--tag", "registry.example.com/base:1"]) == 2
-    assert "image.tag" in capsys.readouterr().err
+    assert "image.nowhere" in capsys.readouterr().err
 
 
 # ── a service on it ───────────────────────────────────────────────────────────────────────────
@@ -238,7 +238,7 @@ def test_a_name_without_a_push_is_refused(capsys) -> None:
 def image(made: Image, deployment, settings: Settings, docker: Docker, tmp_path: Path) -> str:
     """The image of the deployment on the base, loaded into the engine."""
     write_image(
-        deployment, base_image.as_base(made), tmp_path / "out.tar",
+        deployment, [base_image.as_base(made)], tmp_path / "out.tar",
         settings=settings, progress=SILENT,
     )  # fmt: skip
     docker("load", "-i", tmp_path / "out.tar")

@@ -45,9 +45,9 @@ class Place:
         """Push the image of the deployment under a tag."""
         reference = references.parse(f"{self.registry.host}/{self.name}:{tag}")
         return push_image(
-            self.deployment, base or self.base, reference, self.connections,
+            self.deployment, [base or self.base], reference, self.connections,
             settings=self.settings, progress=SilentProgress(),
-        )  # fmt: skip
+        ).images[0]  # fmt: skip
 
 
 @pytest.fixture(params=["open", "users"])
@@ -82,10 +82,10 @@ def put_base(registry: Registry, folder: Path, name: str) -> bases.Base:
 def test_a_pushed_image_is_the_one_that_is_written_to_a_file(place: Place, tmp_path: Path) -> None:
     pushed = place.push()
     written = write_image(
-        place.deployment, place.base, tmp_path / "out",
+        place.deployment, [place.base], tmp_path / "out",
         settings=place.settings, progress=SilentProgress(),
     )  # fmt: skip
-    assert pushed.descriptor.digest == written.descriptor.digest
+    assert pushed.descriptor.digest == written.digest
     stored = place.registry.manifest(place.name, "v1")
     assert (stored.data, stored.digest) == (pushed.manifest, pushed.descriptor.digest)
     assert reading.read(tmp_path / "out").digest == stored.digest
@@ -135,6 +135,27 @@ def test_layers_of_a_base_in_the_same_registry_are_mounted(place: Place, tmp_pat
     # Read from a registry or from a folder, a base gives the same layers.
     assert [each.descriptor for each in base.layers] == [each.descriptor for each in local.layers]
     assert b"".join(base.layers[0].chunks()) == b"".join(local.layers[0].chunks())
+
+
+def test_several_platforms_are_pushed_under_one_tag(place: Place, tmp_path: Path) -> None:
+    """In any order the same index, whose images are those that are pushed alone."""
+    folder = str(tiny_base.layout_of_both(tmp_path / "both"))
+    both = [bases.read(folder, platform) for platform in (AMD64, Platform("linux", "arm64"))]
+    alone = [place.push(platform.platform.architecture, platform) for platform in both]
+    for tag, chosen in (("v1", both), ("v2", both[::-1])):
+        reference = references.parse(f"{place.registry.host}/{place.name}:{tag}")
+        pushed = push_image(
+            place.deployment, chosen, reference, place.connections,
+            settings=place.settings, progress=SilentProgress(),
+        )  # fmt: skip
+        stored = place.registry.manifest(place.name, tag)
+        assert stored.digest == pushed.digest
+    index = json.loads(stored.data)
+    assert stored.media_type == index["mediaType"] == f"{OCI}index.v1+json"
+    assert [(each["digest"], each["platform"]["architecture"]) for each in index["manifests"]] == [
+        (image.descriptor.digest, image.platform.architecture) for image in alone
+    ]
+    assert place.registry.manifest(place.name, "v1").digest == stored.digest
 
 
 def test_a_base_for_another_platform(place: Place, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import tiny_base
 
 from cloche.errors import ClocheError, UsageError
-from cloche.images import base, platforms, reading
+from cloche.images import addresses, base, platforms, reading
 from cloche.images.base import BaseSoftware
 from cloche.images.image import Platform
 
@@ -152,10 +152,13 @@ def test_what_is_no_image(tmp_path):
         ("./absent", True),
         ("base.tar", True),
         ("/absent/layout", True),
+        ("oci:absent:1", True),
+        ("docker-archive:absent", True),
+        ("docker://a.example/b.tar", False),
     ],
 )
 def test_a_base_is_a_path_or_a_reference(text, here):
-    assert base.is_path(text) is here
+    assert addresses.is_local(text) is here
 
 
 def test_another_platform(layout):

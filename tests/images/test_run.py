@@ -86,7 +86,7 @@ class Images:
 
     def write(self, name: str, base: bases.Base, deployment: Deployment | None = None) -> Path:
         write_image(
-            deployment or self.deployment, base, self.folder / name,
+            deployment or self.deployment, [base], self.folder / name,
             settings=self.settings, progress=SILENT,
         )  # fmt: skip
         return self.folder / name
@@ -94,7 +94,7 @@ class Images:
     def push(self, name: str) -> None:
         with registries(nobody()) as opened:
             push_image(
-                self.deployment, self.base(SERVES), references.parse(name), opened,
+                self.deployment, [self.base(SERVES)], references.parse(name), opened,
                 settings=self.settings, progress=SILENT,
             )  # fmt: skip
 

@@ -41,7 +41,7 @@ def build(folder):
     found = base.read("./base", platforms.parse("linux/amd64"))
     outputs = [folder / "out", folder / "out.tar"]
     return [
-        write_image(deployment, found, path, settings=here, progress=silent).descriptor
+        write_image(deployment, [found], path, settings=here, progress=silent).digest
         for path in outputs
     ]
 

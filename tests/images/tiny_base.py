@@ -33,6 +33,8 @@ exit 0
 """
 LABELS = {"cloche.base.triton": "26.07", "cloche.base.pythons": "3.12 3.11"}
 _INTERPRETER = 3
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 ENV = ["PATH=/opt/tritonserver/bin:/bin", "NVIDIA_TRITON_SERVER_VERSION=26.07", "HOME=/"]
 
 
@@ -97,10 +99,12 @@ class Layout:
         (folder / "blobs" / "sha256").mkdir(parents=True)
         (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
         self.manifests: list[dict[str, Any]] = []
+        self.blobs: list[dict[str, Any]] = []
 
     def blob(self, data: bytes, media_type: str) -> dict[str, Any]:
         (self.folder / "blobs" / "sha256" / digest(data)[7:]).write_bytes(data)
-        return {"mediaType": media_type, "digest": digest(data), "size": len(data)}
+        self.blobs.append({"mediaType": media_type, "digest": digest(data), "size": len(data)})
+        return dict(self.blobs[-1])
 
     def image(
         self,
@@ -126,6 +130,38 @@ class Layout:
         self.write_index()
         return str(entry["digest"])
 
+    def refer(self, subject: str, kind: str, content: bytes) -> str:
+        """Add an artefact whose subject is a manifest; return the digest of its own."""
+        subjects = [each for each in self.blobs if each["digest"] == subject]
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": kind,
+            "config": self.blob(b"{}", "application/vnd.oci.empty.v1+json"),
+            "layers": [self.blob(content, kind)],
+            "subject": subjects[-1],
+        }
+        self.manifests.append(self.blob(json.dumps(manifest).encode(), MANIFEST))
+        self.write_index()
+        return str(self.manifests[-1]["digest"])
+
+    def join(self, name: str, kind: str = INDEX) -> str:
+        """Put all that is there under one index with a name; return its digest."""
+        platforms = []
+        for entry in self.manifests:
+            path = self.folder / "blobs" / entry["digest"].replace(":", "/")
+            config = json.loads(path.read_bytes())["config"]["digest"].replace(":", "/")
+            said = json.loads((self.folder / "blobs" / config).read_bytes())
+            plain = {key: entry[key] for key in ("mediaType", "digest", "size")}
+            platform = {key: said[key] for key in ("os", "architecture")}
+            platforms.append({**plain, "platform": platform})
+        index = {"schemaVersion": 2, "mediaType": kind, "manifests": platforms}
+        entry = self.blob(json.dumps(index).encode(), kind)
+        entry["annotations"] = {"org.opencontainers.image.ref.name": name}
+        self.manifests = [entry]
+        self.write_index()
+        return str(entry["digest"])
+
     def write_index(self) -> None:
         index = {"schemaVersion": 2, "manifests": self.manifests}
         (self.folder / "index.json").write_text(json.dumps(index))
@@ -135,6 +171,14 @@ def layout(folder: Path, program: bytes = b"no program", **more: Any) -> Path:
     """Write the base as an OCI layout."""
     files = rootfs(program)
     Layout(folder).image(files, configuration(files, **more), "example.com/triton:26.07")
+    return folder
+
+
+def layout_of_both(folder: Path) -> Path:
+    """Write the base for amd64 and arm64."""
+    files, written = rootfs(), Layout(folder)
+    for architecture in ("amd64", "arm64"):
+        written.image(files, configuration(files, architecture), "example.com/triton:26.07")
     return folder
 
 

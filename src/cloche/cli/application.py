@@ -23,7 +23,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "inspect": "Show the facts of a model without running it.",
         "plan": "Show what a deploy would change, and change nothing.",
         "deploy": "Serve a model, verified, behind the gateway.",
-        "image": "Make and show the image of a service.",
+        "image": "Make, show and copy the image of a service.",
         "verify": "Replay the golden request of a service.",
     },
     "Services": {

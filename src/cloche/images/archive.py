@@ -6,22 +6,26 @@ hashed while it is written, and the header with its name is filled in afterwards
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import encode
-from cloche.errors import ClocheError
+from cloche.clients.oci.referrers import subject_of
+from cloche.errors import ClocheError, UsageError
 from cloche.files import sync_folder, temporary_name, write_all
 from cloche.images import disk, layout, tar
 from cloche.images.digesting import Digesting
-from cloche.images.image import MANIFEST, SmallBlob, changed
+from cloche.images.image import changed
+from cloche.images.reading import is_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.images.image import Artifact, Image, Read
+    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.names import Name
 
 _BLOBS = "blobs/sha256"
 
@@ -30,12 +34,14 @@ class ArchiveWriter:
     """The destination of an image in a new archive."""
 
     addressed = False
+    parallel = 1  # one blob lies behind the other
+    mounted: frozenset[str] = frozenset()
 
     def __init__(self, file: Path, descriptor: int) -> None:
         self._file = file
         self._descriptor = descriptor
         self._written: set[str] = set()
-        self._attached: list[Artifact] = []
+        self._manifests: list[SmallBlob] = []
         for folder in ("blobs", _BLOBS):
             write_all(descriptor, tar.folder_header(folder))
         self._add(layout.MARK, layout.VERSION)
@@ -64,23 +70,31 @@ class ArchiveWriter:
         self._written.add(digesting.digest)
         return digesting.digest
 
-    def attach(self, artifact: Artifact) -> None:
-        """Write the manifest of an artefact; the index names it beside its subject."""
-        self.write(SmallBlob(artifact.manifest, MANIFEST).chunks, artifact.descriptor.size)
-        self._attached.append(artifact)
+    def put(self, manifest: SmallBlob) -> None:
+        """Write a manifest; the index names one with a subject beside it."""
+        self.write(manifest.chunks, manifest.descriptor.size)
+        self._manifests.append(manifest)
 
-    def finish(self, image: Image, name: str) -> None:
+    def finish(self, root: SmallBlob, name: Name | None, platform: Platform | None) -> None:
         """Write manifest, index and Docker's manifest, and end the archive."""
-        self.write(SmallBlob(image.manifest, MANIFEST).chunks, image.descriptor.size)
-        entry = {
-            "Config": _path(image.config.descriptor.digest),
-            "RepoTags": [layout.tag(name)],
-            "Layers": [_path(layer.descriptor.digest) for layer in image.layers],
-        }
+        self.write(root.chunks, root.descriptor.size)
+        referring = [each for each in self._manifests if subject_of(each.data)]
+        index = layout.index([layout.entry(root, name, platform), *map(layout.referrer, referring)])
         with disk.writing(self._file):
-            self._add("index.json", layout.index(image, name, self._attached))
-            self._add("manifest.json", encode([entry]))
+            self._add("index.json", index)
+            self._add("manifest.json", self._docker_manifest(root, name))
             write_all(self._descriptor, tar.END)
+
+    def _docker_manifest(self, root: SmallBlob, name: Name | None) -> bytes:
+        """Return what Docker reads: of an index its only image."""
+        documents = (json.loads(each.data) for each in (*self._manifests, root))
+        image = next(each for each in documents if is_image(each))
+        entry = {
+            "Config": _path(image["config"]["digest"]),
+            "RepoTags": [name.familiar] if name is not None and name.familiar else [],
+            "Layers": [_path(layer["digest"]) for layer in image["layers"]],
+        }
+        return encode([entry])
 
     def _add(self, name: str, data: bytes) -> None:
         write_all(self._descriptor, tar.file_header(name, len(data)) + data)
@@ -97,6 +111,18 @@ def check(file: Path) -> None:
         raise ClocheError(
             "image.output", "This is a folder.", where=str(file), hint="Name a file."
         )  # fmt: skip
+
+
+def check_platforms(file: Path, number: int) -> None:
+    """Raise UsageError `image.platforms` for images of several platforms."""
+    if number > 1:
+        raise UsageError(
+            "image.platforms",
+            f"An archive for docker holds the image of one platform, not of {number}.",
+            where=str(file),
+            hint="Name a folder instead, since an OCI layout takes several, or one platform with"
+            " --platform.",
+        )
 
 
 @contextmanager

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
-from cloche.images import reading
+from cloche.images import addresses, reading
 from cloche.images.remote import RemoteBlob
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ GLIBC_LABEL = "cloche.base.glibc"
 STUBS_LABEL = "cloche.base.stubs"
 PYTHON_BACKENDS_LABEL = "cloche.base.python_backends"
 NETWORK_REASON_LABEL = "cloche.base.network.reason"
-_PATH = re.compile(r"(\.{0,2}/|~|oci:|.*\.(tar|tgz|tar\.gz)$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +71,10 @@ class Base:
         }
 
 
-def is_path(text: str) -> bool:
-    """Return whether a base is a layout or an archive on this machine, not one in a registry."""
-    return Path(text).expanduser().exists() or _PATH.match(text) is not None
-
-
 def read(text: str, platform: Platform) -> Base:
     """Return the base of a path for a platform; raises ClocheError `image.…`."""
-    return of(reading.read(Path(text).expanduser(), platform))
+    address = addresses.local(text)
+    return of(reading.read(address.path, platform, name=address.name))
 
 
 def of(found: ReadImage) -> Base:

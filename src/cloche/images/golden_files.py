@@ -6,6 +6,7 @@ import tarfile
 from typing import IO, TYPE_CHECKING, cast
 
 from cloche.errors import ClocheError
+from cloche.images.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ def read(layer: Blob, where: str | None) -> dict[str, bytes]:
     Raises ClocheError `image.golden`, and `image.changed` for other bytes than those of its digest.
     """
     files: dict[str, bytes] = {}
-    stream = _Stream(_chunks(layer, where))
+    stream = Stream(_chunks(layer, where))
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|*") as archive:
             for member in archive:
@@ -56,29 +57,3 @@ def _chunks(blob: Blob, where: str | None) -> Iterator[bytes]:
     if blob.descriptor.size > _MOST:
         raise broken(where, "a part of it is too large")
     return blob.chunks()
-
-
-class _Stream:
-    """Chunks as a file that is read once; their digest is checked where they end."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        """Return `size` bytes; fewer at the end."""
-        parts, wanted = [], size
-        while wanted > 0:
-            if not self._rest:
-                self._rest = next(self._chunks, b"")
-                if not self._rest:
-                    break
-            parts.append(self._rest[:wanted])
-            self._rest = self._rest[wanted:]
-            wanted -= len(parts[-1])
-        return b"".join(parts)
-
-    def drain(self) -> None:
-        """Read what is left."""
-        for _ in self._chunks:
-            pass

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cloche.artifacts import digest_of
 from cloche.errors import ClocheError
+
+if TYPE_CHECKING:
+    from cloche.images.names import Name
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -18,6 +21,10 @@ EMPTY = "application/vnd.oci.empty.v1+json"
 
 MOST_LAYERS = 100
 """Layers of one image at most; engines stop at 127 or at the options of one mount."""
+
+
+PARALLEL = 4
+"""Blobs on their way at a time: more make no registry faster, and each holds a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,12 @@ class Platform:
         """Return `linux/amd64`, with the variant where there is one."""
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """Return the platform as the entry of an index has it."""
+        variant = {"variant": self.variant} if self.variant else {}
+        return {"os": self.os, "architecture": self.architecture, **variant}
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -77,6 +90,11 @@ class Image:
     layers: tuple[Blob, ...]
     """The first lies undermost; those of the base come first, as the base has them."""
     platform: Platform
+
+    @property
+    def root(self) -> SmallBlob:
+        """Return the manifest as a blob."""
+        return SmallBlob(self.manifest, self.descriptor.media_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +119,26 @@ class Artifact:
     blobs: tuple[Blob, ...]
     """All that the manifest names, its configuration first."""
 
+    @property
+    def root(self) -> SmallBlob:
+        """Return the manifest as a blob."""
+        return SmallBlob(self.manifest, self.descriptor.media_type)
+
 
 class Destination(Protocol):
     """Where an image goes; nothing of it is seen there before `finish`."""
 
     addressed: bool
     """Whether the digest of a blob has to be known before it is written."""
+    parallel: int
+    """Blobs that are written at a time at most."""
+
+    @property
+    def mounted(self) -> Set[str]:
+        """Return the digests of blobs that a registry took from another of its repositories."""
 
     def holds(self, digest: str) -> bool:
-        """Return whether the blob is there already."""
+        """Return whether the blob is there already, or is now, with nothing written."""
 
     def write(self, read: Read, size: int, digest: str | None = None) -> str:
         """Write a blob of `size` bytes and return its digest, taken on the way.
@@ -118,16 +147,16 @@ class Destination(Protocol):
         broke off.
         """
 
-    def attach(self, artifact: Artifact) -> None:
-        """Write the manifest of an artefact whose blobs were all written.
+    def put(self, manifest: SmallBlob) -> None:
+        """Write a manifest of an index, or one with a subject, whose blobs were all written.
 
-        That comes before `finish` of the image that is its subject.
+        That comes before `finish` of the index or the subject. What refers to a subject is listed.
         """
 
-    def finish(self, image: Image, name: str) -> None:
-        """Write the manifest of an image whose blobs were all written, and name it.
+    def finish(self, root: SmallBlob, name: Name | None, platform: Platform | None) -> None:
+        """Write the manifest or the index of which all was written, and name it.
 
-        It takes the place of one with the same name.
+        It takes the place of one with the same name. A registry has its own name for it.
         """
 
 

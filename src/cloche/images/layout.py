@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import encode
 from cloche.clients.oci.reference import DIGEST
-from cloche.clients.oci.referrers import subject_of
+from cloche.clients.oci.referrers import referrer_of, subject_of
 from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all, write_atomically
 from cloche.images import disk
 from cloche.images.digesting import Digesting
-from cloche.images.image import INDEX, MANIFEST, Platform, SmallBlob, changed
+from cloche.images.image import INDEX, PARALLEL, changed
 from cloche.images.manifest import described
 from cloche.images.places import broken
-from cloche.images.reading import FULL_NAME, REFERENCE
+from cloche.images.reading import FULL_NAME, INDEXES, REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cloche.images.image import Artifact, Image, Read
+    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.names import Name
 
 MARK = "oci-layout"
 VERSION = b'{"imageLayoutVersion":"1.0.0"}'
@@ -35,11 +36,13 @@ class Layout:
     """The destination of an image in a layout that exists, or will when it is whole: `shown`."""
 
     addressed = False
+    parallel = PARALLEL
+    mounted: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path, shown: Path) -> None:
         self._folder, self._shown = folder, shown
         self._blobs = folder / "blobs" / "sha256"
-        self._attached: list[Artifact] = []
+        self._referring: list[SmallBlob] = []
         self.added: list[Path] = []
         """The blobs that were written here."""
 
@@ -52,19 +55,20 @@ class Layout:
         with disk.writing(self._shown):
             return self._write(read, size)
 
-    def attach(self, artifact: Artifact) -> None:
-        """Write the manifest of an artefact; the index names it beside its subject."""
+    def put(self, manifest: SmallBlob) -> None:
+        """Write a manifest; the index names one with a subject beside it."""
         with disk.writing(self._shown):
-            self._put(artifact.manifest, artifact.descriptor.digest)
-        self._attached.append(artifact)
+            self._put(manifest)
+        if subject_of(manifest.data):
+            self._referring.append(manifest)
 
-    def finish(self, image: Image, name: str) -> None:
+    def finish(self, root: SmallBlob, name: Name | None, platform: Platform | None) -> None:
         """Write manifest and index, in which the image takes the place of one with its name.
 
-        What was attached to that one goes with it.
+        What refers to that one goes with it.
         """
         with disk.writing(self._shown):
-            self._finish(image, name)
+            self._finish(root, name, platform)
 
     def _write(self, read: Read, size: int) -> str:
         temporary = self._blobs / temporary_name(".blob")
@@ -86,29 +90,49 @@ class Layout:
             temporary.unlink(missing_ok=True)
         return digesting.digest
 
-    def _finish(self, image: Image, name: str) -> None:
-        self._put(image.manifest, image.descriptor.digest)
+    def _finish(self, root: SmallBlob, name: Name | None, platform: Platform | None) -> None:
+        self._put(root)
         sync_folder(self._blobs)
         path = self._folder / "index.json"
         entries = _images(path) if path.exists() else []
-        kept = [entry for entry in entries if _name(entry) != name]
-        staying = {image.descriptor.digest, *map(_digest, kept)}
-        lost = {*map(_digest, entries)} - staying
-        others = [entry for entry in kept if not self._superseded(entry, image, lost)]
-        write_atomically(path, index(image, name, self._attached, others))
+        new = [entry(root, name, platform), *map(referrer, self._referring)]
+        short = name.short if name is not None else None
+        kept = [each for each in entries if not _is_same(each, new[0]["digest"], short)]
+        lost = self._named(entries) - self._named([*kept, *new])
+        write_atomically(path, index([*self._still_referring(kept, new, lost), *new]))
 
-    def _put(self, manifest: bytes, digest: str) -> None:
-        if not self.holds(digest):
-            self._write(SmallBlob(manifest, MANIFEST).chunks, len(manifest))
+    def _put(self, manifest: SmallBlob) -> None:
+        descriptor = manifest.descriptor
+        if not self.holds(descriptor.digest):
+            self._write(manifest.chunks, descriptor.size)
 
-    def _superseded(self, entry: dict[str, Any], image: Image, lost: set[str]) -> bool:
-        """Return whether an artefact lost its image, or one of its type is attached anew."""
-        kind, digest = entry.get("artifactType"), _digest(entry)
+    def _named(self, entries: list[dict[str, Any]]) -> set[str]:
+        """Return the digests of manifests in an index, and of those in an index below."""
+        digests = {*map(_digest, entries)}
+        for each in entries:
+            path = self._path(_digest(each))
+            if each.get("mediaType") in INDEXES and DIGEST.fullmatch(_digest(each)):
+                digests |= {*map(_digest, _images(path) if path.exists() else [])}
+        return digests
+
+    def _still_referring(
+        self, entries: list[dict[str, Any]], new: list[dict[str, Any]], lost: set[str]
+    ) -> list[dict[str, Any]]:
+        """Return entries without what refers to lost ones, or to what is lost by that."""
+        kept = [each for each in entries if not self._superseded(each, new, lost)]
+        gone = {*map(_digest, entries)} - {*map(_digest, (*kept, *new))}
+        return self._still_referring(kept, new, gone) if gone else kept
+
+    def _superseded(self, old: dict[str, Any], new: list[dict[str, Any]], lost: set[str]) -> bool:
+        """Return whether an artefact lost its image, or one of its type refers to it anew."""
+        kind, digest = old.get("artifactType"), _digest(old)
+        if digest in map(_digest, new[1:]):
+            return True
         if kind is None or not DIGEST.fullmatch(digest) or not self.holds(digest):
             return False
         subject = subject_of(self._path(digest).read_bytes())
-        anew = kind in {artifact.artifact_type for artifact in self._attached}
-        return subject in lost or (subject == image.descriptor.digest and anew)
+        anew = {(subject_of(each.data), kind_of(each)) for each in self._referring}
+        return subject in lost or (subject, kind) in anew
 
     def _path(self, digest: str) -> Path:
         return self._blobs / digest.removeprefix("sha256:")
@@ -123,43 +147,43 @@ def _images(path: Path) -> list[dict[str, Any]]:
     return images
 
 
-def _name(entry: dict[str, Any]) -> str | None:
-    return (entry.get("annotations") or {}).get(REFERENCE)
+def _is_same(entry: dict[str, Any], digest: str, short: str | None) -> bool:
+    """Return whether an entry has the name of a new image, or is it where neither has one."""
+    if entry.get("artifactType"):
+        return False
+    named = (entry.get("annotations") or {}).get(REFERENCE)
+    return named == short and (named is not None or _digest(entry) == digest)
 
 
 def _digest(entry: dict[str, Any]) -> str:
     return str(entry.get("digest"))
 
 
-def index(
-    image: Image,
-    name: str,
-    attached: Iterable[Artifact],
-    others: Iterable[dict[str, Any]] = (),
-) -> bytes:
-    """Return the index of an image under a name, of what is attached to it, and of others."""
-    annotations = {REFERENCE: name, FULL_NAME: f"docker.io/library/{tag(name)}"}
-    entry = {
-        **described(image.descriptor),
-        "platform": _platform(image.platform),
-        "annotations": annotations,
+def entry(root: SmallBlob, name: Name | None, platform: Platform | None) -> dict[str, Any]:
+    """Return what the index of a layout says of an image, or of the index of several."""
+    known = {REFERENCE: name.short, FULL_NAME: name.full} if name is not None else {}
+    annotations = {key: text for key, text in known.items() if text}
+    return {
+        **described(root.descriptor),
+        **({"platform": platform.fields} if platform is not None else {}),
+        **({"annotations": annotations} if annotations else {}),
     }
-    artifacts = [
-        {**described(artifact.descriptor), "artifactType": artifact.artifact_type}
-        for artifact in attached
-    ]
-    manifests = [*others, entry, *artifacts]
-    return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
 
 
-def tag(name: str) -> str:
-    """Return the name by which an engine knows a service's image once it is loaded."""
-    return f"{name}:latest"
+def referrer(manifest: SmallBlob) -> dict[str, Any]:
+    """Return what the index of a layout says of a manifest that has a subject."""
+    return {**described(manifest.descriptor), "artifactType": kind_of(manifest)}
 
 
-def _platform(platform: Platform) -> dict[str, str]:
-    variant = {"variant": platform.variant} if platform.variant else {}
-    return {"os": platform.os, "architecture": platform.architecture, **variant}
+def kind_of(manifest: SmallBlob) -> str:
+    """Return the type of an artefact."""
+    descriptor = manifest.descriptor
+    return referrer_of(manifest.data, descriptor.digest, descriptor.media_type).artifact_type
+
+
+def index(entries: Iterable[dict[str, Any]]) -> bytes:
+    """Return the index of a layout."""
+    return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": list(entries)})
 
 
 @contextmanager

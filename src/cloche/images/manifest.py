@@ -1,4 +1,4 @@
-"""The manifests of an image and of what is attached to it, as canonical JSON.
+"""The manifests of an image, of several and of what is attached, as canonical JSON.
 
 Sorted keys, no spaces: the same parts have the same digest.
 """
@@ -9,10 +9,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import encode
-from cloche.images.image import EMPTY, MANIFEST, Artifact, Descriptor, Image, SmallBlob
+from cloche.images.image import EMPTY, INDEX, MANIFEST, Artifact, Descriptor, Image, SmallBlob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cloche.images.image import Attachment, Blob, Platform
 
@@ -21,15 +21,33 @@ def compose(
     config: Blob, layers: tuple[Blob, ...], annotations: Mapping[str, str], platform: Platform
 ) -> Image:
     """Return the image of a configuration and its layers."""
-    manifest = {
+    blob = of_blobs(config, layers, annotations)
+    return Image(blob.data, blob.descriptor, config, layers, platform)
+
+
+def of_blobs(
+    config: Blob, layers: tuple[Blob, ...], annotations: Mapping[str, str] | None = None
+) -> SmallBlob:
+    """Return the manifest of a configuration and its layers."""
+    manifest: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": described(config.descriptor),
         "layers": [described(layer.descriptor) for layer in layers],
-        "annotations": dict(annotations),
     }
-    blob = SmallBlob(encode(manifest), MANIFEST)
-    return Image(blob.data, blob.descriptor, config, layers, platform)
+    if annotations is not None:
+        manifest["annotations"] = dict(annotations)
+    return SmallBlob(encode(manifest), MANIFEST)
+
+
+def index(images: Iterable[Image]) -> SmallBlob:
+    """Return the index of the images of several platforms, in the order of these."""
+    entries = [
+        {**described(image.descriptor), "platform": image.platform.fields}
+        for image in sorted(images, key=lambda image: str(image.platform))
+    ]
+    fields = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+    return SmallBlob(encode(fields), INDEX)
 
 
 def attached(attachment: Attachment, subject: Descriptor) -> Artifact:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, NotFoundError
 from cloche.images.digesting import checked
 from cloche.images.image import Descriptor, changed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _CHUNK = 2**20
@@ -152,7 +153,31 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def broken(path: Path, why: str) -> ClocheError:
+def document(place: Place, found: Range) -> Any:
+    """Return the JSON of a file."""
+    return parsed(place, found.read())
+
+
+def parsed(place: Place, data: bytes) -> Any:
+    """Return the JSON of a document; raises `image.broken`."""
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise broken(place.path, "a document in it is no JSON") from error
+
+
+def unnamed(path: Path, name: str | None, known: Iterable[str]) -> ClocheError:
+    """Return the error for a name that no image of a layout or an archive has."""
+    there = ", ".join(sorted(set(known)))
+    return NotFoundError(
+        "image.name",
+        f"No image in it is called {name}; there is {there or 'none with a name'}.",
+        where=str(path),
+        hint="Write one of these names, or the path alone if it holds one image.",
+    )
+
+
+def broken(path: Path | str, why: str) -> ClocheError:
     """Return the error for an image that does not hold together."""
     return ClocheError(
         "image.broken",
@@ -162,7 +187,7 @@ def broken(path: Path, why: str) -> ClocheError:
     )
 
 
-def unknown(path: Path, why: str, hint: str | None = None) -> ClocheError:
+def unknown(path: Path | str, why: str, hint: str | None = None) -> ClocheError:
     """Return the error for something that is no image."""
     return ClocheError(
         "image.unknown",

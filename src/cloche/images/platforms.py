@@ -25,6 +25,11 @@ def parse(text: str) -> Platform:
     return of(parts[0], parts[1], parts[2] if len(parts) == 3 else "")
 
 
+def parse_all(text: str) -> tuple[Platform, ...]:
+    """Return the platforms of `linux/amd64,linux/arm64`, each once and in order."""
+    return tuple(sorted({parse(each) for each in text.split(",")}, key=str))
+
+
 def here() -> Platform:
     """Return the platform of this machine; containers run Linux everywhere."""
     return of("linux", platform.machine().lower())

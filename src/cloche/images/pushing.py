@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.images.image import MANIFEST
+from cloche.images.image import PARALLEL
 from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
-    from cloche.images.image import Artifact, Image, Read
+    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.names import Name
 
 
 class RepositoryWriter:
@@ -22,12 +23,14 @@ class RepositoryWriter:
     """
 
     addressed = True
+    parallel = PARALLEL
 
     def __init__(
         self, registry: Registry, reference: ImageReference, mountable: Mapping[str, str]
     ) -> None:
         self._registry, self._reference = registry, reference
         self._mountable = mountable
+        self.mounted: set[str] = set()
 
     def holds(self, digest: str) -> bool:
         """Return whether the repository has a blob, or shares it now with another one."""
@@ -35,7 +38,10 @@ class RepositoryWriter:
         if self._registry.has_blob(name, digest):
             return True
         other = self._mountable.get(digest)
-        return other is not None and self._registry.mount(name, digest, other)
+        if other is None or not self._registry.mount(name, digest, other):
+            return False
+        self.mounted.add(digest)
+        return True
 
     def write(self, read: Read, size: int, digest: str | None = None) -> str:
         """Send a blob, resumed after breaks; raises ClocheError `registry.…`."""
@@ -45,16 +51,18 @@ class RepositoryWriter:
             self._registry.upload(self._reference.name, digest, size, read, task)
         return digest
 
-    def attach(self, artifact: Artifact) -> None:
-        """Store the manifest of an artefact under its digest.
+    def put(self, manifest: SmallBlob) -> None:
+        """Store a manifest under its digest.
 
-        A registry takes it before its subject (distribution specification 1.1, "Pushing manifests
+        A registry takes one before its subject (distribution specification 1.1, "Pushing manifests
         with subject"), so that the tag names an image only when all of it is there.
         """
-        where, digest = self._reference.name, artifact.descriptor.digest
-        self._registry.put_manifest(where, digest, artifact.manifest, MANIFEST)
+        self._store(manifest.descriptor.digest, manifest)
 
-    def finish(self, image: Image, name: str) -> None:  # noqa: ARG002 - the tag is the user's
-        """Store the manifest under the tag."""
-        where, tag = self._reference.name, self._reference.reference
-        self._registry.put_manifest(where, tag, image.manifest, MANIFEST)
+    def finish(self, root: SmallBlob, name: Name | None, platform: Platform | None) -> None:  # noqa: ARG002 - the name is the reference
+        """Store the manifest under the tag or the digest."""
+        self._store(self._reference.reference, root)
+
+    def _store(self, reference: str, manifest: SmallBlob) -> None:
+        where = self._reference.name
+        self._registry.put_manifest(where, reference, manifest.data, manifest.media_type)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.clients.oci.referrers import subject_of
 from cloche.errors import ClocheError
 from cloche.images import manifest as manifests
-from cloche.images import places, platforms
-from cloche.images.digesting import digest_of_stream
+from cloche.images import places, platforms, saved
 from cloche.images.image import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, Platform
 from cloche.images.places import StoredBlob
 
@@ -21,13 +20,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.images.image import Artifact, Blob, Image
-    from cloche.images.places import Place, Range
+    from cloche.images.places import Place
+    from cloche.images.saved import SavedImage
 
 REFERENCE = "org.opencontainers.image.ref.name"
 FULL_NAME = "io.containerd.image.name"
 """The annotation in which Docker and containerd keep a whole reference."""
 INDEXES = frozenset({INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"})
-_MANIFESTS = frozenset({MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"})
+MANIFESTS = frozenset({MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"})
 CONFIGS = frozenset({CONFIG, "application/vnd.docker.container.image.v1+json"})
 _LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{LAYER}+gzip",
@@ -54,23 +54,23 @@ class ReadImage:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An image of an index: the JSON of its descriptor, and its name."""
+    """An image of an index: the JSON of its descriptor, and its names, the full one first."""
 
     descriptor: dict[str, Any]
-    name: str | None
+    names: tuple[str, ...]
 
 
 def read(path: Path, wanted: Platform | None = None, *, name: str | None = None) -> ReadImage:
     """Return the image for a platform and of a name; without them, the only image that there is.
 
+    Of several platforms it is this machine's where none is wanted.
+
     Raises ClocheError `image.missing`, `.unknown`, `.broken`, `.platform`, `.several`.
     """
     place = places.opened(path)
     if (index := place.find("index.json")) is not None:
-        return _from_index(place, _json(place, index), wanted, name)
-    if (manifest := place.find("manifest.json")) is not None:
-        return _from_docker(place, _json(place, manifest), wanted)
-    raise places.unknown(path, "it has neither index.json nor manifest.json")
+        return _from_index(place, places.document(place, index), wanted, name)
+    return _from_docker(place, wanted, name)
 
 
 def of(image: Image, name: str) -> ReadImage:
@@ -91,7 +91,7 @@ def attached(path: Path, digest: str, artifact_type: str | None = None) -> tuple
     if found is None:
         return ()
     try:
-        entries = _entries(place, _json(place, found), None, 0)
+        entries = _entries(place, places.document(place, found), (), 0)
         several = [_artifact(place, entry.descriptor, digest) for entry in entries]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise places.broken(place.path, f"its manifests lack {error}") from error
@@ -105,44 +105,51 @@ def attached(path: Path, digest: str, artifact_type: str | None = None) -> tuple
 
 def _from_index(place: Place, index: Any, wanted: Platform | None, name: str | None) -> ReadImage:
     try:
-        entries = [entry for entry in _entries(place, index, None, 0) if name in {None, entry.name}]
-        found = [_image(place, entry) for entry in entries]
+        entries = list(_entries(place, index, (), 0))
+        found = [_image(place, entry) for entry in entries if name in {None, *entry.names}]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise places.broken(place.path, f"its manifests lack {error}") from error
     images = [image for image in found if image is not None]
+    if not images and name is not None:
+        raise places.unnamed(place.path, name, (each for entry in entries for each in entry.names))
     if not images:
         raise places.unknown(place.path, "it holds artefacts alone")
     return _chosen(place.path, images, wanted)
 
 
-def _entries(place: Place, index: Any, name: str | None, depth: int) -> Iterator[_Entry]:
+def _entries(place: Place, index: Any, names: tuple[str, ...], depth: int) -> Iterator[_Entry]:
     """Yield the manifests of an index, and of those in it."""
     for descriptor in index["manifests"]:
-        said = descriptor.get("annotations") or {}
-        own = said.get(FULL_NAME) or said.get(REFERENCE) or name
+        own = names_of(descriptor) or names
         if descriptor["mediaType"] in INDEXES and depth < _DEEPEST:
-            below = _json(place, _blob(place, descriptor).range)
+            below = places.document(place, blob_of(place, descriptor).range)
             yield from _entries(place, below, own, depth + 1)
-        elif descriptor["mediaType"] in _MANIFESTS:
+        elif descriptor["mediaType"] in MANIFESTS:
             yield _Entry(descriptor, own)
+
+
+def names_of(descriptor: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of an image in the index of a layout, the full one first."""
+    said = descriptor.get("annotations") or {}
+    return tuple(said[key] for key in (FULL_NAME, REFERENCE) if said.get(key))
 
 
 def _artifact(place: Place, descriptor: dict[str, Any], subject: str) -> Artifact | None:
     """Return what is attached to a manifest; None for anything else."""
-    own = _blob(place, descriptor)
+    own = blob_of(place, descriptor)
     data = b"".join(own.chunks())
     if subject_of(data) != subject:
         return None
-    return manifests.artifact(data, own.descriptor, partial(_blob, place))
+    return manifests.artifact(data, own.descriptor, partial(blob_of, place))
 
 
 def _image(place: Place, entry: _Entry) -> ReadImage | None:
     """Return an image; None for an artefact, such as an attestation."""
-    manifest = _document(place, _blob(place, entry.descriptor))
-    if manifest["config"]["mediaType"] not in CONFIGS:
+    manifest = _document(place, blob_of(place, entry.descriptor))
+    if not is_image(manifest):
         return None
-    config = _document(place, _blob(place, manifest["config"]))
-    if config.get("architecture") in {None, "", "unknown"}:
+    config = _document(place, blob_of(place, manifest["config"]))
+    if not runs_somewhere(config):
         return None
     layers = tuple(_layer(place, descriptor) for descriptor in manifest["layers"])
     return ReadImage(
@@ -150,13 +157,25 @@ def _image(place: Place, entry: _Entry) -> ReadImage | None:
         layers=layers,
         platform=platform_of(config),
         digest=entry.descriptor["digest"],
-        name=entry.name,
+        name=next(iter(entry.names), None),
         annotations=manifest.get("annotations") or {},
     )
 
 
+def is_image(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a manifest is of an image; an attestation has the configuration of one."""
+    layers = manifest.get("layers") or []
+    config = (manifest.get("config") or {}).get("mediaType")
+    return config in CONFIGS and all(".tar" in layer["mediaType"] for layer in layers)
+
+
+def runs_somewhere(config: Mapping[str, Any]) -> bool:
+    """Return whether a configuration names a platform; that of an attestation does not."""
+    return config.get("architecture") not in {None, "", "unknown"}
+
+
 def _layer(place: Place, descriptor: dict[str, Any]) -> StoredBlob:
-    return _blob(place, {**descriptor, "mediaType": layer_type(descriptor["mediaType"])})
+    return blob_of(place, {**descriptor, "mediaType": layer_type(descriptor["mediaType"])})
 
 
 def layer_type(media_type: str) -> str:
@@ -164,7 +183,8 @@ def layer_type(media_type: str) -> str:
     return _LAYERS.get(media_type, media_type)
 
 
-def _blob(place: Place, fields: dict[str, Any]) -> StoredBlob:
+def blob_of(place: Place, fields: Mapping[str, Any]) -> StoredBlob:
+    """Return the blob of a descriptor; raises `image.broken` if it is not there as it says."""
     digest, size = str(fields["digest"]), int(fields["size"])
     if not _DIGEST.fullmatch(digest):
         raise places.broken(place.path, f"{digest!r} is no digest of SHA-256")
@@ -176,55 +196,33 @@ def _blob(place: Place, fields: dict[str, Any]) -> StoredBlob:
     return StoredBlob(Descriptor(fields["mediaType"], digest, size), found)
 
 
-# ── docker save ───────────────────────────────────────────────────────────────────────────────
+def _from_docker(place: Place, wanted: Platform | None, name: str | None) -> ReadImage:
+    found = [_saved_image(place, each) for each in saved.images(place, name)]
+    return _chosen(place.path, found, wanted)
 
 
-def _from_docker(place: Place, manifest: Any, wanted: Platform | None) -> ReadImage:
-    try:
-        images = [_docker_image(place, entry) for entry in manifest]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise places.broken(place.path, f"its manifest.json lacks {error}") from error
-    return _chosen(place.path, images, wanted)
-
-
-def _docker_image(place: Place, entry: dict[str, Any]) -> ReadImage:
-    config = _json(place, _found(place, entry["Config"]))
-    ranges = [_found(place, name) for name in entry["Layers"]]
-    diff_ids = config["rootfs"]["diff_ids"]
-    if len(ranges) != len(diff_ids):
-        raise places.broken(place.path, "layers and diff_ids differ in number")
-    layers = tuple(map(_docker_layer, ranges, diff_ids))
+def _saved_image(place: Place, image: SavedImage) -> ReadImage:
+    config = places.parsed(place, image.config.data)
     return ReadImage(
-        config=_checked(place, config, layers),
-        layers=layers,
+        config=_checked(place, config, image.layers),
+        layers=image.layers,
         platform=platform_of(config),
         digest=None,
-        name=next(iter(entry.get("RepoTags") or []), None),
+        name=next(iter(image.names), None),
         annotations={},
     )
-
-
-def _docker_layer(found: Range, diff_id: str) -> StoredBlob:
-    """Return a layer with its digest: that of a tar stream is its diff_id."""
-    compressed = next(found.chunks(), b"")[:2] == b"\x1f\x8b"
-    if not compressed:
-        return StoredBlob(Descriptor(LAYER, diff_id, found.size), found)
-    digest = digest_of_stream(found.chunks())
-    return StoredBlob(Descriptor(f"{LAYER}+gzip", digest, found.size), found)
-
-
-def _found(place: Place, name: str) -> Range:
-    found = place.find(name)
-    if found is None:
-        raise places.broken(place.path, f"{name} is missing")
-    return found
 
 
 # ── both ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def _chosen(path: Path, images: list[ReadImage], wanted: Platform | None) -> ReadImage:
-    fitting = [image for image in images if wanted in {None, image.platform}]
+    several = len({image.platform for image in images}) > 1
+    own = [image for image in images if several and image.platform == platforms.here()]
+    if wanted is None:
+        fitting = own or images
+    else:
+        fitting = [image for image in images if image.platform == wanted]
     there = ", ".join(sorted({str(image.platform) for image in images}))
     if not fitting:
         raise other_platform(str(path), wanted, there)
@@ -235,7 +233,7 @@ def _chosen(path: Path, images: list[ReadImage], wanted: Platform | None) -> Rea
             "image.several",
             f"It holds several images: {names}.",
             where=str(path),
-            hint=f"Name a platform of {there}, or keep one image in it.",
+            hint=f"Name one of {there} with --platform, or one image as oci:{path}:NAME.",
         )
     return fitting[0]
 
@@ -267,15 +265,4 @@ def _checked(
 
 def _document(place: Place, blob: StoredBlob) -> Any:
     """Return the JSON of a blob, whose digest is checked."""
-    return _parsed(place, b"".join(blob.chunks()))
-
-
-def _json(place: Place, found: Range) -> Any:
-    return _parsed(place, found.read())
-
-
-def _parsed(place: Place, data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError as error:
-        raise places.broken(place.path, "a document in it is no JSON") from error
+    return places.parsed(place, b"".join(blob.chunks()))

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 from cloche.clients.oci.reference import ImageReference
 from cloche.errors import ClocheError
 from cloche.images import manifest as manifests
+from cloche.images import platforms
 from cloche.images.image import MANIFEST, Descriptor
 from cloche.images.reading import (
-    CONFIGS,
     INDEXES,
     ReadImage,
+    is_image,
     layer_type,
     other_platform,
     platform_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from cloche.clients.oci.registry import Registry
     from cloche.images.image import Artifact, Platform
@@ -42,8 +43,8 @@ class RemoteBlob:
         return self.registry.blob(self.name, digest, start, size=size)
 
 
-def read(registry: Registry, reference: ImageReference, platform: Platform) -> ReadImage:
-    """Return the image of a reference for a platform.
+def read(registry: Registry, reference: ImageReference, platform: Platform | None) -> ReadImage:
+    """Return the image of a reference for a platform, by default this machine's if it has several.
 
     Raises ClocheError `registry.…`, `image.platform`, `image.unknown` for an artefact that is no
     image, and `image.broken`.
@@ -73,7 +74,7 @@ def _artifact(registry: Registry, name: str, digest: str) -> Artifact:
     own = Descriptor(MANIFEST, digest, len(found.data))
 
     def blob(fields: dict[str, Any]) -> RemoteBlob:
-        return RemoteBlob(_descriptor(fields), registry, name)
+        return RemoteBlob(descriptor_of(fields), registry, name)
 
     try:
         return manifests.artifact(found.data, own, blob)
@@ -82,18 +83,18 @@ def _artifact(registry: Registry, name: str, digest: str) -> Artifact:
         raise _unknown(where, "image.broken", f"its manifest lacks {error}") from error
 
 
-def _read(registry: Registry, reference: ImageReference, platform: Platform) -> ReadImage:
+def _read(registry: Registry, reference: ImageReference, platform: Platform | None) -> ReadImage:
     found = registry.manifest(reference.name, reference.reference)
     if found.media_type in INDEXES:
         digest = _chosen(json.loads(found.data), reference, platform)
         found = registry.manifest(reference.name, digest)
     manifest = json.loads(found.data)
-    if manifest["config"]["mediaType"] not in CONFIGS:
+    if not is_image(manifest):
         raise _unknown(reference, "image.unknown", "it is an artefact of another kind")
     config = _config(registry, reference, manifest["config"])
     layers = tuple(_layer(registry, reference, each) for each in manifest["layers"])
     own = platform_of(config)
-    if own != platform:
+    if platform not in {None, own}:
         raise other_platform(str(reference), platform, str(own))
     if len(config["rootfs"]["diff_ids"]) != len(layers):
         raise _unknown(reference, "image.broken", "layers and diff_ids differ in number")
@@ -102,13 +103,15 @@ def _read(registry: Registry, reference: ImageReference, platform: Platform) -> 
     )
 
 
-def _chosen(index: dict[str, Any], reference: ImageReference, platform: Platform) -> str:
-    """Return the digest of the image for a platform."""
+def _chosen(index: dict[str, Any], reference: ImageReference, platform: Platform | None) -> str:
+    """Return the digest of the image for a platform; see `read`."""
     there: dict[Platform, str] = {}
     for entry in index["manifests"]:
         said = entry.get("platform") or {}
         if said.get("architecture") not in {None, "unknown"}:
             there.setdefault(platform_of(said), str(entry["digest"]))
+    if platform is None:
+        platform = next(iter(there)) if len(there) == 1 else platforms.here()
     if platform not in there:
         raise other_platform(str(reference), platform, ", ".join(sorted(map(str, there))))
     return there[platform]
@@ -119,17 +122,18 @@ def _config(
 ) -> dict[str, Any]:
     if int(fields["size"]) > _LARGEST_CONFIG:
         raise _unknown(reference, "image.broken", "its configuration is too large")
-    blob = RemoteBlob(_descriptor(fields), registry, reference.name)
+    blob = RemoteBlob(descriptor_of(fields), registry, reference.name)
     config: dict[str, Any] = json.loads(b"".join(blob.chunks()))
     return config
 
 
 def _layer(registry: Registry, reference: ImageReference, fields: dict[str, Any]) -> RemoteBlob:
     typed = {**fields, "mediaType": layer_type(fields["mediaType"])}
-    return RemoteBlob(_descriptor(typed), registry, reference.name)
+    return RemoteBlob(descriptor_of(typed), registry, reference.name)
 
 
-def _descriptor(fields: dict[str, Any]) -> Descriptor:
+def descriptor_of(fields: Mapping[str, Any]) -> Descriptor:
+    """Return a descriptor of its JSON; raises KeyError or ValueError."""
     return Descriptor(str(fields["mediaType"]), str(fields["digest"]), int(fields["size"]))
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cloche.clients.oci.reference import ImageReference
     from cloche.images.base import Base
     from cloche.images.image import Destination, Image, Platform
+    from cloche.images.names import Name
     from cloche.pipeline.image import Registries
     from cloche.progress import Progress
     from cloche.settings import Settings
@@ -45,10 +46,10 @@ def as_base(image: Image) -> Base:
     return base.of(reading.of(image, ""))
 
 
-def write(image: Image, output: Path, progress: Progress) -> None:
+def write(image: Image, output: Path, name: Name | None, progress: Progress) -> None:
     """Write the base to an archive (`.tar`) or an OCI layout; raises ClocheError `image.…`."""
     with destination_of(output) as destination:
-        _bring(image, destination, progress)
+        _bring(image, destination, name, progress)
 
 
 def push(
@@ -57,14 +58,15 @@ def push(
     """Push the base; raises ClocheError `registry.…`."""
     from cloche.images.pushing import RepositoryWriter
 
-    _bring(image, RepositoryWriter(connections.at(reference.host), reference, {}), progress)
+    destination = RepositoryWriter(connections.at(reference.host), reference, {})
+    _bring(image, destination, None, progress)
 
 
-def _bring(image: Image, destination: Destination, progress: Progress) -> None:
-    from cloche.images import building
+def _bring(image: Image, destination: Destination, name: Name | None, progress: Progress) -> None:
+    from cloche.images import names
+    from cloche.images.transfer import Transfer
 
     total = sum(layer.descriptor.size for layer in image.layers)
     with progress.task("Writing the base", total) as task:
-        for blob in (*image.layers, image.config):
-            building.copy(blob, destination, task)
-        destination.finish(image, TITLE)
+        Transfer(destination, task).bring((*image.layers, image.config))
+        destination.finish(image.root, name or names.of_service(TITLE), image.platform)

@@ -7,7 +7,6 @@ import socket
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.artifacts.container import SHARED_MEMORY
@@ -92,17 +91,16 @@ def subject(text: str, engine: Engine, connections: Registries, store: Store) ->
 
 
 def _found(text: str, engine: Engine, connections: Registries, store: Store) -> Subject:
-    from cloche.clients.oci import reference as references
-    from cloche.images import base, platforms, reading, remote
+    from cloche.images import addresses, platforms, reading, remote
 
     wanted = platforms.parse(engine.platform)
-    if base.is_path(text):
-        path = Path(text).expanduser()
-        image = reading.read(path, wanted)
+    reference = addresses.parse(text)
+    if isinstance(reference, addresses.LocalAddress):
+        path = reference.path
+        image = reading.read(path, wanted, name=reference.name)
         attached = reading.attached(path, image.digest, golden.ARTIFACT) if image.digest else ()
         name = f"localhost/cloche-run:{secrets.token_hex(6)}"
         return Subject(image, golden.read(image, attached, store), name, fetched=False)
-    reference = references.parse(text)
     registry = connections.at(reference.host)
     image = remote.read(registry, reference, wanted)
     assert image.digest is not None  # noqa: S101 - a registry's manifest has one

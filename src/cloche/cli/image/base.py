@@ -16,7 +16,7 @@ from cloche.cli.image import build, description
     "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar",
     help="Where to write: an OCI layout, or an archive for docker, podman and skopeo.",
 )  # fmt: skip
-@click.option("--tag", metavar="IMAGE", help="The name to push it under: HOST/NAME:TAG.")
+@click.option("--tag", metavar="IMAGE", help="Its name: HOST/NAME:TAG or NAME:TAG.")
 @click.option("--push", is_flag=True, help="Push it; what the registry has is not sent again.")
 @click.option(
     "--platform", metavar="OS/ARCH", help="The platform, such as linux/arm64 (default: this one's)."
@@ -30,13 +30,14 @@ def base(
     `cloche image build --base cpu` takes it, too. Without --output and --push it is made and shown.
     """
     from cloche import cache
-    from cloche.clients.oci import reference as references
-    from cloche.images import platforms, reading
+    from cloche.images import names, platforms, reading
     from cloche.pipeline import base_image
     from cloche.pipeline import image as images
 
-    build.check_tag(tag, push=push)
-    reference = references.parse(tag) if tag else None
+    reference = build.checked_tag(tag, push=push)
+    if tag is not None:
+        build.require_place(output, push=push)
+    called = names.parse(tag) if tag else None
     if output is not None:
         images.check_output(output)
     here = session.begin()
@@ -46,10 +47,10 @@ def base(
             wanted, os.environ, settings=here.settings, progress=here.progress
         )  # fmt: skip
         if output is not None:
-            base_image.write(made, output, here.progress)
-        if reference is not None:
+            base_image.write(made, output, called, here.progress)
+        if push and reference is not None:
             base_image.push(made, reference, connections, here.progress)
     report = description.of(reading.of(made, str(reference or base_image.TITLE)), output)
-    if reference is not None:
+    if push:
         report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else description.show(report)

@@ -16,6 +16,7 @@ from cloche.errors import UsageError
 
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment
+    from cloche.clients.oci.reference import ImageReference
     from cloche.images.base import Base
     from cloche.images.image import Platform
     from cloche.pipeline.image import Registries
@@ -35,11 +36,16 @@ if TYPE_CHECKING:
     "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar",
     help="Where to write: an OCI layout, or an archive for docker, podman and skopeo.",
 )  # fmt: skip
-@click.option("--tag", metavar="IMAGE", help="The name to push it under: HOST/NAME:TAG.")
+@click.option(
+    "--tag", metavar="IMAGE",
+    help="Its name, HOST/NAME:TAG or NAME:TAG, in the registry and in the output (default there:"
+    " that of the service).",
+)  # fmt: skip
 @click.option("--push", is_flag=True, help="Push it; what the registry has is not sent again.")
 @click.option(
-    "--platform", metavar="OS/ARCH", help="The platform, such as linux/arm64 (default: this one's)."
-)
+    "--platform", metavar="OS/ARCH[,…]",
+    help="The platform, such as linux/arm64 (default: this one's), or several of them.",
+)  # fmt: skip
 @click.option(
     "--no-golden", is_flag=True, help="Leave the golden request and its answers out of the image."
 )
@@ -55,33 +61,34 @@ def build(
     inputs give the same digest everywhere.
     """
     from cloche import cache
-    from cloche.clients.oci import reference as references
     from cloche.images import base as bases
-    from cloche.images import golden, layout, platforms, reading
+    from cloche.images import golden, names, platforms
     from cloche.pipeline import image as images
 
-    _check_places(output, tag, push=push)
-    reference = references.parse(tag) if tag else None
+    reference = checked_tag(tag, push=push)
+    require_place(output, push=push)
+    wanted = platforms.parse_all(platform) if platform else (platforms.here(),)
+    called = names.parse(tag) if tag else None
     here = session.begin()
-    wanted = platforms.parse(platform) if platform else platforms.here()
     how: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
-        chosen = _base(base, wanted, here, connections)
-        bases.require_server(chosen, base)
+        chosen = [_base(base, each, here, connections) for each in wanted]
+        for each in chosen:
+            bases.require_server(each, base)
         if output is not None:
-            images.check_output(output)
+            images.check_output(output, len(wanted))
         deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
         if no_golden:
             deployment = replace(deployment, golden=None)
         if output is not None:
-            made = images.write_image(deployment, chosen, output, **how)
-        if reference is not None:
+            made = images.write_image(deployment, chosen, output, name=called, **how)
+        if push and reference is not None:
             made = images.push_image(deployment, chosen, reference, connections, **how)
-    name = f"docker.io/library/{layout.tag(deployment.service)}" if output else str(reference)
-    report = description.of(reading.of(made, name), output)
+    named = called or names.of_service(deployment.service)
+    report = description.of_built(made, named.full or named.short, output)
     report["golden"] = _golden(deployment)
     report["findings"] += to_builtins(golden.findings(deployment))
-    if reference is not None:
+    if push:
         report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else description.show(report)
 
@@ -105,9 +112,8 @@ def _golden(deployment: Deployment) -> dict[str, Any] | None:
     return {"origin": asked.origin, "judge": asked.judge, "why": asked.why} if asked else None
 
 
-def _check_places(output: Path | None, tag: str | None, *, push: bool) -> None:
+def require_place(output: Path | None, *, push: bool) -> None:
     """Raise UsageError unless it is told where the image goes."""
-    check_tag(tag, push=push)
     if output is None and not push:
         raise UsageError(
             "image.nowhere",
@@ -116,11 +122,22 @@ def _check_places(output: Path | None, tag: str | None, *, push: bool) -> None:
         )
 
 
-def check_tag(tag: str | None, *, push: bool) -> None:
-    """Raise UsageError for one of --push and --tag without the other."""
-    if push != (tag is not None):
+def checked_tag(tag: str | None, *, push: bool) -> ImageReference | None:
+    """Return the name that an image gets; raises UsageError for --push without one."""
+    from cloche.clients.oci import reference as references
+
+    reference = references.parse(tag) if tag else None
+    if push and reference is None:
         raise UsageError(
             "image.tag",
-            "--push needs the name of the image." if push else "--tag names an image to push.",
+            "--push needs the name of the image.",
             hint="Write --push --tag HOST/NAME:TAG.",
         )
+    if reference is not None and reference.digest:
+        raise UsageError(
+            "image.tag",
+            "The digest of an image follows from what is in it.",
+            where=tag,
+            hint="Write --tag HOST/NAME:TAG.",
+        )
+    return reference

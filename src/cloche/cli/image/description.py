@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cloche.images.base import BaseSoftware
     from cloche.images.reading import ReadImage
+    from cloche.pipeline.image import Built
 
 _DIGITS = 19
 """Characters of a digest in a table."""
@@ -49,6 +50,20 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
     }
 
 
+def of_built(built: Built, name: str, path: Path | None) -> dict[str, Any]:
+    """Return what was built as JSON: one image as by `of`, or the index of several and these."""
+    from cloche.images import reading
+
+    images = [of(reading.of(image, name), path) for image in built.images]
+    if len(images) == 1:
+        return images[0]
+    return {
+        "path": images[0]["path"], "name": name, "digest": built.digest,
+        "platforms": [image["platform"] for image in images], "images": images,
+        "findings": list(images[0]["findings"]),
+    }  # fmt: skip
+
+
 def _server(software: BaseSoftware) -> dict[str, Any]:
     return {
         "triton": software.triton, "version": software.version,
@@ -64,9 +79,16 @@ def _findings(software: BaseSoftware) -> list[dict[str, Any]]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Print it as text."""
+    """Print it as text; of several images each."""
     for finding in report.get("findings", ()):
         click.echo(rendering.finding_text(convert(Finding, finding)))
+    if "images" in report:
+        known = ((name, report.get(name)) for name in ("path", "pushed", "name", "digest"))
+        click.echo(rendering.fields((name, value) for name, value in known if value))
+        for image in report["images"]:
+            click.echo()
+            show({**image, "path": None, "name": None, "findings": ()})
+        return
     annotations = report["annotations"]
     server = report["server"]
     triton = " ".join(
@@ -93,7 +115,7 @@ def show(report: dict[str, Any]) -> None:
     ]
     click.echo(rendering.fields((name, value) for name, value in pairs if value))
     rows = [
-        (layer["digest"][:_DIGITS], size_text(layer["size"]), _short(layer["what"]))
+        (short_digest(layer["digest"]), size_text(layer["size"]), shortened(layer["what"]))
         for layer in report["layers"]
     ]
     click.echo()
@@ -104,5 +126,11 @@ def _golden(golden: dict[str, Any] | None) -> str:
     return rendering.judged_text(golden["origin"], golden["judge"]) if golden else ""
 
 
-def _short(text: str) -> str:
+def short_digest(digest: str) -> str:
+    """Return as much of a digest as a table shows."""
+    return digest[:_DIGITS]
+
+
+def shortened(text: str) -> str:
+    """Return as much of a text as a table shows."""
     return text if len(text) <= _WHAT else f"{text[: _WHAT - 1]}…"

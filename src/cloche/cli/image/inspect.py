@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import click
 
@@ -11,13 +11,20 @@ from cloche.cli.image import description
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--platform", metavar="OS/ARCH", help="Which one, where there are several.")
+@click.argument("image", metavar="IMAGE|PATH")
+@click.option(
+    "--platform", metavar="OS/ARCH",
+    help="Which one, where there are several (default: this machine's).",
+)  # fmt: skip
 @options.as_json
-def inspect(*, path: Path, platform: str | None, as_json: bool) -> None:
-    """Show the image in PATH, an OCI layout or an archive."""
-    from cloche.images import platforms, reading
+def inspect(*, image: str, platform: str | None, as_json: bool) -> None:
+    """Show an image in a registry, an OCI layout or an archive; its layers are not read."""
+    from cloche.images import addresses, platforms
+    from cloche.pipeline import image as images
 
     wanted = platforms.parse(platform) if platform else None
-    report = description.of(reading.read(path, wanted), path)
+    with images.registries(os.environ) as connections:
+        found = images.read_image(image, wanted, connections)
+    path = addresses.local(image).path if addresses.is_local(image) else None
+    report = description.of(found, path)
     rendering.show_json(report) if as_json else description.show(report)
