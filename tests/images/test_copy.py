@@ -203,6 +203,8 @@ def test_one_image_of_several_is_named(run: Run, tmp_path: Path) -> None:
     told = run("image", "copy", "several", "out.tar", "--json")
     assert code(told) == "image.several"
     assert "example.com/a:1 (linux/amd64), example.com/a:2" in told.out
+    platform = ("--platform", "linux/amd64", "--json")
+    assert code(run("image", "copy", "several", "out.tar", *platform)) == "image.several"
     words = ("image", "copy", "oci:several:example.com/a:2")
     copied = run(*words, "out.tar", "--json").expect(0).json
     assert copied["digest"] == layout.manifests[1]["digest"]

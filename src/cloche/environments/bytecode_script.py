@@ -1,7 +1,8 @@
 """Run by the Python whose bytecode it writes: compiles the sources under a folder.
 
-    python -I bytecode_script.py FOLDER SHOWN
+    python -B bytecode_script.py FOLDER SHOWN SHARE OF
 
+It takes one share of the sources, such as 0 of 2; another process takes the other.
 Each `.pyc` is trusted without a look at its source (PEP 552, unchecked hash), so that the times of
 files do not matter, and names SHOWN in place of FOLDER. It is written in version 2 of the marshal
 format, whose bytes depend on the values alone: from version 3 on they depend on how many references
@@ -18,9 +19,9 @@ _FORMAT = 2
 _UNCHECKED_HASH = 0b01
 
 
-def main(folder: str, shown: str) -> None:
+def main(folder: str, shown: str, share: str, of: str) -> None:
     warnings.simplefilter("ignore")
-    for path in Path(folder).rglob("*.py"):
+    for path in sorted(Path(folder).rglob("*.py"))[int(share) :: int(of)]:
         compile_one(path, f"{shown}/{path.relative_to(folder)}")
 
 

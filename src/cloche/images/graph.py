@@ -17,14 +17,14 @@ from cloche.images.reading import (
     platform_of,
     runs_somewhere,
 )
-from cloche.images.sources import checking
+from cloche.images.sources import Entry, checking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cloche.images.image import Blob, Platform, SmallBlob
     from cloche.images.names import Name
-    from cloche.images.sources import Entry, Fields, Source
+    from cloche.images.sources import Fields, Source
 
 _MOST = 500
 """Manifests of one image at most, with all that refers to it."""
@@ -149,17 +149,23 @@ class _Reader:
             yield fields
 
     def of_platform(self, entries: list[Entry], wanted: Platform) -> Chosen:
-        """Return the image of a platform."""
-        there: dict[str, Platform] = {}
+        """Return the only image of a platform."""
+        there: set[str] = set()
+        found: dict[str, Entry] = {}
         for entry in entries:
             for fields in self.images(entry.fields, set()):
                 said = fields.get("platform")
                 own = platform_of(said) if said else self.platform(self.document(fields)[1])
                 if own == wanted:
-                    return Chosen(self.node(fields), entry.name)
-                if own is not None:
-                    there[str(own)] = own
-        raise other_platform(self.source.where, wanted, ", ".join(sorted(there)))
+                    found[str(fields["digest"])] = Entry(fields, entry.name)
+                elif own is not None:
+                    there.add(str(own))
+        if not found:
+            raise other_platform(self.source.where, wanted, ", ".join(sorted(there)))
+        if len(found) > 1:
+            raise self.several(list(found.values()))
+        (only,) = found.values()
+        return Chosen(self.node(only.fields), only.name)
 
     def platform(self, document: dict[str, Any]) -> Platform | None:
         """Return the platform of an image; None of anything else."""
@@ -179,7 +185,7 @@ class _Reader:
             "image.several",
             f"It holds several images: {names}.",
             where=where,
-            hint=f"Write one as oci:{where}:NAME, or name a platform with --platform.",
+            hint=f"Write one as oci:{where}:NAME; of several platforms name one with --platform.",
         )
 
     def _label(self, entry: Entry) -> str:

@@ -23,6 +23,10 @@ MOST_LAYERS = 100
 """Layers of one image at most; engines stop at 127 or at the options of one mount."""
 
 
+PARALLEL = 4
+"""Blobs on their way at a time: more make no registry faster, and each holds a connection."""
+
+
 @dataclass(frozen=True, slots=True)
 class Descriptor:
     """What a manifest says of a blob."""

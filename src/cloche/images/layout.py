@@ -17,7 +17,7 @@ from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all, write_atomically
 from cloche.images import disk
 from cloche.images.digesting import Digesting
-from cloche.images.image import INDEX, changed
+from cloche.images.image import INDEX, PARALLEL, changed
 from cloche.images.manifest import described
 from cloche.images.places import broken
 from cloche.images.reading import FULL_NAME, INDEXES, REFERENCE
@@ -36,7 +36,7 @@ class Layout:
     """The destination of an image in a layout that exists, or will when it is whole: `shown`."""
 
     addressed = False
-    parallel = 4
+    parallel = PARALLEL
     mounted: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path, shown: Path) -> None:

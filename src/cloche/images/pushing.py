@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cloche.images.image import PARALLEL
 from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class RepositoryWriter:
     """
 
     addressed = True
-    parallel = 4
+    parallel = PARALLEL
 
     def __init__(
         self, registry: Registry, reference: ImageReference, mountable: Mapping[str, str]

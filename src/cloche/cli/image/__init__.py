@@ -9,7 +9,7 @@ from cloche.cli.image import base, build, copy, diff, inspect, run
 
 @click.group()
 def command() -> None:
-    """Make, show and copy the image of a service, with no Docker daemon; try it in an engine."""
+    """Make, show, copy and compare images with no Docker daemon, and try them in an engine."""
 
 
 command.add_command(base.base)
