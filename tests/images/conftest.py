@@ -53,9 +53,9 @@ def _engine(*, bridge: bool) -> Iterator[Docker]:
 def image_run(bridged: Docker, tmp_path: Path) -> Iterator[RunCommand]:
     """`cloche image run`; at the end of a test the engine has what it had before."""
     command = RunCommand(bridged, tmp_path / "home")
-    before = command.left()
+    before = bridged.holds()
     yield command
-    assert command.left() == before
+    assert bridged.holds() == before
 
 
 @pytest.fixture

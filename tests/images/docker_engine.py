@@ -46,6 +46,13 @@ class Docker:
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
+    def holds(self) -> tuple[set[str], set[str]]:
+        """Its containers and images."""
+        return (
+            set(self("ps", "--all", "--quiet").split()),
+            set(self("images", "--all", "--quiet", "--no-trunc").split()),
+        )
+
     def answers(self) -> bool:
         words = ["docker", "-H", f"unix://{self.socket}", "info"]
         return subprocess.run(words, capture_output=True, check=False).returncode == 0

@@ -40,10 +40,3 @@ class RunCommand:
             process.kill()
             process.wait()
         return Outcome(process.returncode, out, err)
-
-    def left(self) -> tuple[list[str], list[str]]:
-        """Containers and images in the engine."""
-        return (
-            self.docker("ps", "--all", "--format", "{{.Names}}").split(),
-            self.docker("images", "--all", "--quiet", "--no-trunc").split(),
-        )

@@ -156,11 +156,12 @@ def test_a_container_that_is_not_ready_in_time(image_run, images):
     assert "it loads" in failed.err
 
 
-def test_an_interrupt_leaves_nothing(image_run, images):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing(image_run, images, number):
     path = images.write("out", images.base(HANGS))
     process = image_run.start(path)
     until(lambda: image_run.docker("ps", "--quiet") or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == 130
 
@@ -232,11 +233,6 @@ def test_shared_memory_is_what_the_models_need(base, needed, asked):
         assert options[-1] == f"{needed}b"
 
 
-def kept(docker) -> list[str]:
-    """The images of the engine; it lists those of one time in any order."""
-    return sorted(docker("images", "--all", "--quiet").split())
-
-
 # ── what is refused ───────────────────────────────────────────────────────────────────────────
 
 
@@ -275,22 +271,21 @@ def test_an_engine_on_another_machine(refused, docker):
 
 
 def test_an_engine_without_a_bridge_is_told_and_has_nothing_more(refused, docker, images):
-    before = kept(docker)
+    before = docker.holds()
     path = images.write("out", images.base(SERVES))
     error = refused(path, DOCKER_HOST=f"unix://{docker.socket}")
     assert error["code"] == "engine.network", error
-    assert kept(docker) == before
-    assert not docker("ps", "--all", "--quiet")
+    assert docker.holds() == before
 
 
 def test_an_image_of_a_registry_is_pulled_by_its_digest(refused, docker, images, open_registry):
     """And is gone when it could not be run."""
-    before = kept(docker)
+    before = docker.holds()
     reference = f"{open_registry}/t{uuid.uuid4().hex[:8]}/scores:v1"
     images.push(reference)
     error = refused(reference, DOCKER_HOST=f"unix://{docker.socket}", DOCKER_CONFIG="/nonexistent")
     assert error["code"] == "engine.network"
-    assert kept(docker) == before
+    assert docker.holds() == before
 
 
 def test_an_image_for_another_platform(refused, docker, images):
