@@ -13,6 +13,7 @@ from cloche.artifacts import to_builtins
 from cloche.cli import deploy, options, rendering, session, specification
 from cloche.cli.image import description
 from cloche.errors import UsageError
+from cloche.images import ngc
 
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @options.name
 @options.example
 @click.option(
-    "--base", required=True, metavar="IMAGE|PATH|cpu",
+    "--base", metavar="IMAGE|PATH|cpu", default=ngc.IMAGE, show_default=True,
     help="The image with the server: one in a registry, an OCI layout, an archive of"
     " `docker save`, or `cpu` for Cloche's own.",
 )  # fmt: skip
