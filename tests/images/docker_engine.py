@@ -95,12 +95,12 @@ def running(*, bridge: bool = False) -> Iterator[Docker]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(30)
-        for mount in _mounts(folder):
+        for mount in mounts_below(folder):
             subprocess.run(["umount", "-l", mount], check=True)
         shutil.rmtree(folder)
 
 
-def _mounts(folder: Path) -> list[str]:
+def mounts_below(folder: Path) -> list[str]:
     """What is mounted below a folder, the deepest first."""
     lines = Path("/proc/self/mounts").read_text().splitlines()
     points = [line.split()[1] for line in lines]

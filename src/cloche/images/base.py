@@ -72,6 +72,17 @@ class Base:
         }
 
 
+def nothing(platform: Platform) -> Base:
+    """Return the base of an image that holds files and runs nothing."""
+    config = {
+        "os": platform.os,
+        "architecture": platform.architecture,
+        **({"variant": platform.variant} if platform.variant else {}),
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }
+    return Base(config, (), platform, software(config), {})
+
+
 def read(text: str, platform: Platform) -> Base:
     """Return the base of a path for a platform; raises ClocheError `image.…`."""
     address = addresses.local(text)

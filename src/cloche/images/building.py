@@ -68,14 +68,19 @@ def finish(images: Sequence[Image], destination: Destination, name: Name) -> Sma
 
     The digest of an index does not depend on the order of its images.
     """
+    root = root_of(images)
     if len(images) == 1:
-        destination.finish(images[0].root, name, images[0].platform)
-        return images[0].root
+        destination.finish(root, name, images[0].platform)
+        return root
     for image in images:
         destination.put(image.root)
-    index = manifest.index(images)
-    destination.finish(index, name, None)
-    return index
+    destination.finish(root, name, None)
+    return root
+
+
+def root_of(images: Sequence[Image]) -> SmallBlob:
+    """Return the manifest of one image, or the index of several."""
+    return images[0].root if len(images) == 1 else manifest.index(images)
 
 
 def _written(
