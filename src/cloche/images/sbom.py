@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cloche.images.base import Base
 
 MEDIA_TYPE = "application/vnd.cyclonedx+json"
+KIND = f"bill-{__version__}"
+"""The kind under which the store remembers the bill of an image, by the image's digest."""
 _SPACE = uuid.UUID("d2a5f2a0-63f0-5b3e-9a2b-7d1f6d0f5c11")
 """Of serial numbers: any fixed one."""
 _RELEASE = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:==([^\s;\\]+)| @ )", re.MULTILINE | re.ASCII)
@@ -33,9 +35,12 @@ def attachment(
     deployment: Deployment, base: Base, digest: str, *, models: bool = True, server: bool = True
 ) -> Attachment:
     """Return the bill of an image, of its models and its server, as what is attached to it."""
-    bill = compose(deployment, base, digest, models=models, server=server)
-    blob = SmallBlob(bill, MEDIA_TYPE)
-    return Attachment(MEDIA_TYPE, (blob,))
+    return attached(compose(deployment, base, digest, models=models, server=server))
+
+
+def attached(bill: bytes) -> Attachment:
+    """Return a bill as what is attached to its image."""
+    return Attachment(MEDIA_TYPE, (SmallBlob(bill, MEDIA_TYPE),))
 
 
 def compose(
