@@ -41,9 +41,8 @@ def build(
     with store.working(), progress.task("Writing the image", total) as task:
         transfer = Transfer(destination, task)
         transfer.bring(below)
-        written = tuple(
-            _written(plan, seen, store, transfer) for plan, seen in zip(plans, known, strict=True)
-        )
+        write = partial(_written, store=store, transfer=transfer)
+        written = transfer.each(write, zip(plans, known, strict=True))
         layers: tuple[StoredLayer | MadeLayer, ...] = (*content.environments, *written)
         said = {**content.annotations, **base.annotations}
         if content.golden:
@@ -95,15 +94,18 @@ def _bill(make: Callable[[str], Attachment], image: Image, store: Store) -> Atta
 
 
 def _written(
-    layer: Layer, known: Descriptor | None, store: Store, transfer: Transfer
+    planned: tuple[Layer, Descriptor | None], *, store: Store, transfer: Transfer
 ) -> StoredLayer:
-    """Write a layer, unless it is there; return it with its digest."""
-    destination, task = transfer.destination, transfer.task
+    """Write a layer, unless it is there; return it with its digest.
+
+    Where that has to be known before, one layer is hashed while others are sent.
+    """
+    layer, known = planned
+    destination = transfer.destination
     if known is None and destination.addressed:
-        task.note(f"hashing {layer.what}")
         known = layer.remember(store, digest_of_stream(layer.chunks(store)))
     if known is not None and destination.holds(known.digest):
-        task.advance(known.size)
+        transfer.passed(known.size)
         return StoredLayer(layer, store, known)
     wanted = known.digest if known is not None else None
     read = transfer.told(partial(layer.chunks, store))
