@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from cloche.artifacts import Deployment
+    from cloche.artifacts import ContainerStart, Deployment, Lock
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
     from cloche.images.base import Base
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cloche.images.reading import ReadImage
     from cloche.progress import Progress
     from cloche.settings import Settings
+    from cloche.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +132,12 @@ def _build(
     from cloche.images import building, content, environment, names
 
     store = composition.store(settings)
-    repository = deployment.repository
-    installed = {member.lock_digest for member in repository.members}
 
     def built(base: Base) -> Image:
-        start = composition.servers()[repository.server].container(
-            repository, store.tree_path(repository.digest), base.software.python_backends
-        )
+        start = container_start(deployment, base, store)
         made = {
-            member.lock.digest: environment.make(
-                member.lock, base, start, store, progress, os.environ
-            )
-            for member in deployment.members
-            if member.lock is not None and member.lock.digest in installed
+            lock.digest: environment.make(lock, base, start, store, progress, os.environ)
+            for lock in installed_locks(deployment)
         }
         contents = content.content_of(deployment, base, start, made, store)
         return building.build(contents, base, store, destination, progress)
@@ -152,6 +146,23 @@ def _build(
         images = tuple(map(built, bases))
     root = building.finish(images, destination, name or names.of_service(deployment.service))
     return Built(root.descriptor.digest, images)
+
+
+def container_start(deployment: Deployment, base: Base, store: Store) -> ContainerStart:
+    """Return how the server of a deployment starts in a container on a base."""
+    repository = deployment.repository
+    return composition.servers()[repository.server].container(
+        repository, store.tree_path(repository.digest), base.software.python_backends
+    )
+
+
+def installed_locks(deployment: Deployment) -> tuple[Lock, ...]:
+    """Return the locks of the environments that models of a deployment run in."""
+    installed = {member.lock_digest for member in deployment.repository.members}
+    locks = (member.lock for member in deployment.members)
+    return tuple({
+        lock.digest: lock for lock in locks if lock is not None and lock.digest in installed
+    }.values())  # fmt: skip
 
 
 def check_output(output: Path, platforms: int = 1) -> None:
