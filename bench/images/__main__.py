@@ -91,7 +91,7 @@ def _large(bench: Bench, home: Path, megabytes: int) -> dict[str, Any]:
     """Measure the memory of a build of a large model, alone."""
     for name in ("model", "buildah", "registry/docker/registry/v2/repositories/buildah"):
         shutil.rmtree(bench.folder / name, ignore_errors=True)
-    model = models.write(bench.folder / "large", 5, megabytes * _MB // 5)
+    model = models.write(bench.folder / "large", 5, megabytes * _MB // 5, sparse=True)
     _cloche(home, "plan", str(model))
     return {"megabytes": megabytes, **asdict(bench.cloche(model, "large", home=home))}
 

@@ -30,15 +30,19 @@ class TritonPythonModel:
 _BLOCK = 2**20
 
 
-def write(folder: Path, files: int, size: int) -> Path:
-    """Write a repository with this many files of weights of this many bytes each."""
+def write(folder: Path, files: int, size: int, *, sparse: bool = False) -> Path:
+    """Write a repository with this many files of weights of this many bytes each.
+
+    Those of a sparse one are zeros between a few random bytes, which take no room on this disk.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     version = folder / NAME / "1"
     version.mkdir(parents=True)
     (folder / NAME / "config.pbtxt").write_text(_CONFIG)
     (version / "model.py").write_text(_CODE)
     for number in range(files):
-        _weights(version / f"weights-{number}.bin", size)
+        path = version / f"weights-{number}.bin"
+        _sparse(path, size) if sparse else _weights(path, size)
     return folder
 
 
@@ -49,6 +53,12 @@ def change(folder: Path, number: int) -> int:
     path.unlink()
     _weights(path, size)
     return size
+
+
+def _sparse(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        file.write(os.urandom(_BLOCK))
+        file.truncate(size)
 
 
 def _weights(path: Path, size: int) -> None:
