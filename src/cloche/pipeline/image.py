@@ -97,6 +97,19 @@ def write_image(
         return _build(deployment, bases, destination, name, settings=settings, progress=progress)
 
 
+def image_of(
+    deployment: Deployment, base: Base, *, settings: Settings, progress: Progress
+) -> Image:
+    """Return the image of a deployment, whose layers lie in the store and are written nowhere.
+
+    Raises ClocheError `image.…`.
+    """
+    from cloche.images.unwritten import Unwritten
+
+    built = _build(deployment, [base], Unwritten(), None, settings=settings, progress=progress)
+    return built.images[0]
+
+
 def push_image(
     deployment: Deployment,
     bases: Sequence[Base],

@@ -12,10 +12,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cloche import environments
-from cloche.artifacts import Finding, Severity
+from cloche.artifacts import Finding, Runtime, Severity
 from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.refusals import needs_gpu
-from cloche.targets.local import logs, sequences
+from cloche.targets.local import logs, replica_images, runtimes, sequences
 from cloche.targets.local.host import LocalHost
 from cloche.targets.target import (
     ApplyError,
@@ -158,6 +158,9 @@ class LocalTarget:
                 where=f"{placement.service} revision {placement.revision}",
                 hint="Deploy its model again.",
             )
+        if runtimes.chosen(placement.runtime, self._server).runtime is Runtime.CONTAINER:
+            digest = placement.repository.digest
+            replica_images.existing(self._layout.containers, placement.service, digest)
         if placement.lock is not None:
             environments.existing(placement.lock, self._layout.environments)
 
