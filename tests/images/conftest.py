@@ -52,7 +52,8 @@ def _engine(*, bridge: bool) -> Iterator[Docker]:
 @pytest.fixture
 def image_run(bridged: Docker, tmp_path: Path) -> Iterator[RunCommand]:
     """`cloche image run`; at the end of a test the engine has what it had before."""
-    command = RunCommand(bridged, tmp_path / "home")
+    told = {"DOCKER_HOST": f"unix://{bridged.socket}", "CLOCHE_HOME": str(tmp_path / "home")}
+    command = RunCommand(bridged.inside, told)
     before = bridged.holds()
     yield command
     assert bridged.holds() == before

@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche.images import config, golden, manifest
+from cloche.images import config, golden, manifest, sbom
 from cloche.images.digesting import digest_of_stream
 from cloche.images.image import MOST_LAYERS, changed
 from cloche.images.layers import StoredLayer
 from cloche.images.transfer import Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cloche.images.base import Base
     from cloche.images.content import Content
-    from cloche.images.image import Descriptor, Destination, Image, SmallBlob
+    from cloche.images.image import Attachment, Descriptor, Destination, Image, SmallBlob
     from cloche.images.layers import Layer, MadeLayer
     from cloche.images.names import Name
     from cloche.progress import Progress
@@ -55,7 +55,7 @@ def build(
             base.platform,
         )
         transfer.bring([image.config])
-        bill = (content.bill(image.descriptor.digest),) if content.bill else ()
+        bill = (_bill(content.bill, image, store),) if content.bill else ()
         for attachment in (*content.attached, *bill):
             artifact = manifest.attached(attachment, image.descriptor)
             transfer.bring(artifact.blobs)
@@ -68,14 +68,30 @@ def finish(images: Sequence[Image], destination: Destination, name: Name) -> Sma
 
     The digest of an index does not depend on the order of its images.
     """
+    root = root_of(images)
     if len(images) == 1:
-        destination.finish(images[0].root, name, images[0].platform)
-        return images[0].root
+        destination.finish(root, name, images[0].platform)
+        return root
     for image in images:
         destination.put(image.root)
-    index = manifest.index(images)
-    destination.finish(index, name, None)
-    return index
+    destination.finish(root, name, None)
+    return root
+
+
+def root_of(images: Sequence[Image]) -> SmallBlob:
+    """Return the manifest of one image, or the index of several."""
+    return images[0].root if len(images) == 1 else manifest.index(images)
+
+
+def _bill(make: Callable[[str], Attachment], image: Image, store: Store) -> Attachment:
+    """Return the bill of an image; one that was made before is not made again."""
+    key = image.descriptor.digest.removeprefix("sha256:")
+    made = store.recall(sbom.KIND, key)
+    if made is not None:
+        return sbom.attached(made)
+    attachment = make(image.descriptor.digest)
+    store.remember(sbom.KIND, key, b"".join(attachment.blobs[0].chunks()))
+    return attachment
 
 
 def _written(
