@@ -9,6 +9,7 @@ from pathlib import Path
 import docker_engine
 import numpy as np
 import onnx
+import own_base
 import pytest
 import tiny_base
 from docker_engine import Docker
@@ -19,11 +20,12 @@ from cloche.artifacts import Deployment, Golden, Judge, RequestOrigin
 from cloche.cli import main
 from cloche.images import base as bases
 from cloche.images.base import Base
-from cloche.images.image import Platform
+from cloche.images.image import Image, Platform
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.store import Store
 from cloche.verification import bodies
+from fixtures.cache import cache_folder
 from fixtures.commands import Outcome
 from formats.onnx_models import mlp
 
@@ -47,6 +49,22 @@ def _engine(*, bridge: bool) -> Iterator[Docker]:
         pytest.skip(why)
     with docker_engine.running(bridge=bridge) as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def kept() -> Settings:
+    """A home that stays, so that the parts of Cloche's own base are fetched once.
+
+    Layers are remembered in it: where what they hold changes and `_FORM` does not, the test that
+    makes them anew tells.
+    """
+    return Settings(home=cache_folder() / "base")
+
+
+@pytest.fixture(scope="session")
+def made(kept: Settings) -> Image:
+    """Cloche's own base."""
+    return own_base.make(kept, AMD64)
 
 
 @pytest.fixture

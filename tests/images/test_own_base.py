@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 import shutil
 import subprocess
@@ -17,14 +16,12 @@ import elf
 import numpy as np
 import onnx
 import onnxruntime
+import own_base
 import pytest
 from docker_engine import Docker
 
-from cloche import composition
 from cloche.cli import main
-from cloche.errors import ClocheError
 from cloche.images import reading
-from cloche.images.debian import packages
 from cloche.images.image import Image, Platform
 from cloche.pipeline import base_image
 from cloche.pipeline.image import write_image
@@ -35,7 +32,6 @@ from formats.onnx_models import mlp
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 SILENT = SilentProgress()
-UNREACHABLE = {"image.debian.fetch", "environment.network", "environment.timeout"}
 LIMIT = 120.0
 
 # Waits for the server, asks it once, and prints its answer: run by the Python of the base.
@@ -55,39 +51,13 @@ print(urllib.request.urlopen(request, timeout=30).read().decode())
 FIND = "from ctypes.util import find_library as find; print(find('c'), find('gomp'))"
 
 
-def make(settings: Settings, platform: Platform) -> Image:
-    try:
-        return base_image.make(platform, os.environ, settings=settings, progress=SILENT)
-    except ClocheError as error:
-        if error.code not in UNREACHABLE:
-            raise
-        pytest.skip(f"needs Debian's packages and Triton's wheel: {error.what} {error.hint or ''}")
-
-
-@pytest.fixture(scope="session")
-def kept() -> Settings:
-    """A home that stays, so that its parts are fetched once.
-
-    Layers are remembered in it: where what they hold changes and `_FORM` does not, the test that
-    makes them anew tells.
-    """
-    return Settings(home=cache_folder() / "base")
-
-
-@pytest.fixture(scope="session")
-def made(kept: Settings) -> Image:
-    return make(kept, AMD64)
-
-
 def test_a_base_that_is_made_anew_is_the_same(
     made: Image, kept: Settings, settings: Settings, tmp_path: Path
 ) -> None:
     """In another home, with no mirror: its packages are in the store, the wheels in uv's cache."""
-    stored = composition.store(kept)
-    for package in packages.pinned("amd64"):
-        composition.store(settings).add_file(stored.blob_path(package.digest))
+    own_base.bring_packages(kept, settings)
     offline = Settings(settings.home, images_debian_mirror="http://127.0.0.1:9")
-    assert make(offline, AMD64).descriptor == made.descriptor
+    assert own_base.make(offline, AMD64).descriptor == made.descriptor
 
 
 # ── what is in it ─────────────────────────────────────────────────────────────────────────────
@@ -145,7 +115,7 @@ def test_every_library_that_is_asked_for_is_there(
     kept: Settings, platform: Platform, triplet: str
 ) -> None:
     default = (f"usr/lib/{triplet}", "usr/lib", "usr/lib64", "opt/tritonserver/lib")
-    with unpacked(make(kept, platform)) as image:
+    with unpacked(own_base.make(kept, platform)) as image:
         assert len(image.asked) > 200
         missing = []
         for path, asked in image.asked.items():
@@ -211,7 +181,7 @@ def with_server(kept: Settings) -> None:
 
 @pytest.mark.usefixtures("triton_installation", "made")
 def test_build_takes_it_for_another_platform(kept, tmp_path, monkeypatch, capsys) -> None:
-    make(kept, ARM64)
+    own_base.make(kept, ARM64)
     with_server(kept)
     monkeypatch.setenv("CLOCHE_HOME", str(kept.home))
     monkeypatch.chdir(tmp_path)

@@ -122,10 +122,12 @@ def image_of(
 
     Raises ClocheError `image.…`.
     """
+    from cloche.images import names
     from cloche.images.unwritten import Unwritten
 
-    built = _build(deployment, [base], Unwritten(), None, settings=settings, progress=progress)
-    return built.images[0]
+    nowhere, name = Unwritten(), names.of_service(deployment.service)
+    making = _Making(deployment, nowhere, name, lambda _: (nowhere, name), settings, progress)
+    return making.whole([base]).images[0]
 
 
 def push_image(

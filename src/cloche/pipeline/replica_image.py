@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from cloche.progress import Progress
     from cloche.settings import Settings
 
-_REPOSITORY = "localhost/cloche"
-
 
 def engine(asked: Runtime | None, environment: Mapping[str, str]) -> Engine | None:
     """Return the engine whose containers are the replicas; None if they are processes.
@@ -82,7 +80,8 @@ def provide(
     )  # fmt: skip
     image = reading.of(built, deployment.service)
     digest = built.descriptor.digest
-    name = f"{_REPOSITORY}/{deployment.service}:{digest.removeprefix('sha256:')[:12]}"
+    repository = f"localhost/cloche-{replica_images.home_mark(settings.home)}/{deployment.service}"
+    name = f"{repository}:{digest.removeprefix('sha256:')[:12]}"
     if found.image(name) is None:
         image_run.load(image, name, found, progress)
     record = _record(deployment, image, name, found, settings)

@@ -160,14 +160,15 @@ def find(kind: str | None, environment: Mapping[str, str]) -> Engine:
     failed: ClocheError | None = None
     for each, path in there.items():
         try:
-            return _reached(each, Program(path, environment))
+            return reached(each, Program(path, environment))
         except ClocheError as error:
             failed = failed or error
     assert failed is not None  # noqa: S101 - one of them at least was asked
     raise failed
 
 
-def _reached(kind: str, program: Program) -> Engine:
+def reached(kind: str, program: Program) -> Engine:
+    """Return the engine of a program; raises `engine.unreachable`, `engine.remote`."""
     _require_local(kind, program)
     done = program.run(*_PLATFORM[kind])
     platform = done.out.strip()

@@ -8,9 +8,7 @@ then found by its name, or by the label of the home, and removed. The folder of 
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -36,8 +34,7 @@ class Containers:
     def __init__(self, home: Path, images: Path) -> None:
         """Take the images that are written down in the folder `images`."""
         self._images = images
-        digest = hashlib.sha256(os.path.realpath(home).encode()).hexdigest()
-        self._home = digest[:12]
+        self._home = replica_images.home_mark(home)
 
     def lay_out(self, service: str, repository: str, serving: Path) -> None:
         """Make the folder that the replicas of a revision share, atomically."""

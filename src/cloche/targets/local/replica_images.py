@@ -6,16 +6,20 @@ engine: the control plane may have another environment.
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloche.clients.engine.engine import Engine
+from cloche.clients.engine.engine import Engine, reached
 from cloche.clients.engine.program import Program
 from cloche.errors import ClocheError
+from cloche.store import Cleaned, Usage
 from cloche.targets.local import records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 _VARIABLES = (
@@ -27,6 +31,8 @@ _VARIABLES = (
     "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF",
 )  # fmt: skip
 """By these the programs of engines find what they command; none of them is a secret."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,15 @@ class ReplicaImage:
         """Return the engine that has the image."""
         return Engine(self.kind, Program(self.program, self.environment), self.platform)
 
+    def reached(self) -> Engine:
+        """Return the same, which answers; raises ClocheError `engine.unreachable`."""
+        return reached(self.kind, Program(self.program, self.environment))
+
+
+def home_mark(home: Path) -> str:
+    """Return what tells the images and containers of a home from those of others."""
+    return hashlib.sha256(os.path.realpath(home).encode()).hexdigest()[:12]
+
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what an engine's program needs of an environment."""
@@ -74,42 +89,84 @@ def entries(folder: Path) -> list[ReplicaImage]:
     return [image for image in found if image is not None]
 
 
-def last_used(folder: Path, image: ReplicaImage) -> float:
-    """Return when an image was loaded or found again, in seconds since the epoch."""
-    return _path(folder, image).stat().st_mtime
-
-
 def existing(folder: Path, service: str, repository: str) -> ReplicaImage:
     """Return the image of a repository that was loaded last.
 
-    Raises ClocheError `target.local.image` if its engine does not have it.
+    Raises ClocheError `target.local.image` if its engine does not have it, and `engine.…` if that
+    does not answer.
     """
-    fitting = [
-        image
-        for image in entries(folder)
-        if (image.service, image.repository) == (service, repository)
-    ]
-    image = max(fitting, key=lambda each: last_used(folder, each), default=None)
-    if image is None or image.engine.image(image.id) is None:
+    image = _newest(folder).get((service, repository))
+    if image is None or image.reached().image(image.id) is None:
+        whose = f"{image.kind.capitalize()} no longer has" if image else "No engine has"
         raise ClocheError(
             "target.local.image",
-            f"{image.kind.capitalize() if image else 'No engine'} has"
-            f" {'no longer' if image else ''} the image of its replicas.",
+            f"{whose} the image of its replicas.",
             where=image.name if image else service,
             hint="Deploy its model again: that makes and loads it.",
         )
     return image
 
 
-def remove(folder: Path, image: ReplicaImage) -> None:
-    """Remove an image from its engine, and forget it; one that is in use stays there.
+def usage(folder: Path, keep: Collection[str]) -> list[Usage]:
+    """Return the images of a home; `keep` has the digests of repositories in use.
 
-    Raises ClocheError `engine.…`.
+    Of those of one repository the one that was loaded last is kept.
     """
-    engine = image.engine
-    engine.remove_image(image.name)
-    if engine.image(image.name) is None:
+    newest = _newest(folder)
+    return [_usage(folder, image, image in newest.values(), keep) for image in entries(folder)]
+
+
+def clean(folder: Path, keep: Collection[str], *, before: float) -> Cleaned:
+    """Remove the images that are not kept and were last used before `before`.
+
+    `before` is in seconds since 1970. An image that a container still uses stays, as does one whose
+    engine does not answer. What is freed is what their layers take alone at most.
+    """
+    newest = _newest(folder)
+    removed: list[Usage] = []
+    left = 0
+    for image in entries(folder):
+        used = _usage(folder, image, image in newest.values(), keep)
+        if used.kept or used.last_used >= before or not _remove(folder, image):
+            left += used.size
+        else:
+            removed.append(used)
+    return Cleaned(sum(each.size for each in removed), left, tuple(removed))
+
+
+def _newest(folder: Path) -> dict[tuple[str, str], ReplicaImage]:
+    """Return for each repository of a service the image that was loaded last."""
+    images = sorted(entries(folder), key=lambda each: _last_used(folder, each))
+    return {(image.service, image.repository): image for image in images}
+
+
+def _usage(folder: Path, image: ReplicaImage, newest: bool, keep: Collection[str]) -> Usage:
+    return Usage(
+        kind="image",
+        digest=image.digest,
+        label=image.name,
+        size=image.size,
+        last_used=_last_used(folder, image),
+        kept=newest and image.repository in keep,
+    )
+
+
+def _remove(folder: Path, image: ReplicaImage) -> bool:
+    """Remove an image from its engine and forget it; return whether it is gone."""
+    try:
+        engine = image.reached()
+        engine.remove_image(image.name)
+        gone = engine.image(image.name) is None
+    except ClocheError as error:
+        _log.warning("%s stays: %s", image.name, error.what)
+        return False
+    if gone:
         _path(folder, image).unlink(missing_ok=True)
+    return gone
+
+
+def _last_used(folder: Path, image: ReplicaImage) -> float:
+    return _path(folder, image).stat().st_mtime
 
 
 def _path(folder: Path, image: ReplicaImage) -> Path:

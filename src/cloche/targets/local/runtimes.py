@@ -9,6 +9,9 @@ from cloche.artifacts import Runtime
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.progress import Progress
     from cloche.servers import Server
 
 
@@ -30,3 +33,10 @@ def chosen(asked: Runtime | None, server: Server) -> Choice:
     except ClocheError as error:
         return Choice(Runtime.CONTAINER, error)
     return Choice(Runtime.PROCESS)
+
+
+def interpreter(server: Server, root: Path, progress: Progress) -> Path | None:
+    """Return the Python of the server's wheel, installed under `root`; None where none runs."""
+    if chosen(None, server).runtime is Runtime.CONTAINER:
+        return None
+    return server.install(root, progress).interpreter
