@@ -151,7 +151,7 @@ def test_images_that_no_revision_needs_are_removed(user: User, bridged: Docker) 
     assert [each for each in cleaned["removed"] if each["kind"] == "image"] == []
 
     user.run("delete", "largest", "--yes").expect(0)
-    until(lambda: bridged("ps", "--all", "--quiet") == "")
+    until(lambda: not user.run("status", "--json").json["services"])
     cleaned = user.run("cache", "clean", "--to", "0", "--json").expect(0).json
     assert len([each for each in cleaned["removed"] if each["kind"] == "image"]) == 2
     assert images(bridged) == []
@@ -165,7 +165,8 @@ def test_an_image_that_somebody_removed(user: User, bridged: Docker) -> None:
                 f"ancestor={name}") == "")  # fmt: skip
     bridged("rmi", first)
     failed = user.run("rollback", "largest", "--json").expect(1)
-    assert failed.json["error"]["code"] == "target.local.image"
+    assert failed.json["error"]["code"] == "rollback.gone"
+    assert "Docker no longer has the image of its replicas" in failed.json["error"]["what"]
     assert answer(user) == 9.0
 
 

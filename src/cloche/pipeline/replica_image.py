@@ -116,7 +116,7 @@ def _record(
         digest=image.digest,
         name=name,
         id=identity,
-        size=sum(layer.descriptor.size for layer in image.layers),
+        layers={layer.descriptor.digest: layer.descriptor.size for layer in image.layers},
         ports=composition.servers()[repository.server].container(repository, tree).ports,
         shared_memory=image_run.shared_memory(image),
         kind=found.kind,

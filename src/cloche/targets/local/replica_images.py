@@ -47,8 +47,8 @@ class ReplicaImage:
     """What the engine calls it."""
     id: str
     """What the engine knows it by: it names these bytes, whatever becomes of the name."""
-    size: int
-    """Bytes of its layers."""
+    layers: dict[str, int]
+    """The bytes of each, by digest: images share those of their base."""
     ports: tuple[int, ...]
     """Of the server in the container: HTTP, gRPC, metrics."""
     shared_memory: int
@@ -96,15 +96,17 @@ def existing(folder: Path, service: str, repository: str) -> ReplicaImage:
     does not answer.
     """
     image = _newest(folder).get((service, repository))
-    if image is None or image.reached().image(image.id) is None:
-        whose = f"{image.kind.capitalize()} no longer has" if image else "No engine has"
-        raise ClocheError(
-            "target.local.image",
-            f"{whose} the image of its replicas.",
-            where=image.name if image else service,
-            hint="Deploy its model again: that makes and loads it.",
-        )
-    return image
+    if image is not None and image.engine.image(image.id) is not None:
+        return image
+    if image is not None:
+        image.reached()
+    whose = f"{image.kind.capitalize()} no longer has" if image else "no engine has"
+    raise ClocheError(
+        "target.local.image",
+        f"{whose} the image of its replicas.",
+        where=image.name if image else service,
+        hint="Deploy its model again: that makes and loads it.",
+    )
 
 
 def usage(folder: Path, keep: Collection[str]) -> list[Usage]:
@@ -120,18 +122,21 @@ def clean(folder: Path, keep: Collection[str], *, before: float) -> Cleaned:
     """Remove the images that are not kept and were last used before `before`.
 
     `before` is in seconds since 1970. An image that a container still uses stays, as does one whose
-    engine does not answer. What is freed is what their layers take alone at most.
+    engine does not answer. Layers that other images of the home have are not freed.
     """
     newest = _newest(folder)
     removed: list[Usage] = []
-    left = 0
+    free: dict[str, int] = {}
+    left: dict[str, int] = {}
     for image in entries(folder):
         used = _usage(folder, image, image in newest.values(), keep)
         if used.kept or used.last_used >= before or not _remove(folder, image):
-            left += used.size
+            left |= image.layers
         else:
+            free |= image.layers
             removed.append(used)
-    return Cleaned(sum(each.size for each in removed), left, tuple(removed))
+    freed = sum(size for digest, size in free.items() if digest not in left)
+    return Cleaned(freed, sum(left.values()), tuple(removed))
 
 
 def _newest(folder: Path) -> dict[tuple[str, str], ReplicaImage]:
@@ -145,7 +150,7 @@ def _usage(folder: Path, image: ReplicaImage, newest: bool, keep: Collection[str
         kind="image",
         digest=image.digest,
         label=image.name,
-        size=image.size,
+        size=sum(image.layers.values()),
         last_used=_last_used(folder, image),
         kept=newest and image.repository in keep,
     )
