@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from cloche import composition, pipeline, spec
-from cloche.artifacts import Judge, Runtime
+from cloche.artifacts import Judge, ModelRepository, RepositoryMember, Runtime
 from cloche.errors import ClocheError
 from cloche.pipeline import replica_image
 from cloche.progress import SilentProgress
 from cloche.servers.triton import host
 from cloche.settings import Settings
+from cloche.targets import Desired
 from cloche.targets.local import replica_images, runtimes
 from cloche.targets.local.containers import Containers
 from cloche.targets.local.replica_images import ReplicaImage
@@ -83,6 +84,21 @@ def test_a_model_is_prepared_where_nothing_runs_it(tmp_path: Path) -> None:
     assert deployment.golden is not None
     assert deployment.golden.judge is Judge.SMOKE
     assert not (tmp_path / "home" / "servers").exists()
+
+
+def test_a_model_for_a_gpu_alone_gets_no_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "has_gpu", lambda: True)
+    repository = ModelRepository(
+        "digits", "sha256:" + "1" * 64, (), (RepositoryMember("digits", "onnxruntime", (), (), 0),),
+        gpu_models=("digits",),
+    )  # fmt: skip
+    target = composition.target(Settings(home=tmp_path))
+    target.admit(Desired("digits", asked=repository))
+    with pytest.raises(ClocheError) as caught:
+        target.admit(Desired("digits", asked=repository, runtime=Runtime.CONTAINER))
+    assert caught.value.code == "target.local.container_gpu"
 
 
 def test_a_runtime_is_part_of_what_is_served() -> None:

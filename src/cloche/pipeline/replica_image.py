@@ -70,7 +70,6 @@ def provide(
     from cloche.pipeline import base_image, image_run
     from cloche.pipeline import image as images
 
-    _require_processors(deployment)
     platform = platforms.parse(found.platform)
     made = base_image.make(platform, environment, settings=settings, progress=progress)
     # Its golden request is asked from outside.
@@ -86,18 +85,6 @@ def provide(
         image_run.load(image, name, found, progress)
     record = _record(deployment, image, name, found, settings)
     replica_images.save(settings.layout.containers, record)
-
-
-def _require_processors(deployment: Deployment) -> None:
-    """Raise ClocheError `runtime.gpu` for models that ask for a GPU, which the base cannot use."""
-    models = deployment.repository.gpu_models
-    if models:
-        raise ClocheError(
-            "runtime.gpu",
-            f"Containers of replicas use no GPU, and these models need one: {', '.join(models)}.",
-            where=deployment.service,
-            hint="Remove `runtime: container`.",
-        )
 
 
 def _record(

@@ -66,6 +66,8 @@ class Desired:
     operated: Operated = field(default_factory=Operated)
     asked: ModelRepository | None = None
     """The repository that a command is about; only `admit` and `foresee` look at it."""
+    runtime: Runtime | None = None
+    """What the replicas of `asked` are to be."""
 
     @property
     def repositories(self) -> tuple[ModelRepository, ...]:
