@@ -30,14 +30,16 @@ def under_way(settings: Settings) -> AbstractContextManager[None]:
 
 
 def usage(settings: Settings) -> list[Usage]:
-    """Return the entries of the cache and the environments, least recently used first."""
+    """Return the entries of the cache, environments and images, least recently used first."""
     from cloche import environments
+    from cloche.targets.local import replica_images
 
     keep = needed_digests(settings)
     entries = [
         *composition.store(settings).usage(keep),
         *environments.usage(settings.layout.environments, keep),
         *composition.installations(settings).outdated(),
+        *replica_images.usage(settings.layout.containers, keep),
     ]
     return sorted(entries, key=lambda entry: entry.last_used)
 
@@ -45,11 +47,13 @@ def usage(settings: Settings) -> list[Usage]:
 def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
     """Evict entries until the cache has a size in bytes (default: its limit).
 
-    Entries that revisions need stay. Environments that no revision needs are removed after 30 days
-    without use. With size 0 they are removed at once, as are the servers of earlier versions.
+    Entries that revisions need stay. Environments that no revision needs, and images that engines
+    hold for replicas, are removed after 30 days without use. With size 0 they are removed at once,
+    as are the servers of earlier versions.
     """
     from cloche import environments
     from cloche.store import Cleaned
+    from cloche.targets.local import replica_images
 
     keep, store = needed_digests(settings), composition.store(settings)
     everything = target_size == 0
@@ -58,6 +62,7 @@ def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
     parts = [
         store.clean(keep, target_size),
         environments.clean(settings.layout.environments, keep, before=before),
+        replica_images.clean(settings.layout.containers, keep, before=before),
     ]
     if everything:
         parts.append(composition.installations(settings).clean())

@@ -129,7 +129,12 @@ class Client:
         with self._launch() as ready, cache.under_way(self.settings):
             deployment = self._prepare(model, name, example)
             if self._given_control is None:
-                pipeline.provision(deployment, settings=self.settings, progress=self._progress)
+                pipeline.provision(
+                    deployment,
+                    settings=self.settings,
+                    progress=self._progress,
+                    environment=self._environment,
+                )
             control = self._connection(start=True, launched=ready)
             accept = Consent.given(
                 replace=replace,
@@ -302,6 +307,8 @@ class Client:
             loaded = spec.from_reference(str(model), name, directory=directory)
         if example is not None:
             loaded = loaded.with_example(Path(example).absolute())
+        if self._given_control is None:
+            pipeline.require_runtime(loaded, self._environment)
         return pipeline.prepare(
             loaded,
             directory=directory,

@@ -3,6 +3,7 @@
     config.toml      the settings of this machine        cloche.schema.json   for editors
     state.db         services, revisions, events         store/               files by digest
     environments/    models' virtual environments        servers/             Triton, Envoy
+    containers/      images that were loaded for replicas
     logs/            one per server, and our own         demo/                the demo's own home
     run/             what runs: the folder is gone when everything was ended on purpose
     control.lock, control.json, token, principal         of the control plane
@@ -62,6 +63,11 @@ class HomeLayout:
     def servers(self) -> Path:
         """Return the folder of installed servers: Triton and Envoy."""
         return self.root / "servers"
+
+    @property
+    def containers(self) -> Path:
+        """Return the folder with a file for each image that an engine holds for replicas."""
+        return self.root / "containers"
 
     @property
     def addresses(self) -> Path:

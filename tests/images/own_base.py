@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from docker_engine import Docker
 
+from cloche import composition
 from cloche.errors import ClocheError
+from cloche.images.debian import packages
 from cloche.images.image import Image, Platform
 from cloche.pipeline import base_image
 from cloche.progress import SilentProgress
@@ -64,3 +66,10 @@ def ask(docker: Docker, container: str, x: np.ndarray) -> np.ndarray:
     assert done.returncode == 0, done.stderr + docker("logs", container)
     (output,) = json.loads(done.stdout)["outputs"]
     return np.array(output["data"], np.float32).reshape(output["shape"])
+
+
+def bring_packages(kept: Settings, settings: Settings) -> None:
+    """Put Debian's packages into another home."""
+    stored = composition.store(kept)
+    for package in packages.pinned("amd64"):
+        composition.store(settings).add_file(stored.blob_path(package.digest))

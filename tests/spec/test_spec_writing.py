@@ -53,6 +53,7 @@ specs = st.builds(
             "instances": st.integers(1, 16),
             "resources": written(cpu=st.floats(0.01, 64), memory=sizes),
             "replicas": st.integers(1, 9),
+            "runtime": st.sampled_from(["process", "container"]),
             "server": written(
                 parameters=st.dictionaries(
                     st.from_regex(r"[a-z._]{1,9}", fullmatch=True),

@@ -29,6 +29,14 @@ for number in range(10_000):
     print(engine.deploy(testing.deployment(model=str(number)))["revision"], flush=True)
 """
 
+LOOKER = """
+from pathlib import Path
+from cloche.state.sqlite import SqliteState
+state = SqliteState(Path({path!r}))
+print(state.services())
+state.close()
+"""
+
 
 def deploy(state: SqliteState, model: str = "a") -> int:
     return testing.engine(state=state).deploy(testing.deployment(model=model))["revision"]
@@ -133,6 +141,19 @@ def test_a_file_that_may_not_be_written_is_said(tmp_path: Path) -> None:
     SqliteState(path).close()
     path.chmod(0o400)
     assert refusal(path).code == "state.unwritable"
+
+
+def test_another_process_takes_nothing_away(tmp_path: Path) -> None:
+    """State and journal are two connections of one process; a command looks meanwhile."""
+    path = tmp_path / "state.db"
+    state, journal = SqliteState(path), SqliteJournal(path)
+    deploy(state)
+    words = [sys.executable, "-c", LOOKER.format(path=str(path))]
+    assert subprocess.check_output(words, text=True) == "('digits',)\n"
+    state.delete("digits", expect=state.service("digits").version)
+    assert subprocess.check_output(words, text=True) == "()\n"
+    journal.close()
+    state.close()
 
 
 def test_of_each_service_the_latest_events_are_kept(tmp_path: Path) -> None:

@@ -41,6 +41,11 @@ def test_who_listens_is_known() -> None:
             True,
         ),
         (["bind: Address already in use"], True),
+        (["Bind for 127.0.0.1:18000 failed: port is already allocated."], True),
+        (
+            ["starting userland proxy: listen tcp4 127.0.0.1:1: bind: address already in use."],
+            True,
+        ),
         (["model 'm' is in use by nobody", "exit"], False),
         ([], False),
     ],

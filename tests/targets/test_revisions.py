@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cloche.artifacts import ModelRepository, ReplicaRange, RepositoryMember
+from cloche.artifacts import ModelRepository, ReplicaRange, RepositoryMember, Runtime
 from cloche.targets import Placement, ReplicaPhase
 from cloche.targets.local import processes
 from cloche.targets.local.lifecycle import Policy, Step
-from cloche.targets.local.ports import Ports
+from cloche.targets.local.ports import Ports, listens
 from cloche.targets.local.revisions import HomeContext, RevisionRunner
-from cloche.targets.local.supervised import Launch
+from cloche.targets.local.supervised import Launch, Record
 from fixtures.local import until
 
 SERVER = """
@@ -48,8 +48,14 @@ class ScriptSoftware:
     def __init__(self, loaded: Path) -> None:
         self.loaded = loaded
 
-    def lay_out(self, repository: ModelRepository, serving: Path) -> None:
+    def runtime(self, placement: Placement) -> Runtime:
+        return Runtime.PROCESS
+
+    def lay_out(self, placement: Placement, serving: Path) -> None:
         serving.mkdir(parents=True)
+
+    def listens(self, serving: Path, name: str, record: Record) -> bool:
+        return record.pid is not None and listens(record.pid, record.ports)
 
     def launch(self, serving: Path, name: str, ports: tuple[int, ...]) -> Launch:
         words = (str(self.loaded), *map(str, ports))

@@ -47,7 +47,10 @@ def test_noise_is_measured_with_the_parameters_of_the_request(tmp_path: Path) ->
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     store = Store(tmp_path / "store", 2**30)
-    server = SimpleNamespace(install=lambda *_: SimpleNamespace(interpreter=None))
+    server = SimpleNamespace(
+        check_host=lambda: None,
+        install=lambda *_: SimpleNamespace(interpreter=None),
+    )
     verifier = LocalVerifier(
         settings.load({"CLOCHE_HOME": str(tmp_path)}),
         store,

@@ -6,6 +6,7 @@ operated part are defined here only.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -19,6 +20,13 @@ LARGEST_TOLERANCE = 1e-2
 DEFAULT_KEEP = 10
 """How many revisions of a service can be brought back."""
 MOST_KEPT = 100
+
+
+class Runtime(enum.StrEnum):
+    """What a replica on this machine is; what it serves is the same."""
+
+    PROCESS = "process"
+    CONTAINER = "container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,7 @@ class Served:
     resources: Resources = field(default_factory=Resources)
     server: ServerOptions = field(default_factory=ServerOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
+    runtime: Runtime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def command(
     A service without a written name is called as its model. If another model has that name
     already, a terminal asks; without one, --replace says yes.
     """
-    from cloche import cache
+    from cloche import cache, pipeline
     from cloche.artifacts import Consent
     from cloche.cli import specification
 
@@ -56,6 +56,7 @@ def command(
         launched = here.launch()
     with cache.under_way(here.settings):
         with _nothing_on_interrupt():
+            pipeline.require_runtime(spec)
             deployment = prepare(here, spec, directory)
             accepted = consents.asked(
                 Consent.given(

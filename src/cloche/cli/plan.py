@@ -40,12 +40,16 @@ def command(
     Resolves and inspects the model and keeps it in the cache. The decision is the same as that of
     `cloche deploy`.
     """
+    from cloche import pipeline
     from cloche.images import golden
 
     here = session.begin()
-    deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
+    spec, directory = specification.chosen(model, file, name, example)
+    runtime = pipeline.require_runtime(spec)
+    deployment = deploy.prepare(here, spec, directory)
     planned = deploy.planned(here, deployment)
-    plan = replace(planned, findings=(*planned.findings, *golden.findings(deployment)))
+    findings = (*planned.findings, *runtime, *golden.findings(deployment))
+    plan = replace(planned, findings=findings)
     image = _image(here, deployment, base) if base is not None else None
     if as_json:
         from cloche.artifacts import to_builtins

@@ -78,6 +78,8 @@ def _show(report: dict[str, Any]) -> None:
 def _show_details(service: dict[str, Any]) -> None:
     """Show what judged the only service that is shown, and what there is to know about it."""
     conversion, verification = service["conversion"], service["verification"]
+    if any(each["runtime"] == "container" for each in service["replicas"]["items"]):
+        click.echo("  replicas: containers of the service's image.")
     if conversion is not None:
         close = rendering.parity_text(conversion["parity"], conversion["requests"])
         click.echo(f"  converted: {conversion['converter']}: {close}.")

@@ -23,7 +23,12 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     """
     requests.check_deployment(deployment)
     operated = operated_now(recorded, deployment)
-    desired = Desired(deployment.service, operated=operated, asked=deployment.repository)
+    desired = Desired(
+        deployment.service,
+        operated=operated,
+        asked=deployment.repository,
+        runtime=deployment.served.runtime,
+    )
     target.admit(desired)
     against = objection.known_before(deployment.golden, operated)
     if against is not None:

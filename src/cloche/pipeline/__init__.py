@@ -1,7 +1,7 @@
 """The stages in order.
 
     resolve → inspect → lock → environment → conversion → server → trial → repository   (prepare)
-    gateway                                                                             (provision)
+    image of the replicas, gateway                                                      (provision)
     Deployment → control plane → Target, State
 
 Until a deployment is sent only the cache changes.
@@ -23,13 +23,23 @@ from cloche.pipeline.software import Software
 from cloche.pipeline.stages import build, facts, lock, resolve
 from cloche.version import __version__
 
-__all__ = ["build", "facts", "golden", "inspect", "lock", "prepare", "provision", "resolve"]
+__all__ = [
+    "build",
+    "facts",
+    "golden",
+    "inspect",
+    "lock",
+    "prepare",
+    "provision",
+    "require_runtime",
+    "resolve",
+]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from cloche.artifacts import Golden, InferenceBody
+    from cloche.artifacts import Finding, Golden, InferenceBody
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.spec import ServiceSpec
@@ -110,6 +120,19 @@ def prepare(
     )
 
 
+def require_runtime(
+    spec: ServiceSpec, environment: Mapping[str, str] = os.environ
+) -> tuple[Finding, ...]:
+    """Return what a plan tells of what the replicas of a spec run in.
+
+    Raises ClocheError as `replica_image.engine` if they are containers and nothing runs them.
+    """
+    from cloche.pipeline import replica_image
+
+    asked = spec.served().runtime
+    return replica_image.findings(asked, replica_image.engine(asked, environment))
+
+
 def _example(spec: ServiceSpec, directory: Path) -> tuple[Path | None, str | None]:
     """Return the file of a spec's example, and the digest of its content."""
     if spec.example is None:
@@ -146,9 +169,25 @@ def golden(
     return examined.golden(repository.main, store)
 
 
-def provision(deployment: Deployment, *, settings: Settings, progress: Progress) -> None:
-    """Install the server and the gateway and make the models' environments, if missing."""
-    composition.installations(settings).install(progress)
+def provision(
+    deployment: Deployment,
+    *,
+    settings: Settings,
+    progress: Progress,
+    environment: Mapping[str, str] = os.environ,
+) -> None:
+    """Install the server and the gateway and make the models' environments, if missing.
+
+    In place of the server the image of the replicas is made, if they are containers.
+    """
+    from cloche.pipeline import replica_image
+
+    engine = replica_image.engine(deployment.served.runtime, environment)
+    composition.installations(settings).install(progress, server=engine is None)
+    if engine is not None:
+        replica_image.provide(
+            deployment, engine, settings=settings, progress=progress, environment=environment
+        )
     for member in deployment.members:
         if member.lock is not None:
             from cloche import environments

@@ -116,6 +116,21 @@ def write_image(
         return making.split(bases) if split else making.whole(bases)
 
 
+def image_of(
+    deployment: Deployment, base: Base, *, settings: Settings, progress: Progress
+) -> Image:
+    """Return the image of a deployment, whose layers lie in the store and are written nowhere.
+
+    Raises ClocheError `image.…`.
+    """
+    from cloche.images import names
+    from cloche.images.unwritten import Unwritten
+
+    nowhere, name = Unwritten(), names.of_service(deployment.service)
+    making = _Making(deployment, nowhere, name, lambda _: (nowhere, name), settings, progress)
+    return making.whole([base]).images[0]
+
+
 def push_image(
     deployment: Deployment,
     bases: Sequence[Base],

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloche.artifacts.container import SHARED_MEMORY
+from cloche.clients.engine.options import LOOPBACK, hardened, published
 from cloche.errors import ClocheError, UnavailableError
 from cloche.images import golden
 from cloche.pipeline import image as images
@@ -27,15 +28,8 @@ if TYPE_CHECKING:
 
 HTTP, GRPC = 8000, 8001
 """Triton's ports in the container."""
-_LOOPBACK = "127.0.0.1"
 _LOG_LINES = 30
 _PAUSE = 0.5
-_SHARED = 64 * 2**20
-"""Bytes of /dev/shm that a container has where nothing else is asked for."""
-_HARDENED = (
-    "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-    "--tmpfs", "/tmp",  # noqa: S108 - in the container
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +119,7 @@ def run(
         require_free(trial.port)
     container = f"cloche-run-{secrets.token_hex(6)}"
     with ExitStack() as stack:
-        had = engine.has_image(tried.name)
+        had = engine.image(tried.name) is not None
         if not had:
             stack.callback(engine.remove_image, tried.name)
             _fetch(tried, engine, progress)
@@ -156,38 +150,47 @@ def require_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_LOOPBACK, port))
+            probe.bind((LOOPBACK, port))
         except OSError as error:
             raise UnavailableError(
                 "image.run.port",
                 f"The port cannot be used: {error.strerror}.",
-                where=f"{_LOOPBACK}:{port}",
+                where=f"{LOOPBACK}:{port}",
                 hint="Name another one with --port, or leave it out: a free one is chosen.",
             ) from error
 
 
 def options(image: ReadImage, port: int) -> tuple[str, ...]:
-    """Return how a container of an image is made: as hardened as Kubernetes would have it."""
+    """Return how a container of an image is made."""
+    return (
+        *published(port, HTTP),
+        *published(0, GRPC),
+        *hardened(shared_memory(image)),
+    )
+
+
+def shared_memory(image: ReadImage) -> int:
+    """Return the bytes of /dev/shm that the server of an image needs."""
     environment = (image.config.get("config") or {}).get("Env") or []
     needed = dict(entry.partition("=")[::2] for entry in environment).get(SHARED_MEMORY, "")
-    shared = int(needed) if needed.isdecimal() else 0
-    return (
-        "--publish", f"{_LOOPBACK}:{port or ''}:{HTTP}", "--publish", f"{_LOOPBACK}::{GRPC}",
-        *_HARDENED,
-        *(("--shm-size", f"{shared}b") if shared > _SHARED else ()),
-    )  # fmt: skip
+    return int(needed) if needed.isdecimal() else 0
 
 
 def _fetch(tried: Subject, engine: Engine, progress: Progress) -> None:
-    from cloche.images import loading
-
-    size = sum(layer.descriptor.size for layer in tried.image.layers)
     if tried.fetched:
         with progress.task(f"Pulling {tried.name} into {engine.kind}"):
             engine.pull(tried.name)
         return
+    load(tried.image, tried.name, engine, progress)
+
+
+def load(image: ReadImage, name: str, engine: Engine, progress: Progress) -> None:
+    """Load an image into an engine under a name; raises ClocheError `engine.load`."""
+    from cloche.images import loading
+
+    size = sum(layer.descriptor.size for layer in image.layers)
     with progress.task(f"Loading the image into {engine.kind}", size) as task:
-        engine.load(_told(loading.stream(tried.image, tried.name), task))
+        engine.load(_told(loading.stream(image, name), task))
 
 
 def _told(chunks: Iterable[bytes], task: Task) -> Iterator[bytes]:
@@ -265,11 +268,5 @@ def _address(engine: Engine, container: str) -> str:
             hint="Its last lines say why.",
         )
     if address is None:
-        raise ClocheError(
-            "engine.network",
-            f"{engine.kind.capitalize()} published no port of the container: it has no bridge"
-            " network.",
-            where=container,
-            hint="Start the engine with its default bridge, or name another one with --engine.",
-        )
+        raise engine.no_network(container)
     return address

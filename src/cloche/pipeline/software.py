@@ -32,6 +32,7 @@ class Software:
 
         None if only its server can run it.
         """
+        from cloche.targets.local import runtimes
         from cloche.verification.reference import direct_model
 
         layout, progress = self.settings.layout, self.progress
@@ -40,7 +41,7 @@ class Software:
             repository,
             store,
             composition.references(),
-            server=lambda: composition.server().install(layout.servers, progress).interpreter,
+            server=lambda: runtimes.interpreter(composition.server(), layout.servers, progress),
             environment=self._environment,
         )
 

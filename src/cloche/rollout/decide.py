@@ -206,6 +206,7 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         resources=deployment.served.resources,
         lock=deployment.main.lock,
         first_request=_first_request(deployment),
+        runtime=deployment.served.runtime,
         aliases=() if registered is None or known else (registered,),
     )
 

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from cloche import artifacts
-from cloche.artifacts import Operated, ReplicaRange, Served
+from cloche.artifacts import Operated, ReplicaRange, Runtime, Served
 from cloche.artifacts.service import DEFAULT_REPLICAS
 from cloche.spec import names
 from cloche.spec.inputs import Inputs
@@ -86,6 +86,9 @@ class ServiceSpec(Section):
     """How many servers answer."""
     start_timeout: StartTimeout | None = None
     """How long a server may take to load its model, and the model's direct run; default 10m."""
+    runtime: Literal["process", "container"] | None = None
+    """What a replica on this machine is: process, of the server's own program, or container, of the
+    service's image in Docker or Podman; default process where that program runs."""
     require_verification: Annotated[bool, Strict()] = False
     """Whether a revision goes live only if the values of its answer were compared, with expected
     ones or with those of the model's own framework; default false."""
@@ -181,6 +184,7 @@ class ServiceSpec(Section):
                 tolerance=self.tolerance,
                 inputs=tuple(each.declared(name) for name, each in self.inputs.items()) or None,
             ),
+            runtime=Runtime(self.runtime) if self.runtime else None,
         )
 
     def operated(self) -> Operated:

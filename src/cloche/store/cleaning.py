@@ -40,7 +40,7 @@ class Usage:
 
     kind: str
     """`tree`, `blob` (a file that no tree holds) or `partial` (a download or copy under way);
-    beside the store `environment` and `server`."""
+    beside the store `environment`, `server` and `image` (one that an engine holds)."""
     digest: str | None
     label: str
     size: int

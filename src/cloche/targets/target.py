@@ -13,7 +13,15 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from cloche.artifacts import InferenceBody, Lock, ModelRepository, Operated, ReplicaRange, Resources
+from cloche.artifacts import (
+    InferenceBody,
+    Lock,
+    ModelRepository,
+    Operated,
+    ReplicaRange,
+    Resources,
+    Runtime,
+)
 from cloche.errors import ErrorGroup
 
 if TYPE_CHECKING:
@@ -39,6 +47,8 @@ class Placement:
     """The lock of the model's dependencies, if it has any."""
     first_request: InferenceBody | None = None
     """A request that the model accepts, to send to each new replica before it is ready."""
+    runtime: Runtime | None = None
+    """What a replica is, where a target has a choice; None for its default."""
     image: str | None = None
     """Digest of its image, for targets that run images."""
     aliases: tuple[str, ...] = ()
@@ -56,6 +66,8 @@ class Desired:
     operated: Operated = field(default_factory=Operated)
     asked: ModelRepository | None = None
     """The repository that a command is about; only `admit` and `foresee` look at it."""
+    runtime: Runtime | None = None
+    """What the replicas of `asked` are to be."""
 
     @property
     def repositories(self) -> tuple[ModelRepository, ...]:
@@ -95,6 +107,8 @@ class Replica:
     grpc: str | None = None
     pid: int | None = None
     """Its process, if it runs on this machine."""
+    runtime: Runtime | None = None
+    """What it is, where a target has a choice."""
     detail: str | None = None
     """Why it is not ready, as a sentence."""
     last_log: tuple[str, ...] = ()

@@ -51,9 +51,29 @@ class Engine:
     platform: str
     """Where its containers run: `linux/amd64`."""
 
-    def has_image(self, name: str) -> bool:
-        """Return whether the engine has an image under a name."""
-        return self.program.run("image", "inspect", name).status == 0
+    def require_network(self) -> None:
+        """Raise ClocheError `engine.network` if the engine publishes no ports of containers."""
+        # Podman without root always does, by a program of its own.
+        bridge = "bridge" if self.kind == "docker" else "podman"
+        if self.program.run("network", "inspect", bridge).status:
+            raise self.no_network(self.program.path)
+
+    def no_network(self, where: str) -> ClocheError:
+        """Return the error for an engine whose containers have no network."""
+        return ClocheError(
+            "engine.network",
+            f"{self.kind.capitalize()} publishes no port of a container: it has no bridge network.",
+            where=where,
+            hint="Start the engine with its default bridge, or use another one.",
+        )
+
+    def image(self, name: str) -> str | None:
+        """Return the ID of an image, which names the same bytes for ever; None if it is not there.
+
+        `name` may be an ID.
+        """
+        done = self.program.run("image", "inspect", "--format", "{{.Id}}", name)
+        return done.out.strip() or None if done.status == 0 else None
 
     def pull(self, name: str) -> None:
         """Fetch an image from its registry, as the engine is logged in."""
@@ -71,6 +91,13 @@ class Engine:
     def remove_image(self, name: str) -> None:
         """Remove a name of an image, and the image with its last name; none is no error."""
         self.program.run("rmi", name)
+
+    def containers(self, label: str, *, limit: float) -> list[str]:
+        """Return the names of all containers with a label `KEY=VALUE`, within so many seconds."""
+        words = ("ps", "--all", "--filter", f"label={label}", "--format", "{{.Names}}")
+        done = self.program.run(*words, limit=limit)
+        self._require(done, "engine.list", f"{self.kind} does not list its containers", None)
+        return done.out.split()
 
     def create(self, name: str, options: Sequence[str], image: str) -> None:
         """Make a container, which does not run yet."""
@@ -133,14 +160,15 @@ def find(kind: str | None, environment: Mapping[str, str]) -> Engine:
     failed: ClocheError | None = None
     for each, path in there.items():
         try:
-            return _reached(each, Program(path, environment))
+            return reached(each, Program(path, environment))
         except ClocheError as error:
             failed = failed or error
     assert failed is not None  # noqa: S101 - one of them at least was asked
     raise failed
 
 
-def _reached(kind: str, program: Program) -> Engine:
+def reached(kind: str, program: Program) -> Engine:
+    """Return the engine of a program; raises `engine.unreachable`, `engine.remote`."""
     _require_local(kind, program)
     done = program.run(*_PLATFORM[kind])
     platform = done.out.strip()

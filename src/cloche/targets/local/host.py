@@ -166,6 +166,7 @@ class LocalHost:
         self.local_gateway.end(self._policy.end_limit + _SLACK)
         self.close()
         processes.end_strays(self._home, kept=())
+        self._context.software.sweep(kept=())
         shutil.rmtree(self._layout.run, ignore_errors=True)
 
     def _keep_to_end(self, runners: Sequence[RevisionRunner]) -> None:
@@ -253,6 +254,7 @@ class LocalHost:
         for name in processes.end_strays(self._home, kept):
             folder = self._context.folder / name.rpartition("-")[0]
             self._context.software.clean(folder / SERVING, name)
+        self._context.software.sweep({name for name, _ in kept})
 
     def _clean_folders(self) -> None:
         """Remove what no process uses: unfinished folders and old logs."""

@@ -26,9 +26,13 @@ class LocalInstallations:
         self._server = server
         self._servers = tuple(known)
 
-    def install(self, progress: Progress) -> None:
-        """Install what this version needs, if missing; raises the errors of the installations."""
-        self._server.install(self._root, progress)
+    def install(self, progress: Progress, *, server: bool = True) -> None:
+        """Install what this version needs, if missing; raises the errors of the installations.
+
+        Without `server` the gateway alone: replicas are containers.
+        """
+        if server:
+            self._server.install(self._root, progress)
         envoy.install(self._root, progress)
 
     def outdated(self) -> list[Usage]:

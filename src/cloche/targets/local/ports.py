@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 _LOWEST = 18000
-_COLLISION = re.compile(r"address already in use|already in use\b|EADDRINUSE", re.IGNORECASE)
+_COLLISION = re.compile(
+    r"address already in use|already in use\b|port is already allocated|EADDRINUSE", re.IGNORECASE
+)
 
 
 class Ports:

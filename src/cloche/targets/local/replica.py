@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cloche.artifacts import Runtime
     from cloche.targets.local.ports import Ports
     from cloche.targets.local.processes import Marker
     from cloche.targets.local.software import ReplicaServer
@@ -57,8 +58,7 @@ class ReplicaProcess:
         if record.pid is None or not self._health.ready(record.ports[0]):
             return False
         if self._listening != (record.pid, record.ports):
-            http, grpc, *_ = record.ports
-            if not ports.listens(record.pid, {http, grpc}):
+            if not self._software.listens(self._serving, self.name, record):
                 return False
             self._listening = (record.pid, record.ports)
         starting = record.life.step is Step.STARTING
@@ -78,7 +78,7 @@ class ReplicaProcess:
         self._health.close()
 
 
-def describe(placement: Placement, record: Record) -> Replica:
+def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
     """Return the Replica that a target shows for a record."""
     life = record.life
     running = record.pid is not None
@@ -92,6 +92,7 @@ def describe(placement: Placement, record: Record) -> Replica:
         url=f"http://{ports.LOOPBACK}:{record.ports[0]}" if running else None,
         grpc=f"{ports.LOOPBACK}:{record.ports[1]}" if running else None,
         pid=record.pid,
+        runtime=runtime,
         detail=_detail(record, placement),
         last_log=record.last_log if life.phase in _TELLING else (),
     )

@@ -125,7 +125,7 @@ class RevisionRunner:
         serving = self.folder / SERVING
         with self._lock:
             if not serving.exists():
-                self._context.software.lay_out(placement.repository, serving)
+                self._context.software.lay_out(placement, serving)
             if placement != self.placement or self.removed or not self._placement_record.exists():
                 records.save(self._placement_record, PlacementRecord(placement))
             self.placement, self.removed = placement, False
@@ -159,7 +159,8 @@ class RevisionRunner:
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return the replicas as a target shows them."""
-        return tuple(describe(self.placement, record) for record in self._records())
+        runtime = self._context.software.runtime(self.placement)
+        return tuple(describe(self.placement, record, runtime) for record in self._records())
 
     @property
     def finished(self) -> bool:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloche import environments
+from cloche.artifacts import Runtime
 from cloche.errors import ClocheError
 from cloche.servers import ServerPorts
+from cloche.targets.local import ports as listening
+from cloche.targets.local import runtimes
+from cloche.targets.local.containers import Containers
 from cloche.targets.local.supervised import Launch
 from cloche.targets.local.warmup import FirstRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from cloche.artifacts import ModelRepository
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
     from cloche.store import Store
     from cloche.targets import Placement
+    from cloche.targets.local.supervised import Record
 
 PORTS = 3
 """HTTP, gRPC and metrics, in this order."""
@@ -31,9 +37,18 @@ class ReplicaServer:
         self._layout = settings.layout
         self._store = store
         self._installed: InstalledServer | None = None
+        self._containers = Containers(settings.home, settings.layout.containers)
 
-    def lay_out(self, repository: ModelRepository, serving: Path) -> None:
+    def runtime(self, placement: Placement) -> Runtime:
+        """Return what the replicas of a placement are."""
+        return runtimes.chosen(placement.runtime, self._server).runtime
+
+    def lay_out(self, placement: Placement, serving: Path) -> None:
         """Make the folder that the replicas of a revision share, atomically."""
+        repository = placement.repository
+        if self.runtime(placement) is Runtime.CONTAINER:
+            self._containers.lay_out(placement.service, repository.digest, serving)
+            return
         environment = self._environment(repository)
         self._installation().lay_out(
             serving,
@@ -44,8 +59,19 @@ class ReplicaServer:
 
     def launch(self, serving: Path, name: str, ports: tuple[int, ...]) -> Launch:
         """Return how to start the replica `name` on the folder of its revision."""
+        image = self._containers.image(serving)
+        if image is not None:
+            return self._containers.launch(image, name, ports)
         command = self._installation().command(serving, ServerPorts(*ports), identity=name)
         return Launch(command.argv, command.env, ports)
+
+    def listens(self, serving: Path, name: str, record: Record) -> bool:
+        """Return whether it is the replica `name` that listens on the ports of its record."""
+        image = self._containers.image(serving)
+        if image is not None:
+            return self._containers.listens(image, name, record.ports)
+        http, grpc, *_ = record.ports
+        return record.pid is not None and listening.listens(record.pid, {http, grpc})
 
     def ready_paths(self, repository: ModelRepository) -> tuple[str, ...]:
         """Return the paths that a ready replica answers with 200."""
@@ -64,7 +90,15 @@ class ReplicaServer:
 
     def clean(self, serving: Path, name: str) -> None:
         """Remove what a replica left behind, after all its processes ended."""
-        self._server.clean(serving, name)
+        image = self._containers.image(serving)
+        if image is not None:
+            self._containers.remove(image, name)
+        else:
+            self._server.clean(serving, name)
+
+    def sweep(self, kept: Collection[str]) -> None:
+        """Remove what replicas that are not in `kept` left, where no folder tells of them."""
+        self._containers.sweep(kept)
 
     def _installation(self) -> InstalledServer:
         if self._installed is None or not self._installed.executable.exists():

@@ -12,10 +12,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cloche import environments
-from cloche.artifacts import Finding, Severity
+from cloche.artifacts import Finding, Runtime, Severity
 from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.refusals import needs_gpu
-from cloche.targets.local import logs, sequences
+from cloche.targets.local import logs, replica_images, runtimes, sequences
 from cloche.targets.local.host import LocalHost
 from cloche.targets.target import (
     ApplyError,
@@ -67,9 +67,22 @@ class LocalTarget:
         for placement in desired.placements:
             _require_served(placement.replicas)
             self._require_kept(placement)
-        for repository in desired.repositories:
-            if repository.gpu_models and not self._server.has_gpu():
-                raise needs_gpu("target.local.gpu", repository.gpu_models)
+            self._require_gpu(placement.repository, placement.runtime)
+        if desired.asked is not None:
+            self._require_gpu(desired.asked, desired.runtime)
+
+    def _require_gpu(self, repository: ModelRepository, runtime: Runtime | None) -> None:
+        """Raise ClocheError for models that ask for a GPU if their replicas would have none."""
+        models = repository.gpu_models
+        if models and not self._server.has_gpu():
+            raise needs_gpu("target.local.gpu", models)
+        if models and runtimes.chosen(runtime, self._server).runtime is Runtime.CONTAINER:
+            raise ClocheError(
+                "target.local.container_gpu",
+                f"Containers get no GPU, and these models need one: {', '.join(models)}.",
+                where=repository.service,
+                hint="Leave `runtime` out, on a machine where Triton's wheel runs.",
+            )
 
     def apply(self, desired: Desired) -> None:
         self._host.require_keeping()
@@ -158,6 +171,9 @@ class LocalTarget:
                 where=f"{placement.service} revision {placement.revision}",
                 hint="Deploy its model again.",
             )
+        if runtimes.chosen(placement.runtime, self._server).runtime is Runtime.CONTAINER:
+            digest = placement.repository.digest
+            replica_images.existing(self._layout.containers, placement.service, digest)
         if placement.lock is not None:
             environments.existing(placement.lock, self._layout.environments)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cloche import artifacts
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
+from cloche.targets.local import runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +100,7 @@ class LocalVerifier:
             revision.deployment.repository,
             self._store,
             self._references,
-            server=lambda: self._server.install(layout.servers, silent).interpreter,
+            server=lambda: runtimes.interpreter(self._server, layout.servers, silent),
             environment=lambda lock: environments.existing(lock, layout.environments),
         )
 

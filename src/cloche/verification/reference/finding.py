@@ -22,13 +22,13 @@ def direct_model(
     store: Store,
     references: Mapping[str, Reference],
     *,
-    server: Callable[[], Path],
+    server: Callable[[], Path | None],
     environment: Callable[[Lock], Path],
 ) -> Model | None:
     """Return how to run a model by its own framework; None if only its server can run it.
 
-    `server` returns the server's interpreter and `environment` the environment of a lock; they are
-    called only for a model with a reference.
+    `server` returns the server's interpreter, None where it does not run, and `environment` the
+    environment of a lock; they are called only for a model with a reference.
     """
     facts = member.facts
     # What was converted is judged by what would run it as it is.

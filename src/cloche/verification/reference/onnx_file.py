@@ -32,8 +32,8 @@ class OnnxReference:
     ) -> Model | None:
         """Return how to run the only ONNX file of a repository with one model."""
         files = [entry.path for entry in repository.files if entry.path.endswith(".onnx")]
-        if len(files) != 1 or len(repository.models) != 1:
+        python = interpreters.server
+        if len(files) != 1 or len(repository.models) != 1 or python is None:
             return None
         path = store.tree_path(repository.digest) / files[0]
-        python, name = interpreters.server, snapshot.reference
-        return Model("run_onnx.py", python, path, {}, _VARIANTS, name)
+        return Model("run_onnx.py", python, path, {}, _VARIANTS, snapshot.reference)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Interpreters:
     """Python interpreters for running a model."""
 
-    server: Path
-    """The server's Python, with its runtimes."""
+    server: Path | None
+    """The server's Python, with its runtimes; None where it does not run."""
     own: Path | None
     """The Python of the model's own environment, if it has one."""
 
