@@ -70,10 +70,11 @@ def made(kept: Settings) -> Image:
 @pytest.fixture
 def image_run(bridged: Docker, tmp_path: Path) -> Iterator[RunCommand]:
     """`cloche image run`; at the end of a test the engine has what it had before."""
-    command = RunCommand(bridged, tmp_path / "home")
-    before = command.left()
+    told = {"DOCKER_HOST": f"unix://{bridged.socket}", "CLOCHE_HOME": str(tmp_path / "home")}
+    command = RunCommand(bridged.inside, told)
+    before = bridged.holds()
     yield command
-    assert command.left() == before
+    assert bridged.holds() == before
 
 
 @pytest.fixture
@@ -139,3 +140,10 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
     """Temporary names are gone at the end of every test."""
     yield
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.fixture
+def with_server(tmp_path, triton_installation):
+    """A home whose server is installed: it answers the request that shows how a model batches."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "servers").symlink_to(cache_folder() / "servers")

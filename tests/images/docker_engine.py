@@ -64,6 +64,13 @@ class Docker:
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
+    def holds(self) -> tuple[set[str], set[str]]:
+        """Its containers and images."""
+        return (
+            set(self("ps", "--all", "--quiet").split()),
+            set(self("images", "--all", "--quiet", "--no-trunc").split()),
+        )
+
     def build(self, context: Path, tag: str, *words: str) -> str:
         """Build an image as a user does who has BuildKit; containers are in this network."""
         program = buildkit()
@@ -82,6 +89,8 @@ class Docker:
         return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
+APART = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+"""The words that run a command in a network of its own, which ends with it."""
 _NO_NETWORK = ("--bridge", "none", "--iptables=false")
 
 
@@ -95,9 +104,8 @@ def running(*, bridge: bool = False) -> Iterator[Docker]:
     folder = Path(tempfile.mkdtemp(prefix="cloche-docker-"))
     log = folder / "log"
     with log.open("wb") as output:
-        apart = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
         process = subprocess.Popen(
-            [*(apart if bridge else ()),
+            [*(APART if bridge else ()),
              "dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec",
              "--pidfile", folder / "pid", "-H", f"unix://{folder / 'socket'}",
              *(() if bridge else _NO_NETWORK)],
@@ -118,12 +126,12 @@ def running(*, bridge: bool = False) -> Iterator[Docker]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(30)
-        for mount in _mounts(folder):
+        for mount in mounts_below(folder):
             subprocess.run(["umount", "-l", mount], check=True)
         shutil.rmtree(folder)
 
 
-def _mounts(folder: Path) -> list[str]:
+def mounts_below(folder: Path) -> list[str]:
     """What is mounted below a folder, the deepest first."""
     lines = Path("/proc/self/mounts").read_text().splitlines()
     points = [line.split()[1] for line in lines]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from docker_engine import Docker
 
 from fixtures.commands import Outcome
 from fixtures.registries import nobody
@@ -20,16 +19,17 @@ LIMIT = 180.0
 class RunCommand:
     """The command, in a process of its own."""
 
-    docker: Docker
-    home: Path
+    within: Sequence[str]
+    """What runs a command in the engine's network."""
+    variables: Mapping[str, str]
+    """Those that name the engine, and the home."""
 
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        told = {"DOCKER_HOST": f"unix://{self.docker.socket}", "CLOCHE_HOME": str(self.home)}
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            [*self.docker.inside, sys.executable, "-m", "cloche", "image", "run", *words],
-            env={**os.environ, **told, **nobody(), "NO_COLOR": "1"}, stdin=subprocess.DEVNULL,
-            stdout=pipe, stderr=pipe, text=True,
+            [*self.within, sys.executable, "-m", "cloche", "image", "run", *words],
+            env={**os.environ, **self.variables, **nobody(), "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True,
         )  # fmt: skip
 
     def __call__(self, *words: str | Path) -> Outcome:
@@ -40,10 +40,3 @@ class RunCommand:
             process.kill()
             process.wait()
         return Outcome(process.returncode, out, err)
-
-    def left(self) -> tuple[list[str], list[str]]:
-        """Containers and images in the engine."""
-        return (
-            self.docker("ps", "--all", "--format", "{{.Names}}").split(),
-            self.docker("images", "--all", "--quiet", "--no-trunc").split(),
-        )

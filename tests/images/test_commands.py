@@ -11,7 +11,6 @@ import pytest
 import tiny_base
 
 from cloche.images import golden, sbom
-from fixtures.cache import cache_folder
 from formats.onnx_models import mlp
 
 
@@ -19,13 +18,6 @@ from formats.onnx_models import mlp
 def _model_and_base(tmp_path):
     onnx.save(mlp(), tmp_path / "scores.onnx")
     tiny_base.layout(tmp_path / "base")
-
-
-@pytest.fixture
-def with_server(tmp_path, triton_installation):
-    """A home whose server is installed: it answers the request that shows how a model batches."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "servers").symlink_to(cache_folder() / "servers")
 
 
 BASE = ("--base", "./base")
@@ -46,7 +38,7 @@ def test_build_and_inspect(run, tmp_path):
     assert built["entrypoint"] == ["/cloche/entrypoint"]
     assert built["server"] == {
         "triton": "26.07", "version": None, "pythons": ["3.12", "3.11"], "cuda": None,
-        "glibc": None,
+        "glibc": "2.39",
     }  # fmt: skip
     what = [layer["what"] for layer in built["layers"]]
     assert what == ["by hand", "entrypoint", "model files", "golden request"]
@@ -132,7 +124,6 @@ def test_inspect_of_any_image(run):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("usage.arguments", ["scores.onnx", "--output", "out"]),
         ("image.nowhere", ["scores.onnx", *BASE]),
         ("image.tag", ["scores.onnx", *BASE, "--push"]),
         ("image.tag", ["scores.onnx", *BASE, "--output", "out", "--tag", f"a@sha256:{'0' * 64}"]),

@@ -43,7 +43,7 @@ def test_an_oci_layout(layout):
     assert found.annotations == {
         base.BASE_NAME: "example.com/triton:26.07", base.BASE_DIGEST: digest,
     }  # fmt: skip
-    assert found.software == BaseSoftware("26.07", None, ("3.12", "3.11"), None)
+    assert found.software == BaseSoftware("26.07", None, ("3.12", "3.11"), None, "2.39")
     (only,) = found.layers
     assert gzip.decompress(b"".join(only.chunks())) == LAYER
     assert b"".join(only.chunks(7)) == b"".join(only.chunks())[7:]
@@ -115,12 +115,12 @@ NGC = ["NVIDIA_TRITON_SERVER_VERSION=26.07", "TRITON_SERVER_VERSION=2.62.0", "CU
     ("container", "expected"),
     [
         ({}, BaseSoftware(None, None, (), None)),
-        ({"Env": NGC}, BaseSoftware("26.07", "2.62.0", (), "13.3.0")),
+        ({"Env": NGC}, BaseSoftware("26.07", "2.62.0", ("3.12",), "13.3.0", "2.39")),
         ({"Labels": {"com.nvidia.tritonserver.version": "2.62.0"}},
          BaseSoftware(None, "2.62.0", (), None)),
         ({"Env": NGC, "Labels": {"cloche.base.triton": "24.10", "cloche.base.pythons": "3.12",
                                  "cloche.base.cuda": "12.6"}},
-         BaseSoftware("24.10", "2.62.0", ("3.12",), "12.6")),
+         BaseSoftware("24.10", "2.62.0", ("3.12",), "12.6", "2.39")),
         ({"Env": None, "Labels": None}, BaseSoftware(None, None, (), None)),
     ],
 )  # fmt: skip

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import docker_engine
 import numpy as np
 import pytest
 import tiny_base
+from run_command import RunCommand
 
 from cloche.artifacts import Deployment
 from cloche.artifacts.container import SHARED_MEMORY
@@ -156,38 +160,39 @@ def test_a_container_that_is_not_ready_in_time(image_run, images):
     assert "it loads" in failed.err
 
 
-def test_an_interrupt_leaves_nothing(image_run, images):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing(image_run, bridged, images, number):
     path = images.write("out", images.base(HANGS))
     process = image_run.start(path)
-    until(lambda: image_run.docker("ps", "--quiet") or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
+    until(lambda: bridged("ps", "--quiet") or process.poll() is not None)
+    process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == 130
 
 
-def test_an_image_of_the_user_stays(image_run, images):
+def test_an_image_of_the_user_stays(image_run, bridged, images):
     """The same one, under its own name."""
     path = images.write("out.tar", images.base(SERVES))
-    image_run.docker("load", "-i", path)
+    bridged("load", "-i", path)
     try:
         image_run(path).expect(0)
-        assert "scores" in image_run.docker("images", "--format", "{{.Repository}}").split()
+        assert "scores" in bridged("images", "--format", "{{.Repository}}").split()
     finally:
-        image_run.docker("rmi", "scores:latest")
+        bridged("rmi", "scores:latest")
 
 
-def test_a_container_is_kept_where_that_is_asked_for(image_run, images):
+def test_a_container_is_kept_where_that_is_asked_for(image_run, bridged, images):
     path = images.write("out", images.base(SERVES))
     said = image_run(path, "--keep", "--port", str(PORT)).expect(0).out
     try:
-        shown = image_run.docker("ps", "--format", "{{.Ports}}")
+        shown = bridged("ps", "--format", "{{.Ports}}")
         assert f"127.0.0.1:{PORT}->8000/tcp" in shown
         taken = image_run(path, "--port", str(PORT), "--json").expect(1)
         assert taken.json["error"]["code"] == "image.run.port"
     finally:
         ending = said.partition("End it: ")[2].strip().replace("docker ", "").split(" && ")
         for words in ending:
-            image_run.docker(*words.split())
+            bridged(*words.split())
 
 
 def test_an_image_of_a_registry_is_verified(image_run, images, bridged, registry_program, tmp_path):
@@ -204,11 +209,11 @@ def test_an_image_of_a_registry_is_verified(image_run, images, bridged, registry
     assert (said["passed"], said["judge"]) == (True, "reference")
 
 
-def test_it_runs_as_hardened_as_an_image_may(image_run, images):
+def test_it_runs_as_hardened_as_an_image_may(image_run, bridged, images):
     path = images.write("out", images.base(SERVES))
     image_run(path, "--keep").expect(0)
-    (container,) = image_run.docker("ps", "--quiet").split()
-    (found,) = json.loads(image_run.docker("inspect", container))
+    (container,) = bridged("ps", "--quiet").split()
+    (found,) = json.loads(bridged("inspect", container))
     try:
         host = found["HostConfig"]
         assert host["ReadonlyRootfs"]
@@ -218,8 +223,8 @@ def test_it_runs_as_hardened_as_an_image_may(image_run, images):
         ports = found["NetworkSettings"]["Ports"]
         assert {each["HostIp"] for each in (ports["8000/tcp"] + ports["8001/tcp"])} == {"127.0.0.1"}
     finally:
-        image_run.docker("rm", "--force", container)
-        image_run.docker("rmi", found["Config"]["Image"])
+        bridged("rm", "--force", container)
+        bridged("rmi", found["Config"]["Image"])
 
 
 @pytest.mark.parametrize(("needed", "asked"), [("", ()), ("1000", ()), (str(2**27), ("b",))])
@@ -232,9 +237,41 @@ def test_shared_memory_is_what_the_models_need(base, needed, asked):
         assert options[-1] == f"{needed}b"
 
 
-def kept(docker) -> list[str]:
-    """The images of the engine; it lists those of one time in any order."""
-    return sorted(docker("images", "--all", "--quiet").split())
+PODMAN = {
+    "storage.conf": '[storage]\ndriver = "vfs"\ngraphroot = "{0}/data"\nrunroot = "{0}/run"\n',
+    # What a machine without cgroups of version 2, and a test without all rights, can do.
+    "containers.conf": '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'
+    '[engine]\ncgroup_manager = "cgroupfs"\nruntime = "runc"\n',
+}
+
+
+@pytest.fixture
+def podman(tmp_path):
+    """Podman with its own storage, and the command where it publishes its ports."""
+    missing = [name for name in ("podman", "runc", "unshare") if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"needs root and {', '.join(missing)}: apt-get install podman runc")
+    for name, text in PODMAN.items():
+        (tmp_path / name).write_text(text.format(tmp_path))
+    return RunCommand(docker_engine.APART, {
+        "CONTAINERS_STORAGE_CONF": str(tmp_path / "storage.conf"),
+        "CONTAINERS_CONF": str(tmp_path / "containers.conf"),
+        "CLOCHE_HOME": str(tmp_path / "home"),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "code"), [(0.0, 0), (1.0, 1)])
+def test_podman_runs_it_as_docker_does(podman, images, value, code):
+    path = images.write("out", images.base(SERVES, value))
+    said = podman(path, "--engine", "podman", "--json").expect(code)
+    assert (said.json["engine"], said.json["passed"]) == ("podman", not code)
+    assert ("it serves" in said.err) == bool(code)
+    for what in ("ps --all", "images"):
+        words = ["podman", *what.split(), "--quiet"]
+        done = subprocess.run(
+            words, env={**os.environ, **podman.variables}, capture_output=True, check=True
+        )  # fmt: skip
+        assert done.stdout == b""
 
 
 # ── what is refused ───────────────────────────────────────────────────────────────────────────
@@ -275,22 +312,21 @@ def test_an_engine_on_another_machine(refused, docker):
 
 
 def test_an_engine_without_a_bridge_is_told_and_has_nothing_more(refused, docker, images):
-    before = kept(docker)
+    before = docker.holds()
     path = images.write("out", images.base(SERVES))
     error = refused(path, DOCKER_HOST=f"unix://{docker.socket}")
     assert error["code"] == "engine.network", error
-    assert kept(docker) == before
-    assert not docker("ps", "--all", "--quiet")
+    assert docker.holds() == before
 
 
 def test_an_image_of_a_registry_is_pulled_by_its_digest(refused, docker, images, open_registry):
     """And is gone when it could not be run."""
-    before = kept(docker)
+    before = docker.holds()
     reference = f"{open_registry}/t{uuid.uuid4().hex[:8]}/scores:v1"
     images.push(reference)
     error = refused(reference, DOCKER_HOST=f"unix://{docker.socket}", DOCKER_CONFIG="/nonexistent")
     assert error["code"] == "engine.network"
-    assert kept(docker) == before
+    assert docker.holds() == before
 
 
 def test_an_image_for_another_platform(refused, docker, images):

@@ -7,9 +7,7 @@ its own home, `CLOCHE_HOME/demo`, apart from the user's services.
 from __future__ import annotations
 
 import os
-import signal
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +16,6 @@ import click
 from cloche.cli import options, rendering, session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cloche.demo.places import Places
 
 
@@ -41,7 +37,7 @@ def command(*, keep: bool, stop: bool, as_json: bool) -> int:
 
     here = session.begin()
     places = Places.under(here.settings)
-    with _terminable():
+    with session.terminable():
         ended = ending.end(places, here.progress)
         if stop:
             rendering.show_json({"ended": ended}) if as_json else click.echo(
@@ -60,17 +56,3 @@ def _show(result: dict[str, Any], places: Places) -> None:
 
     words = command.words(os.environ, Path.cwd())
     click.echo(report.text(result, places, words))
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM like ctrl-C, so that everything started is ended then, too."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from cloche.cli import progress as terminal
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cloche.clients.control.client import ControlClient
     from cloche.clients.control.launch import Launched
     from cloche.progress import Progress
@@ -85,6 +89,20 @@ class Session:
 def begin() -> Session:
     """Read the settings and choose the progress for stderr."""
     return Session(machine.load(), terminal.for_terminal())
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Treat SIGTERM like ctrl-C, so that everything started is ended then, too."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _close_at_end(control: ControlClient) -> ControlClient:

@@ -113,6 +113,17 @@ def check(file: Path) -> None:
         )  # fmt: skip
 
 
+def check_split(file: Path, *, split: bool) -> None:
+    """Raise UsageError `image.split` for two images."""
+    if split:
+        raise UsageError(
+            "image.split",
+            "An archive for docker holds one image, and --split makes two.",
+            where=str(file),
+            hint="Name a folder instead, since an OCI layout takes both, or push them.",
+        )
+
+
 def check_platforms(file: Path, number: int) -> None:
     """Raise UsageError `image.platforms` for images of several platforms."""
     if number > 1:

@@ -1,7 +1,8 @@
 """The image that a service's layers lie on, and what it holds.
 
 What a base holds is read from its labels and environment: those of NVIDIA's containers, or Cloche's
-own. What they do not say is unknown; nothing is guessed from a name.
+own. What NVIDIA's do not say stands in a table by their release; what neither says is unknown, and
+nothing is guessed from a name.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
-from cloche.images import addresses, reading
+from cloche.images import addresses, ngc, reading
 from cloche.images.remote import RemoteBlob
 
 if TYPE_CHECKING:
@@ -71,6 +72,17 @@ class Base:
         }
 
 
+def nothing(platform: Platform) -> Base:
+    """Return the base of an image that holds files and runs nothing."""
+    config = {
+        "os": platform.os,
+        "architecture": platform.architecture,
+        **({"variant": platform.variant} if platform.variant else {}),
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }
+    return Base(config, (), platform, software(config), {})
+
+
 def read(text: str, platform: Platform) -> Base:
     """Return the base of a path for a platform; raises ClocheError `image.…`."""
     address = addresses.local(text)
@@ -89,17 +101,18 @@ def software(config: Mapping[str, Any]) -> BaseSoftware:
     container = config.get("config") or {}
     labels = container.get("Labels") or {}
     environment = dict(entry.partition("=")[::2] for entry in container.get("Env") or [])
-    pythons = labels.get(PYTHONS_LABEL, "").split()
+    release = ngc.known(environment.get("NVIDIA_TRITON_SERVER_VERSION"))
+    pythons = tuple(labels.get(PYTHONS_LABEL, "").split())
     return BaseSoftware(
         triton=labels.get(TRITON_LABEL) or environment.get("NVIDIA_TRITON_SERVER_VERSION"),
         version=labels.get("com.nvidia.tritonserver.version")
         or environment.get("TRITON_SERVER_VERSION"),
-        pythons=tuple(pythons),
+        pythons=pythons or release.pythons,
         cuda=labels.get(CUDA_LABEL) or environment.get("CUDA_VERSION"),
-        glibc=labels.get(GLIBC_LABEL),
+        glibc=labels.get(GLIBC_LABEL) or release.glibc,
         stubs=tuple(labels.get(STUBS_LABEL, "").split()),
         python_backends=tuple(labels.get(PYTHON_BACKENDS_LABEL, "").split()),
-        untrusted=labels.get(NETWORK_REASON_LABEL),
+        untrusted=labels.get(NETWORK_REASON_LABEL) or release.insecure,
     )
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche.images import config, golden, manifest
+from cloche.images import config, golden, manifest, sbom
 from cloche.images.digesting import digest_of_stream
 from cloche.images.image import MOST_LAYERS, changed
 from cloche.images.layers import StoredLayer
 from cloche.images.transfer import Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cloche.images.base import Base
     from cloche.images.content import Content
-    from cloche.images.image import Descriptor, Destination, Image, SmallBlob
+    from cloche.images.image import Attachment, Descriptor, Destination, Image, SmallBlob
     from cloche.images.layers import Layer, MadeLayer
     from cloche.images.names import Name
     from cloche.progress import Progress
@@ -35,27 +35,17 @@ def build(
     """
     below = (*base.layers, *content.environments)
     plans = content.layers(MOST_LAYERS - len(below))
-    known = [plan.known(store) for plan in plans]
-    sizes = (seen.size if seen else plan.size for seen, plan in zip(known, plans, strict=True))
+    seen = [plan.known(store) for plan in plans]
+    sizes = (each.size if each else plan.size for each, plan in zip(seen, plans, strict=True))
     total = sum(blob.descriptor.size for blob in below) + sum(sizes)
     with store.working(), progress.task("Writing the image", total) as task:
         transfer = Transfer(destination, task)
         transfer.bring(below)
-        written = tuple(
-            _written(plan, seen, store, transfer) for plan, seen in zip(plans, known, strict=True)
-        )
-        layers: tuple[StoredLayer | MadeLayer, ...] = (*content.environments, *written)
-        said = {**content.annotations, **base.annotations}
-        if content.golden:
-            said[golden.LAYER] = layers[-1].descriptor.digest
-        image = manifest.compose(
-            config.compose(base.config, content, layers, said),
-            (*base.layers, *layers),
-            said,
-            base.platform,
-        )
+        write = partial(_written, store=store, transfer=transfer)
+        written = transfer.each(write, zip(plans, seen, strict=True))
+        image = _composed(content, base, written)
         transfer.bring([image.config])
-        bill = (content.bill(image.descriptor.digest),) if content.bill else ()
+        bill = (_bill(content.bill, image, store),) if content.bill else ()
         for attachment in (*content.attached, *bill):
             artifact = manifest.attached(attachment, image.descriptor)
             transfer.bring(artifact.blobs)
@@ -63,31 +53,77 @@ def build(
     return image
 
 
+def known(content: Content, base: Base, store: Store) -> Image | None:
+    """Return the image that `build` will make; None if the digest of a layer is not known yet."""
+    below = (*base.layers, *content.environments)
+    plans = content.layers(MOST_LAYERS - len(below))
+    descriptors = [plan.known(store) for plan in plans]
+    layers = [
+        StoredLayer(plan, store, descriptor)
+        for plan, descriptor in zip(plans, descriptors, strict=True)
+        if descriptor is not None
+    ]
+    return _composed(content, base, layers) if len(layers) == len(plans) else None
+
+
+def _composed(content: Content, base: Base, own: Sequence[StoredLayer]) -> Image:
+    """Return the image of a base, environments, and the layers of a service."""
+    layers: tuple[StoredLayer | MadeLayer, ...] = (*content.environments, *own)
+    said = {**content.annotations, **base.annotations}
+    if content.golden:
+        said[golden.LAYER] = layers[-1].descriptor.digest
+    return manifest.compose(
+        config.compose(base.config, content, layers, said),
+        (*base.layers, *layers),
+        said,
+        base.platform,
+    )
+
+
 def finish(images: Sequence[Image], destination: Destination, name: Name) -> SmallBlob:
     """Name what was built: one image, or the index of one for each platform; return its manifest.
 
     The digest of an index does not depend on the order of its images.
     """
+    root = root_of(images)
     if len(images) == 1:
-        destination.finish(images[0].root, name, images[0].platform)
-        return images[0].root
+        destination.finish(root, name, images[0].platform)
+        return root
     for image in images:
         destination.put(image.root)
-    index = manifest.index(images)
-    destination.finish(index, name, None)
-    return index
+    destination.finish(root, name, None)
+    return root
+
+
+def root_of(images: Sequence[Image]) -> SmallBlob:
+    """Return the manifest of one image, or the index of several."""
+    return images[0].root if len(images) == 1 else manifest.index(images)
+
+
+def _bill(make: Callable[[str], Attachment], image: Image, store: Store) -> Attachment:
+    """Return the bill of an image; one that was made before is not made again."""
+    key = image.descriptor.digest.removeprefix("sha256:")
+    made = store.recall(sbom.KIND, key)
+    if made is not None:
+        return sbom.attached(made)
+    attachment = make(image.descriptor.digest)
+    store.remember(sbom.KIND, key, b"".join(attachment.blobs[0].chunks()))
+    return attachment
 
 
 def _written(
-    layer: Layer, known: Descriptor | None, store: Store, transfer: Transfer
+    planned: tuple[Layer, Descriptor | None], *, store: Store, transfer: Transfer
 ) -> StoredLayer:
-    """Write a layer, unless it is there; return it with its digest."""
-    destination, task = transfer.destination, transfer.task
+    """Write a layer, unless it is there; return it with its digest.
+
+    Where that has to be known before, one layer is hashed while others are sent.
+    """
+    layer, known = planned
+    destination = transfer.destination
     if known is None and destination.addressed:
-        task.note(f"hashing {layer.what}")
         known = layer.remember(store, digest_of_stream(layer.chunks(store)))
     if known is not None and destination.holds(known.digest):
-        task.advance(known.size)
+        transfer.passed(known.size)
         return StoredLayer(layer, store, known)
     wanted = known.digest if known is not None else None
     read = transfer.told(partial(layer.chunks, store))

@@ -76,7 +76,7 @@ def _container(
         **{key: value for key, value in base.items() if key in kept},
         "User": USER,
         "WorkingDir": "/",
-        "Entrypoint": [f"/{ENTRYPOINT}"],
+        **({"Entrypoint": [f"/{ENTRYPOINT}"]} if content.entrypoint else {}),
         "Env": [f"{name}={value}" for name, value in environment.items()],
         "ExposedPorts": {
             **(base.get("ExposedPorts") or {}), **{f"{port}/tcp": {} for port in content.ports},

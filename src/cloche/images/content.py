@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ MODELS = "models"
 """The model repository, from the root of the image."""
 ENTRYPOINT = "cloche/entrypoint"
 _OCI = "org.opencontainers.image"
+_VERSION = "cloche.version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Content:
 
     service: str
     repository: tuple[LayerFile, ...]
-    entrypoint: LayerFile
+    entrypoint: LayerFile | None
+    """What a container runs first; None for an image of models alone."""
     environment: Mapping[str, str]
     ports: tuple[int, ...]
     annotations: Mapping[str, str]
@@ -44,8 +46,8 @@ class Content:
     """The golden request; none where it does not travel."""
     attached: tuple[Attachment, ...] = ()
     """What goes with the image and is no part of its digest."""
-    bill: Callable[[str], Attachment] | None = None
-    """Its bill of materials, for the digest of the image."""
+    bill: Callable[..., Attachment] | None = None
+    """Its bill of materials, as `sbom.attachment` makes it for the digest of the image."""
 
     def layers(self, free: int) -> tuple[Layer, ...]:
         """Return the layers on the environments, at most `free`, the most shared one first.
@@ -54,10 +56,29 @@ class Content:
         server where the model comes from an image volume. The golden request lies uppermost, so
         that another example moves no weights.
         """
-        entrypoint = Layer("entrypoint", (self.entrypoint,))
+        start = [Layer("entrypoint", (self.entrypoint,))] if self.entrypoint else []
         asked = [Layer("golden request", self.golden)] if self.golden else []
-        models = divide(self.repository, free - 1 - len(asked), self.links)
-        return (entrypoint, *models, *asked)
+        rest = free - len(start) - len(asked)
+        models = divide(self.repository, rest, self.links) if self.repository else ()
+        return (*start, *models, *asked)
+
+    def models_alone(self) -> Content:
+        """Return what an image volume holds: models and configuration, and nothing that executes.
+
+        Its layers are those of the whole image. The environment says what the server has to be
+        told of these models.
+        """
+        bill = partial(self.bill, server=False) if self.bill else None
+        return replace(self, environments=(), entrypoint=None, bill=bill)
+
+    def server_alone(self) -> Content:
+        """Return what runs models from an image volume: the same for all services of one lock."""
+        kept = {name: said for name, said in self.annotations.items() if name == _VERSION}
+        bill = partial(self.bill, models=False) if self.bill else None
+        return replace(
+            self, repository=(), links=(), golden=(), attached=(), environment={},
+            annotations=kept, bill=bill,
+        )  # fmt: skip
 
 
 def content_of(
@@ -125,7 +146,7 @@ def _annotations(deployment: Deployment) -> dict[str, str]:
         f"{_OCI}.title": deployment.service,
         f"{_OCI}.version": snapshot.version,
         f"{_OCI}.licenses": snapshot.metadata.tags.get("license"),
-        "cloche.version": __version__,
+        _VERSION: __version__,
         "cloche.service": deployment.service,
         "cloche.model.reference": reference,
         "cloche.model.format": str(snapshot.format),

@@ -132,12 +132,30 @@ def make(  # noqa: PLR0917 - what it is of, what it is on, and how it is made
         progress.task(f"Making the model's environment (Python {lock.python})") as task,
         store.laid_out(()) as folder,
     ):
-        plans = (
-            *brought(found, base, folder, environment),
-            _packages(lock, base, found, folder, environment),
-        )
+        plans = _plans(lock, base, found, folder, environment)
         layers = tuple(MadeLayer(plan.what, plan.made(store, task)) for plan in plans)
     return Environment(found, layers)
+
+
+def known(
+    lock: Lock, base: Base, start: ContainerStart, store: Store, environment: Mapping[str, str]
+) -> Environment | None:
+    """Return what `make` does if nothing has to be made; raises what `place_of` does."""
+    found = place_of(lock, base, start)
+    plans = _plans(lock, base, found, store.root, environment)
+    blobs = [(plan.what, plan.known(store)) for plan in plans]
+    layers = tuple(MadeLayer(what, blob) for what, blob in blobs if blob is not None)
+    return Environment(found, layers) if len(layers) == len(plans) else None
+
+
+def _plans(
+    lock: Lock, base: Base, place: Place, folder: Path, environment: Mapping[str, str]
+) -> tuple[TreeLayer, ...]:
+    """Return the layers of an environment, made in a folder where they have to be."""
+    return (
+        *brought(place, base, folder, environment),
+        _packages(lock, base, place, folder, environment),
+    )
 
 
 def brought(

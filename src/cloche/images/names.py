@@ -42,6 +42,14 @@ def of_service(service: str) -> Name:
     return Name(service, f"{_HUB[0]}{service}:latest")
 
 
+def of_server(name: Name) -> Name:
+    """Return the name of the server's image beside that of its models, in a layout."""
+    whole = None if name.full is None else "-server:".join(name.full.rsplit(":", 1))
+    before, colon, tag = name.short.rpartition(":")
+    short = f"{before}-server:{tag}" if colon else f"{name.short}-server"
+    return Name(short, whole)
+
+
 def of_reference(reference: ImageReference) -> Name | None:
     """Return the name of an image from a registry; None for one that was named by its digest."""
     if reference.digest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche.images.image import PARALLEL
@@ -28,13 +29,18 @@ class RepositoryWriter:
     def __init__(
         self, registry: Registry, reference: ImageReference, mountable: Mapping[str, str]
     ) -> None:
-        self._registry, self._reference = registry, reference
+        self._registry, self.reference = registry, reference
         self._mountable = mountable
         self.mounted: set[str] = set()
 
+    def under(self, tag: str) -> RepositoryWriter:
+        """Return the same repository as the destination of another image, under that tag."""
+        reference = replace(self.reference, tag=tag)
+        return RepositoryWriter(self._registry, reference, self._mountable)
+
     def holds(self, digest: str) -> bool:
         """Return whether the repository has a blob, or shares it now with another one."""
-        name = self._reference.name
+        name = self.reference.name
         if self._registry.has_blob(name, digest):
             return True
         other = self._mountable.get(digest)
@@ -48,7 +54,7 @@ class RepositoryWriter:
         assert digest is not None  # noqa: S101 - the destination is addressed
         # `read` tells what was taken by itself.
         with SilentProgress().task("") as task:
-            self._registry.upload(self._reference.name, digest, size, read, task)
+            self._registry.upload(self.reference.name, digest, size, read, task)
         return digest
 
     def put(self, manifest: SmallBlob) -> None:
@@ -61,8 +67,8 @@ class RepositoryWriter:
 
     def finish(self, root: SmallBlob, name: Name | None, platform: Platform | None) -> None:  # noqa: ARG002 - the name is the reference
         """Store the manifest under the tag or the digest."""
-        self._store(self._reference.reference, root)
+        self._store(self.reference.reference, root)
 
     def _store(self, reference: str, manifest: SmallBlob) -> None:
-        where = self._reference.name
+        where = self.reference.name
         self._registry.put_manifest(where, reference, manifest.data, manifest.media_type)

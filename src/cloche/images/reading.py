@@ -244,8 +244,8 @@ def other_platform(where: str, wanted: Platform | None, there: str) -> ClocheErr
         "image.platform",
         f"There is no image for {wanted}, only for {there}.",
         where=where,
-        hint="Name an image that has it; `cloche image build --platform` makes one, on a base that"
-        " has it.",
+        hint="Name one of these platforms with --platform, or an image that has it:"
+        " `cloche image build --platform` makes one.",
     )
 
 

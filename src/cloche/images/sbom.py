@@ -24,24 +24,37 @@ if TYPE_CHECKING:
     from cloche.images.base import Base
 
 MEDIA_TYPE = "application/vnd.cyclonedx+json"
+KIND = f"bill-{__version__}"
+"""The kind under which the store remembers the bill of an image, by the image's digest."""
 _SPACE = uuid.UUID("d2a5f2a0-63f0-5b3e-9a2b-7d1f6d0f5c11")
 """Of serial numbers: any fixed one."""
 _RELEASE = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:==([^\s;\\]+)| @ )", re.MULTILINE | re.ASCII)
 
 
-def attachment(deployment: Deployment, base: Base, digest: str) -> Attachment:
-    """Return the bill of an image as what is attached to it."""
-    blob = SmallBlob(compose(deployment, base, digest), MEDIA_TYPE)
-    return Attachment(MEDIA_TYPE, (blob,))
+def attachment(
+    deployment: Deployment, base: Base, digest: str, *, models: bool = True, server: bool = True
+) -> Attachment:
+    """Return the bill of an image, of its models and its server, as what is attached to it."""
+    return attached(compose(deployment, base, digest, models=models, server=server))
 
 
-def compose(deployment: Deployment, base: Base, digest: str) -> bytes:
+def attached(bill: bytes) -> Attachment:
+    """Return a bill as what is attached to its image."""
+    return Attachment(MEDIA_TYPE, (SmallBlob(bill, MEDIA_TYPE),))
+
+
+def compose(
+    deployment: Deployment, base: Base, digest: str, *, models: bool = True, server: bool = True
+) -> bytes:
     """Return the bill of the image of a deployment, whose manifest has this digest."""
     from cyclonedx.model.bom import Bom
     from cyclonedx.output.json import JsonV1Dot6
 
-    image = _component("container", deployment.service, digest, ref=digest)
-    parts = list(_parts(deployment, base))
+    image = _component("container", deployment.service if models else "server", digest, ref=digest)
+    parts = [
+        *(map(_model, deployment.members) if models else ()),
+        *(_of_server(deployment, base) if server else ()),
+    ]
     bom = Bom(serial_number=uuid.uuid5(_SPACE, digest), components=parts)
     bom.metadata.component = image
     bom.metadata.timestamp = None  # type: ignore[assignment]
@@ -50,13 +63,11 @@ def compose(deployment: Deployment, base: Base, digest: str) -> bytes:
     return JsonV1Dot6(bom).output_as_string(indent=2).encode()
 
 
-def _parts(deployment: Deployment, base: Base) -> Iterator[Component]:
+def _of_server(deployment: Deployment, base: Base) -> Iterator[Component]:
     name, digest = (base.annotations.get(key) for key in (BASE_NAME, BASE_DIGEST))
     yield _component("container", name or "base", digest, ref="base")
     if base.software.version:
         yield _component("application", "tritonserver", version=base.software.version)
-    for member in deployment.members:
-        yield _model(member)
     installed = {member.lock_digest for member in deployment.repository.members}
     locks = (member.lock for member in deployment.members if member.lock is not None)
     yield from _packages(lock for lock in locks if lock.digest in installed)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cloche import composition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
     from cloche.images.base import Base
+    from cloche.images.content import Content
     from cloche.images.image import Destination, Image, Platform
     from cloche.images.names import Name
     from cloche.images.reading import ReadImage
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.store import Store
+
+
+_HEX = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,10 @@ class Built:
 
     digest: str
     images: tuple[Image, ...]
+    name: Name
+    """What it is called where it went."""
+    server: Built | None = None
+    """The image of the server, where the models have one of their own."""
 
 
 @contextmanager
@@ -86,16 +94,26 @@ def write_image(
     output: Path,
     *,
     name: Name | None = None,
+    split: bool = False,
     settings: Settings,
     progress: Progress,
 ) -> Built:
     """Write the image of a deployment to an archive (`.tar`) or an OCI layout, and return it.
 
     It is on each of the bases, one for each platform, and called as the service where it has no
-    `name`. Nothing is left at `output` if it fails. Raises ClocheError `image.…`.
+    `name`. `split` makes two, one of the models alone. Nothing is left at `output` if it fails.
+    Raises ClocheError `image.…`.
     """
+    from cloche.images import names
+
+    called = name or names.of_service(deployment.service)
     with destination_of(output) as destination:
-        return _build(deployment, bases, destination, name, settings=settings, progress=progress)
+
+        def place(_: str) -> tuple[Destination, Name]:
+            return destination, names.of_server(called)
+
+        making = _Making(deployment, destination, called, place, settings, progress)
+        return making.split(bases) if split else making.whole(bases)
 
 
 def push_image(
@@ -104,48 +122,92 @@ def push_image(
     reference: ImageReference,
     connections: Registries,
     *,
+    split: bool = False,
     settings: Settings,
     progress: Progress,
 ) -> Built:
     """Push the image of a deployment, and return it; nothing is under the tag before all is there.
 
+    `split` makes two: that of the models under the tag, that of the server under `server-<digest>`.
     Raises ClocheError `image.…` and `registry.…`.
     """
+    from cloche.images import names
     from cloche.images.pushing import RepositoryWriter
 
     shared: dict[str, str] = {}
     for base in bases:
         shared |= base.repositories(reference.host)
     destination = RepositoryWriter(connections.at(reference.host), reference, shared)
-    return _build(deployment, bases, destination, None, settings=settings, progress=progress)
+    name = names.parse(str(reference))
+
+    def place(digest: str) -> tuple[Destination, Name]:
+        other = destination.under(f"server-{digest.removeprefix('sha256:')[:_HEX]}")
+        return other, names.parse(str(other.reference))
+
+    making = _Making(deployment, destination, name, place, settings, progress)
+    return making.split(bases) if split else making.whole(bases)
 
 
-def _build(
-    deployment: Deployment,
-    bases: Sequence[Base],
-    destination: Destination,
-    name: Name | None,
-    *,
-    settings: Settings,
-    progress: Progress,
-) -> Built:
-    from cloche.images import building, content, environment, names
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """The image of a deployment on its way to a destination."""
 
-    store = composition.store(settings)
+    deployment: Deployment
+    destination: Destination
+    name: Name
+    place_of_server: Callable[[str], tuple[Destination, Name]]
+    """Where the server's image of a digest goes."""
+    settings: Settings
+    progress: Progress
 
-    def built(base: Base) -> Image:
-        start = container_start(deployment, base, store)
+    def whole(self, bases: Sequence[Base]) -> Built:
+        """Make one image with all in it, for each base."""
+        with composition.store(self.settings).working():
+            images = tuple(self._build(self._content(base), base) for base in bases)
+        return self._finished(images, self.destination, self.name)
+
+    def split(self, bases: Sequence[Base]) -> Built:
+        """Make an image of the models alone, and one of the server that runs them."""
+        from cloche.images import base as base_images
+
+        with composition.store(self.settings).working():
+            contents = [(base, self._content(base)) for base in bases]
+            servers = tuple(self._build(all_.server_alone(), base) for base, all_ in contents)
+            models = tuple(
+                self._build(all_.models_alone(), base_images.nothing(base.platform))
+                for base, all_ in contents
+            )
+        server = self._finished(servers, *self.place_of_server(_digest_of(servers)))
+        return replace(self._finished(models, self.destination, self.name), server=server)
+
+    def _content(self, base: Base) -> Content:
+        from cloche.images import content, environment
+
+        store = composition.store(self.settings)
+        start = container_start(self.deployment, base, store)
         made = {
-            lock.digest: environment.make(lock, base, start, store, progress, os.environ)
-            for lock in installed_locks(deployment)
+            lock.digest: environment.make(lock, base, start, store, self.progress, os.environ)
+            for lock in installed_locks(self.deployment)
         }
-        contents = content.content_of(deployment, base, start, made, store)
-        return building.build(contents, base, store, destination, progress)
+        return content.content_of(self.deployment, base, start, made, store)
 
-    with store.working():
-        images = tuple(map(built, bases))
-    root = building.finish(images, destination, name or names.of_service(deployment.service))
-    return Built(root.descriptor.digest, images)
+    def _build(self, content: Content, base: Base) -> Image:
+        from cloche.images import building
+
+        store = composition.store(self.settings)
+        return building.build(content, base, store, self.destination, self.progress)
+
+    def _finished(self, images: tuple[Image, ...], destination: Destination, name: Name) -> Built:
+        from cloche.images import building
+
+        root = building.finish(images, destination, name)
+        return Built(root.descriptor.digest, images, name)
+
+
+def _digest_of(images: tuple[Image, ...]) -> str:
+    from cloche.images import building
+
+    return building.root_of(images).descriptor.digest
 
 
 def container_start(deployment: Deployment, base: Base, store: Store) -> ContainerStart:
@@ -165,12 +227,13 @@ def installed_locks(deployment: Deployment) -> tuple[Lock, ...]:
     }.values())  # fmt: skip
 
 
-def check_output(output: Path, platforms: int = 1) -> None:
-    """Raise ClocheError for a place that holds something else, or fewer platforms."""
+def check_output(output: Path, platforms: int = 1, *, split: bool = False) -> None:
+    """Raise ClocheError for a place that holds something else, or fewer images."""
     from cloche.images import archive, layout
 
     if _is_archive(output):
         archive.check_platforms(output, platforms)
+        archive.check_split(output, split=split)
         archive.check(output)
     else:
         layout.check(output)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts.container import SHARED_MEMORY
 from cloche.errors import ClocheError, UnavailableError
 from cloche.images import golden
+from cloche.pipeline import image as images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -93,19 +94,16 @@ def subject(text: str, engine: Engine, connections: Registries, store: Store) ->
 def _found(text: str, engine: Engine, connections: Registries, store: Store) -> Subject:
     from cloche.images import addresses, platforms, reading, remote
 
-    wanted = platforms.parse(engine.platform)
-    reference = addresses.parse(text)
-    if isinstance(reference, addresses.LocalAddress):
-        path = reference.path
-        image = reading.read(path, wanted, name=reference.name)
-        attached = reading.attached(path, image.digest, golden.ARTIFACT) if image.digest else ()
+    image = images.read_image(text, platforms.parse(engine.platform), connections)
+    address, digest = addresses.parse(text), image.digest
+    if isinstance(address, addresses.LocalAddress):
+        attached = reading.attached(address.path, digest, golden.ARTIFACT) if digest else ()
         name = f"localhost/cloche-run:{secrets.token_hex(6)}"
         return Subject(image, golden.read(image, attached, store), name, fetched=False)
-    registry = connections.at(reference.host)
-    image = remote.read(registry, reference, wanted)
-    assert image.digest is not None  # noqa: S101 - a registry's manifest has one
-    attached = remote.attached(registry, reference.name, image.digest, golden.ARTIFACT)
-    name = f"{reference.host}/{reference.name}@{image.digest}"
+    assert digest is not None  # noqa: S101 - a registry's manifest has one
+    registry = connections.at(address.host)
+    attached = remote.attached(registry, address.name, digest, golden.ARTIFACT)
+    name = f"{address.host}/{address.name}@{digest}"
     return Subject(image, golden.read(image, attached, store), name, fetched=True)
 
 

@@ -13,6 +13,7 @@ from cloche.artifacts import to_builtins
 from cloche.cli import deploy, options, rendering, session, specification
 from cloche.cli.image import description
 from cloche.errors import UsageError
+from cloche.images import ngc
 
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @options.name
 @options.example
 @click.option(
-    "--base", required=True, metavar="IMAGE|PATH|cpu",
+    "--base", metavar="IMAGE|PATH|cpu", default=ngc.IMAGE, show_default=True,
     help="The image with the server: one in a registry, an OCI layout, an archive of"
     " `docker save`, or `cpu` for Cloche's own.",
 )  # fmt: skip
@@ -47,18 +48,25 @@ if TYPE_CHECKING:
     help="The platform, such as linux/arm64 (default: this one's), or several of them.",
 )  # fmt: skip
 @click.option(
+    "--split",
+    is_flag=True,
+    help="Make two images: the models, for an image volume, and the server that runs them.",
+)
+@click.option(
     "--no-golden", is_flag=True, help="Leave the golden request and its answers out of the image."
 )
 @options.as_json
 def build(
     *, model: str | None, file: Path | None, name: str | None, example: Path | None, base: str,
     output: Path | None, tag: str | None, push: bool, platform: str | None, no_golden: bool,
-    as_json: bool,
+    split: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make the image of MODEL, or of ./cloche.yaml, in a registry, a folder or a file.
 
-    The model repository in it is, byte for byte, the one that `cloche deploy` serves. The same
-    inputs give the same digest everywhere.
+    MODEL is a file, a folder or a model of a registry, as for `cloche deploy`, or the name of a
+    service: then what it serves is in the image, as it was verified. The model repository in it is,
+    byte for byte, the one that `cloche deploy` serves. The same inputs give the same digest
+    everywhere.
     """
     from cloche import cache
     from cloche.images import base as bases
@@ -70,27 +78,46 @@ def build(
     wanted = platforms.parse_all(platform) if platform else (platforms.here(),)
     called = names.parse(tag) if tag else None
     here = session.begin()
-    how: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
+    how: dict[str, Any] = {"settings": here.settings, "progress": here.progress, "split": split}
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
         chosen = [_base(base, each, here, connections) for each in wanted]
         for each in chosen:
             bases.require_server(each, base)
         if output is not None:
-            images.check_output(output, len(wanted))
-        deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
+            images.check_output(output, len(wanted), split=split)
+        deployment = _deployment(here, model, file, name, example)
         if no_golden:
             deployment = replace(deployment, golden=None)
         if output is not None:
             made = images.write_image(deployment, chosen, output, name=called, **how)
         if push and reference is not None:
             made = images.push_image(deployment, chosen, reference, connections, **how)
-    named = called or names.of_service(deployment.service)
-    report = description.of_built(made, named.full or named.short, output)
+    report = description.of_built(made, output)
     report["golden"] = _golden(deployment)
     report["findings"] += to_builtins(golden.findings(deployment))
+    if made.server is not None:
+        report["server_image"] = description.of_built(made.server, output)
     if push:
         report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else description.show(report)
+
+
+def _deployment(
+    here: session.Session,
+    model: str | None,
+    file: Path | None,
+    name: str | None,
+    example: Path | None,
+) -> Deployment:
+    """Return what is in the image: that of a service by its name, else that of a model."""
+    if model is not None and name is None and example is None and here.deployed():
+        from cloche.pipeline import recorded
+
+        is_word = not any(mark in model for mark in "/:.") and not Path(model).exists()
+        found = recorded.deployment_of(model, settings=here.settings) if is_word else None
+        if found is not None:
+            return found
+    return deploy.prepare(here, *specification.chosen(model, file, name, example))
 
 
 def _base(base: str, platform: Platform, here: session.Session, connections: Registries) -> Base:

@@ -50,10 +50,11 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
     }
 
 
-def of_built(built: Built, name: str, path: Path | None) -> dict[str, Any]:
+def of_built(built: Built, path: Path | None) -> dict[str, Any]:
     """Return what was built as JSON: one image as by `of`, or the index of several and these."""
     from cloche.images import reading
 
+    name = built.name.full or built.name.short
     images = [of(reading.of(image, name), path) for image in built.images]
     if len(images) == 1:
         return images[0]
@@ -120,6 +121,9 @@ def show(report: dict[str, Any]) -> None:
     ]
     click.echo()
     click.echo(rendering.table(("LAYER", "SIZE", "WHAT"), rows))
+    if "server_image" in report:
+        click.echo("\nThe image of the server that runs them:\n")
+        show({**report["server_image"], "findings": ()})
 
 
 def _golden(golden: dict[str, Any] | None) -> str:

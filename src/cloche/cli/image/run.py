@@ -46,7 +46,7 @@ def run(
     here = session.begin()
     found = engines.find(engine, os.environ)
     store = composition.store(here.settings)
-    with store.working(), images.registries(os.environ) as connections:
+    with session.terminable(), store.working(), images.registries(os.environ) as connections:
         tried = image_run.subject(image, found, connections, store)
         ran = image_run.run(
             tried, found, image_run.Trial(port or 0, timeout, keep),

@@ -6,13 +6,13 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import digest_of
-from cloche.clients.debian import SNAPSHOTS, Mirror
 from cloche.errors import ClocheError
 from cloche.images.debian import packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from cloche.clients.debian import Mirror
     from cloche.images.debian.packages import Package
     from cloche.progress import Progress
     from cloche.store import Store
@@ -24,18 +24,21 @@ def fetch(
     mirror: str,
     progress: Progress,
     *,
-    snapshots: str = SNAPSHOTS,
+    snapshots: str | None = None,
 ) -> None:
     """Fetch the packages that are not in the store, from a mirror or else from the snapshots.
 
-    Raises ClocheError `image.debian.fetch` (retriable).
+    `snapshots` is another address than Debian's own. Raises ClocheError `image.debian.fetch`
+    (retriable).
     """
     missing = [package for package in wanted if not store.use(package.digest)]
     if not missing:
         return
+    from cloche.clients.debian import SNAPSHOTS, Mirror
+
     total = sum(package.size for package in missing)
     with ExitStack() as stack, progress.task("Fetching Debian's packages", total) as task:
-        mirrors = (Mirror(mirror), Mirror(snapshots, packages.snapshot()))
+        mirrors = (Mirror(mirror), Mirror(snapshots or SNAPSHOTS, packages.snapshot()))
         for each in mirrors:
             stack.enter_context(closing(each))
         for package in missing:
