@@ -9,6 +9,7 @@ pytest_plugins = [
     "fixtures.mlflow",
     "fixtures.hub",
     "fixtures.odd_registry",
+    "fixtures.kaniko",
     "fixtures.registries",
     "fixtures.real_clients",
 ]

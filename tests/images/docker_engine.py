@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 NEEDED = ("dockerd", "docker", "containerd", "runc", "iptables", "nsenter")
 START_LIMIT = 60.0
@@ -52,9 +53,13 @@ class Docker:
 
     def __call__(self, *words: str | Path, code: int = 0) -> str:
         """Run a command of docker; return what it printed."""
+        return self.piped(None, *words, code=code)
+
+    def piped(self, stdin: IO[bytes] | None, *words: str | Path, code: int = 0) -> str:
+        """Run a command that reads a file."""
         done = subprocess.run(
             ["docker", "-H", f"unix://{self.socket}", *words], capture_output=True, text=True,
-            timeout=120, check=False, stdin=subprocess.DEVNULL,
+            timeout=180, check=False, stdin=stdin or subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr

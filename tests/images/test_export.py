@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 import tiny_base
+from ruamel.yaml import YAML
 
 from cloche.artifacts import Deployment
+from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
 from cloche.images import base as bases
-from cloche.images import content, dockerfile, layers
+from cloche.images import content, dockerfile, gzip_stream, layers
 from cloche.images.base import Base
+from cloche.images.image import Platform
+from cloche.images.kaniko import EXECUTOR, Job
 from cloche.pipeline import export
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
@@ -233,3 +239,86 @@ def test_the_command_says_what_it_wrote(run, open_registry, tmp_path):
     assert "COPY --chown=0:0 cloche/golden/ /cloche/golden/" in lines
     run(*words, "--no-golden").expect(0)
     assert "golden" not in (tmp_path / "out/Dockerfile").read_text()
+
+
+# ── a Job of kaniko ───────────────────────────────────────────────────────────────────────────
+
+
+def job(**more: str) -> dict:
+    tag = references.parse("registry.example.com/team/scores:1")
+    text = Job("scores", tag, Platform("linux", "arm64"), **more).text()
+    assert text.startswith(dockerfile.MARK)
+    return YAML(typ="safe").load(text)
+
+
+def test_a_job_reads_the_context_from_its_standard_input():
+    made = job()
+    assert (made["kind"], made["metadata"]["name"]) == ("Job", "scores-image")
+    assert made["spec"]["backoffLimit"] == 0
+    pod = made["spec"]["template"]["spec"]
+    assert pod["nodeSelector"]["kubernetes.io/arch"] == "arm64"
+    (container,) = pod["containers"]
+    assert container["image"] == EXECUTOR
+    assert container["args"] == [
+        "--context=tar://stdin", "--destination=registry.example.com/team/scores:1",
+        "--reproducible",
+    ]  # fmt: skip
+    assert (container["stdin"], container["stdinOnce"]) == (True, True)
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert (container["volumeMounts"], pod["volumes"]) == ([], [])
+
+
+def test_a_job_takes_credentials_and_a_volume():
+    pod = job(secret="team", claim="contexts", executor="example.com/fork:1")["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert container["image"] == "example.com/fork:1"
+    assert container["args"][0] == "--context=tar:///context/context.tar.gz"
+    assert "stdin" not in container
+    assert [each["mountPath"] for each in container["volumeMounts"]] == [
+        "/kaniko/.docker", "/context",
+    ]  # fmt: skip
+    credentials, context = pod["spec"]["volumes"]
+    assert credentials["secret"]["secretName"] == "team"
+    assert context["persistentVolumeClaim"]["claimName"] == "contexts"
+
+
+def test_the_archive_holds_the_context(pinned, asked, settings, write, tmp_path):
+    how = {"settings": settings, "progress": SILENT}
+    context = export.build_context(asked, pinned, **how)
+    made = Job("scores", references.parse("example.com/scores:1"), Platform("linux", "amd64"))
+    for name in ("one", "two"):
+        export.write_kaniko(context, made, tmp_path / name, **how)
+    assert (
+        files(tmp_path / "one")["context.tar.gz"][2]
+        == (files(tmp_path / "two")["context.tar.gz"][2])
+    )
+    write(tmp_path / "folder")
+    with tarfile.open(tmp_path / "one/context.tar.gz", "r:gz") as archive:
+        names = set(archive.getnames())
+        assert names == {str(path) for path in files(tmp_path / "folder")}
+
+
+@pytest.mark.parametrize("size", [0, 1, 65534, 65535, 65536, 200_000])
+def test_gzip_is_the_same_however_it_comes(size):
+    data = bytes(n % 251 for n in range(size))
+    whole = b"".join(gzip_stream.stored([data]))
+    parts = (data[at : at + 1000] for at in range(0, size, 1000))
+    assert gzip.decompress(whole) == data
+    assert b"".join(gzip_stream.stored(parts)) == whole
+
+
+@pytest.mark.usefixtures("_model")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--tag", "A b"), "registry.reference"),
+        (("--tag", f"example.com/scores@{DIGEST}"), "image.tag"),
+        (("--tag", "example.com/scores:1", "--secret", "Not_one"), "export.object"),
+        (("--tag", "example.com/scores:1", "--claim", "../x"), "export.object"),
+        (("--tag", "example.com/scores:1", "--executor", "A b"), "registry.reference"),
+        (("--tag", "example.com/scores:1"), "export.base"),
+    ],
+)
+def test_wrong_words_for_kaniko(run, words, code):
+    asked = ("export", "kaniko", "scores.onnx", "--base", "./base", "--output", "out", *words)
+    assert run(*asked, "--json").expect(2).json["error"]["code"] == code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cloche import composition
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cloche.images.base import Base
     from cloche.images.build_context import Locked
     from cloche.images.image import Blob, Platform
+    from cloche.images.kaniko import Job
     from cloche.images.layers import Layer
     from cloche.pipeline.image import Registries
     from cloche.progress import Progress, Task
@@ -77,13 +79,42 @@ def write_folder(context: Layer, output: Path, *, settings: Settings, progress: 
     from cloche.images import build_context as contexts
     from cloche.images import context_folder
 
-    store = composition.store(settings)
     with (
-        store.working(),
-        progress.task("Writing the build context", context.size) as task,
+        _read(context, settings, progress) as chunks,
         context_folder.writing(output, contexts.NAMES) as folder,
     ):
-        context_folder.unpack(_counted(context.chunks(store), task), folder)
+        context_folder.unpack(chunks, folder)
+
+
+def check_kaniko(output: Path) -> None:
+    """Raise ClocheError `export.output` for a folder that holds something else."""
+    from cloche.images import context_folder, kaniko
+
+    context_folder.check(output, kaniko.NAMES)
+
+
+def write_kaniko(
+    context: Layer, job: Job, output: Path, *, settings: Settings, progress: Progress
+) -> None:
+    """Write a build context as an archive, and a Job that builds it; raises as `write_folder`."""
+    from cloche.images import context_folder, gzip_stream, kaniko
+
+    with (
+        _read(context, settings, progress) as chunks,
+        context_folder.writing(output, kaniko.NAMES) as folder,
+    ):
+        with (folder / kaniko.ARCHIVE).open("wb") as file:
+            for chunk in gzip_stream.stored(chunks):
+                file.write(chunk)
+        (folder / kaniko.JOB).write_text(job.text(), encoding="utf-8")
+
+
+@contextmanager
+def _read(context: Layer, settings: Settings, progress: Progress) -> Iterator[Iterator[bytes]]:
+    """Yield a build context as a tar stream."""
+    store = composition.store(settings)
+    with store.working(), progress.task("Writing the build context", context.size) as task:
+        yield _counted(context.chunks(store), task)
 
 
 def _locked(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cloche.cli.export import dockerfile
+from cloche.cli.export import dockerfile, kaniko
 
 
 @click.group()
@@ -13,3 +13,4 @@ def command() -> None:
 
 
 command.add_command(dockerfile.dockerfile)
+command.add_command(kaniko.kaniko)

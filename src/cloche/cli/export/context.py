@@ -113,7 +113,7 @@ def prepared(given: Asked, check: Callable[[], None]) -> Iterator[Prepared]:
         yield Prepared(here, deployment, base, context)
 
 
-def show(report: dict[str, Any], then: tuple[str, ...]) -> None:
+def show(report: dict[str, Any], then: str) -> None:
     """Print what was written, and what to do `then`."""
     for finding in report["findings"]:
         click.echo(rendering.finding_text(convert(Finding, finding)))
@@ -123,6 +123,4 @@ def show(report: dict[str, Any], then: tuple[str, ...]) -> None:
         ("files", f"{report['files']}, {size_text(report['size'])}"),
     ]
     click.echo(rendering.fields(pairs))
-    click.echo()
-    for line in then:
-        click.echo(line)
+    click.echo(f"\n{then}")

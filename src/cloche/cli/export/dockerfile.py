@@ -33,4 +33,4 @@ def dockerfile(*, output: Path, as_json: bool, **given: Any) -> None:
         )  # fmt: skip
         report = made.report(output)
     command = f"DOCKER_BUILDKIT=1 docker build --tag {report['service']} {output}"
-    rendering.show_json(report) if as_json else context.show(report, (command,))
+    rendering.show_json(report) if as_json else context.show(report, command)
