@@ -24,7 +24,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers conformance formats docs base-packages bench-serving bench-formats bench-deploy sync clean
+.PHONY: help demo install examples resnet50 test lint units servers conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -42,6 +42,7 @@ help:
 	@echo "make bench-serving  requests per second and latency beside other servers"
 	@echo "make bench-formats  models as their libraries save them, beside MLServer and in process"
 	@echo "make bench-deploy   from a file to the first verified answer"
+	@echo "make bench-images   from a model to an image in a registry, beside other builders"
 
 demo: sync
 	@$(RUN) cloche demo $(ARGS)
@@ -98,6 +99,9 @@ bench-formats: sync
 
 bench-deploy: sync
 	$(RUN) python -m bench.deploy $(ARGS)
+
+bench-images: sync
+	$(RUN) python -m bench.images $(ARGS)
 
 # Says what it does only where there is something to do: that may take a minute.
 sync: $(UV)

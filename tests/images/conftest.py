@@ -140,3 +140,10 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
     """Temporary names are gone at the end of every test."""
     yield
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.fixture
+def with_server(tmp_path, triton_installation):
+    """A home whose server is installed: it answers the request that shows how a model batches."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "servers").symlink_to(cache_folder() / "servers")

@@ -11,7 +11,6 @@ import pytest
 import tiny_base
 
 from cloche.images import golden, sbom
-from fixtures.cache import cache_folder
 from formats.onnx_models import mlp
 
 
@@ -19,13 +18,6 @@ from formats.onnx_models import mlp
 def _model_and_base(tmp_path):
     onnx.save(mlp(), tmp_path / "scores.onnx")
     tiny_base.layout(tmp_path / "base")
-
-
-@pytest.fixture
-def with_server(tmp_path, triton_installation):
-    """A home whose server is installed: it answers the request that shows how a model batches."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "servers").symlink_to(cache_folder() / "servers")
 
 
 BASE = ("--base", "./base")

@@ -16,7 +16,6 @@ import numpy as np
 import onnxruntime
 import pytest
 from containerd_engine import Containerd
-from test_own_base import kept, made
 
 from cloche.artifacts import Deployment
 from cloche.images.image import Image
@@ -27,7 +26,6 @@ from cloche.settings import Settings
 from fixtures.triton import free_ports
 from formats.onnx_models import mlp
 
-__all__ = ["kept", "made"]
 ASKED = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 64], "data": [0.5] * 64}]}
 HARDENED = ("--read-only", "--net-host",
             "--mount", "type=tmpfs,src=tmpfs,dst=/tmp,options=rw:nosuid:nodev")  # fmt: skip

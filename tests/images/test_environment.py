@@ -105,7 +105,7 @@ def test_a_base_with_its_stub_alone_gets_its_python(fitting, make):
     """The Python of this machine comes along, once for all models on it."""
     software = replace(fitting.software, pythons=("3.8",), stubs=(PYTHON,), glibc="9.0")
     made = make(replace(fitting, software=software))
-    assert [link.path for link in made.links("m")] == [
+    assert [link.path for link in made.place.links("m")] == [
         "models/m/environment",
         f"models/m/{STUB_FILE}",
     ]

@@ -263,3 +263,11 @@ def test_an_unchanged_weight_file_is_the_same_layer(tmp_path, store, base, weigh
     sizes = sorted(path.stat().st_size for path in new)
     assert len(new) == 3
     assert sum(sizes) < 1.01 * LARGE
+
+
+@pytest.mark.parametrize("output", ["/proc/out.tar", "/proc/out", "/dev/null/out.tar"])
+def test_a_place_that_takes_no_files_is_told(build, output):
+    with pytest.raises(ClocheError) as refused:
+        build(Path(output))
+    assert refused.value.code == "image.unwritable"
+    assert "Name a folder of your own" in refused.value.hint

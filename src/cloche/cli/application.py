@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "plan": "Show what a deploy would change, and change nothing.",
         "deploy": "Serve a model, verified, behind the gateway.",
         "image": "Make, show and copy the image of a service.",
+        "export": "Write what other builders make that image from.",
         "verify": "Replay the golden request of a service.",
     },
     "Services": {

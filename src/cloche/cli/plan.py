@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from cloche.units import download_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import Change, DeployPlan
+    from cloche.artifacts import Change, Deployment, DeployPlan
 
 MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "yellow")}
 
@@ -23,11 +24,16 @@ MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "ye
 @options.file
 @options.name
 @options.example
+@click.option(
+    "--base",
+    metavar="IMAGE|PATH|cpu",
+    help="Name the digest of the image on this base, as `cloche image build` would make it.",
+)
 @click.option("--why", is_flag=True, help="Show where every generated value comes from.")
 @options.as_json
 def command(
-    *, model: str | None, file: Path | None, name: str | None, example: Path | None, why: bool,
-    as_json: bool,
+    *, model: str | None, file: Path | None, name: str | None, example: Path | None,
+    base: str | None, why: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what `cloche deploy` would change, and change nothing.
 
@@ -44,14 +50,33 @@ def command(
     planned = deploy.planned(here, deployment)
     findings = (*planned.findings, *runtime, *golden.findings(deployment))
     plan = replace(planned, findings=findings)
+    image = _image(here, deployment, base) if base is not None else None
     if as_json:
         from cloche.artifacts import to_builtins
 
-        rendering.show_json(to_builtins(plan))
+        rendering.show_json(to_builtins(plan) | ({"image": image} if image else {}))
         return
     _show(plan)
+    if image is not None:
+        click.echo(f"Its image on {image['base']}: {image['digest'] or 'known after build'}")
     if why:
         _show_reasons(plan)
+
+
+def _image(here: session.Session, deployment: Deployment, base: str) -> dict[str, Any]:
+    """Return what is known of the image of a deployment, for this platform."""
+    from cloche.images import base as bases
+    from cloche.images import platforms
+    from cloche.pipeline import image as images
+    from cloche.pipeline import image_plan
+
+    platform = platforms.here()
+    with images.registries(os.environ) as connections:
+        found = image_plan.base_of(base, platform, connections, settings=here.settings)
+        if found is not None:
+            bases.require_server(found, base)
+        digest = found and image_plan.digest_of(deployment, found, settings=here.settings)
+    return {"base": base, "platform": str(platform), "digest": digest}
 
 
 def _show(plan: DeployPlan) -> None:

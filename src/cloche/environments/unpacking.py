@@ -1,30 +1,24 @@
 """Unpacks the wheels of a lock into a folder, for any Linux: what an image holds of an environment.
 
-Nothing of it depends on this machine. Programs of the packages are left out: each names the Python
-that installed it, and a server starts none of them.
+Nothing of it depends on this machine; see `normalization`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloche.environments import pytorch, uv
+from cloche.environments import normalization, pytorch, uv
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _INSTALL_SECONDS = 3000.0
-_PROGRAMS = "bin"
 _NEWEST_GLIBC = (2, 40)
 """The newest C library that uv has a name for; wheels for it run on newer ones."""
-_OF_THE_INSTALLER = ("INSTALLER", "REQUESTED", "uv_cache.json", "direct_url.json")
 _NO_WHEEL = re.compile(r"no wheels? with a matching|no usable wheels|not compatible", re.IGNORECASE)
 
 
@@ -63,7 +57,7 @@ def unpack(
             )
         except uv.UvError as error:
             raise _explained(error, python, platform) from error
-    _normalize(folder)
+    normalization.normalize(folder)
 
 
 def _explained(error: uv.UvError, python: str, platform: str) -> ClocheError:
@@ -74,18 +68,3 @@ def _explained(error: uv.UvError, python: str, platform: str) -> ClocheError:
         f"A package has no wheel for Python {python} on {platform}. {error.what}",
         hint="Ask for a version of it that has one, or build for a platform that it supports.",
     )
-
-
-def _normalize(folder: Path) -> None:
-    """Remove what depends on this machine or on the installer."""
-    shutil.rmtree(folder / _PROGRAMS, ignore_errors=True)
-    (folder / ".lock").unlink(missing_ok=True)
-    for record in sorted(folder.glob("*.dist-info/RECORD")):
-        for name in _OF_THE_INSTALLER:
-            (record.parent / name).unlink(missing_ok=True)
-        # pip reads a file without INSTALLER as its own; the lines have to be those that are here.
-        rows = csv.reader(io.StringIO(record.read_text(encoding="utf-8")))
-        kept = sorted(row for row in rows if row and (folder / row[0]).exists())
-        record.unlink()  # it may be a link into uv's cache
-        with record.open("w", encoding="utf-8", newline="") as written:
-            csv.writer(written, lineterminator="\n").writerows(kept)

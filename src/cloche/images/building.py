@@ -35,25 +35,15 @@ def build(
     """
     below = (*base.layers, *content.environments)
     plans = content.layers(MOST_LAYERS - len(below))
-    known = [plan.known(store) for plan in plans]
-    sizes = (seen.size if seen else plan.size for seen, plan in zip(known, plans, strict=True))
+    seen = [plan.known(store) for plan in plans]
+    sizes = (each.size if each else plan.size for each, plan in zip(seen, plans, strict=True))
     total = sum(blob.descriptor.size for blob in below) + sum(sizes)
     with store.working(), progress.task("Writing the image", total) as task:
         transfer = Transfer(destination, task)
         transfer.bring(below)
-        written = tuple(
-            _written(plan, seen, store, transfer) for plan, seen in zip(plans, known, strict=True)
-        )
-        layers: tuple[StoredLayer | MadeLayer, ...] = (*content.environments, *written)
-        said = {**content.annotations, **base.annotations}
-        if content.golden:
-            said[golden.LAYER] = layers[-1].descriptor.digest
-        image = manifest.compose(
-            config.compose(base.config, content, layers, said),
-            (*base.layers, *layers),
-            said,
-            base.platform,
-        )
+        write = partial(_written, store=store, transfer=transfer)
+        written = transfer.each(write, zip(plans, seen, strict=True))
+        image = _composed(content, base, written)
         transfer.bring([image.config])
         bill = (_bill(content.bill, image, store),) if content.bill else ()
         for attachment in (*content.attached, *bill):
@@ -61,6 +51,33 @@ def build(
             transfer.bring(artifact.blobs)
             destination.put(artifact.root)
     return image
+
+
+def known(content: Content, base: Base, store: Store) -> Image | None:
+    """Return the image that `build` will make; None if the digest of a layer is not known yet."""
+    below = (*base.layers, *content.environments)
+    plans = content.layers(MOST_LAYERS - len(below))
+    descriptors = [plan.known(store) for plan in plans]
+    layers = [
+        StoredLayer(plan, store, descriptor)
+        for plan, descriptor in zip(plans, descriptors, strict=True)
+        if descriptor is not None
+    ]
+    return _composed(content, base, layers) if len(layers) == len(plans) else None
+
+
+def _composed(content: Content, base: Base, own: Sequence[StoredLayer]) -> Image:
+    """Return the image of a base, environments, and the layers of a service."""
+    layers: tuple[StoredLayer | MadeLayer, ...] = (*content.environments, *own)
+    said = {**content.annotations, **base.annotations}
+    if content.golden:
+        said[golden.LAYER] = layers[-1].descriptor.digest
+    return manifest.compose(
+        config.compose(base.config, content, layers, said),
+        (*base.layers, *layers),
+        said,
+        base.platform,
+    )
 
 
 def finish(images: Sequence[Image], destination: Destination, name: Name) -> SmallBlob:
@@ -95,15 +112,18 @@ def _bill(make: Callable[[str], Attachment], image: Image, store: Store) -> Atta
 
 
 def _written(
-    layer: Layer, known: Descriptor | None, store: Store, transfer: Transfer
+    planned: tuple[Layer, Descriptor | None], *, store: Store, transfer: Transfer
 ) -> StoredLayer:
-    """Write a layer, unless it is there; return it with its digest."""
-    destination, task = transfer.destination, transfer.task
+    """Write a layer, unless it is there; return it with its digest.
+
+    Where that has to be known before, one layer is hashed while others are sent.
+    """
+    layer, known = planned
+    destination = transfer.destination
     if known is None and destination.addressed:
-        task.note(f"hashing {layer.what}")
         known = layer.remember(store, digest_of_stream(layer.chunks(store)))
     if known is not None and destination.holds(known.digest):
-        task.advance(known.size)
+        transfer.passed(known.size)
         return StoredLayer(layer, store, known)
     wanted = known.digest if known is not None else None
     read = transfer.told(partial(layer.chunks, store))

@@ -123,7 +123,10 @@ def _links(
     locks = {member.name: member.lock_digest for member in repository.members}
     asked = {name: locks.get(name) or repository.main.lock_digest for name in start.asking}
     return tuple(
-        link for name, lock in asked.items() if lock for link in environments[lock].links(name)
+        link
+        for name, lock in asked.items()
+        if lock
+        for link in environments[lock].place.links(name)
     )
 
 

@@ -52,14 +52,40 @@ _SETTINGS = "home = {prefix}/bin\ninclude-system-site-packages = false\nversion 
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """What an image holds of a lock."""
+class Place:
+    """Where the environment of a lock lies in an image, and on which Python."""
 
     root: str
     """From the root of the image, without a leading slash."""
-    layers: tuple[MadeLayer, ...]
+    python: str
+    """`3.12`"""
     stub: PythonStub | None
     """The server's program for its Python; None where that is the base's own."""
+
+    @property
+    def prefix(self) -> str:
+        """Return the prefix of its Python in the image."""
+        return _OF_BASE if self.stub is None else f"/{interpreter.prefix(self.python)}"
+
+    @property
+    def packages(self) -> str:
+        """Return the folder of its packages, without a leading slash."""
+        return f"{self.root}/lib/python{self.python}/site-packages"
+
+    def own_files(self) -> dict[str, TreeFile | TreeLink]:
+        """Return what makes a virtual environment of packages."""
+        activate = _ACTIVATE.format(root=self.root)
+        if self.stub is not None:
+            activate += _LIBRARIES.format(prefix=self.prefix)
+        settings = _SETTINGS.format(prefix=self.prefix, python=self.python)
+        binary = f"{self.root}/bin"
+        return {
+            f"{binary}/activate": TreeFile(activate.encode()),
+            f"{self.root}/pyvenv.cfg": TreeFile(settings.encode()),
+            f"{binary}/python{self.python}": TreeLink(f"{self.prefix}/bin/python{self.python}"),
+            **{f"{binary}/{name}": TreeLink(f"python{self.python}")
+               for name in ("python", "python3")},
+        }  # fmt: skip
 
     def links(self, model: str) -> tuple[LayerLink, ...]:
         """Return what a model finds it by."""
@@ -68,6 +94,23 @@ class Environment:
         if self.stub is None:
             return links
         return (*links, LayerLink(f"{folder}/{STUB_FILE}", f"/{self.stub.path}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What an image holds of a lock."""
+
+    place: Place
+    layers: tuple[MadeLayer, ...]
+
+
+def place_of(lock: Lock, base: Base, start: ContainerStart) -> Place:
+    """Return where the environment of a lock lies on a base.
+
+    Raises ClocheError `image.python` if the base has neither its Python nor a stub for it.
+    """
+    root = f"{FOLDER}/{lock.digest.removeprefix('sha256:')[:_HEX]}"
+    return Place(root, lock.python, _stub(lock.python, base, start))
 
 
 def make(  # noqa: PLR0917 - what it is of, what it is on, and how it is made
@@ -82,67 +125,77 @@ def make(  # noqa: PLR0917 - what it is of, what it is on, and how it is made
 
     Where the base has a stub for the lock's Python and not the Python, that of this machine comes
     along. `environment` is the user's: uv takes its index, proxy and certificates from it. Raises
-    ClocheError `image.python` if neither is there, those of `interpreter.plan`,
-    `unpacking.unpack` and `bytecode.compile_folder`.
+    the errors of `place_of`, `interpreter.plan`, `unpacking.unpack` and `bytecode.compile_folder`.
     """
-    stub = _stub(lock.python, base, start)
-    root = f"{FOLDER}/{lock.digest.removeprefix('sha256:')[:_HEX]}"
+    found = place_of(lock, base, start)
     with (
         progress.task(f"Making the model's environment (Python {lock.python})") as task,
         store.laid_out(()) as folder,
     ):
-        plans = [_packages(lock, base, stub, root, folder, environment)]
-        if stub is not None:
-            plans.insert(0, interpreter.plan(lock.python, stub, base, folder, environment))
+        plans = _plans(lock, base, found, folder, environment)
         layers = tuple(MadeLayer(plan.what, plan.made(store, task)) for plan in plans)
-    return Environment(root, layers, stub)
+    return Environment(found, layers)
 
 
-def _packages(  # noqa: PLR0917
-    lock: Lock,
-    base: Base,
-    stub: PythonStub | None,
-    root: str,
-    folder: Path,
-    environment: Mapping[str, str],
+def known(
+    lock: Lock, base: Base, start: ContainerStart, store: Store, environment: Mapping[str, str]
+) -> Environment | None:
+    """Return what `make` does if nothing has to be made; raises what `place_of` does."""
+    found = place_of(lock, base, start)
+    plans = _plans(lock, base, found, store.root, environment)
+    blobs = [(plan.what, plan.known(store)) for plan in plans]
+    layers = tuple(MadeLayer(what, blob) for what, blob in blobs if blob is not None)
+    return Environment(found, layers) if len(layers) == len(plans) else None
+
+
+def _plans(
+    lock: Lock, base: Base, place: Place, folder: Path, environment: Mapping[str, str]
+) -> tuple[TreeLayer, ...]:
+    """Return the layers of an environment, made in a folder where they have to be."""
+    return (
+        *brought(place, base, folder, environment),
+        _packages(lock, base, place, folder, environment),
+    )
+
+
+def brought(
+    place: Place, base: Base, folder: Path, environment: Mapping[str, str]
+) -> tuple[TreeLayer, ...]:
+    """Return the layer with the Python that an environment brings; none where the base has it.
+
+    Raises the errors of `interpreter.plan`.
+    """
+    if place.stub is None:
+        return ()
+    return (interpreter.plan(place.python, place.stub, base, folder, environment),)
+
+
+def _packages(
+    lock: Lock, base: Base, place: Place, folder: Path, environment: Mapping[str, str]
 ) -> TreeLayer:
     """Return the layer with the packages of a lock, which are unpacked in `folder`."""
     machine = MACHINES.get(base.platform.architecture, base.platform.architecture)
     glibc = base.software.glibc or _OLDEST_GLIBC
-    prefix = _OF_BASE if stub is None else f"/{interpreter.prefix(lock.python)}"
-    own = _own_files(root, lock.python, prefix)
 
     def tree() -> FileTree:
-        place, unpacked = f"{root}/lib/python{lock.python}/site-packages", folder / "packages"
+        unpacked = folder / "packages"
         unpacking.unpack(
             lock.text, unpacked, python=lock.python, architecture=machine, glibc=glibc,
             environment=environment,
         )  # fmt: skip
         bytecode.compile_folder(
-            unpacked, python=lock.python, shown=f"/{place}", environment=environment
+            unpacked, python=lock.python, shown=f"/{place.packages}", environment=environment
         )
         made = FileTree()
-        for path, entry in own.items():
+        for path, entry in place.own_files().items():
             made.add(path, entry)
-        made.add_folder(place, unpacked, lambda _: True)
+        made.add_folder(place.packages, unpacked, lambda _: True)
         return made
 
-    what = f"environment of Python {lock.python}, {len(lock.packages)} packages"
-    return TreeLayer(what, ("environment", _FORM, lock.digest, machine, glibc, stub is None), tree)
-
-
-def _own_files(root: str, python: str, prefix: str) -> dict[str, TreeFile | TreeLink]:
-    """Return what makes a virtual environment of packages, on the Python under `prefix`."""
-    activate = _ACTIVATE.format(root=root)
-    if prefix != _OF_BASE:
-        activate += _LIBRARIES.format(prefix=prefix)
-    settings = _SETTINGS.format(prefix=prefix, python=python)
-    return {
-        f"{root}/bin/activate": TreeFile(activate.encode()),
-        f"{root}/pyvenv.cfg": TreeFile(settings.encode()),
-        f"{root}/bin/python{python}": TreeLink(f"{prefix}/bin/python{python}"),
-        **{f"{root}/bin/{name}": TreeLink(f"python{python}") for name in ("python", "python3")},
-    }
+    inputs = ("environment", _FORM, lock.digest, machine, glibc, place.stub is None)
+    return TreeLayer(
+        f"environment of Python {lock.python}, {len(lock.packages)} packages", inputs, tree
+    )
 
 
 def _stub(python: str, base: Base, start: ContainerStart) -> PythonStub | None:

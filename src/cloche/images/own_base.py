@@ -21,6 +21,7 @@ from cloche.images.environment import MACHINES
 from cloche.images.file_tree import FileTree, TreeFile
 from cloche.images.image import CONFIG, SmallBlob
 from cloche.images.tree_layers import TreeLayer
+from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,6 +68,16 @@ def make(
         with progress.task("Making the base") as task:
             made = tuple(plan.made(store, task) for plan in plans)
         return _image(server, platform, plans, made)
+
+
+def known(server: ServerBase, platform: Platform, store: Store) -> Image | None:
+    """Return the base if it was made before and is in the store."""
+    pinned, nowhere = packages.pinned(platform.architecture), Sources("", {})
+    with ExitStack() as stack:
+        workshop = _Workshop(server, platform, pinned, store, nowhere, SilentProgress(), stack)
+        plans = workshop.layers()
+        blobs = [blob for plan in plans if (blob := plan.known(store)) is not None]
+    return _image(server, platform, plans, blobs) if len(blobs) == len(plans) else None
 
 
 @dataclass(frozen=True)

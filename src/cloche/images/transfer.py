@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cloche.errors import ClocheError
 from cloche.images.image import changed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cloche.images.image import Blob, Destination, Read
     from cloche.progress import Task
+
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass
@@ -43,19 +47,31 @@ class Transfer:
 
         The first error ends the others at their next bytes.
         """
-        unique = tuple({blob.descriptor.digest: blob for blob in blobs}.values())
-        if self.destination.parallel == 1 or len(unique) < 2:
-            for blob in unique:
-                self._bring(blob)
-            return
+        self.each(self._bring, {blob.descriptor.digest: blob for blob in blobs}.values())
+
+    def each(self, write: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """Return what `write` returns for each item, several at a time.
+
+        The first error ends the others at their next bytes.
+        """
+        work = list(items)
+        if self.destination.parallel == 1 or len(work) < 2:
+            return [write(item) for item in work]
         with ThreadPoolExecutor(self.destination.parallel, "cloche-blob") as pool:
+            futures = [pool.submit(write, item) for item in work]
             try:
-                for done in as_completed([pool.submit(self._bring, blob) for blob in unique]):
+                for done in as_completed(futures):
                     done.result()
             except BaseException:
                 self._ended.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+            return [future.result() for future in futures]
+
+    def passed(self, size: int) -> None:
+        """Tell the task of bytes that were written, or need not be."""
+        with self._lock:
+            self.task.advance(size)
 
     def told(self, read: Read) -> Read:
         """Return a reader that tells the task of what was taken."""
@@ -65,7 +81,7 @@ class Transfer:
                 if self._ended.is_set():
                     raise ClocheError("image.stopped", "Another part of the image failed.")
                 yield chunk
-                self._advance(len(chunk))
+                self.passed(len(chunk))
 
         return told
 
@@ -74,17 +90,13 @@ class Transfer:
         if self.destination.holds(descriptor.digest):
             is_mounted = descriptor.digest in self.destination.mounted
             self._count("mounted" if is_mounted else "there", descriptor.size)
-            self._advance(descriptor.size)
+            self.passed(descriptor.size)
             return
         read = self.told(blob.chunks)
         digest = self.destination.write(read, descriptor.size, descriptor.digest)
         if digest != descriptor.digest:
             raise changed(descriptor.digest)
         self._count("copied", descriptor.size)
-
-    def _advance(self, size: int) -> None:
-        with self._lock:
-            self.task.advance(size)
 
     def _count(self, what: str, size: int) -> None:
         with self._lock:

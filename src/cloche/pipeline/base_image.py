@@ -39,6 +39,14 @@ def make(
     return own_base.make(server, platform, composition.store(settings), sources, progress)
 
 
+def known(platform: Platform, *, settings: Settings) -> Image | None:
+    """Return the base for a platform if it was made before."""
+    from cloche.images import own_base
+
+    server = composition.server().base(own_base.PACKAGES, own_base.PYTHON)
+    return own_base.known(server, platform, composition.store(settings))
+
+
 def as_base(image: Image) -> Base:
     """Return the base that was made as one to build on."""
     from cloche.images import base, reading

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from cloche.artifacts import Deployment
+    from cloche.artifacts import ContainerStart, Deployment, Lock
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
     from cloche.images.base import Base
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cloche.images.reading import ReadImage
     from cloche.progress import Progress
     from cloche.settings import Settings
+    from cloche.store import Store
 
 
 _HEX = 12
@@ -197,17 +198,11 @@ class _Making:
     def _content(self, base: Base) -> Content:
         from cloche.images import content, environment
 
-        store, repository = composition.store(self.settings), self.deployment.repository
-        start = composition.servers()[repository.server].container(
-            repository, store.tree_path(repository.digest), base.software.python_backends
-        )
-        installed = {member.lock_digest for member in repository.members}
+        store = composition.store(self.settings)
+        start = container_start(self.deployment, base, store)
         made = {
-            member.lock.digest: environment.make(
-                member.lock, base, start, store, self.progress, os.environ
-            )
-            for member in self.deployment.members
-            if member.lock is not None and member.lock.digest in installed
+            lock.digest: environment.make(lock, base, start, store, self.progress, os.environ)
+            for lock in installed_locks(self.deployment)
         }
         return content.content_of(self.deployment, base, start, made, store)
 
@@ -228,6 +223,23 @@ def _digest_of(images: tuple[Image, ...]) -> str:
     from cloche.images import building
 
     return building.root_of(images).descriptor.digest
+
+
+def container_start(deployment: Deployment, base: Base, store: Store) -> ContainerStart:
+    """Return how the server of a deployment starts in a container on a base."""
+    repository = deployment.repository
+    return composition.servers()[repository.server].container(
+        repository, store.tree_path(repository.digest), base.software.python_backends
+    )
+
+
+def installed_locks(deployment: Deployment) -> tuple[Lock, ...]:
+    """Return the locks of the environments that models of a deployment run in."""
+    installed = {member.lock_digest for member in deployment.repository.members}
+    locks = (member.lock for member in deployment.members)
+    return tuple({
+        lock.digest: lock for lock in locks if lock is not None and lock.digest in installed
+    }.values())  # fmt: skip
 
 
 def check_output(output: Path, platforms: int = 1, *, split: bool = False) -> None:

@@ -63,8 +63,10 @@ def build(
 ) -> None:  # fmt: skip
     """Make the image of MODEL, or of ./cloche.yaml, in a registry, a folder or a file.
 
-    The model repository in it is, byte for byte, the one that `cloche deploy` serves. The same
-    inputs give the same digest everywhere.
+    MODEL is a file, a folder or a model of a registry, as for `cloche deploy`, or the name of a
+    service: then what it serves is in the image, as it was verified. The model repository in it is,
+    byte for byte, the one that `cloche deploy` serves. The same inputs give the same digest
+    everywhere.
     """
     from cloche import cache
     from cloche.images import base as bases
@@ -83,7 +85,7 @@ def build(
             bases.require_server(each, base)
         if output is not None:
             images.check_output(output, len(wanted), split=split)
-        deployment = deploy.prepare(here, *specification.chosen(model, file, name, example))
+        deployment = _deployment(here, model, file, name, example)
         if no_golden:
             deployment = replace(deployment, golden=None)
         if output is not None:
@@ -98,6 +100,24 @@ def build(
     if push:
         report["pushed"] = str(reference)
     rendering.show_json(report) if as_json else description.show(report)
+
+
+def _deployment(
+    here: session.Session,
+    model: str | None,
+    file: Path | None,
+    name: str | None,
+    example: Path | None,
+) -> Deployment:
+    """Return what is in the image: that of a service by its name, else that of a model."""
+    if model is not None and name is None and example is None and here.deployed():
+        from cloche.pipeline import recorded
+
+        is_word = not any(mark in model for mark in "/:.") and not Path(model).exists()
+        found = recorded.deployment_of(model, settings=here.settings) if is_word else None
+        if found is not None:
+            return found
+    return deploy.prepare(here, *specification.chosen(model, file, name, example))
 
 
 def _base(base: str, platform: Platform, here: session.Session, connections: Registries) -> Base:

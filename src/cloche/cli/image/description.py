@@ -46,7 +46,7 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
         "server": _server(software),
         "annotations": {**(container.get("Labels") or {}), **image.annotations},
         "layers": layers,
-        "findings": _findings(software),
+        "findings": findings(software),
     }
 
 
@@ -72,7 +72,7 @@ def _server(software: BaseSoftware) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _findings(software: BaseSoftware) -> list[dict[str, Any]]:
+def findings(software: BaseSoftware) -> list[dict[str, Any]]:
     """Return what has to be known of a base by all who run something on it."""
     if software.untrusted is None:
         return []
