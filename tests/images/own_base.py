@@ -52,13 +52,6 @@ def make(settings: Settings, platform: Platform) -> Image:
         pytest.skip(f"needs Debian's packages and Triton's wheel: {error.what} {error.hint or ''}")
 
 
-def bring_packages(kept: Settings, settings: Settings) -> None:
-    """Put Debian's packages into another home."""
-    stored = composition.store(kept)
-    for package in packages.pinned("amd64"):
-        composition.store(settings).add_file(stored.blob_path(package.digest))
-
-
 def ask(docker: Docker, container: str, x: np.ndarray) -> np.ndarray:
     """What the model `scores` of a container answers to its input `x`."""
     tensor = {
@@ -73,3 +66,10 @@ def ask(docker: Docker, container: str, x: np.ndarray) -> np.ndarray:
     assert done.returncode == 0, done.stderr + docker("logs", container)
     (output,) = json.loads(done.stdout)["outputs"]
     return np.array(output["data"], np.float32).reshape(output["shape"])
+
+
+def bring_packages(kept: Settings, settings: Settings) -> None:
+    """Put Debian's packages into another home."""
+    stored = composition.store(kept)
+    for package in packages.pinned("amd64"):
+        composition.store(settings).add_file(stored.blob_path(package.digest))

@@ -13,6 +13,8 @@ from fixtures.commands import Outcome
 from fixtures.registries import nobody
 
 LIMIT = 180.0
+_INTERRUPTIBLE = ("env", "--default-signal=INT")
+"""Tests that run in the background of a shell ignore ctrl-C, and so would what they start."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class RunCommand:
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            [*self.within, sys.executable, "-m", "cloche", "image", "run", *words],
+            [*self.within, *_INTERRUPTIBLE, sys.executable, "-m", "cloche", "image", "run", *words],
             env={**os.environ, **self.variables, **nobody(), "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True,
         )  # fmt: skip

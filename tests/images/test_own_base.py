@@ -14,9 +14,10 @@ import elf
 import numpy as np
 import onnx
 import onnxruntime
+import own_base
 import pytest
 from docker_engine import Docker
-from own_base import HARDENED, SILENT, ask, bring_packages, make
+from own_base import HARDENED, SILENT, ask
 
 from cloche.cli import main
 from cloche.images import reading
@@ -36,9 +37,9 @@ def test_a_base_that_is_made_anew_is_the_same(
     made: Image, kept: Settings, settings: Settings, tmp_path: Path
 ) -> None:
     """In another home, with no mirror: its packages are in the store, the wheels in uv's cache."""
-    bring_packages(kept, settings)
+    own_base.bring_packages(kept, settings)
     offline = Settings(settings.home, images_debian_mirror="http://127.0.0.1:9")
-    assert make(offline, AMD64).descriptor == made.descriptor
+    assert own_base.make(offline, AMD64).descriptor == made.descriptor
 
 
 # ── what is in it ─────────────────────────────────────────────────────────────────────────────
@@ -96,7 +97,7 @@ def test_every_library_that_is_asked_for_is_there(
     kept: Settings, platform: Platform, triplet: str
 ) -> None:
     default = (f"usr/lib/{triplet}", "usr/lib", "usr/lib64", "opt/tritonserver/lib")
-    with unpacked(make(kept, platform)) as image:
+    with unpacked(own_base.make(kept, platform)) as image:
         assert len(image.asked) > 200
         missing = []
         for path, asked in image.asked.items():
@@ -162,7 +163,7 @@ def with_server(kept: Settings) -> None:
 
 @pytest.mark.usefixtures("triton_installation", "made")
 def test_build_takes_it_for_another_platform(kept, tmp_path, monkeypatch, capsys) -> None:
-    make(kept, ARM64)
+    own_base.make(kept, ARM64)
     with_server(kept)
     monkeypatch.setenv("CLOCHE_HOME", str(kept.home))
     monkeypatch.chdir(tmp_path)
