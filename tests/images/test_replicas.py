@@ -142,6 +142,26 @@ def test_what_a_kill_leaves_is_taken_over_or_removed(user: User, bridged: Docker
     assert len(bridged("ps", "--all", "--quiet").split()) == 1
 
 
+def test_containers_are_the_default_where_the_wheel_does_not_run(
+    user: User, tmp_path: Path
+) -> None:
+    """As on a machine with an older C library, in every process of Cloche."""
+    (tmp_path / "sitecustomize.py").write_text("import os\nos.confstr = lambda _: 'glibc 2.34'\n")
+    user.environment["PYTHONPATH"] = str(tmp_path)
+    scaled_maximum(user.folder / "model.onnx", 2)
+    words = ("./model.onnx", "--name", "largest")
+    (finding,) = (
+        each
+        for each in user.run("plan", *words, "--json").expect(0).json["findings"]
+        if each["code"] == "runtime.container"
+    )
+    assert "needs glibc 2.35 or newer; this machine has 2.34" in finding["what"]
+    live = user.run("deploy", *words, "--json").expect(0).json
+    assert live["verification"]["judge"] == "smoke"
+    assert replica(user)["runtime"] == "container"
+    assert answer(user) == 6.0
+
+
 def test_images_that_no_revision_needs_are_removed(user: User, bridged: Docker) -> None:
     deploy(user, 2)
     deploy(user, 3)

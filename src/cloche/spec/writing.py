@@ -34,7 +34,7 @@ def to_yaml(
     def quote(value: Any) -> Any:
         """Quote text that is not a plain word, so that every reader reads it as text."""
         if isinstance(value, dict):
-            return _flow({key: quote(item) for key, item in value.items()}, CommentedMap)
+            return _flow({quote(key): quote(item) for key, item in value.items()}, CommentedMap)
         if isinstance(value, str) and not _is_plain(value):
             return DoubleQuotedScalarString(value)
         return value
