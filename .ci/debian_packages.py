@@ -1,8 +1,9 @@
 """Pin the Debian packages of Cloche's own base anew: `python3 .ci/debian_packages.py`.
 
-Reads src/cloche/images/debian/packages.in, takes the newest version that Debian 12 or its security
-updates have of each, and writes packages.txt beside it. Needs dpkg, which compares versions, and
-gpgv with Debian's keys (debian-archive-keyring), which say that the lists are Debian's.
+Reads packages.in in src/cloche/images/bases/debian, takes the newest version that Debian 12 or its
+security updates have of each, and writes packages.txt beside it. Needs dpkg, which compares
+versions, and gpgv with Debian's keys (debian-archive-keyring), which say that the lists are
+Debian's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
-FOLDER = Path(__file__).parent.parent / "src" / "cloche" / "images" / "debian"
+FOLDER = Path(__file__).parent.parent / "src" / "cloche" / "images" / "bases" / "debian"
 MIRROR = "https://deb.debian.org"
 SUITES = {"debian": "bookworm", "debian-security": "bookworm-security"}
 ARCHITECTURES = ("amd64", "arm64")

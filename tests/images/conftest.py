@@ -18,8 +18,8 @@ from run_command import RunCommand
 from cloche import composition, pipeline, spec
 from cloche.artifacts import Deployment, Golden, Judge, RequestOrigin
 from cloche.cli import main
-from cloche.images import base as bases
-from cloche.images.base import Base
+from cloche.images.bases import base as bases
+from cloche.images.bases.base import Base
 from cloche.images.image import Image, Platform
 from cloche.progress import SilentProgress
 from cloche.settings import Settings

@@ -13,7 +13,7 @@ from docker_engine import Docker
 
 from cloche import composition
 from cloche.errors import ClocheError
-from cloche.images.debian import packages
+from cloche.images.bases.debian import packages
 from cloche.images.image import Image, Platform
 from cloche.pipeline import base_image
 from cloche.progress import SilentProgress

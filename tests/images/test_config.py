@@ -10,7 +10,7 @@ import pytest
 from cloche.images import config, manifest
 from cloche.images.content import Content
 from cloche.images.image import LAYER, Descriptor, Platform, SmallBlob
-from cloche.images.layers import Layer, LayerFile, StoredLayer
+from cloche.images.layering.layers import Layer, LayerFile, StoredLayer
 from cloche.store import Store
 
 ENTRYPOINT = LayerFile("cloche/entrypoint", 1, "sha256:" + "1" * 64, executable=True)

@@ -16,9 +16,9 @@ import pytest
 
 from cloche.artifacts import digest_of
 from cloche.errors import ClocheError
-from cloche.images.debian import deb, fetching, filesystem, loader_cache, packages
-from cloche.images.debian.packages import Package
-from cloche.images.file_tree import FileTree, TreeFile, TreeFolder, TreeLink
+from cloche.images.bases.debian import deb, fetching, filesystem, loader_cache, packages
+from cloche.images.bases.debian.packages import Package
+from cloche.images.layering.file_tree import FileTree, TreeFile, TreeFolder, TreeLink
 from cloche.progress import SilentProgress
 from cloche.store import Store
 

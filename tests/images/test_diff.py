@@ -16,10 +16,10 @@ import tiny_base
 from tiny_base import Layout
 
 from cloche.errors import ClocheError
-from cloche.images import reading
-from cloche.images.difference import Side, compare, compare_files
+from cloche.images.copying.difference import Side, compare, compare_files
+from cloche.images.copying.overlay import Overlay
 from cloche.images.image import LAYER, Descriptor
-from cloche.images.overlay import Overlay
+from cloche.images.sources import reading
 from cloche.progress import SilentProgress
 from fixtures.commands import Outcome
 

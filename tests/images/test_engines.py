@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import tiny_base
 
-from cloche.images import base as bases
-from cloche.images import reading
+from cloche.images.bases import base as bases
 from cloche.images.image import Platform
+from cloche.images.sources import reading
 from cloche.pipeline.image import write_image
 from cloche.progress import SilentProgress
 from cloche.servers.triton.process import HARDENED

@@ -13,10 +13,11 @@ import pytest
 from cloche import environments
 from cloche.artifacts import ContainerStart, Deployment, Lock, PythonStub
 from cloche.errors import ClocheError
-from cloche.images import building, content, environment
-from cloche.images.base import Base
+from cloche.images import building, content
+from cloche.images.bases.base import Base
+from cloche.images.destinations.layout import writing
 from cloche.images.image import Platform
-from cloche.images.layout import writing
+from cloche.images.layering import environment
 from cloche.model_config.names import STUB_FILE
 from cloche.progress import SilentProgress
 from cloche.store import Store

@@ -16,11 +16,13 @@ from ruamel.yaml import YAML
 from cloche.artifacts import Deployment
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
-from cloche.images import base as bases
-from cloche.images import content, dockerfile, gzip_stream, layers
-from cloche.images.base import Base
+from cloche.images import content
+from cloche.images.bases import base as bases
+from cloche.images.bases.base import Base
+from cloche.images.export import dockerfile, gzip_stream
+from cloche.images.export.kaniko import EXECUTOR, Job
 from cloche.images.image import Platform
-from cloche.images.kaniko import EXECUTOR, Job
+from cloche.images.layering import layers
 from cloche.pipeline import export
 from cloche.progress import SilentProgress
 from cloche.settings import Settings

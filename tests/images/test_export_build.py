@@ -24,11 +24,13 @@ from cloche import pipeline, spec
 from cloche.artifacts import Deployment
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
-from cloche.images import difference, golden, reading
-from cloche.images.base import Base
+from cloche.images import golden
+from cloche.images.bases.base import Base
+from cloche.images.copying import difference
+from cloche.images.export.kaniko import Job
 from cloche.images.image import Image, Platform
-from cloche.images.kaniko import Job
-from cloche.images.reading import ReadImage
+from cloche.images.sources import reading
+from cloche.images.sources.reading import ReadImage
 from cloche.pipeline import base_image, export, image
 from cloche.settings import Settings
 from fixtures.command_line import finished

@@ -20,8 +20,8 @@ from cloche.artifacts import Deployment, Judge, RequestOrigin, encode
 from cloche.clients.oci import reference as references
 from cloche.clients.oci.referrers import subject_of
 from cloche.errors import ClocheError
-from cloche.images import golden, manifest, reading, remote, sbom
-from cloche.images.base import Base
+from cloche.images import golden, manifest, sbom
+from cloche.images.bases.base import Base
 from cloche.images.image import (
     LAYER,
     MANIFEST,
@@ -32,7 +32,8 @@ from cloche.images.image import (
     Platform,
     SmallBlob,
 )
-from cloche.images.reading import ReadImage
+from cloche.images.sources import reading, remote
+from cloche.images.sources.reading import ReadImage
 from cloche.pipeline.image import Registries, push_image, registries, write_image
 from cloche.progress import SilentProgress
 from cloche.settings import Settings

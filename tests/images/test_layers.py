@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from cloche.artifacts import digest_of
 from cloche.errors import ClocheError
-from cloche.images import layers, tar
 from cloche.images.image import LAYER, Descriptor
-from cloche.images.layers import LARGE, Layer, LayerFile, LayerLink, StoredLayer, divide
+from cloche.images.layering import layers, tar
+from cloche.images.layering.layers import LARGE, Layer, LayerFile, LayerLink, StoredLayer, divide
 from cloche.store import Store
 
 STAMP = 315_532_800

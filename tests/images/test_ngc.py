@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloche.images import ngc
+from cloche.images.bases import ngc
 
 
 @pytest.mark.parametrize(

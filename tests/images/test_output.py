@@ -17,9 +17,10 @@ import tiny_base
 from cloche import pipeline, spec
 from cloche.artifacts import FileEntry
 from cloche.errors import ClocheError
-from cloche.images import building, image, names, reading
+from cloche.images import building, image, names
 from cloche.images.content import Content
-from cloche.images.layers import LARGE, LayerFile
+from cloche.images.layering.layers import LARGE, LayerFile
+from cloche.images.sources import reading
 from cloche.pipeline.image import destination_of, write_image
 from cloche.progress import SilentProgress
 from formats.onnx_models import mlp

@@ -20,8 +20,8 @@ from docker_engine import Docker
 from own_base import HARDENED, SILENT, ask
 
 from cloche.cli import main
-from cloche.images import reading
 from cloche.images.image import Image, Platform
+from cloche.images.sources import reading
 from cloche.pipeline import base_image
 from cloche.pipeline.image import write_image
 from cloche.settings import Settings

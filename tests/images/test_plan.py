@@ -9,7 +9,7 @@ import pytest
 import tiny_base
 
 from cloche.artifacts import Deployment
-from cloche.images.base import Base
+from cloche.images.bases.base import Base
 from cloche.pipeline import image_plan
 from cloche.pipeline.image import write_image
 from cloche.progress import SilentProgress

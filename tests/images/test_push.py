@@ -17,10 +17,10 @@ from cloche.artifacts import Deployment
 from cloche.clients.oci import reference as references
 from cloche.clients.oci.registry import Registry
 from cloche.errors import ClocheError
-from cloche.images import base as bases
-from cloche.images import reading
-from cloche.images.base import Base
+from cloche.images.bases import base as bases
+from cloche.images.bases.base import Base
 from cloche.images.image import Image, Platform
+from cloche.images.sources import reading
 from cloche.pipeline.image import Registries, push_image, read_base, registries, write_image
 from cloche.progress import SilentProgress
 from cloche.settings import Settings

@@ -11,9 +11,11 @@ import pytest
 import tiny_base
 
 from cloche.errors import ClocheError, UsageError
-from cloche.images import addresses, base, platforms, reading
-from cloche.images.base import BaseSoftware
+from cloche.images import addresses, platforms
+from cloche.images.bases import base
+from cloche.images.bases.base import BaseSoftware
 from cloche.images.image import Platform
+from cloche.images.sources import reading
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 LAYER = tiny_base.rootfs()

@@ -29,9 +29,9 @@ from cloche.clients.engine.engine import State
 from cloche.clients.engine.program import Program
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
-from cloche.images import base as bases
-from cloche.images import reading
+from cloche.images.bases import base as bases
 from cloche.images.image import Platform
+from cloche.images.sources import reading
 from cloche.pipeline import image_run as running
 from cloche.pipeline.image import push_image, registries, write_image
 from cloche.progress import SilentProgress

@@ -26,7 +26,8 @@ if os.environ.get("LATE"):
 os.umask(int(os.environ["MASK"], 8))
 
 from cloche import pipeline, settings, spec
-from cloche.images import base, platforms
+from cloche.images import platforms
+from cloche.images.bases import base
 from cloche.pipeline.image import write_image
 from cloche.progress import SilentProgress
 

@@ -10,7 +10,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from cloche.artifacts import Deployment, Lock
 from cloche.images import sbom
-from cloche.images.base import Base
+from cloche.images.bases.base import Base
 
 DIGEST = "sha256:" + "a" * 64
 LOCK = Lock(

@@ -10,8 +10,9 @@ import pytest
 
 from cloche.clients.oci import reference as references
 from cloche.errors import UsageError
-from cloche.images import archive, reading
 from cloche.images.config import what_of_layers
+from cloche.images.destinations import archive
+from cloche.images.sources import reading
 from cloche.pipeline.image import Built, check_output, push_image, registries, write_image
 from cloche.progress import SilentProgress
 from fixtures.registries import nobody

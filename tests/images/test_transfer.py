@@ -9,9 +9,9 @@ import pytest
 import tiny_base
 
 from cloche.errors import ClocheError
+from cloche.images.destinations.transfer import Transfer
 from cloche.images.image import LAYER, Platform, Read, SmallBlob
 from cloche.images.names import Name
-from cloche.images.transfer import Transfer
 from cloche.progress import SilentProgress
 
 

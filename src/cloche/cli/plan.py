@@ -65,8 +65,8 @@ def command(
 
 def _image(here: session.Session, deployment: Deployment, base: str) -> dict[str, Any]:
     """Return what is known of the image of a deployment, for this platform."""
-    from cloche.images import base as bases
     from cloche.images import platforms
+    from cloche.images.bases import base as bases
     from cloche.pipeline import image as images
     from cloche.pipeline import image_plan
 

@@ -6,18 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.images import config, golden, manifest, sbom
-from cloche.images.digesting import digest_of_stream
+from cloche.images.destinations.digesting import digest_of_stream
+from cloche.images.destinations.transfer import Transfer
 from cloche.images.image import MOST_LAYERS, changed
-from cloche.images.layers import StoredLayer
-from cloche.images.transfer import Transfer
+from cloche.images.layering.layers import StoredLayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cloche.images.base import Base
+    from cloche.images.bases.base import Base
     from cloche.images.content import Content
     from cloche.images.image import Attachment, Descriptor, Destination, Image, SmallBlob
-    from cloche.images.layers import Layer, MadeLayer
+    from cloche.images.layering.layers import Layer, MadeLayer
     from cloche.images.names import Name
     from cloche.progress import Progress
     from cloche.store import Store

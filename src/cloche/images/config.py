@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cloche.images.content import Content
-    from cloche.images.layers import MadeLayer, StoredLayer
+    from cloche.images.layering.layers import MadeLayer, StoredLayer
 
 USER = "1000:1000"
 """Numbers, since Kubernetes cannot tell whether a name is that of root."""

@@ -7,17 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.images import golden, sbom
-from cloche.images.layers import Layer, LayerFile, LayerLink, divide
+from cloche.images.layering.layers import Layer, LayerFile, LayerLink, divide
 from cloche.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cloche.artifacts import ContainerStart, Deployment
-    from cloche.images.base import Base
-    from cloche.images.environment import Environment
+    from cloche.images.bases.base import Base
     from cloche.images.image import Attachment
-    from cloche.images.layers import MadeLayer
+    from cloche.images.layering.environment import Environment
+    from cloche.images.layering.layers import MadeLayer
     from cloche.store import Store
 
 MODELS = "models"

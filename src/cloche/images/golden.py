@@ -24,14 +24,14 @@ from cloche.artifacts import (
 )
 from cloche.images import golden_files
 from cloche.images.image import Attachment, SmallBlob
-from cloche.images.layers import LayerFile
+from cloche.images.layering.layers import LayerFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cloche.artifacts import Deployment
     from cloche.images.image import Artifact, Blob
-    from cloche.images.reading import ReadImage
+    from cloche.images.sources.reading import ReadImage
     from cloche.store import Store
 
 FOLDER = "cloche/golden"

@@ -6,7 +6,7 @@ import tarfile
 from typing import IO, TYPE_CHECKING, cast
 
 from cloche.errors import ClocheError
-from cloche.images.stream import Stream
+from cloche.images.sources.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

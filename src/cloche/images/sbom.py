@@ -10,7 +10,7 @@ import re
 import uuid
 from typing import TYPE_CHECKING
 
-from cloche.images.base import BASE_DIGEST, BASE_NAME
+from cloche.images.bases.base import BASE_DIGEST, BASE_NAME
 from cloche.images.image import Attachment, SmallBlob
 from cloche.version import __version__
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from packageurl import PackageURL
 
     from cloche.artifacts import Deployment, Lock, Member
-    from cloche.images.base import Base
+    from cloche.images.bases.base import Base
 
 MEDIA_TYPE = "application/vnd.cyclonedx+json"
 KIND = f"bill-{__version__}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.clients.oci.reference import ImageReference
-    from cloche.images.base import Base
+    from cloche.images.bases.base import Base
     from cloche.images.image import Destination, Image, Platform
     from cloche.images.names import Name
     from cloche.pipeline.image import Registries
@@ -32,7 +32,7 @@ def make(
 
     Raises ClocheError `image.debian.…`, and those of unpacking and compiling wheels.
     """
-    from cloche.images import own_base
+    from cloche.images.bases import own_base
 
     server = composition.server().base(own_base.PACKAGES, own_base.PYTHON)
     sources = own_base.Sources(settings.images_debian_mirror, environment)
@@ -41,7 +41,7 @@ def make(
 
 def known(platform: Platform, *, settings: Settings) -> Image | None:
     """Return the base for a platform if it was made before."""
-    from cloche.images import own_base
+    from cloche.images.bases import own_base
 
     server = composition.server().base(own_base.PACKAGES, own_base.PYTHON)
     return own_base.known(server, platform, composition.store(settings))
@@ -49,7 +49,8 @@ def known(platform: Platform, *, settings: Settings) -> Image | None:
 
 def as_base(image: Image) -> Base:
     """Return the base that was made as one to build on."""
-    from cloche.images import base, reading
+    from cloche.images.bases import base
+    from cloche.images.sources import reading
 
     return base.of(reading.of(image, ""))
 
@@ -64,7 +65,7 @@ def push(
     image: Image, reference: ImageReference, connections: Registries, progress: Progress
 ) -> None:
     """Push the base; raises ClocheError `registry.…`."""
-    from cloche.images.pushing import RepositoryWriter
+    from cloche.images.destinations.pushing import RepositoryWriter
 
     destination = RepositoryWriter(connections.at(reference.host), reference, {})
     _bring(image, destination, None, progress)
@@ -72,7 +73,7 @@ def push(
 
 def _bring(image: Image, destination: Destination, name: Name | None, progress: Progress) -> None:
     from cloche.images import names
-    from cloche.images.transfer import Transfer
+    from cloche.images.destinations.transfer import Transfer
 
     total = sum(layer.descriptor.size for layer in image.layers)
     with progress.task("Writing the base", total) as task:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import Deployment
-    from cloche.images.base import Base
-    from cloche.images.build_context import Locked
+    from cloche.images.bases.base import Base
+    from cloche.images.export.build_context import Locked
+    from cloche.images.export.kaniko import Job
     from cloche.images.image import Blob, Platform
-    from cloche.images.kaniko import Job
-    from cloche.images.layers import Layer
+    from cloche.images.layering.layers import Layer
     from cloche.pipeline.image import Registries
     from cloche.progress import Progress, Task
     from cloche.settings import Settings
@@ -54,8 +54,8 @@ def build_context(
 
     Raises ClocheError `image.…` and those of `interpreter.plan` and `unpacking.unpack`.
     """
-    from cloche.images import build_context as contexts
     from cloche.images import content
+    from cloche.images.export import build_context as contexts
 
     store = composition.store(settings)
     with store.working():
@@ -68,16 +68,16 @@ def build_context(
 
 def check_folder(output: Path) -> None:
     """Raise ClocheError `export.output` for a folder that holds something else."""
-    from cloche.images import build_context as contexts
-    from cloche.images import context_folder
+    from cloche.images.export import build_context as contexts
+    from cloche.images.export import context_folder
 
     context_folder.check(output, contexts.NAMES)
 
 
 def write_folder(context: Layer, output: Path, *, settings: Settings, progress: Progress) -> None:
     """Write a build context to a folder; raises ClocheError `export.output` and `image.…`."""
-    from cloche.images import build_context as contexts
-    from cloche.images import context_folder
+    from cloche.images.export import build_context as contexts
+    from cloche.images.export import context_folder
 
     with (
         _read(context, settings, progress) as chunks,
@@ -88,7 +88,7 @@ def write_folder(context: Layer, output: Path, *, settings: Settings, progress: 
 
 def check_kaniko(output: Path) -> None:
     """Raise ClocheError `export.output` for a folder that holds something else."""
-    from cloche.images import context_folder, kaniko
+    from cloche.images.export import context_folder, kaniko
 
     context_folder.check(output, kaniko.NAMES)
 
@@ -97,7 +97,7 @@ def write_kaniko(
     context: Layer, job: Job, output: Path, *, settings: Settings, progress: Progress
 ) -> None:
     """Write a build context as an archive, and a Job that builds it; raises as `write_folder`."""
-    from cloche.images import context_folder, gzip_stream, kaniko
+    from cloche.images.export import context_folder, gzip_stream, kaniko
 
     with (
         _read(context, settings, progress) as chunks,
@@ -121,9 +121,10 @@ def _locked(
     deployment: Deployment, base: Base, store: Store, progress: Progress
 ) -> tuple[tuple[Locked, ...], Blob | None]:
     """Return the locks with their Pythons, and pip where there is one."""
-    from cloche.images import environment, installer
-    from cloche.images.build_context import Locked
-    from cloche.images.layers import MadeLayer
+    from cloche.images.export import installer
+    from cloche.images.export.build_context import Locked
+    from cloche.images.layering import environment
+    from cloche.images.layering.layers import MadeLayer
 
     locks = installed_locks(deployment)
     if not locks:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from cloche.artifacts import ContainerStart, Deployment, Lock
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
-    from cloche.images.base import Base
+    from cloche.images.bases.base import Base
     from cloche.images.content import Content
     from cloche.images.image import Destination, Image, Platform
     from cloche.images.names import Name
-    from cloche.images.reading import ReadImage
+    from cloche.images.sources.reading import ReadImage
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.store import Store
@@ -73,7 +73,8 @@ def read_image(text: str, platform: Platform | None, connections: Registries) ->
     Without a platform it is the only one, or that of this machine. Raises UsageError
     `registry.reference`, and ClocheError `image.…` and `registry.…`.
     """
-    from cloche.images import addresses, reading, remote
+    from cloche.images import addresses
+    from cloche.images.sources import reading, remote
 
     address = addresses.parse(text)
     if isinstance(address, addresses.LocalAddress):
@@ -83,7 +84,7 @@ def read_image(text: str, platform: Platform | None, connections: Registries) ->
 
 def read_base(text: str, platform: Platform, connections: Registries) -> Base:
     """Return the base of a path or a reference, as by `read_image`."""
-    from cloche.images import base
+    from cloche.images.bases import base
 
     return base.of(read_image(text, platform, connections))
 
@@ -124,7 +125,7 @@ def image_of(
     Raises ClocheError `image.…`.
     """
     from cloche.images import names
-    from cloche.images.unwritten import Unwritten
+    from cloche.images.destinations.unwritten import Unwritten
 
     nowhere, name = Unwritten(), names.of_service(deployment.service)
     making = _Making(deployment, nowhere, name, lambda _: (nowhere, name), settings, progress)
@@ -147,7 +148,7 @@ def push_image(
     Raises ClocheError `image.…` and `registry.…`.
     """
     from cloche.images import names
-    from cloche.images.pushing import RepositoryWriter
+    from cloche.images.destinations.pushing import RepositoryWriter
 
     shared: dict[str, str] = {}
     for base in bases:
@@ -183,7 +184,7 @@ class _Making:
 
     def split(self, bases: Sequence[Base]) -> Built:
         """Make an image of the models alone, and one of the server that runs them."""
-        from cloche.images import base as base_images
+        from cloche.images.bases import base as base_images
 
         with composition.store(self.settings).working():
             contents = [(base, self._content(base)) for base in bases]
@@ -196,7 +197,8 @@ class _Making:
         return replace(self._finished(models, self.destination, self.name), server=server)
 
     def _content(self, base: Base) -> Content:
-        from cloche.images import content, environment
+        from cloche.images import content
+        from cloche.images.layering import environment
 
         store = composition.store(self.settings)
         start = container_start(self.deployment, base, store)
@@ -244,7 +246,7 @@ def installed_locks(deployment: Deployment) -> tuple[Lock, ...]:
 
 def check_output(output: Path, platforms: int = 1, *, split: bool = False) -> None:
     """Raise ClocheError for a place that holds something else, or fewer images."""
-    from cloche.images import archive, layout
+    from cloche.images.destinations import archive, layout
 
     if _is_archive(output):
         archive.check_platforms(output, platforms)
@@ -256,7 +258,7 @@ def check_output(output: Path, platforms: int = 1, *, split: bool = False) -> No
 
 def destination_of(output: Path) -> AbstractContextManager[Destination]:
     """Return the archive (`.tar`) or the OCI layout at a path as a destination."""
-    from cloche.images import archive, layout
+    from cloche.images.destinations import archive, layout
 
     return archive.writing(output) if _is_archive(output) else layout.writing(output)
 

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloche.errors import UsageError
-from cloche.images import addresses, archive, copying, graph, layout, names, sources
-from cloche.images.pushing import RepositoryWriter
+from cloche.images import addresses, names
+from cloche.images.copying import copying, graph
+from cloche.images.destinations import archive, layout
+from cloche.images.destinations.pushing import RepositoryWriter
+from cloche.images.sources import source as sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.clients.oci.reference import ImageReference
     from cloche.images.addresses import Address
-    from cloche.images.graph import Chosen, Node
+    from cloche.images.copying.graph import Chosen, Node
+    from cloche.images.destinations.transfer import Amounts
     from cloche.images.image import Destination, Platform
     from cloche.images.names import Name
-    from cloche.images.transfer import Amounts
     from cloche.pipeline.image import Registries
     from cloche.progress import Progress
 

@@ -11,7 +11,7 @@ from cloche.pipeline.image import container_start, installed_locks, read_base
 
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment
-    from cloche.images.base import Base
+    from cloche.images.bases.base import Base
     from cloche.images.image import Platform
     from cloche.pipeline.image import Registries
     from cloche.settings import Settings
@@ -36,7 +36,8 @@ def digest_of(deployment: Deployment, base: Base, *, settings: Settings) -> str 
     None where a layer of it was never made, so that nobody knows its digest. Raises ClocheError
     `image.…` where it could not be made.
     """
-    from cloche.images import building, content, environment
+    from cloche.images import building, content
+    from cloche.images.layering import environment
 
     store = composition.store(settings)
     start = container_start(deployment, base, store)

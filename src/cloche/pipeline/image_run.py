@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cloche.artifacts import Verification
     from cloche.clients.engine.engine import Engine
     from cloche.images.golden import Carried
-    from cloche.images.reading import ReadImage
+    from cloche.images.sources.reading import ReadImage
     from cloche.pipeline.image import Registries
     from cloche.progress import Progress, Task
     from cloche.store import Store
@@ -86,7 +86,8 @@ def subject(text: str, engine: Engine, connections: Registries, store: Store) ->
 
 
 def _found(text: str, engine: Engine, connections: Registries, store: Store) -> Subject:
-    from cloche.images import addresses, platforms, reading, remote
+    from cloche.images import addresses, platforms
+    from cloche.images.sources import reading, remote
 
     image = images.read_image(text, platforms.parse(engine.platform), connections)
     address, digest = addresses.parse(text), image.digest
@@ -186,7 +187,7 @@ def _fetch(tried: Subject, engine: Engine, progress: Progress) -> None:
 
 def load(image: ReadImage, name: str, engine: Engine, progress: Progress) -> None:
     """Load an image into an engine under a name; raises ClocheError `engine.load`."""
-    from cloche.images import loading
+    from cloche.images.destinations import loading
 
     size = sum(layer.descriptor.size for layer in image.layers)
     with progress.task(f"Loading the image into {engine.kind}", size) as task:

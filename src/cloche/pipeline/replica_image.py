@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Deployment
     from cloche.clients.engine.engine import Engine
-    from cloche.images.reading import ReadImage
+    from cloche.images.sources.reading import ReadImage
     from cloche.progress import Progress
     from cloche.settings import Settings
 
@@ -66,7 +66,8 @@ def provide(
     What it holds is not loaded again. Raises ClocheError `image.…` and `engine.…`, and UsageError
     `image.platform.unknown` for an engine whose containers are not Linux.
     """
-    from cloche.images import platforms, reading
+    from cloche.images import platforms
+    from cloche.images.sources import reading
     from cloche.pipeline import base_image, image_run
     from cloche.pipeline import image as images
 

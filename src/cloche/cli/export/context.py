@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import Deployment
-    from cloche.images.base import Base
-    from cloche.images.layers import Layer
+    from cloche.images.bases.base import Base
+    from cloche.images.layering.layers import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Prepared:
 
     def report(self, output: Path) -> dict[str, Any]:
         """Return what was written, as the JSON of the verbs."""
-        from cloche.images import base as bases
         from cloche.images import golden
+        from cloche.images.bases import base as bases
 
         return {
             "path": str(output.absolute()),
@@ -91,8 +91,8 @@ def asked(command: Callable[..., None]) -> Callable[..., None]:
 def prepared(given: Asked, check: Callable[[], None]) -> Iterator[Prepared]:
     """Yield the build context of what was asked; `check` raises before anything is done."""
     from cloche import cache
-    from cloche.images import base as bases
     from cloche.images import platforms
+    from cloche.images.bases import base as bases
     from cloche.pipeline import export
     from cloche.pipeline import image as images
 

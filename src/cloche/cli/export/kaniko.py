@@ -50,7 +50,7 @@ def kaniko(
     job.yaml say how it gets to the Job. The same inputs give the same bytes.
     """
     from cloche.clients.oci import reference as references
-    from cloche.images.kaniko import EXECUTOR, Job
+    from cloche.images.export.kaniko import EXECUTOR, Job
     from cloche.pipeline import export
 
     destination = build.checked_tag(tag, push=True)

@@ -30,7 +30,8 @@ def base(
     `cloche image build --base cpu` takes it, too. Without --output and --push it is made and shown.
     """
     from cloche import cache
-    from cloche.images import names, platforms, reading
+    from cloche.images import names, platforms
+    from cloche.images.sources import reading
     from cloche.pipeline import base_image
     from cloche.pipeline import image as images
 

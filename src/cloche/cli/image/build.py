@@ -13,12 +13,12 @@ from cloche.artifacts import to_builtins
 from cloche.cli import deploy, options, rendering, session, specification
 from cloche.cli.image import description
 from cloche.errors import UsageError
-from cloche.images import ngc
+from cloche.images.bases import ngc
 
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment
     from cloche.clients.oci.reference import ImageReference
-    from cloche.images.base import Base
+    from cloche.images.bases.base import Base
     from cloche.images.image import Platform
     from cloche.pipeline.image import Registries
 
@@ -69,8 +69,8 @@ def build(
     everywhere.
     """
     from cloche import cache
-    from cloche.images import base as bases
     from cloche.images import golden, names, platforms
+    from cloche.images.bases import base as bases
     from cloche.pipeline import image as images
 
     reference = checked_tag(tag, push=push)

@@ -13,8 +13,8 @@ from cloche.units import size_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.images.base import BaseSoftware
-    from cloche.images.reading import ReadImage
+    from cloche.images.bases.base import BaseSoftware
+    from cloche.images.sources.reading import ReadImage
     from cloche.pipeline.image import Built
 
 _DIGITS = 19
@@ -24,7 +24,7 @@ _WHAT = 60
 
 def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
     """Return what is in an image, as the JSON of the verbs."""
-    from cloche.images import base
+    from cloche.images.bases import base
     from cloche.images.config import what_of_layers
 
     container = image.config.get("config") or {}
@@ -52,7 +52,7 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
 
 def of_built(built: Built, path: Path | None) -> dict[str, Any]:
     """Return what was built as JSON: one image as by `of`, or the index of several and these."""
-    from cloche.images import reading
+    from cloche.images.sources import reading
 
     name = built.name.full or built.name.short
     images = [of(reading.of(image, name), path) for image in built.images]

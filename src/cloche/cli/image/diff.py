@@ -14,8 +14,8 @@ from cloche.units import size_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cloche.images.difference import Difference, FileDifference, FileDifferences
-    from cloche.images.reading import ReadImage
+    from cloche.images.copying.difference import Difference, FileDifference, FileDifferences
+    from cloche.images.sources.reading import ReadImage
 
 _MOST_ROWS = 100
 """Rows of files in a table; JSON has all."""
@@ -39,7 +39,8 @@ def diff(*, a: str, b: str, platform: str | None, files: bool, as_json: bool) ->
     A and B are HOST/NAME:TAG, the folder of an OCI layout, or FILE.tar. Layers that both have are
     not read.
     """
-    from cloche.images import difference, platforms
+    from cloche.images import platforms
+    from cloche.images.copying import difference
     from cloche.pipeline import image as images
 
     wanted = platforms.parse(platform) if platform else None

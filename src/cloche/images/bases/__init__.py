@@ -1,0 +1,1 @@
+"""What the layers of a service lie on: a base that is there, or Cloche's own, made here."""

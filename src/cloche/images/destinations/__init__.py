@@ -1,0 +1,1 @@
+"""Where images go: registries, OCI layouts, archives, engines."""

@@ -1,0 +1,1 @@
+"""What other builders make the image of a service from."""

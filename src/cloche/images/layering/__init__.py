@@ -1,0 +1,1 @@
+"""What a layer holds, and the tar stream that it is."""

@@ -1,0 +1,1 @@
+"""Where images are read: registries, OCI layouts, and archives of whoever made them."""
