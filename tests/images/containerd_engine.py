@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from docker_engine import mounts_below
+import engine_process
 
 NEEDED = ("containerd", "ctr", "runc")
-START_LIMIT = 60.0
 CONFIG = """
 version = 2
 root = "{folder}/root"
@@ -60,27 +57,7 @@ def running() -> Iterator[Containerd]:
     """Start it with folders of its own."""
     folder = Path(tempfile.mkdtemp(prefix="cloche-containerd-"))
     (folder / "config.toml").write_text(CONFIG.format(folder=folder))
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["containerd", "--config", folder / "config.toml"],
-            stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
-    try:
-        engine = Containerd(folder)
-        deadline = time.monotonic() + START_LIMIT
-        while not engine.answers():
-            assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.05)
+    engine = Containerd(folder)
+    command = ["containerd", "--config", folder / "config.toml"]
+    with engine_process.running(command, folder, engine.answers):
         yield engine
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
-        for mount in mounts_below(folder):
-            subprocess.run(["umount", "-l", mount], check=True)
-        shutil.rmtree(folder)

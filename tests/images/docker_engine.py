@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import engine_process
+
 NEEDED = ("dockerd", "docker", "containerd", "runc", "iptables", "nsenter")
-START_LIMIT = 60.0
 
 
 def missing() -> str | None:
@@ -84,10 +83,6 @@ class Docker:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def answers(self) -> bool:
-        words = ["docker", "-H", f"unix://{self.socket}", "info"]
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
-
 
 APART = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 """The words that run a command in a network of its own, which ends with it."""
@@ -102,37 +97,17 @@ def running(*, bridge: bool = False) -> Iterator[Docker]:
     which goes with it.
     """
     folder = Path(tempfile.mkdtemp(prefix="cloche-docker-"))
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*(APART if bridge else ()),
-             "dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec",
-             "--pidfile", folder / "pid", "-H", f"unix://{folder / 'socket'}",
-             *(() if bridge else _NO_NETWORK)],
-            stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
-    try:
-        docker = Docker(folder / "socket", process.pid)
-        deadline = time.monotonic() + START_LIMIT
-        while not docker.answers():
-            assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.05)
-        yield docker
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
-        for mount in mounts_below(folder):
-            subprocess.run(["umount", "-l", mount], check=True)
-        shutil.rmtree(folder)
+    socket = folder / "socket"
+    command = [
+        *(APART if bridge else ()),
+        "dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec",
+        "--pidfile", folder / "pid", "-H", f"unix://{socket}", *(() if bridge else _NO_NETWORK),
+    ]  # fmt: skip
+    with engine_process.running(command, folder, lambda: answers(socket)) as process:
+        yield Docker(socket, process.pid)
 
 
-def mounts_below(folder: Path) -> list[str]:
-    """What is mounted below a folder, the deepest first."""
-    lines = Path("/proc/self/mounts").read_text().splitlines()
-    points = [line.split()[1] for line in lines]
-    return sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True)
+def answers(socket: Path) -> bool:
+    """Whether an engine is there."""
+    words = ["docker", "-H", f"unix://{socket}", "info"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
