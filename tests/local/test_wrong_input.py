@@ -313,8 +313,10 @@ def test_a_machine_without_a_wheel_of_triton(user: User, tmp_path: Path) -> None
     )
     home = tmp_path / "home"
     outcome = user.run(
-        "deploy", model, "--name", "a", "--json", PYTHONPATH=str(tmp_path), CLOCHE_HOME=str(home)
-    )
+        "deploy", model, "--name", "a", "--json",
+        PYTHONPATH=str(tmp_path), CLOCHE_HOME=str(home),
+        PATH=str(tmp_path),  # no Docker and no Podman, which would serve it in a container
+    )  # fmt: skip
     error = json.loads(outcome.expect(1).out)["error"]
     assert error["code"] == "server.triton.platform"
     assert "riscv64" in error["what"]
