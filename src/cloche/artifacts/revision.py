@@ -72,6 +72,18 @@ class Deployment:
         return digest_of(encode(parts))
 
     @property
+    def installed_locks(self) -> tuple[Lock, ...]:
+        """Return the locks of the environments that models run in, each once.
+
+        A lock that only converted a model is not among them.
+        """
+        installed = {member.lock_digest for member in self.repository.members}
+        locks = (member.lock for member in self.members)
+        return tuple({
+            lock.digest: lock for lock in locks if lock is not None and lock.digest in installed
+        }.values())  # fmt: skip
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """Return what inspection, a run of the model, its lock and its repository have to say."""
         found = [finding for member in self.members for finding in member.findings]

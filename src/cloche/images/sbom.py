@@ -68,9 +68,7 @@ def _of_server(deployment: Deployment, base: Base) -> Iterator[Component]:
     yield _component("container", name or "base", digest, ref="base")
     if base.software.version:
         yield _component("application", "tritonserver", version=base.software.version)
-    installed = {member.lock_digest for member in deployment.repository.members}
-    locks = (member.lock for member in deployment.members if member.lock is not None)
-    yield from _packages(lock for lock in locks if lock.digest in installed)
+    yield from _packages(deployment.installed_locks)
 
 
 def _model(member: Member) -> Component:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cloche import composition
 from cloche.errors import UsageError
 from cloche.pipeline.base_image import NAME
-from cloche.pipeline.image import container_start, installed_locks, read_base
+from cloche.pipeline.image import container_start, read_base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +126,7 @@ def _locked(
     from cloche.images.layering import environment
     from cloche.images.layering.layers import MadeLayer
 
-    locks = installed_locks(deployment)
+    locks = deployment.installed_locks
     if not locks:
         return (), None
     start, locked = container_start(deployment, base, store), []

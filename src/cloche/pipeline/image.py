@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from cloche.artifacts import ContainerStart, Deployment, Lock
+    from cloche.artifacts import ContainerStart, Deployment
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
     from cloche.images.bases.base import Base
@@ -204,7 +204,7 @@ class _Making:
         start = container_start(self.deployment, base, store)
         made = {
             lock.digest: environment.make(lock, base, start, store, self.progress, os.environ)
-            for lock in installed_locks(self.deployment)
+            for lock in self.deployment.installed_locks
         }
         return content.content_of(self.deployment, base, start, made, store)
 
@@ -233,15 +233,6 @@ def container_start(deployment: Deployment, base: Base, store: Store) -> Contain
     return composition.servers()[repository.server].container(
         repository, store.tree_path(repository.digest), base.software.python_backends
     )
-
-
-def installed_locks(deployment: Deployment) -> tuple[Lock, ...]:
-    """Return the locks of the environments that models of a deployment run in."""
-    installed = {member.lock_digest for member in deployment.repository.members}
-    locks = (member.lock for member in deployment.members)
-    return tuple({
-        lock.digest: lock for lock in locks if lock is not None and lock.digest in installed
-    }.values())  # fmt: skip
 
 
 def check_output(output: Path, platforms: int = 1, *, split: bool = False) -> None:

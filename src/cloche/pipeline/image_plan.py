@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cloche import composition
 from cloche.pipeline import base_image
-from cloche.pipeline.image import container_start, installed_locks, read_base
+from cloche.pipeline.image import container_start, read_base
 
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment
@@ -43,7 +43,7 @@ def digest_of(deployment: Deployment, base: Base, *, settings: Settings) -> str 
     start = container_start(deployment, base, store)
     found = {
         lock.digest: environment.known(lock, base, start, store, os.environ)
-        for lock in installed_locks(deployment)
+        for lock in deployment.installed_locks
     }
     environments = {digest: each for digest, each in found.items() if each is not None}
     if len(environments) < len(found):
