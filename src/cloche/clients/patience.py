@@ -76,6 +76,10 @@ class Attempts:
 
     def failed(self, again: AgainError) -> None:
         """Wait for the next attempt, or raise the error to tell the user."""
+        self._stop.check(self.pause(again))
+
+    def pause(self, again: AgainError) -> float:
+        """Return the seconds to wait before the next attempt, or raise the error."""
         pauses = self._patience.pauses[: again.most]
         if self.failures >= len(pauses):
             raise again.error from again
@@ -85,7 +89,7 @@ class Attempts:
         elif pause > self._patience.longest:
             raise again.error from again
         self.failures += 1
-        self._stop.check(pause)
+        return pause
 
 
 def retry_after(header: str) -> float | None:

@@ -8,11 +8,14 @@ from cloche.clients.kubernetes import kubeconfig
 from cloche.clients.kubernetes.credentials import Credentials
 from cloche.clients.kubernetes.errors import MissingObjectError
 from cloche.clients.kubernetes.listing import Listing, listing
+from cloche.clients.kubernetes.logs import log
 from cloche.clients.kubernetes.transport import PATIENCE, Request, Transport
+from cloche.clients.kubernetes.watching import Change, watch
 from cloche.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from cloche.clients.kubernetes.context import Context
     from cloche.clients.kubernetes.kinds import Kind
@@ -154,6 +157,50 @@ class Cluster:
         """Ask a review, which changes nothing (SelfSubjectReview, SelfSubjectAccessReview)."""
         what = str(body.get("kind", path))
         return self._transport.ask(Request("POST", path, what, body=body))
+
+    # ── streams ───────────────────────────────────────────────────────────────────────────────
+
+    def watch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        version: str = "",
+        seconds: int = 300,
+    ) -> Iterator[Change]:
+        """Yield changes after a version for so many seconds; with no version, first all as added.
+
+        Connections that break are resumed. Raises StaleError if the version is too old: list again.
+        """
+        return watch(
+            self._transport, kind, namespace, labels=labels, version=version, seconds=seconds
+        )
+
+    def log(
+        self,
+        pod: str,
+        namespace: str,
+        container: str,
+        *,
+        lines: int | None = None,
+        follow: bool = False,
+        previous: bool = False,
+    ) -> Iterator[str]:
+        """Yield the last lines (None: all) of a container, or of the one before its restart.
+
+        With `follow` also those to come until it ends; connections that break are resumed.
+        """
+        return log(
+            self._transport, pod, namespace, container,
+            lines=lines, follow=follow, previous=previous,
+        )  # fmt: skip
+
+    def forward(self, pod: str, namespace: str, port: int) -> AbstractContextManager[int]:
+        """Lead a free port of 127.0.0.1 to a port of a pod, until the end of the block."""
+        from cloche.clients.kubernetes.forward import forward  # loads asyncio and websockets
+
+        return forward(self._transport, pod, namespace, port)
 
     # ── what the cluster is ───────────────────────────────────────────────────────────────────
 

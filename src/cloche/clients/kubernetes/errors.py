@@ -1,16 +1,10 @@
-"""Refusals of an API server, and the errors that they mean.
-
-An API server says what is wrong as an object Status: reason, message, details with causes.
-https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
-"""
+"""Refusals of an API server, and the errors that they mean."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from cloche.errors import (
     BusyError,
@@ -25,8 +19,8 @@ from cloche.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_LONGEST = 1000
-"""Characters of a server's own words that are shown."""
+    from cloche.clients.kubernetes.status import Status
+
 _RIGHT = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) (?:resource "(?P<resource>[^"]*)"'
     r'(?: in API group "(?P<group>[^"]*)")?|path "(?P<path>[^"]*)")'
@@ -41,6 +35,10 @@ _TERMINATING = "NamespaceTerminating"
 
 class MissingObjectError(NotFoundError):
     """The kind is served, and the object is not there."""
+
+
+class ForbiddenError(ClocheError):
+    """The user does not have the right."""
 
 
 class FieldConflictError(ConflictError):
@@ -64,67 +62,6 @@ class Asked:
     def where(self) -> str:
         """Return the context."""
         return f"context {self.context}"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """An answer that refuses."""
-
-    code: int
-    reason: str = ""
-    message: str = ""
-    name: str = ""
-    """Of the object that it is about."""
-    kind: str = ""
-    """In the plural mostly."""
-    causes: tuple[tuple[str, str, str], ...] = ()
-    """Reason, field and message of each."""
-    pause: float | None = None
-    """Seconds to wait before it is asked again."""
-    spoken: bool = True
-    """Whether an API server wrote it."""
-
-    @property
-    def said(self) -> str:
-        """Return the server's words, as the end of a sentence."""
-        text = " ".join(self.message.split())[:_LONGEST].rstrip(".")
-        return f": {text}" if text else ""
-
-
-def status_of(code: int, body: Any) -> Status:
-    """Return what a decoded body says, or as much as the code does."""
-    if not isinstance(body, dict) or body.get("kind") != "Status":
-        return Status(code, spoken=False)
-    details = body.get("details")
-    details = details if isinstance(details, dict) else {}
-    causes = details.get("causes")
-    pause = details.get("retryAfterSeconds")
-    return Status(
-        code,
-        _text(body, "reason"),
-        _text(body, "message"),
-        _text(details, "name"),
-        _text(details, "kind"),
-        tuple(
-            (_text(cause, "reason"), _text(cause, "field"), _text(cause, "message"))
-            for cause in (causes if isinstance(causes, list) else ())
-            if isinstance(cause, dict)
-        ),
-        float(pause) if isinstance(pause, int) and pause > 0 else None,
-    )
-
-
-def decoded(body: bytes) -> Any:
-    """Return a body's JSON, or None."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-
-
-def _text(fields: dict[str, Any], key: str) -> str:
-    value = fields.get(key)
-    return value if isinstance(value, str) else ""
 
 
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────
@@ -219,7 +156,7 @@ def _not_allowed(right: re.Match[str], asked: Asked) -> ClocheError:
     inside = f" in namespace {place}" if place else ""
     anonymous = user == "system:anonymous"
     flag = f" -n {place}" if place else ""
-    return ClocheError(
+    return ForbiddenError(
         "kubernetes.forbidden",
         f"{user or 'This user'} may not {verb} {what}{inside}.",
         where=asked.where,
@@ -271,6 +208,13 @@ def _invalid(status: Status, asked: Asked) -> ClocheError:
     if any(field == "metadata.uid" for _, field, _ in status.causes):
         what = f"{asked.what} is another one than was read."
         return StaleError("kubernetes.stale", what, where=asked.where, hint="Try again.")
+    if "waiting to start" in status.message:
+        return UnavailableError(
+            "kubernetes.not_started",
+            f"{asked.what} has not started yet{status.said}.",
+            where=asked.where,
+            hint="Try again in a while.",
+        )
     if "denied the request" in status.message or "denied request" in status.message:
         return _not_admitted(status, asked)
     unknown = [match["quoted"] or match["plain"] for match in _UNKNOWN.finditer(status.message)]

@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -14,16 +15,14 @@ import msgspec
 from cloche.clients.http import failure, is_not_tls, is_untrusted
 from cloche.clients.kubernetes.errors import (
     Asked,
-    Status,
-    decoded,
     helps_again,
     not_kubernetes,
     refusal,
-    status_of,
     stopped,
     unreachable,
     untrusted,
 )
+from cloche.clients.kubernetes.status import Status, decoded, status_of
 from cloche.clients.kubernetes.tls import tls
 from cloche.clients.patience import AgainError, Attempts, Patience, Stop, retry_after
 from cloche.errors import ClocheError, StaleError
@@ -121,6 +120,11 @@ class Transport:
         """Return what is asked, for the words of an error."""
         return Asked(self.context.name, request.what, self.credentials.remedy)
 
+    @property
+    def is_loopback(self) -> bool:
+        """Return whether the server is on this machine, which no proxy reaches."""
+        return urlsplit(self.context.server.url).hostname in _LOOPBACK
+
     def close(self) -> None:
         """End what other threads do with the cluster, and close all connections."""
         self.stop.set()
@@ -173,7 +177,9 @@ class Transport:
             content=content,
             timeout=timeout,
         )
-        return client.send(built, stream=True)
+        response = client.send(built, stream=True)
+        self._answered = True
+        return response
 
     def headers(self, identity: Identity) -> list[tuple[str, str]]:
         """Return the headers that say who asks, and with what."""
@@ -187,13 +193,12 @@ class Transport:
         with self._lock:
             self.stop.check()
             if not self._clients or self._clients[-1][0] != certificate:
-                url = httpx.URL(server.url)
                 client = httpx.Client(
                     headers={"Accept": "application/json"},
                     verify=tls(server, certificate),
                     limits=_CONNECTIONS,
                     proxy=server.proxy or None,
-                    trust_env=url.host not in _LOOPBACK,  # a proxy does not reach this machine
+                    trust_env=not self.is_loopback,
                 )
                 self._clients.append((certificate, client))
             return self._clients[-1][1]
@@ -231,25 +236,31 @@ class Transport:
             yield
         except (httpx.TransportError, httpx.InvalidURL) as error:
             self.stop.check()
-            raise AgainError(self._unreachable(error, request), most=self._most(error)) from error
-        self._answered = True
+            raise AgainError(self.unreachable(error, request), most=self._most(error)) from error
 
     def _most(self, error: Exception) -> int | None:
         """Return how many more attempts can help: few where a host may be misspelt."""
-        if not isinstance(error, httpx.RequestError) or is_untrusted(error) or is_not_tls(error):
+        if isinstance(error, httpx.InvalidURL) or is_untrusted(error) or is_not_tls(error):
             return 0
         return _FIRST if isinstance(error, httpx.ConnectError) and not self._answered else None
 
-    def _unreachable(self, error: Exception, request: Request) -> ClocheError:
+    def unreachable(self, error: Exception, request: Request) -> ClocheError:
+        """Return the error for a connection that failed."""
         asked, server = self.asked(request), self.context.server.url
-        if not isinstance(error, httpx.RequestError):
-            return unreachable(server, "its address is not a URL", asked)
         if is_untrusted(error):
-            name = ": it has another name" if "ostname mismatch" in str(error) else ""
-            name = name or (
-                ": its address is not in it" if "IP address mismatch" in str(error) else ""
-            )
-            return untrusted(server, name, asked)
-        return unreachable(
-            server, "it speaks no TLS" if is_not_tls(error) else failure(error), asked
-        )
+            mismatch = "mismatch, certificate is not valid for" in str(error)
+            return untrusted(server, ": it has another name" if mismatch else "", asked)
+        if is_not_tls(error):
+            return unreachable(server, "it does not speak TLS", asked)
+        return unreachable(server, _why(error), asked)
+
+
+def _why(error: Exception) -> str:
+    """Return why a server was not reached, as the end of a sentence."""
+    if isinstance(error, httpx.RequestError):
+        return failure(error)
+    if isinstance(error, httpx.InvalidURL):
+        return "its address is not a URL"
+    return (
+        "it does not answer in time" if isinstance(error, TimeoutError) else "nothing answers there"
+    )
