@@ -5,10 +5,11 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Tests that start real servers: one group at a time, so that none of them starves another.
-SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance)
+SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance tests/cluster)
 # Tests that load models with their own frameworks, which waits much: two files at a time.
 FRAMEWORKS := tests/frameworks
 PYTEST := $(RUN) pytest
+HARNESS := PYTHONPATH=tests $(RUN) python -m cluster.harness
 
 # uv trusts the authorities of this machine, as git and curl do, unless it is told whom to trust. The
 # second name is that of uv before 0.11.
@@ -24,7 +25,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images sync clean
+.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -34,7 +35,8 @@ help:
 	@echo "make test           everything that CI runs: lint, units, real servers"
 	@echo "make lint           ruff, mypy, import arrows"
 	@echo "make units          tests that start no server"
-	@echo "make servers        tests against real Triton, Envoy and MLflow"
+	@echo "make servers        tests against real Triton, Envoy, MLflow and Kubernetes"
+	@echo "make kubernetes-api build etcd and the API server of Kubernetes for tests, once"
 	@echo "make conformance    ONNX's whole backend suite on real Triton; writes docs/conformance.md"
 	@echo "make formats        one model of each format on real Triton; writes docs/formats.md"
 	@echo "make docs           write the generated reference pages anew"
@@ -73,9 +75,13 @@ lint: sync
 units: sync
 	$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS)) tests
 
-servers: sync
+servers: sync kubernetes-api
 	@set -e; for group in $(SERVERS); do $(PYTEST) $$group; done
 	$(PYTEST) -n 2 --dist loadfile $(FRAMEWORKS)
+
+# Built once, in a few minutes. Where it cannot be, the tests that need it say so and are skipped.
+kubernetes-api: sync
+	-@$(HARNESS) build api
 
 formats: sync
 	PYTHONPATH=tests $(RUN) python tests/frameworks/report.py $(ARGS)

@@ -12,6 +12,7 @@ pytest_plugins = [
     "fixtures.kaniko",
     "fixtures.registries",
     "fixtures.real_clients",
+    "fixtures.kubernetes",
 ]
 
 # How long one example takes says more about the machine than about the code.

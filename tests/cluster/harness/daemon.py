@@ -1,0 +1,88 @@
+"""A program in the background that may outlive the command that started it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from cloche import files
+from cluster.harness.errors import HarnessError
+
+STOP_SECONDS = 20.0
+
+
+class Daemon:
+    """One program with its log and a record of its process in a folder.
+
+    The record holds the process's start time too: an id that the kernel gave to another process is
+    not taken for ours.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._record = folder / f"{name}.pid"
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> psutil.Process | None:
+        """The running process, or None."""
+        try:
+            pid, started = self._record.read_text().split()
+            found = psutil.Process(int(pid))
+            same = f"{found.create_time():.2f}" == started
+            return found if same and found.status() != psutil.STATUS_ZOMBIE else None
+        except (FileNotFoundError, psutil.NoSuchProcess):
+            return None
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None
+
+    def start(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
+        """Start it, unless it runs, in a session of its own; the log is continued."""
+        if self.running:
+            return
+        self._reap()
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.log.parent,
+                env={"HOME": os.environ.get("HOME", "/"), **environment}, start_new_session=True,
+            )  # fmt: skip
+        started = psutil.Process(self._child.pid).create_time()
+        files.write_atomically(self._record, f"{self._child.pid} {started:.2f}".encode())
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """End it, by a kill after `seconds`, and wait until it is gone."""
+        process = self.process
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(seconds)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(STOP_SECONDS)
+        self._reap()
+        self._record.unlink(missing_ok=True)
+
+    def signal(self, number: int) -> None:
+        """Send a signal; raises HarnessError where it does not run."""
+        process = self.process
+        if process is None:
+            raise HarnessError(f"{self.name} does not run")
+        process.send_signal(number)
+
+    def tail(self, lines: int = 20) -> str:
+        """Return the end of the log."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _reap(self) -> None:
+        """Take the exit code of a child, so that no zombie and no warning stays."""
+        if self._child is not None:
+            self._child.wait(STOP_SECONDS)
+            self._child = None

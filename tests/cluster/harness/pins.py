@@ -1,0 +1,10 @@
+"""The versions of all that a cluster is made of."""
+
+KUBERNETES = "1.36.3"
+ETCD = "3.6.15"
+CONTAINERD = "2.4.2"
+CNI_PLUGINS = "1.9.1"
+COREDNS = "1.15.0"
+KWOK = "0.8.0"
+DISTRIBUTION = "3.1.2"
+ENVOY_GATEWAY = "1.9.1"

@@ -1,0 +1,144 @@
+"""The programs of a cluster: what each is built from, and where all are kept.
+
+They are built by groups: `api` for an API server, `nodes` for real nodes and what every cluster
+has, `gateway` for the one that routes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloche import files
+from cluster.harness import go, pins
+from cluster.harness.errors import HarnessError, MissingError
+from fixtures.cache import cache_folder
+
+Build = Callable[[Path], None]
+Report = Callable[[str], None]
+GROUPS = ("api", "nodes", "gateway")
+_LOCK_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Those of one release of Kubernetes, under `CLOCHE_TEST_CACHE`."""
+
+    kubernetes: str = pins.KUBERNETES
+
+    @property
+    def folder(self) -> Path:
+        return cache_folder() / "kubernetes" / self.kubernetes / "bin"
+
+    def path(self, name: str) -> Path:
+        """Return where a program stands; raises MissingError where it was not built."""
+        path = self.folder / name
+        if not path.exists():
+            raise MissingError(f"needs {name}, which was not built: make cluster")
+        return path
+
+    def missing(self, *groups: str) -> list[str]:
+        """Return the names of those that were not built."""
+        return [name for name in self._builds(groups) if not (self.folder / name).exists()]
+
+    def build(self, *groups: str, report: Report) -> None:
+        """Build what is missing, a program at a time; only one process of a machine does.
+
+        Raises MissingError without Go, HarnessError where a build fails.
+        """
+        if not self.missing(*groups):
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with files.locked(
+            self.folder.parent / "build.lock",
+            limit=_LOCK_SECONDS,
+            waiting=lambda: report("Another process builds the programs of the cluster; waiting …"),
+            busy=lambda: HarnessError("another process has been building for an hour"),
+        ):
+            for count, name in enumerate(missing := self.missing(*groups), 1):
+                report(f"Building {name} ({count} of {len(missing)}) …")
+                began = time.monotonic()
+                self._builds(groups)[name](self.folder / name)
+                report(f"Building {name} took {time.monotonic() - began:.0f} s")
+
+    def _builds(self, groups: Sequence[str]) -> dict[str, Build]:
+        known = {"api": _api, "nodes": _nodes, "gateway": _gateway}
+        return {name: b for group in groups for name, b in known[group](self.kubernetes).items()}
+
+
+# ── what they are built from ──────────────────────────────────────────────────────────────────
+
+
+def _api(kubernetes: str) -> Mapping[str, Build]:
+    etcd = go.Module("go.etcd.io/etcd/server/v3", pins.ETCD)
+    return {
+        "etcd": lambda target: go.build_in_own_module(etcd, "", target),
+        "kube-apiserver": _of_kubernetes("kube-apiserver", kubernetes),
+        "kubectl": _of_kubernetes("kubectl", kubernetes),
+    }
+
+
+def _nodes(kubernetes: str) -> Mapping[str, Build]:
+    containerd = go.Module("github.com/containerd/containerd/v2", pins.CONTAINERD)
+    plugins = go.Module("github.com/containernetworking/plugins", pins.CNI_PLUGINS)
+    distribution = go.Module("github.com/distribution/distribution/v3", pins.DISTRIBUTION)
+    parts = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+    engine = ("containerd", "containerd-shim-runc-v2", "ctr")
+    networks = ("main/ptp", "main/loopback", "ipam/host-local", "meta/portmap")
+    return {
+        **{name: _of_kubernetes(name, kubernetes) for name in parts},
+        **{name: _installed(containerd, f"cmd/{name}") for name in engine},
+        **{name.split("/")[1]: _installed(plugins, f"plugins/{name}") for name in networks},
+        "coredns": _installed(go.Module("github.com/coredns/coredns", pins.COREDNS), ""),
+        "registry": _installed(distribution, "cmd/registry"),
+        "kwok": _installed(go.Module("sigs.k8s.io/kwok", pins.KWOK), "cmd/kwok"),
+        own("pause"): _own("pause"),
+        own("probe"): _own("probe"),
+    }
+
+
+def _gateway(kubernetes: str) -> Mapping[str, Build]:
+    module = go.Module("github.com/envoyproxy/gateway", pins.ENVOY_GATEWAY)
+    return {
+        "envoy-gateway": lambda target: go.build_in_place(module, "cmd/envoy-gateway", target),
+        "gateway-crds.yaml": lambda target: _gather_crds(module, target),
+    }
+
+
+def _of_kubernetes(name: str, version: str) -> Build:
+    """Say its version by the linker, or clients see v0.0.0."""
+    major, minor, patch = version.split(".")
+    said = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+    link = " ".join(f"-X k8s.io/component-base/version.{key}={it}" for key, it in said.items())
+    return lambda target: go.build_in_own_module(
+        go.Module("k8s.io/kubernetes", version), f"cmd/{name}", target,
+        staging=f"0.{minor}.{patch}", link=link,
+    )  # fmt: skip
+
+
+def _installed(module: go.Module, package: str) -> Build:
+    return lambda target: go.install(module, package, target)
+
+
+def own(name: str) -> str:
+    """Return the file name of a program of ours, which changes with its source."""
+    return f"{name}-{hashlib.sha256(_source(name).read_bytes()).hexdigest()[:8]}"
+
+
+def _own(name: str) -> Build:
+    return lambda target: go.build_file(_source(name), target)
+
+
+def _source(name: str) -> Path:
+    return Path(__file__).parent / "sources" / f"{name}.go"
+
+
+def _gather_crds(module: go.Module, target: Path) -> None:
+    """Write its kinds, and those of the release of Gateway API that goes with it, as one file."""
+    folder = go.folder_of(module) / "charts/gateway-helm/charts/crds/crds"
+    pages = [folder / "gatewayapi-crds.yaml", *sorted((folder / "generated").glob("*.yaml"))]
+    text = "\n---\n".join(page.read_text(encoding="utf-8") for page in pages)
+    files.write_atomically(target, text.encode())
