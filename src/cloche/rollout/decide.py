@@ -207,6 +207,8 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         lock=deployment.main.lock,
         first_request=_first_request(deployment),
         runtime=deployment.served.runtime,
+        image=deployment.image,
+        pod=deployment.pod,
         aliases=() if registered is None or known else (registered,),
     )
 
