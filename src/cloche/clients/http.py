@@ -139,3 +139,8 @@ def failure(error: httpx.RequestError) -> str:
 def is_untrusted(error: httpx.RequestError) -> bool:
     """Return whether the certificate of the server is the trouble."""
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def is_not_tls(error: httpx.RequestError) -> bool:
+    """Return whether the server speaks in clear where TLS was begun."""
+    return any(mark in str(error) for mark in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"))
