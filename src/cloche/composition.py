@@ -6,6 +6,7 @@ Each implementation is imported where it is made, so a command loads only what i
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import ModelFormat
@@ -13,7 +14,7 @@ from cloche.artifacts import ModelFormat
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cloche.artifacts import KubernetesPlace
+    from cloche.artifacts import Deployment, KubernetesPlace
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.clients.oci.registry import Registry
     from cloche.control import Verifier
@@ -244,18 +245,18 @@ def cluster_target(
     registry: Registry,
     *,
     hold: Hold | None,
-    settings: Settings,
+    read: Callable[[Deployment, str], bytes],
 ) -> KubernetesTarget:
-    """Return the services of a namespace."""
+    """Return the services of a namespace; `read` returns a body of a golden request."""
     from cloche.clients.oci import reference as references
     from cloche.targets.kubernetes.objects import probes
     from cloche.targets.kubernetes.target import KubernetesTarget
 
-    bodies = store(settings)
-
     def probe_files(service: str, number: int) -> Mapping[str, bytes]:
         revision = state.revision(service, number)
-        return probes.content(revision.deployment, bodies.read) if revision is not None else {}
+        if revision is None:
+            return {}
+        return probes.content(revision.deployment, partial(read, revision.deployment))
 
     def has_image(image: str) -> bool:
         asked = references.parse(image)

@@ -10,7 +10,7 @@ from cloche.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import Consent, Deployment, KubernetesPlace
+    from cloche.artifacts import Consent, Deployment
     from cloche.cli.session import Session
     from cloche.spec import ServiceSpec
 
@@ -46,8 +46,8 @@ def run(
         )  # fmt: skip
 
 
-def packaged(here: Session, spec: ServiceSpec, directory: Path) -> Deployment:
-    """Prepare a deployment and bring its image into the registry of the place.
+def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = True) -> Deployment:
+    """Prepare a deployment for the place, and bring its image into the registry there.
 
     What the place can never serve is refused before.
     """
@@ -56,12 +56,12 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path) -> Deployment:
     from cloche.targets import Desired
 
     opened = here.opened()
-    place: KubernetesPlace = opened.place
     deployment = pipeline.prepare(
         spec, directory=directory, settings=here.settings, progress=here.progress
     )
-    operated = cluster.operated_at(deployment, place)
+    operated = cluster.operated_at(deployment, opened.place)
     opened.target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
     return cluster.package(
-        deployment, place, opened.connections, settings=here.settings, progress=here.progress
-    )
+        deployment, opened.place, opened.connections,
+        push=push, settings=here.settings, progress=here.progress,
+    )  # fmt: skip

@@ -38,6 +38,8 @@ class Opened:
     engine: Engine
     target: Target
     connections: Registries
+    user: str
+    """Who the cluster takes this user for."""
 
 
 @contextmanager
@@ -55,6 +57,7 @@ def opened(
     from cloche.clients.kubernetes.cluster import connect
     from cloche.control import Engine
     from cloche.pipeline import image as images
+    from cloche.pipeline.cluster_golden import BringingVerifier, GoldenBodies
     from cloche.state.kubernetes.identity import who
 
     with ExitStack() as stack:
@@ -65,16 +68,18 @@ def opened(
         if acts_for is not None:
             lease = stack.enter_context(composition.lease(cluster, place, acts_for))
         state = composition.cluster_state(place, cluster, registry, settings)
+        bodies = GoldenBodies(composition.store(settings), connections)
         target = composition.cluster_target(
-            place, cluster, state, registry, hold=lease, settings=settings
+            place, cluster, state, registry, hold=lease, read=bodies.read
         )
+        user = who(cluster)
         engine = Engine(
             state, composition.cluster_journal(place, cluster), target,
-            composition.verifier(settings), by=who(cluster), hold=lease,
+            BringingVerifier(composition.verifier(settings), bodies), by=user, hold=lease,
         )  # fmt: skip
         if acts_for is not None:
             stack.enter_context(engine.running())
-        yield Opened(place, cluster, engine, target, connections)
+        yield Opened(place, cluster, engine, target, connections, user)
 
 
 def package(
@@ -82,37 +87,35 @@ def package(
     place: KubernetesPlace,
     connections: Registries,
     *,
+    push: bool,
     settings: Settings,
     progress: Progress,
 ) -> Deployment:
-    """Return a deployment whose image and golden answers are in the place's registry.
+    """Return a deployment with its image and the template of its pods.
 
-    The template of its pods is rendered, and how it is reached there is what the place says. The
-    registry has what it had where nothing changed. Raises ClocheError `image.…` and `registry.…`.
+    With `push` image and golden answers are then in the place's registry, under a tag of their own;
+    without it the image is made and goes nowhere. Raises ClocheError `image.…` and `registry.…`.
     """
     from cloche.pipeline import image as images
     from cloche.targets.kubernetes.objects import pod
 
     base = _base(place, connections, settings=settings, progress=progress)
     reference = _reference(deployment, base, place)
-    built = images.push_image(
-        deployment, [base], reference, connections, settings=settings, progress=progress
-    )
-    found = replace(
-        deployment, image=f"{reference.host}/{reference.name}@{built.images[0].descriptor.digest}"
-    )
+    if push:
+        (image,) = images.push_image(
+            deployment, [base], reference, connections, settings=settings, progress=progress
+        ).images
+    else:
+        image = images.image_of(deployment, base, settings=settings, progress=progress)
+    name = f"{reference.host}/{reference.name}@{image.descriptor.digest}"
+    found = replace(deployment, image=name, operated=operated_at(deployment, place))
     start = images.container_start(found, base, composition.store(settings))
     template = pod.render(found, start, base.platform.architecture, place.pods)
-    return replace(
-        found,
-        pod=template.pod,
-        pod_reasons=template.reasons,
-        operated=operated_at(found, place),
-    )
+    return replace(found, pod=template.pod, pod_reasons=template.reasons)
 
 
 def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Operated:
-    """Return how the service is operated there: a GPU is never kept warm for nothing."""
+    """Return how a service is operated there: a GPU is never kept for nothing."""
     operated = deployment.operated
     default = 0.0 if deployment.repository.gpu_models else _WARM
     warm = default if operated.warm is None else operated.warm
