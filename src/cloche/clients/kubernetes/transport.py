@@ -7,7 +7,6 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -43,7 +42,6 @@ _FIRST = 2
 """Attempts after the first to reach a server that has not answered yet: it may be misspelt."""
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 """A silent stream whose other end is gone breaks after a minute."""
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +118,6 @@ class Transport:
         """Return what is asked, for the words of an error."""
         return Asked(self.context.name, request.what, self.credentials.remedy)
 
-    @property
-    def is_loopback(self) -> bool:
-        """Return whether the server is on this machine, which no proxy reaches."""
-        return urlsplit(self.context.server.url).hostname in _LOOPBACK
-
     def close(self) -> None:
         """End what other threads do with the cluster, and close all connections."""
         self.stop.set()
@@ -198,7 +191,7 @@ class Transport:
                     verify=tls(server, certificate),
                     limits=_CONNECTIONS,
                     proxy=server.proxy or None,
-                    trust_env=not self.is_loopback,
+                    trust_env=not server.is_loopback,
                 )
                 self._clients.append((certificate, client))
             return self._clients[-1][1]
