@@ -102,7 +102,7 @@ class KubernetesTarget(Section):
     annotations: dict[LabelKey, str] = Field(default_factory=dict)
     """Annotations that all its objects get."""
     patches: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Strategic merge patches of objects by their kind, such as Deployment."""
+    """A strategic merge patch of the pods: {Deployment: {spec: {template: …}}}."""
 
     @field_validator("labels", "annotations")
     @classmethod
@@ -110,6 +110,18 @@ class KubernetesTarget(Section):
         for key in given:
             if re.match(r"(cloche\.dev|app\.kubernetes\.io)/", key):
                 raise problem(f"{key} is set by Cloche", "Remove it.")
+        return given
+
+    @field_validator("patches")
+    @classmethod
+    def _patches_are_of_pods(cls, given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        hint = "Write patches: {Deployment: {spec: {template: …}}}."
+        for kind, patch in given.items():
+            if kind != "Deployment":
+                raise problem(f"{kind} cannot be patched; pods can", hint)
+            inner = patch.get("spec") if set(patch) == {"spec"} else None
+            if not isinstance(inner, dict) or set(inner) != {"template"}:
+                raise problem("only spec.template of a Deployment can be patched", hint)
         return given
 
     @model_validator(mode="after")

@@ -73,9 +73,14 @@ class Cluster:
         except MissingObjectError:
             return None
 
-    def list(self, kind: Kind, namespace: str | None = None, *, labels: str = "") -> Listing:
-        """Return all objects of a kind in a namespace, or (None) in the cluster."""
-        return listing(self._transport, kind, namespace, labels)
+    def list(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> Listing:
+        """Return all objects of a kind in a namespace, or (None) in the cluster.
+
+        `labels` and `fields` are selectors.
+        """
+        return listing(self._transport, kind, namespace, labels, fields)
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────
 

@@ -28,20 +28,25 @@ class Listing:
     version: str
 
 
-def listing(transport: Transport, kind: Kind, namespace: str | None, labels: str) -> Listing:
-    """Return all objects of a kind that have the labels (a selector; empty for all)."""
+def listing(
+    transport: Transport, kind: Kind, namespace: str | None, labels: str, fields: str = ""
+) -> Listing:
+    """Return all objects of a kind that have the labels and fields (selectors; empty for all)."""
     for _ in range(_TIMES):
         try:
-            return _all_pages(transport, kind, namespace, labels)
+            return _all_pages(transport, kind, namespace, labels, fields)
         except StaleError as error:
             stale = error
     raise UnavailableError(stale.code, stale.what, where=stale.where, hint="Try again.")
 
 
-def _all_pages(transport: Transport, kind: Kind, namespace: str | None, labels: str) -> Listing:
+def _all_pages(
+    transport: Transport, kind: Kind, namespace: str | None, labels: str, fields: str
+) -> Listing:
     items: list[dict[str, Any]] = []
     own = {"apiVersion": kind.api_version, "kind": kind.name}  # the items of a list lack them
-    parameters = {"limit": str(_PAGE), **({"labelSelector": labels} if labels else {})}
+    selectors = {"labelSelector": labels, "fieldSelector": fields}
+    parameters = {"limit": str(_PAGE), **{key: text for key, text in selectors.items() if text}}
     while True:
         path, what = kind.path(namespace), kind.words(namespace)
         page = transport.ask(Request("GET", path, what, parameters))
