@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cloche.clients.kubernetes import exec_plugin
 from cloche.clients.kubernetes.context import Certificate, Context, Plugin, Server, User
 from cloche.clients.kubernetes.credentials import Credentials, Identity
 from cloche.errors import ClocheError, UnavailableError
+from fixtures.local import until
 
 V1 = "client.authentication.k8s.io/v1"
 SERVER = Server("https://kube.example", b"authority", "name", settings={"realm": "x"})
@@ -118,8 +121,13 @@ def test_a_plugin_that_does_not_end_is_ended_whole(script: Script, tmp_path: Pat
     )
     with pytest.raises(UnavailableError, match=r"within 3 seconds: open https://login.example"):
         exec_plugin.run(script(statements), SERVER, {}, seconds=3)
-    state = Path(f"/proc/{pid.read_text()}/stat")
-    assert not state.exists() or ") Z " in state.read_text()
+    until(lambda: _is_dead(int(pid.read_text())))
+
+
+def _is_dead(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 @pytest.mark.parametrize("hint", ["Install it.", ""])

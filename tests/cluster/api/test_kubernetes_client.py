@@ -41,6 +41,7 @@ from cluster.harness.api_server import ApiServer
 Object = dict[str, Any]
 V1 = "client.authentication.k8s.io/v1"
 SHORT = Patience(pauses=(0.01, 0.02), stall=20)
+Trouble = Callable[[BaseHTTPRequestHandler, httpx.Response], None]
 _numbers = itertools.count()
 
 
@@ -610,7 +611,7 @@ class _Between:
     """Stands before a real API server; some answers never arrive, or are others."""
 
     def __init__(self) -> None:
-        self.troubles: list[Callable[[BaseHTTPRequestHandler], None]] = []
+        self.troubles: list[Trouble] = []
         """What happens instead of the next answers, after the server has done what was asked."""
         self.asked: list[str] = []
 
@@ -631,10 +632,8 @@ class _Between:
                     if (value := self.headers.get(name))
                 }
                 answer = client.request(self.command, self.path, content=body, headers=headers)
-                if between.troubles:
-                    between.troubles.pop(0)(self)
-                else:
-                    _answer(self, answer.status_code, answer.content)
+                trouble = between.troubles.pop(0) if between.troubles else _pass_on
+                trouble(self, answer)
 
             def do_GET(self) -> None:
                 self._pass()
@@ -659,11 +658,15 @@ class _Between:
             yield f"http://127.0.0.1:{port}"
 
 
-def _hang_up(handler: BaseHTTPRequestHandler) -> None:
+def _pass_on(handler: BaseHTTPRequestHandler, answer: httpx.Response) -> None:
+    _answer(handler, answer.status_code, answer.content)
+
+
+def _hang_up(handler: BaseHTTPRequestHandler, _: httpx.Response) -> None:
     handler.close_connection = True
 
 
-def _busy(handler: BaseHTTPRequestHandler) -> None:
+def _busy(handler: BaseHTTPRequestHandler, _: httpx.Response) -> None:
     _answer(handler, 429, b"too many", **{"Retry-After": "0"})
 
 
@@ -677,7 +680,7 @@ def between(api_server: ApiServer) -> Iterator[tuple[_Between, str]]:
 @pytest.mark.parametrize("trouble", [_hang_up, _busy])
 def test_what_can_be_repeated_is_asked_again(
     between: tuple[_Between, str], as_user: Any, api_server: ApiServer, namespace: str,
-    trouble: Callable[[BaseHTTPRequestHandler], None],
+    trouble: Trouble,
 ) -> None:  # fmt: skip
     troubles, url = between[0].troubles, between[1]
     cluster = as_user({"token": api_server.token}, url, patience=SHORT)
@@ -702,13 +705,34 @@ def test_a_lost_answer_to_a_write_that_another_overtook_is_stale(
     asking = as_user({"token": api_server.token}, between[1], patience=SHORT)
     made = cluster.create(kinds.CONFIG_MAP, config_map("a", namespace, data={"x": "1"}))
 
-    def overtake(handler: BaseHTTPRequestHandler) -> None:
+    def overtake(handler: BaseHTTPRequestHandler, answer: httpx.Response) -> None:
         cluster.patch(kinds.CONFIG_MAP, "a", namespace, {"data": {"x": "theirs"}})
-        _hang_up(handler)
+        _hang_up(handler, answer)
 
     between[0].troubles.append(overtake)
     with pytest.raises(StaleError):
         asking.replace(kinds.CONFIG_MAP, {**made, "data": {"x": "ours"}})
+
+
+def test_a_list_whose_version_is_forgotten_between_two_pages_begins_anew(
+    between: tuple[_Between, str], as_user: Any, api_server: ApiServer, namespace: str,
+    cluster: Cluster,
+) -> None:  # fmt: skip
+    asking = as_user({"token": api_server.token}, between[1], patience=SHORT)
+    for number in range(120):
+        cluster.create(kinds.CONFIG_MAP, config_map(f"m{number}", namespace))
+    status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+
+    def forget(handler: BaseHTTPRequestHandler, _: httpx.Response) -> None:
+        _answer(handler, 410, json.dumps(status).encode())
+
+    between[0].troubles += [_pass_on, forget]
+    names = {item["metadata"]["name"] for item in asking.list(kinds.CONFIG_MAP, namespace).items}
+    assert names == {f"m{number}" for number in range(120)}
+    assert len(between[0].asked) == 4
+    between[0].troubles += [_pass_on, forget] * 3
+    with pytest.raises(UnavailableError, match="no longer knows"):
+        asking.list(kinds.CONFIG_MAP, namespace)
 
 
 def test_patience_has_an_end(

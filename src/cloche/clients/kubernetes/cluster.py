@@ -178,6 +178,7 @@ class Cluster:
         namespace: str | None,
         *,
         labels: str = "",
+        fields: str = "",
         version: str = "",
         seconds: int = 300,
     ) -> Iterator[Change]:
@@ -186,8 +187,9 @@ class Cluster:
         Connections that break are resumed. Raises StaleError if the version is too old: list again.
         """
         return watch(
-            self._transport, kind, namespace, labels=labels, version=version, seconds=seconds
-        )
+            self._transport, kind, namespace,
+            labels=labels, fields=fields, version=version, seconds=seconds,
+        )  # fmt: skip
 
     def log(
         self,

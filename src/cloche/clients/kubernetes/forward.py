@@ -11,6 +11,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ (
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import struct
 import threading
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from cloche.clients.kubernetes.credentials import Identity
     from cloche.clients.kubernetes.transport import Transport
 
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.setLevel(logging.WARNING)  # below that the headers are logged, with the token
 _PROTOCOL = Subprotocol("v4.channel.k8s.io")
 _DATA, _ERROR = 0, 1
 _BLOCK = 65536
@@ -162,6 +165,7 @@ class _Relay:
                 max_size=None,
                 open_timeout=_OPEN,
                 close_timeout=_CLOSE,
+                logger=_LOGGER,
                 ping_interval=None,  # a full connection would be taken for a dead one
             )
         except InvalidStatus:

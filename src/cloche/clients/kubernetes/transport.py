@@ -39,7 +39,7 @@ _CONNECT = 10.0
 _CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=16)
 """Without a limit: each watch, log and forwarded port holds one."""
 _FIRST = 2
-"""Attempts after the first to reach a server that has not answered yet: it may be misspelt."""
+"""More attempts at a server that is slow, or has not answered yet: it may be misspelt."""
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 """A silent stream whose other end is gone breaks after a minute."""
 
@@ -235,7 +235,9 @@ class Transport:
         """Return how many more attempts can help: few where a host may be misspelt."""
         if isinstance(error, httpx.InvalidURL) or is_untrusted(error) or is_not_tls(error):
             return 0
-        return _FIRST if isinstance(error, httpx.ConnectError) and not self._answered else None
+        slow = isinstance(error, httpx.TimeoutException)  # each attempt was a long one
+        missing = isinstance(error, httpx.ConnectError) and not self._answered
+        return _FIRST if slow or missing else None
 
     def unreachable(self, error: Exception, request: Request) -> ClocheError:
         """Return the error for a connection that failed."""

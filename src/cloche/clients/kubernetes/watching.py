@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kubernetes.errors import not_kubernetes, unreachable
 from cloche.clients.kubernetes.lines import lines_of
-from cloche.clients.kubernetes.listing import listing
+from cloche.clients.kubernetes.listing import listing, selectors
 from cloche.clients.kubernetes.status import decoded, status_of
 from cloche.clients.kubernetes.transport import Request
 from cloche.clients.patience import AgainError, Attempts
@@ -49,6 +49,7 @@ def watch(
     namespace: str | None,
     *,
     labels: str,
+    fields: str,
     version: str,
     seconds: int,
 ) -> Iterator[Change]:
@@ -57,7 +58,7 @@ def watch(
     Raises StaleError if the version is too old: list again.
     """
     if not version:
-        now = listing(transport, kind, namespace, labels)
+        now = listing(transport, kind, namespace, labels, fields)
         for item in now.items:
             yield Change("ADDED", item, item["metadata"]["resourceVersion"])
         version = now.version
@@ -69,7 +70,7 @@ def watch(
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(max(1, round(left))),
-            **({"labelSelector": labels} if labels else {}),
+            **selectors(labels, fields),
         }
         request = Request("GET", kind.path(namespace), kind.words(namespace), parameters)
         opened = math.inf
