@@ -5,7 +5,6 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -73,32 +72,34 @@ def watch(
             **selectors(labels, fields),
         }
         request = Request("GET", kind.path(namespace), kind.words(namespace), parameters)
-        opened = math.inf
         try:
-            with transport.stream(request, silence=_SILENCE) as blocks:
-                opened = time.monotonic()
-                for change in _changes(transport, request, blocks):
-                    version = change.version
-                    if change.type != "BOOKMARK":
-                        yield change
+            for change in _changes(transport, request, attempts):
+                version = change.version
+                if change.type != "BOOKMARK":
+                    yield change
             if end - time.monotonic() > 1:
                 raise AgainError(_ended(transport, request))
         except AgainError as again:
-            if time.monotonic() - opened > _SETTLED:
-                attempts.reset()
             attempts.failed(again)
 
 
-def _changes(transport: Transport, request: Request, blocks: Iterator[bytes]) -> Iterator[Change]:
+def _changes(transport: Transport, request: Request, attempts: Attempts) -> Iterator[Change]:
     """Yield the changes that one connection brings, bookmarks among them."""
-    for line in lines_of(blocks):
-        event = decoded(line)
-        found = event.get("object") if isinstance(event, dict) else None
-        if not isinstance(found, dict):
-            raise not_kubernetes(transport.asked(request))
-        if event["type"] == "ERROR":
-            transport.raise_status(status_of(int(found.get("code") or 500), found), request)
-        yield Change(event["type"], found, found["metadata"]["resourceVersion"])
+    with transport.stream(request, silence=_SILENCE) as blocks:
+        opened = time.monotonic()
+        try:
+            for line in lines_of(blocks):
+                event = decoded(line)
+                found = event.get("object") if isinstance(event, dict) else None
+                if not isinstance(found, dict):
+                    raise not_kubernetes(transport.asked(request))
+                if event["type"] == "ERROR":
+                    transport.raise_status(status_of(int(found.get("code") or 500), found), request)
+                attempts.reset()
+                yield Change(event["type"], found, found["metadata"]["resourceVersion"])
+        finally:
+            if time.monotonic() - opened > _SETTLED:
+                attempts.reset()
 
 
 def _ended(transport: Transport, request: Request) -> ClocheError:
