@@ -135,7 +135,7 @@ def test_a_missing_plugin_says_how_it_is_installed(hint: str) -> None:
     plugin = Plugin("cloche-no-such-login", (), {}, V1, False, False, hint)
     with pytest.raises(ClocheError, match="is not installed") as caught:
         exec_plugin.run(plugin, SERVER, {"PATH": "/usr/bin"})
-    assert caught.value.hint == hint or not hint
+    assert caught.value.hint == (hint or "Install it, or correct `command` in the kubeconfig.")
 
 
 # ── credentials ───────────────────────────────────────────────────────────────────────────────

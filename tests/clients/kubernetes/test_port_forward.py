@@ -169,6 +169,12 @@ def test_a_port_where_nothing_listens_resets(forwarding: Forwarding, kubelet: Ku
         connection.recv(1)
 
 
+def test_a_server_without_websockets(forwarding: Forwarding, kubelet: Kubelet) -> None:
+    kubelet.refusals.append((200, {}))
+    with pytest.raises(ClocheError, match="does not answer as Kubernetes does"), forwarding():
+        pass
+
+
 def test_all_ends_with_the_block(forwarding: Forwarding, kubelet: Kubelet) -> None:
     kubelet.serve = echo
     with forwarding() as port:

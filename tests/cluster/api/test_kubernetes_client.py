@@ -46,18 +46,18 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def cluster(api_server: ApiServer) -> Iterator[Cluster]:
-    with connect(CONTEXT, {"KUBECONFIG": str(api_server.kubeconfig)}) as cluster:
-        yield cluster
+def client(api_server: ApiServer) -> Iterator[Cluster]:
+    with connect(CONTEXT, {"KUBECONFIG": str(api_server.kubeconfig)}) as client:
+        yield client
 
 
 @pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
+def namespace(client: Cluster) -> Iterator[str]:
     """A new one; nothing empties or ends it while no controller runs."""
     name = f"client-{next(_numbers)}"
-    cluster.create(kinds.NAMESPACE, {"metadata": {"name": name}})
+    client.create(kinds.NAMESPACE, {"metadata": {"name": name}})
     yield name
-    cluster.delete(kinds.NAMESPACE, name, None)
+    client.delete(kinds.NAMESPACE, name, None)
 
 
 @pytest.fixture
@@ -99,140 +99,140 @@ def deployment(name: str, namespace: str) -> Object:
 # ── objects ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_object_from_its_making_to_its_end(cluster: Cluster, namespace: str) -> None:
-    assert cluster.get(kinds.CONFIG_MAP, "a", namespace) is None
-    made = cluster.create(kinds.CONFIG_MAP, config_map("a", namespace, data={"x": "1"}))
-    assert cluster.get(kinds.CONFIG_MAP, "a", namespace) == made
-    replaced = cluster.replace(kinds.CONFIG_MAP, {**made, "data": {"x": "2"}})
-    patched = cluster.patch(kinds.CONFIG_MAP, "a", namespace, {"data": {"y": "3"}})
+def test_an_object_from_its_making_to_its_end(client: Cluster, namespace: str) -> None:
+    assert client.get(kinds.CONFIG_MAP, "a", namespace) is None
+    made = client.create(kinds.CONFIG_MAP, config_map("a", namespace, data={"x": "1"}))
+    assert client.get(kinds.CONFIG_MAP, "a", namespace) == made
+    replaced = client.replace(kinds.CONFIG_MAP, {**made, "data": {"x": "2"}})
+    patched = client.patch(kinds.CONFIG_MAP, "a", namespace, {"data": {"y": "3"}})
     assert replaced["data"] == {"x": "2"}
     assert patched["data"] == {"x": "2", "y": "3"}
-    assert cluster.delete(kinds.CONFIG_MAP, "a", namespace)
-    assert not cluster.delete(kinds.CONFIG_MAP, "a", namespace)
+    assert client.delete(kinds.CONFIG_MAP, "a", namespace)
+    assert not client.delete(kinds.CONFIG_MAP, "a", namespace)
 
 
-def test_a_dry_run_changes_nothing(cluster: Cluster, namespace: str) -> None:
+def test_a_dry_run_changes_nothing(client: Cluster, namespace: str) -> None:
     body = config_map("a", namespace, data={"x": "1"})
-    assert cluster.create(kinds.CONFIG_MAP, body, dry_run=True)["data"] == {"x": "1"}
-    assert cluster.apply(kinds.CONFIG_MAP, body, dry_run=True)["data"] == {"x": "1"}
-    assert cluster.get(kinds.CONFIG_MAP, "a", namespace) is None
+    assert client.create(kinds.CONFIG_MAP, body, dry_run=True)["data"] == {"x": "1"}
+    assert client.apply(kinds.CONFIG_MAP, body, dry_run=True)["data"] == {"x": "1"}
+    assert client.get(kinds.CONFIG_MAP, "a", namespace) is None
 
 
-def test_who_read_an_old_version_changes_nothing(cluster: Cluster, namespace: str) -> None:
+def test_who_read_an_old_version_changes_nothing(client: Cluster, namespace: str) -> None:
     body = config_map("a", namespace, data={"x": "1"})
-    old = cluster.create(kinds.CONFIG_MAP, body)
-    cluster.patch(kinds.CONFIG_MAP, "a", namespace, {"data": {"x": "2"}})
+    old = client.create(kinds.CONFIG_MAP, body)
+    client.patch(kinds.CONFIG_MAP, "a", namespace, {"data": {"x": "2"}})
     uid, version = old["metadata"]["uid"], old["metadata"]["resourceVersion"]
     versioned = {"metadata": {"resourceVersion": version}, "data": {"x": "3"}}
     attempts: list[Callable[[], Any]] = [
-        lambda: cluster.create(kinds.CONFIG_MAP, body),
-        lambda: cluster.replace(kinds.CONFIG_MAP, old),
-        lambda: cluster.patch(kinds.CONFIG_MAP, "a", namespace, versioned),
-        lambda: cluster.apply(
+        lambda: client.create(kinds.CONFIG_MAP, body),
+        lambda: client.replace(kinds.CONFIG_MAP, old),
+        lambda: client.patch(kinds.CONFIG_MAP, "a", namespace, versioned),
+        lambda: client.apply(
             kinds.CONFIG_MAP, config_map("a", namespace, metadata=versioned["metadata"])
         ),
-        lambda: cluster.apply(
+        lambda: client.apply(
             kinds.CONFIG_MAP, config_map("a", namespace, metadata={"uid": "another"})
         ),
-        lambda: cluster.delete(kinds.CONFIG_MAP, "a", namespace, version=version),
-        lambda: cluster.delete(kinds.CONFIG_MAP, "a", namespace, uid="another"),
+        lambda: client.delete(kinds.CONFIG_MAP, "a", namespace, version=version),
+        lambda: client.delete(kinds.CONFIG_MAP, "a", namespace, uid="another"),
     ]
     for attempt in attempts:
         with pytest.raises(StaleError):
             attempt()
-    assert cluster.delete(kinds.CONFIG_MAP, "a", namespace, uid=uid)
+    assert client.delete(kinds.CONFIG_MAP, "a", namespace, uid=uid)
 
 
 def test_a_field_that_another_owns_is_taken_by_force_alone(
-    cluster: Cluster, namespace: str, api_server: ApiServer
+    client: Cluster, namespace: str, api_server: ApiServer
 ) -> None:
     theirs = config_map("a", namespace, data={"x": "theirs", "y": "theirs"})
     api_server.kubectl.apply(json.dumps(theirs))
     ours = config_map("a", namespace, data={"x": "ours", "z": "ours"})
     with pytest.raises(FieldConflictError, match=r"\.data\.x belongs to kubectl") as caught:
-        cluster.apply(kinds.CONFIG_MAP, ours)
+        client.apply(kinds.CONFIG_MAP, ours)
     assert caught.value.conflicts == ((".data.x", "kubectl"),)
-    applied = cluster.apply(kinds.CONFIG_MAP, ours, force=True)
+    applied = client.apply(kinds.CONFIG_MAP, ours, force=True)
     assert applied["data"] == {"x": "ours", "y": "theirs", "z": "ours"}
-    again = cluster.apply(kinds.CONFIG_MAP, ours)
+    again = client.apply(kinds.CONFIG_MAP, ours)
     assert again["metadata"]["resourceVersion"] == applied["metadata"]["resourceVersion"]
 
 
-def test_a_field_that_cloche_itself_wrote_is_no_conflict(cluster: Cluster, namespace: str) -> None:
-    cluster.create(kinds.CONFIG_MAP, config_map("a", namespace, data={"x": "1"}))
-    applied = cluster.apply(kinds.CONFIG_MAP, config_map("a", namespace, data={"x": "2"}))
+def test_a_field_that_cloche_itself_wrote_is_no_conflict(client: Cluster, namespace: str) -> None:
+    client.create(kinds.CONFIG_MAP, config_map("a", namespace, data={"x": "1"}))
+    applied = client.apply(kinds.CONFIG_MAP, config_map("a", namespace, data={"x": "2"}))
     assert applied["data"] == {"x": "2"}
 
 
-def test_an_unknown_field_is_never_dropped(cluster: Cluster, namespace: str) -> None:
+def test_an_unknown_field_is_never_dropped(client: Cluster, namespace: str) -> None:
     body = deployment("a", namespace)
     body["spec"]["template"]["spec"]["containers"][0]["imagePullPolicies"] = "Always"
-    for write in (cluster.create, cluster.apply):
+    for write in (client.create, client.apply):
         with pytest.raises(UsageError, match="imagePullPolicies") as caught:
             write(kinds.DEPLOYMENT, body)
         assert caught.value.code == "kubernetes.unknown_field"
-    cluster.apply(kinds.DEPLOYMENT, deployment("a", namespace))
+    client.apply(kinds.DEPLOYMENT, deployment("a", namespace))
     with pytest.raises(UsageError, match="nope"):
-        cluster.patch(kinds.DEPLOYMENT, "a", namespace, {"spec": {"nope": 1}})
+        client.patch(kinds.DEPLOYMENT, "a", namespace, {"spec": {"nope": 1}})
 
 
-def test_a_wrong_value_is_told_by_field(cluster: Cluster, namespace: str) -> None:
+def test_a_wrong_value_is_told_by_field(client: Cluster, namespace: str) -> None:
     body = deployment("a", namespace)
     body["spec"]["template"]["spec"]["containers"][0]["name"] = "Main"
     body["spec"]["replicas"] = -1
     with pytest.raises(UsageError, match=r"\nspec\.replicas: .*\n.*containers\[0\]\.name: "):
-        cluster.apply(kinds.DEPLOYMENT, body)
+        client.apply(kinds.DEPLOYMENT, body)
     body["spec"]["replicas"] = "two"
     with pytest.raises(UsageError, match=r"spec\.replicas: expected numeric"):
-        cluster.apply(kinds.DEPLOYMENT, body)
+        client.apply(kinds.DEPLOYMENT, body)
 
 
-def test_what_cannot_change_is_told(cluster: Cluster, namespace: str) -> None:
-    cluster.apply(kinds.DEPLOYMENT, deployment("a", namespace))
+def test_what_cannot_change_is_told(client: Cluster, namespace: str) -> None:
+    client.apply(kinds.DEPLOYMENT, deployment("a", namespace))
     other = {**deployment("b", namespace), "metadata": {"name": "a", "namespace": namespace}}
     with pytest.raises(UsageError, match=r"spec\.selector: .*immutable") as caught:
-        cluster.apply(kinds.DEPLOYMENT, other, force=True)
+        client.apply(kinds.DEPLOYMENT, other, force=True)
     assert "delete the object first" in (caught.value.hint or "")
 
 
-def test_scale_changes_the_replicas_alone(cluster: Cluster, namespace: str) -> None:
-    cluster.apply(kinds.DEPLOYMENT, deployment("a", namespace))
-    cluster.scale(kinds.DEPLOYMENT, "a", namespace, 3)
-    found = cluster.get(kinds.DEPLOYMENT, "a", namespace)
+def test_scale_changes_the_replicas_alone(client: Cluster, namespace: str) -> None:
+    client.apply(kinds.DEPLOYMENT, deployment("a", namespace))
+    client.scale(kinds.DEPLOYMENT, "a", namespace, 3)
+    found = client.get(kinds.DEPLOYMENT, "a", namespace)
     assert found is not None
     assert found["spec"]["replicas"] == 3
-    again = cluster.apply(kinds.DEPLOYMENT, deployment("a", namespace))
+    again = client.apply(kinds.DEPLOYMENT, deployment("a", namespace))
     assert again["spec"]["replicas"] == 3
 
 
-def test_lists_are_whole_whatever_their_length(cluster: Cluster, namespace: str) -> None:
+def test_lists_are_whole_whatever_their_length(client: Cluster, namespace: str) -> None:
     names = {f"m{number:03}" for number in range(230)}
     for name in sorted(names):
         labels = {"labels": {"even": str(int(name[1:]) % 2 == 0).lower()}}
-        cluster.create(kinds.CONFIG_MAP, config_map(name, namespace, metadata=labels))
-    found = cluster.list(kinds.CONFIG_MAP, namespace)
+        client.create(kinds.CONFIG_MAP, config_map(name, namespace, metadata=labels))
+    found = client.list(kinds.CONFIG_MAP, namespace)
     assert {item["metadata"]["name"] for item in found.items} == names
     assert {(item["apiVersion"], item["kind"]) for item in found.items} == {("v1", "ConfigMap")}
-    assert len(cluster.list(kinds.CONFIG_MAP, namespace, labels="even=true").items) == 115
-    assert len(cluster.list(kinds.CONFIG_MAP, labels="even=false").items) >= 115
+    assert len(client.list(kinds.CONFIG_MAP, namespace, labels="even=true").items) == 115
+    assert len(client.list(kinds.CONFIG_MAP, labels="even=false").items) >= 115
 
 
-def test_what_the_cluster_is(cluster: Cluster) -> None:
-    assert cluster.version().startswith("v1.")
-    assert cluster.serves(kinds.DEPLOYMENT)
-    assert cluster.serves(kinds.DEPLOYMENT)
-    assert not cluster.serves(kinds.HTTP_ROUTE)
-    assert not cluster.serves(kinds.Kind("apps", "v1", "Nothing", "nothings"))
+def test_what_the_cluster_is(client: Cluster) -> None:
+    assert client.version().startswith("v1.")
+    assert client.serves(kinds.DEPLOYMENT)
+    assert client.serves(kinds.DEPLOYMENT)
+    assert not client.serves(kinds.HTTP_ROUTE)
+    assert not client.serves(kinds.Kind("apps", "v1", "Nothing", "nothings"))
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    answer = cluster.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
+    answer = client.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
     assert answer["status"]["userInfo"]["username"] == "admin"
 
 
-def test_a_plugin_for_a_kind_that_is_not_there(cluster: Cluster, namespace: str) -> None:
+def test_a_plugin_for_a_kind_that_is_not_there(client: Cluster, namespace: str) -> None:
     for ask in (
-        lambda: cluster.get(kinds.HTTP_ROUTE, "a", namespace),
-        lambda: cluster.list(kinds.HTTP_ROUTE, namespace),
-        lambda: next(cluster.watch(kinds.HTTP_ROUTE, namespace)),
+        lambda: client.get(kinds.HTTP_ROUTE, "a", namespace),
+        lambda: client.list(kinds.HTTP_ROUTE, namespace),
+        lambda: next(client.watch(kinds.HTTP_ROUTE, namespace)),
     ):
         with pytest.raises(NotFoundError, match="does not serve") as caught:
             ask()
@@ -242,41 +242,41 @@ def test_a_plugin_for_a_kind_that_is_not_there(cluster: Cluster, namespace: str)
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_missing_namespace(cluster: Cluster) -> None:
-    for write in (cluster.create, cluster.apply):
+def test_a_missing_namespace(client: Cluster) -> None:
+    for write in (client.create, client.apply):
         with pytest.raises(NotFoundError, match="has no namespace none") as caught:
             write(kinds.CONFIG_MAP, config_map("a", "none"))
         assert "create namespace none" in (caught.value.hint or "")
 
 
-def test_a_namespace_that_ends(cluster: Cluster, namespace: str) -> None:
-    cluster.delete(kinds.NAMESPACE, namespace, None)
-    for write in (cluster.create, cluster.apply):
+def test_a_namespace_that_ends(client: Cluster, namespace: str) -> None:
+    client.delete(kinds.NAMESPACE, namespace, None)
+    for write in (client.create, client.apply):
         with pytest.raises(BusyError, match="being deleted"):
             write(kinds.CONFIG_MAP, config_map("a", namespace))
 
 
-def test_a_full_quota(cluster: Cluster, namespace: str) -> None:
+def test_a_full_quota(client: Cluster, namespace: str) -> None:
     hard = {"count/configmaps": "1"}
     quota = {"metadata": {"name": "few", "namespace": namespace}, "spec": {"hard": hard}}
-    cluster.create(kinds.RESOURCE_QUOTA, quota)
+    client.create(kinds.RESOURCE_QUOTA, quota)
     status = {"status": {"hard": hard, "used": hard}}
-    cluster.patch(kinds.RESOURCE_QUOTA, "few", namespace, status, subresource="status")
+    client.patch(kinds.RESOURCE_QUOTA, "few", namespace, status, subresource="status")
     with pytest.raises(ConflictError, match="exceeded quota: few") as caught:
-        cluster.create(kinds.CONFIG_MAP, config_map("a", namespace))
+        client.create(kinds.CONFIG_MAP, config_map("a", namespace))
     assert caught.value.code == "kubernetes.quota"
 
 
-def test_a_pod_below_the_security_of_its_namespace(cluster: Cluster, namespace: str) -> None:
+def test_a_pod_below_the_security_of_its_namespace(client: Cluster, namespace: str) -> None:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.patch(kinds.NAMESPACE, namespace, None, {"metadata": {"labels": labels}})
+    client.patch(kinds.NAMESPACE, namespace, None, {"metadata": {"labels": labels}})
     pod = {"containers": [{"name": "main", "image": "pause"}]}
     with pytest.raises(ClocheError, match="violates PodSecurity") as caught:
-        cluster.create(kinds.POD, {"metadata": {"name": "a", "namespace": namespace}, "spec": pod})
+        client.create(kinds.POD, {"metadata": {"name": "a", "namespace": namespace}, "spec": pod})
     assert caught.value.code == "kubernetes.admission"
 
 
-def test_a_webhook_that_refuses(cluster: Cluster, namespace: str, api_server: ApiServer) -> None:
+def test_a_webhook_that_refuses(client: Cluster, namespace: str, api_server: ApiServer) -> None:
     kind = kinds.Kind(
         "admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration",
         "validatingwebhookconfigurations", namespaced=False,
@@ -292,19 +292,19 @@ def test_a_webhook_that_refuses(cluster: Cluster, namespace: str, api_server: Ap
             "sideEffects": "None",
             "admissionReviewVersions": ["v1"],
         }
-        cluster.create(kind, {"metadata": {"name": namespace}, "webhooks": [hook]})
+        client.create(kind, {"metadata": {"name": namespace}, "webhooks": [hook]})
         try:
-            _until_refused(cluster, namespace, "not on Fridays")
+            _until_refused(client, namespace, "not on Fridays")
         finally:
-            cluster.delete(kind, namespace, None)
+            client.delete(kind, namespace, None)
 
 
-def _until_refused(cluster: Cluster, namespace: str, words: str) -> None:
+def _until_refused(client: Cluster, namespace: str, words: str) -> None:
     """Create objects until the API server has read its webhooks."""
 
     def create() -> None:
         for number in range(10_000):
-            cluster.create(kinds.CONFIG_MAP, config_map(f"a{number}", namespace))
+            client.create(kinds.CONFIG_MAP, config_map(f"a{number}", namespace))
 
     with pytest.raises(ClocheError, match=words) as caught:
         create()
@@ -401,11 +401,11 @@ def test_a_token_file_that_was_written_anew(
 ) -> None:
     path = tmp_path / "token"
     path.write_text("expired")
-    cluster = as_user({"tokenFile": str(path)})
+    client = as_user({"tokenFile": str(path)})
     with pytest.raises(ClocheError, match="wrong or have expired"):
-        cluster.list(kinds.CONFIG_MAP, namespace)
+        client.list(kinds.CONFIG_MAP, namespace)
     path.write_text(api_server.token)
-    assert cluster.list(kinds.CONFIG_MAP, namespace).items == []
+    assert client.list(kinds.CONFIG_MAP, namespace).items == []
 
 
 @pytest.mark.parametrize("shown", ["token", "certificate"])
@@ -430,17 +430,17 @@ def test_a_plugin_is_asked_once_more_when_its_credentials_are_refused(
     )
     script.chmod(0o755)
     plugin = {"apiVersion": V1, "command": "./login", "interactiveMode": "Never"}
-    cluster = as_user({"exec": plugin})
-    assert cluster.list(kinds.NAMESPACE).items
-    assert cluster.list(kinds.NAMESPACE).items
+    client = as_user({"exec": plugin})
+    assert client.list(kinds.NAMESPACE).items
+    assert client.list(kinds.NAMESPACE).items
     assert (tmp_path / "calls").read_text() == "xx"
 
 
 def test_a_clients_certificate(as_user: Any, api_server: ApiServer) -> None:
     pair = api_server.authority.issue("someone", "/O=system:masters/CN=someone")
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    cluster = as_user(by_certificate(pair))
-    answer = cluster.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
+    client = as_user(by_certificate(pair))
+    answer = client.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
     assert answer["status"]["userInfo"]["username"] == "someone"
 
 
@@ -458,36 +458,36 @@ def _with_cluster(api_server: ApiServer, path: Path, **fields: Any) -> Cluster:
 
 def test_the_name_in_the_certificate(api_server: ApiServer, tmp_path: Path) -> None:
     name = "kubernetes.default.svc"
-    with _with_cluster(api_server, tmp_path / "config", **{"tls-server-name": name}) as cluster:
-        assert cluster.version()
+    with _with_cluster(api_server, tmp_path / "config", **{"tls-server-name": name}) as client:
+        assert client.version()
     name = "elsewhere.example"
     with (
-        _with_cluster(api_server, tmp_path / "config", **{"tls-server-name": name}) as cluster,
+        _with_cluster(api_server, tmp_path / "config", **{"tls-server-name": name}) as client,
         pytest.raises(ClocheError, match="not trusted: it has another name") as caught,
     ):
-        cluster.version()
+        client.version()
     assert caught.value.code == "kubernetes.untrusted"
 
 
 def test_an_authority_that_nobody_knows(api_server: ApiServer, tmp_path: Path) -> None:
     none = {"certificate-authority-data": None}
     with (
-        _with_cluster(api_server, tmp_path / "config", **none) as cluster,
+        _with_cluster(api_server, tmp_path / "config", **none) as client,
         pytest.raises(ClocheError, match="is not trusted"),
     ):
-        cluster.version()
+        client.version()
     insecure = {**none, "insecure-skip-tls-verify": True}
-    with _with_cluster(api_server, tmp_path / "config", **insecure) as cluster:
-        assert cluster.version()
+    with _with_cluster(api_server, tmp_path / "config", **insecure) as client:
+        assert client.version()
 
 
 def test_an_authority_that_is_none(api_server: ApiServer, tmp_path: Path) -> None:
     wrong = {"certificate-authority-data": b64encode(b"no certificate").decode()}
     with (
-        _with_cluster(api_server, tmp_path / "config", **wrong) as cluster,
+        _with_cluster(api_server, tmp_path / "config", **wrong) as client,
         pytest.raises(UsageError, match="authority's certificate of the kubeconfig"),
     ):
-        cluster.version()
+        client.version()
 
 
 @pytest.mark.parametrize("password", [[], ["-aes256", "-pass", "pass:x"]])
@@ -510,8 +510,8 @@ def test_a_key_of_a_kubeconfig_does_not_stay_on_the_disk(
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     pair = api_server.authority.issue("someone", "/O=system:masters/CN=someone")
-    cluster = as_user(by_certificate(pair))
-    assert cluster.version()
+    client = as_user(by_certificate(pair))
+    assert client.version()
     assert not list(folder.iterdir())
 
 
@@ -535,11 +535,11 @@ def test_a_proxy(api_server: ApiServer, tmp_path: Path) -> None:
 
     with _serving(Proxy) as port:
         fields = {"proxy-url": f"http://127.0.0.1:{port}", "tls-server-name": "kubernetes"}
-        with _with_cluster(api_server, tmp_path / "config", **fields) as cluster:
-            assert cluster.version()
+        with _with_cluster(api_server, tmp_path / "config", **fields) as client:
+            assert client.version()
             with (
                 pytest.raises(NotFoundError, match="has no Pod a"),
-                cluster.forward("a", "default", 80),
+                client.forward("a", "default", 80),
             ):
                 pass
     assert tunnelled == [api_server.url.removeprefix("https://")] * 2
@@ -555,10 +555,10 @@ def _pour(source: socket.socket, sink: socket.socket) -> None:
 def test_a_server_that_is_not_there(api_server: ApiServer, tmp_path: Path) -> None:
     free = {"server": "https://127.0.0.1:9"}
     with (
-        _with_cluster(api_server, tmp_path / "config", **free) as cluster,
+        _with_cluster(api_server, tmp_path / "config", **free) as client,
         pytest.raises(UnavailableError, match="nothing answers there") as caught,
     ):
-        cluster.version()
+        client.version()
     assert caught.value.retriable
 
 
@@ -566,19 +566,19 @@ def test_a_server_without_tls(api_server: ApiServer, tmp_path: Path) -> None:
     with _serving(BaseHTTPRequestHandler) as port:
         plain = {"server": f"https://127.0.0.1:{port}"}
         with (
-            _with_cluster(api_server, tmp_path / "config", **plain) as cluster,
+            _with_cluster(api_server, tmp_path / "config", **plain) as client,
             pytest.raises(UnavailableError, match="does not speak TLS"),
         ):
-            cluster.version()
+            client.version()
 
 
 def test_a_server_that_is_no_api_server(api_server: ApiServer, tmp_path: Path) -> None:
     etcd = {"server": f"http://127.0.0.1:{api_server.addresses.etcd}"}
     with (
-        _with_cluster(api_server, tmp_path / "config", **etcd) as cluster,
+        _with_cluster(api_server, tmp_path / "config", **etcd) as client,
         pytest.raises(ClocheError, match=r"does not serve|does not answer as Kubernetes does"),
     ):
-        cluster.list(kinds.NODE)
+        client.list(kinds.NODE)
 
 
 def test_kubectl_merges_the_same(api_server: ApiServer, tmp_path: Path) -> None:
@@ -683,30 +683,30 @@ def test_what_can_be_repeated_is_asked_again(
     trouble: Trouble,
 ) -> None:  # fmt: skip
     troubles, url = between[0].troubles, between[1]
-    cluster = as_user({"token": api_server.token}, url, patience=SHORT)
+    client = as_user({"token": api_server.token}, url, patience=SHORT)
     body = config_map("a", namespace, data={"x": "1"})
     troubles.append(trouble)
-    made = cluster.create(kinds.CONFIG_MAP, body)
+    made = client.create(kinds.CONFIG_MAP, body)
     troubles.append(trouble)
-    replaced = cluster.replace(kinds.CONFIG_MAP, {**made, "data": {"x": "2"}})
+    replaced = client.replace(kinds.CONFIG_MAP, {**made, "data": {"x": "2"}})
     assert replaced["metadata"]["uid"] == made["metadata"]["uid"]
     assert replaced["data"] == {"x": "2"}
     troubles.append(trouble)
-    assert cluster.list(kinds.CONFIG_MAP, namespace).items
+    assert client.list(kinds.CONFIG_MAP, namespace).items
     troubles.append(trouble)
-    cluster.apply(kinds.CONFIG_MAP, config_map("a", namespace, data={"y": "3"}))
+    client.apply(kinds.CONFIG_MAP, config_map("a", namespace, data={"y": "3"}))
     assert not troubles
 
 
 def test_a_lost_answer_to_a_write_that_another_overtook_is_stale(
     between: tuple[_Between, str], as_user: Any, api_server: ApiServer, namespace: str,
-    cluster: Cluster,
+    client: Cluster,
 ) -> None:  # fmt: skip
     asking = as_user({"token": api_server.token}, between[1], patience=SHORT)
-    made = cluster.create(kinds.CONFIG_MAP, config_map("a", namespace, data={"x": "1"}))
+    made = client.create(kinds.CONFIG_MAP, config_map("a", namespace, data={"x": "1"}))
 
     def overtake(handler: BaseHTTPRequestHandler, answer: httpx.Response) -> None:
-        cluster.patch(kinds.CONFIG_MAP, "a", namespace, {"data": {"x": "theirs"}})
+        client.patch(kinds.CONFIG_MAP, "a", namespace, {"data": {"x": "theirs"}})
         _hang_up(handler, answer)
 
     between[0].troubles.append(overtake)
@@ -716,11 +716,11 @@ def test_a_lost_answer_to_a_write_that_another_overtook_is_stale(
 
 def test_a_list_whose_version_is_forgotten_between_two_pages_begins_anew(
     between: tuple[_Between, str], as_user: Any, api_server: ApiServer, namespace: str,
-    cluster: Cluster,
+    client: Cluster,
 ) -> None:  # fmt: skip
     asking = as_user({"token": api_server.token}, between[1], patience=SHORT)
     for number in range(120):
-        cluster.create(kinds.CONFIG_MAP, config_map(f"m{number}", namespace))
+        client.create(kinds.CONFIG_MAP, config_map(f"m{number}", namespace))
     status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
 
     def forget(handler: BaseHTTPRequestHandler, _: httpx.Response) -> None:
@@ -748,41 +748,41 @@ def test_patience_has_an_end(
 def test_an_api_server_that_starts_anew_loses_no_change(api_server: ApiServer) -> None:
     with (
         ApiServer(api_server.programs) as own,
-        connect(CONTEXT, {"KUBECONFIG": str(own.kubeconfig)}) as cluster,
+        connect(CONTEXT, {"KUBECONFIG": str(own.kubeconfig)}) as client,
     ):
-        known = _names_until(cluster, "before")
+        known = _names_until(client, "before")
         next(known)
-        cluster.create(kinds.CONFIG_MAP, config_map("gone", "default"))
-        cluster.create(kinds.CONFIG_MAP, config_map("before", "default"))
+        client.create(kinds.CONFIG_MAP, config_map("gone", "default"))
+        client.create(kinds.CONFIG_MAP, config_map("before", "default"))
         assert "gone" in next(known)
         own.api.signal(9)
         own.api.stop()
         again = threading.Thread(target=own.start)
         again.start()
         try:
-            assert cluster.list(kinds.CONFIG_MAP, "default").items
-            cluster.delete(kinds.CONFIG_MAP, "gone", "default")
-            cluster.create(kinds.CONFIG_MAP, config_map("after", "default"))
+            assert client.list(kinds.CONFIG_MAP, "default").items
+            client.delete(kinds.CONFIG_MAP, "gone", "default")
+            client.create(kinds.CONFIG_MAP, config_map("after", "default"))
             last = known.send("after")
         finally:
             again.join()
         assert {"before", "after"} <= last
         assert "gone" not in last
         with pytest.raises(StaleError, match="no longer knows"):
-            list(cluster.watch(kinds.CONFIG_MAP, "default", version="1", seconds=30))
+            list(client.watch(kinds.CONFIG_MAP, "default", version="1", seconds=30))
 
 
-def _names_until(cluster: Cluster, name: str) -> Generator[set[str], str, None]:
+def _names_until(client: Cluster, name: str) -> Generator[set[str], str, None]:
     """Yield the objects that are there, at first and then when the one of a name is."""
     awaited = ""
     while True:
-        listing = cluster.list(kinds.CONFIG_MAP, "default")
+        listing = client.list(kinds.CONFIG_MAP, "default")
         names = {item["metadata"]["name"] for item in listing.items}
         if not awaited or awaited in names:
             yield names
             awaited = name
         with suppress(StaleError):
-            for change in cluster.watch(kinds.CONFIG_MAP, "default", version=listing.version):
+            for change in client.watch(kinds.CONFIG_MAP, "default", version=listing.version):
                 changed = change.object["metadata"]["name"]
                 names = names - {changed} if change.type == "DELETED" else names | {changed}
                 if changed == awaited:
@@ -793,27 +793,27 @@ def _names_until(cluster: Cluster, name: str) -> Generator[set[str], str, None]:
 
 
 def test_a_watch_begins_with_what_is_there_and_ends_in_time(
-    cluster: Cluster, namespace: str
+    client: Cluster, namespace: str
 ) -> None:
     for name in ("a", "b"):
         labels = {"labels": {"app": name}}
-        cluster.create(kinds.CONFIG_MAP, config_map(name, namespace, metadata=labels))
-    changes = cluster.watch(kinds.CONFIG_MAP, namespace, labels="app in (a, c)", seconds=1)
+        client.create(kinds.CONFIG_MAP, config_map(name, namespace, metadata=labels))
+    changes = client.watch(kinds.CONFIG_MAP, namespace, labels="app in (a, c)", seconds=1)
     assert [(change.type, change.object["metadata"]["name"]) for change in changes] == [
         ("ADDED", "a")
     ]
 
 
 def test_closing_ends_what_another_thread_watches(api_server: ApiServer, namespace: str) -> None:
-    cluster = connect(CONTEXT, {"KUBECONFIG": str(api_server.kubeconfig)})
-    cluster.create(kinds.CONFIG_MAP, config_map("a", namespace))
-    changes = cluster.watch(kinds.CONFIG_MAP, namespace)
+    client = connect(CONTEXT, {"KUBECONFIG": str(api_server.kubeconfig)})
+    client.create(kinds.CONFIG_MAP, config_map("a", namespace))
+    changes = client.watch(kinds.CONFIG_MAP, namespace)
     version = next(changes).version
     errors: list[ClocheError] = []
 
     def watch() -> None:
         try:
-            for change in cluster.watch(kinds.CONFIG_MAP, namespace, version=version):
+            for change in client.watch(kinds.CONFIG_MAP, namespace, version=version):
                 if change.object["metadata"]["name"] == "b":
                     opened.set()
         except ClocheError as error:
@@ -822,20 +822,20 @@ def test_closing_ends_what_another_thread_watches(api_server: ApiServer, namespa
     opened = threading.Event()
     thread = threading.Thread(target=watch)
     thread.start()
-    cluster.create(kinds.CONFIG_MAP, config_map("b", namespace))
+    client.create(kinds.CONFIG_MAP, config_map("b", namespace))
     assert opened.wait(30)
-    cluster.close()
+    client.close()
     thread.join(30)
     assert [error.code for error in errors] == ["kubernetes.stopped"]
     with pytest.raises(ClocheError, match="was stopped"):
-        cluster.version()
+        client.version()
 
 
-def test_the_log_of_a_pod_that_is_not_there(cluster: Cluster, namespace: str) -> None:
+def test_the_log_of_a_pod_that_is_not_there(client: Cluster, namespace: str) -> None:
     with pytest.raises(NotFoundError, match=f"has no Pod a in namespace {namespace}"):
-        list(cluster.log("a", namespace, "main"))
+        list(client.log("a", namespace, "main"))
     with (
         pytest.raises(NotFoundError, match=f"has no Pod a in namespace {namespace}"),
-        cluster.forward("a", namespace, 80),
+        client.forward("a", namespace, 80),
     ):
         pass

@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    ProxyError,
+)
 from websockets.typing import Subprotocol
 
 from cloche.clients.kubernetes.errors import not_kubernetes
@@ -170,10 +176,10 @@ class _Relay:
             )
         except InvalidStatus:
             raise
+        except (OSError, InvalidMessage, ProxyError) as error:  # TimeoutError is an OSError, too
+            raise transport.failed(error, request) from error
         except InvalidHandshake as error:
             raise not_kubernetes(transport.asked(request)) from error
-        except OSError as error:  # TimeoutError is one, too
-            raise AgainError(transport.unreachable(error, request)) from error
 
     def _raise(self, response: Response) -> NoReturn:
         status = status_of(response.status_code, decoded(bytes(response.body)))

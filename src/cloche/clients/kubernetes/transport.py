@@ -229,18 +229,21 @@ class Transport:
             yield
         except (httpx.TransportError, httpx.InvalidURL) as error:
             self.stop.check()
-            raise AgainError(self.unreachable(error, request), most=self._most(error)) from error
+            raise self.failed(error, request) from error
+
+    def failed(self, error: Exception, request: Request) -> AgainError:
+        """Return what to raise for a connection that failed: another attempt may help."""
+        return AgainError(self._unreachable(error, request), most=self._most(error))
 
     def _most(self, error: Exception) -> int | None:
         """Return how many more attempts can help: few where a host may be misspelt."""
         if isinstance(error, httpx.InvalidURL) or is_untrusted(error) or is_not_tls(error):
             return 0
-        slow = isinstance(error, httpx.TimeoutException)  # each attempt was a long one
+        slow = isinstance(error, httpx.TimeoutException | TimeoutError)
         missing = isinstance(error, httpx.ConnectError) and not self._answered
         return _FIRST if slow or missing else None
 
-    def unreachable(self, error: Exception, request: Request) -> ClocheError:
-        """Return the error for a connection that failed."""
+    def _unreachable(self, error: Exception, request: Request) -> ClocheError:
         asked, server = self.asked(request), self.context.server.url
         if is_untrusted(error):
             mismatch = "mismatch, certificate is not valid for" in str(error)
