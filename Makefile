@@ -25,7 +25,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images sync clean
+.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -37,6 +37,8 @@ help:
 	@echo "make units          tests that start no server"
 	@echo "make servers        tests against real Triton, Envoy, MLflow and Kubernetes"
 	@echo "make kubernetes-api build etcd and the API server of Kubernetes for tests, once"
+	@echo "make cluster        a real Kubernetes on this machine, kept until make cluster-down"
+	@echo "make cluster-tests  tests against it, or against one that they start and end"
 	@echo "make conformance    ONNX's whole backend suite on real Triton; writes docs/conformance.md"
 	@echo "make formats        one model of each format on real Triton; writes docs/formats.md"
 	@echo "make docs           write the generated reference pages anew"
@@ -82,6 +84,16 @@ servers: sync kubernetes-api
 # Built once, in a few minutes. Where it cannot be, the tests that need it say so and are skipped.
 kubernetes-api: sync
 	-@$(HARNESS) build api
+
+cluster: sync
+	@$(HARNESS) up
+
+cluster-down: sync
+	@$(HARNESS) down
+
+cluster-tests: sync
+	@$(HARNESS) build api nodes gateway
+	$(PYTEST) tests/cluster/nodes
 
 formats: sync
 	PYTHONPATH=tests $(RUN) python tests/frameworks/report.py $(ARGS)

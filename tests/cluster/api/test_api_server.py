@@ -88,8 +88,10 @@ def test_the_id_of_another_process_is_not_taken_for_a_daemon(tmp_path):
     daemon = Daemon(tmp_path, "sleeper")
     daemon.start(["/bin/sleep", "60"], {})
     process = daemon.process
-    (tmp_path / "sleeper.pid").write_text(f"{process.pid} 12.00")
+    record = tmp_path / "sleeper.pid"
+    right = record.read_text()
+    record.write_text(f"{process.pid} 12")
     assert not daemon.running
-    (tmp_path / "sleeper.pid").write_text(f"{process.pid} {process.create_time():.2f}")
+    record.write_text(right)
     daemon.stop()
     assert not process.is_running()

@@ -1,12 +1,14 @@
-"""`python -m cluster.harness build GROUP…`: behind the targets of the Makefile."""
+"""`python -m cluster.harness build GROUP… | up | down`: behind the targets of the Makefile."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from cluster.harness import registry
 from cluster.harness.errors import HarnessError
 from cluster.harness.programs import GROUPS, Programs
+from cluster.harness.real_cluster import RealCluster
 
 
 def main() -> int:
@@ -14,13 +16,30 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     build = verbs.add_parser("build", help="build the programs of some groups")
     build.add_argument("groups", nargs="+", choices=GROUPS)
+    verbs.add_parser("up", help="build and start the cluster of this machine; it stays")
+    verbs.add_parser("down", help="end it")
     asked = parser.parse_args()
     try:
-        Programs().build(*asked.groups, report=say)
+        match asked.verb:
+            case "build":
+                Programs().build(*asked.groups, report=say)
+            case "up":
+                _up()
+            case "down":
+                RealCluster().down(say)
     except HarnessError as error:
         say(f"error: {error}")
         return 1
     return 0
+
+
+def _up() -> None:
+    """Print what a shell needs to use the cluster."""
+    Programs().build(*GROUPS, report=say)
+    cluster = RealCluster()
+    cluster.up(say)
+    print(f"export KUBECONFIG={cluster.kubeconfig}")
+    print(f"export CLOCHE_TEST_REGISTRY={registry.HOST}")
 
 
 def say(line: str) -> None:

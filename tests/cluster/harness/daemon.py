@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from cloche import files
+from cluster.harness import processes
 from cluster.harness.errors import HarnessError
 
 STOP_SECONDS = 20.0
@@ -18,7 +19,7 @@ STOP_SECONDS = 20.0
 class Daemon:
     """One program with its log and a record of its process in a folder.
 
-    The record holds the process's start time too: an id that the kernel gave to another process is
+    The record holds when the process began too: an id that the kernel gave to another process is
     not taken for ours.
     """
 
@@ -32,12 +33,13 @@ class Daemon:
     def process(self) -> psutil.Process | None:
         """The running process, or None."""
         try:
-            pid, started = self._record.read_text().split()
-            found = psutil.Process(int(pid))
-            same = f"{found.create_time():.2f}" == started
-            return found if same and found.status() != psutil.STATUS_ZOMBIE else None
-        except (FileNotFoundError, psutil.NoSuchProcess):
+            pid, began = map(int, self._record.read_text().split())
+            if processes.started(pid) != began:
+                return None
+            found = psutil.Process(pid)
+        except (OSError, psutil.NoSuchProcess):
             return None
+        return found if processes.alive(found) else None
 
     @property
     def running(self) -> bool:
@@ -53,21 +55,24 @@ class Daemon:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.log.parent,
                 env={"HOME": os.environ.get("HOME", "/"), **environment}, start_new_session=True,
             )  # fmt: skip
-        started = psutil.Process(self._child.pid).create_time()
-        files.write_atomically(self._record, f"{self._child.pid} {started:.2f}".encode())
+        record = f"{self._child.pid} {processes.started(self._child.pid)}"
+        files.write_atomically(self._record, record.encode())
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End it, by a kill after `seconds`, and wait until it is gone."""
         process = self.process
         if process is not None:
             process.terminate()
-            try:
-                process.wait(seconds)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(STOP_SECONDS)
-        self._reap()
-        self._record.unlink(missing_ok=True)
+            if not processes.ended([process], seconds):
+                processes.kill([process.pid])
+        self._forget()
+
+    def kill(self) -> None:
+        """End it at once."""
+        process = self.process
+        if process is not None:
+            processes.kill([process.pid])
+        self._forget()
 
     def signal(self, number: int) -> None:
         """Send a signal; raises HarnessError where it does not run."""
@@ -80,6 +85,10 @@ class Daemon:
         """Return the end of the log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
+
+    def _forget(self) -> None:
+        self._reap()
+        self._record.unlink(missing_ok=True)
 
     def _reap(self) -> None:
         """Take the exit code of a child, so that no zombie and no warning stays."""

@@ -1,0 +1,75 @@
+"""The cluster that tests use: one that a developer names, or that of this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.harness import registry
+from cluster.harness.access import CONTEXT, Kubectl
+from cluster.harness.errors import HarnessError, MissingError
+from cluster.harness.node import Node
+from cluster.harness.programs import Programs, Report
+from cluster.harness.real_cluster import RealCluster, missing
+from cluster.harness.traces import traces
+
+KUBECONFIG = "CLOCHE_TEST_KUBECONFIG"
+REGISTRY = "CLOCHE_TEST_REGISTRY"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster with real nodes, and a registry that its nodes and this machine reach."""
+
+    kubeconfig: Path
+    context: str
+    registry: str
+    """Its host and port; images are `REGISTRY/NAME@DIGEST` on this machine and on the nodes."""
+    kubectl: Kubectl
+    """As its administrator."""
+    nodes: tuple[Node, ...] = ()
+    """Those that tests may break; a cluster that a developer named has none."""
+
+
+@contextmanager
+def for_tests(environment: Mapping[str, str], report: Report) -> Iterator[Cluster]:
+    """Yield the cluster that the environment names, else the one that is up, else one that ends.
+
+    Raises MissingError where none can be had, HarnessError where a new one leaves something.
+    """
+    if kubeconfig := environment.get(KUBECONFIG):
+        yield _named(Path(kubeconfig), environment.get(REGISTRY))
+        return
+    if why := missing():
+        raise MissingError(why)
+    own = RealCluster()
+    if own.running:
+        yield _of(own)
+        return
+    before = traces()
+    try:
+        own.up(report)
+        yield _of(own)
+    finally:
+        own.down(report)
+    if left := traces() - before:
+        raise HarnessError("the cluster left\n" + "\n".join(sorted(left)))
+
+
+def _of(own: RealCluster) -> Cluster:
+    return Cluster(own.kubeconfig, CONTEXT, registry.HOST, own.kubectl, tuple(own.nodes))
+
+
+def _named(kubeconfig: Path, host: str | None) -> Cluster:
+    if not host:
+        raise MissingError(f"{KUBECONFIG} needs {REGISTRY}: a registry that its nodes reach")
+    built = Programs().folder / "kubectl"
+    program = str(built) if built.exists() else shutil.which("kubectl")
+    if program is None:
+        raise MissingError("needs kubectl: install it, or make kubernetes-api")
+    context = Kubectl(Path(program), kubeconfig, "")("config", "current-context").strip()
+    kubectl = Kubectl(Path(program), kubeconfig, context)
+    return Cluster(kubeconfig, context, host, kubectl)

@@ -1,0 +1,160 @@
+"""A whole cluster on this machine: control plane, two real nodes, DNS, registry, gateway."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from cloche import files
+from cloche.progress import SilentProgress
+from cluster.harness import addons, images, network, registry
+from cluster.harness.access import Kubectl
+from cluster.harness.control_plane import Addresses, ControlPlane
+from cluster.harness.daemon import Daemon
+from cluster.harness.errors import HarnessError
+from cluster.harness.node import NEEDED, SYSTEM_PATH, Node
+from cluster.harness.programs import GROUPS, Programs, Report, own
+from cluster.harness.registry import ClusterRegistry
+from fixtures.cache import cache_folder
+
+FOLDER = Path("/var/cache/cloche-test-cluster")
+"""One for a machine, as its addresses are: every checkout finds the same cluster."""
+NODES = 2
+_ADDRESSES = Addresses(network.MACHINE, 16443, 12379, 12380, network.SERVICES)
+_LOCK_SECONDS = 600.0
+# For aggregated APIs; the endpoints of a Service are asked, as the API server is on no node.
+_AGGREGATION = (
+    "--requestheader-allowed-names=front-proxy",
+    "--requestheader-username-headers=X-Remote-User",
+    "--requestheader-group-headers=X-Remote-Group",
+    "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+    "--enable-aggregator-routing=true",
+)
+
+
+def missing(programs: Programs | None = None) -> str | None:
+    """Return what keeps a cluster from running here, and what to do about it."""
+    if os.geteuid() != 0:
+        return "needs root, to start nodes; or a cluster in CLOCHE_TEST_KUBECONFIG"
+    absent = [name for name in NEEDED if shutil.which(name, path=SYSTEM_PATH) is None]
+    if absent:
+        return f"needs {', '.join(absent)} (apt install runc iproute2 iptables util-linux)"
+    if unbuilt := (programs or Programs()).missing(*GROUPS):
+        return f"needs programs that were not built ({', '.join(unbuilt)}): make cluster"
+    return None
+
+
+class RealCluster:
+    """The cluster of this machine, whether or not it is up."""
+
+    def __init__(self, programs: Programs | None = None) -> None:
+        self.programs = programs or Programs()
+        self.control = ControlPlane(FOLDER, self.programs, _ADDRESSES)
+        self.registry = ClusterRegistry(FOLDER / "registry", self.programs)
+        self.controllers = Daemon(FOLDER, "kube-controller-manager")
+        self.scheduler = Daemon(FOLDER, "kube-scheduler")
+        self.nodes = [Node(n, self.control, self.registry.hosts) for n in range(1, NODES + 1)]
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.control.kubeconfig
+
+    @property
+    def kubectl(self) -> Kubectl:
+        return self.control.kubectl
+
+    @property
+    def running(self) -> bool:
+        """Whether every program of it runs."""
+        nodes = [daemon for node in self.nodes for daemon in node.daemons]
+        own = [self.control.etcd, self.control.api, self.controllers, self.scheduler]
+        return all(daemon.running for daemon in [*own, *self.registry.daemons, *nodes])
+
+    @property
+    def there(self) -> bool:
+        """Whether anything of it is."""
+        return FOLDER.exists()
+
+    def up(self, report: Report) -> None:
+        """Start what does not run, and wait until all is ready; raises HarnessError."""
+        if why := missing(self.programs):
+            raise HarnessError(why)
+        with _alone():
+            FOLDER.mkdir(mode=0o700, exist_ok=True)
+            report("Starting the control plane …")
+            network.make_bridge()
+            self._start_control()
+            self.registry.start()
+            pause = images.push_program(registry.HOST, "pause", self.programs.path(own("pause")))
+            report("Starting the nodes …")
+            for node in self.nodes:
+                node.start(pause, [other for other in self.nodes if other is not node])
+            network.route_services(self.nodes[0].network)
+            for node in self.nodes:
+                node.wait()
+            self._install(report)
+
+    def down(self, report: Report) -> None:
+        """End all of it and remove what it wrote; nothing happens where there is nothing."""
+        with _alone():
+            report("Ending the cluster …")
+            for node in self.nodes:
+                node.stop()
+            self.scheduler.stop()
+            self.controllers.stop()
+            self.control.stop()
+            self.registry.stop()
+            network.remove_bridge()
+            if self.there:
+                shutil.rmtree(FOLDER)
+
+    def _start_control(self) -> None:
+        control, authority = self.control, self.control.authority
+        front = authority.issue("front-proxy", "/CN=front-proxy")
+        control.start(
+            *_AGGREGATION,
+            f"--requestheader-client-ca-file={authority.certificate}",
+            f"--proxy-client-cert-file={front.certificate}",
+            f"--proxy-client-key-file={front.key}",
+        )
+        common = (f"--kubeconfig={control.kubeconfig}", "--leader-elect=false")
+        self.controllers.start(
+            [
+                self.programs.path("kube-controller-manager"), *common, "--bind-address=127.0.0.1",
+                f"--service-account-private-key-file={authority.signing_key().key}",
+                f"--root-ca-file={authority.certificate}",
+                f"--flex-volume-plugin-dir={FOLDER / 'volume-plugins'}",
+                f"--cluster-signing-cert-file={authority.certificate}",
+                f"--cluster-signing-key-file={authority.key}",
+                "--use-service-account-credentials=true",
+                # 15 s and 50 s by default: tests of scaling and of lost nodes wait for these.
+                "--horizontal-pod-autoscaler-sync-period=5s",
+                "--node-monitor-grace-period=20s",
+            ],
+            {},
+        )  # fmt: skip
+        self.scheduler.start(
+            [self.programs.path("kube-scheduler"), *common, "--bind-address=127.0.0.1"], {}
+        )
+
+    def _install(self, report: Report) -> None:
+        from cloche.targets.local.envoy.installation import install
+
+        report("Starting DNS …")
+        addons.install_dns(self.kubectl, registry.HOST, self.programs)
+        report("Starting Envoy Gateway …")
+        envoy = install(cache_folder() / "servers", SilentProgress()).binary
+        addons.install_gateway(self.kubectl, registry.HOST, self.programs, envoy)
+
+
+def _alone() -> AbstractContextManager[int]:
+    """Hold the lock of starting and ending."""
+    folder = cache_folder() / "kubernetes"
+    folder.mkdir(parents=True, exist_ok=True)
+    return files.locked(
+        folder / "cluster.lock",
+        limit=_LOCK_SECONDS,
+        busy=lambda: HarnessError("another process has been starting or ending the cluster"),
+    )

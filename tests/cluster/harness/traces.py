@@ -1,0 +1,59 @@
+"""What a cluster leaves on a machine while it is up, to see that nothing stays after it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from cluster.harness import network
+from cluster.harness.real_cluster import FOLDER
+
+_OURS = (str(FOLDER), network.BRIDGE, "cloche-node-")
+_KUBERNETES = ("KUBE-", "CNI-")
+_PLACES = (
+    FOLDER, Path("/var/lib/kubelet"), Path("/var/lib/cni"), Path("/var/log/containers"),
+    Path("/var/log/pods"), Path("/usr/libexec/kubernetes"),
+)  # fmt: skip
+
+
+def traces() -> set[str]:
+    """Return a line for each process, mount, link, namespace, route, rule, cgroup and folder."""
+    return {
+        *(f"folder {place}" for place in _PLACES if place.exists()),
+        *(f"process {line}" for line in _processes()),
+        *(f"mount {line}" for line in _lines("/proc/self/mounts")),
+        *(f"link {path.name}" for path in _named(Path("/sys/class/net"))),
+        *(f"namespace {path.name}" for path in _named(Path("/run/netns"))),
+        *(f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob("**/cloche-node-*")),
+        *(f"route {line}" for line in _printed("ip", "route")),
+        *(f"rule {line}" for line in _printed("iptables-save")),
+        *(f"rule {line}" for line in _printed("ip6tables-save")),
+    }
+
+
+def _processes() -> Iterator[str]:
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        words = " ".join(process.info["cmdline"] or ())
+        if str(FOLDER) in words:
+            yield f"{process.info['pid']} {words}"
+
+
+def _named(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.glob("*") if path.name.startswith(_OURS))
+
+
+def _lines(path: str) -> Iterator[str]:
+    return _filtered(Path(path).read_text())
+
+
+def _printed(*words: str) -> Iterator[str]:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    return _filtered(done.stdout)
+
+
+def _filtered(text: str) -> Iterator[str]:
+    marks = (*_OURS, *_KUBERNETES)
+    return (line for line in text.splitlines() if any(mark in line for mark in marks))
