@@ -28,7 +28,7 @@ def _changes(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Tar
         current, wanted = workloads.get(placement.revision), placement.replicas.minimum
         if current is None:
             yield TargetChange(placement.revision, f"start {_count(wanted)}")
-        elif writing.foreign_owner(current) is None and current["spec"]["replicas"] != wanted:
+        elif not writing.is_foreign(current) and writing.replicas_of(current) != wanted:
             yield TargetChange(placement.revision, f"scale to {_count(wanted)}")
     placed = {placement.revision for placement in desired.placements}
     yield from (TargetChange(number, "stop") for number in workloads if number not in placed)
@@ -44,17 +44,26 @@ def foreseen(cluster: Cluster, namespace: str, desired: Desired) -> tuple[Findin
 
 def _scaled_by_others(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Finding]:
     found = seen.read(cluster, namespace, desired.service, (kinds.DEPLOYMENT,))
-    for workload in found.objects[kinds.DEPLOYMENT].values():
-        owner = writing.foreign_owner(workload)
-        if owner is not None:
-            yield Finding(
-                Severity.WARNING,
-                "target.kubernetes.scaled",
-                f"{owner} set the replicas of Deployment {workload['metadata']['name']} to"
-                f" {workload['spec'].get('replicas')}; Cloche leaves them so.",
-                where=desired.service,
-                hint="Remove the autoscaler, or let it set them.",
-            )
+    foreign = [
+        each for each in found.objects[kinds.DEPLOYMENT].values() if writing.is_foreign(each)
+    ]
+    if not foreign:
+        return
+    scalers = {
+        each["spec"]["scaleTargetRef"]["name"]: each["metadata"]["name"]
+        for each in cluster.list(kinds.HORIZONTAL_POD_AUTOSCALER, namespace).items
+    }
+    for workload in foreign:
+        name = workload["metadata"]["name"]
+        who = f"HorizontalPodAutoscaler {scalers[name]}" if name in scalers else "Someone else"
+        yield Finding(
+            Severity.WARNING,
+            "target.kubernetes.scaled",
+            f"{who} set the replicas of Deployment {name} to {writing.replicas_of(workload)};"
+            " Cloche leaves them so.",
+            where=desired.service,
+            hint="Remove the autoscaler, or let it set them.",
+        )
 
 
 def _reached(desired: Desired) -> Iterator[Finding]:

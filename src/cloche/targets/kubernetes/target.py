@@ -19,12 +19,14 @@ from cloche.targets.kubernetes.objects import (
     disruption,
     golden,
     metadata,
+    monitor,
     network,
     probes,
     route,
     service,
+    traffic,
 )
-from cloche.targets.kubernetes.writing import Writer
+from cloche.targets.kubernetes.writing import Writer, replicas_of
 from cloche.targets.target import ApplyError
 
 if TYPE_CHECKING:
@@ -147,6 +149,8 @@ class KubernetesTarget:
         wanted = [(kinds.NETWORK_POLICY, network.of(name, self._namespace, exposure))]
         if uses_own:
             wanted.append((kinds.SERVICE_ACCOUNT, account.of(name, self._namespace)))
+        if self._cluster.serves(kinds.POD_MONITOR):
+            wanted.append((kinds.POD_MONITOR, monitor.of(name, self._namespace)))
         for kind, body in wanted:
             self._writer.apply(kind, body, found.get(kind, of_service))
 
@@ -189,7 +193,7 @@ class KubernetesTarget:
             found.get(kinds.DEPLOYMENT, names.of_revision(desired.service, number))
             for number in desired.split
         ]
-        now = [int(each["spec"].get("replicas", 1)) for each in answering if each is not None]
+        now = [replicas_of(each) for each in answering if each is not None]
         return max([wanted, *now])
 
     def _route(self, desired: Desired, found: seen.Seen) -> None:
@@ -202,11 +206,22 @@ class KubernetesTarget:
             body = service.of_service(name, self._namespace, _most(desired.split), exposure)
             self._writer.move(name, kinds.SERVICE, body, found.get(kinds.SERVICE, of_service))
         if desired.split and through_gateway:
-            models = _models(desired)
-            body = route.of(name, self._namespace, models, desired.split, exposure)
+            body = route.of(name, self._namespace, _models(desired), desired.split, exposure)
+            self._apply_policies(name, body, found)
             self._writer.move(name, kinds.HTTP_ROUTE, body, routed)
         elif routed is not None:
             self._writer.remove(name, kinds.HTTP_ROUTE, routed)
+            for policy in found.objects.get(kinds.BACKEND_TRAFFIC_POLICY, {}).values():
+                self._writer.remove(name, kinds.BACKEND_TRAFFIC_POLICY, policy)
+
+    def _apply_policies(self, name: str, routed: dict[str, Any], found: seen.Seen) -> None:
+        """Tell a Gateway of Envoy how to send requests, before the route leads to it."""
+        if not self._cluster.serves(kinds.BACKEND_TRAFFIC_POLICY):
+            return
+        for protocol in traffic.PROTOCOLS:
+            body = traffic.of(name, self._namespace, protocol, routed)
+            current = found.get(kinds.BACKEND_TRAFFIC_POLICY, body["metadata"]["name"])
+            self._writer.apply(kinds.BACKEND_TRAFFIC_POLICY, body, current)
 
     def _remove_leaving(self, desired: Desired, found: seen.Seen) -> None:
         """Remove revisions without a placement, and with the last one the service's own objects."""

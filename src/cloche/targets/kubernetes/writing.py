@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from cloche.state import Hold
 
 
+_DEFAULT = 1
+"""Replicas of a Deployment whose number nobody has set."""
+
+
 class Writer:
     """Writes the objects of one namespace, for whoever holds the right to act for a service."""
 
@@ -46,11 +50,17 @@ class Writer:
         self._cluster.apply(kind, marked, force=self._take_over)
 
     def scale(self, kind: Kind, current: dict[str, Any], replicas: int) -> None:
-        """Set the number of replicas, unless someone else has set it."""
-        if current["spec"].get("replicas") == replicas or foreign_owner(current) is not None:
+        """Set the number of replicas, unless someone else has set it.
+
+        What it was and will be is noted first: the scale subresource records no owner.
+        """
+        now = replicas_of(current)
+        if now == replicas or is_foreign(current):
             return
-        metadata = current["metadata"]
-        self._cluster.scale(kind, metadata["name"], metadata["namespace"], replicas)
+        name, namespace = current["metadata"]["name"], current["metadata"]["namespace"]
+        noted = {"metadata": {"annotations": {names.REPLICAS: f"{now},{replicas}"}}}
+        self._cluster.patch(kind, name, namespace, noted)
+        self._cluster.scale(kind, name, namespace, replicas)
 
     def remove(self, service: str, kind: Kind, current: dict[str, Any]) -> None:
         """Delete an object, if it is the one that was read, while acting is held."""
@@ -78,13 +88,16 @@ def is_applied(marked: dict[str, Any], current: dict[str, Any]) -> bool:
     return bool(found == wanted) and not current["metadata"].get("deletionTimestamp")
 
 
-def foreign_owner(workload: dict[str, Any]) -> str | None:
-    """Return who else set the number of replicas, such as an autoscaler; None if nobody did."""
-    for entry in workload["metadata"].get("managedFields") or ():
-        fields = entry.get("fieldsV1") or {}
-        if "f:replicas" in (fields.get("f:spec") or {}) and entry.get("manager") != names.CLOCHE:
-            return str(entry.get("manager"))
-    return None
+def replicas_of(workload: dict[str, Any]) -> int:
+    """Return how many replicas a Deployment should have."""
+    return int(workload["spec"].get("replicas", _DEFAULT))
+
+
+def is_foreign(workload: dict[str, Any]) -> bool:
+    """Return whether someone else, such as an autoscaler, set the number of replicas."""
+    noted = (workload["metadata"].get("annotations") or {}).get(names.REPLICAS, "")
+    ours = {int(number) for number in noted.split(",") if number.isdigit()} or {_DEFAULT}
+    return replicas_of(workload) not in ours
 
 
 def _marked(body: dict[str, Any]) -> dict[str, Any]:
