@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cloche.clients.kubernetes import kubeconfig
 from cloche.clients.kubernetes.credentials import Credentials
-from cloche.clients.kubernetes.errors import MissingObjectError
+from cloche.clients.kubernetes.errors import FieldConflictError, MissingObjectError
 from cloche.clients.kubernetes.listing import Listing, listing
 from cloche.clients.kubernetes.logs import log
 from cloche.clients.kubernetes.transport import PATIENCE, Request, Transport
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from cloche.clients.kubernetes.kinds import Kind
     from cloche.clients.patience import Patience
 
-_MANAGER = {"fieldManager": "cloche"}
-_STRICT = {**_MANAGER, "fieldValidation": "Strict"}
+_OWN = "cloche"
+"""The field manager of all that is written."""
+_STRICT = {"fieldManager": _OWN, "fieldValidation": "Strict"}
 """An unknown field is an error, never dropped."""
 
 
@@ -108,11 +109,17 @@ class Cluster:
         Raises FieldConflictError if others set some of them otherwise, unless with `force`.
         """
         namespace, name = _place(body)
-        parameters = _STRICT | _dry(dry_run) | {"force": "true" if force else "false"}
-        return self._ask(
-            "PATCH", kind, namespace, name, parameters=parameters, body=body,
-            content_type="application/apply-patch+yaml",
-        )  # fmt: skip
+        try:
+            return self._ask(
+                "PATCH", kind, namespace, name, body=body,
+                parameters=_STRICT | _dry(dry_run) | {"force": "true" if force else "false"},
+                content_type="application/apply-patch+yaml",
+            )  # fmt: skip
+        except FieldConflictError as error:
+            if {owner for _, owner in error.conflicts} != {_OWN}:
+                raise
+        # Another of our own writes set them (create, replace, patch): to the server one more owner.
+        return self.apply(kind, body, force=True, dry_run=dry_run)
 
     def patch(
         self,
@@ -171,6 +178,7 @@ class Cluster:
         namespace: str | None,
         *,
         labels: str = "",
+        fields: str = "",
         version: str = "",
         seconds: int = 300,
     ) -> Iterator[Change]:
@@ -179,8 +187,9 @@ class Cluster:
         Connections that break are resumed. Raises StaleError if the version is too old: list again.
         """
         return watch(
-            self._transport, kind, namespace, labels=labels, version=version, seconds=seconds
-        )
+            self._transport, kind, namespace,
+            labels=labels, fields=fields, version=version, seconds=seconds,
+        )  # fmt: skip
 
     def log(
         self,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,16 @@ class Server:
     proxy: str = ""
     settings: Any = None
     """What the file says for the exec plugin (extension client.authentication.k8s.io/exec)."""
+
+    @property
+    def is_secure(self) -> bool:
+        """Return whether it speaks TLS."""
+        return self.url.startswith("https:")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Return whether it is on this machine, which no proxy reaches."""
+        return urlsplit(self.url).hostname in _LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 60.0
 """A plugin may ask another server, or wait for the user in a browser."""
+_INSTALL = "Install it, or correct `command` in the kubeconfig."
 _LAST = 500
 """Characters of a plugin's words in an error: the last ones say what failed."""
 
@@ -50,12 +51,12 @@ def run(
     own = {**environment, **plugin.environment}
     path = shutil.which(plugin.command, path=own.get("PATH", ""))
     if path is None:
-        raise _failed(plugin, "is not installed", plugin.install)
+        raise _failed(plugin, "is not installed", plugin.install or _INSTALL)
     own["KUBERNETES_EXEC_INFO"] = json.dumps(_info(plugin, server))
     try:
         status, out, err = _printed([path, *plugin.arguments], own, seconds)
     except OSError as error:
-        raise _failed(plugin, f"does not start: {error.strerror}", plugin.install) from error
+        raise _failed(plugin, f"does not start: {error.strerror}", plugin.install or _INSTALL) from error
     except subprocess.TimeoutExpired as error:
         said = _words(error.stderr or b"")
         raise UnavailableError(

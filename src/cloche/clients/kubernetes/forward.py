@@ -11,6 +11,9 @@ https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ (
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
+import struct
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -18,7 +21,13 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    ProxyError,
+)
 from websockets.typing import Subprotocol
 
 from cloche.clients.kubernetes.errors import not_kubernetes
@@ -38,11 +47,15 @@ if TYPE_CHECKING:
     from cloche.clients.kubernetes.credentials import Identity
     from cloche.clients.kubernetes.transport import Transport
 
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.setLevel(logging.WARNING)  # below that the headers are logged, with the token
 _PROTOCOL = Subprotocol("v4.channel.k8s.io")
 _DATA, _ERROR = 0, 1
 _BLOCK = 65536
 _OPEN = 15.0
 _CLOSE = 1.0
+_RESET = struct.pack("ii", 1, 0)
+"""Of SO_LINGER: closing resets the connection."""
 _SILENCE = 60.0
 """Seconds without a byte from the pod, after a connection of this machine has ended."""
 
@@ -72,6 +85,7 @@ class _Relay:
         self._transport, self._request = transport, request
         self.port: Future[int] = Future()
         self.stop: Future[None] = Future()
+        self._connections: set[asyncio.Task[None]] = set()
 
     def run(self) -> None:
         """Listen until `stop`; then all connections end."""
@@ -97,14 +111,22 @@ class _Relay:
         finally:
             server.close()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Begin to carry a connection, and drop it however that ends."""
+        task = asyncio.create_task(self._lead(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection; it is reset where the cluster does not lead to its end."""
         try:
             async with await self._open() as channel:
                 await _carry(reader, writer, channel)
             writer.close()
+            await writer.wait_closed()
         except (ClocheError, ConnectionClosed, OSError):
-            writer.transport.abort()
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     # ── WebSockets ────────────────────────────────────────────────────────────────────────────
 
@@ -136,28 +158,28 @@ class _Relay:
     async def _connect(self, identity: Identity) -> ClientConnection:
         transport, request = self._transport, self._request
         server = transport.context.server
-        secure = server.url.startswith("https:")
         target = f"{server.url.partition(':')[2]}{request.path}?{urlencode(request.parameters)}"
         try:
             return await connect(
-                f"{'wss' if secure else 'ws'}:{target}",
-                ssl=tls(server, identity.certificate) if secure else None,
+                f"{'wss' if server.is_secure else 'ws'}:{target}",
+                ssl=tls(server, identity.certificate) if server.is_secure else None,
                 subprotocols=[_PROTOCOL],
                 additional_headers=transport.headers(identity),
                 user_agent_header=None,
-                proxy=server.proxy or (None if transport.is_loopback else True),
+                proxy=server.proxy or (None if server.is_loopback else True),
                 compression=None,
                 max_size=None,
                 open_timeout=_OPEN,
                 close_timeout=_CLOSE,
+                logger=_LOGGER,
                 ping_interval=None,  # a full connection would be taken for a dead one
             )
         except InvalidStatus:
             raise
+        except (OSError, InvalidMessage, ProxyError) as error:  # TimeoutError is an OSError, too
+            raise transport.failed(error, request) from error
         except InvalidHandshake as error:
             raise not_kubernetes(transport.asked(request)) from error
-        except OSError as error:  # TimeoutError is one, too
-            raise AgainError(transport.unreachable(error, request)) from error
 
     def _raise(self, response: Response) -> NoReturn:
         status = status_of(response.status_code, decoded(bytes(response.body)))

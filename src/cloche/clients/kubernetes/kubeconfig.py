@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloche.clients.kubernetes.context import Context
+from cloche.clients.kubernetes.context import Context, User
 from cloche.clients.kubernetes.entry import Entry, malformed, server_of, user_of
 from cloche.errors import NotFoundError, UsageError
 
@@ -36,12 +36,11 @@ def find(name: str, environment: Mapping[str, str]) -> Context:
     entry = entries["contexts"].get(name)
     if entry is None:
         raise _unknown(name, list(entries["contexts"]), paths)
-    return Context(
-        name,
-        server_of(_named(entries, "clusters", entry)),
-        user_of(_named(entries, "users", entry)),
-        entry.text("namespace") or "default",
-    )
+    server = server_of(_named(entries, "clusters", entry))
+    user = user_of(_named(entries, "users", entry))
+    if user != User() and not (server.is_secure or server.is_loopback):
+        raise malformed(entry.path, f"{entry.name} sends credentials to a server without TLS")
+    return Context(name, server, user, entry.text("namespace") or "default")
 
 
 def files(environment: Mapping[str, str]) -> list[Path]:

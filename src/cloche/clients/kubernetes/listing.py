@@ -45,8 +45,7 @@ def _all_pages(
 ) -> Listing:
     items: list[dict[str, Any]] = []
     own = {"apiVersion": kind.api_version, "kind": kind.name}  # the items of a list lack them
-    selectors = {"labelSelector": labels, "fieldSelector": fields}
-    parameters = {"limit": str(_PAGE), **{key: text for key, text in selectors.items() if text}}
+    parameters = {"limit": str(_PAGE), **selectors(labels, fields)}
     while True:
         path, what = kind.path(namespace), kind.words(namespace)
         page = transport.ask(Request("GET", path, what, parameters))
@@ -55,3 +54,9 @@ def _all_pages(
         if not following:
             return Listing(items, page["metadata"]["resourceVersion"])
         parameters["continue"] = following
+
+
+def selectors(labels: str, fields: str) -> dict[str, str]:
+    """Return the parameters that choose among objects."""
+    both = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: text for name, text in both.items() if text}

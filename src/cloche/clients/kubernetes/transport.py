@@ -7,7 +7,6 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -40,10 +39,9 @@ _CONNECT = 10.0
 _CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=16)
 """Without a limit: each watch, log and forwarded port holds one."""
 _FIRST = 2
-"""Attempts after the first to reach a server that has not answered yet: it may be misspelt."""
+"""More attempts at a server that is slow, or has not answered yet: it may be misspelt."""
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 """A silent stream whose other end is gone breaks after a minute."""
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +118,6 @@ class Transport:
         """Return what is asked, for the words of an error."""
         return Asked(self.context.name, request.what, self.credentials.remedy)
 
-    @property
-    def is_loopback(self) -> bool:
-        """Return whether the server is on this machine, which no proxy reaches."""
-        return urlsplit(self.context.server.url).hostname in _LOOPBACK
-
     def close(self) -> None:
         """End what other threads do with the cluster, and close all connections."""
         self.stop.set()
@@ -198,7 +191,7 @@ class Transport:
                     verify=tls(server, certificate),
                     limits=_CONNECTIONS,
                     proxy=server.proxy or None,
-                    trust_env=not self.is_loopback,
+                    trust_env=not server.is_loopback,
                 )
                 self._clients.append((certificate, client))
             return self._clients[-1][1]
@@ -236,16 +229,21 @@ class Transport:
             yield
         except (httpx.TransportError, httpx.InvalidURL) as error:
             self.stop.check()
-            raise AgainError(self.unreachable(error, request), most=self._most(error)) from error
+            raise self.failed(error, request) from error
+
+    def failed(self, error: Exception, request: Request) -> AgainError:
+        """Return what to raise for a connection that failed: another attempt may help."""
+        return AgainError(self._unreachable(error, request), most=self._most(error))
 
     def _most(self, error: Exception) -> int | None:
         """Return how many more attempts can help: few where a host may be misspelt."""
         if isinstance(error, httpx.InvalidURL) or is_untrusted(error) or is_not_tls(error):
             return 0
-        return _FIRST if isinstance(error, httpx.ConnectError) and not self._answered else None
+        slow = isinstance(error, httpx.TimeoutException | TimeoutError)
+        missing = isinstance(error, httpx.ConnectError) and not self._answered
+        return _FIRST if slow or missing else None
 
-    def unreachable(self, error: Exception, request: Request) -> ClocheError:
-        """Return the error for a connection that failed."""
+    def _unreachable(self, error: Exception, request: Request) -> ClocheError:
         asked, server = self.asked(request), self.context.server.url
         if is_untrusted(error):
             mismatch = "mismatch, certificate is not valid for" in str(error)

@@ -5,14 +5,13 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kubernetes.errors import not_kubernetes, unreachable
 from cloche.clients.kubernetes.lines import lines_of
-from cloche.clients.kubernetes.listing import listing
+from cloche.clients.kubernetes.listing import listing, selectors
 from cloche.clients.kubernetes.status import decoded, status_of
 from cloche.clients.kubernetes.transport import Request
 from cloche.clients.patience import AgainError, Attempts
@@ -49,6 +48,7 @@ def watch(
     namespace: str | None,
     *,
     labels: str,
+    fields: str,
     version: str,
     seconds: int,
 ) -> Iterator[Change]:
@@ -57,7 +57,7 @@ def watch(
     Raises StaleError if the version is too old: list again.
     """
     if not version:
-        now = listing(transport, kind, namespace, labels)
+        now = listing(transport, kind, namespace, labels, fields)
         for item in now.items:
             yield Change("ADDED", item, item["metadata"]["resourceVersion"])
         version = now.version
@@ -69,35 +69,37 @@ def watch(
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(max(1, round(left))),
-            **({"labelSelector": labels} if labels else {}),
+            **selectors(labels, fields),
         }
         request = Request("GET", kind.path(namespace), kind.words(namespace), parameters)
-        opened = math.inf
         try:
-            with transport.stream(request, silence=_SILENCE) as blocks:
-                opened = time.monotonic()
-                for change in _changes(transport, request, blocks):
-                    version = change.version
-                    if change.type != "BOOKMARK":
-                        yield change
+            for change in _changes(transport, request, attempts):
+                version = change.version
+                if change.type != "BOOKMARK":
+                    yield change
             if end - time.monotonic() > 1:
                 raise AgainError(_ended(transport, request))
         except AgainError as again:
-            if time.monotonic() - opened > _SETTLED:
-                attempts.reset()
             attempts.failed(again)
 
 
-def _changes(transport: Transport, request: Request, blocks: Iterator[bytes]) -> Iterator[Change]:
+def _changes(transport: Transport, request: Request, attempts: Attempts) -> Iterator[Change]:
     """Yield the changes that one connection brings, bookmarks among them."""
-    for line in lines_of(blocks):
-        event = decoded(line)
-        found = event.get("object") if isinstance(event, dict) else None
-        if not isinstance(found, dict):
-            raise not_kubernetes(transport.asked(request))
-        if event["type"] == "ERROR":
-            transport.raise_status(status_of(int(found.get("code") or 500), found), request)
-        yield Change(event["type"], found, found["metadata"]["resourceVersion"])
+    with transport.stream(request, silence=_SILENCE) as blocks:
+        opened = time.monotonic()
+        try:
+            for line in lines_of(blocks):
+                event = decoded(line)
+                found = event.get("object") if isinstance(event, dict) else None
+                if not isinstance(found, dict):
+                    raise not_kubernetes(transport.asked(request))
+                if event["type"] == "ERROR":
+                    transport.raise_status(status_of(int(found.get("code") or 500), found), request)
+                attempts.reset()
+                yield Change(event["type"], found, found["metadata"]["resourceVersion"])
+        finally:
+            if time.monotonic() - opened > _SETTLED:
+                attempts.reset()
 
 
 def _ended(transport: Transport, request: Request) -> ClocheError:
