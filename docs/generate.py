@@ -132,6 +132,10 @@ def _keys(section: dict[str, Any], parts: dict[str, Any], prefix: str) -> Iterat
             continue
         needed = " Required." if key in section.get("required", ()) else ""
         yield f"| `{prefix}{key}` | {_kind(value)} | {value['description']}{needed} |"
+        for named in value.get("patternProperties", {}).values():
+            if key == "targets":
+                part = parts[named["$ref"].rpartition("/")[2]]
+                yield from _keys(part, parts, f"{prefix}{key}.NAME.")
 
 
 def _kind(value: dict[str, Any]) -> str:
@@ -140,11 +144,14 @@ def _kind(value: dict[str, Any]) -> str:
         return ", ".join(f"`{text}`" for text in value["enum"])
     if "anyOf" in value:
         value = value["anyOf"][0]
+    if "const" in value:
+        return f"`{value['const']}`"
     if "examples" in value:
         return "such as " + ", ".join(f"`{text}`" for text in value["examples"])
     kind = value["type"]
     if kind == "array":
-        return f"list of: {_kind(value['items'])}"
+        items = value["items"]
+        return f"list of: {'keys' if '$ref' in items else _kind(items)}"
     names = {"integer": "whole number", "string": "text", "boolean": "`true`, `false`"}
     text = names.get(kind, "name: value")
     return f"{text}, {value['minimum']} or more" if "minimum" in value else text

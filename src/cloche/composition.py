@@ -6,6 +6,7 @@ Each implementation is imported where it is made, so a command loads only what i
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import ModelFormat
@@ -13,6 +14,9 @@ from cloche.artifacts import ModelFormat
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cloche.artifacts import Deployment, KubernetesPlace
+    from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.clients.oci.registry import Registry
     from cloche.control import Verifier
     from cloche.conversion import Converter
     from cloche.formats import Format
@@ -21,8 +25,10 @@ if TYPE_CHECKING:
     from cloche.servers import Server
     from cloche.settings import Settings
     from cloche.sources import Source
-    from cloche.state import Journal, State
+    from cloche.state import Hold, Journal, State
+    from cloche.state.kubernetes.lease import Lease
     from cloche.store import Store
+    from cloche.targets.kubernetes.target import KubernetesTarget
     from cloche.targets.local.installations import LocalInstallations
     from cloche.targets.local.target import LocalTarget
     from cloche.verification.reference import Reference
@@ -197,3 +203,63 @@ def verifier(settings: Settings) -> Verifier:
     from cloche.targets.local.verifier import LocalVerifier
 
     return LocalVerifier(settings, store(settings), server(), references())
+
+
+# ── a place in a cluster ──────────────────────────────────────────────────────────────────────
+
+
+def lease(cluster: Cluster, place: KubernetesPlace, service: str) -> Lease:
+    """Return the right to act for a service there, which is asked for when it starts."""
+    from cloche.state.kubernetes.lease import Lease
+
+    return Lease(cluster, place.namespace, service)
+
+
+def cluster_state(
+    place: KubernetesPlace, cluster: Cluster, registry: Registry, settings: Settings
+) -> State:
+    """Return the record of services and revisions of a namespace.
+
+    `registry` is the one of the place; it keeps what is too large for the cluster.
+    """
+    from cloche.clients.oci import reference as references
+    from cloche.state.kubernetes import KubernetesState
+    from cloche.state.kubernetes.registry_documents import RegistryDocuments
+
+    prefix = references.parse(f"{place.registry}/service").name.rpartition("/")[0]
+    documents = RegistryDocuments(registry, prefix, settings.layout.documents)
+    return KubernetesState(cluster, place.namespace, documents)
+
+
+def cluster_journal(place: KubernetesPlace, cluster: Cluster) -> Journal:
+    """Return the journal of events of a namespace."""
+    from cloche.state.kubernetes import KubernetesJournal
+
+    return KubernetesJournal(cluster, place.namespace)
+
+
+def cluster_target(
+    place: KubernetesPlace,
+    cluster: Cluster,
+    state: State,
+    registry: Registry,
+    *,
+    hold: Hold | None,
+    read: Callable[[Deployment, str], bytes],
+) -> KubernetesTarget:
+    """Return the services of a namespace; `read` returns a body of a golden request."""
+    from cloche.clients.oci import reference as references
+    from cloche.targets.kubernetes.objects import probes
+    from cloche.targets.kubernetes.target import KubernetesTarget
+
+    def probe_files(service: str, number: int) -> Mapping[str, bytes]:
+        revision = state.revision(service, number)
+        if revision is None:
+            return {}
+        return probes.content(revision.deployment, partial(read, revision.deployment))
+
+    def has_image(image: str) -> bool:
+        asked = references.parse(image)
+        return registry.has_manifest(asked.name, asked.reference)
+
+    return KubernetesTarget(cluster, place.namespace, probe_files, hold=hold, has_image=has_image)

@@ -4,6 +4,7 @@
     state.db         services, revisions, events         store/               files by digest
     environments/    models' virtual environments        servers/             Triton, Envoy
     containers/      images that were loaded for replicas
+    documents/       revisions of clusters, by the digest of their document
     logs/            one per server, and our own         demo/                the demo's own home
     run/             what runs: the folder is gone when everything was ended on purpose
     control.lock, control.json, token, principal         of the control plane
@@ -68,6 +69,11 @@ class HomeLayout:
     def containers(self) -> Path:
         """Return the folder with a file for each image that an engine holds for replicas."""
         return self.root / "containers"
+
+    @property
+    def documents(self) -> Path:
+        """Return the folder with what was read of clusters' revisions, by digest."""
+        return self.root / "documents"
 
     @property
     def addresses(self) -> Path:

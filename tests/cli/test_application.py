@@ -189,7 +189,7 @@ def test_completion_is_installed_where_the_shell_looks(run, monkeypatch, tmp_pat
 
 
 def test_an_unforeseen_error_is_reported_without_a_traceback(run, home, monkeypatch):
-    def explode() -> None:
+    def explode(_: object = None) -> None:
         raise KeyError("surprise")
 
     monkeypatch.setattr("cloche.cli.session.begin", explode)
@@ -208,7 +208,7 @@ def test_an_unforeseen_error_is_reported_without_a_traceback(run, home, monkeypa
      (PermissionError(13, "Permission denied", "/x"), "file.permission")],
 )  # fmt: skip
 def test_failures_of_the_machine_have_names(run, monkeypatch, error, code):
-    def explode() -> None:
+    def explode(_: object = None) -> None:
         raise error
 
     monkeypatch.setattr("cloche.cli.session.begin", explode)
@@ -216,7 +216,7 @@ def test_failures_of_the_machine_have_names(run, monkeypatch, error, code):
 
 
 def test_ctrl_c_is_code_130(run, monkeypatch):
-    def interrupt() -> None:
+    def interrupt(_: object = None) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cloche.cli.session.begin", interrupt)

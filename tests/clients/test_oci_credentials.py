@@ -15,7 +15,7 @@ from cloche.clients.oci.authorization import token_of, token_request, with_scope
 from cloche.clients.oci.challenge import Challenge, parse
 from cloche.clients.oci.credentials import Credentials
 from cloche.clients.oci.docker_config import credentials_for
-from cloche.clients.oci.patience import retry_after
+from cloche.clients.patience import retry_after
 from cloche.errors import ClocheError, UsageError
 
 BEARER = {"realm": "https://auth.example/token", "service": "registry.example"}

@@ -30,8 +30,8 @@ from rollout_situations import (
 from cloche.artifacts import Operated, Outcome, Phase, ReplicaRange, Revision
 from cloche.rollout.decide import ROLLING, Advance, Complete, Decision, decide, placement
 from cloche.rollout.situation import Situation
-from cloche.targets import ReplicaPhase
-from cloche.testing import deployment
+from cloche.targets import Replica, ReplicaPhase
+from cloche.testing import START, deployment
 
 
 def placed(made: Decision) -> list[int]:
@@ -99,6 +99,43 @@ def test_what_was_live_is_removed_when_nothing_is_sent_to_it() -> None:
     done = decide(situation(live_one, replica(1), replica(2), live=2, routed=2))
     assert (placed(done), done.settled) == ([2], False)
     assert decide(situation(live_one, replica(2), live=2, routed=2)).settled
+
+
+def warm_for(seconds: float, *, after: float, replicas: tuple[Replica, ...]) -> Situation:
+    """Return the situation after a rollout from 1 to 2 that ended at its start."""
+    done = replace(rollout(Phase.ENDED, outcome=live_one, live=1), ended_at=START.isoformat())
+    seen = situation(done, *replicas, live=2, routed=2, after=after)
+    operated = replace(seen.record.operated, warm=seconds)
+    return replace(seen, record=replace(seen.record, operated=operated))
+
+
+def test_the_former_revision_keeps_its_replicas_while_it_is_warm() -> None:
+    both = (replica(1), replica(2))
+    made = decide(warm_for(600, after=599, replicas=both))
+    assert (placed(made), split(made), made.settled) == ([1, 2], {2: 100}, True)
+    overdue = decide(warm_for(600, after=600, replicas=both))
+    assert (placed(overdue), overdue.settled) == ([2], False)
+    assert placed(decide(warm_for(0, after=0, replicas=both))) == [2]
+
+
+def test_a_new_rollout_ends_what_is_warm() -> None:
+    seen = warm_for(600, after=1, replicas=(replica(1), replica(2)))
+    rollouts = (*seen.record.rollouts, rollout(Phase.STARTING, to=3, live=2))
+    made = decide(replace(seen, record=replace(seen.record, rollouts=rollouts)))
+    assert placed(made) == [2, 3]
+
+
+def test_as_many_replicas_take_over_as_answer_now() -> None:
+    live = tuple(replica(1, READY, index) for index in range(3))
+    one, three = (tuple(replica(2, READY, index) for index in range(n)) for n in (1, 3))
+
+    def seen(new: tuple[Replica, ...]) -> Decision:
+        now = situation(verified, *live, *new, live=1, routed=1)
+        operated = replace(now.record.operated, replicas=ReplicaRange(1, 5))
+        return decide(replace(now, record=replace(now.record, operated=operated)))
+
+    assert seen(one).transition is None
+    assert seen(three).transition == Advance(Phase.SHIFTING)
 
 
 @pytest.mark.parametrize("ended", [Outcome.FAILED, Outcome.SUPERSEDED])

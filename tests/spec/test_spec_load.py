@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloche import artifacts, spec
-from cloche.artifacts import Operated, ReplicaRange
+from cloche.artifacts import Expose, Exposure, Operated, ReplicaRange
 from cloche.errors import ErrorGroup, UsageError
 from cloche.spec import Batching, Resources, Rollout, Server, ServiceSpec, written
 from cloche.spec.document import MAX_BYTES
@@ -33,6 +33,12 @@ server:
   warmup: false
   graph_optimization: basic
 """
+
+AT_PROD = """\
+model: x
+targets:
+  prod: {kind: kubernetes, context: c, namespace: n, registry: r/v,
+    """
 
 
 def mistakes(text: str) -> tuple[UsageError, ...]:
@@ -107,6 +113,20 @@ def test_a_revision_is_made_of_what_is_served_and_not_of_how_it_is_operated() ->
     assert spec.parse("model: x\nreplicas: {min: 0, max: 4}").operated() == Operated(
         ReplicaRange(0, 4)
     )
+
+
+def test_a_target_says_what_differs_there() -> None:
+    given = spec.parse(
+        f"{AT_PROD}expose: gateway, gateway: public, host: x.example, replicas: 3,"
+        " tolerations: [{key: gpu, operator: Exists}], resources: {limits: {memory: 6Gi}}}"
+    )
+    place = given.targets["prod"].place("prod")
+    assert (place.context, place.namespace, place.registry) == ("c", "n", "r/v")
+    assert place.exposure == Exposure(Expose.GATEWAY, "n/public", "x.example")
+    assert place.pods.tolerations == ({"key": "gpu", "operator": "Exists"},)
+    assert (place.pods.cpu_limit, place.pods.memory_limit) == (None, 6 * 2**30)
+    assert given.operated().replicas is None
+    assert given.at("prod").operated().replicas == ReplicaRange.exactly(3)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +212,14 @@ def test_the_same_thing_written_otherwise_is_the_same(one: str, other: str) -> N
         ("model: x\nserver: {parameters: {EXECUTION_ENV_PATH: /x}}", "spec.value", 2, "Remove"),
         ("model: x\nfollow: true", "spec.not_served", 2, "Remove"),
         ("model: x\nresources:\n  gpu: 1", "spec.not_served", 3, "Remove"),
-        ("model: x\ntargets:\n  prod: {kind: kubernetes}", "spec.not_served", 2, "Remove"),
+        (f"{AT_PROD}autoscale: {{}}}}", "spec.not_served", 4, "Remove"),
+        (f"{AT_PROD}tolerationz: []}}", "spec.unknown", 4, "tolerations"),
+        (f"{AT_PROD}resources: {{limits: {{cpus: 1}}}}}}", "spec.unknown", 4, "limits.cpu"),
+        (f"{AT_PROD}labels: {{cloche.dev/x: y}}}}", "spec.value", 4, "Remove"),
+        (f"{AT_PROD}labels: {{'a b': y}}}}", "spec.value", 4, "letters"),
+        (f"{AT_PROD}expose: gateway}}", "spec.value", 3, "gateway: NAMESPACE/NAME"),
+        (f"{AT_PROD}host: x.example}}", "spec.value", 3, "expose: gateway"),
+        (f"{AT_PROD}tolerations: [{{value: a}}]}}", "spec.value", 4, "its key"),
         ("model: x\nname: !!python/object:os.system y", "spec.tag", 2, "Remove"),
         ("model: x\nbatching:\n\tmax_batch_size: 3", "spec.syntax", 3, "spaces"),
         ("model: [x", "spec.syntax", 1, "key: value"),

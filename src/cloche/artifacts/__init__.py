@@ -7,6 +7,7 @@ bytes holds their digest, written `sha256:<64 hex digits>`. Values hold no paths
 where the bytes are, so a value means the same on every machine.
 """
 
+from cloche.artifacts.cluster import Expose, Exposure, KubernetesPlace, PodOptions
 from cloche.artifacts.container import (
     ContainerStart,
     ImageFile,
@@ -115,12 +116,15 @@ __all__ = [
     "Deployment",
     "Event",
     "EventKind",
+    "Expose",
+    "Exposure",
     "FileEntry",
     "Finding",
     "Golden",
     "ImageFile",
     "InferenceBody",
     "Judge",
+    "KubernetesPlace",
     "Loading",
     "Lock",
     "Member",
@@ -137,6 +141,7 @@ __all__ = [
     "Parity",
     "Phase",
     "PlannedEnvironment",
+    "PodOptions",
     "PythonStub",
     "Question",
     "Reason",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts.conversion import Conversion
 from cloche.artifacts.encoding import digest_of, encode
 from cloche.artifacts.model import Finding, ModelFacts, ModelSnapshot, Severity
-from cloche.artifacts.repository import Lock, ModelRepository
+from cloche.artifacts.repository import Lock, ModelRepository, Reason
 from cloche.artifacts.service import Operated, Served, asked_for
 from cloche.artifacts.verification import Golden, InferenceBody, Verification
 
@@ -50,6 +50,12 @@ class Deployment:
     """Its golden request; measured, so no part of the digest."""
     name_is_derived: bool = False
     """Whether the service's name comes from the model's reference: nobody wrote it."""
+    image: str | None = None
+    """Its image in a registry, `HOST/NAME@sha256:…`, where replicas are pods."""
+    pod: dict[str, Any] | None = None
+    """The template of those pods, rendered once."""
+    pod_reasons: tuple[Reason, ...] = ()
+    """Why the template is as it is."""
 
     @property
     def main(self) -> Member:
@@ -68,8 +74,15 @@ class Deployment:
             for member in self.members
         ]
         example = self.example.digest if self.example else None
-        parts = [members, asked_for(self.served), self.repository.digest, example]
+        parts: list[Any] = [members, asked_for(self.served), self.repository.digest, example]
+        if self.pod is not None:
+            parts += [self.image, self.pod]
         return digest_of(encode(parts))
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Return the reasons of all generated values."""
+        return self.repository.reasons + self.pod_reasons
 
     @property
     def installed_locks(self) -> tuple[Lock, ...]:

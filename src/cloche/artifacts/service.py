@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from cloche.artifacts.cluster import Exposure
+
 MOST_REPLICAS = 1000
 DEFAULT_REPLICAS = 1
 DEFAULT_START_TIMEOUT = 600.0
@@ -134,6 +136,10 @@ class Operated:
     """How many revisions can be brought back."""
     require_verification: bool | None = None
     """Whether a revision goes live only if values of its golden request were compared."""
+    warm: float | None = None
+    """Seconds for which the replicas of a former revision are kept, for a quick way back."""
+    exposure: Exposure | None = None
+    """Who reaches it, in a cluster."""
 
     def over(self, before: Operated) -> Operated:
         """Return these values, and those of `before` where a value is None."""
@@ -153,6 +159,11 @@ class Operated:
     def start_limit(self) -> float:
         """Return the seconds that a start may take, or the default."""
         return DEFAULT_START_TIMEOUT if self.start_timeout is None else self.start_timeout
+
+    @property
+    def warm_limit(self) -> float:
+        """Return the seconds for which a former revision keeps its replicas, or none."""
+        return 0.0 if self.warm is None else self.warm
 
     @property
     def kept(self) -> int:

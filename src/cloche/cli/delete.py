@@ -12,7 +12,8 @@ from cloche.cli import options, rendering, session
 from cloche.errors import NotFoundError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from cloche.clients.control.client import ControlClient
+    from cloche.artifacts import KubernetesPlace
+    from cloche.control import ControlPlane
 
 POLL_SECONDS = 0.2
 
@@ -22,11 +23,19 @@ POLL_SECONDS = 0.2
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--timeout", type=options.duration, default="2m", show_default=True,
               help="How long to wait until it is gone.")  # fmt: skip
+@options.at_target
 @options.as_json
-def command(*, name: str, yes: bool, timeout: float, as_json: bool) -> int:
+def command(
+    *,
+    name: str,
+    place: KubernetesPlace | None,
+    yes: bool,
+    timeout: float,
+    as_json: bool,
+) -> int:
     """Stop and remove service NAME with all its replicas and its history."""
-    here = session.begin()
-    control = here.control()
+    here = session.begin(place)
+    control = here.control(acts_for=name)
     replicas = control.service(name)["replicas"]["ready"]
     if not yes and not _confirm(name, replicas):
         click.echo("Nothing was deleted.", err=True)
@@ -58,7 +67,7 @@ def _confirm(name: str, replicas: int) -> bool:
     return click.confirm(question, err=True)
 
 
-def _exists(control: ControlClient, name: str) -> bool:
+def _exists(control: ControlPlane, name: str) -> bool:
     try:
         control.service(name)
     except NotFoundError:

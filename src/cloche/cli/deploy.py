@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloche.cli import consents, options, rollouts, session
+from cloche.cli import cluster_deploy, consents, options, rollouts, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from cloche.artifacts import Deployment, DeployPlan
-    from cloche.clients.control.client import ControlClient
     from cloche.clients.control.launch import Launched
+    from cloche.control import ControlPlane
     from cloche.spec import ServiceSpec
 
 
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 @options.accept_interface
 @options.accept_weaker
 @options.accept_nonfinite
+@options.target
 @options.wait
 @options.timeout
 @options.as_json
 def command(
     *,
     model: str | None, file: Path | None, name: str | None, example: Path | None, replace: bool,
-    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, wait: bool,
-    timeout: float, as_json: bool,
+    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, target: str | None,
+    wait: bool, timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
@@ -50,21 +51,28 @@ def command(
     from cloche.artifacts import Consent
     from cloche.cli import specification
 
-    here = session.begin()
+    given = Consent.given(
+        replace=replace,
+        interface=accept_interface,
+        weaker=accept_weaker,
+        nonfinite=accept_nonfinite,
+    )
     with _nothing_on_interrupt():
         spec, directory = specification.chosen(model, file, name, example)
+        if target is not None:
+            place = specification.place_of(spec, target, file)
+            return cluster_deploy.run(
+                session.begin(place), spec.at(target), directory, given,
+                wait=wait, timeout=timeout, as_json=as_json,
+            )  # fmt: skip
+        here = session.begin()
         launched = here.launch()
     with cache.under_way(here.settings):
         with _nothing_on_interrupt():
             pipeline.require_runtime(spec)
             deployment = prepare(here, spec, directory)
             accepted = consents.asked(
-                Consent.given(
-                    replace=replace,
-                    interface=accept_interface,
-                    weaker=accept_weaker,
-                    nonfinite=accept_nonfinite,
-                ),
+                given,
                 lambda: planned(here, deployment) if here.deployed() else None,
                 as_json=as_json,
             )
@@ -102,7 +110,7 @@ def planned(here: session.Session, deployment: Deployment) -> DeployPlan:
 
 def _provision(
     here: session.Session, deployment: Deployment, launched: Launched | None
-) -> ControlClient:
+) -> ControlPlane:
     """Install what serving needs, and return the control plane."""
     from cloche import pipeline
 

@@ -9,18 +9,19 @@ import click
 from cloche.cli import options, rendering, session
 
 if TYPE_CHECKING:
-    from cloche.artifacts import RevisionStatus
+    from cloche.artifacts import KubernetesPlace, RevisionStatus
 
 
 @click.command()
 @options.service
+@options.at_target
 @options.as_json
-def command(*, name: str, as_json: bool) -> None:
+def command(*, name: str, place: KubernetesPlace | None, as_json: bool) -> None:
     """List the revisions and rollouts of service NAME, newest first, with their outcomes.
 
     ROLLBACK says whether `cloche rollback NAME --to N` can bring a revision back.
     """
-    control = session.begin().control()
+    control = session.begin(place).control()
     live, history = control.service(name)["live"], control.history(name)
     restorable = set(history["restorable"])
     revisions = [

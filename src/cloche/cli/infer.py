@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ import click
 from cloche.cli import answers, options, rendering, session
 from cloche.errors import ClocheError, UsageError
 from cloche.inputs.service_requests import live_repository, request_parameters
+from cloche.targets import ReplicaAddress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-    from cloche.artifacts import Golden, ModelRepository
+    from cloche.artifacts import Golden, KubernetesPlace, ModelRepository
 
 
 @click.command()
@@ -33,10 +36,11 @@ if TYPE_CHECKING:
 @click.option("--example", is_flag=True, help="Print a ready request as curl and as Python.")
 @click.option("--timeout", type=options.duration, default="60s", show_default=True,
               help="How long to wait for the answer.")  # fmt: skip
+@options.at_target
 @options.as_json
 def command(
-    *, name: str, source: str | None, parameters: tuple[str, ...], example: bool, timeout: float,
-    as_json: bool,
+    *, name: str, place: KubernetesPlace | None, source: str | None, parameters: tuple[str, ...],
+    example: bool, timeout: float, as_json: bool,
 ) -> None:  # fmt: skip
     """Send a request to service NAME through the gateway, and print the answer.
 
@@ -52,14 +56,26 @@ def command(
             "Either --input FILE or --example is needed.",
             hint=f"`cloche infer {name} --example` prints a ready request.",
         )
-    control = session.begin().control()
+    here = session.begin(place)
+    control = here.control()
     status = control.service(name)
     repository = live_repository(control, status)
     if source is None:
         golden = _golden(control.revision(name, status["live"]).deployment.golden)
         _show_example(status, repository, golden, as_json)
         return
-    _ask(status, repository, source, _parameters(parameters), timeout=timeout, as_json=as_json)
+    given = _parameters(parameters)
+    with _address(here, status) as server:
+        _ask(server, status, repository, source, given, timeout=timeout, as_json=as_json)
+
+
+def _address(
+    here: session.Session, status: dict[str, Any]
+) -> AbstractContextManager[ReplicaAddress]:
+    """Return where a service answers: the gateway, in a cluster one of its pods."""
+    if here.place is not None:
+        return here.opened().target.reach(status["service"], status["live"])
+    return nullcontext(ReplicaAddress(f"http://{status['grpc']}", status["grpc"]))
 
 
 def _golden(golden: Golden | None) -> dict[str, Any]:
@@ -91,6 +107,7 @@ def _show_example(
 
 
 def _ask(
+    server: ReplicaAddress,
     status: dict[str, Any],
     repository: ModelRepository,
     source: str,
@@ -113,7 +130,7 @@ def _ask(
     headers = {"cloche-service": status["service"]} | sequences.headers(parameters)
     ask = _streamed if main.decoupled else _answered
     request = _Request(main.name, body, length, headers, timeout)
-    for outputs, revision, took in ask(status, request):
+    for outputs, revision, took in ask(server, status, request):
         whole = missing.with_gaps(outputs, main.outputs)
         described = {name: (types.get(name) or datatype_of(a), a) for name, a in whole.items()}
         shown = answers.Shown(described, status["service"], revision, took)
@@ -133,33 +150,32 @@ class _Request:
 
 
 def _answered(
-    status: dict[str, Any], request: _Request
+    server: ReplicaAddress, status: dict[str, Any], request: _Request
 ) -> Iterator[tuple[dict[str, Any], str, float]]:
     """Yield the one answer, its revision and the milliseconds that it took."""
     from cloche.clients.kserve.client import InferenceClient
     from cloche.clients.kserve.tensors import decode
 
-    address = f"http://{status['grpc']}"
-    with InferenceClient(address, timeout=request.timeout, headers=request.headers) as client:
+    with InferenceClient(server.http, timeout=request.timeout, headers=request.headers) as client:
         began = time.perf_counter()
         answer = client.infer(request.model, request.body, request.length)
         took = (time.perf_counter() - began) * 1000
     yield (
         decode(answer.body, answer.header_length),
-        answer.headers.get("cloche-revision", ""),
+        answer.headers.get("cloche-revision", str(status["live"])),
         took,
     )
 
 
 def _streamed(
-    status: dict[str, Any], request: _Request
+    server: ReplicaAddress, status: dict[str, Any], request: _Request
 ) -> Iterator[tuple[dict[str, Any], str, float]]:
     """Yield each answer of a stream and the milliseconds since the request."""
     from cloche.clients.kserve import stream
 
     metadata, began = tuple(request.headers.items()), time.perf_counter()
     for answer in stream.infer(
-        status["grpc"],
+        server.grpc or "",
         request.model,
         request.body,
         request.length or 0,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloche.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 service = click.argument("name", metavar="NAME")
@@ -16,6 +21,10 @@ file = click.option(
     help="The cloche.yaml to read (default: ./cloche.yaml).",
 )  # fmt: skip
 name = click.option("--name", metavar="NAME", help="Name of the service.")
+target = click.option(
+    "--target", metavar="NAME",
+    help="A place of `targets` in the cloche.yaml (default: this machine).",
+)  # fmt: skip
 
 
 def duration(text: str | float) -> float:
@@ -79,3 +88,22 @@ timeout = click.option(
     show_default=True,
     help="How long to wait for the rollout; it continues after that.",
 )
+
+
+def at_target(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a verb about a service be about one at a target, whose place it gets as `place`."""
+
+    @target
+    @click.option(
+        "--file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The cloche.yaml with that target (default: ./cloche.yaml).",
+    )
+    @functools.wraps(verb)
+    def with_place(*, target: str | None, file: Path | None, **given: Any) -> Any:
+        from cloche.cli import specification
+
+        return verb(place=specification.place(target, file), **given)
+
+    return with_place

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.cli import deploy, options, rendering, session, specification
+from cloche.cli import cluster_deploy, deploy, options, rendering, session, specification
 from cloche.units import download_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import Change, Deployment, DeployPlan
+    from cloche.artifacts import Change, Deployment, DeployPlan, Finding
 
 MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "yellow")}
 
@@ -29,11 +29,12 @@ MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "ye
     metavar="IMAGE|PATH|cpu",
     help="Name the digest of the image on this base, as `cloche image build` would make it.",
 )
+@options.target
 @click.option("--why", is_flag=True, help="Show where every generated value comes from.")
 @options.as_json
 def command(
     *, model: str | None, file: Path | None, name: str | None, example: Path | None,
-    base: str | None, why: bool, as_json: bool,
+    base: str | None, target: str | None, why: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what `cloche deploy` would change, and change nothing.
 
@@ -43,11 +44,19 @@ def command(
     from cloche import pipeline
     from cloche.images import golden
 
-    here = session.begin()
+    options.refuse_together(**{"--base": base, "--target": target})
     spec, directory = specification.chosen(model, file, name, example)
-    runtime = pipeline.require_runtime(spec)
-    deployment = deploy.prepare(here, spec, directory)
-    planned = deploy.planned(here, deployment)
+    runtime: tuple[Finding, ...] = ()
+    if target is not None:
+        place = specification.place_of(spec, target, file)
+        here = session.begin(place)
+        deployment = cluster_deploy.packaged(here, spec.at(target), directory, push=False)
+        planned = here.control().plan(deployment)
+    else:
+        here = session.begin()
+        runtime = pipeline.require_runtime(spec)
+        deployment = deploy.prepare(here, spec, directory)
+        planned = deploy.planned(here, deployment)
     findings = (*planned.findings, *runtime, *golden.findings(deployment))
     plan = replace(planned, findings=findings)
     image = _image(here, deployment, base) if base is not None else None
@@ -56,6 +65,12 @@ def command(
 
         rendering.show_json(to_builtins(plan) | ({"image": image} if image else {}))
         return
+    if here.place is not None:
+        opened = here.opened()
+        click.echo(
+            f"{opened.cluster.server} (context {here.place.context}), namespace"
+            f" {here.place.namespace}, as {opened.user}"
+        )
     _show(plan)
     if image is not None:
         click.echo(f"Its image on {image['base']}: {image['digest'] or 'known after build'}")

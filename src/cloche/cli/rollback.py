@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cloche.cli import options, rollouts, session
+
+if TYPE_CHECKING:
+    from cloche.artifacts import KubernetesPlace
 
 
 @click.command()
@@ -15,9 +20,17 @@ from cloche.cli import options, rollouts, session
               help="Skip its golden request before it gets traffic.")  # fmt: skip
 @options.wait
 @options.timeout
+@options.at_target
 @options.as_json
 def command(
-    *, name: str, to: int | None, no_verify: bool, wait: bool, timeout: float, as_json: bool
+    *,
+    name: str,
+    place: KubernetesPlace | None,
+    to: int | None,
+    no_verify: bool,
+    wait: bool,
+    timeout: float,
+    as_json: bool,
 ) -> int:
     """Bring back an earlier revision of service NAME.
 
@@ -25,8 +38,8 @@ def command(
     model registry. The revision must answer its golden request before it gets traffic, and no
     request is lost meanwhile. `cloche history NAME` lists the revisions that can be brought back.
     """
-    here = session.begin()
-    control = here.control()
+    here = session.begin(place)
+    control = here.control(acts_for=name)
     answer = control.rollback(name, to, verify=not no_verify)
     return rollouts.conclude(
         here, control, name, answer, wait=wait, timeout=timeout, as_json=as_json

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cloche.cli.session import Session
-    from cloche.clients.control.client import ControlClient
+    from cloche.control import ControlPlane
 
 
 def conclude(
     here: Session,
-    control: ControlClient,
+    control: ControlPlane,
     service: str,
     answer: Mapping[str, Any],
     *,
@@ -33,7 +33,7 @@ def conclude(
     from cloche.clients.control.rollout_events import error_of, see_through
 
     number = int(answer["revision"])
-    with _recorded_on_interrupt(service, number):
+    with _recorded_on_interrupt(here, service, number):
         revision = control.revision(service, number)
         if wait and not revision.phase.ended:
             revision = see_through(
@@ -59,11 +59,20 @@ def conclude(
 
 
 @contextmanager
-def _recorded_on_interrupt(service: str, number: int) -> Iterator[None]:
-    """Say after ctrl-C that the rollout continues without the command."""
+def _recorded_on_interrupt(here: Session, service: str, number: int) -> Iterator[None]:
+    """Say after ctrl-C that the rollout continues without the command, or how it would."""
     try:
         yield
     except KeyboardInterrupt:
+        if here.place is not None:
+            target = f"--target {here.place.name}"
+            click.echo(
+                f"\nRevision {number} of {service} is recorded, and its rollout stands still where"
+                " it is;\nwhat was live goes on answering. The same deploy goes on with it, and"
+                f"\n`cloche rollback {service} {target} --to N` ends it.",
+                err=True,
+            )
+            raise
         click.echo(
             f"\nRevision {number} of {service} is recorded and goes on in the control plane.\n"
             f"See it with `cloche status`; `cloche logs {service} -f` follows its logs.",

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from cloche.artifacts import Finding
 from cloche.cli import options, rendering, session
+from cloche.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from cloche.artifacts import KubernetesPlace
+    from cloche.control import ControlPlane
+    from cloche.progress import Task
+
+POLL_SECONDS = 0.5
 
 
 @click.command()
 @options.service
 @click.argument("replicas", type=click.IntRange(min=1, max=1000))
+@click.option("--timeout", type=options.duration, default="10m", show_default=True,
+              help="How long to wait at a target until they are ready.")  # fmt: skip
+@options.at_target
 @options.as_json
-def command(*, name: str, replicas: int, as_json: bool) -> None:
-    """Run REPLICAS replicas of service NAME."""
-    status = session.begin().control().scale(name, replicas)
+def command(
+    *, name: str, place: KubernetesPlace | None, replicas: int, timeout: float, as_json: bool
+) -> None:
+    """Run REPLICAS replicas of service NAME.
+
+    At a target the command waits until they are ready, at most --timeout.
+    """
+    here = session.begin(place)
+    control = here.control(acts_for=name)
+    status = control.scale(name, replicas)
+    if place is not None:
+        with here.progress.task(f"Scaling {name} to {replicas}") as task:
+            status = status | _scaled(control, name, replicas, timeout, task)
     if as_json:
         rendering.show_json(status)
         return
@@ -22,3 +46,25 @@ def command(*, name: str, replicas: int, as_json: bool) -> None:
     click.echo(f"{name}: {now['wanted']} replicas wanted, {now['ready']} ready.")
     for finding in status.get("findings", ()):
         click.echo(rendering.finding_text(Finding(**finding)))
+
+
+def _scaled(
+    control: ControlPlane, name: str, replicas: int, timeout: float, task: Task
+) -> dict[str, Any]:
+    """Return the status of a service when its live revision has that many ready replicas."""
+    deadline = time.monotonic() + timeout
+    while True:
+        status = control.service(name)
+        now = status["replicas"]
+        live = [each for each in now["items"] if each["revision"] == status["live"]]
+        staying = sum(each["phase"] != "stopping" for each in live)
+        if now["ready"] == staying == replicas:
+            return status
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                "scale.timeout",
+                f"{name} had {now['ready']} of {replicas} replicas ready after {timeout:.0f} s.",
+                hint=f"`cloche status {name}` says what they wait for.",
+            )
+        task.note(f"{now['ready']} of {replicas} replicas are ready")
+        time.sleep(POLL_SECONDS)

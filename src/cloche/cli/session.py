@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,14 +17,19 @@ from cloche.errors import ClocheError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cloche.artifacts import KubernetesPlace
     from cloche.clients.control.client import ControlClient
     from cloche.clients.control.launch import Launched
+    from cloche.control import ControlPlane
+    from cloche.pipeline.cluster import Opened
     from cloche.progress import Progress
     from cloche.settings import Settings
 
 
 NOTHING = "Nothing has been deployed here yet."
 ENDED = "Nothing runs here: `cloche down` ended it."
+_OPENED = "cloche.opened"
+"""Under this name the context of a command has the place that it opened."""
 BRINGS_BACK = "`cloche deploy MODEL` and `cloche serve` bring back what was deployed here."
 
 
@@ -33,12 +39,18 @@ class Session:
 
     settings: Settings
     progress: Progress
+    place: KubernetesPlace | None = None
+    """Where the services are; None for this machine."""
 
-    def control(self) -> ControlClient:
+    def control(self, *, acts_for: str | None = None) -> ControlPlane:
         """Return the running control plane; start it again after a crash.
 
+        In a cluster it is in this process: with `acts_for` it carries out what is recorded of that
+        service until the command ends.
         Raises ClocheError if nothing was ever deployed, or everything was ended on purpose.
         """
+        if self.place is not None:
+            return self.opened(acts_for=acts_for).engine
         from cloche.clients.control import client as control
 
         if not self.deployed():
@@ -57,6 +69,21 @@ class Session:
             )
         return _close_at_end(control.connect_or_start(self.settings, self.progress))
 
+    def opened(self, *, acts_for: str | None = None) -> Opened:
+        """Return the place in the cluster, which is closed when the command ends."""
+        from cloche.pipeline import cluster
+
+        if self.place is None:
+            raise ValueError("this machine is no place in a cluster")
+        context = click.get_current_context()
+        known: Opened | None = context.meta.get(_OPENED)
+        if known is None:
+            opening = cluster.opened(
+                self.place, os.environ, acts_for=acts_for, settings=self.settings
+            )
+            known = context.meta[_OPENED] = context.with_resource(opening)
+        return known
+
     def launch(self) -> Launched | None:
         """Prepare a control plane if none runs; it changes nothing until it is used."""
         from cloche.clients.control import client as control
@@ -67,8 +94,10 @@ class Session:
             context.call_on_close(launched.abandon)
         return launched
 
-    def started_control(self, launched: Launched | None = None) -> ControlClient:
+    def started_control(self, launched: Launched | None = None) -> ControlPlane:
         """Return the control plane; start it in the background if none runs."""
+        if self.place is not None:
+            return self.opened().engine
         from cloche.clients.control import client as control
 
         return _close_at_end(control.connect_or_start(self.settings, self.progress, launched))
@@ -86,9 +115,9 @@ class Session:
         return self.deployed() and home.was_ended(self.settings.home)
 
 
-def begin() -> Session:
+def begin(place: KubernetesPlace | None = None) -> Session:
     """Read the settings and choose the progress for stderr."""
-    return Session(machine.load(), terminal.for_terminal())
+    return Session(machine.load(), terminal.for_terminal(), place)
 
 
 @contextmanager

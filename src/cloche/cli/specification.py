@@ -9,6 +9,7 @@ from cloche.cli.options import refuse_together
 from cloche.errors import UsageError
 
 if TYPE_CHECKING:
+    from cloche.artifacts import KubernetesPlace
     from cloche.spec import ServiceSpec
 
 DEFAULT_FILE = "cloche.yaml"
@@ -25,6 +26,40 @@ def chosen(
     if example is None:
         return chosen_spec, directory
     return chosen_spec.with_example(example.absolute()), directory
+
+
+def place(target: str | None, file: Path | None = None) -> KubernetesPlace | None:
+    """Return the place of a name in the targets of a cloche.yaml; None without a name.
+
+    Raises UsageError `usage.target` for a name that is not there.
+    """
+    if target is None:
+        return None
+    from cloche import spec
+
+    path = file or Path(DEFAULT_FILE)
+    if not path.is_file():
+        raise UsageError(
+            "usage.target",
+            f"No cloche.yaml says what the target {target!r} is.",
+            where=str(path.absolute()),
+            hint="Write `targets:` in a cloche.yaml and name it with -f, or go to its folder.",
+        )
+    return place_of(spec.load(path), target, path)
+
+
+def place_of(loaded: ServiceSpec, target: str, path: Path | None) -> KubernetesPlace:
+    """Return the place of a name in a spec; raises UsageError `usage.target`."""
+    found = loaded.targets.get(target)
+    if found is None:
+        known = ", ".join(loaded.targets) or "none"
+        raise UsageError(
+            "usage.target",
+            f"There is no target {target!r}.",
+            where=str(path or DEFAULT_FILE),
+            hint=f"The targets there are: {known}.",
+        )
+    return found.place(target)
 
 
 def _without_example(

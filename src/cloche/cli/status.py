@@ -11,6 +11,7 @@ from cloche import units
 from cloche.cli import options, rendering, session
 
 if TYPE_CHECKING:
+    from cloche.artifacts import KubernetesPlace
     from cloche.settings import Settings
 
 REFRESH_SECONDS = 2.0
@@ -19,10 +20,11 @@ REFRESH_SECONDS = 2.0
 @click.command()
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option("--watch", is_flag=True, help="Show it again every two seconds until ctrl-C.")
+@options.at_target
 @options.as_json
-def command(*, name: str | None, watch: bool, as_json: bool) -> None:
+def command(*, name: str | None, place: KubernetesPlace | None, watch: bool, as_json: bool) -> None:
     """Show the gateway, the services (or the one named NAME) and their replicas."""
-    here = session.begin()
+    here = session.begin(place)
     while True:
         report = _report(here, name)
         if watch and not as_json:
@@ -34,9 +36,9 @@ def command(*, name: str | None, watch: bool, as_json: bool) -> None:
 
 
 def _report(here: session.Session, name: str | None) -> dict[str, Any]:
-    if name is None and not here.deployed():
+    if name is None and here.place is None and not here.deployed():
         return _nothing(here.settings, session.NOTHING)
-    if name is None and here.ended():
+    if name is None and here.place is None and here.ended():
         return _nothing(here.settings, session.ENDED)
     control = here.control()
     report: dict[str, Any] = control.status()
@@ -55,11 +57,12 @@ def _nothing(settings: Settings, why: str) -> dict[str, Any]:
 
 def _show(report: dict[str, Any]) -> None:
     gateway = report["gateway"]
-    state = "ready" if gateway["ready"] else "not ready"
-    detail = f"  ({gateway['detail']})" if gateway.get("detail") else ""
-    click.echo(f"gateway  {gateway['http']}  {state}{detail}")
+    if gateway is not None:  # in a cluster each service has an address of its own
+        state = "ready" if gateway["ready"] else "not ready"
+        detail = f"  ({gateway['detail']})" if gateway.get("detail") else ""
+        click.echo(f"gateway  {gateway['http']}  {state}{detail}")
     if not report["services"]:
-        ended = gateway.get("detail") == session.ENDED
+        ended = gateway is not None and gateway.get("detail") == session.ENDED
         advice = "No services. `cloche deploy MODEL` makes one."
         click.echo(session.BRINGS_BACK if ended else advice)
         return

@@ -11,7 +11,7 @@ from cloche.cli import options, rendering, session
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import Deployment, Golden, TensorDifference, Verification
+    from cloche.artifacts import Deployment, Golden, KubernetesPlace, TensorDifference, Verification
 
 
 @click.command()
@@ -20,9 +20,16 @@ if TYPE_CHECKING:
               help="Base URL of any Triton that serves the same repository.")  # fmt: skip
 @click.option("--revision", type=click.IntRange(min=1), help="Default: the live one.")
 @options.example
+@options.at_target
 @options.as_json
 def command(
-    *, name: str, url: str | None, revision: int | None, example: Path | None, as_json: bool
+    *,
+    name: str,
+    place: KubernetesPlace | None,
+    url: str | None,
+    revision: int | None,
+    example: Path | None,
+    as_json: bool,
 ) -> int:
     """Replay the golden request of service NAME, and compare the answer with the expected one.
 
@@ -31,7 +38,7 @@ def command(
     """
     from cloche.artifacts import to_builtins
 
-    here = session.begin()
+    here = session.begin(place)
     control, golden = here.control(), None
     if example is not None:
         number = revision or control.service(name)["revision"]

@@ -136,6 +136,11 @@ def failure(error: httpx.RequestError) -> str:
     return f"the connection broke ({type(error).__name__})"
 
 
-def is_untrusted(error: httpx.RequestError) -> bool:
+def is_untrusted(error: Exception) -> bool:
     """Return whether the certificate of the server is the trouble."""
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def is_not_tls(error: Exception) -> bool:
+    """Return whether the server speaks in clear where TLS was begun."""
+    return any(mark in str(error) for mark in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"))

@@ -18,7 +18,7 @@ from cloche.rollout import record as rules
 from cloche.targets import ApplyError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from cloche.artifacts import Revision, Rollout
@@ -44,12 +44,15 @@ class Actuator:
         verifier: Verifier,
         background: Background[Verification],
         troubles: Troubles,
+        *,
+        may_act: Callable[[str], bool],
     ) -> None:
         self._records = records
         self._target = target
         self._verifier = verifier
         self._background = background
         self._troubles = troubles
+        self._may_act = may_act
         self._refused: dict[str, tuple[Desired, datetime]] = {}
         """By service: what could not be applied completely, and when that was tried."""
 
@@ -62,11 +65,15 @@ class Actuator:
             self._begin_work(situation, decision, rollout, situation.revisions[rollout.to])
 
     def record_work(self) -> bool:
-        """Record the results of finished work; return whether there were any."""
+        """Record the results of finished work; return whether there were any.
+
+        What ends while another host acts is forgotten: that one does the work itself.
+        """
         finished = self._background.finished()
         for piece in finished:
             try:
-                self._keep(piece)
+                if self._may_act(piece.key.service):
+                    self._keep(piece)
             except ClocheError as error:
                 # The result stays until it can be recorded: a full disk may get room again.
                 _log.error("%s: %s", error.code, error.what)

@@ -75,7 +75,7 @@ class Commands:
                 raise being_deleted(name)
             plan = self._decide(deployment, stored)
             consent.require(plan, accept)
-            if plan.revision is None and added is None:
+            if plan.revision is None and not self._is_kept(deployment, added):
                 added = self._add_revision(deployment, by)
             number = plan.revision or added or 0
             changed = self._change_record(stored, deployment, plan, number, accept=accept, by=by)
@@ -170,6 +170,16 @@ class Commands:
     def _decide(self, deployment: Deployment, stored: Stored | None) -> DeployPlan:
         recorded = planning.recorded_of(stored, self._state, self._target)
         return planning.plan_deploy(deployment, recorded, self._target)
+
+    def _is_kept(self, deployment: Deployment, number: int | None) -> bool:
+        """Return whether a revision that was added is still there.
+
+        A state may remove one that no record names for a long time, and give its number again.
+        """
+        if number is None:
+            return False
+        revision = self._state.revision(deployment.service, number)
+        return revision is not None and revision.digest == deployment.digest
 
     def _add_revision(self, deployment: Deployment, by: str) -> int:
         number = self._state.last_number(deployment.service) + 1

@@ -38,14 +38,20 @@ if TYPE_CHECKING:
     )
     from cloche.control.verifier import Verifier
     from cloche.rollout.situation import Limits
-    from cloche.state import Journal, State
+    from cloche.state import Hold, Journal, State
     from cloche.targets import Target
 
 _MOST_EVENTS = 1000
+_LOOK_SECONDS = 1.0
+"""Between looks for events that another host may have written."""
 
 
 class Engine:
-    """Implements `cloche.control.plane.ControlPlane`; `by` is the recorded author of requests."""
+    """Implements `cloche.control.plane.ControlPlane`; `by` is the recorded author of requests.
+
+    `hold` says for which services it may act; without one it is for all. Requests need no hold:
+    they are recorded, and the host that holds the service carries them out.
+    """
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class Engine:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         limits: Limits | None = None,
         keep_limit: int | None = None,
+        hold: Hold | None = None,
     ) -> None:
         self._state = state
         self._journal = journal
@@ -73,6 +80,7 @@ class Engine:
             changed=self.news.notify,
             clock=clock,
             limits=limits,
+            hold=hold,
         )
         records = self.reconciler.records
         self._commands = Commands(records, target)
@@ -194,7 +202,7 @@ class Engine:
             left = deadline - time.monotonic()
             if events or left <= 0:
                 return events
-            self.news.wait(count, left)
+            self.news.wait(count, min(left, _LOOK_SECONDS))
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 

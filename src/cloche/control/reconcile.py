@@ -3,6 +3,9 @@
 Each tick observes each service, decides with `rollout.decide`, records the transition, and only
 then acts. Every step can be repeated: a tick may end anywhere, even by `kill -9`, and the next one,
 of this process or another, continues from the record.
+
+It attends only services that it may act for (`cloche.state.Hold`). Where it may not, it leaves all
+to the host that may, and goes on when that is gone.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Attached, Phase
 from cloche.control.actuator import Actuator
+from cloche.control.attendance import Attendance
 from cloche.control.background import Background, unforeseen
 from cloche.control.records import Records
 from cloche.control.replica_watch import ReplicaWatch
@@ -24,6 +28,7 @@ from cloche.errors import ClocheError, StaleError
 from cloche.rollout import record as rules
 from cloche.rollout.decide import Advance, Complete, Fail, decide
 from cloche.rollout.situation import Limits, Situation
+from cloche.state import AlwaysHeld
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
     from cloche.control.verifier import Verifier
     from cloche.rollout.decide import Decision, Transition
     from cloche.rollout.record import Changed
-    from cloche.state import Journal, State, Stored
+    from cloche.state import Hold, Journal, State, Stored
     from cloche.targets import ServiceObservation, Target
 
 _log = logging.getLogger(__name__)
@@ -65,19 +70,28 @@ class Reconciler:
         changed: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         limits: Limits | None = None,
+        hold: Hold | None = None,
     ) -> None:
         self._state = state
         self._target = target
         self._changed = changed
         self._clock = clock
         self._limits = limits or Limits()
-        self._resumed = self._busy_since = clock()
+        self._busy_since = clock()
+        self._attendance = Attendance(state, hold or AlwaysHeld(), self._busy_since)
         self.records = Records(state, journal, clock)
         self.background: Background[Verification] = Background(
             self.wake, clock=lambda: clock().timestamp()
         )
         self._troubles = Troubles(self.records)
-        self._actuator = Actuator(self.records, target, verifier, self.background, self._troubles)
+        self._actuator = Actuator(
+            self.records,
+            target,
+            verifier,
+            self.background,
+            self._troubles,
+            may_act=self._attendance.may_act,
+        )
         self._watch = ReplicaWatch(self.records)
         self._event = threading.Event()
         self._stopping = False
@@ -129,7 +143,7 @@ class Reconciler:
     # ── one tick ──────────────────────────────────────────────────────────────────────────────
 
     def tick(self) -> float:
-        """Take every service as far as it can get; return the seconds until the next tick.
+        """Take every service it attends as far as it can get; return seconds until the next tick.
 
         Polls fast after a change and backs off to 1 s, adding at most 2 % to a wait. If all
         services are settled, the next tick is in 1 s.
@@ -137,7 +151,7 @@ class Reconciler:
         now = self._clock()
         happened = self._actuator.record_work()
         settled = True
-        names = self._state.services()
+        names = self._attendance.services(now)
         for name in names:
             result = self._attend(name, now)
             settled = settled and result.settled
@@ -182,6 +196,8 @@ class Reconciler:
                 return TickResult(settled=True, happened=happened)
             situation = self._situation(stored.record, observation, now)
             decision = decide(situation)
+            if not self._attendance.may_act(service):  # since the tick began
+                return TickResult(settled=False, happened=happened)
             if decision.transition is None:
                 removed = self._act(stored, situation, decision)
                 return TickResult(decision.settled, happened or removed)
@@ -222,7 +238,7 @@ class Reconciler:
             attached=attached,
             observation=observation,
             now=now,
-            resumed=self._resumed,
+            resumed=self._attendance.since(record.name),
             live=live,
             trouble=trouble,
             limits=self._limits,

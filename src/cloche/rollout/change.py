@@ -97,7 +97,7 @@ def _plan(
         service=deployment.service,
         kind=kind,
         changes=tuple(changes),
-        reasons=deployment.repository.reasons,
+        reasons=deployment.reasons,
         findings=deployment.findings,
         revision=revision,
         environments=tuple(
@@ -125,7 +125,23 @@ def _revision_values(deployment: Deployment) -> dict[str, Any]:
         **({"example.digest": deployment.example.digest} if deployment.example else {}),
         **written.served(deployment.served),
         "repository.digest": deployment.repository.digest,
+        **({"image": deployment.image} if deployment.image else {}),
+        **_pod_values(deployment.pod or {}),
     }
+
+
+def _pod_values(value: dict[str, Any], prefix: str = "pod") -> dict[str, Any]:
+    """Return the fields of a pod template by their path; an item of a list goes by its name."""
+    values: dict[str, Any] = {}
+    for key, item in value.items():
+        path, inner = f"{prefix}.{key}", item
+        if isinstance(item, list) and any(isinstance(each, dict) for each in item):
+            inner = {str(each.get("name", index)): each for index, each in enumerate(item)}
+        if isinstance(inner, dict) and inner:
+            values |= _pod_values(inner, path)
+        else:
+            values[path] = item
+    return values
 
 
 def _differences(kind: ChangeKind, before: dict[str, Any], after: dict[str, Any]) -> list[Change]:

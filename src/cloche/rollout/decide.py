@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import Phase
 from cloche.artifacts.identity import registered_name
 from cloche.rollout import failing, strategy
+from cloche.rollout.warm import warm_revision
 from cloche.targets import Desired, Placement, ReplicaPhase
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _has_failed_replicas(situation: Situation, rollout: Rollout) -> bool:
 def _next_transition(situation: Situation, rollout: Rollout) -> Transition | None:
     """Return the transition that the rollout is ready for; None if it has to wait."""
     ready = len(situation.observation.ready(rollout.to))
-    enough = ready >= max(1, situation.record.operated.replica_range.minimum)
+    enough = ready >= _enough(situation)
     match rollout.phase:
         case Phase.STARTING if not rollout.verify:
             return Advance(Phase.SHIFTING) if enough else None
@@ -159,6 +160,13 @@ def _next_transition(situation: Situation, rollout: Rollout) -> Transition | Non
     return None
 
 
+def _enough(situation: Situation) -> int:
+    """Return how many ready replicas take over: as many as now answer, if a range allows more."""
+    live, wanted = situation.record.live, situation.record.operated.replica_range
+    answering = 0 if live is None else len(situation.observation.ready(live))
+    return max(1, wanted.minimum, min(answering, wanted.maximum))
+
+
 def _desired_service(situation: Situation) -> Desired:
     """Return what the service should be; a revision that still gets traffic keeps its replicas."""
     numbers = _revisions_to_run(situation) | set(situation.observation.split)
@@ -172,9 +180,10 @@ def _desired_service(situation: Situation) -> Desired:
 
 
 def _revisions_to_run(situation: Situation) -> set[int]:
-    """Return the revisions that should run: the live one and that of the rollout."""
+    """Return the revisions that should run: the live, the warm one, and that of the rollout."""
     record, rollout = situation.record, situation.record.rollout
-    numbers = {record.live} if record.live is not None else set()
+    kept = (record.live, warm_revision(record, situation.now))
+    numbers = {number for number in kept if number is not None and number in situation.revisions}
     if rollout is not None and rollout.phase in ROLLING:
         numbers.add(rollout.to)
     return numbers
@@ -207,6 +216,8 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         lock=deployment.main.lock,
         first_request=_first_request(deployment),
         runtime=deployment.served.runtime,
+        image=deployment.image,
+        pod=deployment.pod,
         aliases=() if registered is None or known else (registered,),
     )
 

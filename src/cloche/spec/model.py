@@ -21,6 +21,7 @@ from cloche.spec import names
 from cloche.spec.inputs import Inputs
 from cloche.spec.quantities import Replicas, StartTimeout, Tolerance, problem
 from cloche.spec.sections import Batching, Resources, Rollout, Section, Server
+from cloche.spec.targets import KubernetesTarget, Label
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +95,8 @@ class ServiceSpec(Section):
     ones or with those of the model's own framework; default false."""
     rollout: Rollout = Rollout()
     server: Server = Server()
+    targets: dict[Label, KubernetesTarget] = Field(default_factory=dict)
+    """Named places beside this machine, for --target: what differs there."""
     _derived: bool = PrivateAttr(default=False)
 
     @field_validator("name")
@@ -200,7 +203,13 @@ class ServiceSpec(Section):
             require_verification=self.require_verification
             if "require_verification" in self.model_fields_set
             else None,
+            warm=self.rollout.warm / 1e6 if self.rollout.warm is not None else None,
         )
+
+    def at(self, target: str) -> ServiceSpec:
+        """Return the spec as it is at one of its targets."""
+        replicas = self.targets[target].replicas
+        return self if replicas is None else self.model_copy(update={"replicas": replicas})
 
 
 def _as_artifact(kind: type[T], section: Section) -> T:

@@ -9,6 +9,7 @@ from cloche.errors import UsageError
 from cloche.spec.inputs import Input
 from cloche.spec.model import ServiceSpec
 from cloche.spec.sections import Batching, Resources, Rollout, Server
+from cloche.spec.targets import KubernetesTarget, Limits, TargetResources, Toleration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,10 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("resources",): Resources,
     ("rollout",): Rollout,
     ("server",): Server,
+    ("targets", "NAME"): KubernetesTarget,
+    ("targets", "NAME", "resources"): TargetResources,
+    ("targets", "NAME", "resources", "limits"): Limits,
+    ("targets", "NAME", "tolerations", "0"): Toleration,
 }
 _NOT_SERVED = {
     ("access",): "Remove it; the gateway listens on this machine only.",
@@ -33,14 +38,18 @@ _NOT_SERVED = {
     ("resources", "gpu"): "Remove it; this version serves on processors.",
     ("rollout", "interval"): "Remove it; a verified revision takes all traffic at once.",
     ("rollout", "steps"): "Remove it; a verified revision takes all traffic at once.",
-    ("rollout", "warm"): "Remove it; a rollback starts the replicas of the former revision.",
     ("slo",): "Remove it; watch latency with `cloche status` and Triton's metrics.",
-    ("targets",): "Remove it; this version serves on this machine.",
+    ("targets", "NAME", "autoscale"): "Remove it and write a number of replicas.",
+    ("targets", "NAME", "access"): "Remove it; let your Gateway ask for keys.",
 }
 _MISSING = {
     "model": "Write where the model is, such as model: models:/NAME@ALIAS or ./model.onnx.",
     "shape": "Write its sizes, such as shape: [batch, 3, 224, 224].",
     "datatype": "Write its type, such as datatype: FP32.",
+    "kind": "Write kind: kubernetes.",
+    "context": "Write a context of your kubeconfig; `kubectl config get-contexts` lists them.",
+    "namespace": "Write the namespace in which the service runs.",
+    "registry": "Write where its images go, such as registry: registry.example.com/vision.",
 }
 _KINDS: dict[str, str] = {
     "int_type": "a whole number",
@@ -56,6 +65,20 @@ _KINDS: dict[str, str] = {
 _PATTERNS: dict[str | int | None, tuple[str, str]] = {
     "class": ("a class by its module", "Write one like torchvision.models.resnet50."),
     "python": ("a release of Python", 'Write one like "3.12", in quotes.'),
+    "namespace": ("the name of a namespace", "Use a-z, 0-9 and inner dashes, at most 63."),
+    "prometheus": ("the name of a namespace", "Use a-z, 0-9 and inner dashes, at most 63."),
+    "registry": ("a registry with a path", "Write one like registry.example.com/vision."),
+    "gateway": ("a Gateway", "Write one like gateway: infra/public."),
+    "host": ("a hostname", "Write one like scores.example.com."),
+    "targets": ("the name of a target", "Use a-z, 0-9 and inner dashes, at most 63."),
+    **dict.fromkeys(
+        ("labels", "annotations", "node_selector"),
+        ("a label of Kubernetes", "Use letters, digits, dots, dashes and underscores."),
+    ),
+    **dict.fromkeys(
+        ("pull_secret", "runtime_class", "priority_class", "service_account"),
+        ("the name of an object", "Use a-z, 0-9, dots and inner dashes."),
+    ),
     None: ("the name of a parameter", "Use letters, digits, dots, dashes and underscores."),
 }
 """What a value is that does not fit its pattern, by its key, and the hint."""
@@ -91,22 +114,31 @@ def _error(
 
 def _unknown_key(path: tuple[str, ...], where: str | None) -> UsageError:
     name = _key_text(path)
-    if path in _NOT_SERVED:
+    general = _general(path)
+    if general in _NOT_SERVED:
         what = f"This version does not support `{name}`."
-        return UsageError("spec.not_served", what, where=where, hint=_NOT_SERVED[path])
+        return UsageError("spec.not_served", what, where=where, hint=_NOT_SERVED[general])
     return UsageError("spec.unknown", f"Unknown key `{name}`.", where=where, hint=_nearest(path))
+
+
+def _general(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a path with the name of a target as NAME and each index as 0."""
+    if path[:1] != ("targets",) or len(path) == 1:
+        return path
+    rest = ("0" if step.isdigit() else step for step in path[2:])
+    return ("targets", "NAME", *rest)
 
 
 def _nearest(path: tuple[str, ...]) -> str:
     """Return a hint at the intended key: one of the same section, or the same key of another."""
     section, key = path[:-1], path[-1]
-    fields = Input if section[:1] == ("inputs",) else _SECTIONS[section]
+    fields = Input if section[:1] == ("inputs",) else _SECTIONS[_general(section)]
     known = [field.alias or name for name, field in fields.model_fields.items()]
     close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
     if close:
         return f"Did you mean `{_key_text((*section, close[0]))}`?"
     for other, model in _SECTIONS.items():
-        if key in model.model_fields:
+        if key in model.model_fields and "NAME" not in other:
             return f"Did you mean `{_key_text((*other, key))}`?"
     if key == "<<":
         return "Merge keys are not part of YAML 1.2; write the keys out."
@@ -132,7 +164,8 @@ def _wording(details: ErrorDetails) -> tuple[str, str]:
         what = f"{_value_text(details['input'])} is not one of the choices"
         return what, f"Write one of {context['expected']}."
     if kind == "string_pattern_mismatch":
-        kind, hint = _PATTERNS.get(details["loc"][-1], _PATTERNS[None])
+        where = details["loc"][-3] if details["loc"][-1] == "[key]" else details["loc"][-1]
+        kind, hint = _PATTERNS.get(where, _PATTERNS[None])
         return f"{_value_text(details['input'])} is not {kind}", hint
     return details["msg"].rstrip(".").lower(), "Correct the value or remove the key."
 

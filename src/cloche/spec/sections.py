@@ -121,3 +121,6 @@ class Rollout(Section):
 
     keep: Annotated[int, Strict(), Field(ge=1, le=MOST_KEPT)] = DEFAULT_KEEP
     """How many revisions can be brought back, whatever the cache's limit; default 10."""
+    warm: Duration | None = None
+    """How long the replicas of the former revision are kept for a rollback in a second; default 10m
+    in a cluster, 0 on this machine."""

@@ -53,6 +53,10 @@ def operated(value: Operated) -> dict[str, Any]:
         written["rollout.keep"] = value.keep
     if value.require_verification is not None:
         written["require_verification"] = value.require_verification
+    if value.warm is not None:
+        written["rollout.warm"] = format_duration(round(value.warm * 1e6))
+    if value.exposure is not None:
+        written |= {key: item for key, item in asked_for(value.exposure).items() if item}
     return written
 
 

@@ -1,6 +1,7 @@
-"""The contracts of the state (what is declared) and the journal (what happened)."""
+"""The contracts of the state (declared), the journal (happened) and holds (who may act)."""
 
+from cloche.state.hold import AlwaysHeld, Hold
 from cloche.state.journal import Journal
 from cloche.state.state import State, Stored
 
-__all__ = ["Journal", "State", "Stored"]
+__all__ = ["AlwaysHeld", "Hold", "Journal", "State", "Stored"]

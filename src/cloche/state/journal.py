@@ -21,13 +21,17 @@ class Journal(Protocol):
         """Close the storage; no call may follow."""
 
     def append(self, events: Iterable[Event]) -> None:
-        """Add events in order; the journal sets their cursors."""
+        """Add events in order; the journal sets their cursors.
+
+        Where nothing is left of a deleted service, its events go, too.
+        """
 
     def read(
         self, service: str | None = None, *, after: str = "", limit: int = 1000
     ) -> tuple[Event, ...]:
         """Return the first `limit` events after the cursor `after`, in order.
 
-        Only the latest few thousand events of a service are kept, so a crash loop cannot fill the
-        disk. Raises UsageError `events.cursor` for a cursor that is not of this journal.
+        Only the latest events of a service are kept, a few thousand in a home and a few hundred on
+        a cluster, so a crash loop cannot fill the disk. Raises UsageError `events.cursor` for a
+        cursor that is not of this journal.
         """

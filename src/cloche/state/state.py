@@ -47,16 +47,24 @@ class State(Protocol):
     def delete(self, name: str, *, expect: str) -> None:
         """Remove a service's record, its revisions and their attachments.
 
-        Raises StaleError like `put`. The numbers of its revisions are never given again.
+        Raises StaleError like `put`. Whether the numbers of its revisions are given again is a
+        property of the state: never in a home, whose database remembers the last; from 1 on on a
+        cluster, where nothing is left of a deleted service.
         """
 
     def last_number(self, name: str) -> int:
-        """Return the highest number that a revision of a service ever had; 0 if there was none."""
+        """Return the highest number that a revision of a service has had; 0 if there was none.
+
+        The next one is free, unless it is given at the same time.
+        """
 
     # ── revisions ─────────────────────────────────────────────────────────────────────────────
 
     def add_revision(self, revision: Revision) -> None:
-        """Store a revision. Raises StaleError `state.stale` if its number was given before."""
+        """Store a revision. Raises StaleError `state.stale` if its number was given before.
+
+        A revision whose number no record names for a long time may be removed.
+        """
 
     def revisions(self, service: str) -> tuple[Revision, ...]:
         """Return the revisions of a service, oldest first."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cloche.artifacts import (
     InferenceBody,
@@ -50,7 +50,9 @@ class Placement:
     runtime: Runtime | None = None
     """What a replica is, where a target has a choice; None for its default."""
     image: str | None = None
-    """Digest of its image, for targets that run images."""
+    """Its image in a registry, `HOST/NAME@sha256:…`, for targets that run images."""
+    pod: dict[str, Any] | None = None
+    """The template of its pods, for targets that run pods."""
     aliases: tuple[str, ...] = ()
     """Further names of its main model, which lead to it where no other service has them."""
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cloche.clients.oci.answers import mangled
-from cloche.clients.oci.patience import AgainError, Attempts
+from cloche.clients.patience import AgainError, Attempts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

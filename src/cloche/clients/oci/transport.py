@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 
-from cloche.clients.http import failure, is_untrusted
+from cloche.clients.http import failure, is_not_tls, is_untrusted
 from cloche.clients.oci.answers import (
     Access,
     Answer,
@@ -24,8 +24,8 @@ from cloche.clients.oci.answers import (
     without_tls,
 )
 from cloche.clients.oci.authorization import Authorization, Token, TokenRequest, token_of
-from cloche.clients.oci.patience import AgainError, Attempts, Patience, Stop, retry_after
 from cloche.clients.oci.reference import DOCKER_HUB, is_loopback
+from cloche.clients.patience import AgainError, Attempts, Stop, retry_after
 from cloche.errors import ClocheError
 from cloche.version import __version__
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from cloche.clients.oci.credentials import Credentials
+    from cloche.clients.oci.patience import Patience
 
 _CONNECT = 10.0
 _CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
@@ -60,7 +61,7 @@ class Transport:
         plain = is_loopback(host) if plain_http is None else plain_http
         address = _HUB_ADDRESS if host == DOCKER_HUB else host
         self._answered = False
-        self.stop = Stop()
+        self.stop = Stop(_stopped)
         self.base = httpx.URL(f"{'http' if plain else 'https'}://{address}")
         self._authorization = Authorization(credentials, self._fetch_token)
         self._client = httpx.Client(
@@ -258,7 +259,7 @@ class Transport:
     def _most(self, error: httpx.RequestError) -> int | None:
         """Return how many more attempts can help: few where a host may be misspelt."""
         hopeless = isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects)
-        if hopeless or is_untrusted(error) or _is_not_tls(error):
+        if hopeless or is_untrusted(error) or is_not_tls(error):
             return 0
         return _FIRST if isinstance(error, httpx.ConnectError) and not self._answered else None
 
@@ -266,7 +267,11 @@ class Transport:
         asker = self.asker(access)
         if is_untrusted(error):
             return untrusted(asker)
-        return without_tls(asker) if _is_not_tls(error) else unreachable(asker, failure(error))
+        return without_tls(asker) if is_not_tls(error) else unreachable(asker, failure(error))
+
+
+def _stopped() -> ClocheError:
+    return ClocheError("registry.stopped", "The work with the registry was stopped.")
 
 
 def _read(response: httpx.Response) -> Answer:
@@ -278,10 +283,6 @@ def _read(response: httpx.Response) -> Answer:
             break
     links = {name: str(link.get("url", "")) for name, link in response.links.items() if name}
     return Answer(response.status_code, response.headers, bytes(body), str(response.url), links)
-
-
-def _is_not_tls(error: httpx.RequestError) -> bool:
-    return any(mark in str(error) for mark in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"))
 
 
 def _tls(authorities: str | None) -> ssl.SSLContext:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from cloche.clients.oci.answers import Answer, DigestError, mangled, refusal
 from cloche.clients.oci.content import BlobReader, Body, Content
-from cloche.clients.oci.patience import AgainError, Attempts
+from cloche.clients.patience import AgainError, Attempts
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:

@@ -1,0 +1,159 @@
+"""From a deployment to what a cluster runs: its image in the registry, and the template of pods."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cloche import artifacts, composition
+from cloche.clients.oci import reference as references
+from cloche.errors import ClocheError
+from cloche.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cloche.artifacts import Deployment, KubernetesPlace
+    from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.clients.oci.reference import ImageReference
+    from cloche.control import Engine
+    from cloche.images.bases.base import Base
+    from cloche.pipeline.image import Registries
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+    from cloche.targets import Target
+
+_HEX = 40
+_WARM = 600.0
+"""Seconds for which the former revision keeps its pods where the spec says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A place in a cluster, with the engine that this process hosts."""
+
+    place: KubernetesPlace
+    cluster: Cluster
+    engine: Engine
+    target: Target
+    connections: Registries
+    user: str
+    """Who the cluster takes this user for."""
+
+
+@contextmanager
+def opened(
+    place: KubernetesPlace,
+    environment: Mapping[str, str],
+    *,
+    acts_for: str | None,
+    settings: Settings,
+) -> Iterator[Opened]:
+    """Yield a place; with `acts_for` the engine carries out what is recorded of that service.
+
+    Raises ClocheError `kubernetes.…` if the cluster cannot be asked.
+    """
+    from cloche.clients.kubernetes.cluster import connect
+    from cloche.control import Engine
+    from cloche.pipeline import image as images
+    from cloche.pipeline.cluster_golden import BringingVerifier, GoldenBodies
+    from cloche.state.kubernetes.identity import who
+
+    with ExitStack() as stack:
+        cluster = stack.enter_context(connect(place.context, environment))
+        connections = stack.enter_context(images.registries(environment))
+        registry = connections.at(_host(place))
+        lease = None
+        if acts_for is not None:
+            lease = stack.enter_context(composition.lease(cluster, place, acts_for))
+        state = composition.cluster_state(place, cluster, registry, settings)
+        bodies = GoldenBodies(composition.store(settings), connections)
+        target = composition.cluster_target(
+            place, cluster, state, registry, hold=lease, read=bodies.read
+        )
+        user = who(cluster)
+        engine = Engine(
+            state, composition.cluster_journal(place, cluster), target,
+            BringingVerifier(composition.verifier(settings), bodies), by=user, hold=lease,
+        )  # fmt: skip
+        if acts_for is not None:
+            stack.enter_context(engine.running())
+        yield Opened(place, cluster, engine, target, connections, user)
+
+
+def package(
+    deployment: Deployment,
+    place: KubernetesPlace,
+    connections: Registries,
+    *,
+    push: bool,
+    settings: Settings,
+    progress: Progress,
+) -> Deployment:
+    """Return a deployment with its image and the template of its pods.
+
+    With `push` image and golden answers are then in the place's registry, under a tag of their own;
+    without it the image is made and goes nowhere. Raises ClocheError `image.…` and `registry.…`.
+    """
+    from cloche.pipeline import image as images
+    from cloche.targets.kubernetes.objects import pod
+
+    base = _base(place, connections, settings=settings, progress=progress)
+    reference = _reference(deployment, base, place)
+    if push:
+        (image,) = images.push_image(
+            deployment, [base], reference, connections, settings=settings, progress=progress
+        ).images
+    else:
+        image = images.image_of(deployment, base, settings=settings, progress=progress)
+    name = f"{reference.host}/{reference.name}@{image.descriptor.digest}"
+    found = replace(deployment, image=name, operated=operated_at(deployment, place))
+    start = images.container_start(found, base, composition.store(settings))
+    template = pod.render(found, start, base.platform.architecture, place.pods)
+    return replace(found, pod=template.pod, pod_reasons=template.reasons)
+
+
+def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Operated:
+    """Return how a service is operated there: a GPU is never kept for nothing."""
+    operated = deployment.operated
+    default = 0.0 if deployment.repository.gpu_models else _WARM
+    warm = default if operated.warm is None else operated.warm
+    return replace(operated, warm=warm, exposure=place.exposure)
+
+
+def _base(
+    place: KubernetesPlace, connections: Registries, *, settings: Settings, progress: Progress
+) -> Base:
+    import os
+
+    from cloche.images import platforms
+    from cloche.images.bases import base as bases
+    from cloche.images.bases import ngc
+    from cloche.pipeline import base_image
+    from cloche.pipeline import image as images
+
+    text, platform = place.base or ngc.IMAGE, platforms.here()
+    if text == base_image.NAME:
+        made = base_image.make(platform, os.environ, settings=settings, progress=progress)
+        return base_image.as_base(made)
+    try:
+        found = images.read_base(text, platform, connections)
+    except ClocheError as error:
+        hint = f"{error.hint or ''} `base:` of the target names another, `cpu` is Cloche's own."
+        raise error.with_(hint=hint.strip()) from error
+    bases.require_server(found, text)
+    return found
+
+
+def _reference(deployment: Deployment, base: Base, place: KubernetesPlace) -> ImageReference:
+    """Return the tag that keeps an image: what goes into it, so that no other has the same."""
+    diff_ids = base.config["rootfs"]["diff_ids"]
+    golden = deployment.golden.requests if deployment.golden is not None else ()
+    inputs = [__version__, deployment.digest, str(base.platform), diff_ids, golden]
+    mark = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")[:_HEX]
+    return references.parse(f"{place.registry}/{deployment.service}:revision-{mark}")
+
+
+def _host(place: KubernetesPlace) -> str:
+    return references.parse(f"{place.registry}/service").host

@@ -1,0 +1,96 @@
+"""What is put right after a crash or a mistake: numbers that nobody uses, a record that is lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import Cause, Outcome, Phase, Rollout, ServiceRecord
+from cloche.errors import ConflictError, StaleError
+from cloche.refusals import unknown_service
+from cloche.state.kubernetes.state import known_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloche.artifacts import Revision
+    from cloche.state.kubernetes.objects import Body
+    from cloche.state.kubernetes.state import KubernetesState
+    from cloche.state.state import Stored
+
+ORPHANED = timedelta(minutes=10)
+"""Age of a number that no record knows of: its deploy was killed, or waits for a very long time."""
+_ALL = 100
+
+
+def sweep(state: KubernetesState, service: str, *, now: datetime) -> tuple[int, ...]:
+    """Remove the revisions of a service that its record never knew of; return their numbers.
+
+    Without a record nothing is removed: it may be made anew from them. The record is written
+    first: a deploy that still waits with such a number finds it changed, and takes another number.
+    """
+    stored = state.service(service)
+    known = known_numbers(stored.record) if stored is not None else set()
+    if stored is None or not known:
+        return ()
+    orphans = {
+        number: body
+        for number, body in state.numbered.bodies(service).items()
+        # What is older than all that the record remembers was forgotten by it.
+        if number > min(known) and number not in known and now - _made(body) > ORPHANED
+    }
+    if not orphans:
+        return ()
+    try:
+        state.put(stored.record, expect=stored.version)
+    except StaleError:
+        return ()  # the next time
+    for body in orphans.values():
+        state.numbered.remove(body)
+    return tuple(orphans)
+
+
+def rebuild(state: KubernetesState, service: str, routed: Callable[[str], int | None]) -> Stored:
+    """Write the lost record of a service anew, from its revisions and its history.
+
+    `routed` returns the number of the revision that has the traffic, None if none has any. How the
+    service is operated is what its latest revision was deployed with. Raises StaleError if it has a
+    record, NotFoundError `service.unknown` if it has no revision, and ConflictError `state.lost`
+    if the revision with the traffic is gone, too.
+    """
+    revisions = {revision.number: revision for revision in state.revisions(service)}
+    if not revisions:
+        raise unknown_service(service)
+    live = routed(service)
+    if live is not None and live not in revisions:
+        raise ConflictError(
+            "state.lost",
+            f"The record of {service} is lost, and so is revision {live}, which has the traffic.",
+            where=service,
+            hint=f"Deploy {service} again under another name, and delete what is left of it by its"
+            f" label: cloche.dev/service={service}.",
+        )
+    latest = revisions[max(revisions)]
+    record = ServiceRecord(service, latest.deployment.operated, live)
+    version = state.put(record, expect=None)
+    stored = state.service(service)
+    if live is not None and stored is not None and not stored.record.rollouts:
+        record = ServiceRecord(service, record.operated, live, (_arrival(revisions[live]),))
+        state.put(record, expect=version)
+        stored = state.service(service)
+    if stored is None:
+        raise unknown_service(service)
+    return stored
+
+
+def _made(body: Body) -> datetime:
+    return datetime.fromisoformat(body["metadata"]["creationTimestamp"]).astimezone(UTC)
+
+
+def _arrival(revision: Revision) -> Rollout:
+    """Return a rollout that stands for the forgotten one which brought a revision its traffic."""
+    at = revision.created_at
+    return Rollout(
+        revision.number, None, Cause.DEPLOY, revision.by, at, Phase.ENDED, at,
+        weight=_ALL, outcome=Outcome.COMPLETED, ended_at=at,
+    )  # fmt: skip

@@ -1,0 +1,131 @@
+"""What is asked of a cluster before anything changes there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import Expose, Exposure
+from cloche.clients.kubernetes import kinds
+from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
+from cloche.targets.kubernetes import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.clients.kubernetes.kinds import Kind
+    from cloche.targets.target import Desired
+
+_NAMED = (kinds.SERVICE, kinds.DEPLOYMENT, kinds.HTTP_ROUTE, kinds.NETWORK_POLICY)
+"""Kinds whose object of the service's name may be someone else's."""
+
+
+def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
+    """Raise ClocheError, an ErrorGroup for several, for what can never be served there."""
+    _check_namespace(cluster, namespace)
+    exposure = desired.operated.exposure or Exposure()
+    problems = [*_replicas(desired), *_foreign(cluster, namespace, desired.service)]
+    if exposure.expose is Expose.GATEWAY:
+        problems += _gateway(cluster, namespace, desired.service, exposure)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        what = f"{desired.service} cannot be served in {namespace}."
+        raise ErrorGroup("target.kubernetes.refused", what, problems)
+
+
+def _check_namespace(cluster: Cluster, namespace: str) -> None:
+    found = cluster.get(kinds.NAMESPACE, namespace)
+    if found is None:
+        raise ClocheError(
+            "target.kubernetes.namespace",
+            f"The cluster has no namespace {namespace}.",
+            where=f"context {cluster.context}",
+            hint=f"Make it (`kubectl --context {cluster.context} create namespace {namespace}`),"
+            " or correct `namespace` of the target.",
+        )
+    if found["metadata"].get("deletionTimestamp"):
+        what = f"The namespace {namespace} is being deleted."
+        raise ConflictError(
+            "target.kubernetes.namespace_ending", what, where=f"context {cluster.context}",
+            hint="Wait until it is gone and make it again.",
+        )  # fmt: skip
+
+
+def _replicas(desired: Desired) -> Iterator[ClocheError]:
+    replicas = desired.operated.replica_range
+    if not replicas.fixed or replicas.minimum < 1:
+        yield UsageError(
+            "target.kubernetes.replicas",
+            "A service in a cluster has a fixed number of replicas, 1 or more: autoscaling is not"
+            " served yet.",
+            where="replicas",
+            hint=f"Write a number, such as replicas: {max(1, replicas.minimum)}.",
+        )
+
+
+def _foreign(cluster: Cluster, namespace: str, service: str) -> Iterator[ClocheError]:
+    name = names.of_service(service)
+    for kind in _NAMED:
+        if kind is kinds.HTTP_ROUTE and not cluster.serves(kind):
+            continue
+        found = cluster.get(kind, name, namespace)
+        if found is not None and not _is_ours(found, service):
+            yield ConflictError(
+                "target.kubernetes.foreign",
+                f"{kind.name} {name} in {namespace} is not of Cloche.",
+                where=f"context {cluster.context}",
+                hint="Take another name for the service (`--name`), or another namespace.",
+            )
+
+
+def _is_ours(found: dict[str, Any], service: str) -> bool:
+    labels = found["metadata"].get("labels") or {}
+    return labels.get(names.SERVICE) == service
+
+
+def _gateway(
+    cluster: Cluster, namespace: str, service: str, exposure: Exposure
+) -> Iterator[ClocheError]:
+    where = f"context {cluster.context}"
+    if not (_serves(cluster, kinds.GATEWAY) and _serves(cluster, kinds.HTTP_ROUTE)):
+        yield ClocheError(
+            "target.kubernetes.gateway_api",
+            "The cluster has no Gateway API, and the target says expose: gateway.",
+            where=where,
+            hint="Install Gateway API with a controller such as Envoy Gateway, or write"
+            " expose: clusterip.",
+        )
+        return
+    gateway_namespace, _, name = (exposure.gateway or "").rpartition("/")
+    if cluster.get(kinds.GATEWAY, name, gateway_namespace) is None:
+        yield ClocheError(
+            "target.kubernetes.gateway",
+            f"There is no Gateway {exposure.gateway}.",
+            where=where,
+            hint="Correct `gateway` of the target: NAMESPACE/NAME.",
+        )
+    for other in _routes_of_host(cluster, exposure):
+        metadata = other["metadata"]
+        if metadata["namespace"] != namespace or not _is_ours(other, service):
+            yield ConflictError(
+                "target.kubernetes.host",
+                f"The hostname {exposure.host} belongs to HTTPRoute"
+                f" {metadata['namespace']}/{metadata['name']}.",
+                where=where,
+                hint="Take another `host` for the service.",
+            )
+
+
+def _routes_of_host(cluster: Cluster, exposure: Exposure) -> Iterator[dict[str, Any]]:
+    for each in cluster.list(kinds.HTTP_ROUTE).items:
+        parents = {
+            f"{parent.get('namespace', each['metadata']['namespace'])}/{parent['name']}"
+            for parent in each["spec"].get("parentRefs") or ()
+        }
+        if exposure.host in (each["spec"].get("hostnames") or ()) and exposure.gateway in parents:
+            yield each
+
+
+def _serves(cluster: Cluster, kind: Kind) -> bool:
+    return cluster.serves(kind)

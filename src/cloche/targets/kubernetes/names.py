@@ -1,0 +1,80 @@
+"""The names and labels of objects in a cluster.
+
+A name of a service may be 63 characters long, begin with a digit and end like the name of a
+revision. Services of Kubernetes may not (RFC 1035 labels), so such a name gets another stem, which
+begins with a hash of it. No two services share a stem, and no stem is the name of a revision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from cloche.state.kubernetes.names import CLOCHE, MANAGED_BY, NAME, REVISION, SERVICE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "APPLIED", "CLOCHE", "REPLICAS", "REVISION", "SERVICE", "labels", "of_revision", "of_service",
+    "revision_of", "selector", "selector_text",
+]  # fmt: skip
+
+APPLIED = "cloche.dev/applied"
+"""The annotation with the digest of what was applied."""
+REPLICAS = "cloche.dev/replicas"
+"""The annotation with the numbers of replicas before and after they were last set: `1,2`."""
+
+_LONGEST = 63
+_ROOM = len("-r999999")
+_HASH = 8
+_HASHED = re.compile(rf"c[0-9a-f]{{{_HASH}}}(-|$)")
+_LIKE_A_REVISION = re.compile(r"-r\d+$")
+
+
+def of_service(service: str) -> str:
+    """Return the name of the objects of a service: an RFC 1035 label of at most 55 characters."""
+    is_plain = (
+        service[0].isalpha()
+        and len(service) <= _LONGEST - _ROOM
+        and not _LIKE_A_REVISION.search(service)
+        and not _HASHED.match(service)
+    )
+    if is_plain:
+        return service
+    mark = hashlib.sha256(service.encode()).hexdigest()[:_HASH]
+    return f"c{mark}-{service}"[: _LONGEST - _ROOM].rstrip("-")
+
+
+def of_revision(service: str, number: int) -> str:
+    """Return the name of the objects of a revision: an RFC 1035 label."""
+    return f"{of_service(service)}-r{number}"
+
+
+def labels(service: str, revision: int | None = None) -> dict[str, str]:
+    """Return the labels of an object of a service, or of one of its revisions."""
+    of_one = {} if revision is None else {REVISION: str(revision)}
+    return {
+        NAME: service,
+        MANAGED_BY: CLOCHE,
+        SERVICE: service,
+        **of_one,
+    }
+
+
+def selector(service: str, revision: int | None = None) -> dict[str, str]:
+    """Return the labels by which the pods of a service, or of a revision, are chosen."""
+    of_one = {} if revision is None else {REVISION: str(revision)}
+    return {SERVICE: service, **of_one}
+
+
+def selector_text(service: str) -> str:
+    """Return the label selector of all objects of a service."""
+    return f"{MANAGED_BY}={CLOCHE},{SERVICE}={service}"
+
+
+def revision_of(labels_of: Mapping[str, str]) -> int | None:
+    """Return the number of the revision that labels name; None for an object of the service."""
+    number = labels_of.get(REVISION, "")
+    return int(number) if number.isdigit() else None

@@ -1,0 +1,190 @@
+"""The template of a revision's pods: rendered once, and part of what the revision is.
+
+It says nothing of the revision's number, which is not given yet: `numbered` adds that. The profile
+is the restricted one of Kubernetes' Pod Security Standards.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import Origin, Reason
+from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes.objects import patches, probes, resources
+
+if TYPE_CHECKING:
+    from cloche.artifacts import ContainerStart, Deployment, PodOptions
+
+CONTAINER = "server"
+PORTS = {"http": 8000, "grpc": 8001, "metrics": 8002}
+MODELS = "/models"
+_DRAIN = 5
+"""Seconds between the end of new requests and that of the server: until then endpoints change."""
+_EXIT = 30
+"""Seconds that Triton waits for the requests that it has."""
+_GRACE = _DRAIN + _EXIT + 25
+_ENTRYPOINT = "/cloche/entrypoint"
+_CLEAN = 'rm -rf /dev/shm/* /tmp/*; exec "$0" "$@"'
+"""A container that was killed leaves its shared memory in the pod; four of them fill it."""
+_USER = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A pod template, and why it is as it is."""
+
+    pod: dict[str, Any]
+    reasons: tuple[Reason, ...]
+
+
+def render(
+    deployment: Deployment,
+    start: ContainerStart,
+    architecture: str,
+    options: PodOptions,
+) -> Template:
+    """Return the template for pods that serve a deployment whose image is known.
+
+    `architecture` is that of the image: `amd64`.
+    """
+    sizes = resources.of(deployment, start, options)
+    spec: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "serviceAccountName": options.service_account or names.of_service(deployment.service),
+        "terminationGracePeriodSeconds": _GRACE,
+        "securityContext": _pod_security(),
+        "topologySpreadConstraints": _spread(deployment.service),
+        "containers": [_container(deployment, sizes)],
+        "volumes": _volumes(deployment, sizes),
+        **_where(options, architecture),
+    }
+    metadata = {
+        "labels": {**options.labels, **names.labels(deployment.service)},
+        **({"annotations": dict(options.annotations)} if options.annotations else {}),
+    }
+    reasons = (*sizes.reasons, *_reasons(deployment, options, architecture))
+    return Template(_patched({"metadata": metadata, "spec": spec}, options), reasons)
+
+
+def _patched(template: dict[str, Any], options: PodOptions) -> dict[str, Any]:
+    """Return a template with the target's patch of the Deployment on it."""
+    patch = options.patches.get("Deployment", {})
+    merged: dict[str, Any] = patches.merge({"spec": {"template": template}}, patch)
+    patched: dict[str, Any] = merged["spec"]["template"]
+    return patched
+
+
+def numbered(template: dict[str, Any], service: str, number: int) -> dict[str, Any]:
+    """Return a template as the pods of a numbered revision have it."""
+    pod = copy.deepcopy(template)
+    pod["metadata"]["labels"] |= names.selector(service, number)
+    for volume in pod["spec"].get("volumes", ()):
+        if volume["name"] == probes.VOLUME:
+            volume["configMap"]["name"] = names.of_revision(service, number)
+    return pod
+
+
+def _container(deployment: Deployment, sizes: resources.Sizes) -> dict[str, Any]:
+    return {
+        "name": CONTAINER,
+        "image": deployment.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", "-c", _CLEAN, _ENTRYPOINT],
+        "args": [f"--exit-timeout-secs={_EXIT}"],
+        "ports": [{"name": name, "containerPort": port} for name, port in PORTS.items()],
+        "env": sizes.environment,
+        "resources": sizes.resources,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN}}},
+        "volumeMounts": [
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a path in the container
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            *probes.mounts(deployment),
+        ],
+        **probes.of(deployment),
+    }
+
+
+def _volumes(deployment: Deployment, sizes: resources.Sizes) -> list[dict[str, Any]]:
+    return [
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": sizes.shared_memory}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": sizes.scratch}},
+        *probes.volumes(deployment),
+    ]
+
+
+def _pod_security() -> dict[str, Any]:
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": _USER,
+        "runAsGroup": _USER,
+        "fsGroup": _USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _spread(service: str) -> list[dict[str, Any]]:
+    """Spread the pods of one revision softly; without the hash two new ones land on one node."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": names.selector(service)},
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+
+
+def _where(options: PodOptions, architecture: str) -> dict[str, Any]:
+    """Return where pods run: what the target says, and on nodes that the image is for."""
+    given: dict[str, Any] = {
+        "nodeSelector": {
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": architecture,
+            **options.node_selector,
+        },
+        "tolerations": [dict(each) for each in options.tolerations],
+        "runtimeClassName": options.runtime_class,
+        "priorityClassName": options.priority_class,
+        "imagePullSecrets": [{"name": options.pull_secret}] if options.pull_secret else [],
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+def _reasons(deployment: Deployment, options: PodOptions, architecture: str) -> tuple[Reason, ...]:
+    default, spec = Origin.DEFAULT, Origin.SPEC
+    why = {
+        "securityContext": "The restricted profile of Kubernetes: no root, no privilege, a"
+        " read-only root file system.",
+        "terminationGracePeriodSeconds": f"{_DRAIN} s until no endpoint leads to the pod, {_EXIT} s"
+        " for the requests that it has, and room.",
+        "lifecycle.preStop": "Requests still arrive until every proxy knows that the pod ends.",
+        "command": "Shared memory of a container that was killed is freed before the next starts.",
+        "topologySpreadConstraints": "Pods of a revision go to different nodes and zones where"
+        " there are some.",
+        "automountServiceAccountToken": "A model asks nothing of the API server.",
+    }
+    values = {
+        "securityContext": "restricted",
+        "terminationGracePeriodSeconds": str(_GRACE),
+        "lifecycle.preStop": f"sleep {_DRAIN}",
+        "command": "rm -rf /dev/shm/*",
+        "topologySpreadConstraints": "hostname, zone",
+        "automountServiceAccountToken": "false",
+    }
+    own = tuple(Reason(f"pod.{key}", values[key], default, text) for key, text in why.items())
+    given = _where(options, architecture) | ({"patches": "Deployment"} if options.patches else {})
+    asked = tuple(
+        Reason(f"pod.{key}", str(value), spec, "The target asks for it.")
+        for key, value in given.items()
+    )
+    return (*own, *probes.reasons(deployment), *asked)

@@ -1,0 +1,138 @@
+"""How a pod is asked: its golden request before it is ready, and then whether it still is.
+
+No replica gets a request before it has answered the golden one itself: the startup probe asks it,
+with a script and the right answer from a ConfigMap of the revision. The request is in the image.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import Judge, Origin, Reason, encode
+from cloche.verification.reference import scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloche.artifacts import Deployment
+
+VOLUME = "golden"
+FOLDER = "/cloche/probe"
+_REQUESTS = "/cloche/golden"
+"""Where an image has the requests: `cloche.images.golden`."""
+_LARGEST = 512 * 2**10
+"""Bytes of an answer that goes into the ConfigMap, which may have 1 MiB in all."""
+_PERIOD = 2
+_LIMIT = 70
+"""Seconds for the golden request, a little more than the script allows itself."""
+ASK = Path(__file__).parents[1] / "probe" / "ask.py"
+EXCHANGE = Path(scripts.__file__).with_name("exchange.py")
+MARK = "The golden request failed: "
+"""How the script begins a line that says that an answer is not right."""
+
+
+def is_asked(deployment: Deployment) -> bool:
+    """Return whether the pods of a deployment are asked over HTTP before they are ready."""
+    golden, model = deployment.golden, deployment.repository.main
+    return (
+        golden is not None
+        and golden.judge is not Judge.NONE
+        and not model.stateful
+        and not model.decoupled
+    )
+
+
+def of(deployment: Deployment) -> dict[str, Any]:
+    """Return the probes of the container."""
+    ready = {"httpGet": {"path": "/v2/health/ready", "port": "http"}}
+    live = {"httpGet": {"path": "/v2/health/live", "port": "http"}}
+    asked = {"exec": {"command": ["python3", "-B", f"{FOLDER}/{ASK.name}"]}}
+    patience = math.ceil(deployment.operated.start_limit / _PERIOD)
+    if is_asked(deployment):
+        startup = {**asked, "timeoutSeconds": _LIMIT}
+    else:
+        startup = {**ready, "timeoutSeconds": 2}
+    return {
+        "startupProbe": {**startup, "periodSeconds": _PERIOD, "failureThreshold": patience},
+        "readinessProbe": {**ready, "periodSeconds": 2, "failureThreshold": 2, "timeoutSeconds": 2},
+        "livenessProbe": {**live, "periodSeconds": 10, "failureThreshold": 6, "timeoutSeconds": 5},
+    }
+
+
+def mounts(deployment: Deployment) -> list[dict[str, Any]]:
+    """Return where the container finds the script and the answer."""
+    if not is_asked(deployment):
+        return []
+    return [{"name": VOLUME, "mountPath": FOLDER, "readOnly": True}]
+
+
+def volumes(deployment: Deployment) -> list[dict[str, Any]]:
+    """Return the volume of the ConfigMap, whose name is that of the revision."""
+    if not is_asked(deployment):
+        return []
+    return [{"name": VOLUME, "configMap": {"name": "", "defaultMode": 0o444}}]
+
+
+def content(deployment: Deployment, read: Callable[[str], bytes]) -> dict[str, bytes]:
+    """Return the files of the ConfigMap; `read` returns the bytes of a digest.
+
+    An answer that is too large is left out: then types and shapes are judged.
+    """
+    golden, model = deployment.golden, deployment.repository.main
+    if golden is None or not is_asked(deployment):
+        return {}
+    answer = b"" if golden.expected is None else read(golden.expected.digest)
+    has_answer = golden.expected is not None and len(answer) <= _LARGEST
+    asked = {
+        "model": model.name,
+        "requests": [
+            {"file": f"{_REQUESTS}/{model.name}/{number}", "header_length": body.header_length}
+            for number, body in enumerate(golden.requests, 1)
+        ],
+        "outputs": [
+            {"name": output.name, "datatype": output.datatype, "shape": output.shape}
+            for output in model.outputs
+        ],
+        "expected": {"file": "expected", "header_length": golden.expected.header_length}
+        if has_answer and golden.expected is not None
+        else None,
+        "tolerances": _tolerances(deployment),
+    }
+    return {
+        ASK.name: ASK.read_bytes(),
+        EXCHANGE.name: EXCHANGE.read_bytes(),
+        "asked.json": encode(asked),
+        **({"expected": answer} if has_answer else {}),
+    }
+
+
+def _tolerances(deployment: Deployment) -> dict[str, float | None]:
+    from cloche.verification.comparison import Tolerances
+
+    golden, model = deployment.golden, deployment.repository.main
+    tolerances = Tolerances(golden.noise if golden is not None else {})
+    return {each.name: tolerances.of(each.name, each.datatype) for each in model.outputs}
+
+
+def reasons(deployment: Deployment) -> tuple[Reason, ...]:
+    """Return why the probes are as they are."""
+    default, model = Origin.DEFAULT, Origin.MODEL
+    if is_asked(deployment):
+        startup = Reason(
+            "pod.startupProbe", "golden request", default,
+            "A pod gets no request before it has answered the golden one itself.",
+        )  # fmt: skip
+    else:
+        startup = Reason(
+            "pod.startupProbe", "/v2/health/ready", model,
+            "No request is known that can be asked again and again over HTTP.",
+        )  # fmt: skip
+    return (
+        startup,
+        Reason("pod.readinessProbe", "/v2/health/ready", default, "The server says whether its"
+               " models are loaded."),
+        Reason("pod.livenessProbe", "/v2/health/live", default, "It asks the server, not the"
+               " model: a full queue is no reason to restart."),
+    )  # fmt: skip

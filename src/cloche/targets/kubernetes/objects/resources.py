@@ -1,0 +1,115 @@
+"""What a pod gets: processors, memory, shared memory, and room for temporary files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import Origin, Reason
+from cloche.artifacts.container import SHARED_MEMORY
+
+if TYPE_CHECKING:
+    from cloche.artifacts import ContainerStart, Deployment, PodOptions
+
+_MIB = 2**20
+_LEAST_SHARED_MEMORY = 64 * _MIB
+_SERVER = 256 * _MIB
+"""Bytes that Triton and a stub take at rest, with room."""
+_SCRATCH = "256Mi"
+_CPU = 0.5
+_GROWTH = 4
+"""Times the shared memory that a batch takes: it grows with messages in flight, never shrinks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Requests and limits of the container, its volumes, and what it is told of them."""
+
+    resources: dict[str, dict[str, str]]
+    shared_memory: str
+    scratch: str
+    environment: list[dict[str, str]]
+    reasons: tuple[Reason, ...]
+
+
+def of(deployment: Deployment, start: ContainerStart, options: PodOptions) -> Sizes:
+    """Return what a pod of a deployment gets.
+
+    Without `resources.memory` there is no limit of memory, and without a limit in the target none
+    of processors: a limit that is guessed kills or slows a model that works.
+    """
+    shared = _shared_memory(start)
+    asked, weights = deployment.served.resources, _weights(deployment)
+    cpu = asked.cpu or _CPU
+    memory = (asked.memory or _SERVER + 2 * weights) + shared
+    limits: dict[str, str] = {}
+    most = options.memory_limit or (memory if asked.memory else None)
+    if most is not None:
+        limits["memory"] = quantity(most)
+    if options.cpu_limit is not None:
+        limits["cpu"] = processors(options.cpu_limit)
+    given: dict[str, dict[str, str]] = {
+        "requests": {"cpu": processors(cpu), "memory": quantity(memory)},
+        **({"limits": limits} if limits else {}),
+    }
+    return Sizes(
+        resources=given,
+        shared_memory=quantity(shared),
+        scratch=_SCRATCH,
+        environment=_environment(asked.cpu),
+        reasons=_reasons(deployment, options, given, quantity(shared)),
+    )
+
+
+def quantity(size: int) -> str:
+    """Return bytes as Kubernetes writes them, in whole mebibytes: `512Mi`."""
+    return f"{math.ceil(size / _MIB)}Mi"
+
+
+def processors(count: float) -> str:
+    """Return processors as Kubernetes writes them: `2`, `500m`."""
+    thousandths = round(count * 1000)
+    return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
+
+
+def _shared_memory(start: ContainerStart) -> int:
+    needed = int(start.environment.get(SHARED_MEMORY, "0"))
+    return max(_LEAST_SHARED_MEMORY, _GROWTH * needed)
+
+
+def _weights(deployment: Deployment) -> int:
+    return sum(file.size for file in deployment.repository.files)
+
+
+def _environment(cpu: float | None) -> list[dict[str, str]]:
+    """Return the number of threads: with no limit of processors a container sees the whole node."""
+    threads = str(max(1, math.ceil(cpu))) if cpu is not None else "1"
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return [{"name": name, "value": threads} for name in names]
+
+
+def _reasons(
+    deployment: Deployment, options: PodOptions, given: dict[str, Any], shared: str
+) -> tuple[Reason, ...]:
+    asked = deployment.served.resources
+    default, spec = Origin.DEFAULT, Origin.SPEC
+    requests, limits = given["requests"], given.get("limits", {})
+    reasons = [
+        Reason("pod.resources.requests.cpu", requests["cpu"], spec if asked.cpu else default,
+               "resources.cpu" if asked.cpu else "Nothing says how much the model needs."),
+        Reason("pod.resources.requests.memory", requests["memory"],
+               spec if asked.memory else Origin.MODEL,
+               "resources.memory and the shared memory" if asked.memory
+               else "256 MiB for the server, twice the model's files, and the shared memory."),
+        Reason("pod.volumes.shm", shared, Origin.MODEL,
+               "Tensors of models that run in Python; it grows with messages in flight."),
+        Reason("pod.volumes.tmp", _SCRATCH, default, "The root file system is read-only."),
+    ]  # fmt: skip
+    if "memory" in limits:
+        why = "resources.limits of the target" if options.memory_limit else "What is asked for."
+        reasons.append(Reason("pod.resources.limits.memory", limits["memory"], spec, why))
+    if "cpu" in limits:
+        why = "resources.limits of the target"
+        reasons.append(Reason("pod.resources.limits.cpu", limits["cpu"], spec, why))
+    return tuple(reasons)

@@ -1,0 +1,136 @@
+"""What a service is in a cluster: its pods, its traffic and its address."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import Expose, Exposure
+from cloche.clients.kubernetes import kinds
+from cloche.targets.kubernetes import names, pods, seen
+from cloche.targets.kubernetes.objects import route
+from cloche.targets.kubernetes.objects.pod import PORTS
+from cloche.targets.target import Endpoint, Replica, ReplicaPhase, ServiceObservation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cloche.clients.kubernetes.cluster import Cluster
+
+_WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD)
+
+
+def observe(
+    cluster: Cluster,
+    namespace: str,
+    service: str,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> ServiceObservation:
+    """Return the replicas and the traffic of a service."""
+    found = seen.read(cluster, namespace, service, _WANTED)
+    ours = pods.replicas(
+        found.objects[kinds.POD].values(),
+        lambda pod: events_of(cluster, namespace, pod),
+        clock(),
+    )
+    routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
+    split = split_of(found, service)
+    endpoint = _endpoint(cluster, namespace, service, found, routed)
+    return ServiceObservation(service, endpoint, split, (*ours, *_missing(found, service, ours)))
+
+
+def events_of(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> list[str]:
+    """Return what kubelet and scheduler said of a pod, oldest first."""
+    fields = f"involvedObject.uid={pod['metadata']['uid']}"
+    events = cluster.list(kinds.EVENT, namespace, fields=fields).items
+    return [str(event.get("message", "")) for event in events]
+
+
+def _missing(found: seen.Seen, service: str, ours: tuple[Replica, ...]) -> Iterator[Replica]:
+    """Yield a replica for each revision whose pods cannot be made, and for one that goes."""
+    there = {replica.revision for replica in ours}
+    for number, deployment in found.of_revision(kinds.DEPLOYMENT).items():
+        metadata, why = deployment["metadata"], pods.failures(deployment)
+        if number in there or (why is None and not metadata.get("deletionTimestamp")):
+            continue
+        phase = ReplicaPhase.FAILED if why else ReplicaPhase.STOPPING
+        yield Replica(
+            metadata["name"], service, number, phase, 0, metadata["creationTimestamp"], None,
+            detail=f"Its pods cannot be made: {why}" if why else None,
+        )  # fmt: skip
+
+
+def split_of(found: seen.Seen, service: str) -> dict[int, int]:
+    """Return the percent of each revision; a route counts once its Gateway has taken it over."""
+    routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
+    if routed is not None:
+        return route.split_of(routed, service) if problem_of(routed) is None else {}
+    main = found.get(kinds.SERVICE, names.of_service(service))
+    number = names.revision_of((main or {}).get("spec", {}).get("selector") or {})
+    return {number: 100} if number else {}
+
+
+def problem_of(routed: dict[str, Any]) -> str | None:
+    """Return why no Gateway serves a route as it is now; None if one does."""
+    generation = routed["metadata"].get("generation")
+    parents = routed.get("status", {}).get("parents") or ()
+    if not parents:
+        return "No controller has looked at the route yet; is there one for the Gateway's class?"
+    for parent in parents:
+        conditions = {each["type"]: each for each in parent.get("conditions") or ()}
+        for wanted in ("Accepted", "ResolvedRefs"):
+            condition = conditions.get(wanted)
+            if condition is None or condition.get("observedGeneration") != generation:
+                return "The Gateway has not taken over the route yet."
+            if condition["status"] != "True":
+                return f"The Gateway refuses the route ({condition['reason']}): " + str(
+                    condition.get("message", "")
+                )
+    return None
+
+
+def exposure_of(found: seen.Seen, service: str) -> Exposure:
+    """Return how a service is reached, as far as its objects say it."""
+    routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
+    if routed is not None:
+        parent = routed["spec"]["parentRefs"][0]
+        host = (routed["spec"].get("hostnames") or [None])[0]
+        return Exposure(Expose.GATEWAY, f"{parent.get('namespace')}/{parent['name']}", host)
+    main = found.get(kinds.SERVICE, names.of_service(service)) or {}
+    is_public = main.get("spec", {}).get("type") == "LoadBalancer"
+    return Exposure(Expose.LOADBALANCER if is_public else Expose.CLUSTERIP)
+
+
+def _endpoint(
+    cluster: Cluster,
+    namespace: str,
+    service: str,
+    found: seen.Seen,
+    routed: dict[str, Any] | None,
+) -> Endpoint:
+    exposure = exposure_of(found, service)
+    if routed is not None and exposure.host is not None:
+        port = _listener_port(cluster, exposure)
+        suffix = "" if port == 80 else f":{port}"
+        problem = problem_of(routed)
+        return Endpoint(
+            f"http://{exposure.host}{suffix}", f"{exposure.host}:{port}", problem is None, problem
+        )
+    main = found.get(kinds.SERVICE, names.of_service(service))
+    host = f"{names.of_service(service)}.{namespace}.svc"
+    if exposure.expose is Expose.LOADBALANCER and main is not None:
+        given = (main.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}])[0]
+        host = given.get("ip") or given.get("hostname") or host
+    problem = None if main is not None else "Its Service is not there yet."
+    return Endpoint(
+        f"http://{host}:{PORTS['http']}", f"{host}:{PORTS['grpc']}", main is not None, problem
+    )
+
+
+def _listener_port(cluster: Cluster, exposure: Exposure) -> int:
+    """Return the port of the Gateway's listener for plain HTTP."""
+    namespace, _, name = (exposure.gateway or "").rpartition("/")
+    gateway = cluster.get(kinds.GATEWAY, name, namespace) or {}
+    listeners = gateway.get("spec", {}).get("listeners") or ()
+    ports = [each["port"] for each in listeners if each.get("protocol") == "HTTP"]
+    return int(ports[0]) if ports else 80

@@ -1,0 +1,190 @@
+"""Pods as replicas: their phase, and in the words of the cluster why they are not ready."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes.objects import pod as template
+from cloche.targets.kubernetes.objects.probes import MARK
+from cloche.targets.target import Replica, ReplicaPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_HOPELESS = re.compile(
+    r"not found|manifest unknown|no match for platform|unauthori[sz]ed|denied|forbidden"
+    r"|InvalidImageName|invalid reference|no such host",
+    re.IGNORECASE,
+)
+"""What a registry says that asking again does not change."""
+_BAD_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+_BAD_CONTAINER = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_MOST_RESTARTS = 3
+"""Ends of a container after which it will not come up: kubelets wait longer after each."""
+_MOST_KILLS = 2
+PATIENCE = 60.0
+"""Seconds that a pod may wait for a node, or its image for a registry that does not answer."""
+
+Trouble = tuple[ReplicaPhase, str]
+
+
+def replicas(
+    pods: Iterable[dict[str, Any]],
+    events: Callable[[dict[str, Any]], Iterable[str]],
+    now: datetime,
+) -> tuple[Replica, ...]:
+    """Return the replicas that pods are; `events` returns what was said of a pod, oldest first."""
+    found = (_replica(pod, events, now) for pod in pods)
+    return tuple(sorted((each for each in found if each is not None), key=lambda each: each.id))
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod gets requests."""
+    return _condition(pod, "Ready").get("status") == "True" and not _is_ending(pod)
+
+
+def failures(deployment: Mapping[str, Any]) -> str | None:
+    """Return why no pod of a Deployment can be made, such as a quota; None if they can."""
+    for condition in deployment.get("status", {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return str(condition.get("message") or condition.get("reason"))
+    return None
+
+
+def _replica(
+    pod: dict[str, Any], events: Callable[[dict[str, Any]], Iterable[str]], now: datetime
+) -> Replica | None:
+    metadata, status = pod["metadata"], pod.get("status", {})
+    number = names.revision_of(metadata.get("labels") or {})
+    if number is None or status.get("phase") in {"Failed", "Succeeded"}:
+        return None  # evicted: another takes its place
+    container = _container(pod)
+    phase, detail = _phase(pod, container, events, now)
+    return Replica(
+        id=metadata["name"],
+        service=metadata["labels"][names.SERVICE],
+        revision=number,
+        phase=phase,
+        restarts=int(container.get("restartCount", 0)),
+        since=_since(pod, phase),
+        url=None,
+        detail=detail,
+    )
+
+
+def _phase(
+    pod: dict[str, Any],
+    container: dict[str, Any],
+    events: Callable[[dict[str, Any]], Iterable[str]],
+    now: datetime,
+) -> tuple[ReplicaPhase, str | None]:
+    if _is_ending(pod):
+        return ReplicaPhase.STOPPING, None
+    if is_ready(pod):
+        return ReplicaPhase.READY, None
+    trouble = _unscheduled(pod, now) or _waiting(pod, container, now) or _refused(pod, events)
+    if trouble is not None:
+        return trouble
+    if container.get("started"):
+        return ReplicaPhase.UNREADY, "Its health check is not answered."
+    return ReplicaPhase.STARTING, None
+
+
+def _unscheduled(pod: dict[str, Any], now: datetime) -> Trouble | None:
+    condition = _condition(pod, "PodScheduled")
+    if condition.get("status") != "False":
+        return None
+    what = f"No node takes it: {condition.get('message') or condition.get('reason')}"
+    return _in_time(pod["metadata"]["creationTimestamp"], now), what
+
+
+def _waiting(pod: dict[str, Any], container: dict[str, Any], now: datetime) -> Trouble | None:
+    """Return why a container does not run."""
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    restarts, ended = int(container.get("restartCount", 0)), _last_end(container)
+    killed = ended is not None and ended.get("reason") == "OOMKilled"
+    if reason in _BAD_IMAGE:
+        what = f"Its image cannot be pulled: {message or reason}"
+        hopeless = reason == "InvalidImageName" or _HOPELESS.search(message)
+        since = _condition(pod, "PodScheduled").get("lastTransitionTime")
+        return ReplicaPhase.FAILED if hopeless else _in_time(since, now), what
+    if reason in _BAD_CONTAINER:
+        return ReplicaPhase.FAILED, f"Its container cannot be made: {message or reason}"
+    if ended is None or container.get("ready"):
+        return None
+    most = _MOST_KILLS if killed else _MOST_RESTARTS
+    phase = ReplicaPhase.FAILED if restarts >= most else ReplicaPhase.RESTARTING
+    return phase, _end_text(pod, ended, restarts)
+
+
+def _refused(
+    pod: dict[str, Any], events: Callable[[dict[str, Any]], Iterable[str]]
+) -> Trouble | None:
+    """Return what the startup probe says of a wrong answer, or why a volume is missing."""
+    for said in events(pod):
+        if MARK in said:
+            return ReplicaPhase.FAILED, said[said.index(MARK) :].strip()
+    return None
+
+
+def _end_text(pod: dict[str, Any], ended: dict[str, Any], restarts: int) -> str:
+    code, reason = ended.get("exitCode"), ended.get("reason")
+    if reason == "OOMKilled":
+        limit = _limits(pod).get("memory", "its node has")
+        return (
+            f"It was killed for memory (OOMKilled) {restarts} times: it needs more than the"
+            f" {limit} of its limit. Raise `resources.memory`."
+        )
+    said = f": {ended['message'].strip()}" if ended.get("message") else ""
+    return f"Its server ended with exit code {code} ({reason}), {restarts} times{said}"
+
+
+def _limits(pod: dict[str, Any]) -> dict[str, str]:
+    for container in pod["spec"].get("containers") or ():
+        if container["name"] == template.CONTAINER:
+            return dict((container.get("resources") or {}).get("limits") or {})
+    return {}
+
+
+def _container(pod: dict[str, Any]) -> dict[str, Any]:
+    for container in pod.get("status", {}).get("containerStatuses") or ():
+        if container["name"] == template.CONTAINER:
+            return dict(container)
+    return {}
+
+
+def _last_end(container: dict[str, Any]) -> dict[str, Any] | None:
+    for state in (container.get("state") or {}, container.get("lastState") or {}):
+        if state.get("terminated"):
+            return dict(state["terminated"])
+    return None
+
+
+def _condition(pod: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    for condition in pod.get("status", {}).get("conditions") or ():
+        if condition["type"] == kind:
+            return dict(condition)
+    return {}
+
+
+def _is_ending(pod: Mapping[str, Any]) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _since(pod: dict[str, Any], phase: ReplicaPhase) -> str:
+    changed = _condition(pod, "Ready").get("lastTransitionTime")
+    if phase is ReplicaPhase.STOPPING:
+        changed = pod["metadata"]["deletionTimestamp"]
+    return str(changed or pod["metadata"]["creationTimestamp"])
+
+
+def _in_time(since: str | None, now: datetime) -> ReplicaPhase:
+    """Return STARTING, and FAILED if it has lasted too long."""
+    if since is None:
+        return ReplicaPhase.STARTING
+    waited = (now.astimezone(UTC) - datetime.fromisoformat(since)).total_seconds()
+    return ReplicaPhase.STARTING if waited < PATIENCE else ReplicaPhase.FAILED

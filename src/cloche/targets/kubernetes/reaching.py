@@ -1,0 +1,102 @@
+"""Asking a pod from here: ports of this machine that lead to it, and its logs."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cloche.clients.kubernetes import kinds
+from cloche.errors import ClocheError, UnavailableError
+from cloche.targets.kubernetes import names, pods
+from cloche.targets.kubernetes.objects.pod import CONTAINER, PORTS
+from cloche.targets.target import ReplicaAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloche.clients.kubernetes.cluster import Cluster
+
+_TICK = 1.0
+
+
+@contextmanager
+def reach(
+    cluster: Cluster, namespace: str, service: str, revision: int, replica: str | None
+) -> Iterator[ReplicaAddress]:
+    """Yield the address of a ready pod while the block lasts."""
+    pod = _ready_pod(cluster, namespace, service, revision, replica)
+    with ExitStack() as stack:
+        http = stack.enter_context(cluster.forward(pod, namespace, PORTS["http"]))
+        grpc = stack.enter_context(cluster.forward(pod, namespace, PORTS["grpc"]))
+        yield ReplicaAddress(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}")
+
+
+def _ready_pod(
+    cluster: Cluster, namespace: str, service: str, revision: int, replica: str | None
+) -> str:
+    for pod in _pods(cluster, namespace, service, revision):
+        name = str(pod["metadata"]["name"])
+        if replica in {None, name} and pods.is_ready(pod):
+            return name
+    what = f"No replica of revision {revision} of {service} is ready."
+    hint = f"`cloche status {service}` shows its replicas."
+    raise UnavailableError("target.unreachable", what, where=replica or service, hint=hint)
+
+
+def logs(
+    cluster: Cluster,
+    namespace: str,
+    service: str,
+    revision: int | None,
+    *,
+    lines: int,
+    follow: bool,
+) -> Iterator[tuple[str, str]]:
+    """Yield `(pod, line)`; with `follow`, `("", "")` about once a second if no line comes."""
+    found = [str(pod["metadata"]["name"]) for pod in _pods(cluster, namespace, service, revision)]
+    if follow:
+        yield from _followed(cluster, namespace, found, lines)
+        return
+    for name in found:
+        for line in _log(cluster, namespace, name, lines=lines, follow=False):
+            yield name, line
+
+
+def _followed(
+    cluster: Cluster, namespace: str, found: list[str], lines: int
+) -> Iterator[tuple[str, str]]:
+    """Yield the lines of several pods as they come; a thread reads each."""
+    arrived: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+
+    def read(name: str) -> None:
+        for line in _log(cluster, namespace, name, lines=lines, follow=True):
+            arrived.put((name, line))
+
+    readers = [threading.Thread(target=read, args=(name,), daemon=True) for name in found]
+    for reader in readers:
+        reader.start()
+    while any(reader.is_alive() for reader in readers) or not arrived.empty():
+        try:
+            yield arrived.get(timeout=_TICK)
+        except queue.Empty:
+            yield "", ""
+
+
+def _log(cluster: Cluster, namespace: str, pod: str, *, lines: int, follow: bool) -> Iterator[str]:
+    """Yield the lines of a pod; one that has no log yet has none."""
+    try:
+        yield from cluster.log(pod, namespace, CONTAINER, lines=lines, follow=follow)
+    except ClocheError as error:
+        yield f"({error.what})"
+
+
+def _pods(
+    cluster: Cluster, namespace: str, service: str, revision: int | None
+) -> list[dict[str, Any]]:
+    wanted = names.selector_text(service)
+    if revision is not None:
+        wanted += f",{names.REVISION}={revision}"
+    found = cluster.list(kinds.POD, namespace, labels=wanted).items
+    return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))

@@ -1,0 +1,59 @@
+"""What a cluster has of one service, read with one list for each kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cloche.clients.kubernetes import kinds
+from cloche.targets.kubernetes import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.clients.kubernetes.kinds import Kind
+
+OF_REVISIONS = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.POD_DISRUPTION_BUDGET)
+OF_SERVICES = (kinds.SERVICE_ACCOUNT, kinds.NETWORK_POLICY)
+OPTIONAL = (kinds.HTTP_ROUTE, kinds.BACKEND_TRAFFIC_POLICY, kinds.POD_MONITOR)
+"""Kinds that a cluster may lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The objects of a service by kind and name."""
+
+    objects: dict[Kind, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        """Return an object; None if it is not there."""
+        return self.objects.get(kind, {}).get(name)
+
+    def of_revision(self, kind: Kind) -> dict[int, dict[str, Any]]:
+        """Return the objects of a kind that belong to revisions, by number."""
+        found: dict[int, dict[str, Any]] = {}
+        for each in self.objects.get(kind, {}).values():
+            number = names.revision_of(each["metadata"].get("labels") or {})
+            if number is not None:
+                found[number] = each
+        return found
+
+    def all(self) -> Iterator[tuple[Kind, dict[str, Any]]]:
+        """Yield all objects with their kind."""
+        for kind, objects in self.objects.items():
+            for each in objects.values():
+                yield kind, each
+
+
+def read(
+    cluster: Cluster, namespace: str, service: str, wanted: tuple[Kind, ...] | None = None
+) -> Seen:
+    """Return the objects of a service; `wanted` names some of the kinds."""
+    found: dict[Kind, dict[str, dict[str, Any]]] = {}
+    for kind in wanted or (*OF_REVISIONS, *OF_SERVICES, *OPTIONAL):
+        if kind in OPTIONAL and not cluster.serves(kind):
+            continue
+        items = cluster.list(kind, namespace, labels=names.selector_text(service)).items
+        found[kind] = {each["metadata"]["name"]: each for each in items}
+    return Seen(found)

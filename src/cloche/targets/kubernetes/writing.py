@@ -1,0 +1,107 @@
+"""Bringing objects of a cluster to what they should be, and nothing where they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloche.artifacts import digest_of, encode
+from cloche.errors import UnavailableError
+from cloche.targets.kubernetes import names
+
+if TYPE_CHECKING:
+    from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.clients.kubernetes.kinds import Kind
+    from cloche.state import Hold
+
+
+_DEFAULT = 1
+"""Replicas of a Deployment whose number nobody has set."""
+
+
+class Writer:
+    """Writes the objects of one namespace, for whoever holds the right to act for a service."""
+
+    def __init__(self, cluster: Cluster, hold: Hold, *, take_over: bool = False) -> None:
+        """`take_over` sets fields that others own, too."""
+        self._cluster = cluster
+        self._hold = hold
+        self._take_over = take_over
+
+    def apply(
+        self, kind: Kind, body: dict[str, Any], current: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Apply an object unless the same was applied last; return it as it is now."""
+        marked = _marked(body)
+        if current is not None and is_applied(marked, current):
+            return current
+        return self._cluster.apply(kind, marked, force=self._take_over)
+
+    def move(
+        self, service: str, kind: Kind, body: dict[str, Any], current: dict[str, Any] | None
+    ) -> None:
+        """Apply an object that moves traffic: only over what was read, while acting is held."""
+        marked = _marked(body)
+        if current is not None and is_applied(marked, current):
+            return
+        self.require(service)
+        if current is not None:
+            version = current["metadata"]["resourceVersion"]
+            marked["metadata"] = {**marked["metadata"], "resourceVersion": version}
+        self._cluster.apply(kind, marked, force=self._take_over)
+
+    def scale(self, kind: Kind, current: dict[str, Any], replicas: int) -> None:
+        """Set the number of replicas, unless someone else has set it.
+
+        What it was and will be is noted first: the scale subresource records no owner.
+        """
+        now = replicas_of(current)
+        if now == replicas or is_foreign(current):
+            return
+        name, namespace = current["metadata"]["name"], current["metadata"]["namespace"]
+        noted = {"metadata": {"annotations": {names.REPLICAS: f"{now},{replicas}"}}}
+        self._cluster.patch(kind, name, namespace, noted)
+        self._cluster.scale(kind, name, namespace, replicas)
+
+    def remove(self, service: str, kind: Kind, current: dict[str, Any]) -> None:
+        """Delete an object, if it is the one that was read, while acting is held."""
+        self.require(service)
+        metadata = current["metadata"]
+        if metadata.get("deletionTimestamp"):
+            return
+        self._cluster.delete(
+            kind, metadata["name"], metadata["namespace"], uid=metadata["uid"],
+            version=metadata["resourceVersion"], foreground=True,
+        )  # fmt: skip
+
+    def require(self, service: str) -> None:
+        """Raise UnavailableError `target.not_held` if another host may act for a service."""
+        if not self._hold.held(service):
+            what = f"Another command acts for {service} now."
+            hint = "It carries on what is recorded; see `cloche status`."
+            raise UnavailableError("target.not_held", what, where=service, hint=hint)
+
+
+def is_applied(marked: dict[str, Any], current: dict[str, Any]) -> bool:
+    """Return whether an object is as it was applied last."""
+    wanted = marked["metadata"]["annotations"][names.APPLIED]
+    found = (current["metadata"].get("annotations") or {}).get(names.APPLIED)
+    return bool(found == wanted) and not current["metadata"].get("deletionTimestamp")
+
+
+def replicas_of(workload: dict[str, Any]) -> int:
+    """Return how many replicas a Deployment should have."""
+    return int(workload["spec"].get("replicas", _DEFAULT))
+
+
+def is_foreign(workload: dict[str, Any]) -> bool:
+    """Return whether someone else, such as an autoscaler, set the number of replicas."""
+    noted = (workload["metadata"].get("annotations") or {}).get(names.REPLICAS, "")
+    ours = {int(number) for number in noted.split(",") if number.isdigit()} or {_DEFAULT}
+    return replicas_of(workload) not in ours
+
+
+def _marked(body: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with the digest of all of it."""
+    metadata = body["metadata"]
+    annotations = {**metadata.get("annotations", {}), names.APPLIED: digest_of(encode(body))}
+    return {**body, "metadata": {**metadata, "annotations": annotations}}
