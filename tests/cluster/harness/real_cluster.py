@@ -18,6 +18,7 @@ from cluster.harness.errors import BusyError, HarnessError, MissingError
 from cluster.harness.node import NEEDED, SYSTEM_PATH, Node
 from cluster.harness.programs import GROUPS, Programs, Report, own
 from cluster.harness.registry import ClusterRegistry
+from cluster.harness.simulated import SIMULATED
 from cluster.harness.traces import FOLDER, traces
 from fixtures.cache import cache_folder
 
@@ -58,6 +59,7 @@ class RealCluster:
         self.registry = ClusterRegistry(FOLDER / "registry", self.programs)
         self.controllers = Daemon(FOLDER, "kube-controller-manager")
         self.scheduler = Daemon(FOLDER, "kube-scheduler")
+        self.kwok = Daemon(FOLDER, "kwok")
         self.nodes = [Node(n, self.control, self.registry.hosts) for n in range(1, NODES + 1)]
 
     @property
@@ -72,7 +74,7 @@ class RealCluster:
     def running(self) -> bool:
         """Whether all of it was started and runs."""
         nodes = [daemon for node in self.nodes for daemon in node.daemons]
-        own = [self.control.etcd, self.control.api, self.controllers, self.scheduler]
+        own = [self.control.etcd, self.control.api, self.controllers, self.scheduler, self.kwok]
         daemons = [*own, *self.registry.daemons, *nodes]
         return _READY.exists() and all(daemon.running for daemon in daemons)
 
@@ -110,7 +112,7 @@ class RealCluster:
                 steps.callback(shutil.rmtree, FOLDER, ignore_errors=True)
                 steps.callback(network.remove_bridge)
                 steps.callback(self.control.kill)
-                for daemon in (*self.registry.daemons, self.controllers, self.scheduler):
+                for daemon in (*self.registry.daemons, self.kwok, self.controllers, self.scheduler):
                     steps.callback(daemon.kill)
                 for node in self.nodes:
                     steps.callback(node.stop)
@@ -159,6 +161,14 @@ class RealCluster:
         self.scheduler.start(
             [self.programs.path("kube-scheduler"), *common, "--bind-address=127.0.0.1"], {}
         )
+        self.kwok.start(
+            [
+                self.programs.path("kwok"), f"--kubeconfig={control.kubeconfig}",
+                "--manage-all-nodes=false", "--server-address=127.0.0.1:0",
+                f"--manage-nodes-with-annotation-selector={SIMULATED}=true",
+            ],
+            {},
+        )  # fmt: skip
 
     def _install(self, report: Report) -> None:
         from cloche.targets.local.envoy.installation import install
