@@ -24,8 +24,11 @@ _ALONE = ("--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-t
 class ApiServer(ControlPlane):
     """A context manager; `kubeconfig` and `kubectl` lead to it, others may run beside it.
 
-    Nothing acts on the objects: no pod is started, no namespace ever ends.
+    Nothing acts on the objects: no pod is started, no namespace ever ends. Both programs end with
+    the thread that started them, so that a killed test run leaves none.
     """
+
+    wrapper = ("setpriv", "--pdeathsig", "KILL")
 
     def __init__(self, programs: Programs | None = None) -> None:
         folder = Path(tempfile.mkdtemp(prefix="cloche-kubernetes-"))
@@ -49,7 +52,7 @@ class ApiServer(ControlPlane):
 
     def close(self) -> None:
         """End both, and remove all that they wrote."""
-        self.stop()
+        self.kill()
         shutil.rmtree(self.folder)
 
     def start(self, *more: str) -> None:
@@ -65,7 +68,7 @@ class ApiServer(ControlPlane):
             except HarnessError as error:
                 if left == 0 or "address already in use" not in str(error):
                     raise
-                self.stop()
+                self.kill()
                 self.addresses = _free()
 
 
