@@ -13,6 +13,7 @@ pytest_plugins = [
     "fixtures.registries",
     "fixtures.real_clients",
     "fixtures.kubernetes",
+    "fixtures.kubernetes_client",
 ]
 
 # How long one example takes says more about the machine than about the code.

@@ -56,7 +56,9 @@ def run(
     try:
         status, out, err = _printed([path, *plugin.arguments], own, seconds)
     except OSError as error:
-        raise _failed(plugin, f"does not start: {error.strerror}", plugin.install or _INSTALL) from error
+        raise _failed(
+            plugin, f"does not start: {error.strerror}", plugin.install or _INSTALL
+        ) from error
     except subprocess.TimeoutExpired as error:
         said = _words(error.stderr or b"")
         raise UnavailableError(
