@@ -93,9 +93,7 @@ def test_a_field_that_another_owns_is_taken_by_force_alone(
     assert again["metadata"]["resourceVersion"] == applied["metadata"]["resourceVersion"]
 
 
-def test_a_field_that_cloche_itself_wrote_is_no_conflict(
-    client: Cluster, api_namespace: str
-) -> None:
+def test_a_field_that_cloche_wrote_is_no_conflict(client: Cluster, api_namespace: str) -> None:
     client.create(kinds.CONFIG_MAP, config_map("a", api_namespace, data={"x": "1"}))
     applied = client.apply(kinds.CONFIG_MAP, config_map("a", api_namespace, data={"x": "2"}))
     assert applied["data"] == {"x": "2"}
