@@ -47,9 +47,8 @@ def test_a_missing_right_names_user_verb_resource_and_namespace(
     with connect(CONTEXT, environment) as ann:
         with pytest.raises(ForbiddenError) as caught:
             ann.apply(kinds.DEPLOYMENT, deployment("a", api_namespace))
-        assert (
-            caught.value.what == f"ann may not patch deployments.apps in namespace {api_namespace}."
-        )
+        place = f"in namespace {api_namespace}"
+        assert caught.value.what == f"ann may not patch deployments.apps {place}."
         with pytest.raises(ForbiddenError, match=r"ann may not list nodes\."):
             ann.list(kinds.NODE)
         with pytest.raises(ForbiddenError, match=r"ann may not get pods/log in namespace"):
