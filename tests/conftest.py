@@ -11,6 +11,7 @@ pytest_plugins = [
     "fixtures.odd_registry",
     "fixtures.kaniko",
     "fixtures.registries",
+    "fixtures.cluster_state",
     "fixtures.real_clients",
     "fixtures.kubernetes",
     "fixtures.kubernetes_client",

@@ -12,29 +12,36 @@ import pytest
 from cloche.artifacts import Event, EventKind
 from cloche.errors import UsageError
 from cloche.state import Journal
+from cloche.state.kubernetes import KubernetesJournal
 from cloche.state.sqlite import SqliteJournal
 from cloche.testing import START, MemoryJournal
 
 Open = Callable[[], Journal]
 
 
-def sqlite(folder: Path) -> Open:
+def sqlite(request: pytest.FixtureRequest) -> Open:
+    folder: Path = request.getfixturevalue("tmp_path")
     return lambda: SqliteJournal(folder / "state.db")
 
 
-def memory(folder: Path) -> Open:
+def memory(request: pytest.FixtureRequest) -> Open:
     journal = MemoryJournal()
     return lambda: journal
 
 
-KINDS = {"sqlite": sqlite, "memory": memory}
+def kubernetes(request: pytest.FixtureRequest) -> Open:
+    cluster, namespace = map(request.getfixturevalue, ("api_cluster", "namespace"))
+    return lambda: KubernetesJournal(cluster, namespace)
+
+
+KINDS = {"sqlite": sqlite, "memory": memory, "kubernetes": kubernetes}
 
 
 @pytest.fixture(params=KINDS)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
     """Return what opens the same journal again, as another process would."""
     journals: list[Journal] = []
-    opening = KINDS[request.param](tmp_path)
+    opening = KINDS[request.param](request)
 
     def open_again() -> Journal:
         journals.append(opening())

@@ -23,7 +23,7 @@ class Hold(Protocol):
         """
 
     def release(self) -> None:
-        """Let another host act at once; nothing is held any more."""
+        """Let another host act at once, where there can be one; it may be called again."""
 
 
 class AlwaysHeld:
@@ -35,4 +35,4 @@ class AlwaysHeld:
         return True
 
     def release(self) -> None:
-        """Keep nothing from anybody."""
+        """Leave all as it is: the lock of the home is another one's."""

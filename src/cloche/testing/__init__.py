@@ -16,6 +16,7 @@ docs/guides/testing.md says more.
 from cloche.testing.clock import START, Clock
 from cloche.testing.deployments import GOLDEN, deployment, verification
 from cloche.testing.engine import engine, running, settle
+from cloche.testing.hold import MemoryHold
 from cloche.testing.state import MemoryJournal, MemoryState
 from cloche.testing.target import LivingTarget, MemoryTarget
 from cloche.testing.verifier import FixedVerifier
@@ -27,6 +28,7 @@ __all__ = [
     "Clock",
     "FixedVerifier",
     "LivingTarget",
+    "MemoryHold",
     "MemoryJournal",
     "MemoryState",
     "MemoryTarget",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.control import Verifier
-    from cloche.state import Journal, State
+    from cloche.state import Hold, Journal, State
     from cloche.targets import Target
 
 _QUIET = 3
@@ -28,6 +28,7 @@ def engine(
     target: Target | None = None,
     verifier: Verifier | None = None,
     by: str = "test@here",
+    hold: Hold | None = None,
 ) -> Engine:
     """Return an engine over doubles, or over the given parts; `settle` runs its rollouts."""
     return Engine(
@@ -36,6 +37,7 @@ def engine(
         target or LivingTarget(),
         verifier or FixedVerifier(),
         by=by,
+        hold=hold,
     )
 
 

@@ -61,8 +61,8 @@ def test_another_runs_beside_it_and_leaves_nothing(api_server):
     assert not any(process.is_running() for process in processes)
     assert not other.folder.exists()
     for port in (other.addresses.port, other.addresses.etcd, other.addresses.etcd_peer):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", port))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
 
 
 def test_it_comes_back_with_all_that_it_kept(api_server):

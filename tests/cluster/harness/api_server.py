@@ -49,7 +49,7 @@ class ApiServer(ControlPlane):
 
     def close(self) -> None:
         """End both, and remove all that they wrote."""
-        self.stop()
+        self.kill()
         shutil.rmtree(self.folder)
 
     def start(self, *more: str) -> None:
@@ -65,7 +65,7 @@ class ApiServer(ControlPlane):
             except HarnessError as error:
                 if left == 0 or "address already in use" not in str(error):
                     raise
-                self.stop()
+                self.kill()
                 self.addresses = _free()
 
 

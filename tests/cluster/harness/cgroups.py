@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster.harness.waiting import wait_until
+
+_SECONDS = 20.0
 _MOUNT = Path("/sys/fs/cgroup")
 
 
@@ -26,9 +29,19 @@ def processes(name: str) -> set[int]:
 
 
 def remove(name: str) -> None:
-    """Remove a root, in which no process is any more."""
+    """Remove a root, whose processes were all killed; raises HarnessError where one stays."""
+    wait_until(lambda: not _left(name), f"the end of the cgroups of {name}", seconds=_SECONDS)
+
+
+def _left(name: str) -> list[Path]:
+    """Return the folders that could not be removed yet, the deepest first."""
+    left = []
     for folder in sorted(_folders(name), key=lambda path: len(path.parts), reverse=True):
-        folder.rmdir()
+        try:
+            folder.rmdir()
+        except OSError:  # busy until the kernel is done with a process
+            left.append(folder)
+    return left
 
 
 def _folders(name: str) -> Iterator[Path]:

@@ -75,10 +75,10 @@ class NodeNetwork:
         _run("ip", "route", "replace", self.pods, "via", self.address)
 
     def remove(self) -> None:
-        """Remove it with all that is in it."""
+        """Remove it with all in it; the link first, which would go with it, but later."""
+        _remove_link(self.link)
         if Path("/run/netns", self.name).exists():
             _run("ip", "netns", "delete", self.name)
-        _remove_link(self.link)
 
     def cut(self) -> None:
         """Take the node from the network, as by a pulled cable."""

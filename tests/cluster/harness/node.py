@@ -73,11 +73,9 @@ class Node:
 
     def stop(self) -> None:
         """End it at once with all that runs on it, and remove what it made on this machine."""
-        for daemon in (self.proxy, self.kubelet):
+        for daemon in self.daemons:
             daemon.kill()
-        processes.kill(cgroups.processes(self.network.name))
-        processes.kill(processes.naming(self.socket))
-        self.containerd.kill()
+        processes.kill(cgroups.processes(self.network.name) | processes.naming(self.socket))
         self.mounts.remove()
         cgroups.remove(self.network.name)
         self.network.remove()

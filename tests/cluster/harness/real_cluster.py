@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from cloche import files
@@ -72,11 +72,6 @@ class RealCluster:
         own = [self.control.etcd, self.control.api, self.controllers, self.scheduler]
         return all(daemon.running for daemon in [*own, *self.registry.daemons, *nodes])
 
-    @property
-    def there(self) -> bool:
-        """Whether anything of it is."""
-        return FOLDER.exists()
-
     def up(self, report: Report) -> None:
         """Start what does not run, and wait until all is ready; raises HarnessError."""
         if why := missing(self.programs):
@@ -97,18 +92,19 @@ class RealCluster:
             self._install(report)
 
     def down(self, report: Report) -> None:
-        """End all of it and remove what it wrote; nothing happens where there is nothing."""
-        with _alone():
+        """End all of it and remove what it wrote; nothing happens where there is nothing.
+
+        A step that fails keeps none of the others from being done; its HarnessError follows.
+        """
+        with _alone(), ExitStack() as steps:  # from the last to the first
             report("Ending the cluster …")
+            steps.callback(shutil.rmtree, FOLDER, ignore_errors=True)
+            steps.callback(network.remove_bridge)
+            steps.callback(self.control.kill)
+            for daemon in (*self.registry.daemons, self.controllers, self.scheduler):
+                steps.callback(daemon.kill)
             for node in self.nodes:
-                node.stop()
-            self.scheduler.stop()
-            self.controllers.stop()
-            self.control.stop()
-            self.registry.stop()
-            network.remove_bridge()
-            if self.there:
-                shutil.rmtree(FOLDER)
+                steps.callback(node.stop)
 
     def _start_control(self) -> None:
         control, authority = self.control, self.control.authority

@@ -57,10 +57,6 @@ class ClusterRegistry:
             )
             wait_until(partial(_listens, address), "the registry", daemons=(daemon,))
 
-    def stop(self) -> None:
-        for daemon in self.daemons:
-            daemon.stop()
-
     def _tell_nodes(self) -> None:
         folder = self.hosts / HOST
         folder.mkdir(parents=True, exist_ok=True)

@@ -55,6 +55,11 @@ def probe_image(cluster):
 
 
 @pytest.fixture
+def namespace(cluster_namespace):
+    return cluster_namespace
+
+
+@pytest.fixture
 def pods(cluster, namespace, probe_image):
     """A pod on each of two nodes; their addresses by name."""
     names = ("first", "second")

@@ -66,7 +66,7 @@ class ConfigMaps:
         """
         body = over or new_body(CONFIG_MAP, self._namespace, service, self._part)
         if over is not None and _schema(over) > SCHEMA:
-            raise _newer(over, "This Cloche does not write it, since it could lose something.")
+            raise newer(over, _schema(over))  # what this version does not know would be lost
         texts = {key: artifacts.encode(value).decode() for key, value in values.items()}
         annotations = {**(body["metadata"].get("annotations") or {}), names.SCHEMA: str(SCHEMA)}
         written = {
@@ -112,7 +112,7 @@ def value_in(body: Body, key: str, kind: type[T]) -> T:
         return artifacts.decode(kind, text)
     except ValueError as error:
         if schema > SCHEMA:
-            raise _newer(body, f"This Cloche cannot read {key}: {error}.") from error
+            raise newer(body, schema) from error
         raise corrupt(body, f"key {key}", str(error)) from error
 
 
@@ -122,8 +122,19 @@ def corrupt(body: Body, place: str, why: str) -> ClocheError:
         "state.corrupt",
         f"{title_of(body)} cannot be read: {place}: {why}.",
         where=title_of(body),
-        hint="Write it as it was (`kubectl edit`). If that is lost, remove the ConfigMap of the"
-        " record: Cloche makes it anew from the revisions that are recorded on the cluster.",
+        hint="Restore it from a backup. A record that cannot be restored is removed (`kubectl"
+        " delete configmap`) and made anew from the revisions; a revision is deployed again.",
+    )
+
+
+def newer(body: Body, schema: int) -> ClocheError:
+    """Return the error for an object that a later Cloche wrote."""
+    return ClocheError(
+        "state.newer",
+        f"{title_of(body)} was written by a later Cloche: its schema is {schema}, and this one"
+        f" knows up to {SCHEMA}.",
+        where=title_of(body),
+        hint="Use the later Cloche for this service.",
     )
 
 
@@ -132,13 +143,3 @@ def _schema(body: Body) -> int:
     if not text.isdecimal():
         raise corrupt(body, f"annotation {names.SCHEMA}", f"{text!r} is no number")
     return int(text)
-
-
-def _newer(body: Body, what: str) -> ClocheError:
-    return ClocheError(
-        "state.newer",
-        f"{title_of(body)} was written by a later Cloche: its schema is {_schema(body)}, and this"
-        f" one knows up to {SCHEMA}. {what}",
-        where=title_of(body),
-        hint="Use the later Cloche for this service.",
-    )

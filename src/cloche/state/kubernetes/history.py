@@ -58,21 +58,22 @@ class History:
         """Attach the outcome of a golden request to a revision; the latest one counts."""
 
         def rule(body: Body | None) -> Mapping[str, object]:
-            attached = {**_attached(body), number: Attached(value)}
+            attached = {**_attached(body), str(number): Attached(value)}
             while len(attached) > 1 and len(encode(attached)) > _MOST_ATTACHED_BYTES:
-                del attached[min(each for each in attached if each != number)]
+                del attached[min((each for each in attached if each != str(number)), key=int)]
             return {_ATTACHED: attached}
 
         self._maps.change(service, rule)
 
     def attached(self, service: str, number: int) -> Attached:
         """Return what is attached to a revision."""
-        return _attached(self._maps.read(service)).get(number, Attached())
+        return _attached(self._maps.read(service)).get(str(number), Attached())
 
 
-def merged(earlier: Iterable[Rollout], later: Iterable[Rollout]) -> tuple[Rollout, ...]:
-    """Return rollouts in order, each once."""
-    return tuple({key_of(rollout): rollout for rollout in (*earlier, *later)}.values())
+def merged(earlier: Iterable[Rollout], later: tuple[Rollout, ...]) -> tuple[Rollout, ...]:
+    """Return earlier rollouts that are not among the later ones, and these."""
+    known = {key_of(rollout) for rollout in later}
+    return (*(rollout for rollout in earlier if key_of(rollout) not in known), *later)
 
 
 def _rollouts(body: Body | None) -> tuple[Rollout, ...]:
@@ -81,10 +82,11 @@ def _rollouts(body: Body | None) -> tuple[Rollout, ...]:
     return value_in(body, _ROLLOUTS, tuple[Rollout, ...])
 
 
-def _attached(body: Body | None) -> dict[int, Attached]:
+def _attached(body: Body | None) -> dict[str, Attached]:
+    """Return what is attached by the number of the revision."""
     if body is None or _ATTACHED not in (body.get("data") or {}):
         return {}
-    return value_in(body, _ATTACHED, dict[int, Attached])
+    return value_in(body, _ATTACHED, dict[str, Attached])
 
 
 def _limited(rollouts: list[Rollout]) -> list[Rollout]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _EVENTS = "events.json"
 _MOST_BYTES = 800_000
 """A ConfigMap holds 1 MiB."""
+_MOST_DETAIL_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class KubernetesJournal:
         by_service: dict[str, list[Entry]] = defaultdict(list)
         with self._writing:  # threads of one process would only hinder each other
             for event in events:
-                entry = Entry(0, self._stamp(), secrets.token_hex(4), replace(event, cursor=""))
+                entry = Entry(0, self._stamp(), secrets.token_hex(4), _fitting(event))
                 by_service[event.service].append(entry)
             for service, entries in by_service.items():
                 self._add(service, entries)
@@ -138,6 +139,12 @@ class KubernetesJournal:
 
 
 _NOTHING = Position(0, "")
+
+
+def _fitting(event: Event) -> Event:
+    """Return an event as it is kept: without its detail, if that would take much of the room."""
+    large = len(encode(event.detail)) > _MOST_DETAIL_BYTES
+    return replace(event, cursor="", detail={} if large else event.detail)
 
 
 def _entries(body: Body) -> list[Entry]:

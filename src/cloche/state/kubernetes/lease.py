@@ -126,17 +126,14 @@ class Lease:
         self._thread = threading.Thread(target=self._run, name="cloche-lease", daemon=True)
         self._thread.start()
 
-    def release(self, patience: float = 10.0) -> None:
-        """Let others have it at once; wait up to `patience` seconds for a renewal under way."""
+    def release(self, patience: float = 5.0) -> None:
+        """Let others have it at once; after `patience` seconds leave it to end by itself."""
         self._ending.set()
-        if self._thread is not None:
-            self._thread.join(patience)
-            self._thread = None
         self._usable_until = _NEVER
-        try:
-            self._remove()
-        except ClocheError as error:  # it then ends by itself
-            _log.info("%s: %s", error.code, error.what)
+        if self._thread is None:
+            self._let_go()
+        else:
+            self._thread.join(patience)
 
     def _run(self) -> None:
         while not self._ending.wait(self._terms.pause):
@@ -144,6 +141,13 @@ class Lease:
                 self.step()
             except ClocheError as error:
                 _log.warning("%s: %s", error.code, error.what)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        try:
+            self._remove()
+        except ClocheError as error:
+            _log.info("%s: %s", error.code, error.what)
 
     # ── one step ──────────────────────────────────────────────────────────────────────────────
 
@@ -163,7 +167,8 @@ class Lease:
         except StaleError:
             return  # the next look says who was first
         self._holder, self._seen = self.identity, None
-        self._usable_until = asked_at + self._terms.usable
+        if not self._ending.is_set():
+            self._usable_until = asked_at + self._terms.usable
 
     def _read(self) -> Body | None:
         name = object_name(self._service, Part.LEASE)

@@ -30,16 +30,16 @@ class Part(enum.StrEnum):
     LEASE = "lease"
 
 
-_SUFFIXES = {Part.RECORD: "", Part.LEASE: "", Part.HISTORY: ".history", Part.EVENTS: ".events"}
+_SUFFIXES = {Part.HISTORY: ".history", Part.EVENTS: ".events"}
 
 
 def object_name(service: str, part: Part) -> str:
-    """Return the name of the object that holds a part; a revision has a number, too."""
-    return f"{CLOCHE}-{service}{_SUFFIXES[part]}"
+    """Return the name of the one object of a service that holds a part."""
+    return f"{CLOCHE}-{service}{_SUFFIXES.get(part, '')}"
 
 
 def revision_name(service: str, number: int) -> str:
-    """Return the name of a revision's object."""
+    """Return the name of the object of a revision."""
     return f"{CLOCHE}-{service}.r{number}"
 
 

@@ -58,8 +58,9 @@ class RegistryDocuments:
                 f"A revision of {service} is gone from the registry: its document {digest} is"
                 " not there.",
                 where=where,
-                hint="Keep the tags of Cloche in the registry; deploying the model again makes a"
-                " new revision.",
+                hint="What runs is left as it is. A machine that deployed it still has the"
+                " document: go on there, and have the registry keep tags that begin with"
+                " deployment-.",
             ) from error
         self._keep(digest, data)
         return data

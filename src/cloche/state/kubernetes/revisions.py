@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from cloche import artifacts
 from cloche.artifacts import Deployment, Revision
 from cloche.clients.kubernetes.kinds import CONTROLLER_REVISION
-from cloche.errors import NotFoundError, StaleError
+from cloche.errors import ClocheError, NotFoundError, StaleError
 from cloche.refusals import stale_number
 from cloche.state.kubernetes import names
-from cloche.state.kubernetes.config_maps import corrupt
+from cloche.state.kubernetes.config_maps import SCHEMA, corrupt, newer
 from cloche.state.kubernetes.names import Part
 from cloche.state.kubernetes.objects import (
     Body,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from cloche.state.kubernetes.documents import Documents
 
 _log = logging.getLogger(__name__)
-_SCHEMA = 1
 _DECODED = 16
 """Deployments that are held decoded: the live one and that of a rollout are read at each tick."""
 
@@ -132,12 +131,16 @@ class Revisions:
         return {**body, "revision": revision.number, "data": artifacts.to_builtins(entry)}
 
     def _revision(self, service: str, number: int, body: Body) -> Revision:
-        entry = entry_of(body)
+        entry = _entry_in(body)
+        try:
+            deployment = self._deployment(service, entry.document.digest)
+        except ValueError as error:
+            raise _unreadable(body, entry.schema, f"its document: {error}") from error
         return Revision(
             service=service,
             number=number,
             digest=entry.digest,
-            deployment=self._deployment(service, entry.document.digest),
+            deployment=deployment,
             created_at=entry.created_at,
             by=entry.by,
         )
@@ -147,18 +150,27 @@ class Revisions:
         return artifacts.decode(Deployment, data)
 
 
-def entry_of(body: Body) -> RevisionEntry:
-    """Return what the object of a revision holds; raises `state.corrupt`."""
+def _entry_in(body: Body) -> RevisionEntry:
+    data = body.get("data")
     try:
-        return artifacts.convert(RevisionEntry, body.get("data"))
+        return artifacts.convert(RevisionEntry, data)
     except ValueError as error:
-        raise corrupt(body, "data", str(error)) from error
+        schema = data.get("schema") if isinstance(data, dict) else None
+        raise _unreadable(
+            body, schema if isinstance(schema, int) else SCHEMA, str(error)
+        ) from error
+
+
+def _unreadable(body: Body, schema: int, why: str) -> ClocheError:
+    if schema > SCHEMA:
+        return newer(body, schema)
+    return corrupt(body, "data", why)
 
 
 def _entry(revision: Revision, document: DocumentEntry) -> RevisionEntry:
     deployment = revision.deployment
     return RevisionEntry(
-        _SCHEMA,
+        SCHEMA,
         revision.digest,
         document,
         revision.created_at,
