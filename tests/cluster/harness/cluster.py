@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.harness import registry
 from cluster.harness.access import CONTEXT, Kubectl
+from cluster.harness.daemon import Daemon
 from cluster.harness.errors import HarnessError, MissingError
 from cluster.harness.node import Node
 from cluster.harness.programs import Programs, Report
@@ -32,6 +33,8 @@ class Cluster:
     """As its administrator."""
     nodes: tuple[Node, ...] = ()
     """Those that tests may break; a cluster that a developer named has none."""
+    api: Daemon | None = None
+    """The API server that tests may break."""
 
 
 @contextmanager
@@ -60,7 +63,9 @@ def for_tests(environment: Mapping[str, str], report: Report) -> Iterator[Cluste
 
 
 def _of(own: RealCluster) -> Cluster:
-    return Cluster(own.kubeconfig, CONTEXT, registry.HOST, own.kubectl, tuple(own.nodes))
+    return Cluster(
+        own.kubeconfig, CONTEXT, registry.HOST, own.kubectl, tuple(own.nodes), own.control.api
+    )
 
 
 def _named(kubeconfig: Path, host: str | None) -> Cluster:

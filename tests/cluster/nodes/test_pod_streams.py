@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
@@ -17,13 +18,12 @@ from cloche.errors import UnavailableError
 from cluster.harness.cluster import Cluster
 from cluster.harness.images import push_program
 from cluster.harness.programs import Programs, own
-from cluster.harness.real_cluster import RealCluster
 
 ECHO, ASKED = 7000, 7001
 LARGE = os.urandom(2**20) * 32
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(cluster: Cluster) -> Iterator[Client]:
     with connect(cluster.context, {"KUBECONFIG": str(cluster.kubeconfig)}) as client:
         yield client
@@ -34,7 +34,15 @@ def echo_image(cluster: Cluster) -> str:
     return push_program(cluster.registry, "echo", Programs().path(own("echo")))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster) -> Iterator[str]:
+    name = f"test-{uuid4().hex[:12]}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--timeout=120s", seconds=150)
+
+
+@pytest.fixture(scope="module")
 def pod(client: Client, namespace: str, echo_image: str) -> str:
     """A pod that runs; `line 0` is the first that it prints."""
     pod = {
@@ -139,12 +147,14 @@ def test_a_container_that_waits_for_its_image(client: Client, namespace: str) ->
 def test_a_log_is_followed_over_the_restart_of_an_api_server(
     cluster: Cluster, client: Client, namespace: str, pod: str
 ) -> None:
-    if not cluster.nodes:
+    api = cluster.api
+    if api is None or api.process is None:
         pytest.skip("needs a cluster that may be broken: unset CLOCHE_TEST_KUBECONFIG")
-    control = RealCluster().control
+    command = api.process.cmdline()
     lines = client.log(pod, namespace, "main", follow=True)
     first = list(itertools.islice(lines, 10))
-    control.api.signal(9)
+    api.signal(9)
+    api.start(command, {"PATH": os.environ["PATH"]})
     with client.forward(pod, namespace, ECHO) as port, connected(port) as connection:
         connection.sendall(b"x")
         assert connection.recv(1) == b"x"
