@@ -97,6 +97,7 @@ def _nodes(kubernetes: str) -> Mapping[str, Build]:
         "kwok": _installed(go.Module("sigs.k8s.io/kwok", pins.KWOK), "cmd/kwok"),
         own("pause"): _own("pause"),
         own("probe"): _own("probe"),
+        own("echo"): _own("echo"),
     }
 
 
