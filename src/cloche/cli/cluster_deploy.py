@@ -21,12 +21,15 @@ def run(
     directory: Path,
     given: frozenset[Consent],
     *,
+    create_namespace: bool,
     wait: bool,
     timeout: float,
     as_json: bool,
 ) -> int:
     """Deploy what a spec describes, and return the exit code."""
     from cloche import cache
+    from cloche.pipeline import cluster
+    from cloche.targets.kubernetes import rights
 
     if not wait:
         raise UsageError(
@@ -35,6 +38,9 @@ def run(
             hint="Leave --no-wait out.",
         )
     opened = here.opened(acts_for=spec.service_name)
+    if create_namespace:
+        cluster.make_namespace(opened.cluster, opened.place.namespace)
+    rights.require(opened.cluster, opened.place.namespace, opened.place.exposure)
     control = opened.engine
     with cache.under_way(here.settings):
         deployment = packaged(here, spec, directory)

@@ -56,12 +56,14 @@ def opened(
     """
     from cloche.clients.kubernetes.cluster import connect
     from cloche.control import Engine
+    from cloche.pipeline import cluster_identity
     from cloche.pipeline import image as images
     from cloche.pipeline.cluster_golden import BringingVerifier, GoldenBodies
     from cloche.state.kubernetes.identity import who
 
     with ExitStack() as stack:
         cluster = stack.enter_context(connect(place.context, environment))
+        cluster_identity.require_same(cluster, settings.layout.clusters)
         connections = stack.enter_context(images.registries(environment))
         registry = connections.at(_host(place))
         lease = None
@@ -80,6 +82,14 @@ def opened(
         if acts_for is not None:
             stack.enter_context(engine.running())
         yield Opened(place, cluster, engine, target, connections, user)
+
+
+def make_namespace(cluster: Cluster, namespace: str) -> None:
+    """Make a namespace that is missing."""
+    from cloche.clients.kubernetes import kinds
+
+    if cluster.get(kinds.NAMESPACE, namespace) is None:
+        cluster.create(kinds.NAMESPACE, {"metadata": {"name": namespace}})
 
 
 def package(
