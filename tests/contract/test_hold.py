@@ -22,7 +22,7 @@ def memory(request: pytest.FixtureRequest) -> Take:
 
 
 def lease(request: pytest.FixtureRequest) -> Take:
-    cluster, namespace = map(request.getfixturevalue, ("api_cluster", "namespace"))
+    cluster, namespace = map(request.getfixturevalue, ("api_cluster", "api_namespace"))
 
     def take() -> Hold:
         taken = Lease(cluster, namespace, "digits")

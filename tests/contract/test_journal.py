@@ -30,7 +30,7 @@ def memory(request: pytest.FixtureRequest) -> Open:
 
 
 def kubernetes(request: pytest.FixtureRequest) -> Open:
-    cluster, namespace = map(request.getfixturevalue, ("api_cluster", "namespace"))
+    cluster, namespace = map(request.getfixturevalue, ("api_cluster", "api_namespace"))
     return lambda: KubernetesJournal(cluster, namespace)
 
 

@@ -39,7 +39,7 @@ def memory(request: pytest.FixtureRequest) -> Open:
 
 
 def kubernetes(request: pytest.FixtureRequest) -> Open:
-    asked = ("api_cluster", "namespace", "documents")
+    asked = ("api_cluster", "api_namespace", "documents")
     cluster, namespace, documents = map(request.getfixturevalue, asked)
     return lambda: KubernetesState(cluster, namespace, documents)
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
+from cluster.harness import processes
 from cluster.harness.api_server import ApiServer
 from cluster.harness.daemon import Daemon
 from cluster.harness.errors import HarnessError
+from cluster.harness.waiting import wait_until
 
 ROLE = """
 apiVersion: rbac.authorization.k8s.io/v1
@@ -65,6 +73,32 @@ def test_another_runs_beside_it_and_leaves_nothing(api_server):
             socket.create_connection(("127.0.0.1", port))
 
 
+def test_it_ends_with_a_run_that_is_killed(api_server):
+    code = """
+import os, signal
+from cluster.harness.api_server import ApiServer
+server = ApiServer().__enter__()
+print(server.folder, server.etcd.process.pid, server.api.process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    words = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        words, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    folder, *pids = done.stdout.split()
+    shutil.rmtree(folder)
+    assert len(pids) == 2, done.stderr
+    wait_until(lambda: not any(map(running, pids)), "the end of both")
+
+
+def running(pid):
+    try:
+        return processes.alive(psutil.Process(int(pid)))
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_it_comes_back_with_all_that_it_kept(api_server):
     with ApiServer(api_server.programs) as other:
         other.kubectl("create", "namespace", "kept")
@@ -75,8 +109,6 @@ def test_it_comes_back_with_all_that_it_kept(api_server):
 
 
 def test_a_daemon_that_ends_is_told_with_its_log(tmp_path):
-    from cluster.harness.waiting import wait_until
-
     daemon = Daemon(tmp_path, "short")
     daemon.start(["/bin/sh", "-c", "echo no such thing; exit 3"], {})
     with pytest.raises(HarnessError, match="short ended:\nno such thing"):

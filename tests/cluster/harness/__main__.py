@@ -8,7 +8,7 @@ import sys
 from cluster.harness import registry
 from cluster.harness.errors import HarnessError
 from cluster.harness.programs import GROUPS, Programs
-from cluster.harness.real_cluster import RealCluster
+from cluster.harness.real_cluster import RealCluster, in_use, out_of_use
 
 
 def main() -> int:
@@ -26,7 +26,8 @@ def main() -> int:
             case "up":
                 _up()
             case "down":
-                RealCluster().down(say)
+                with out_of_use():
+                    RealCluster().down(say)
     except HarnessError as error:
         say(f"error: {error}")
         return 1
@@ -37,7 +38,8 @@ def _up() -> None:
     """Print what a shell needs to use the cluster."""
     Programs().build(*GROUPS, report=say)
     cluster = RealCluster()
-    cluster.up(say)
+    with in_use():
+        cluster.up(say, keep=True)
     print(f"export KUBECONFIG={cluster.kubeconfig}")
     print(f"export CLOCHE_TEST_REGISTRY={registry.HOST}")
 

@@ -24,8 +24,11 @@ _ALONE = ("--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-t
 class ApiServer(ControlPlane):
     """A context manager; `kubeconfig` and `kubectl` lead to it, others may run beside it.
 
-    Nothing acts on the objects: no pod is started, no namespace ever ends.
+    Nothing acts on the objects: no pod is started, no namespace ever ends. Both programs end with
+    the thread that started them, so that a killed test run leaves none.
     """
+
+    wrapper = ("setpriv", "--pdeathsig", "KILL")
 
     def __init__(self, programs: Programs | None = None) -> None:
         folder = Path(tempfile.mkdtemp(prefix="cloche-kubernetes-"))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.harness import registry
 from cluster.harness.access import CONTEXT, Kubectl
 from cluster.harness.daemon import Daemon
-from cluster.harness.errors import HarnessError, MissingError
+from cluster.harness.errors import BusyError, MissingError
 from cluster.harness.node import Node
 from cluster.harness.programs import Programs, Report
-from cluster.harness.real_cluster import RealCluster, missing
-from cluster.harness.traces import traces
+from cluster.harness.real_cluster import RealCluster, in_use, missing, out_of_use
 
 KUBECONFIG = "CLOCHE_TEST_KUBECONFIG"
 REGISTRY = "CLOCHE_TEST_REGISTRY"
@@ -39,9 +38,10 @@ class Cluster:
 
 @contextmanager
 def for_tests(environment: Mapping[str, str], report: Report) -> Iterator[Cluster]:
-    """Yield the cluster that the environment names, else the one that is up, else one that ends.
+    """Yield the cluster that the environment names, else that of this machine, started if need be.
 
-    Raises MissingError where none can be had, HarnessError where a new one leaves something.
+    Its last user ends it, unless `make cluster` keeps it. Raises MissingError where none can be
+    had, HarnessError where it does not start, or leaves something behind.
     """
     if kubeconfig := environment.get(KUBECONFIG):
         yield _named(Path(kubeconfig), environment.get(REGISTRY))
@@ -49,17 +49,20 @@ def for_tests(environment: Mapping[str, str], report: Report) -> Iterator[Cluste
     if why := missing():
         raise MissingError(why)
     own = RealCluster()
-    if own.running:
-        yield _of(own)
-        return
-    before = traces()
     try:
-        own.up(report)
-        yield _of(own)
+        with in_use():
+            if not own.running:
+                own.up(report)
+            yield _of(own)
     finally:
-        own.down(report)
-    if left := traces() - before:
-        raise HarnessError("the cluster left\n" + "\n".join(sorted(left)))
+        _end(own, report)
+
+
+def _end(own: RealCluster, report: Report) -> None:
+    """End a cluster that nobody keeps and nobody else uses."""
+    with suppress(BusyError), out_of_use():
+        if not own.kept:
+            own.down(report)
 
 
 def _of(own: RealCluster) -> Cluster:

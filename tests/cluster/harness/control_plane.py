@@ -42,6 +42,9 @@ class Addresses:
 class ControlPlane:
     """etcd and an API server with RBAC, whose files are in one folder."""
 
+    wrapper: tuple[str, ...] = ()
+    """The words before both commands."""
+
     def __init__(self, folder: Path, programs: Programs, addresses: Addresses) -> None:
         self.folder = folder
         self.programs = programs
@@ -87,9 +90,9 @@ class ControlPlane:
     def start(self, *more: str) -> None:
         """Start what does not run, and wait until it is ready; `more` are options of the server."""
         own = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        self.etcd.start([self.programs.path("etcd"), *self._etcd_options()], own)
-        options = [*self._api_options(), *more]
-        self.api.start([self.programs.path("kube-apiserver"), *options], own)
+        etcd, server = self.programs.path("etcd"), self.programs.path("kube-apiserver")
+        self.etcd.start([*self.wrapper, etcd, *self._etcd_options()], own)
+        self.api.start([*self.wrapper, server, *self._api_options(), *more], own)
         wait_until(
             lambda: self._answers("/readyz") and self._answers("/api/v1/namespaces/default"),
             "the start of the API server", seconds=READY_SECONDS, daemons=(self.etcd, self.api),

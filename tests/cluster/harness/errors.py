@@ -7,3 +7,7 @@ class HarnessError(Exception):
 
 class MissingError(HarnessError):
     """Something is not on this machine; the text says what to install or run."""
+
+
+class BusyError(HarnessError):
+    """Somebody else uses what should end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from contextlib import AbstractContextManager, ExitStack
@@ -13,15 +14,18 @@ from cluster.harness import addons, images, network, registry
 from cluster.harness.access import Kubectl
 from cluster.harness.control_plane import Addresses, ControlPlane
 from cluster.harness.daemon import Daemon
-from cluster.harness.errors import HarnessError
+from cluster.harness.errors import BusyError, HarnessError, MissingError
 from cluster.harness.node import NEEDED, SYSTEM_PATH, Node
 from cluster.harness.programs import GROUPS, Programs, Report, own
 from cluster.harness.registry import ClusterRegistry
+from cluster.harness.simulated import SIMULATED
+from cluster.harness.traces import FOLDER, traces
 from fixtures.cache import cache_folder
 
-FOLDER = Path("/var/cache/cloche-test-cluster")
-"""One for a machine, as its addresses are: every checkout finds the same cluster."""
 NODES = 2
+_READY, _KEPT, _BEFORE = (FOLDER / name for name in ("ready", "kept", "before.json"))
+_LOCK = Path("/run/cloche-test-cluster.lock")
+_USERS = Path("/run/cloche-test-cluster.users")
 _ADDRESSES = Addresses(network.MACHINE, 16443, 12379, 12380, network.SERVICES)
 _LOCK_SECONDS = 600.0
 # For aggregated APIs; the endpoints of a Service are asked, as the API server is on no node.
@@ -55,6 +59,7 @@ class RealCluster:
         self.registry = ClusterRegistry(FOLDER / "registry", self.programs)
         self.controllers = Daemon(FOLDER, "kube-controller-manager")
         self.scheduler = Daemon(FOLDER, "kube-scheduler")
+        self.kwok = Daemon(FOLDER, "kwok")
         self.nodes = [Node(n, self.control, self.registry.hosts) for n in range(1, NODES + 1)]
 
     @property
@@ -67,44 +72,66 @@ class RealCluster:
 
     @property
     def running(self) -> bool:
-        """Whether every program of it runs."""
+        """Whether all of it was started and runs."""
         nodes = [daemon for node in self.nodes for daemon in node.daemons]
-        own = [self.control.etcd, self.control.api, self.controllers, self.scheduler]
-        return all(daemon.running for daemon in [*own, *self.registry.daemons, *nodes])
+        own = [self.control.etcd, self.control.api, self.controllers, self.scheduler, self.kwok]
+        daemons = [*own, *self.registry.daemons, *nodes]
+        return _READY.exists() and all(daemon.running for daemon in daemons)
 
-    def up(self, report: Report) -> None:
+    @property
+    def kept(self) -> bool:
+        """Whether it stays when nobody uses it."""
+        return _KEPT.exists()
+
+    def up(self, report: Report, *, keep: bool = False) -> None:
         """Start what does not run, and wait until all is ready; raises HarnessError."""
         if why := missing(self.programs):
-            raise HarnessError(why)
+            raise MissingError(why)
         with _alone():
-            FOLDER.mkdir(mode=0o700, exist_ok=True)
-            report("Starting the control plane …")
-            network.make_bridge()
-            self._start_control()
-            self.registry.start()
-            pause = images.push_program(registry.HOST, "pause", self.programs.path(own("pause")))
-            report("Starting the nodes …")
-            for node in self.nodes:
-                node.start(pause, [other for other in self.nodes if other is not node])
-            network.route_services(self.nodes[0].network)
-            for node in self.nodes:
-                node.wait()
-            self._install(report)
+            if not FOLDER.exists():
+                before = traces()
+                FOLDER.mkdir(mode=0o700)
+                _BEFORE.write_text(json.dumps(sorted(before)))
+            if keep:
+                _KEPT.touch()
+            self._start(report)
+            _READY.touch()
 
     def down(self, report: Report) -> None:
         """End all of it and remove what it wrote; nothing happens where there is nothing.
 
-        A step that fails keeps none of the others from being done; its HarnessError follows.
+        A step that fails keeps none of the others from being done. Raises HarnessError where
+        something of the cluster stays.
         """
-        with _alone(), ExitStack() as steps:  # from the last to the first
+        with _alone():
+            if not FOLDER.exists():
+                return
             report("Ending the cluster …")
-            steps.callback(shutil.rmtree, FOLDER, ignore_errors=True)
-            steps.callback(network.remove_bridge)
-            steps.callback(self.control.kill)
-            for daemon in (*self.registry.daemons, self.controllers, self.scheduler):
-                steps.callback(daemon.kill)
-            for node in self.nodes:
-                steps.callback(node.stop)
+            before = set(json.loads(_BEFORE.read_text())) if _BEFORE.exists() else set()
+            with ExitStack() as steps:  # from the last to the first
+                steps.callback(shutil.rmtree, FOLDER, ignore_errors=True)
+                steps.callback(network.remove_bridge)
+                steps.callback(self.control.kill)
+                for daemon in (*self.registry.daemons, self.kwok, self.controllers, self.scheduler):
+                    steps.callback(daemon.kill)
+                for node in self.nodes:
+                    steps.callback(node.stop)
+            if left := traces() - before:
+                raise HarnessError("the cluster left\n" + "\n".join(sorted(left)))
+
+    def _start(self, report: Report) -> None:
+        report("Starting the control plane …")
+        network.make_bridge()
+        self._start_control()
+        self.registry.start()
+        pause = images.push_program(registry.HOST, "pause", self.programs.path(own("pause")))
+        report("Starting the nodes …")
+        for node in self.nodes:
+            node.start(pause, [other for other in self.nodes if other is not node])
+        network.route_services(self.nodes[0].network)
+        for node in self.nodes:
+            node.wait()
+        self._install(report)
 
     def _start_control(self) -> None:
         control, authority = self.control, self.control.authority
@@ -134,6 +161,14 @@ class RealCluster:
         self.scheduler.start(
             [self.programs.path("kube-scheduler"), *common, "--bind-address=127.0.0.1"], {}
         )
+        self.kwok.start(
+            [
+                self.programs.path("kwok"), f"--kubeconfig={control.kubeconfig}",
+                "--manage-all-nodes=false", "--server-address=127.0.0.1:0",
+                f"--manage-nodes-with-annotation-selector={SIMULATED}=true",
+            ],
+            {},
+        )  # fmt: skip
 
     def _install(self, report: Report) -> None:
         from cloche.targets.local.envoy.installation import install
@@ -145,12 +180,18 @@ class RealCluster:
         addons.install_gateway(self.kubectl, registry.HOST, self.programs, envoy)
 
 
+def in_use() -> AbstractContextManager[int]:
+    """Keep others from ending the cluster; many may use it at once."""
+    busy = HarnessError("another process has been ending the cluster for too long")
+    return files.locked(_USERS, shared=True, limit=_LOCK_SECONDS, busy=lambda: busy)
+
+
+def out_of_use() -> AbstractContextManager[int]:
+    """Keep others from using it; raises BusyError at once where somebody does."""
+    return files.locked(_USERS, busy=lambda: BusyError("tests are using the cluster"))
+
+
 def _alone() -> AbstractContextManager[int]:
-    """Hold the lock of starting and ending."""
-    folder = cache_folder() / "kubernetes"
-    folder.mkdir(parents=True, exist_ok=True)
-    return files.locked(
-        folder / "cluster.lock",
-        limit=_LOCK_SECONDS,
-        busy=lambda: HarnessError("another process has been starting or ending the cluster"),
-    )
+    """Be the only one to start or end it."""
+    busy = HarnessError("another process has been starting or ending the cluster for too long")
+    return files.locked(_LOCK, limit=_LOCK_SECONDS, busy=lambda: busy)

@@ -12,6 +12,7 @@ import pytest
 from cluster.harness.addons import GATEWAY_CLASS
 from cluster.harness.images import push_program
 from cluster.harness.programs import Programs, own
+from cluster.harness.simulated import SIMULATED
 from cluster.harness.waiting import wait_until
 
 POD = """
@@ -46,6 +47,14 @@ spec:
   parentRefs: [{{name: entry}}]
   hostnames: [first.test]
   rules: [{{backendRefs: [{{name: first, port: 80}}]}}]
+"""
+GPU_POD = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: asks}}
+spec:
+  tolerations: [{{key: {SIMULATED}, operator: Exists}}]
+  containers: [{{name: any, image: example.test/any, resources: {{limits: {{nvidia.com/gpu: 1}}}}}}]
 """
 
 
@@ -151,3 +160,10 @@ def test_a_node_is_cut_off_and_comes_back(cluster, pods):
         node.network.mend()
     wait_until(lambda: get(url).text.strip() == "second", "the way to a mended node")
     node.wait()
+
+
+def test_pods_are_scheduled_on_simulated_nodes(cluster, namespace, simulated_nodes):
+    simulated_nodes("with-gpu", labels={"zone": "b"}, capacity={"nvidia.com/gpu": "4"})
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=GPU_POD)
+    cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/asks", "--timeout=60s")
+    assert field(cluster, namespace, "pod/asks", "{.spec.nodeName}") == "with-gpu"
