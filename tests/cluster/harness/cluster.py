@@ -32,8 +32,6 @@ class Cluster:
     """As its administrator."""
     nodes: tuple[Node, ...] = ()
     """Those that tests may break; a cluster that a developer named has none."""
-    api: Daemon | None = None
-    """The API server that tests may break."""
 
 
 @contextmanager
@@ -66,9 +64,7 @@ def _end(own: RealCluster, report: Report) -> None:
 
 
 def _of(own: RealCluster) -> Cluster:
-    return Cluster(
-        own.kubeconfig, CONTEXT, registry.HOST, own.kubectl, tuple(own.nodes), own.control.api
-    )
+    return Cluster(own.kubeconfig, CONTEXT, registry.HOST, own.kubectl, tuple(own.nodes))
 
 
 def _named(kubeconfig: Path, host: str | None) -> Cluster:
