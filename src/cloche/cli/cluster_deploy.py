@@ -28,7 +28,6 @@ def run(
 ) -> int:
     """Deploy what a spec describes, and return the exit code."""
     from cloche import cache
-    from cloche.pipeline import cluster
     from cloche.targets.kubernetes import rights
 
     if not wait:
@@ -37,9 +36,7 @@ def run(
             "In a cluster nothing carries on a rollout that a command leaves.",
             hint="Leave --no-wait out.",
         )
-    opened = here.opened(acts_for=spec.service_name)
-    if create_namespace:
-        cluster.make_namespace(opened.cluster, opened.place.namespace)
+    opened = here.opened(acts_for=spec.service_name, create_namespace=create_namespace)
     rights.require(opened.cluster, opened.place.namespace, opened.place.exposure)
     control = opened.engine
     with cache.under_way(here.settings):
