@@ -14,6 +14,7 @@ pytest_plugins = [
     "fixtures.cluster_state",
     "fixtures.real_clients",
     "fixtures.kubernetes",
+    "fixtures.kubernetes_client",
 ]
 
 # How long one example takes says more about the machine than about the code.

@@ -87,6 +87,17 @@ def test_verify_replays_the_golden_request(run, name):
     assert run("verify", name, "--json").json["passed"] is True
 
 
+def test_events_are_told_in_order(run, name):
+    outcome = run("events", name)
+    lines = outcome.out.splitlines()
+    assert "Revision 1 was requested" in lines[0]
+    assert all(f"  {name}  " in line for line in lines)
+    assert len(run("events", "--lines", "2").out.splitlines()) == 2
+    last = run("events", name, "--lines", "1", "--json").json
+    assert (last["service"], last["what"] in lines[-1]) == (name, True)
+    assert run("events", "nothing").code == 1
+
+
 def test_logs_name_the_replica(run, name):
     outcome = run("logs", name, "--lines", "2")
     assert outcome.out == f"{name}-r1-0 | line 0\n{name}-r1-0 | line 1\n"

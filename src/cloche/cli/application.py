@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "status": "Show the gateway, the services and their replicas.",
         "infer": "Send a request to a service.",
         "logs": "Show the logs of a service's replicas.",
+        "events": "Show what happened to the services.",
         "history": "List the revisions and rollouts of a service.",
         "rollback": "Bring back an earlier revision of a service.",
         "scale": "Change the number of replicas of a service.",

@@ -105,6 +105,7 @@ def _nodes(kubernetes: str) -> Mapping[str, Build]:
         ),
         own("pause"): _own("pause"),
         own("probe"): _own("probe"),
+        own("echo"): _own("echo"),
     }
 
 

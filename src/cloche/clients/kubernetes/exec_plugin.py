@@ -48,17 +48,16 @@ def run(
 
     Raises ClocheError `kubernetes.exec`.
     """
+    install = plugin.install or _INSTALL
     own = {**environment, **plugin.environment}
     path = shutil.which(plugin.command, path=own.get("PATH", ""))
     if path is None:
-        raise _failed(plugin, "is not installed", plugin.install or _INSTALL)
+        raise _failed(plugin, "is not installed", install)
     own["KUBERNETES_EXEC_INFO"] = json.dumps(_info(plugin, server))
     try:
         status, out, err = _printed([path, *plugin.arguments], own, seconds)
     except OSError as error:
-        raise _failed(
-            plugin, f"does not start: {error.strerror}", plugin.install or _INSTALL
-        ) from error
+        raise _failed(plugin, f"does not start: {error.strerror}", install) from error
     except subprocess.TimeoutExpired as error:
         said = _words(error.stderr or b"")
         raise UnavailableError(
