@@ -47,7 +47,7 @@ def missing(programs: Programs | None = None) -> str | None:
     if absent:
         return f"needs {', '.join(absent)} (apt install runc iproute2 iptables util-linux)"
     if unbuilt := (programs or Programs()).missing(*GROUPS):
-        return f"needs programs that were not built ({', '.join(unbuilt)}): make cluster"
+        return f"needs {len(unbuilt)} programs that were not built ({unbuilt[0]}, …): make cluster"
     return None
 
 
