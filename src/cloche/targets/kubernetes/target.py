@@ -209,6 +209,7 @@ class KubernetesTarget:
             body = route.of(name, self._namespace, _models(desired), desired.split, exposure)
             self._apply_policies(name, body, found)
             self._writer.move(name, kinds.HTTP_ROUTE, body, routed)
+            _require_accepted(routed, exposure)
         elif routed is not None:
             self._writer.remove(name, kinds.HTTP_ROUTE, routed)
             for policy in found.objects.get(kinds.BACKEND_TRAFFIC_POLICY, {}).values():
@@ -234,6 +235,19 @@ class KubernetesTarget:
         for kind, each in found.all():
             if kind is not kinds.DEPLOYMENT:
                 self._writer.remove(desired.service, kind, each)
+
+
+def _require_accepted(routed: dict[str, Any] | None, exposure: Exposure) -> None:
+    """Raise ClocheError for a route, as it was before, that its Gateway will never serve."""
+    refusal = observing.refusal_of(routed) if routed is not None else None
+    if refusal is not None:
+        raise ClocheError(
+            "target.kubernetes.route_refused",
+            refusal,
+            where=f"Gateway {exposure.gateway}",
+            hint="Correct `gateway` and `host` of the target, or what the Gateway's listeners allow"
+            " (allowedRoutes, hostname).",
+        )
 
 
 def _most(split: Mapping[int, int]) -> int:
