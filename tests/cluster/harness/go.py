@@ -121,7 +121,8 @@ def _go(words: list[str], *, folder: Path, **more: str) -> str:
     try:
         done = subprocess.run(
             [*processes.WITH_US, program, *words], cwd=folder, env={**os.environ, **settings},
-            capture_output=True, text=True, timeout=BUILD_SECONDS, check=False, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=BUILD_SECONDS, check=False,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise HarnessError(f"{command} took more than {BUILD_SECONDS:.0f} s") from error
