@@ -197,15 +197,17 @@ class KubernetesTarget:
         return max([wanted, *now])
 
     def _route(self, desired: Desired, found: seen.Seen) -> None:
-        """Have the traffic go where it should."""
+        """Have the traffic go where it should; with no share left there is no address."""
         name, of_service = desired.service, names.of_service(desired.service)
         exposure = desired.operated.exposure or Exposure()
         routed = found.get(kinds.HTTP_ROUTE, of_service)
-        through_gateway = exposure.expose is Expose.GATEWAY
+        main = found.get(kinds.SERVICE, of_service)
         if desired.split:
             body = service.of_service(name, self._namespace, _most(desired.split), exposure)
-            self._writer.move(name, kinds.SERVICE, body, found.get(kinds.SERVICE, of_service))
-        if desired.split and through_gateway:
+            self._writer.move(name, kinds.SERVICE, body, main)
+        elif main is not None:
+            self._writer.remove(name, kinds.SERVICE, main)
+        if desired.split and exposure.expose is Expose.GATEWAY:
             body = route.of(name, self._namespace, _models(desired), desired.split, exposure)
             self._apply_policies(name, body, found)
             self._writer.move(name, kinds.HTTP_ROUTE, body, routed)
