@@ -41,6 +41,10 @@ class ForbiddenError(ClocheError):
     """The user does not have the right."""
 
 
+class NoDryRunError(ClocheError):
+    """A webhook that would have to be asked cannot be asked without effect."""
+
+
 class FieldConflictError(ConflictError):
     """Others own fields of an object that is applied."""
 
@@ -208,6 +212,13 @@ def _invalid(status: Status, asked: Asked) -> ClocheError:
     if any(field == "metadata.uid" for _, field, _ in status.causes):
         what = f"{asked.what} is another one than was read."
         return StaleError("kubernetes.stale", what, where=asked.where, hint="Try again.")
+    if "does not support dry run" in status.message:
+        return NoDryRunError(
+            "kubernetes.dry_run",
+            f"The cluster cannot say what it would make of {asked.what}{status.said}.",
+            where=asked.where,
+            hint="The webhook has to declare that it has no side effects (sideEffects: None).",
+        )
     if "waiting to start" in status.message:
         return UnavailableError(
             "kubernetes.not_started",
