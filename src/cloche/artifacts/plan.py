@@ -78,6 +78,43 @@ class PlannedEnvironment:
     """Bytes at most of each package's file, by name, where the index gives them."""
 
 
+class ObjectAction(enum.StrEnum):
+    """What becomes of an object of a cluster."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    DRIFT = "drift"
+    """Nothing: others changed what Cloche applied, and it stays so until that changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of an object; None where there is no value."""
+
+    path: str
+    """`spec.template.spec.containers[name="server"].image`"""
+    before: Any
+    after: Any
+    """With `drift`, what Cloche applied."""
+    owner: str | None = None
+    """The field manager that has set it otherwise; a deploy does not force it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """One object of a cluster that a deploy changes, or that others have changed."""
+
+    action: ObjectAction
+    kind: str
+    name: str
+    fields: tuple[FieldChange, ...] = ()
+    revision: int | None = None
+    """The revision that it belongs to; None for an object of the service."""
+    unasked: str | None = None
+    """Why the cluster was not asked by a dry run: what is here is this client's own estimate."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeployPlan:
     """All changes of a deploy, and the reasons for the generated values."""
@@ -93,6 +130,8 @@ class DeployPlan:
     """What needs a yes; without it the deploy is refused before anything changes."""
     environments: tuple[PlannedEnvironment, ...] = ()
     """The environments of the models that have one."""
+    objects: tuple[ObjectChange, ...] = ()
+    """How the objects of a cluster differ from those that the deploy ends with."""
 
 
 class DeployAnswer(TypedDict):

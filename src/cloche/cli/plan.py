@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.cli import cluster_deploy, deploy, options, rendering, session, specification
+from cloche.cli import (
+    cluster_deploy,
+    deploy,
+    options,
+    plan_objects,
+    rendering,
+    session,
+    specification,
+)
 from cloche.units import download_text
 
 if TYPE_CHECKING:
@@ -72,6 +80,7 @@ def command(
             f" {here.place.namespace}, as {opened.user}"
         )
     _show(plan)
+    plan_objects.show(plan.objects, why=why)
     if image is not None:
         click.echo(f"Its image on {image['base']}: {image['digest'] or 'known after build'}")
     if why:
@@ -127,19 +136,12 @@ def _change(change: Change, width: int) -> str:
     mark, color = MARKS[change.kind]
     if change.before is not None and change.after is None:
         mark, color = "-", "red"
-    value = _value(change.after)
+    value = rendering.value_text(change.after)
     if change.before is not None:
-        value = _value(change.before) + (f" → {value}" if change.after is not None else "")
+        value = rendering.value_text(change.before) + (
+            f" → {value}" if change.after is not None else ""
+        )
     return f"{click.style(mark, fg=color)} {change.field.ljust(width)}  {value}"
-
-
-def _value(value: Any) -> str:
-    """Return a value as written in a spec; digests are shortened."""
-    if isinstance(value, str) and value.startswith("sha256:"):
-        return value[:19]
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
 
 
 def _show_reasons(plan: DeployPlan) -> None:

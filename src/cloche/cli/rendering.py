@@ -23,6 +23,7 @@ __all__ = [
     "show_json",
     "table",
     "tensor_text",
+    "value_text",
     "verification_text",
 ]
 
@@ -62,3 +63,12 @@ def finding_text(finding: Finding) -> str:
     if finding.hint:
         lines.append(f"  hint: {finding.hint}")
     return "\n".join(lines)
+
+
+def value_text(value: Any) -> str:
+    """Return a value as written in a spec; digests are shortened."""
+    if isinstance(value, str) and value.startswith("sha256:"):
+        return value[:19]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import (
@@ -59,7 +60,11 @@ class Commands:
 
     def plan(self, deployment: Deployment) -> DeployPlan:
         """Return what `deploy` would change, decided by the same function."""
-        return self._decide(deployment, self._state.service(deployment.service))
+        stored = self._state.service(deployment.service)
+        now = datetime.fromisoformat(self._records.now())
+        recorded = planning.recorded_of(stored, self._state, self._target, now)
+        plan = planning.plan_deploy(deployment, recorded, self._target)
+        return planning.with_objects(plan, deployment, recorded, self._state, self._target)
 
     def deploy(
         self, deployment: Deployment, *, accept: Collection[Consent], by: str

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 from cloche.control import requests
 from cloche.rollout import objection
 from cloche.rollout.change import Recorded, decide_change, operated_now
+from cloche.rollout.ending import ending
+from cloche.rollout.warm import warm_revision
 from cloche.targets import Desired, ReplicaPhase
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from cloche.artifacts import Deployment, DeployPlan, Revision
     from cloche.state import State, Stored
     from cloche.targets import Target
@@ -28,6 +32,7 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
         operated=operated,
         asked=deployment.repository,
         runtime=deployment.served.runtime,
+        asked_pod=deployment.pod,
     )
     target.admit(desired)
     against = objection.known_before(deployment.golden, operated)
@@ -37,10 +42,24 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     return replace(plan, findings=plan.findings + target.foresee(desired))
 
 
-def recorded_of(stored: Stored | None, state: State, target: Target | None) -> Recorded | None:
+def with_objects(
+    plan: DeployPlan,
+    deployment: Deployment,
+    recorded: Recorded | None,
+    state: State,
+    target: Target,
+) -> DeployPlan:
+    """Return a plan with the changes of the objects by which a cluster runs the service."""
+    following = state.last_number(deployment.service) + 1
+    return replace(plan, objects=target.compare(ending(plan, deployment, recorded, following)))
+
+
+def recorded_of(
+    stored: Stored | None, state: State, target: Target | None, now: datetime | None = None
+) -> Recorded | None:
     """Return the recorded service, with whether its live revision is broken.
 
-    `target` is None if nothing runs.
+    `target` is None if nothing runs. Which revision is warm depends on `now`.
     """
     if stored is None:
         return None
@@ -49,7 +68,8 @@ def recorded_of(stored: Stored | None, state: State, target: Target | None) -> R
     rolling = _revision(state, record.name, record.rollout.to if record.rollout else None)
     broken = live is not None and target is not None and _is_broken(live, target)
     judged = state.attached(record.name, live.number).verification if live is not None else None
-    return Recorded(record, live, rolling, broken=broken, judged=judged)
+    warm = _revision(state, record.name, warm_revision(record, now)) if now is not None else None
+    return Recorded(record, live, rolling, broken=broken, judged=judged, warm=warm)
 
 
 def offline(deployment: Deployment, state: State | None, target: Target) -> DeployPlan:

@@ -32,6 +32,8 @@ class Recorded:
     """Whether all replicas of the live revision failed; the deploy then makes a new revision."""
     judged: Verification | None = None
     """The latest verification of the live revision."""
+    warm: Revision | None = None
+    """The former revision, if its replicas are kept for a quick way back."""
 
 
 def decide_change(deployment: Deployment, recorded: Recorded | None) -> DeployPlan:
@@ -83,7 +85,9 @@ def _served_changes(deployment: Deployment, recorded: Recorded) -> list[Change]:
 
 
 def _first_values(deployment: Deployment) -> list[Change]:
-    after = _revision_values(deployment) | written.operated(deployment.operated)
+    """Return all values but the template of its pods: that has nothing to differ from."""
+    first = replace(deployment, pod=None)
+    after = _revision_values(first) | written.operated(deployment.operated)
     return _differences(ChangeKind.CREATE, {}, after)
 
 
@@ -126,7 +130,11 @@ def _revision_values(deployment: Deployment) -> dict[str, Any]:
         **written.served(deployment.served),
         "repository.digest": deployment.repository.digest,
         **({"image": deployment.image} if deployment.image else {}),
-        **_pod_values(deployment.pod or {}),
+        **{
+            field: value
+            for field, value in _pod_values(deployment.pod or {}).items()
+            if value != deployment.image
+        },
     }
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from cloche.artifacts import Finding
+    from cloche.artifacts import Finding, ObjectChange
     from cloche.errors import ClocheError
 
 
@@ -70,6 +70,8 @@ class Desired:
     """The repository that a command is about; only `admit` and `foresee` look at it."""
     runtime: Runtime | None = None
     """What the replicas of `asked` are to be."""
+    asked_pod: dict[str, Any] | None = None
+    """The template of the pods of `asked`, for targets that run pods."""
 
     @property
     def repositories(self) -> tuple[ModelRepository, ...]:
@@ -223,6 +225,13 @@ class Target(Protocol):
 
     def diff(self, desired: Desired) -> tuple[TargetChange, ...]:
         """Return what `apply` would do now; empty if it would write nothing."""
+
+    def compare(self, desired: Desired) -> tuple[ObjectChange, ...]:
+        """Return how the objects of a cluster differ from those that are desired.
+
+        That includes what others changed in them and `apply` leaves. Empty for a target that keeps
+        none. Raises ClocheError for an object that the cluster refuses.
+        """
 
     def observe(self, service: str) -> ServiceObservation:
         """Return the replicas and the traffic of a service, also of one that was not applied."""

@@ -22,7 +22,7 @@ from cloche.testing.world import World
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cloche.artifacts import Finding
+    from cloche.artifacts import Finding, ObjectChange
     from cloche.targets import Desired, Placement, Replica
 
 
@@ -104,6 +104,9 @@ class MemoryTarget:
             changes.append(TargetChange(None, f"route {dict(desired.split)}"))
         return tuple(changes)
 
+    def compare(self, desired: Desired) -> tuple[ObjectChange, ...]:  # noqa: ARG002
+        return ()
+
     def observe(self, service: str) -> ServiceObservation:
         gateway = self.gateway()
         endpoint = Endpoint(gateway.http, gateway.grpc, gateway.ready, gateway.detail)
@@ -182,6 +185,9 @@ class MemoryTarget:
 
 class LivingTarget(MemoryTarget):
     """A target in memory that advances its world a step at each observation."""
+
+    def compare(self, desired: Desired) -> tuple[ObjectChange, ...]:  # noqa: ARG002
+        return ()
 
     def observe(self, service: str) -> ServiceObservation:
         self.world.advance()

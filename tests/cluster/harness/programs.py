@@ -7,6 +7,7 @@ has, `gateway` for the one that routes.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Programs:
             waiting=lambda: report("Another process builds the programs of the cluster; waiting …"),
             busy=lambda: HarnessError("another process has been building for an hour"),
         ):
+            _sweep(self.folder)
             for count, name in enumerate(missing := self.missing(*groups), 1):
                 report(f"Building {name} ({count} of {len(missing)}) …")
                 began = time.monotonic()
@@ -70,6 +72,15 @@ class Programs:
     def _builds(self, groups: Sequence[str]) -> dict[str, Build]:
         known = {"api": _api, "nodes": _nodes, "gateway": _gateway}
         return {name: b for group in groups for name, b in known[group](self.kubernetes).items()}
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed build left."""
+    for left in folder.glob(".*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 # ── what they are built from ──────────────────────────────────────────────────────────────────

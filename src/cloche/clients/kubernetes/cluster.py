@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from cloche.clients.kubernetes.kinds import Kind
     from cloche.clients.patience import Patience
 
-_OWN = "cloche"
+OWN = "cloche"
 """The field manager of all that is written."""
-_STRICT = {"fieldManager": _OWN, "fieldValidation": "Strict"}
+_STRICT = {"fieldManager": OWN, "fieldValidation": "Strict"}
 """An unknown field is an error, never dropped."""
 
 
@@ -116,7 +116,7 @@ class Cluster:
                 content_type="application/apply-patch+yaml",
             )  # fmt: skip
         except FieldConflictError as error:
-            if {owner for _, owner in error.conflicts} != {_OWN}:
+            if {owner for _, owner in error.conflicts} != {OWN}:
                 raise
         # Another of our own writes set them (create, replace, patch): to the server one more owner.
         return self.apply(kind, body, force=True, dry_run=dry_run)

@@ -44,6 +44,10 @@ class ForbiddenError(ClocheError):
     """The user does not have the right."""
 
 
+class NoDryRunError(ClocheError):
+    """A webhook that would have to be asked cannot be asked without effect."""
+
+
 class FieldConflictError(ConflictError):
     """Others own fields of an object that is applied."""
 
@@ -207,10 +211,8 @@ def _owned(conflicts: Sequence[tuple[str, str]], asked: Asked) -> FieldConflictE
     return error
 
 
-def _invalid(status: Status, asked: Asked) -> ClocheError:
-    if any(field == "metadata.uid" for _, field, _ in status.causes):
-        what = f"{asked.what} is another one than was read."
-        return StaleError("kubernetes.stale", what, where=asked.where, hint="Try again.")
+def _container(status: Status, asked: Asked) -> ClocheError | None:
+    """Return the error for the log of a container that there is not; None for all else."""
     if any(words in status.message for words in _NOT_YET):
         what = f"{asked.what} has not started yet{status.said}."
         hint = "Try again in a while."
@@ -218,6 +220,23 @@ def _invalid(status: Status, asked: Asked) -> ClocheError:
     if _NO_FORMER in status.message:
         what = f"{asked.what} has not been started anew: nothing is left from before."
         return NotFoundError("kubernetes.no_former", what, where=asked.where)
+    return None
+
+
+def _invalid(status: Status, asked: Asked) -> ClocheError:
+    if any(field == "metadata.uid" for _, field, _ in status.causes):
+        what = f"{asked.what} is another one than was read."
+        return StaleError("kubernetes.stale", what, where=asked.where, hint="Try again.")
+    of_container = _container(status, asked)
+    if of_container is not None:
+        return of_container
+    if "does not support dry run" in status.message:
+        return NoDryRunError(
+            "kubernetes.dry_run",
+            f"The cluster cannot say what it would make of {asked.what}{status.said}.",
+            where=asked.where,
+            hint="The webhook has to declare that it has no side effects (sideEffects: None).",
+        )
     if "denied the request" in status.message or "denied request" in status.message:
         return _not_admitted(status, asked)
     unknown = [match["quoted"] or match["plain"] for match in _UNKNOWN.finditer(status.message)]

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
-from cloche.clients.kubernetes.errors import ForbiddenError
+from cloche.clients.kubernetes.errors import ForbiddenError, NoDryRunError
 from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
 from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes.objects import pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
     problems = [*_replicas(desired), *_foreign(cluster, namespace, desired.service)]
     if exposure.expose is Expose.GATEWAY:
         problems += _gateway(cluster, namespace, desired.service, exposure)
+    problems += _pods(cluster, namespace, desired)
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -80,6 +82,36 @@ def _foreign(cluster: Cluster, namespace: str, service: str) -> Iterator[ClocheE
                 where=f"context {cluster.context}",
                 hint="Take another name for the service (`--name`), or another namespace.",
             )
+
+
+def _pods(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[ClocheError]:
+    """Ask for a pod of the template that is asked about, in a dry run.
+
+    Pods are made by a controller: a user who may not make any may still deploy.
+    """
+    if desired.asked_pod is None:
+        return
+    template = pod.numbered(desired.asked_pod, desired.service, 0)
+    name = names.of_revision(desired.service, 0)
+    metadata = {**template["metadata"], "name": name, "namespace": namespace}
+    spec = {**template["spec"], "serviceAccountName": _account(cluster, namespace, desired)}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    try:
+        cluster.create(kinds.POD, body, dry_run=True)
+    except (ForbiddenError, NoDryRunError):
+        return
+    except ClocheError as error:
+        what = error.what.replace(f"Pod {name} in", f"the pods of {desired.service} in", 1)
+        yield error.with_(what=what)
+
+
+def _account(cluster: Cluster, namespace: str, desired: Desired) -> str:
+    """Return the account of the pods, or one that is there while the service's own is not."""
+    own, asked = names.of_service(desired.service), desired.asked_pod or {}
+    account: str = asked["spec"]["serviceAccountName"]
+    if account == own and cluster.get(kinds.SERVICE_ACCOUNT, own, namespace) is None:
+        return "default"
+    return account
 
 
 def _is_ours(found: dict[str, Any], service: str) -> bool:

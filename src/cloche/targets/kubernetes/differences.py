@@ -1,4 +1,4 @@
-"""What applying a service would change in a cluster, and what is to be said of it before."""
+"""What is to be said of a service before it is applied."""
 
 from __future__ import annotations
 
@@ -6,35 +6,13 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import Expose, Exposure, Finding, Severity
 from cloche.clients.kubernetes import kinds
-from cloche.targets.kubernetes import names, observing, seen, writing
-from cloche.targets.target import TargetChange
+from cloche.targets.kubernetes import names, seen, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.targets.target import Desired
-
-
-def changes(cluster: Cluster, namespace: str, desired: Desired) -> tuple[TargetChange, ...]:
-    """Return what `apply` would do now."""
-    return tuple(_changes(cluster, namespace, desired))
-
-
-def _changes(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[TargetChange]:
-    found = seen.read(cluster, namespace, desired.service)
-    workloads = found.of_revision(kinds.DEPLOYMENT)
-    for placement in desired.placements:
-        current, wanted = workloads.get(placement.revision), placement.replicas.minimum
-        if current is None:
-            yield TargetChange(placement.revision, f"start {_count(wanted)}")
-        elif not writing.is_foreign(current) and writing.replicas_of(current) != wanted:
-            yield TargetChange(placement.revision, f"scale to {_count(wanted)}")
-    placed = {placement.revision for placement in desired.placements}
-    yield from (TargetChange(number, "stop") for number in workloads if number not in placed)
-    if observing.split_of(found, desired.service) != dict(desired.split):
-        shares = ", ".join(f"r{number} {share} %" for number, share in desired.split.items())
-        yield TargetChange(None, f"route {shares or 'nothing'}")
 
 
 def foreseen(cluster: Cluster, namespace: str, desired: Desired) -> tuple[Finding, ...]:
@@ -84,7 +62,3 @@ def _reached(desired: Desired) -> Iterator[Finding]:
             " clients that keep one are moved when its pods end.",
             where=names.of_service(desired.service),
         )
-
-
-def _count(replicas: int) -> str:
-    return f"{replicas} replica{'s' if replicas > 1 else ''}"

@@ -8,32 +8,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.errors import ClocheError, StaleError
 from cloche.state.hold import AlwaysHeld
-from cloche.targets.kubernetes import admission, differences, names, observing, reaching, seen
-from cloche.targets.kubernetes.objects import (
-    account,
-    deployment,
-    disruption,
-    golden,
-    metadata,
-    monitor,
-    network,
-    probes,
-    route,
-    service,
-    traffic,
+from cloche.targets.kubernetes import (
+    admission,
+    comparing,
+    differences,
+    names,
+    observing,
+    reaching,
+    seen,
+    wanted,
 )
-from cloche.targets.kubernetes.writing import Writer, replicas_of
+from cloche.targets.kubernetes.objects import golden, metadata
+from cloche.targets.kubernetes.writing import Writer
 from cloche.targets.target import ApplyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from cloche.artifacts import Finding
+    from cloche.artifacts import Finding, ObjectChange
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.state import Hold
     from cloche.targets.target import (
@@ -109,7 +105,10 @@ class KubernetesTarget:
             raise ApplyError(desired.service, errors)
 
     def diff(self, desired: Desired) -> tuple[TargetChange, ...]:
-        return differences.changes(self._cluster, self._namespace, desired)
+        return comparing.summary(self.compare(desired))
+
+    def compare(self, desired: Desired) -> tuple[ObjectChange, ...]:
+        return comparing.compare(self._cluster, self._namespace, desired)
 
     # ── observed ──────────────────────────────────────────────────────────────────────────────
 
@@ -137,130 +136,61 @@ class KubernetesTarget:
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
     def _apply_service(self, desired: Desired, found: seen.Seen) -> None:
-        """Bring the objects of the whole service to what they should be, or remove them."""
-        name, of_service = desired.service, names.of_service(desired.service)
-        if not desired.placements and not desired.split:
-            return
-        exposure = desired.operated.exposure or Exposure()
-        uses_own = any(
-            (placement.pod or {})["spec"]["serviceAccountName"] == of_service
-            for placement in desired.placements
-        )
-        wanted = [(kinds.NETWORK_POLICY, network.of(name, self._namespace, exposure))]
-        if uses_own:
-            wanted.append((kinds.SERVICE_ACCOUNT, account.of(name, self._namespace)))
-        if self._cluster.serves(kinds.POD_MONITOR):
-            wanted.append((kinds.POD_MONITOR, monitor.of(name, self._namespace)))
-        for kind, body in wanted:
-            self._writer.apply(kind, body, found.get(kind, of_service))
+        """Bring the objects of the whole service to what they should be."""
+        for kind, body in wanted.of_service(desired, self._namespace, self._cluster.serves):
+            self._writer.apply(kind, body, found.get(kind, body["metadata"]["name"]))
 
     def _place(self, placement: Placement, desired: Desired, found: seen.Seen) -> None:
         """Bring the objects of a revision to what they should be."""
-        namespace, number = self._namespace, placement.revision
-        name = names.of_revision(placement.service, number)
-        current = found.get(kinds.DEPLOYMENT, name)
-        workload = self._writer.apply(
-            kinds.DEPLOYMENT, deployment.of(placement, namespace), current
-        )
-        if current is None:
+        name = names.of_revision(placement.service, placement.revision)
+        kind, body = wanted.workload(placement, self._namespace)
+        current = found.get(kind, name)
+        workload = self._writer.apply(kind, body, current)
+        is_up = bool(workload.get("status", {}).get("readyReplicas"))
+        if not is_up and wanted.is_asked(workload["spec"]["template"]):
             self._add_probe(placement, workload)
-        replicas = self._replicas(placement, desired, found)
-        self._writer.scale(kinds.DEPLOYMENT, workload, replicas)
-        owned = metadata.owned_by(service.of_revision(placement, namespace), workload)
-        self._writer.apply(kinds.SERVICE, owned, found.get(kinds.SERVICE, name))
+        replicas = wanted.replicas(placement, desired, found)
+        self._writer.scale(kind, workload, replicas)
         budget = found.get(kinds.POD_DISRUPTION_BUDGET, name)
-        if replicas >= disruption.LEAST:
-            body = metadata.owned_by(disruption.of(placement, namespace), workload)
-            self._writer.apply(kinds.POD_DISRUPTION_BUDGET, body, budget)
-        elif budget is not None:
+        for kind, body in wanted.of_revision(placement, self._namespace, replicas, workload):
+            self._writer.apply(kind, body, found.get(kind, name))
+        if budget is not None and not wanted.has_budget(replicas):
             self._writer.remove(placement.service, kinds.POD_DISRUPTION_BUDGET, budget)
 
     def _add_probe(self, placement: Placement, workload: dict[str, Any]) -> None:
-        """Make the ConfigMap that the pods of a new revision wait for."""
-        volumes = workload["spec"]["template"]["spec"].get("volumes") or ()
-        if not any(volume["name"] == probes.VOLUME for volume in volumes):
+        """Make the ConfigMap that the pods of a new revision wait for, if it is missing."""
+        name = names.of_revision(placement.service, placement.revision)
+        if self._cluster.get(kinds.CONFIG_MAP, name, self._namespace) is not None:
             return
         content = self._probe_files(placement.service, placement.revision)
         body = golden.of(placement, self._namespace, content)
         self._cluster.apply(kinds.CONFIG_MAP, metadata.owned_by(body, workload))
 
-    def _replicas(self, placement: Placement, desired: Desired, found: seen.Seen) -> int:
-        """Return how many replicas a revision gets: at least as many as the live one has now."""
-        wanted = placement.replicas.minimum
-        if desired.split.get(placement.revision):
-            return wanted
-        answering = [
-            found.get(kinds.DEPLOYMENT, names.of_revision(desired.service, number))
-            for number in desired.split
-        ]
-        now = [replicas_of(each) for each in answering if each is not None]
-        return max([wanted, *now])
-
     def _route(self, desired: Desired, found: seen.Seen) -> None:
-        """Have the traffic go where it should."""
-        name, of_service = desired.service, names.of_service(desired.service)
-        exposure = desired.operated.exposure or Exposure()
-        routed = found.get(kinds.HTTP_ROUTE, of_service)
-        through_gateway = exposure.expose is Expose.GATEWAY
-        if desired.split:
-            body = service.of_service(name, self._namespace, _most(desired.split), exposure)
-            self._writer.move(name, kinds.SERVICE, body, found.get(kinds.SERVICE, of_service))
-        if desired.split and through_gateway:
-            body = route.of(name, self._namespace, _models(desired), desired.split, exposure)
-            self._apply_policies(name, body, found)
-            self._writer.move(name, kinds.HTTP_ROUTE, body, routed)
-            _require_accepted(routed, exposure)
-        elif routed is not None:
-            self._writer.remove(name, kinds.HTTP_ROUTE, routed)
-            for policy in found.objects.get(kinds.BACKEND_TRAFFIC_POLICY, {}).values():
-                self._writer.remove(name, kinds.BACKEND_TRAFFIC_POLICY, policy)
-
-    def _apply_policies(self, name: str, routed: dict[str, Any], found: seen.Seen) -> None:
-        """Tell a Gateway of Envoy how to send requests, before the route leads to it."""
-        if not self._cluster.serves(kinds.BACKEND_TRAFFIC_POLICY):
-            return
-        for protocol in traffic.PROTOCOLS:
-            body = traffic.of(name, self._namespace, protocol, routed)
-            current = found.get(kinds.BACKEND_TRAFFIC_POLICY, body["metadata"]["name"])
-            self._writer.apply(kinds.BACKEND_TRAFFIC_POLICY, body, current)
+        """Have the traffic go where it should; with no share left there is no address."""
+        for kind, body in wanted.of_traffic(desired, self._namespace, self._cluster.serves):
+            current = found.get(kind, body["metadata"]["name"])
+            self._writer.move(desired.service, kind, body, current)
+        for kind, each in wanted.unrouted(desired, found):
+            self._writer.remove(desired.service, kind, each)
+        routed = found.get(kinds.HTTP_ROUTE, names.of_service(desired.service))
+        if desired.split and routed is not None:
+            _require_accepted(routed)
 
     def _remove_leaving(self, desired: Desired, found: seen.Seen) -> None:
         """Remove revisions without a placement, and with the last one the service's own objects."""
-        placed = {placement.revision for placement in desired.placements}
-        for number, workload in found.of_revision(kinds.DEPLOYMENT).items():
-            if number not in placed:
-                self._writer.remove(desired.service, kinds.DEPLOYMENT, workload)
-        if placed or desired.split:
-            return
-        for kind, each in found.all():
-            if kind is not kinds.DEPLOYMENT:
-                self._writer.remove(desired.service, kind, each)
+        for kind, each in wanted.leaving(desired, found):
+            self._writer.remove(desired.service, kind, each)
 
 
-def _require_accepted(routed: dict[str, Any] | None, exposure: Exposure) -> None:
+def _require_accepted(routed: dict[str, Any]) -> None:
     """Raise ClocheError for a route, as it was before, that its Gateway will never serve."""
-    refusal = observing.refusal_of(routed) if routed is not None else None
+    refusal = observing.refusal_of(routed)
     if refusal is not None:
         raise ClocheError(
             "target.kubernetes.route_refused",
             refusal,
-            where=f"Gateway {exposure.gateway}",
+            where=f"HTTPRoute {routed['metadata']['name']}",
             hint="Correct `gateway` and `host` of the target, or what the Gateway's listeners allow"
             " (allowedRoutes, hostname).",
         )
-
-
-def _most(split: Mapping[int, int]) -> int:
-    """Return the revision with the greatest share: a Service leads to one."""
-    return max(split, key=lambda number: (split[number], number))
-
-
-def _models(desired: Desired) -> tuple[str, ...]:
-    """Return the names of the models of all revisions that have a share."""
-    names_of = (
-        model
-        for placement in desired.placements
-        if desired.split.get(placement.revision)
-        for model in placement.repository.models
-    )
-    return tuple(dict.fromkeys(names_of))

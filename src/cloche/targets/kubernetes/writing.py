@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import digest_of, encode
+from cloche.clients.kubernetes import kinds
 from cloche.errors import UnavailableError
 from cloche.targets.kubernetes import names
 
@@ -31,23 +32,23 @@ class Writer:
         self, kind: Kind, body: dict[str, Any], current: dict[str, Any] | None
     ) -> dict[str, Any]:
         """Apply an object unless the same was applied last; return it as it is now."""
-        marked = _marked(body)
-        if current is not None and is_applied(marked, current):
+        whole = marked(body)
+        if current is not None and is_applied(whole, current):
             return current
-        return self._cluster.apply(kind, marked, force=self._take_over)
+        return self._cluster.apply(kind, whole, force=self._take_over)
 
     def move(
         self, service: str, kind: Kind, body: dict[str, Any], current: dict[str, Any] | None
     ) -> None:
         """Apply an object that moves traffic: only over what was read, while acting is held."""
-        marked = _marked(body)
-        if current is not None and is_applied(marked, current):
+        whole = marked(body)
+        if current is not None and is_applied(whole, current):
             return
         self.require(service)
         if current is not None:
             version = current["metadata"]["resourceVersion"]
-            marked["metadata"] = {**marked["metadata"], "resourceVersion": version}
-        self._cluster.apply(kind, marked, force=self._take_over)
+            whole["metadata"] = {**whole["metadata"], "resourceVersion": version}
+        self._cluster.apply(kind, whole, force=self._take_over)
 
     def scale(self, kind: Kind, current: dict[str, Any], replicas: int) -> None:
         """Set the number of replicas, unless someone else has set it.
@@ -63,14 +64,17 @@ class Writer:
         self._cluster.scale(kind, name, namespace, replicas)
 
     def remove(self, service: str, kind: Kind, current: dict[str, Any]) -> None:
-        """Delete an object, if it is the one that was read, while acting is held."""
+        """Delete an object, if it is the one that was read, while acting is held.
+
+        What owns others stays until they are gone, so that it is seen what still runs.
+        """
         self.require(service)
         metadata = current["metadata"]
         if metadata.get("deletionTimestamp"):
             return
         self._cluster.delete(
             kind, metadata["name"], metadata["namespace"], uid=metadata["uid"],
-            version=metadata["resourceVersion"], foreground=True,
+            version=metadata["resourceVersion"], foreground=kind is kinds.DEPLOYMENT,
         )  # fmt: skip
 
     def require(self, service: str) -> None:
@@ -81,9 +85,9 @@ class Writer:
             raise UnavailableError("target.not_held", what, where=service, hint=hint)
 
 
-def is_applied(marked: dict[str, Any], current: dict[str, Any]) -> bool:
-    """Return whether an object is as it was applied last."""
-    wanted = marked["metadata"]["annotations"][names.APPLIED]
+def is_applied(whole: dict[str, Any], current: dict[str, Any]) -> bool:
+    """Return whether an object, as `marked` returns it, was applied last."""
+    wanted = whole["metadata"]["annotations"][names.APPLIED]
     found = (current["metadata"].get("annotations") or {}).get(names.APPLIED)
     return bool(found == wanted) and not current["metadata"].get("deletionTimestamp")
 
@@ -100,7 +104,7 @@ def is_foreign(workload: dict[str, Any]) -> bool:
     return replicas_of(workload) not in ours
 
 
-def _marked(body: dict[str, Any]) -> dict[str, Any]:
+def marked(body: dict[str, Any]) -> dict[str, Any]:
     """Return an object with the digest of all of it."""
     metadata = body["metadata"]
     annotations = {**metadata.get("annotations", {}), names.APPLIED: digest_of(encode(body))}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.artifacts import ModelRepository, ReplicaRange
+    from cloche.artifacts import ModelRepository, ObjectChange, ReplicaRange
     from cloche.servers import Server
     from cloche.settings import Settings
     from cloche.store import Store
@@ -153,6 +153,9 @@ class LocalTarget:
             shares = ", ".join(f"r{number} {share} %" for number, share in desired.split.items())
             changes.append(TargetChange(None, f"route {shares or 'nothing'}"))
         return tuple(changes)
+
+    def compare(self, desired: Desired) -> tuple[ObjectChange, ...]:  # noqa: ARG002
+        return ()
 
     def _leaving(self, desired: Desired) -> list[int]:
         placed = {placement.revision for placement in desired.placements}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloche.artifacts import Origin, Reason
 from cloche.artifacts.container import SHARED_MEMORY
 
 if TYPE_CHECKING:
     from cloche.artifacts import ContainerStart, Deployment, PodOptions
+
+T = TypeVar("T", int, float)
 
 _MIB = 2**20
 _LEAST_SHARED_MEMORY = 64 * _MIB
@@ -41,8 +43,9 @@ def of(deployment: Deployment, start: ContainerStart, options: PodOptions) -> Si
     """
     shared = _shared_memory(start)
     asked, weights = deployment.served.resources, _weights(deployment)
-    cpu = asked.cpu or _CPU
-    memory = (asked.memory or _SERVER + 2 * weights) + shared
+    cpu = _at_most(asked.cpu or _CPU, options.cpu_limit)
+    computed = (asked.memory or _SERVER + 2 * weights) + shared
+    memory = _at_most(computed, options.memory_limit)
     limits: dict[str, str] = {}
     most = options.memory_limit or (memory if asked.memory else None)
     if most is not None:
@@ -61,6 +64,11 @@ def of(deployment: Deployment, start: ContainerStart, options: PodOptions) -> Si
         environment=_environment(asked.cpu),
         reasons=_reasons(deployment, options, given, quantity(shared)),
     )
+
+
+def _at_most(value: T, limit: T | None) -> T:
+    """Return a request that is no more than its limit: a cluster refuses any other."""
+    return value if limit is None else min(value, limit)
 
 
 def quantity(size: int) -> str:
@@ -99,10 +107,7 @@ def _reasons(
     reasons = [
         Reason("pod.resources.requests.cpu", requests["cpu"], spec if asked.cpu else default,
                "resources.cpu" if asked.cpu else "Nothing says how much the model needs."),
-        Reason("pod.resources.requests.memory", requests["memory"],
-               spec if asked.memory else Origin.MODEL,
-               "resources.memory and the shared memory" if asked.memory
-               else "256 MiB for the server, twice the model's files, and the shared memory."),
+        _memory_reason(deployment, options, requests["memory"], limits.get("memory")),
         Reason("pod.volumes.shm", shared, Origin.MODEL,
                "Tensors of models that run in Python; it grows with messages in flight."),
         Reason("pod.volumes.tmp", _SCRATCH, default, "The root file system is read-only."),
@@ -114,3 +119,16 @@ def _reasons(
         why = "resources.limits of the target"
         reasons.append(Reason("pod.resources.limits.cpu", limits["cpu"], spec, why))
     return tuple(reasons)
+
+
+def _memory_reason(
+    deployment: Deployment, options: PodOptions, request: str, limit: str | None
+) -> Reason:
+    field = "pod.resources.requests.memory"
+    if options.memory_limit is not None and request == limit:
+        why = "All that resources.limits of the target allows."
+        return Reason(field, request, Origin.SPEC, why)
+    if deployment.served.resources.memory:
+        return Reason(field, request, Origin.SPEC, "resources.memory and the shared memory")
+    why = "256 MiB for the server, twice the model's files, and the shared memory."
+    return Reason(field, request, Origin.MODEL, why)
