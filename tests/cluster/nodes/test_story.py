@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-import tritonclient.grpc
 
-from cluster.harness.cluster import Cluster
 from fixtures.cluster_users import KINDS, ClusterUser, Entry
 from fixtures.command_line import scaled_maximum
 from fixtures.load import grpc_client, grpc_input, rows
@@ -74,7 +70,7 @@ def test_the_story(
             NAME, model(5), replicas=2, target=at | {"resources": {"limits": {"memory": "40Mi"}}}
         )
         bad = ann.deploy(code=1)
-        assert "killed for memory" in bad["error"]["what"]
+        assert "it needs more than the 40Mi" in bad["error"]["what"]
         assert "Revision 2 is still live" in bad["error"]["hint"]
         load.more()
 
