@@ -25,7 +25,7 @@ def declare(user: ClusterUser, factor: float) -> None:
 def rollout(user: ClusterUser) -> dict[str, object] | None:
     """Return the rollout that is under way, as recorded."""
     found = json.loads(user.kubectl("get", "configmap", f"cloche-{NAME}", "-o", "json"))
-    current: dict[str, object] | None = json.loads(found["data"]["record.json"])["rollout"]
+    current: dict[str, object] | None = json.loads(found["data"]["record.json"]).get("rollout")
     return current
 
 
