@@ -60,12 +60,14 @@ STATUS = {"control.host": 403, "control.unauthorized": 401}
 def pages() -> dict[str, str]:
     """Return the generated pages by file name, from the folder of the reference."""
     import formats_page
+    import kubernetes_page
 
     return {
         "cli.md": commands(),
         "http-api.md": endpoints(),
         "cloche-yaml.md": spec_keys(),
         "errors.md": errors(),
+        "kubernetes-objects.md": kubernetes_page.page(NOTE),
         "../formats.md": formats_page.page(NOTE),
     }
 

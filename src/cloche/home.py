@@ -5,6 +5,7 @@
     environments/    models' virtual environments        servers/             Triton, Envoy
     containers/      images that were loaded for replicas
     documents/       revisions of clusters, by the digest of their document
+    clusters.json    the cluster that each context led to
     logs/            one per server, and our own         demo/                the demo's own home
     run/             what runs: the folder is gone when everything was ended on purpose
     control.lock, control.json, token, principal         of the control plane
@@ -74,6 +75,11 @@ class HomeLayout:
     def documents(self) -> Path:
         """Return the folder with what was read of clusters' revisions, by digest."""
         return self.root / "documents"
+
+    @property
+    def clusters(self) -> Path:
+        """Return the file that says to which cluster each context led."""
+        return self.root / "clusters.json"
 
     @property
     def addresses(self) -> Path:

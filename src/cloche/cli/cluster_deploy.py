@@ -21,12 +21,14 @@ def run(
     directory: Path,
     given: frozenset[Consent],
     *,
+    create_namespace: bool,
     wait: bool,
     timeout: float,
     as_json: bool,
 ) -> int:
     """Deploy what a spec describes, and return the exit code."""
     from cloche import cache
+    from cloche.targets.kubernetes import rights
 
     if not wait:
         raise UsageError(
@@ -34,7 +36,8 @@ def run(
             "In a cluster nothing carries on a rollout that a command leaves.",
             hint="Leave --no-wait out.",
         )
-    opened = here.opened(acts_for=spec.service_name)
+    opened = here.opened(acts_for=spec.service_name, create_namespace=create_namespace)
+    rights.require(opened.cluster, opened.place.namespace, opened.place.exposure)
     control = opened.engine
     with cache.under_way(here.settings):
         deployment = packaged(here, spec, directory)

@@ -48,7 +48,9 @@ def command(
                 raise UnavailableError(
                     "delete.timeout",
                     f"{name} was not gone after {timeout:.0f} s.",
-                    hint="It goes on in the control plane; `cloche status` shows it.",
+                    hint="It goes on in the control plane; `cloche status` shows it."
+                    if place is None
+                    else "The same command goes on with it; `cloche status` shows what is left.",
                 )
             time.sleep(POLL_SECONDS)
     result = {"service": name, "deleted": True}

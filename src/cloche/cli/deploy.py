@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 @options.accept_weaker
 @options.accept_nonfinite
 @options.target
+@click.option("--create-namespace", is_flag=True,
+              help="Make the target's namespace if it is missing.")  # fmt: skip
 @options.wait
 @options.timeout
 @options.as_json
@@ -36,7 +38,7 @@ def command(
     *,
     model: str | None, file: Path | None, name: str | None, example: Path | None, replace: bool,
     accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, target: str | None,
-    wait: bool, timeout: float, as_json: bool,
+    create_namespace: bool, wait: bool, timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
@@ -63,6 +65,7 @@ def command(
             place = specification.place_of(spec, target, file)
             return cluster_deploy.run(
                 session.begin(place), spec.at(target), directory, given,
+                create_namespace=create_namespace,
                 wait=wait, timeout=timeout, as_json=as_json,
             )  # fmt: skip
         here = session.begin()

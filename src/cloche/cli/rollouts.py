@@ -48,7 +48,7 @@ def conclude(
         if as_json:
             rendering.show_json(result)
             return 0
-        _show(result)
+        _show(result, here.place.name if here.place is not None else None)
         for finding in findings:
             click.echo(rendering.finding_text(finding))
         return 0
@@ -81,7 +81,7 @@ def _recorded_on_interrupt(here: Session, service: str, number: int) -> Iterator
         raise
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: dict[str, Any], target: str | None) -> None:
     from cloche.cli import rendering
 
     service, number = result["service"], result["revision"]
@@ -102,7 +102,8 @@ def _show(result: dict[str, Any]) -> None:
         )
     )
     if result["change"] != "none":
-        click.echo(f"Try it: cloche infer {service} --example")
+        there = f" --target {target}" if target is not None else ""
+        click.echo(f"Try it: cloche infer {service} --example{there}")
 
 
 def _headline(result: dict[str, Any]) -> str:

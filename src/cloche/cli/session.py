@@ -69,7 +69,7 @@ class Session:
             )
         return _close_at_end(control.connect_or_start(self.settings, self.progress))
 
-    def opened(self, *, acts_for: str | None = None) -> Opened:
+    def opened(self, *, acts_for: str | None = None, create_namespace: bool = False) -> Opened:
         """Return the place in the cluster, which is closed when the command ends."""
         from cloche.pipeline import cluster
 
@@ -79,7 +79,11 @@ class Session:
         known: Opened | None = context.meta.get(_OPENED)
         if known is None:
             opening = cluster.opened(
-                self.place, os.environ, acts_for=acts_for, settings=self.settings
+                self.place,
+                os.environ,
+                acts_for=acts_for,
+                create_namespace=create_namespace,
+                settings=self.settings,
             )
             known = context.meta[_OPENED] = context.with_resource(opening)
         return known

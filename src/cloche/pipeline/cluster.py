@@ -48,20 +48,26 @@ def opened(
     environment: Mapping[str, str],
     *,
     acts_for: str | None,
+    create_namespace: bool = False,
     settings: Settings,
 ) -> Iterator[Opened]:
     """Yield a place; with `acts_for` the engine carries out what is recorded of that service.
 
+    With `create_namespace` a namespace that is missing is made first.
     Raises ClocheError `kubernetes.…` if the cluster cannot be asked.
     """
     from cloche.clients.kubernetes.cluster import connect
     from cloche.control import Engine
+    from cloche.pipeline import cluster_identity
     from cloche.pipeline import image as images
     from cloche.pipeline.cluster_golden import BringingVerifier, GoldenBodies
     from cloche.state.kubernetes.identity import who
 
     with ExitStack() as stack:
         cluster = stack.enter_context(connect(place.context, environment))
+        cluster_identity.require_same(cluster, settings.layout.clusters)
+        if create_namespace:
+            _make_namespace(cluster, place.namespace)
         connections = stack.enter_context(images.registries(environment))
         registry = connections.at(_host(place))
         lease = None
@@ -120,6 +126,14 @@ def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Ope
     default = 0.0 if deployment.repository.gpu_models else _WARM
     warm = default if operated.warm is None else operated.warm
     return replace(operated, warm=warm, exposure=place.exposure)
+
+
+def _make_namespace(cluster: Cluster, namespace: str) -> None:
+    """Make a namespace that is missing."""
+    from cloche.clients.kubernetes import kinds
+
+    if cluster.get(kinds.NAMESPACE, namespace) is None:
+        cluster.create(kinds.NAMESPACE, {"metadata": {"name": namespace}})
 
 
 def _base(

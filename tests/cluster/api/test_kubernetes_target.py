@@ -201,6 +201,14 @@ def test_without_the_hold_no_traffic_moves_and_nothing_goes(
     assert versions(objects(api_cluster, namespace)) == before
 
 
+def test_a_service_that_goes_loses_its_address_first(api_cluster: Cluster, namespace: str) -> None:
+    here = target(api_cluster, namespace)
+    here.apply(desired(placed()))
+    here.apply(desired(placed(), split=None))
+    assert dict(here.observe("digits").split) == {}
+    assert "Deployment/digits-r1" in objects(api_cluster, namespace)
+
+
 def test_nothing_is_left_of_a_service_that_goes(api_cluster: Cluster, namespace: str) -> None:
     here = target(api_cluster, namespace)
     other = placed("digits-2")

@@ -6,6 +6,7 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 
@@ -180,15 +181,13 @@ def test_an_api_server_that_starts_anew_loses_no_change(api_server: ApiServer) -
         assert "gone" in next(known)
         own.api.signal(9)
         own.api.stop()
-        again = threading.Thread(target=own.start)
-        again.start()
-        try:
-            assert client.list(kinds.CONFIG_MAP, "default").items
-            client.delete(kinds.CONFIG_MAP, "gone", "default")
-            client.create(kinds.CONFIG_MAP, config_map("after", "default"))
-            last = known.send("after")
-        finally:
-            again.join()
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(client.list, kinds.CONFIG_MAP, "default")
+            own.start()
+            assert asked.result().items
+        client.delete(kinds.CONFIG_MAP, "gone", "default")
+        client.create(kinds.CONFIG_MAP, config_map("after", "default"))
+        last = known.send("after")
         assert {"before", "after"} <= last
         assert "gone" not in last
         with pytest.raises(StaleError, match="no longer knows"):

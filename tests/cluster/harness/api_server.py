@@ -10,8 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cluster.harness import processes
 from cluster.harness.control_plane import Addresses, ControlPlane
-from cluster.harness.errors import HarnessError
+from cluster.harness.errors import HarnessError, MissingError
 from cluster.harness.programs import Programs
 
 LOOPBACK = "127.0.0.1"
@@ -28,9 +29,11 @@ class ApiServer(ControlPlane):
     the thread that started them, so that a killed test run leaves none.
     """
 
-    wrapper = ("setpriv", "--pdeathsig", "KILL")
+    wrapper = processes.WITH_US
 
     def __init__(self, programs: Programs | None = None) -> None:
+        if absent := [name for name in ("openssl", "setpriv") if shutil.which(name) is None]:
+            raise MissingError(f"needs {', '.join(absent)} (apt install openssl util-linux)")
         folder = Path(tempfile.mkdtemp(prefix="cloche-kubernetes-"))
         super().__init__(folder, programs or Programs(), _free())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.harness import registry
 from cluster.harness.access import CONTEXT, Kubectl
+from cluster.harness.daemon import Daemon
 from cluster.harness.errors import BusyError, MissingError
 from cluster.harness.node import Node
 from cluster.harness.programs import Programs, Report
@@ -31,6 +32,8 @@ class Cluster:
     """As its administrator."""
     nodes: tuple[Node, ...] = ()
     """Those that tests may break; a cluster that a developer named has none."""
+    api: Daemon | None = None
+    """The API server that tests may break."""
 
 
 @contextmanager
@@ -63,7 +66,8 @@ def _end(own: RealCluster, report: Report) -> None:
 
 
 def _of(own: RealCluster) -> Cluster:
-    return Cluster(own.kubeconfig, CONTEXT, registry.HOST, own.kubectl, tuple(own.nodes))
+    nodes, api = tuple(own.nodes), own.control.api
+    return Cluster(own.kubeconfig, CONTEXT, registry.HOST, own.kubectl, nodes, api)
 
 
 def _named(kubeconfig: Path, host: str | None) -> Cluster:

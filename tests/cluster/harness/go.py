@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.harness import processes
 from cluster.harness.errors import HarnessError, MissingError
 
 BUILD_SECONDS = 3600.0
@@ -113,12 +114,15 @@ def _go(words: list[str], *, folder: Path, **more: str) -> str:
     program = shutil.which("go")
     if program is None:
         raise MissingError("needs Go 1.26 or newer (https://go.dev/dl) to build Kubernetes")
+    if shutil.which(processes.WITH_US[0]) is None:
+        raise MissingError(f"needs {processes.WITH_US[0]} (apt install util-linux)")
     settings = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-buildvcs=false", **more}
     command = " ".join(["go", *words])
     try:
         done = subprocess.run(
-            [program, *words], cwd=folder, env={**os.environ, **settings}, capture_output=True,
-            text=True, timeout=BUILD_SECONDS, check=False, stdin=subprocess.DEVNULL,
+            [*processes.WITH_US, program, *words], cwd=folder, env={**os.environ, **settings},
+            capture_output=True, text=True, timeout=BUILD_SECONDS, check=False,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise HarnessError(f"{command} took more than {BUILD_SECONDS:.0f} s") from error

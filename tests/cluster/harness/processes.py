@@ -10,6 +10,8 @@ import psutil
 
 from cluster.harness.errors import HarnessError
 
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""The words before a command that has to end with the thread that starts it, even by a kill."""
 _END_SECONDS = 20.0
 
 

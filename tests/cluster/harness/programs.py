@@ -7,6 +7,7 @@ has, `gateway` for the one that routes.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ Build = Callable[[Path], None]
 Report = Callable[[str], None]
 GROUPS = ("api", "nodes", "gateway")
 _LOCK_SECONDS = 3600.0
+_CRDS = "charts/gateway-helm/charts/crds/crds"
+_STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
+"""What KWOK's nodes and pods go through: all that they can, at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Programs:
             waiting=lambda: report("Another process builds the programs of the cluster; waiting …"),
             busy=lambda: HarnessError("another process has been building for an hour"),
         ):
+            _sweep(self.folder)
             for count, name in enumerate(missing := self.missing(*groups), 1):
                 report(f"Building {name} ({count} of {len(missing)}) …")
                 began = time.monotonic()
@@ -67,6 +72,15 @@ class Programs:
     def _builds(self, groups: Sequence[str]) -> dict[str, Build]:
         known = {"api": _api, "nodes": _nodes, "gateway": _gateway}
         return {name: b for group in groups for name, b in known[group](self.kubernetes).items()}
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed build left."""
+    for left in folder.glob(".*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 # ── what they are built from ──────────────────────────────────────────────────────────────────
@@ -85,6 +99,7 @@ def _nodes(kubernetes: str) -> Mapping[str, Build]:
     containerd = go.Module("github.com/containerd/containerd/v2", pins.CONTAINERD)
     plugins = go.Module("github.com/containernetworking/plugins", pins.CNI_PLUGINS)
     distribution = go.Module("github.com/distribution/distribution/v3", pins.DISTRIBUTION)
+    kwok = go.Module("sigs.k8s.io/kwok", pins.KWOK)
     parts = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
     engine = ("containerd", "containerd-shim-runc-v2", "ctr")
     networks = ("main/ptp", "main/loopback", "ipam/host-local", "meta/portmap")
@@ -94,7 +109,11 @@ def _nodes(kubernetes: str) -> Mapping[str, Build]:
         **{name.split("/")[1]: _installed(plugins, f"plugins/{name}") for name in networks},
         "coredns": _installed(go.Module("github.com/coredns/coredns", pins.COREDNS), ""),
         "registry": _installed(distribution, "cmd/registry"),
-        "kwok": _installed(go.Module("sigs.k8s.io/kwok", pins.KWOK), "cmd/kwok"),
+        "kwok": _installed(kwok, "cmd/kwok"),
+        "kwok-stages.yaml": _gathered(
+            kwok,
+            *(f"kustomize/stage/{each}/[np]o*.yaml" for each in _STAGES),
+        ),
         own("pause"): _own("pause"),
         own("probe"): _own("probe"),
         own("echo"): _own("echo"),
@@ -105,7 +124,10 @@ def _gateway(kubernetes: str) -> Mapping[str, Build]:
     module = go.Module("github.com/envoyproxy/gateway", pins.ENVOY_GATEWAY)
     return {
         "envoy-gateway": lambda target: go.build_in_place(module, "cmd/envoy-gateway", target),
-        "gateway-crds.yaml": lambda target: _gather_crds(module, target),
+        # Gateway API's kinds, of the release that goes with it, and its own.
+        "gateway-crds.yaml": _gathered(
+            module, f"{_CRDS}/gatewayapi-crds.yaml", f"{_CRDS}/generated/*.yaml"
+        ),
     }
 
 
@@ -137,9 +159,13 @@ def _source(name: str) -> Path:
     return Path(__file__).parent / "sources" / f"{name}.go"
 
 
-def _gather_crds(module: go.Module, target: Path) -> None:
-    """Write its kinds, and those of the release of Gateway API that goes with it, as one file."""
-    folder = go.folder_of(module) / "charts/gateway-helm/charts/crds/crds"
-    pages = [folder / "gatewayapi-crds.yaml", *sorted((folder / "generated").glob("*.yaml"))]
-    text = "\n---\n".join(page.read_text(encoding="utf-8") for page in pages)
-    files.write_atomically(target, text.encode())
+def _gathered(module: go.Module, *patterns: str) -> Build:
+    """Join files of a module, which are YAML, as one."""
+
+    def gather(target: Path) -> None:
+        folder = go.folder_of(module)
+        pages = [page for pattern in patterns for page in sorted(folder.glob(pattern))]
+        text = "\n---\n".join(page.read_text(encoding="utf-8") for page in pages)
+        files.write_atomically(target, text.encode())
+
+    return gather

@@ -20,6 +20,7 @@ from cluster.harness.programs import GROUPS, Programs, Report, own
 from cluster.harness.registry import ClusterRegistry
 from cluster.harness.simulated import SIMULATED
 from cluster.harness.traces import FOLDER, traces
+from cluster.harness.waiting import wait_until
 from fixtures.cache import cache_folder
 
 NODES = 2
@@ -46,7 +47,7 @@ def missing(programs: Programs | None = None) -> str | None:
     if absent:
         return f"needs {', '.join(absent)} (apt install runc iproute2 iptables util-linux)"
     if unbuilt := (programs or Programs()).missing(*GROUPS):
-        return f"needs programs that were not built ({', '.join(unbuilt)}): make cluster"
+        return f"needs {len(unbuilt)} programs that were not built ({unbuilt[0]}, …): make cluster"
     return None
 
 
@@ -73,10 +74,13 @@ class RealCluster:
     @property
     def running(self) -> bool:
         """Whether all of it was started and runs."""
+        return _READY.exists() and all(daemon.running for daemon in self.daemons)
+
+    @property
+    def daemons(self) -> list[Daemon]:
         nodes = [daemon for node in self.nodes for daemon in node.daemons]
         own = [self.control.etcd, self.control.api, self.controllers, self.scheduler, self.kwok]
-        daemons = [*own, *self.registry.daemons, *nodes]
-        return _READY.exists() and all(daemon.running for daemon in daemons)
+        return [*own, *self.registry.daemons, *nodes]
 
     @property
     def kept(self) -> bool:
@@ -129,8 +133,10 @@ class RealCluster:
         for node in self.nodes:
             node.start(pause, [other for other in self.nodes if other is not node])
         network.route_services(self.nodes[0].network)
-        for node in self.nodes:
-            node.wait()
+        wait_until(
+            lambda: all(node.ready for node in self.nodes), "the start of the nodes",
+            daemons=self.daemons,
+        )  # fmt: skip
         self._install(report)
 
     def _start_control(self) -> None:
@@ -145,7 +151,7 @@ class RealCluster:
         common = (f"--kubeconfig={control.kubeconfig}", "--leader-elect=false")
         self.controllers.start(
             [
-                self.programs.path("kube-controller-manager"), *common, "--bind-address=127.0.0.1",
+                self.programs.path("kube-controller-manager"), *common, "--secure-port=0",
                 f"--service-account-private-key-file={authority.signing_key().key}",
                 f"--root-ca-file={authority.certificate}",
                 f"--flex-volume-plugin-dir={FOLDER / 'volume-plugins'}",
@@ -158,13 +164,11 @@ class RealCluster:
             ],
             {},
         )  # fmt: skip
-        self.scheduler.start(
-            [self.programs.path("kube-scheduler"), *common, "--bind-address=127.0.0.1"], {}
-        )
+        self.scheduler.start([self.programs.path("kube-scheduler"), *common, "--secure-port=0"], {})
         self.kwok.start(
             [
                 self.programs.path("kwok"), f"--kubeconfig={control.kubeconfig}",
-                "--manage-all-nodes=false", "--server-address=127.0.0.1:0",
+                "--manage-all-nodes=false", f"--config={self.programs.path('kwok-stages.yaml')}",
                 f"--manage-nodes-with-annotation-selector={SIMULATED}=true",
             ],
             {},

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -14,10 +15,11 @@ import pytest
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import Cluster as Client
 from cloche.clients.kubernetes.cluster import connect
-from cloche.errors import UnavailableError
+from cloche.errors import NotFoundError, UnavailableError
 from cluster.harness.cluster import Cluster
 from cluster.harness.images import push_program
 from cluster.harness.programs import Programs, own
+from fixtures.local import until
 
 ECHO, ASKED = 7000, 7001
 LARGE = os.urandom(2**20) * 32
@@ -61,6 +63,13 @@ def pod(client: Client, namespace: str, echo_image: str) -> str:
 
 def connected(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=60)
+
+
+def listens(url: str) -> bool:
+    """Whether the port is taken; that of a killed process is for a moment."""
+    parts = urlsplit(url)
+    with socket.socket() as asking:
+        return asking.connect_ex((parts.hostname, parts.port)) == 0
 
 
 def read(connection: socket.socket, size: int) -> bytes:
@@ -130,6 +139,11 @@ def test_the_last_lines_of_a_log(client: Client, namespace: str, pod: str) -> No
     assert len(numbers) <= 3
 
 
+def test_the_log_before_a_restart_that_was_not(client: Client, namespace: str, pod: str) -> None:
+    with pytest.raises(NotFoundError, match="has not been started anew"):
+        list(client.log(pod, namespace, "main", previous=True))
+
+
 def test_a_container_that_waits_for_its_image(client: Client, namespace: str) -> None:
     containers = [{"name": "main", "image": "none.invalid/none:1"}]
     pod = {
@@ -154,6 +168,8 @@ def test_a_log_is_followed_over_the_restart_of_an_api_server(
     lines = client.log(pod, namespace, "main", follow=True)
     first = list(itertools.islice(lines, 10))
     api.signal(9)
+    api.stop()
+    until(lambda: not listens(client.server))
     api.start(command, {"PATH": os.environ["PATH"]})
     with client.forward(pod, namespace, ECHO) as port, connected(port) as connection:
         connection.sendall(b"x")

@@ -30,6 +30,10 @@ _OWNER = re.compile(r'conflict with "(?P<owner>(?:[^"\\]|\\.)*)"')
 _UNKNOWN = re.compile(r'unknown field "(?P<quoted>[^"]*)"|(?P<plain>\S+): field not declared')
 _NOT_TYPED = "failed to create typed patch object"
 """What server-side apply answers, with status 500, to an object that does not fit its kind."""
+_NOT_YET = ("is waiting to start", "is not available", "does not have a host assigned")
+"""What logs are refused with before there is a container."""
+_NO_DRY_RUN = "does not support dry run"
+_NO_FORMER = "previous terminated container"
 _TERMINATING = "NamespaceTerminating"
 
 
@@ -42,7 +46,7 @@ class ForbiddenError(ClocheError):
 
 
 class NoDryRunError(ClocheError):
-    """A webhook that would have to be asked cannot be asked without effect."""
+    """A webhook cannot be asked without effect."""
 
 
 class FieldConflictError(ConflictError):
@@ -75,6 +79,9 @@ def refusal(status: Status, asked: Asked) -> ClocheError:
     """Return the error that an answer means; a retriable one is worth another attempt or not."""
     if not status.spoken and status.code < 500 and status.code not in _FROM_ANY:
         return not_kubernetes(asked)
+    if _NO_DRY_RUN in status.message:
+        what = f"The cluster cannot say what it would make of {asked.what}{status.said}."
+        return NoDryRunError("kubernetes.dry_run", what, where=asked.where)
     if status.code in {400, 413, 415, 422} or _NOT_TYPED in status.message:
         return _invalid(status, asked)
     known = _BY_CODE.get(status.code)
@@ -212,20 +219,13 @@ def _invalid(status: Status, asked: Asked) -> ClocheError:
     if any(field == "metadata.uid" for _, field, _ in status.causes):
         what = f"{asked.what} is another one than was read."
         return StaleError("kubernetes.stale", what, where=asked.where, hint="Try again.")
-    if "does not support dry run" in status.message:
-        return NoDryRunError(
-            "kubernetes.dry_run",
-            f"The cluster cannot say what it would make of {asked.what}{status.said}.",
-            where=asked.where,
-            hint="The webhook has to declare that it has no side effects (sideEffects: None).",
-        )
-    if "waiting to start" in status.message:
-        return UnavailableError(
-            "kubernetes.not_started",
-            f"{asked.what} has not started yet{status.said}.",
-            where=asked.where,
-            hint="Try again in a while.",
-        )
+    if any(words in status.message for words in _NOT_YET):
+        what = f"{asked.what} has not started yet{status.said}."
+        hint = "Try again in a while."
+        return UnavailableError("kubernetes.not_started", what, where=asked.where, hint=hint)
+    if _NO_FORMER in status.message:
+        what = f"{asked.what} has not been started anew: nothing is left from before."
+        return NotFoundError("kubernetes.no_former", what, where=asked.where)
     if "denied the request" in status.message or "denied request" in status.message:
         return _not_admitted(status, asked)
     unknown = [match["quoted"] or match["plain"] for match in _UNKNOWN.finditer(status.message)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
+from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.targets.kubernetes import names, pods, seen
 from cloche.targets.kubernetes.objects import route
 from cloche.targets.kubernetes.objects.pod import PORTS
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from cloche.clients.kubernetes.cluster import Cluster
 
+_FINAL = frozenset({
+    "NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", "UnsupportedValue",
+})  # fmt: skip
+"""Reasons of a refusal that waiting does not change."""
 _WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD)
 
 
@@ -72,21 +77,40 @@ def split_of(found: seen.Seen, service: str) -> dict[int, int]:
 
 def problem_of(routed: dict[str, Any]) -> str | None:
     """Return why no Gateway serves a route as it is now; None if one does."""
-    generation = routed["metadata"].get("generation")
     parents = routed.get("status", {}).get("parents") or ()
     if not parents:
         return "No controller has looked at the route yet; is there one for the Gateway's class?"
     for parent in parents:
-        conditions = {each["type"]: each for each in parent.get("conditions") or ()}
         for wanted in ("Accepted", "ResolvedRefs"):
-            condition = conditions.get(wanted)
-            if condition is None or condition.get("observedGeneration") != generation:
+            condition = _condition(parent, wanted, routed)
+            if condition is None:
                 return "The Gateway has not taken over the route yet."
             if condition["status"] != "True":
-                return f"The Gateway refuses the route ({condition['reason']}): " + str(
-                    condition.get("message", "")
-                )
+                return _refusal(condition)
     return None
+
+
+def refusal_of(routed: dict[str, Any]) -> str | None:
+    """Return why a Gateway will never serve a route as it is now; None if it may."""
+    for parent in routed.get("status", {}).get("parents") or ():
+        condition = _condition(parent, "Accepted", routed)
+        if condition is not None and condition["reason"] in _FINAL:
+            return _refusal(condition)
+    return None
+
+
+def _condition(parent: dict[str, Any], kind: str, routed: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a condition that is about the route as it is now."""
+    for each in parent.get("conditions") or ():
+        if each["type"] == kind:
+            current = each.get("observedGeneration") == routed["metadata"].get("generation")
+            return dict(each) if current else None
+    return None
+
+
+def _refusal(condition: dict[str, Any]) -> str:
+    what = str(condition.get("message") or "").rstrip(".")
+    return f"The Gateway refuses the route ({condition['reason']}): {what}."
 
 
 def exposure_of(found: seen.Seen, service: str) -> Exposure:
@@ -130,7 +154,10 @@ def _endpoint(
 def _listener_port(cluster: Cluster, exposure: Exposure) -> int:
     """Return the port of the Gateway's listener for plain HTTP."""
     namespace, _, name = (exposure.gateway or "").rpartition("/")
-    gateway = cluster.get(kinds.GATEWAY, name, namespace) or {}
+    try:
+        gateway = cluster.get(kinds.GATEWAY, name, namespace) or {}
+    except ForbiddenError:
+        gateway = {}
     listeners = gateway.get("spec", {}).get("listeners") or ()
     ports = [each["port"] for each in listeners if each.get("protocol") == "HTTP"]
     return int(ports[0]) if ports else 80

@@ -88,7 +88,7 @@ def _phase(
     trouble = _unscheduled(pod, now) or _waiting(pod, container, now) or _refused(pod, events)
     if trouble is not None:
         return trouble
-    if container.get("started"):
+    if container.get("started") and _was_ready(pod, container):
         return ReplicaPhase.UNREADY, "Its health check is not answered."
     return ReplicaPhase.STARTING, None
 
@@ -169,6 +169,15 @@ def _condition(pod: Mapping[str, Any], kind: str) -> dict[str, Any]:
         if condition["type"] == kind:
             return dict(condition)
     return {}
+
+
+def _was_ready(pod: Mapping[str, Any], container: dict[str, Any]) -> bool:
+    """Return whether a container that runs was ready: it stopped being so after its start."""
+    changed = _condition(pod, "Ready").get("lastTransitionTime")
+    started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
+    if changed is None or started is None:
+        return True
+    return datetime.fromisoformat(changed) > datetime.fromisoformat(started)
 
 
 def _is_ending(pod: Mapping[str, Any]) -> bool:

@@ -163,10 +163,12 @@ class KubernetesTarget:
         self._cluster.apply(kinds.CONFIG_MAP, metadata.owned_by(body, workload))
 
     def _route(self, desired: Desired, found: seen.Seen) -> None:
-        """Have the traffic go where it should."""
+        """Have the traffic go where it should; with no share left there is no address."""
         for kind, body in wanted.of_traffic(desired, self._namespace, self._cluster.serves):
             current = found.get(kind, body["metadata"]["name"])
             self._writer.move(desired.service, kind, body, current)
+            if kind is kinds.HTTP_ROUTE and current is not None:
+                _require_accepted(current)
         for kind, each in wanted.unrouted(desired, found):
             self._writer.remove(desired.service, kind, each)
 
@@ -174,3 +176,17 @@ class KubernetesTarget:
         """Remove revisions without a placement, and with the last one the service's own objects."""
         for kind, each in wanted.leaving(desired, found):
             self._writer.remove(desired.service, kind, each)
+
+
+def _require_accepted(routed: dict[str, Any]) -> None:
+    """Raise ClocheError for a route, as it was before, that its Gateway will never serve."""
+    refusal = observing.refusal_of(routed)
+    if refusal is not None:
+        gateway = routed["spec"]["parentRefs"][0]
+        raise ClocheError(
+            "target.kubernetes.route_refused",
+            refusal,
+            where=f"Gateway {gateway.get('namespace')}/{gateway['name']}",
+            hint="Correct `gateway` and `host` of the target, or what the Gateway's listeners allow"
+            " (allowedRoutes, hostname).",
+        )

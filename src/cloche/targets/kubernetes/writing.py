@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import digest_of, encode
+from cloche.clients.kubernetes import kinds
 from cloche.errors import UnavailableError
 from cloche.targets.kubernetes import names
 
@@ -63,14 +64,17 @@ class Writer:
         self._cluster.scale(kind, name, namespace, replicas)
 
     def remove(self, service: str, kind: Kind, current: dict[str, Any]) -> None:
-        """Delete an object, if it is the one that was read, while acting is held."""
+        """Delete an object, if it is the one that was read, while acting is held.
+
+        What owns others stays until they are gone, so that it is seen what still runs.
+        """
         self.require(service)
         metadata = current["metadata"]
         if metadata.get("deletionTimestamp"):
             return
         self._cluster.delete(
             kind, metadata["name"], metadata["namespace"], uid=metadata["uid"],
-            version=metadata["resourceVersion"], foreground=True,
+            version=metadata["resourceVersion"], foreground=kind is kinds.DEPLOYMENT,
         )  # fmt: skip
 
     def require(self, service: str) -> None:
