@@ -32,7 +32,6 @@ _NOT_TYPED = "failed to create typed patch object"
 """What server-side apply answers, with status 500, to an object that does not fit its kind."""
 _NOT_YET = ("is waiting to start", "is not available", "does not have a host assigned")
 """What logs are refused with before there is a container."""
-_NO_DRY_RUN = "does not support dry run"
 _NO_FORMER = "previous terminated container"
 _TERMINATING = "NamespaceTerminating"
 
@@ -43,10 +42,6 @@ class MissingObjectError(NotFoundError):
 
 class ForbiddenError(ClocheError):
     """The user does not have the right."""
-
-
-class NoDryRunError(ClocheError):
-    """A webhook cannot be asked without effect."""
 
 
 class FieldConflictError(ConflictError):
@@ -79,9 +74,6 @@ def refusal(status: Status, asked: Asked) -> ClocheError:
     """Return the error that an answer means; a retriable one is worth another attempt or not."""
     if not status.spoken and status.code < 500 and status.code not in _FROM_ANY:
         return not_kubernetes(asked)
-    if _NO_DRY_RUN in status.message:
-        what = f"The cluster cannot say what it would make of {asked.what}{status.said}."
-        return NoDryRunError("kubernetes.dry_run", what, where=asked.where)
     if status.code in {400, 413, 415, 422} or _NOT_TYPED in status.message:
         return _invalid(status, asked)
     known = _BY_CODE.get(status.code)
