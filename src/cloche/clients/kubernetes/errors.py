@@ -207,10 +207,8 @@ def _owned(conflicts: Sequence[tuple[str, str]], asked: Asked) -> FieldConflictE
     return error
 
 
-def _invalid(status: Status, asked: Asked) -> ClocheError:
-    if any(field == "metadata.uid" for _, field, _ in status.causes):
-        what = f"{asked.what} is another one than was read."
-        return StaleError("kubernetes.stale", what, where=asked.where, hint="Try again.")
+def _container(status: Status, asked: Asked) -> ClocheError | None:
+    """Return the error for the log of a container that there is not; None for all else."""
     if any(words in status.message for words in _NOT_YET):
         what = f"{asked.what} has not started yet{status.said}."
         hint = "Try again in a while."
@@ -218,6 +216,16 @@ def _invalid(status: Status, asked: Asked) -> ClocheError:
     if _NO_FORMER in status.message:
         what = f"{asked.what} has not been started anew: nothing is left from before."
         return NotFoundError("kubernetes.no_former", what, where=asked.where)
+    return None
+
+
+def _invalid(status: Status, asked: Asked) -> ClocheError:
+    if any(field == "metadata.uid" for _, field, _ in status.causes):
+        what = f"{asked.what} is another one than was read."
+        return StaleError("kubernetes.stale", what, where=asked.where, hint="Try again.")
+    of_container = _container(status, asked)
+    if of_container is not None:
+        return of_container
     if "denied the request" in status.message or "denied request" in status.message:
         return _not_admitted(status, asked)
     unknown = [match["quoted"] or match["plain"] for match in _UNKNOWN.finditer(status.message)]

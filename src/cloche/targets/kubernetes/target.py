@@ -146,7 +146,8 @@ class KubernetesTarget:
         kind, body = wanted.workload(placement, self._namespace)
         current = found.get(kind, name)
         workload = self._writer.apply(kind, body, current)
-        if current is None and wanted.is_asked(workload["spec"]["template"]):
+        is_up = bool(workload.get("status", {}).get("readyReplicas"))
+        if not is_up and wanted.is_asked(workload["spec"]["template"]):
             self._add_probe(placement, workload)
         replicas = wanted.replicas(placement, desired, found)
         self._writer.scale(kind, workload, replicas)
@@ -157,7 +158,10 @@ class KubernetesTarget:
             self._writer.remove(placement.service, kinds.POD_DISRUPTION_BUDGET, budget)
 
     def _add_probe(self, placement: Placement, workload: dict[str, Any]) -> None:
-        """Make the ConfigMap that the pods of a new revision wait for."""
+        """Make the ConfigMap that the pods of a new revision wait for, if it is missing."""
+        name = names.of_revision(placement.service, placement.revision)
+        if self._cluster.get(kinds.CONFIG_MAP, name, self._namespace) is not None:
+            return
         content = self._probe_files(placement.service, placement.revision)
         body = golden.of(placement, self._namespace, content)
         self._cluster.apply(kinds.CONFIG_MAP, metadata.owned_by(body, workload))

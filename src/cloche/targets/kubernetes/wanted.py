@@ -79,11 +79,11 @@ def of_traffic(desired: Desired, namespace: str, serves: Serves) -> Iterator[Obj
 
 
 def unrouted(desired: Desired, found: Seen) -> Iterator[Object]:
-    """Yield the objects that a service is no longer reached through: without a share, all."""
-    if not desired.split:
-        main = found.get(kinds.SERVICE, names.of_service(desired.service))
-        yield from [(kinds.SERVICE, main)] if main is not None else []
-    elif _exposure(desired).expose is Expose.GATEWAY:
+    """Yield the objects that a service is no longer reached through."""
+    main = found.get(kinds.SERVICE, names.of_service(desired.service))
+    if not desired.split and main is not None:
+        yield kinds.SERVICE, main
+    if desired.split and _exposure(desired).expose is Expose.GATEWAY:
         return
     for kind in (kinds.HTTP_ROUTE, kinds.BACKEND_TRAFFIC_POLICY):
         yield from ((kind, each) for each in found.objects.get(kind, {}).values())
