@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-import tritonclient.grpc
 
-from cluster.harness.cluster import Cluster
 from fixtures.cluster_users import KINDS, ClusterUser, Entry
 from fixtures.command_line import scaled_maximum
 from fixtures.load import grpc_client, grpc_input, rows

@@ -50,7 +50,6 @@ def of(deployment: Deployment, start: ContainerStart, options: PodOptions) -> Si
     most = options.memory_limit or (memory if asked.memory else None)
     if most is not None:
         limits["memory"] = quantity(most)
-        memory = min(memory, most)
     if options.cpu_limit is not None:
         limits["cpu"] = processors(options.cpu_limit)
     given: dict[str, dict[str, str]] = {
