@@ -31,7 +31,6 @@ UNASKED = ObjectChange(ObjectAction.CREATE, "Service", "a-r2", unasked="ann may 
             "      spec.selector.revision: 1 → 2  (set by someone)",
             "      x: true → removed",
             "  - HTTPRoute a",
-            "A deploy is refused while others set these fields.",
         ]),
         ([THEIRS], False, [
             "Others changed these since they were applied; they stay so:",

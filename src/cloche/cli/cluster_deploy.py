@@ -61,8 +61,13 @@ def _deploy(
     timeout: float,
     as_json: bool,
 ) -> int:
-    control = here.opened().engine
+    from cloche.artifacts import Consent
+
+    opened = here.opened()
+    control = opened.engine
     accepted = consents.asked(given, lambda: control.plan(deployment), as_json=as_json)
+    if Consent.TAKE_OVER in accepted:
+        opened.target.take_over()
     answer = control.deploy(deployment, accept=accepted)
     return rollouts.conclude(
         here, control, deployment.service, answer, wait=True, timeout=timeout, as_json=as_json

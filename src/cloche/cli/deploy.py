@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @options.accept_interface
 @options.accept_weaker
 @options.accept_nonfinite
+@options.take_over
 @options.target
 @click.option("--create-namespace", is_flag=True,
               help="Make the target's namespace if it is missing.")  # fmt: skip
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 def command(
     *,
     model: str | None, file: Path | None, name: str | None, example: Path | None, replace: bool,
-    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, target: str | None,
-    create_namespace: bool, plan: Path | None, wait: bool, timeout: float, as_json: bool,
+    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, take_over: bool,
+    target: str | None, create_namespace: bool, plan: Path | None,
+    wait: bool, timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
@@ -60,6 +62,7 @@ def command(
         interface=accept_interface,
         weaker=accept_weaker,
         nonfinite=accept_nonfinite,
+        take_over=take_over,
     )
     with _nothing_on_interrupt():
         if plan is not None:

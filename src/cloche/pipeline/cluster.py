@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.state import State
-    from cloche.targets import Target
+    from cloche.targets.kubernetes.target import KubernetesTarget
 
 _HEX = 40
 _WARM = 600.0
@@ -39,7 +39,7 @@ class Opened:
     cluster: Cluster
     engine: Engine
     state: State
-    target: Target
+    target: KubernetesTarget
     connections: Registries
     user: str
     """Who the cluster takes this user for."""
