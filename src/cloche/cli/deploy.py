@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,6 @@ from cloche.cli import cluster_deploy, consents, options, rollouts, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cloche.artifacts import Deployment, DeployPlan
     from cloche.clients.control.launch import Launched
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 @options.target
 @click.option("--create-namespace", is_flag=True,
               help="Make the target's namespace if it is missing.")  # fmt: skip
+@click.option("--plan", type=click.Path(path_type=Path), metavar="FILE",
+              help="Carry out what `cloche plan --out` wrote, if it still holds.")  # fmt: skip
 @options.wait
 @options.timeout
 @options.as_json
@@ -38,7 +40,7 @@ def command(
     *,
     model: str | None, file: Path | None, name: str | None, example: Path | None, replace: bool,
     accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, target: str | None,
-    create_namespace: bool, wait: bool, timeout: float, as_json: bool,
+    create_namespace: bool, plan: Path | None, wait: bool, timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
@@ -60,6 +62,11 @@ def command(
         nonfinite=accept_nonfinite,
     )
     with _nothing_on_interrupt():
+        if plan is not None:
+            others = {"MODEL": model, "--file": file, "--name": name, "--example": example}
+            for other, value in {**others, "--target": target}.items():
+                options.refuse_together(**{other: value, "--plan": plan})
+            return cluster_deploy.run_plan(plan, given, wait=wait, timeout=timeout, as_json=as_json)
         spec, directory = specification.chosen(model, file, name, example)
         if target is not None:
             place = specification.place_of(spec, target, file)

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from cloche.control import Engine
     from cloche.images.bases.base import Base
     from cloche.pipeline.image import Registries
+    from cloche.pipeline.plan_file import PlanFile
     from cloche.progress import Progress
     from cloche.settings import Settings
+    from cloche.state import State
     from cloche.targets import Target
 
 _HEX = 40
@@ -36,6 +38,7 @@ class Opened:
     place: KubernetesPlace
     cluster: Cluster
     engine: Engine
+    state: State
     target: Target
     connections: Registries
     user: str
@@ -49,16 +52,18 @@ def opened(
     *,
     acts_for: str | None,
     create_namespace: bool = False,
+    planned: PlanFile | None = None,
     settings: Settings,
 ) -> Iterator[Opened]:
     """Yield a place; with `acts_for` the engine carries out what is recorded of that service.
 
-    With `create_namespace` a namespace that is missing is made first.
-    Raises ClocheError `kubernetes.…` if the cluster cannot be asked.
+    With `create_namespace` a namespace that is missing is made first. With `planned` nothing is
+    carried out where that plan is stale.
+    Raises ClocheError `kubernetes.…` if the cluster cannot be asked, and `plan.stale`.
     """
     from cloche.clients.kubernetes.cluster import connect
     from cloche.control import Engine
-    from cloche.pipeline import cluster_identity
+    from cloche.pipeline import cluster_identity, plan_file
     from cloche.pipeline import image as images
     from cloche.pipeline.cluster_golden import BringingVerifier, GoldenBodies
     from cloche.state.kubernetes.identity import who
@@ -83,9 +88,11 @@ def opened(
             state, composition.cluster_journal(place, cluster), target,
             BringingVerifier(composition.verifier(settings), bodies), by=user, hold=lease,
         )  # fmt: skip
+        if planned is not None:
+            plan_file.require_current(cluster, state, planned)
         if acts_for is not None:
             stack.enter_context(engine.running())
-        yield Opened(place, cluster, engine, target, connections, user)
+        yield Opened(place, cluster, engine, state, target, connections, user)
 
 
 def package(
