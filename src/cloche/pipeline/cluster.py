@@ -146,21 +146,20 @@ def _make_namespace(cluster: Cluster, namespace: str) -> None:
 def _base(
     place: KubernetesPlace, connections: Registries, *, settings: Settings, progress: Progress
 ) -> Base:
-    import os
-
+    """Return the base of a place; its registry is asked as the user's own environment says."""
     from cloche.images import platforms
     from cloche.images.bases import base as bases
     from cloche.images.bases import ngc
     from cloche.pipeline import base_image
-    from cloche.pipeline import image as images
 
-    text, platform = place.base or ngc.IMAGE, platforms.here()
-    if text == base_image.NAME:
-        made = base_image.make(platform, os.environ, settings=settings, progress=progress)
-        return base_image.as_base(made)
+    text = place.base or ngc.IMAGE
     try:
-        found = images.read_base(text, platform, connections)
+        found = base_image.chosen(
+            text, platforms.here(), connections, settings=settings, progress=progress
+        )
     except ClocheError as error:
+        if text == base_image.NAME:
+            raise
         hint = f"{error.hint or ''} `base:` of the target names another, `cpu` is Cloche's own."
         raise error.with_(hint=hint.strip()) from error
     bases.require_server(found, text)

@@ -70,7 +70,7 @@ def test_the_story(
             NAME, model(5), replicas=2, target=at | {"resources": {"limits": {"memory": "40Mi"}}}
         )
         bad = ann.deploy(code=1)
-        assert "killed for memory" in bad["error"]["what"]
+        assert "it needs more than the 40Mi" in bad["error"]["what"]
         assert "Revision 2 is still live" in bad["error"]["hint"]
         load.more()
 
