@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.cli import consents, rollouts
+from cloche.cli import consents, rollouts, session
 from cloche.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def run(
 ) -> int:
     """Deploy what a spec describes, and return the exit code."""
     from cloche import cache
-    from cloche.targets.kubernetes import rights
 
     if not wait:
         raise UsageError(
@@ -36,12 +35,13 @@ def run(
             "In a cluster nothing carries on a rollout that a command leaves.",
             hint="Leave --no-wait out.",
         )
-    opened = here.opened(acts_for=spec.service_name, create_namespace=create_namespace)
-    rights.require(opened.cluster, opened.place.namespace, opened.place.exposure)
+    with session.nothing_on_interrupt():
+        opened = here.opened(acts_for=spec.service_name, create_namespace=create_namespace)
     control = opened.engine
     with cache.under_way(here.settings):
-        deployment = packaged(here, spec, directory)
-        accepted = consents.asked(given, lambda: control.plan(deployment), as_json=as_json)
+        with session.nothing_on_interrupt():
+            deployment = packaged(here, spec, directory)
+            accepted = consents.asked(given, lambda: control.plan(deployment), as_json=as_json)
         answer = control.deploy(deployment, accept=accepted)
         return rollouts.conclude(
             here, control, deployment.service, answer,

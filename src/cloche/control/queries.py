@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Attached, RevisionStatus
 from cloche.control import views
-from cloche.refusals import unknown_revision, unknown_service
+from cloche.refusals import unknown_revision
 from cloche.rollout.keeping import bytes_of, kept_revisions
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class Queries:
         }
 
     def service(self, name: str) -> dict[str, Any]:
-        """Return the status of one service; raises `service.unknown`."""
+        """Return the status of one service; raises `service.unknown` and `state.lost`."""
         view = self._view_or_none(name)
         if view is None:
-            raise unknown_service(name)
+            raise self._records.absent(name)
         return view
 
     def revisions(self, name: str) -> tuple[RevisionStatus, ...]:

@@ -40,6 +40,8 @@ class Opened:
     connections: Registries
     user: str
     """Who the cluster takes this user for."""
+    recovered: str | None = None
+    """What was put right before the command acts, as a sentence."""
 
 
 @contextmanager
@@ -53,15 +55,17 @@ def opened(
 ) -> Iterator[Opened]:
     """Yield a place; with `acts_for` the engine carries out what is recorded of that service.
 
-    With `create_namespace` a namespace that is missing is made first.
+    With `create_namespace` a namespace that is missing is made first. Whether acting is possible
+    is asked before anything else is written, and then a lost record is made anew.
     Raises ClocheError `kubernetes.…` if the cluster cannot be asked.
     """
     from cloche.clients.kubernetes.cluster import connect
     from cloche.control import Engine
-    from cloche.pipeline import cluster_identity
+    from cloche.pipeline import cluster_identity, cluster_recovery
     from cloche.pipeline import image as images
     from cloche.pipeline.cluster_golden import BringingVerifier, GoldenBodies
     from cloche.state.kubernetes.identity import who
+    from cloche.targets.kubernetes import admission, rights
 
     with ExitStack() as stack:
         cluster = stack.enter_context(connect(place.context, environment))
@@ -72,20 +76,26 @@ def opened(
         registry = connections.at(_host(place))
         lease = None
         if acts_for is not None:
+            admission.check_namespace(cluster, place.namespace)
+            rights.require(cluster, place.namespace, place.exposure)
             lease = stack.enter_context(composition.lease(cluster, place, acts_for))
         state = composition.cluster_state(place, cluster, registry, settings)
         bodies = GoldenBodies(composition.store(settings), connections)
         target = composition.cluster_target(
             place, cluster, state, registry, hold=lease, read=bodies.read
         )
-        user = who(cluster)
+        user, journal = who(cluster), composition.cluster_journal(place, cluster)
         engine = Engine(
-            state, composition.cluster_journal(place, cluster), target,
-            BringingVerifier(composition.verifier(settings), bodies), by=user, hold=lease,
+            state, journal, target, BringingVerifier(composition.verifier(settings), bodies),
+            by=user, clock=cluster.now, hold=lease,
         )  # fmt: skip
-        if acts_for is not None:
+        recovered = None
+        if acts_for is not None and lease is not None:
+            recovered = cluster_recovery.recover(
+                state, journal, cluster, place.namespace, service=acts_for, hold=lease, by=user
+            )
             stack.enter_context(engine.running())
-        yield Opened(place, cluster, engine, target, connections, user)
+        yield Opened(place, cluster, engine, target, connections, user, recovered)
 
 
 def package(
