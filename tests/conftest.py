@@ -15,6 +15,7 @@ pytest_plugins = [
     "fixtures.real_clients",
     "fixtures.kubernetes",
     "fixtures.kubernetes_client",
+    "fixtures.cluster_users",
 ]
 
 # How long one example takes says more about the machine than about the code.

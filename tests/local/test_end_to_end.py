@@ -20,12 +20,12 @@ import pytest
 import tritonclient.grpc as over_grpc
 import tritonclient.grpc.aio as over_grpc_aio
 import tritonclient.http as over_http
-from load import Load, grpc_input, ready, rows
 from tritonclient.utils import InferenceServerException
 
 from cloche.artifacts import Standing
 from cloche.clients.control.record import is_running
 from fixtures.command_line import User, a_user, end, ensemble, finished, in_fives, scaled_maximum
+from fixtures.load import Load, grpc_input, ready, rows
 from fixtures.local import until
 
 LARGE = 64 * 2**20
@@ -221,7 +221,7 @@ def test_what_changes_a_server_does_not_pass(user: User, largest: Path) -> None:
 def test_no_request_is_lost_by_deploys_and_scaling(user: User) -> None:
     path = scaled_maximum(user.folder / "rolling.onnx", 10)
     user.deploy(path, "rolling")
-    with Load(user, "rolling") as load:
+    with Load(user.address, "rolling") as load:
         for number in (2, 3):
             scaled_maximum(path, 10.0 * number)
             assert user.deploy(path, "rolling")["revision"] == number
@@ -363,7 +363,7 @@ def test_services_go_on_without_the_control_plane_and_are_adopted(
         return status["gateway"]["pid"], [one["pid"] for one in service["replicas"]["items"]]
 
     before = pids()
-    with Load(user, "largest") as load:
+    with Load(user.address, "largest") as load:
         killed(user.control_pid())
         load.more()
         assert pids() == before

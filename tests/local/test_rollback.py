@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from load import Load, ready
 
 from fixtures.command_line import User, a_user, end, finished, scaled_maximum
+from fixtures.load import Load, ready
 from fixtures.local import until
 
 pytestmark = pytest.mark.timeout(600)
@@ -35,7 +35,7 @@ def test_what_was_live_comes_back_with_no_request_lost(user: User) -> None:
     scaled_maximum(path, 20)
     user.deploy(path, "back")
     path.unlink()
-    with Load(user, "back") as load:
+    with Load(user.address, "back") as load:
         made = user.run("rollback", "back", "--json").expect(0).json
         load.more()
     assert (made["revision"], made["from"], made["cause"], made["phase"]) == (
@@ -64,7 +64,7 @@ def test_a_rollback_goes_on_after_kill_9_of_the_control_plane(user: User) -> Non
     user.deploy(path, "cut")
     scaled_maximum(path, 2)
     user.deploy(path, "cut")
-    with Load(user, "cut") as load:
+    with Load(user.address, "cut") as load:
         waiting = user.begin("rollback", "cut", "--json")
         until(lambda: "cut-r1-0" in user.running(), 60)
         os.kill(user.control_pid(), signal.SIGKILL)

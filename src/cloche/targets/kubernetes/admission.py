@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
-from cloche.clients.kubernetes.errors import ForbiddenError, NoDryRunError
+from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
 from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import pod
@@ -95,11 +95,11 @@ def _pods(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Cloche
     template = pod.numbered(desired.asked_pod, desired.service, 0)
     name = names.of_revision(desired.service, 0)
     metadata = {**template["metadata"], "name": name, "namespace": namespace}
-    spec = {**template["spec"], "serviceAccountName": _account(cluster, namespace, desired)}
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     try:
+        spec = {**template["spec"], "serviceAccountName": _account(cluster, namespace, desired)}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         cluster.create(kinds.POD, body, dry_run=True)
-    except (ForbiddenError, NoDryRunError):
+    except ForbiddenError:
         return
     except ClocheError as error:
         what = error.what.replace(f"Pod {name} in", f"the pods of {desired.service} in", 1)

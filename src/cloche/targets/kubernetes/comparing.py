@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import FieldChange, ObjectAction, ObjectChange
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import OWN
-from cloche.clients.kubernetes.errors import FieldConflictError, ForbiddenError, NoDryRunError
+from cloche.clients.kubernetes.errors import FieldConflictError, ForbiddenError
 from cloche.targets.kubernetes import fields, names, seen, wanted, writing
 from cloche.targets.target import TargetChange
 
@@ -179,7 +179,7 @@ class _Comparison:
         except FieldConflictError as error:
             forced = self.cluster.apply(kind, whole, dry_run=True, force=True)
             return _Answer(forced, error.conflicts)
-        except (ForbiddenError, NoDryRunError) as error:
+        except ForbiddenError as error:
             return _Answer(None, unasked=error.what)
 
 
