@@ -48,8 +48,12 @@ class Records:
 
     def absent(self, name: str) -> ClocheError:
         """Return why a service has no record: there is no such service, or the record was lost."""
+        return self.lost(name) or unknown_service(name)
+
+    def lost(self, name: str) -> ClocheError | None:
+        """Return the error for a record that was lost; None if no revision is left without it."""
         numbers = [revision.number for revision in self.state.revisions(name)]
-        return lost_record(name, numbers) if numbers else unknown_service(name)
+        return lost_record(name, numbers) if numbers else None
 
     def put(self, stored: Stored | None, changed: Changed) -> None:
         """Write a changed record over the stored version, then its events; raises StaleError."""

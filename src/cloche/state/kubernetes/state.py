@@ -63,7 +63,8 @@ class KubernetesState:
     # ── services ──────────────────────────────────────────────────────────────────────────────
 
     def services(self) -> tuple[str, ...]:
-        return tuple(self._records.all())
+        """Return the names of all services, and of those whose record was lost."""
+        return tuple(sorted({*self._records.all(), *self.numbered.services()}))
 
     def service(self, name: str) -> Stored | None:
         body = self._records.read(name)

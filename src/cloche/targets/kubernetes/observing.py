@@ -21,6 +21,7 @@ _FINAL = frozenset({
     "NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", "UnsupportedValue",
 })  # fmt: skip
 """Reasons of a refusal that waiting does not change."""
+_ADMISSION = "Ask for less (`resources`, `replicas`), or have what refuses them changed."
 _WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD)
 
 
@@ -56,6 +57,7 @@ def _missing(found: seen.Seen, service: str, ours: tuple[Replica, ...]) -> Itera
         yield Replica(
             metadata["name"], service, number, phase, 0, metadata["creationTimestamp"], None,
             detail=f"Its pods cannot be made: {why}" if why else None,
+            remedy=_ADMISSION if why else None,
         )  # fmt: skip
 
 
