@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cloche.artifacts import Deployment, KubernetesPlace
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.clients.oci.reference import ImageReference
+    from cloche.clients.oci.registry import Registry
     from cloche.control import Engine
     from cloche.images.bases.base import Base
     from cloche.pipeline.image import Registries
@@ -70,10 +71,10 @@ def opened(
     with ExitStack() as stack:
         cluster = stack.enter_context(connect(place.context, environment))
         cluster_identity.require_same(cluster, settings.layout.clusters)
-        if create_namespace:
-            _make_namespace(cluster, place.namespace)
         connections = stack.enter_context(images.registries(environment))
         registry = connections.at(_host(place))
+        if create_namespace:
+            _make_namespace(cluster, place, registry)
         lease = None
         if acts_for is not None:
             admission.check_namespace(cluster, place.namespace)
@@ -115,6 +116,8 @@ def package(
     from cloche.pipeline import image as images
     from cloche.targets.kubernetes.objects import pod
 
+    if push:
+        _require_answer(connections.at(_host(place)), place)
     base = _base(place, connections, settings=settings, progress=progress)
     reference = _reference(deployment, base, place)
     if push:
@@ -138,12 +141,26 @@ def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Ope
     return replace(operated, warm=warm, exposure=place.exposure)
 
 
-def _make_namespace(cluster: Cluster, namespace: str) -> None:
-    """Make a namespace that is missing."""
+def _require_answer(registry: Registry, place: KubernetesPlace) -> None:
+    """Raise UnavailableError `registry.…` for a registry that cannot be reached.
+
+    What may be read or written there shows when an image is pushed: many registries refuse to read
+    what is not there yet.
+    """
+    try:
+        registry.has_manifest(references.parse(f"{place.registry}/cloche").name, "latest")
+    except ClocheError as error:
+        if error.retriable:
+            raise
+
+
+def _make_namespace(cluster: Cluster, place: KubernetesPlace, registry: Registry) -> None:
+    """Make the namespace of a place if it is missing, and the registry answers."""
     from cloche.clients.kubernetes import kinds
 
-    if cluster.get(kinds.NAMESPACE, namespace) is None:
-        cluster.create(kinds.NAMESPACE, {"metadata": {"name": namespace}})
+    if cluster.get(kinds.NAMESPACE, place.namespace) is None:
+        _require_answer(registry, place)
+        cluster.create(kinds.NAMESPACE, {"metadata": {"name": place.namespace}})
 
 
 def _base(
