@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Consent, Deployment
     from cloche.cli.session import Session
-    from cloche.pipeline.cluster import Opened
     from cloche.spec import ServiceSpec
 
 
@@ -31,10 +30,11 @@ def run(
     from cloche import cache
 
     _require_wait(wait=wait)
-    opened = here.opened(acts_for=spec.service_name, create_namespace=create_namespace)
-    _require_rights(opened)
+    with session.nothing_on_interrupt():
+        here.opened(acts_for=spec.service_name, create_namespace=create_namespace)
     with cache.under_way(here.settings):
-        deployment = packaged(here, spec, directory)
+        with session.nothing_on_interrupt():
+            deployment = packaged(here, spec, directory)
         return _deploy(here, deployment, given, timeout=timeout, as_json=as_json)
 
 
@@ -47,9 +47,9 @@ def run_plan(
     _require_wait(wait=wait)
     planned = plan_file.read(path)
     here = session.begin(planned.place)
-    opened = here.opened(acts_for=planned.deployment.service, planned=planned)
-    _require_rights(opened)
-    plan_file.require_image(opened.connections, planned)
+    with session.nothing_on_interrupt():
+        opened = here.opened(acts_for=planned.deployment.service, planned=planned)
+        plan_file.require_image(opened.connections, planned)
     return _deploy(here, planned.deployment, given, timeout=timeout, as_json=as_json)
 
 
@@ -65,7 +65,8 @@ def _deploy(
 
     opened = here.opened()
     control = opened.engine
-    accepted = consents.asked(given, lambda: control.plan(deployment), as_json=as_json)
+    with session.nothing_on_interrupt():
+        accepted = consents.asked(given, lambda: control.plan(deployment), as_json=as_json)
     if Consent.TAKE_OVER in accepted:
         opened.target.take_over()
     answer = control.deploy(deployment, accept=accepted)
@@ -81,12 +82,6 @@ def _require_wait(*, wait: bool) -> None:
             "In a cluster nothing carries on a rollout that a command leaves.",
             hint="Leave --no-wait out.",
         )
-
-
-def _require_rights(opened: Opened) -> None:
-    from cloche.targets.kubernetes import rights
-
-    rights.require(opened.cluster, opened.place.namespace, opened.place.exposure)
 
 
 def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = True) -> Deployment:

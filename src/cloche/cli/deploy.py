@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,6 @@ import click
 from cloche.cli import cluster_deploy, consents, options, rollouts, session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cloche.artifacts import Deployment, DeployPlan
     from cloche.clients.control.launch import Launched
     from cloche.control import ControlPlane
@@ -64,24 +62,25 @@ def command(
         nonfinite=accept_nonfinite,
         take_over=take_over,
     )
-    with _nothing_on_interrupt():
-        if plan is not None:
-            others = {"MODEL": model, "--file": file, "--name": name, "--example": example}
-            for other, value in {**others, "--target": target}.items():
-                options.refuse_together(**{other: value, "--plan": plan})
-            return cluster_deploy.run_plan(plan, given, wait=wait, timeout=timeout, as_json=as_json)
+    if plan is not None:
+        others = {"MODEL": model, "--file": file, "--name": name, "--example": example}
+        for other, value in {**others, "--target": target}.items():
+            options.refuse_together(**{other: value, "--plan": plan})
+        return cluster_deploy.run_plan(plan, given, wait=wait, timeout=timeout, as_json=as_json)
+    with session.nothing_on_interrupt():
         spec, directory = specification.chosen(model, file, name, example)
-        if target is not None:
-            place = specification.place_of(spec, target, file)
-            return cluster_deploy.run(
-                session.begin(place), spec.at(target), directory, given,
-                create_namespace=create_namespace,
-                wait=wait, timeout=timeout, as_json=as_json,
-            )  # fmt: skip
+    if target is not None:
+        place = specification.place_of(spec, target, file)
+        return cluster_deploy.run(
+            session.begin(place), spec.at(target), directory, given,
+            create_namespace=create_namespace,
+            wait=wait, timeout=timeout, as_json=as_json,
+        )  # fmt: skip
+    with session.nothing_on_interrupt():
         here = session.begin()
         launched = here.launch()
     with cache.under_way(here.settings):
-        with _nothing_on_interrupt():
+        with session.nothing_on_interrupt():
             pipeline.require_runtime(spec)
             deployment = prepare(here, spec, directory)
             accepted = consents.asked(
@@ -127,16 +126,6 @@ def _provision(
     """Install what serving needs, and return the control plane."""
     from cloche import pipeline
 
-    with _nothing_on_interrupt():
+    with session.nothing_on_interrupt():
         pipeline.provision(deployment, settings=here.settings, progress=here.progress)
         return here.started_control(launched)
-
-
-@contextmanager
-def _nothing_on_interrupt() -> Iterator[None]:
-    """Say after ctrl-C within the block that nothing is deployed."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("\nNothing was deployed; downloads stay in the cache.", err=True)
-        raise

@@ -85,6 +85,8 @@ class Session:
         context = click.get_current_context()
         known: Opened | None = context.meta.get(_OPENED)
         if known is None:
+            if acts_for is not None:
+                context.with_resource(terminable())
             opening = cluster.opened(
                 self.place,
                 os.environ,
@@ -94,6 +96,8 @@ class Session:
                 settings=self.settings,
             )
             known = context.meta[_OPENED] = context.with_resource(opening)
+            if known.recovered is not None:
+                click.echo(known.recovered, err=True)
         return known
 
     def launch(self) -> Launched | None:
@@ -144,6 +148,27 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def nothing_on_interrupt() -> Iterator[None]:
+    """Say after ctrl-C within the block that nothing is deployed."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\nNothing was deployed; downloads stay in the cache.", err=True)
+        raise
+
+
+@contextmanager
+def recorded_on_interrupt(here: Session, what: str) -> Iterator[None]:
+    """Say after ctrl-C within the block how what is recorded of a service goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if here.place is not None:
+            click.echo(f"\n{what} is recorded. The same command goes on with it.", err=True)
+        raise
 
 
 def _close_at_end(control: ControlClient) -> ControlClient:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cloche.artifacts import Deployment, KubernetesPlace
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.clients.oci.reference import ImageReference
+    from cloche.clients.oci.registry import Registry
     from cloche.control import Engine
     from cloche.images.bases.base import Base
     from cloche.pipeline.image import Registries
@@ -43,6 +44,8 @@ class Opened:
     connections: Registries
     user: str
     """Who the cluster takes this user for."""
+    recovered: str | None = None
+    """What was put right before the command acts, as a sentence."""
 
 
 @contextmanager
@@ -57,42 +60,50 @@ def opened(
 ) -> Iterator[Opened]:
     """Yield a place; with `acts_for` the engine carries out what is recorded of that service.
 
-    With `create_namespace` a namespace that is missing is made first. With `planned` nothing is
-    carried out where that plan is stale.
+    With `create_namespace` a namespace that is missing is made first. Whether acting is possible
+    is asked before anything else is written, and then a lost record is made anew. With `planned`
+    nothing is carried out where that plan is stale.
     Raises ClocheError `kubernetes.…` if the cluster cannot be asked, and `plan.stale`.
     """
     from cloche.clients.kubernetes.cluster import connect
     from cloche.control import Engine
-    from cloche.pipeline import cluster_identity, plan_file
+    from cloche.pipeline import cluster_identity, cluster_recovery, plan_file
     from cloche.pipeline import image as images
     from cloche.pipeline.cluster_golden import BringingVerifier, GoldenBodies
     from cloche.state.kubernetes.identity import who
+    from cloche.targets.kubernetes import admission, rights
 
     with ExitStack() as stack:
         cluster = stack.enter_context(connect(place.context, environment))
         cluster_identity.require_same(cluster, settings.layout.clusters)
-        if create_namespace:
-            _make_namespace(cluster, place.namespace)
         connections = stack.enter_context(images.registries(environment))
         registry = connections.at(_host(place))
+        if create_namespace:
+            _make_namespace(cluster, place, registry)
         lease = None
         if acts_for is not None:
+            admission.check_namespace(cluster, place.namespace)
+            rights.require(cluster, place.namespace, place.exposure)
             lease = stack.enter_context(composition.lease(cluster, place, acts_for))
         state = composition.cluster_state(place, cluster, registry, settings)
         bodies = GoldenBodies(composition.store(settings), connections)
         target = composition.cluster_target(
             place, cluster, state, registry, hold=lease, read=bodies.read
         )
-        user = who(cluster)
+        user, journal = who(cluster), composition.cluster_journal(place, cluster)
         engine = Engine(
-            state, composition.cluster_journal(place, cluster), target,
-            BringingVerifier(composition.verifier(settings), bodies), by=user, hold=lease,
+            state, journal, target, BringingVerifier(composition.verifier(settings), bodies),
+            by=user, clock=cluster.now, hold=lease,
         )  # fmt: skip
         if planned is not None:
             plan_file.require_current(cluster, state, planned)
-        if acts_for is not None:
+        recovered = None
+        if acts_for is not None and lease is not None:
+            recovered = cluster_recovery.recover(
+                state, journal, cluster, place.namespace, service=acts_for, hold=lease, by=user
+            )
             stack.enter_context(engine.running())
-        yield Opened(place, cluster, engine, state, target, connections, user)
+        yield Opened(place, cluster, engine, state, target, connections, user, recovered)
 
 
 def package(
@@ -112,6 +123,8 @@ def package(
     from cloche.pipeline import image as images
     from cloche.targets.kubernetes.objects import pod
 
+    if push:
+        _require_answer(connections.at(_host(place)), place)
     base = _base(place, connections, settings=settings, progress=progress)
     reference = _reference(deployment, base, place)
     if push:
@@ -135,12 +148,26 @@ def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Ope
     return replace(operated, warm=warm, exposure=place.exposure)
 
 
-def _make_namespace(cluster: Cluster, namespace: str) -> None:
-    """Make a namespace that is missing."""
+def _require_answer(registry: Registry, place: KubernetesPlace) -> None:
+    """Raise UnavailableError `registry.…` for a registry that cannot be reached.
+
+    What may be read or written there shows when an image is pushed: many registries refuse to read
+    what is not there yet.
+    """
+    try:
+        registry.has_manifest(references.parse(f"{place.registry}/cloche").name, "latest")
+    except ClocheError as error:
+        if error.retriable:
+            raise
+
+
+def _make_namespace(cluster: Cluster, place: KubernetesPlace, registry: Registry) -> None:
+    """Make the namespace of a place if it is missing, and the registry answers."""
     from cloche.clients.kubernetes import kinds
 
-    if cluster.get(kinds.NAMESPACE, namespace) is None:
-        cluster.create(kinds.NAMESPACE, {"metadata": {"name": namespace}})
+    if cluster.get(kinds.NAMESPACE, place.namespace) is None:
+        _require_answer(registry, place)
+        cluster.create(kinds.NAMESPACE, {"metadata": {"name": place.namespace}})
 
 
 def _base(

@@ -23,7 +23,7 @@ _NAMED = (kinds.SERVICE, kinds.DEPLOYMENT, kinds.HTTP_ROUTE, kinds.NETWORK_POLIC
 
 def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
     """Raise ClocheError, an ErrorGroup for several, for what can never be served there."""
-    _check_namespace(cluster, namespace)
+    check_namespace(cluster, namespace)
     exposure = desired.operated.exposure or Exposure()
     problems = [*_replicas(desired), *_foreign(cluster, namespace, desired.service)]
     if exposure.expose is Expose.GATEWAY:
@@ -36,7 +36,8 @@ def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
         raise ErrorGroup("target.kubernetes.refused", what, problems)
 
 
-def _check_namespace(cluster: Cluster, namespace: str) -> None:
+def check_namespace(cluster: Cluster, namespace: str) -> None:
+    """Raise ClocheError for a namespace that is missing or being deleted."""
     try:
         found = cluster.get(kinds.NAMESPACE, namespace)
     except ForbiddenError:

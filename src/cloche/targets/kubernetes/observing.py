@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Expose, Exposure
@@ -14,7 +13,7 @@ from cloche.targets.kubernetes.objects.pod import PORTS
 from cloche.targets.target import Endpoint, Replica, ReplicaPhase, ServiceObservation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cloche.clients.kubernetes.cluster import Cluster
 
@@ -22,21 +21,17 @@ _FINAL = frozenset({
     "NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", "UnsupportedValue",
 })  # fmt: skip
 """Reasons of a refusal that waiting does not change."""
+_ADMISSION = "Ask for less (`resources`, `replicas`), or have what refuses them changed."
 _WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD)
 
 
-def observe(
-    cluster: Cluster,
-    namespace: str,
-    service: str,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> ServiceObservation:
+def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservation:
     """Return the replicas and the traffic of a service."""
     found = seen.read(cluster, namespace, service, _WANTED)
     ours = pods.replicas(
         found.objects[kinds.POD].values(),
         lambda pod: events_of(cluster, namespace, pod),
-        clock(),
+        cluster.now(),
     )
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     split = split_of(found, service)
@@ -62,14 +57,23 @@ def _missing(found: seen.Seen, service: str, ours: tuple[Replica, ...]) -> Itera
         yield Replica(
             metadata["name"], service, number, phase, 0, metadata["creationTimestamp"], None,
             detail=f"Its pods cannot be made: {why}" if why else None,
+            remedy=_ADMISSION if why else None,
         )  # fmt: skip
 
 
 def split_of(found: seen.Seen, service: str) -> dict[int, int]:
     """Return the percent of each revision; a route counts once its Gateway has taken it over."""
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
+    if routed is not None and problem_of(routed) is not None:
+        return {}
+    return asked_split_of(found, service)
+
+
+def asked_split_of(found: seen.Seen, service: str) -> dict[int, int]:
+    """Return the percent of each revision, whether a Gateway has taken it over or not."""
+    routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     if routed is not None:
-        return route.split_of(routed, service) if problem_of(routed) is None else {}
+        return route.split_of(routed, service)
     main = found.get(kinds.SERVICE, names.of_service(service))
     number = names.revision_of((main or {}).get("spec", {}).get("selector") or {})
     return {number: 100} if number else {}
