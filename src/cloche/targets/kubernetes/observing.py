@@ -14,6 +14,7 @@ from cloche.targets.target import Endpoint, Replica, ReplicaPhase, ServiceObserv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from cloche.clients.kubernetes.cluster import Cluster
 
@@ -21,7 +22,6 @@ _FINAL = frozenset({
     "NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", "UnsupportedValue",
 })  # fmt: skip
 """Reasons of a refusal that waiting does not change."""
-_ADMISSION = "Ask for less (`resources`, `replicas`), or have what refuses them changed."
 _WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD)
 
 
@@ -36,7 +36,8 @@ def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservatio
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     split = split_of(found, service)
     endpoint = _endpoint(cluster, namespace, service, found, routed)
-    return ServiceObservation(service, endpoint, split, (*ours, *_missing(found, service, ours)))
+    missing = _missing(found, service, ours, cluster.now())
+    return ServiceObservation(service, endpoint, split, (*ours, *missing))
 
 
 def events_of(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> list[str]:
@@ -46,19 +47,20 @@ def events_of(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> list[str
     return [str(event.get("message", "")) for event in events]
 
 
-def _missing(found: seen.Seen, service: str, ours: tuple[Replica, ...]) -> Iterator[Replica]:
-    """Yield a replica for each revision whose pods cannot be made, and for one that goes."""
+def _missing(
+    found: seen.Seen, service: str, ours: tuple[Replica, ...], now: datetime
+) -> Iterator[Replica]:
+    """Yield a replica for each revision whose pods cannot all be made, and for one that goes."""
     there = {replica.revision for replica in ours}
     for number, deployment in found.of_revision(kinds.DEPLOYMENT).items():
-        metadata, why = deployment["metadata"], pods.failures(deployment)
-        if number in there or (why is None and not metadata.get("deletionTimestamp")):
-            continue
-        phase = ReplicaPhase.FAILED if why else ReplicaPhase.STOPPING
-        yield Replica(
-            metadata["name"], service, number, phase, 0, metadata["creationTimestamp"], None,
-            detail=f"Its pods cannot be made: {why}" if why else None,
-            remedy=_ADMISSION if why else None,
-        )  # fmt: skip
+        metadata, trouble = deployment["metadata"], pods.missing(deployment, now)
+        if trouble is None and metadata.get("deletionTimestamp") and number not in there:
+            trouble = pods.Trouble(ReplicaPhase.STOPPING, "")
+        if trouble is not None:
+            yield Replica(
+                metadata["name"], service, number, trouble.phase, 0, metadata["creationTimestamp"],
+                None, detail=trouble.what or None, remedy=trouble.remedy,
+            )  # fmt: skip
 
 
 def split_of(found: seen.Seen, service: str) -> dict[int, int]:

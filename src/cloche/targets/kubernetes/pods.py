@@ -39,6 +39,7 @@ _IMAGE = (
     "Deploy its model again if its image is gone. A registry that is not public needs"
     " `pull_secret` of the target, and every node has to reach it."
 )
+_ADMISSION = "Ask for less (`resources`, `replicas`), or have what refuses them changed."
 _MEMORY = "Raise `resources.memory`."
 
 
@@ -66,12 +67,18 @@ def is_ready(pod: Mapping[str, Any]) -> bool:
     return _condition(pod, "Ready").get("status") == "True" and not _is_ending(pod)
 
 
-def failures(deployment: Mapping[str, Any]) -> str | None:
-    """Return why no pod of a Deployment can be made, such as a quota; None if they can."""
-    for condition in deployment.get("status", {}).get("conditions") or ():
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return str(condition.get("message") or condition.get("reason"))
-    return None
+def missing(deployment: Mapping[str, Any], now: datetime) -> Trouble | None:
+    """Return why some pods of a Deployment cannot be made, such as a quota; None if all can.
+
+    What a quota refuses may fit when pods that end are gone.
+    """
+    condition = _condition(deployment, "ReplicaFailure")
+    if condition.get("status") != "True" or deployment["metadata"].get("deletionTimestamp"):
+        return None
+    why = str(condition.get("message") or condition.get("reason"))
+    waits = _in_time(condition.get("lastTransitionTime"), now)
+    phase = waits if "exceeded quota" in why else ReplicaPhase.FAILED
+    return Trouble(phase, f"Its pods cannot be made: {why}", _ADMISSION)
 
 
 def _replica(
