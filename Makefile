@@ -5,7 +5,10 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Tests that start real servers: one group at a time, so that none of them starves another.
-SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance tests/cluster)
+SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance)
+# Tests against a real API server, and on real nodes; of those the story of the README runs each time.
+CLUSTER := tests/cluster
+STORY := tests/cluster/nodes/test_story.py
 # Tests that load models with their own frameworks, which waits much: two files at a time.
 FRAMEWORKS := tests/frameworks
 PYTEST := $(RUN) pytest
@@ -25,7 +28,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images sync clean
+.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -39,6 +42,7 @@ help:
 	@echo "make kubernetes-api build etcd and the API server of Kubernetes for tests, once"
 	@echo "make cluster        a real Kubernetes on this machine, kept until make cluster-down"
 	@echo "make cluster-tests  tests against it, or against one that they start and end"
+	@echo "make cluster-tests-oldest  those of the API server against the oldest Kubernetes"
 	@echo "make conformance    ONNX's whole backend suite on real Triton; writes docs/conformance.md"
 	@echo "make formats        one model of each format on real Triton; writes docs/formats.md"
 	@echo "make docs           write the generated reference pages anew"
@@ -75,10 +79,12 @@ lint: sync
 	$(RUN) lint-imports
 
 units: sync
-	$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS)) tests
+	$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS) $(CLUSTER)) tests
 
 servers: sync kubernetes-api
 	@set -e; for group in $(SERVERS); do $(PYTEST) $$group; done
+	$(PYTEST) -n 2 --dist loadfile $(CLUSTER)/api
+	$(PYTEST) $(STORY)
 	$(PYTEST) -n 2 --dist loadfile $(FRAMEWORKS)
 
 # Built once, in a few minutes. Where it cannot be, the tests that need it say so and are skipped.
@@ -94,6 +100,12 @@ cluster-down: sync
 cluster-tests: sync
 	@$(HARNESS) build api nodes gateway
 	$(PYTEST) tests/cluster/nodes
+
+# Builds another API server, in minutes; it is kept.
+cluster-tests-oldest: export CLOCHE_TEST_KUBERNETES := oldest
+cluster-tests-oldest: sync
+	@$(HARNESS) build api
+	$(PYTEST) tests/cluster/api
 
 formats: sync
 	PYTHONPATH=tests $(RUN) python tests/frameworks/report.py $(ARGS)

@@ -32,6 +32,7 @@ def under_way(settings: Settings) -> AbstractContextManager[None]:
 def usage(settings: Settings) -> list[Usage]:
     """Return the entries of the cache, environments and images, least recently used first."""
     from cloche import environments
+    from cloche.state.kubernetes import document_cache
     from cloche.targets.local import replica_images
 
     keep = needed_digests(settings)
@@ -40,6 +41,7 @@ def usage(settings: Settings) -> list[Usage]:
         *environments.usage(settings.layout.environments, keep),
         *composition.installations(settings).outdated(),
         *replica_images.usage(settings.layout.containers, keep),
+        *document_cache.usage(settings.layout.documents),
     ]
     return sorted(entries, key=lambda entry: entry.last_used)
 
@@ -47,11 +49,12 @@ def usage(settings: Settings) -> list[Usage]:
 def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
     """Evict entries until the cache has a size in bytes (default: its limit).
 
-    Entries that revisions need stay. Environments that no revision needs, and images that engines
-    hold for replicas, are removed after 30 days without use. With size 0 they are removed at once,
-    as are the servers of earlier versions.
+    Entries that revisions need stay. Environments that no revision needs, images that engines hold
+    for replicas, and what was read of clusters' revisions are removed after 30 days without use.
+    With size 0 they are removed at once, as are the servers of earlier versions.
     """
     from cloche import environments
+    from cloche.state.kubernetes import document_cache
     from cloche.store import Cleaned
     from cloche.targets.local import replica_images
 
@@ -63,6 +66,7 @@ def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
         store.clean(keep, target_size),
         environments.clean(settings.layout.environments, keep, before=before),
         replica_images.clean(settings.layout.containers, keep, before=before),
+        document_cache.clean(settings.layout.documents, before=before),
     ]
     if everything:
         parts.append(composition.installations(settings).clean())

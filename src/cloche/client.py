@@ -164,7 +164,10 @@ class Client:
         return self._result_of(name, answer, wait=wait, timeout=timeout)
 
     def status(self, name: str | None = None) -> dict[str, Any]:
-        """Return `{gateway, services, kept}`, or one service's status (docs/reference/json.md)."""
+        """Return `{gateway, services, kept, problems}`, or one service's status.
+
+        docs/reference/json.md has both.
+        """
         control = self._connection()
         return control.status() if name is None else control.service(name)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
     from cloche.sources import Source
     from cloche.state import Hold, Journal, State
+    from cloche.state.kubernetes import KubernetesState
     from cloche.state.kubernetes.lease import Lease
     from cloche.store import Store
     from cloche.targets.kubernetes.target import KubernetesTarget
@@ -217,7 +218,7 @@ def lease(cluster: Cluster, place: KubernetesPlace, service: str) -> Lease:
 
 def cluster_state(
     place: KubernetesPlace, cluster: Cluster, registry: Registry, settings: Settings
-) -> State:
+) -> KubernetesState:
     """Return the record of services and revisions of a namespace.
 
     `registry` is the one of the place; it keeps what is too large for the cluster.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cloche.errors import (
     BusyError,
     ClocheError,
+    ConflictError,
     NotFoundError,
     StaleError,
     UnavailableError,
@@ -21,6 +22,19 @@ def unknown_service(name: str) -> NotFoundError:
     """Return the error for a service that does not exist."""
     hint = "`cloche status` lists the services."
     return NotFoundError("service.unknown", f"There is no service {name}.", where=name, hint=hint)
+
+
+def lost_record(name: str, numbers: Sequence[int]) -> ConflictError:
+    """Return the error for a service whose record is gone, while its revisions are there."""
+    one = len(numbers) == 1
+    listed = f"{'revision' if one else 'revisions'} {', '.join(map(str, numbers))}"
+    return ConflictError(
+        "state.lost",
+        f"The record of {name} is gone; {listed} of it {'is' if one else 'are'} still there, and"
+        " what runs goes on.",
+        where=name,
+        hint="The next deploy, rollback, scale or delete of it makes the record anew from them.",
+    )
 
 
 def unknown_revision(service: str, number: int) -> NotFoundError:

@@ -92,6 +92,23 @@ def test_a_new_service_shows_all_that_it_will_be() -> None:
     assert all(one.before is None for one in found.changes)
 
 
+def test_the_template_of_pods_shows_in_what_changes_alone() -> None:
+    def made(key: str) -> Deployment:
+        container = {"name": "server", "image": "registry.test/a@sha256:0"}
+        spec = {"containers": [container], "tolerations": [{"key": key}]}
+        return replace(deployment(), image=container["image"], pod={"spec": spec})
+
+    first = decide_change(made("a"), None)
+    assert not any(one.field.startswith("pod.") for one in first.changes)
+    found = decide_change(made("b"), recorded(made("a"), replicas(1)))
+    assert [(one.field, one.before, one.after) for one in found.changes] == [
+        ("revision", 1, "new"), ("pod.spec.tolerations.0.key", "a", "b"),
+    ]  # fmt: skip
+    image = {one.field for one in decide_change(made("a"), recorded(deployment())).changes}
+    assert "image" in image
+    assert "pod.spec.containers.server.image" not in image
+
+
 def test_another_model_is_an_update_and_its_replicas_come_along() -> None:
     made = deployment(model="b", replicas=2)
     found = decide_change(made, recorded(deployment(model="a"), replicas(1)))

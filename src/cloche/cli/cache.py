@@ -48,9 +48,10 @@ def show(*, as_json: bool) -> None:
 def clean(*, target: str | None, as_json: bool) -> None:
     """Remove the least recently used entries; the needs of any revision are kept.
 
-    Environments of models, and images that Docker or Podman hold for replicas, are removed after a
-    month without use. With --to 0 all unused ones are removed, and so are servers that an earlier
-    version of Cloche installed.
+    Environments of models, images that Docker or Podman hold for replicas, and what was read of the
+    revisions of clusters, are removed after a month without use.
+    With --to 0 all unused ones are removed, and so are servers that an earlier version of Cloche
+    installed.
     """
     from cloche import cache
 

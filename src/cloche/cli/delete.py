@@ -41,7 +41,8 @@ def command(
         click.echo("Nothing was deleted.", err=True)
         return 1
     control.delete(name)
-    with here.progress.task(f"Removing {name}"):
+    said = session.recorded_on_interrupt(here, f"The deletion of {name}")
+    with said, here.progress.task(f"Removing {name}"):
         deadline = time.monotonic() + timeout
         while _exists(control, name):
             if time.monotonic() > deadline:

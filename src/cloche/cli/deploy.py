@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,9 +11,6 @@ import click
 from cloche.cli import cluster_deploy, consents, options, rollouts, session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from cloche.artifacts import Deployment, DeployPlan
     from cloche.clients.control.launch import Launched
     from cloche.control import ControlPlane
@@ -28,17 +26,21 @@ if TYPE_CHECKING:
 @options.accept_interface
 @options.accept_weaker
 @options.accept_nonfinite
+@options.take_over
 @options.target
 @click.option("--create-namespace", is_flag=True,
               help="Make the target's namespace if it is missing.")  # fmt: skip
+@click.option("--plan", type=click.Path(path_type=Path), metavar="FILE",
+              help="Carry out what `cloche plan --out` wrote, if it still holds.")  # fmt: skip
 @options.wait
 @options.timeout
 @options.as_json
 def command(
     *,
     model: str | None, file: Path | None, name: str | None, example: Path | None, replace: bool,
-    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, target: str | None,
-    create_namespace: bool, wait: bool, timeout: float, as_json: bool,
+    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, take_over: bool,
+    target: str | None, create_namespace: bool, plan: Path | None,
+    wait: bool, timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
@@ -58,20 +60,27 @@ def command(
         interface=accept_interface,
         weaker=accept_weaker,
         nonfinite=accept_nonfinite,
+        take_over=take_over,
     )
-    with _nothing_on_interrupt():
+    if plan is not None:
+        others = {"MODEL": model, "--file": file, "--name": name, "--example": example}
+        for other, value in {**others, "--target": target}.items():
+            options.refuse_together(**{other: value, "--plan": plan})
+        return cluster_deploy.run_plan(plan, given, wait=wait, timeout=timeout, as_json=as_json)
+    with session.nothing_on_interrupt():
         spec, directory = specification.chosen(model, file, name, example)
-        if target is not None:
-            place = specification.place_of(spec, target, file)
-            return cluster_deploy.run(
-                session.begin(place), spec.at(target), directory, given,
-                create_namespace=create_namespace,
-                wait=wait, timeout=timeout, as_json=as_json,
-            )  # fmt: skip
+    if target is not None:
+        place = specification.place_of(spec, target, file)
+        return cluster_deploy.run(
+            session.begin(place), spec.at(target), directory, given,
+            create_namespace=create_namespace,
+            wait=wait, timeout=timeout, as_json=as_json,
+        )  # fmt: skip
+    with session.nothing_on_interrupt():
         here = session.begin()
         launched = here.launch()
     with cache.under_way(here.settings):
-        with _nothing_on_interrupt():
+        with session.nothing_on_interrupt():
             pipeline.require_runtime(spec)
             deployment = prepare(here, spec, directory)
             accepted = consents.asked(
@@ -117,16 +126,6 @@ def _provision(
     """Install what serving needs, and return the control plane."""
     from cloche import pipeline
 
-    with _nothing_on_interrupt():
+    with session.nothing_on_interrupt():
         pipeline.provision(deployment, settings=here.settings, progress=here.progress)
         return here.started_control(launched)
-
-
-@contextmanager
-def _nothing_on_interrupt() -> Iterator[None]:
-    """Say after ctrl-C within the block that nothing is deployed."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("\nNothing was deployed; downloads stay in the cache.", err=True)
-        raise

@@ -23,10 +23,10 @@ def show(objects: Sequence[ObjectChange], *, why: bool) -> None:
     """Show what becomes of objects; `why` shows the fields of new ones, too."""
     changes = [each for each in objects if each.action != "drift"]
     drifts = [each for each in objects if each.action == "drift"]
+    if changes:
+        click.echo("Objects in the cluster:")
     for each in changes:
         _show(each, fields=why or each.action != "create")
-    if any(field.owner for each in changes for field in each.fields):
-        click.echo("A deploy is refused while others set these fields.")
     if drifts:
         click.echo("Others changed these since they were applied; they stay so:")
     for each in drifts:

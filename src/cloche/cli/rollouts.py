@@ -30,15 +30,21 @@ def conclude(
     """
     from cloche.artifacts import deploy_view
     from cloche.cli import rendering
-    from cloche.clients.control.rollout_events import error_of, see_through
+    from cloche.clients.control.rollout_events import (
+        GOES_ON,
+        STANDS_STILL,
+        error_of,
+        see_through,
+    )
 
     number = int(answer["revision"])
     with _recorded_on_interrupt(here, service, number):
         revision = control.revision(service, number)
         if wait and not revision.phase.ended:
             revision = see_through(
-                here.started_control, service, number, progress=here.progress, timeout=timeout
-            )
+                here.started_control, service, number, progress=here.progress, timeout=timeout,
+                later=GOES_ON if here.place is None else STANDS_STILL,
+            )  # fmt: skip
             control = here.started_control()
         warned = revision.deployment.warnings() if answer["change"] == "revision" else ()
         findings = (*warned, *answer.get("findings", ()))

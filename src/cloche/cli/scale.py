@@ -37,7 +37,8 @@ def command(
     control = here.control(acts_for=name)
     status = control.scale(name, replicas)
     if place is not None:
-        with here.progress.task(f"Scaling {name} to {replicas}") as task:
+        said = session.recorded_on_interrupt(here, f"The change to {replicas} replicas")
+        with said, here.progress.task(f"Scaling {name} to {replicas}") as task:
             status = status | _scaled(control, name, replicas, timeout, task)
     if as_json:
         rendering.show_json(status)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloche.clients.control.launch import Launched
     from cloche.control import ControlPlane
     from cloche.pipeline.cluster import Opened
+    from cloche.pipeline.plan_file import PlanFile
     from cloche.progress import Progress
     from cloche.settings import Settings
 
@@ -69,7 +70,13 @@ class Session:
             )
         return _close_at_end(control.connect_or_start(self.settings, self.progress))
 
-    def opened(self, *, acts_for: str | None = None, create_namespace: bool = False) -> Opened:
+    def opened(
+        self,
+        *,
+        acts_for: str | None = None,
+        create_namespace: bool = False,
+        planned: PlanFile | None = None,
+    ) -> Opened:
         """Return the place in the cluster, which is closed when the command ends."""
         from cloche.pipeline import cluster
 
@@ -78,14 +85,19 @@ class Session:
         context = click.get_current_context()
         known: Opened | None = context.meta.get(_OPENED)
         if known is None:
+            if acts_for is not None:
+                context.with_resource(terminable())
             opening = cluster.opened(
                 self.place,
                 os.environ,
                 acts_for=acts_for,
                 create_namespace=create_namespace,
+                planned=planned,
                 settings=self.settings,
             )
             known = context.meta[_OPENED] = context.with_resource(opening)
+            if known.recovered is not None:
+                click.echo(known.recovered, err=True)
         return known
 
     def launch(self) -> Launched | None:
@@ -136,6 +148,27 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def nothing_on_interrupt() -> Iterator[None]:
+    """Say after ctrl-C within the block that nothing is deployed."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\nNothing was deployed; downloads stay in the cache.", err=True)
+        raise
+
+
+@contextmanager
+def recorded_on_interrupt(here: Session, what: str) -> Iterator[None]:
+    """Say after ctrl-C within the block how what is recorded of a service goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if here.place is not None:
+            click.echo(f"\n{what} is recorded. The same command goes on with it.", err=True)
+        raise
 
 
 def _close_at_end(control: ControlClient) -> ControlClient:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche import units
-from cloche.cli import options, rendering, session
+from cloche.cli import failures, options, rendering, session
+from cloche.errors import from_dict
 
 if TYPE_CHECKING:
     from cloche.artifacts import KubernetesPlace
@@ -52,7 +53,7 @@ def _nothing(settings: Settings, why: str) -> dict[str, Any]:
     gateway = {
         "ready": False, "http": f"http://{address}", "grpc": address, "pid": None, "detail": why,
     }  # fmt: skip
-    return {"gateway": gateway, "services": [], "kept": None}
+    return {"gateway": gateway, "services": [], "kept": None, "problems": []}
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -61,10 +62,15 @@ def _show(report: dict[str, Any]) -> None:
         state = "ready" if gateway["ready"] else "not ready"
         detail = f"  ({gateway['detail']})" if gateway.get("detail") else ""
         click.echo(f"gateway  {gateway['http']}  {state}{detail}")
-    if not report["services"]:
+    for problem in report.get("problems", ()):
+        for line in failures.lines_of(from_dict(problem)):
+            click.echo(line)
+    if not report["services"] and not report.get("problems"):
         ended = gateway is not None and gateway.get("detail") == session.ENDED
         advice = "No services. `cloche deploy MODEL` makes one."
         click.echo(session.BRINGS_BACK if ended else advice)
+        return
+    if not report["services"]:
         return
     header = ("NAME", "REVISION", "PHASE", "REPLICAS", "MODEL", "VERIFIED", "URL")
     click.echo(rendering.table(header, [_row(service) for service in report["services"]]))

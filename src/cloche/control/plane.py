@@ -56,7 +56,7 @@ class ControlPlane(Protocol):
         """Begin to remove a service; when it is gone, `service` raises `service.unknown`."""
 
     def status(self) -> dict[str, Any]:
-        """Return the current `{gateway, services, kept}`."""
+        """Return the current `{gateway, services, kept, problems}`."""
 
     def service(self, name: str) -> dict[str, Any]:
         """Return the status of one service."""

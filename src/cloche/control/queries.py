@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Attached, RevisionStatus
 from cloche.control import views
-from cloche.refusals import unknown_revision, unknown_service
+from cloche.errors import ClocheError
+from cloche.refusals import unknown_revision
 from cloche.rollout.keeping import bytes_of, kept_revisions
 
 if TYPE_CHECKING:
@@ -36,19 +37,33 @@ class Queries:
         self._keep_limit = keep_limit
 
     def status(self) -> dict[str, Any]:
-        """Return the current `{gateway, services, kept}`."""
-        service_views = (self._view_or_none(name) for name in self._state.services())
+        """Return the current `{gateway, services, kept, problems}`."""
+        found, problems = [], []
+        for name in self._state.services():
+            try:
+                view = self._view_or_none(name)
+            except ClocheError as error:
+                if error.retriable:
+                    raise
+                problems.append(error.to_dict())
+                continue
+            lost = self._records.lost(name) if view is None else None
+            if view is not None:
+                found.append(view)
+            elif lost is not None:  # else it was deleted meanwhile
+                problems.append(lost.to_dict())
         return {
             "gateway": views.gateway_view(self._target.gateway()),
-            "services": [view for view in service_views if view is not None],
+            "services": found,
             "kept": self._kept_bytes(),
+            "problems": problems,
         }
 
     def service(self, name: str) -> dict[str, Any]:
-        """Return the status of one service; raises `service.unknown`."""
+        """Return the status of one service; raises `service.unknown` and `state.lost`."""
         view = self._view_or_none(name)
         if view is None:
-            raise unknown_service(name)
+            raise self._records.absent(name)
         return view
 
     def revisions(self, name: str) -> tuple[RevisionStatus, ...]:

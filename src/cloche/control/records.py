@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloche.artifacts import Event, EventKind
 from cloche.errors import StaleError
-from cloche.refusals import unknown_service
+from cloche.refusals import lost_record, unknown_service
 from cloche.rollout.record import CLOCHE, Changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloche.artifacts import ServiceRecord
+    from cloche.errors import ClocheError
     from cloche.state import Journal, State, Stored
 
 _ATTEMPTS = 10
@@ -39,11 +40,20 @@ class Records:
         return self._clock().isoformat(timespec="milliseconds")
 
     def stored(self, name: str) -> Stored:
-        """Return a service's record and version; raises `service.unknown`."""
+        """Return a service's record and version; raises `service.unknown` and `state.lost`."""
         stored = self.state.service(name)
         if stored is None:
-            raise unknown_service(name)
+            raise self.absent(name)
         return stored
+
+    def absent(self, name: str) -> ClocheError:
+        """Return why a service has no record: there is no such service, or the record was lost."""
+        return self.lost(name) or unknown_service(name)
+
+    def lost(self, name: str) -> ClocheError | None:
+        """Return the error for a record that was lost; None if no revision is left without it."""
+        numbers = [revision.number for revision in self.state.revisions(name)]
+        return lost_record(name, numbers) if numbers else None
 
     def put(self, stored: Stored | None, changed: Changed) -> None:
         """Write a changed record over the stored version, then its events; raises StaleError."""

@@ -36,9 +36,9 @@ def normalize(folder: Path) -> None:
 
 
 def set_modes(folder: Path) -> None:
-    """Let everybody read all and enter folders; a server executes none of the files."""
+    """Let everybody read all, enter folders, and run what its owner may run."""
     for path in folder.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from cloche.artifacts import Deployment, KubernetesPlace
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.clients.oci.reference import ImageReference
+    from cloche.clients.oci.registry import Registry
     from cloche.control import Engine
     from cloche.images.bases.base import Base
     from cloche.pipeline.image import Registries
+    from cloche.pipeline.plan_file import PlanFile
     from cloche.progress import Progress
     from cloche.settings import Settings
-    from cloche.targets import Target
+    from cloche.state import State
+    from cloche.targets.kubernetes.target import KubernetesTarget
 
 _HEX = 40
 _WARM = 600.0
@@ -36,10 +39,13 @@ class Opened:
     place: KubernetesPlace
     cluster: Cluster
     engine: Engine
-    target: Target
+    state: State
+    target: KubernetesTarget
     connections: Registries
     user: str
     """Who the cluster takes this user for."""
+    recovered: str | None = None
+    """What was put right before the command acts, as a sentence."""
 
 
 @contextmanager
@@ -49,43 +55,55 @@ def opened(
     *,
     acts_for: str | None,
     create_namespace: bool = False,
+    planned: PlanFile | None = None,
     settings: Settings,
 ) -> Iterator[Opened]:
     """Yield a place; with `acts_for` the engine carries out what is recorded of that service.
 
-    With `create_namespace` a namespace that is missing is made first.
-    Raises ClocheError `kubernetes.…` if the cluster cannot be asked.
+    With `create_namespace` a namespace that is missing is made first. Whether acting is possible
+    is asked before anything else is written, and then a lost record is made anew. With `planned`
+    nothing is carried out where that plan is stale.
+    Raises ClocheError `kubernetes.…` if the cluster cannot be asked, and `plan.stale`.
     """
     from cloche.clients.kubernetes.cluster import connect
     from cloche.control import Engine
-    from cloche.pipeline import cluster_identity
+    from cloche.pipeline import cluster_identity, cluster_recovery, plan_file
     from cloche.pipeline import image as images
     from cloche.pipeline.cluster_golden import BringingVerifier, GoldenBodies
     from cloche.state.kubernetes.identity import who
+    from cloche.targets.kubernetes import admission, rights
 
     with ExitStack() as stack:
         cluster = stack.enter_context(connect(place.context, environment))
         cluster_identity.require_same(cluster, settings.layout.clusters)
-        if create_namespace:
-            _make_namespace(cluster, place.namespace)
         connections = stack.enter_context(images.registries(environment))
         registry = connections.at(_host(place))
+        if create_namespace:
+            _make_namespace(cluster, place, registry)
         lease = None
         if acts_for is not None:
+            admission.check_namespace(cluster, place.namespace)
+            rights.require(cluster, place.namespace, place.exposure)
             lease = stack.enter_context(composition.lease(cluster, place, acts_for))
         state = composition.cluster_state(place, cluster, registry, settings)
         bodies = GoldenBodies(composition.store(settings), connections)
         target = composition.cluster_target(
             place, cluster, state, registry, hold=lease, read=bodies.read
         )
-        user = who(cluster)
+        user, journal = who(cluster), composition.cluster_journal(place, cluster)
         engine = Engine(
-            state, composition.cluster_journal(place, cluster), target,
-            BringingVerifier(composition.verifier(settings), bodies), by=user, hold=lease,
+            state, journal, target, BringingVerifier(composition.verifier(settings), bodies),
+            by=user, clock=cluster.now, hold=lease,
         )  # fmt: skip
-        if acts_for is not None:
+        if planned is not None:
+            plan_file.require_current(cluster, state, planned)
+        recovered = None
+        if acts_for is not None and lease is not None:
+            recovered = cluster_recovery.recover(
+                state, journal, cluster, place.namespace, service=acts_for, hold=lease, by=user
+            )
             stack.enter_context(engine.running())
-        yield Opened(place, cluster, engine, target, connections, user)
+        yield Opened(place, cluster, engine, state, target, connections, user, recovered)
 
 
 def package(
@@ -105,6 +123,8 @@ def package(
     from cloche.pipeline import image as images
     from cloche.targets.kubernetes.objects import pod
 
+    if push:
+        _require_answer(connections.at(_host(place)), place)
     base = _base(place, connections, settings=settings, progress=progress)
     reference = _reference(deployment, base, place)
     if push:
@@ -128,32 +148,45 @@ def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Ope
     return replace(operated, warm=warm, exposure=place.exposure)
 
 
-def _make_namespace(cluster: Cluster, namespace: str) -> None:
-    """Make a namespace that is missing."""
+def _require_answer(registry: Registry, place: KubernetesPlace) -> None:
+    """Raise UnavailableError `registry.…` for a registry that cannot be reached.
+
+    What may be read or written there shows when an image is pushed: many registries refuse to read
+    what is not there yet.
+    """
+    try:
+        registry.has_manifest(references.parse(f"{place.registry}/cloche").name, "latest")
+    except ClocheError as error:
+        if error.retriable:
+            raise
+
+
+def _make_namespace(cluster: Cluster, place: KubernetesPlace, registry: Registry) -> None:
+    """Make the namespace of a place if it is missing, and the registry answers."""
     from cloche.clients.kubernetes import kinds
 
-    if cluster.get(kinds.NAMESPACE, namespace) is None:
-        cluster.create(kinds.NAMESPACE, {"metadata": {"name": namespace}})
+    if cluster.get(kinds.NAMESPACE, place.namespace) is None:
+        _require_answer(registry, place)
+        cluster.create(kinds.NAMESPACE, {"metadata": {"name": place.namespace}})
 
 
 def _base(
     place: KubernetesPlace, connections: Registries, *, settings: Settings, progress: Progress
 ) -> Base:
-    import os
-
+    """Return the base of a place; its registry is asked as the user's own environment says."""
     from cloche.images import platforms
     from cloche.images.bases import base as bases
     from cloche.images.bases import ngc
     from cloche.pipeline import base_image
-    from cloche.pipeline import image as images
 
-    text, platform = place.base or ngc.IMAGE, platforms.here()
-    if text == base_image.NAME:
-        made = base_image.make(platform, os.environ, settings=settings, progress=progress)
-        return base_image.as_base(made)
+    text = place.base or ngc.IMAGE
     try:
-        found = images.read_base(text, platform, connections)
+        found = base_image.chosen(
+            text, platforms.here(), connections, settings=settings, progress=progress
+        )
     except ClocheError as error:
+        if text == base_image.NAME:
+            raise
         hint = f"{error.hint or ''} `base:` of the target names another, `cpu` is Cloche's own."
         raise error.with_(hint=hint.strip()) from error
     bases.require_server(found, text)

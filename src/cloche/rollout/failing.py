@@ -70,7 +70,9 @@ def _replica_failure(record: ServiceRecord, rollout: Rollout, replica: Replica) 
         "rollout.replica",
         f"A replica did not come up: {replica.detail or 'it ended again and again'}",
         where=replica.id,
-        hint=_with_live(record, f"The last lines of its log say why; {logs} has all of it."),
+        hint=_with_live(
+            record, replica.remedy or f"The last lines of its log say why; {logs} has all of it."
+        ),
     )
     return {**error.to_dict(), "log": list(replica.last_log)}
 

@@ -40,7 +40,8 @@ class Usage:
 
     kind: str
     """`tree`, `blob` (a file that no tree holds) or `partial` (a download or copy under way);
-    beside the store `environment`, `server` and `image` (one that an engine holds)."""
+    beside the store `environment`, `server`, `image` (one that an engine holds) and `document` (of
+    a revision in a cluster)."""
     digest: str | None
     label: str
     size: int

@@ -117,6 +117,8 @@ class Replica:
     """Why it is not ready, as a sentence."""
     last_log: tuple[str, ...] = ()
     """The last lines of its log, if it failed."""
+    remedy: str | None = None
+    """What to do about it, as a sentence, where its log does not say why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,7 @@ def test_an_object_of_somebody_else_is_left_alone_and_named(
     assert caught.value.code == "state.foreign"
     assert f"{kind.name} {namespace}/{name}" in caught.value.what
     assert api_cluster.get(kind, name, namespace) == theirs
-    assert state.services() == ()
+    assert state.services() == (() if "r1" in name else ("digits",))
     assert state.revisions("digits") == (() if "r1" in name else (revision(1),))
 
 
@@ -353,17 +353,17 @@ def test_a_lost_record_is_made_anew(
         state.add_revision(revision(number))
     state.put(record(*map(rollout, (1, 2, 3)), live=2), expect=None)
     with pytest.raises(StaleError):
-        rebuild(state, "digits", lambda _: 2)
+        rebuild(state, "digits", 2)
     api_cluster.delete(CONFIG_MAP, "cloche-digits", namespace)
     with pytest.raises(ConflictError) as caught:
-        rebuild(again, "digits", lambda _: 7)
+        rebuild(again, "digits", 7)
     assert caught.value.code == "state.lost"
-    stored = rebuild(again, "digits", lambda _: 2)
+    stored = rebuild(again, "digits", 2)
     assert stored == state.service("digits")
     assert (stored.record.live, seen(state)) == (2, [2])
     assert stored.record.operated == revision(3).deployment.operated
     with pytest.raises(NotFoundError):
-        rebuild(state, "other", lambda _: None)
+        rebuild(state, "other", None)
 
 
 def test_a_lost_record_takes_up_its_history(
@@ -373,7 +373,7 @@ def test_a_lost_record_takes_up_its_history(
     state.put(record(*map(rollout, range(1, 8)), live=7), expect=None)
     put_more(state, rollout(8))
     api_cluster.delete(CONFIG_MAP, "cloche-digits", namespace)
-    rebuild(state, "digits", lambda _: 7)
+    rebuild(state, "digits", 7)
     assert seen(state) == [1, 2, 3]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,16 +24,18 @@ from cloche.artifacts import (
 )
 from cloche.artifacts.container import SHARED_MEMORY
 from cloche.clients.kubernetes import kinds
-from cloche.clients.kubernetes.cluster import Cluster
+from cloche.clients.kubernetes.cluster import Cluster, connect
 from cloche.clients.kubernetes.kinds import Kind
+from cloche.clients.kubernetes.server_clock import ServerClock
 from cloche.errors import ClocheError
 from cloche.rollout.decide import placement
 from cloche.state import Hold
-from cloche.targets import ApplyError, Desired, Placement
+from cloche.targets import ApplyError, Desired, Placement, ReplicaPhase
 from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import pod, probes
 from cloche.targets.kubernetes.target import KubernetesTarget
 from cloche.testing import deployment
+from cluster.harness.access import CONTEXT
 from cluster.harness.api_server import ApiServer
 
 IMAGE = "registry.test/vision/digits@sha256:" + "0" * 64
@@ -258,3 +261,25 @@ def test_a_namespace_has_to_be_there(api_cluster: Cluster) -> None:
     with pytest.raises(ClocheError) as caught:
         target(api_cluster, "nowhere").admit(Desired("digits"))
     assert caught.value.code == "target.kubernetes.namespace"
+
+
+@pytest.mark.parametrize("wrong", [timedelta(hours=-5), timedelta(0), timedelta(hours=5)])
+def test_how_long_a_pod_waits_is_told_by_the_clock_of_the_server(
+    api_server: ApiServer, api_cluster: Cluster, namespace: str, wrong: timedelta
+) -> None:
+    labels = names.labels("digits", 1)
+    container = {"name": "server", "image": "none.test/none"}
+    metadata = {"name": "digits-r1-a", "namespace": namespace, "labels": labels}
+    made = api_cluster.create(
+        kinds.POD, {"metadata": metadata, "spec": {"containers": [container]}}
+    )
+    waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    api_cluster.patch(
+        kinds.POD, made["metadata"]["name"], namespace, {"status": {"conditions": [waits]}},
+        subresource="status",
+    )  # fmt: skip
+    clock = ServerClock(lambda: datetime.now(UTC) + wrong)
+    with connect(CONTEXT, {"KUBECONFIG": str(api_server.kubeconfig)}, clock=clock) as skewed:
+        (replica,) = target(skewed, namespace).observe("digits").replicas
+    assert replica.phase is ReplicaPhase.STARTING
+    assert "No node takes it" in str(replica.detail)

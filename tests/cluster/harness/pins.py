@@ -1,6 +1,8 @@
 """The versions of all that a cluster is made of."""
 
 KUBERNETES = "1.36.3"
+OLDEST = "1.33.13"
+"""The oldest release that Cloche supports and that builds from Go modules."""
 ETCD = "3.6.15"
 CONTAINERD = "2.4.2"
 CNI_PLUGINS = "1.9.1"

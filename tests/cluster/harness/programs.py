@@ -7,10 +7,11 @@ has, `gateway` for the one that routes.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloche import files
@@ -27,11 +28,17 @@ _STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
 """What KWOK's nodes and pods go through: all that they can, at once."""
 
 
+def _release() -> str:
+    """Return the release that `CLOCHE_TEST_KUBERNETES` names; `oldest` is the oldest supported."""
+    asked = os.environ.get("CLOCHE_TEST_KUBERNETES") or pins.KUBERNETES
+    return pins.OLDEST if asked == "oldest" else asked
+
+
 @dataclass(frozen=True, slots=True)
 class Programs:
     """Those of one release of Kubernetes, under `CLOCHE_TEST_CACHE`."""
 
-    kubernetes: str = pins.KUBERNETES
+    kubernetes: str = field(default_factory=_release)
 
     @property
     def folder(self) -> Path:

@@ -99,6 +99,19 @@ def test_an_evicted_pod_is_no_replica() -> None:
 
 
 def test_a_quota_is_why_no_pod_is_made() -> None:
-    condition = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small"}
-    assert pods.failures({"status": {"conditions": [condition]}}) == "exceeded quota: small"
-    assert pods.failures({"status": {}}) is None
+    condition = {
+        "type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small",
+        "lastTransitionTime": START.isoformat(),
+    }  # fmt: skip
+    metadata: dict[str, str] = {}
+    refused = {**condition, "message": 'admission webhook "x" denied the request'}
+    for given, seconds, phase in (
+        (condition, 0, ReplicaPhase.STARTING),  # it may fit when pods that end are gone
+        (condition, 61, ReplicaPhase.FAILED),
+        (refused, 0, ReplicaPhase.FAILED),
+    ):
+        body = {"metadata": metadata, "status": {"conditions": [given]}}
+        trouble = pods.missing(body, START + timedelta(seconds=seconds))
+        assert trouble is not None
+        assert (trouble.phase, str(given["message"]) in trouble.what) == (phase, True)
+    assert pods.missing({"metadata": metadata, "status": {}}, START) is None

@@ -150,7 +150,7 @@ class ControlClient:
         return self._call("GET", "/health", dict[str, Any])
 
     def status(self) -> dict[str, Any]:
-        """Return `{gateway, services, kept}`."""
+        """Return `{gateway, services, kept, problems}`."""
         return self._call("GET", "/status", dict[str, Any])
 
     def service(self, name: str) -> dict[str, Any]:

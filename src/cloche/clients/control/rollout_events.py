@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 POLL_SECONDS = 3.0
 """How long to wait for an event before the replicas are looked at."""
 RECONNECTS = 5
+GOES_ON = "It goes on in the control plane"
+STANDS_STILL = "It stands still where it is, and the same command goes on with it"
+"""In a cluster, where the command itself carries a rollout out."""
 _PAUSE_SECONDS = 0.05
 """Seconds before the first reconnect, doubled for each further one. A killed control plane may
 accept connections for a moment longer without answering."""
@@ -44,6 +47,7 @@ def see_through(
     *,
     progress: Progress,
     timeout: float,
+    later: str = GOES_ON,
 ) -> RevisionStatus:
     """Show the progress of a rollout, and return its revision when it has ended.
 
@@ -56,7 +60,7 @@ def see_through(
             if waits is not None:
                 task.note(waits)
 
-        for event in follow(connect, service, revision, timeout=timeout, quiet=quiet):
+        for event in follow(connect, service, revision, timeout=timeout, quiet=quiet, later=later):
             task.note(event.what)
     return connect().revision(service, revision)
 
@@ -70,11 +74,13 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     quiet: Callable[[Followed], None] = lambda _: None,
+    later: str = GOES_ON,
 ) -> Iterator[Event]:
     """Yield the events of the last rollout to a revision until it has ended.
 
     `quiet` is called whenever no event came for a moment.
-    Raises UnavailableError `deploy.timeout` after `timeout` seconds. A lost control plane is
+    Raises UnavailableError `deploy.timeout` after `timeout` seconds; `later` says what then becomes
+    of the rollout. A lost control plane is
     reconnected through `connect`, at most a few times in a row.
     """
     deadline = clock() + timeout
@@ -103,7 +109,7 @@ def follow(
         if ended:
             return
         if remaining <= 0:
-            raise _late(service, revision, timeout)
+            raise _late(service, revision, timeout, later)
 
 
 def _waits_for(status: dict[str, Any], revision: int) -> str | None:
@@ -118,12 +124,12 @@ def _waits_for(status: dict[str, Any], revision: int) -> str | None:
     return None if detail is None else f"waiting for a replica: {detail}"
 
 
-def _late(service: str, revision: int, timeout: float) -> UnavailableError:
+def _late(service: str, revision: int, timeout: float, later: str) -> UnavailableError:
     return UnavailableError(
         "deploy.timeout",
         f"Revision {revision} of {service} was not live after {timeout:.0f} s.",
         where=service,
-        hint=f"It goes on in the control plane: `cloche status`, `cloche logs {service}`.",
+        hint=f"{later}: `cloche status`, `cloche logs {service}`.",
     )
 
 

@@ -16,9 +16,11 @@ from cloche.errors import NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from cloche.clients.kubernetes.context import Context
     from cloche.clients.kubernetes.kinds import Kind
+    from cloche.clients.kubernetes.server_clock import ServerClock
     from cloche.clients.patience import Patience
 
 OWN = "cloche"
@@ -28,7 +30,11 @@ _STRICT = {"fieldManager": OWN, "fieldValidation": "Strict"}
 
 
 def connect(
-    context: str, environment: Mapping[str, str], *, patience: Patience = PATIENCE
+    context: str,
+    environment: Mapping[str, str],
+    *,
+    patience: Patience = PATIENCE,
+    clock: ServerClock | None = None,
 ) -> Cluster:
     """Return the cluster of a context, by the files of kubectl; nothing is asked there yet.
 
@@ -36,7 +42,7 @@ def connect(
     `kubernetes.kubeconfig`, `kubernetes.context` and `kubernetes.auth_provider`.
     """
     found = kubeconfig.find(context, environment)
-    return Cluster(found, Transport(found, Credentials(found, environment), patience))
+    return Cluster(found, Transport(found, Credentials(found, environment), patience, clock))
 
 
 class Cluster:
@@ -217,6 +223,10 @@ class Cluster:
         return forward(self._transport, pod, namespace, port)
 
     # ── what the cluster is ───────────────────────────────────────────────────────────────────
+
+    def now(self) -> datetime:
+        """Return the time at the API server, to a second: the times in objects are of its clock."""
+        return self._transport.clock.now()
 
     def version(self) -> str:
         """Return the version of the API server: `v1.36.3`."""

@@ -44,10 +44,6 @@ class ForbiddenError(ClocheError):
     """The user does not have the right."""
 
 
-class NoDryRunError(ClocheError):
-    """A webhook that would have to be asked cannot be asked without effect."""
-
-
 class FieldConflictError(ConflictError):
     """Others own fields of an object that is applied."""
 
@@ -230,13 +226,6 @@ def _invalid(status: Status, asked: Asked) -> ClocheError:
     of_container = _container(status, asked)
     if of_container is not None:
         return of_container
-    if "does not support dry run" in status.message:
-        return NoDryRunError(
-            "kubernetes.dry_run",
-            f"The cluster cannot say what it would make of {asked.what}{status.said}.",
-            where=asked.where,
-            hint="The webhook has to declare that it has no side effects (sideEffects: None).",
-        )
     if "denied the request" in status.message or "denied request" in status.message:
         return _not_admitted(status, asked)
     unknown = [match["quoted"] or match["plain"] for match in _UNKNOWN.finditer(status.message)]

@@ -21,6 +21,7 @@ from cloche.clients.kubernetes.errors import (
     unreachable,
     untrusted,
 )
+from cloche.clients.kubernetes.server_clock import ServerClock
 from cloche.clients.kubernetes.status import Status, decoded, status_of
 from cloche.clients.kubernetes.tls import tls
 from cloche.clients.patience import AgainError, Attempts, Patience, Stop, retry_after
@@ -59,8 +60,15 @@ class Request:
 class Transport:
     """A connection to the API server of a context; safe for several threads."""
 
-    def __init__(self, context: Context, credentials: Credentials, patience: Patience) -> None:
+    def __init__(
+        self,
+        context: Context,
+        credentials: Credentials,
+        patience: Patience,
+        clock: ServerClock | None = None,
+    ) -> None:
         self.context, self.credentials, self.patience = context, credentials, patience
+        self.clock = clock or ServerClock()
         self.stop = Stop(stopped)
         self._answered = False
         self._lock = threading.Lock()
@@ -172,6 +180,7 @@ class Transport:
         )
         response = client.send(built, stream=True)
         self._answered = True
+        self.clock.note(response.headers.get("Date", ""))
         return response
 
     def headers(self, identity: Identity) -> list[tuple[str, str]]:

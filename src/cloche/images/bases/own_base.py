@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PYTHON = packages.PYTHON
 PACKAGES = filesystem.PACKAGES
-_FORM = 2
+_FORM = 3
 """Counts the changes of what is taken from the same packages and wheels."""
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FOLDER = "cloche/environments"
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 """The architectures of images in the words of wheels."""
-_FORM = 1
+_FORM = 2
 """Counts the changes of what an environment holds."""
 _OLDEST_GLIBC = "2.35"
 """That of the oldest base, where a base does not say which it has."""

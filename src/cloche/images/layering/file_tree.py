@@ -5,6 +5,7 @@ Links are never made on this machine, so nothing that is written can follow one.
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -76,11 +77,15 @@ class FileTree:
             raise _clash(path, "occurs twice")
 
     def add_folder(self, path: str, folder: Path, keep: Callable[[str], bool]) -> None:
-        """Add the files of a folder of our own whose paths in it are kept."""
+        """Add the files of a folder of our own whose paths in it are kept.
+
+        Who may run a file on this machine may run it in the image: some packages start programs.
+        """
         for file in sorted(folder.rglob("*")):
             inside = file.relative_to(folder).as_posix()
             if file.is_file() and keep(inside):
-                self.add(f"{path}/{inside}", TreeFile(file))
+                executable = bool(file.stat().st_mode & stat.S_IXUSR)
+                self.add(f"{path}/{inside}", TreeFile(file, executable))
 
     def stream(self) -> Iterator[bytes]:
         """Yield the tree as a tar stream, the same bytes for the same entries."""

@@ -65,8 +65,8 @@ class ConfigMaps:
         Raises StaleError `state.stale` if it is another one by now, and `state.newer`.
         """
         body = over or new_body(CONFIG_MAP, self._namespace, service, self._part)
-        if over is not None and _schema(over) > SCHEMA:
-            raise newer(over, _schema(over))  # what this version does not know would be lost
+        if over is not None:
+            require_writable(over)
         texts = {key: artifacts.encode(value).decode() for key, value in values.items()}
         annotations = {**(body["metadata"].get("annotations") or {}), names.SCHEMA: str(SCHEMA)}
         written = {
@@ -102,6 +102,12 @@ class ConfigMaps:
                 return
 
 
+def require_writable(body: Body) -> None:
+    """Raise `state.newer` for what a later Cloche wrote: what only that knows would be lost."""
+    if _schema(body) > SCHEMA:
+        raise newer(body, _schema(body))
+
+
 def value_in(body: Body, key: str, kind: type[T]) -> T:
     """Return the value under a key; raises `state.corrupt`, and `state.newer` if it is newer."""
     schema = _schema(body)
@@ -122,8 +128,10 @@ def corrupt(body: Body, place: str, why: str) -> ClocheError:
         "state.corrupt",
         f"{title_of(body)} cannot be read: {place}: {why}.",
         where=title_of(body),
-        hint="Restore it from a backup. A record that cannot be restored is removed (`kubectl"
-        " delete configmap`) and made anew from the revisions; a revision is deployed again.",
+        hint=f"What runs goes on. Restore it from a backup, or remove it (`kubectl delete"
+        f" {body['kind'].lower()} {body['metadata']['name']} -n {body['metadata']['namespace']}`):"
+        " the next deploy, rollback or scale makes a record anew from the revisions, and a revision"
+        " is deployed again.",
     )
 
 

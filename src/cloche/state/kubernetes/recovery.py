@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Cause, Outcome, Phase, Rollout, ServiceRecord
-from cloche.errors import ConflictError, StaleError
+from cloche.artifacts import (
+    Cause,
+    Operated,
+    Outcome,
+    Phase,
+    ReplicaRange,
+    Rollout,
+    ServiceRecord,
+)
+from cloche.errors import ClocheError, ConflictError, StaleError
 from cloche.refusals import unknown_service
 from cloche.state.kubernetes.state import known_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cloche.artifacts import Revision
     from cloche.state.kubernetes.objects import Body
     from cloche.state.kubernetes.state import KubernetesState
@@ -50,18 +57,19 @@ def sweep(state: KubernetesState, service: str, *, now: datetime) -> tuple[int, 
     return tuple(orphans)
 
 
-def rebuild(state: KubernetesState, service: str, routed: Callable[[str], int | None]) -> Stored:
+def rebuild(
+    state: KubernetesState, service: str, live: int | None, replicas: int | None = None
+) -> Stored:
     """Write the lost record of a service anew, from its revisions and its history.
 
-    `routed` returns the number of the revision that has the traffic, None if none has any. How the
-    service is operated is what its latest revision was deployed with. Raises StaleError if it has a
-    record, NotFoundError `service.unknown` if it has no revision, and ConflictError `state.lost`
-    if the revision with the traffic is gone, too.
+    `live` is the number of the revision that has the traffic, None if none has any, and `replicas`
+    how many it has. How else the service is operated is what its latest revision was deployed with.
+    Raises StaleError if it has a record, NotFoundError `service.unknown` if it has no revision, and
+    ConflictError `state.lost` if the revision with the traffic is gone, too.
     """
     revisions = {revision.number: revision for revision in state.revisions(service)}
     if not revisions:
         raise unknown_service(service)
-    live = routed(service)
     if live is not None and live not in revisions:
         raise ConflictError(
             "state.lost",
@@ -71,12 +79,15 @@ def rebuild(state: KubernetesState, service: str, routed: Callable[[str], int | 
             f" label: cloche.dev/service={service}.",
         )
     latest = revisions[max(revisions)]
-    record = ServiceRecord(service, latest.deployment.operated, live)
+    now = Operated(replicas=ReplicaRange.exactly(replicas) if replicas else None)
+    record = ServiceRecord(service, now.over(latest.deployment.operated), live)
     version = state.put(record, expect=None)
     stored = state.service(service)
-    if live is not None and stored is not None and not stored.record.rollouts:
-        record = ServiceRecord(service, record.operated, live, (_arrival(revisions[live]),))
-        state.put(record, expect=version)
+    if stored is not None and not stored.record.rollouts:
+        forgotten = _forgotten(
+            latest if live is None else revisions[live], is_live=live is not None
+        )
+        state.put(replace(record, rollouts=(forgotten,)), expect=version)
         stored = state.service(service)
     if stored is None:
         raise unknown_service(service)
@@ -87,10 +98,14 @@ def _made(body: Body) -> datetime:
     return datetime.fromisoformat(body["metadata"]["creationTimestamp"]).astimezone(UTC)
 
 
-def _arrival(revision: Revision) -> Rollout:
-    """Return a rollout that stands for the forgotten one which brought a revision its traffic."""
+def _forgotten(revision: Revision, *, is_live: bool) -> Rollout:
+    """Return a rollout that stands for the forgotten one to a revision."""
     at = revision.created_at
-    return Rollout(
-        revision.number, None, Cause.DEPLOY, revision.by, at, Phase.ENDED, at,
-        weight=_ALL, outcome=Outcome.COMPLETED, ended_at=at,
-    )  # fmt: skip
+    rollout = Rollout(
+        revision.number, None, Cause.DEPLOY, revision.by, at, Phase.ENDED, at, ended_at=at
+    )
+    if is_live:
+        return replace(rollout, weight=_ALL, outcome=Outcome.COMPLETED)
+    what = "The record of its service was lost before it was live."
+    failure = ClocheError("state.lost", what, hint="Deploy it again.").to_dict()
+    return replace(rollout, outcome=Outcome.FAILED, failure=failure)

@@ -6,14 +6,13 @@ kept in a folder by its digest: it never changes.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import digest_of, encode
 from cloche.clients.oci.media_types import OCI_MANIFEST
 from cloche.errors import NotFoundError
-from cloche.files import write_atomically
 from cloche.progress import SilentProgress
+from cloche.state.kubernetes import document_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +41,11 @@ class RegistryDocuments:
             self._upload(name, _EMPTY)
             self._upload(name, data)
             self._registry.put_manifest(name, tag_of(digest), _manifest(data), OCI_MANIFEST)
-        self._keep(digest, data)
+        document_cache.keep(self._cache, digest, data)
         return digest
 
     def get(self, service: str, digest: str) -> bytes:
-        kept = self._kept(digest)
+        kept = document_cache.read(self._cache, digest)
         if kept is not None:
             return kept
         try:
@@ -62,7 +61,7 @@ class RegistryDocuments:
                 " document: go on there, and have the registry keep tags that begin with"
                 " deployment-.",
             ) from error
-        self._keep(digest, data)
+        document_cache.keep(self._cache, digest, data)
         return data
 
     def has(self, service: str, digest: str) -> bool:
@@ -83,26 +82,6 @@ class RegistryDocuments:
         if not self._registry.has_blob(name, digest):
             with SilentProgress().task("") as task:
                 self._registry.upload(name, digest, len(data), chunks, task)
-
-    # ── the folder ────────────────────────────────────────────────────────────────────────────
-
-    def _kept(self, digest: str) -> bytes | None:
-        """Return a document that was read before, unless its file was damaged since."""
-        with suppress(OSError):
-            data = self._file(digest).read_bytes()
-            if digest_of(data) == digest:
-                return data
-        return None
-
-    def _keep(self, digest: str, data: bytes) -> None:
-        file = self._file(digest)
-        with suppress(OSError):  # it only saves a download
-            if not file.exists() or self._kept(digest) is None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(file, data, private=True)
-
-    def _file(self, digest: str) -> Path:
-        return self._cache / digest.removeprefix("sha256:")
 
 
 def tag_of(digest: str) -> str:

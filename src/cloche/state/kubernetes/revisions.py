@@ -94,6 +94,13 @@ class Revisions:
                 _log.warning("%s: %s", error.code, error.what)
         return tuple(found)
 
+    def services(self) -> set[str]:
+        """Return the names of the services that have revisions."""
+        listing = self._cluster.list(
+            CONTROLLER_REVISION, self._namespace, labels=names.selector(Part.REVISION)
+        )
+        return {body["metadata"]["labels"].get(names.SERVICE, "") for body in listing.items}
+
     def body(self, service: str, number: int) -> Body | None:
         """Return the object of a revision; None if there is none."""
         name = names.revision_name(service, number)

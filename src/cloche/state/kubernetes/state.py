@@ -16,7 +16,7 @@ from cloche.artifacts import Attached, Revision, Rollout, ServiceRecord, Verific
 from cloche.clients.kubernetes.kinds import CONFIG_MAP
 from cloche.errors import StaleError
 from cloche.refusals import stale_record, unknown_revision
-from cloche.state.kubernetes.config_maps import ConfigMaps, corrupt, value_in
+from cloche.state.kubernetes.config_maps import ConfigMaps, corrupt, require_writable, value_in
 from cloche.state.kubernetes.history import History, RolloutKey, key_of, merged
 from cloche.state.kubernetes.names import Part, object_name
 from cloche.state.kubernetes.objects import Body, uid_of, version_of
@@ -63,11 +63,19 @@ class KubernetesState:
     # ── services ──────────────────────────────────────────────────────────────────────────────
 
     def services(self) -> tuple[str, ...]:
-        return tuple(self._records.all())
+        """Return the names of all services, and of those whose record was lost."""
+        return tuple(sorted({*self._records.all(), *self.numbered.services()}))
 
     def service(self, name: str) -> Stored | None:
         body = self._records.read(name)
         return None if body is None else self._read(name, body).stored
+
+    def require_writable(self, name: str) -> None:
+        """Raise ClocheError for a record that cannot be read, or is only for a later Cloche."""
+        body = self._records.read(name)
+        if body is not None:
+            self._read(name, body)
+            require_writable(body)
 
     def put(self, record: ServiceRecord, *, expect: str | None) -> str:
         body = self._require_version(record.name, expect)

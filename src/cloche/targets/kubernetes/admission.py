@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
-from cloche.clients.kubernetes.errors import ForbiddenError, NoDryRunError
+from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
 from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import pod
@@ -23,7 +23,7 @@ _NAMED = (kinds.SERVICE, kinds.DEPLOYMENT, kinds.HTTP_ROUTE, kinds.NETWORK_POLIC
 
 def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
     """Raise ClocheError, an ErrorGroup for several, for what can never be served there."""
-    _check_namespace(cluster, namespace)
+    check_namespace(cluster, namespace)
     exposure = desired.operated.exposure or Exposure()
     problems = [*_replicas(desired), *_foreign(cluster, namespace, desired.service)]
     if exposure.expose is Expose.GATEWAY:
@@ -36,7 +36,8 @@ def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
         raise ErrorGroup("target.kubernetes.refused", what, problems)
 
 
-def _check_namespace(cluster: Cluster, namespace: str) -> None:
+def check_namespace(cluster: Cluster, namespace: str) -> None:
+    """Raise ClocheError for a namespace that is missing or being deleted."""
     try:
         found = cluster.get(kinds.NAMESPACE, namespace)
     except ForbiddenError:
@@ -94,11 +95,11 @@ def _pods(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Cloche
     template = pod.numbered(desired.asked_pod, desired.service, 0)
     name = names.of_revision(desired.service, 0)
     metadata = {**template["metadata"], "name": name, "namespace": namespace}
-    spec = {**template["spec"], "serviceAccountName": _account(cluster, namespace, desired)}
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     try:
+        spec = {**template["spec"], "serviceAccountName": _account(cluster, namespace, desired)}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         cluster.create(kinds.POD, body, dry_run=True)
-    except (ForbiddenError, NoDryRunError):
+    except ForbiddenError:
         return
     except ClocheError as error:
         what = error.what.replace(f"Pod {name} in", f"the pods of {desired.service} in", 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import FieldChange, ObjectAction, ObjectChange
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import OWN
-from cloche.clients.kubernetes.errors import FieldConflictError, ForbiddenError, NoDryRunError
+from cloche.clients.kubernetes.errors import FieldConflictError, ForbiddenError
 from cloche.targets.kubernetes import fields, names, seen, wanted, writing
 from cloche.targets.target import TargetChange
 
@@ -77,6 +77,8 @@ class _Comparison:
         for kind, each in wanted.unrouted(desired, self.found):
             yield _deleted(kind, each)
         for kind, each in wanted.leaving(desired, self.found):
+            if _is_going(each):
+                continue
             yield _deleted(kind, each)
             if kind is kinds.DEPLOYMENT:
                 yield from self._with(each)
@@ -113,7 +115,7 @@ class _Comparison:
     ) -> Iterator[ObjectChange]:
         """Yield the change of an object, if there is one; `replicas` are those of a Deployment."""
         current = self.found.get(kind, body["metadata"]["name"])
-        if current is None or current["metadata"].get("deletionTimestamp"):
+        if current is None or _is_going(current):
             yield self._created(kind, body, current, replicas)
             return
         whole = writing.marked(body)
@@ -179,7 +181,7 @@ class _Comparison:
         except FieldConflictError as error:
             forced = self.cluster.apply(kind, whole, dry_run=True, force=True)
             return _Answer(forced, error.conflicts)
-        except (ForbiddenError, NoDryRunError) as error:
+        except ForbiddenError as error:
             return _Answer(None, unasked=error.what)
 
 
@@ -206,6 +208,10 @@ def _change(
 
 def _deleted(kind: Kind, body: dict[str, Any]) -> ObjectChange:
     return _change(ObjectAction.DELETE, kind, body, (), None)
+
+
+def _is_going(body: dict[str, Any]) -> bool:
+    return bool(body["metadata"].get("deletionTimestamp"))
 
 
 def _revision_of(body: dict[str, Any]) -> int | None:

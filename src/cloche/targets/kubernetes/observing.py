@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Expose, Exposure
@@ -14,7 +13,8 @@ from cloche.targets.kubernetes.objects.pod import PORTS
 from cloche.targets.target import Endpoint, Replica, ReplicaPhase, ServiceObservation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from datetime import datetime
 
     from cloche.clients.kubernetes.cluster import Cluster
 
@@ -25,23 +25,19 @@ _FINAL = frozenset({
 _WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD)
 
 
-def observe(
-    cluster: Cluster,
-    namespace: str,
-    service: str,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> ServiceObservation:
+def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservation:
     """Return the replicas and the traffic of a service."""
     found = seen.read(cluster, namespace, service, _WANTED)
     ours = pods.replicas(
         found.objects[kinds.POD].values(),
         lambda pod: events_of(cluster, namespace, pod),
-        clock(),
+        cluster.now(),
     )
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     split = split_of(found, service)
     endpoint = _endpoint(cluster, namespace, service, found, routed)
-    return ServiceObservation(service, endpoint, split, (*ours, *_missing(found, service, ours)))
+    missing = _missing(found, service, ours, cluster.now())
+    return ServiceObservation(service, endpoint, split, (*ours, *missing))
 
 
 def events_of(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> list[str]:
@@ -51,25 +47,35 @@ def events_of(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> list[str
     return [str(event.get("message", "")) for event in events]
 
 
-def _missing(found: seen.Seen, service: str, ours: tuple[Replica, ...]) -> Iterator[Replica]:
-    """Yield a replica for each revision whose pods cannot be made, and for one that goes."""
+def _missing(
+    found: seen.Seen, service: str, ours: tuple[Replica, ...], now: datetime
+) -> Iterator[Replica]:
+    """Yield a replica for each revision whose pods cannot all be made, and for one that goes."""
     there = {replica.revision for replica in ours}
     for number, deployment in found.of_revision(kinds.DEPLOYMENT).items():
-        metadata, why = deployment["metadata"], pods.failures(deployment)
-        if number in there or (why is None and not metadata.get("deletionTimestamp")):
-            continue
-        phase = ReplicaPhase.FAILED if why else ReplicaPhase.STOPPING
-        yield Replica(
-            metadata["name"], service, number, phase, 0, metadata["creationTimestamp"], None,
-            detail=f"Its pods cannot be made: {why}" if why else None,
-        )  # fmt: skip
+        metadata, trouble = deployment["metadata"], pods.missing(deployment, now)
+        if trouble is None and metadata.get("deletionTimestamp") and number not in there:
+            trouble = pods.Trouble(ReplicaPhase.STOPPING, "")
+        if trouble is not None:
+            yield Replica(
+                metadata["name"], service, number, trouble.phase, 0, metadata["creationTimestamp"],
+                None, detail=trouble.what or None, remedy=trouble.remedy,
+            )  # fmt: skip
 
 
 def split_of(found: seen.Seen, service: str) -> dict[int, int]:
     """Return the percent of each revision; a route counts once its Gateway has taken it over."""
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
+    if routed is not None and problem_of(routed) is not None:
+        return {}
+    return asked_split_of(found, service)
+
+
+def asked_split_of(found: seen.Seen, service: str) -> dict[int, int]:
+    """Return the percent of each revision, whether a Gateway has taken it over or not."""
+    routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     if routed is not None:
-        return route.split_of(routed, service) if problem_of(routed) is None else {}
+        return route.split_of(routed, service)
     main = found.get(kinds.SERVICE, names.of_service(service))
     number = names.revision_of((main or {}).get("spec", {}).get("selector") or {})
     return {number: 100} if number else {}

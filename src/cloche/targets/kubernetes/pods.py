@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,25 @@ _MORE_MEMORY = "Raise `resources.memory`, or `resources.limits.memory` of the ta
 PATIENCE = 60.0
 """Seconds that a pod may wait for a node, or its image for a registry that does not answer."""
 
-Trouble = tuple[ReplicaPhase, str]
+_ROOM = (
+    "Ask for less (`resources`), give the cluster more room, or correct `node_selector` and"
+    " `tolerations` of the target."
+)
+_IMAGE = (
+    "Deploy its model again if its image is gone. A registry that is not public needs"
+    " `pull_secret` of the target, and every node has to reach it."
+)
+_ADMISSION = "Ask for less (`resources`, `replicas`), or have what refuses them changed."
+_MEMORY = "Raise `resources.memory`."
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a pod is not ready, and what to do about it where its log does not say so."""
+
+    phase: ReplicaPhase
+    what: str
+    remedy: str | None = None
 
 
 def replicas(
@@ -48,12 +67,18 @@ def is_ready(pod: Mapping[str, Any]) -> bool:
     return _condition(pod, "Ready").get("status") == "True" and not _is_ending(pod)
 
 
-def failures(deployment: Mapping[str, Any]) -> str | None:
-    """Return why no pod of a Deployment can be made, such as a quota; None if they can."""
-    for condition in deployment.get("status", {}).get("conditions") or ():
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return str(condition.get("message") or condition.get("reason"))
-    return None
+def missing(deployment: Mapping[str, Any], now: datetime) -> Trouble | None:
+    """Return why some pods of a Deployment cannot be made, such as a quota; None if all can.
+
+    What a quota refuses may fit when pods that end are gone.
+    """
+    condition = _condition(deployment, "ReplicaFailure")
+    if condition.get("status") != "True" or deployment["metadata"].get("deletionTimestamp"):
+        return None
+    why = str(condition.get("message") or condition.get("reason"))
+    waits = _in_time(condition.get("lastTransitionTime"), now)
+    phase = waits if "exceeded quota" in why else ReplicaPhase.FAILED
+    return Trouble(phase, f"Its pods cannot be made: {why}", _ADMISSION)
 
 
 def _replica(
@@ -64,35 +89,37 @@ def _replica(
     if number is None or status.get("phase") in {"Failed", "Succeeded"}:
         return None  # evicted: another takes its place
     container = _container(pod)
-    phase, detail = _phase(pod, container, events, now)
+    found = _trouble(pod, container, events, now)
     return Replica(
         id=metadata["name"],
         service=metadata["labels"][names.SERVICE],
         revision=number,
-        phase=phase,
+        phase=found.phase,
         restarts=int(container.get("restartCount", 0)),
-        since=_since(pod, phase),
+        since=_since(pod, found.phase),
         url=None,
-        detail=detail,
+        detail=found.what or None,
+        remedy=found.remedy,
     )
 
 
-def _phase(
+def _trouble(
     pod: dict[str, Any],
     container: dict[str, Any],
     events: Callable[[dict[str, Any]], Iterable[str]],
     now: datetime,
-) -> tuple[ReplicaPhase, str | None]:
+) -> Trouble:
+    """Return the phase of a pod, with no words where all goes well."""
     if _is_ending(pod):
-        return ReplicaPhase.STOPPING, None
+        return Trouble(ReplicaPhase.STOPPING, "")
     if is_ready(pod):
-        return ReplicaPhase.READY, None
+        return Trouble(ReplicaPhase.READY, "")
     trouble = _unscheduled(pod, now) or _waiting(pod, container, now) or _refused(pod, events)
     if trouble is not None:
         return trouble
     if container.get("started") and _was_ready(pod, container):
-        return ReplicaPhase.UNREADY, "Its health check is not answered."
-    return ReplicaPhase.STARTING, None
+        return Trouble(ReplicaPhase.UNREADY, "Its health check is not answered.")
+    return Trouble(ReplicaPhase.STARTING, "")
 
 
 def _unscheduled(pod: dict[str, Any], now: datetime) -> Trouble | None:
@@ -100,7 +127,7 @@ def _unscheduled(pod: dict[str, Any], now: datetime) -> Trouble | None:
     if condition.get("status") != "False":
         return None
     what = f"No node takes it: {condition.get('message') or condition.get('reason')}"
-    return _in_time(pod["metadata"]["creationTimestamp"], now), what
+    return Trouble(_in_time(pod["metadata"]["creationTimestamp"], now), what, _ROOM)
 
 
 def _waiting(pod: dict[str, Any], container: dict[str, Any], now: datetime) -> Trouble | None:
@@ -113,14 +140,16 @@ def _waiting(pod: dict[str, Any], container: dict[str, Any], now: datetime) -> T
         what = f"Its image cannot be pulled: {message or reason}"
         hopeless = reason == "InvalidImageName" or _HOPELESS.search(message)
         since = _condition(pod, "PodScheduled").get("lastTransitionTime")
-        return ReplicaPhase.FAILED if hopeless else _in_time(since, now), what
+        return Trouble(ReplicaPhase.FAILED if hopeless else _in_time(since, now), what, _IMAGE)
     if reason in _BAD_CONTAINER:
-        return ReplicaPhase.FAILED, f"Its container cannot be made: {message or reason}"
+        what = f"Its container cannot be made: {message or reason}"
+        remedy = f"`kubectl describe pod {pod['metadata']['name']}` shows what its node did."
+        return Trouble(ReplicaPhase.FAILED, what, remedy)
     if ended is None or container.get("ready"):
         return None
     most = _MOST_KILLS if killed else _MOST_RESTARTS
     phase = ReplicaPhase.FAILED if restarts >= most else ReplicaPhase.RESTARTING
-    return phase, _end_text(pod, ended, restarts)
+    return Trouble(phase, _end_text(pod, ended, restarts), _MEMORY if killed else None)
 
 
 def _refused(
@@ -130,7 +159,7 @@ def _refused(
     for said in events(pod):
         if MARK in said:
             why = said[said.index(MARK) :].strip()
-            return ReplicaPhase.FAILED, f"{why}{_short_of_memory(pod, why)}"
+            return Trouble(ReplicaPhase.FAILED, f"{why}{_short_of_memory(pod, why)}")
     return None
 
 

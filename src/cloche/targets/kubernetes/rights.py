@@ -86,7 +86,7 @@ def require(cluster: Cluster, namespace: str, exposure: Exposure) -> None:
     ]  # fmt: skip
     if len(errors) == 1:
         raise errors[0]
-    raise ErrorGroup("kubernetes.rights", "You lack rights that a deploy needs.", errors)
+    raise ErrorGroup("kubernetes.rights", "You lack rights that are needed there.", errors)
 
 
 def _rules(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:

@@ -56,14 +56,17 @@ class KubernetesTarget:
         *,
         hold: Hold | None = None,
         has_image: Callable[[str], bool] = lambda _: True,
-        take_over: bool = False,
     ) -> None:
         """`has_image` says whether the registry has an image of `HOST/NAME@sha256:…`."""
         self._cluster = cluster
         self._namespace = namespace
         self._probe_files = probe_files
         self._has_image = has_image
-        self._writer = Writer(cluster, hold or AlwaysHeld(), take_over=take_over)
+        self._writer = Writer(cluster, hold or AlwaysHeld())
+
+    def take_over(self) -> None:
+        """Set fields that others own, too, from now on."""
+        self._writer.takes_over = True
 
     # ── desired ───────────────────────────────────────────────────────────────────────────────
 
@@ -171,11 +174,10 @@ class KubernetesTarget:
         for kind, body in wanted.of_traffic(desired, self._namespace, self._cluster.serves):
             current = found.get(kind, body["metadata"]["name"])
             self._writer.move(desired.service, kind, body, current)
+            if kind is kinds.HTTP_ROUTE and current is not None:
+                _require_accepted(current)
         for kind, each in wanted.unrouted(desired, found):
             self._writer.remove(desired.service, kind, each)
-        routed = found.get(kinds.HTTP_ROUTE, names.of_service(desired.service))
-        if desired.split and routed is not None:
-            _require_accepted(routed)
 
     def _remove_leaving(self, desired: Desired, found: seen.Seen) -> None:
         """Remove revisions without a placement, and with the last one the service's own objects."""
@@ -187,10 +189,11 @@ def _require_accepted(routed: dict[str, Any]) -> None:
     """Raise ClocheError for a route, as it was before, that its Gateway will never serve."""
     refusal = observing.refusal_of(routed)
     if refusal is not None:
+        gateway = routed["spec"]["parentRefs"][0]
         raise ClocheError(
             "target.kubernetes.route_refused",
             refusal,
-            where=f"HTTPRoute {routed['metadata']['name']}",
+            where=f"Gateway {gateway.get('namespace')}/{gateway['name']}",
             hint="Correct `gateway` and `host` of the target, or what the Gateway's listeners allow"
             " (allowedRoutes, hostname).",
         )

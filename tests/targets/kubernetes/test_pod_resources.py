@@ -1,0 +1,36 @@
+"""What a pod asks for is never more than it may take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cloche.artifacts import ContainerStart, PodOptions, Resources, Served
+from cloche.artifacts.container import SHARED_MEMORY
+from cloche.targets.kubernetes.objects import resources
+from cloche.testing import deployment
+
+START = ContainerStart(b"", {SHARED_MEMORY: str(2**24)}, (8000, 8001, 8002))
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "requests", "limits"),
+    [
+        (Resources(), PodOptions(memory_limit=100 * MIB, cpu_limit=0.25),
+         {"cpu": "250m", "memory": "100Mi"}, {"cpu": "250m", "memory": "100Mi"}),
+        (Resources(cpu=2, memory=512 * MIB), PodOptions(memory_limit=256 * MIB, cpu_limit=1),
+         {"cpu": "1", "memory": "256Mi"}, {"cpu": "1", "memory": "256Mi"}),
+        (Resources(cpu=1, memory=512 * MIB), PodOptions(memory_limit=2048 * MIB, cpu_limit=4),
+         {"cpu": "1", "memory": "576Mi"}, {"cpu": "4", "memory": "2048Mi"}),
+    ],
+)  # fmt: skip
+def test_a_limit_lowers_a_request(
+    asked: Resources, options: PodOptions, requests: dict[str, str], limits: dict[str, str]
+) -> None:
+    made = replace(deployment(), served=Served(resources=asked))
+    found = resources.of(made, START, options)
+    assert found.resources == {"requests": requests, "limits": limits}
+    (why,) = (each.why for each in found.reasons if each.field == "pod.resources.requests.memory")
+    assert ("All that resources.limits" in why) == (requests["memory"] == limits["memory"])
