@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fixtures.cluster_users import ClusterUser, Entry
-from fixtures.command_line import finished, scaled_maximum
-from fixtures.load import Load
+from fixtures.cluster_users import ClusterUser
+from fixtures.command_line import scaled_maximum
 from fixtures.local import until
 
 NAME = "asked"
@@ -62,22 +61,3 @@ def test_a_model_whose_process_was_killed_is_started_again(
     until(lambda: restarts(cluster_user) == [1], 60, every=0.5)
     until(lambda: cluster_user.ready_pods(NAME, 1), 60, every=0.5)
     cluster_user.run("verify", NAME).expect(0)
-
-
-def test_overload_restarts_nothing(
-    cluster_user: ClusterUser, gateway_entry: Entry, tmp_path: Path
-) -> None:
-    """Each request takes 0.3 s, one at a time, and many clients ask at once for a while."""
-    at = cluster_user.through(gateway_entry, NAME)
-    model = finished(tmp_path / "repository", NAME, "(time.sleep(0.3), x * 2)[1]")
-    cluster_user.declare(NAME, model, target=at)
-    cluster_user.deploy()
-    host = cluster_user.host(NAME)
-    with Overload(gateway_entry.address, NAME, host=host) as load:
-        load.more(100)
-    assert load.failures == []
-    assert restarts(cluster_user) == [0]
-
-
-class Overload(Load):
-    """Load whose requests have the shape of the model here."""
