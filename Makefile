@@ -5,7 +5,10 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Tests that start real servers: one group at a time, so that none of them starves another.
-SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance tests/cluster)
+SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance)
+# Tests against a real API server, and on real nodes; of those the story of the README runs each time.
+CLUSTER := tests/cluster
+STORY := tests/cluster/nodes/test_story.py
 # Tests that load models with their own frameworks, which waits much: two files at a time.
 FRAMEWORKS := tests/frameworks
 PYTEST := $(RUN) pytest
@@ -76,10 +79,12 @@ lint: sync
 	$(RUN) lint-imports
 
 units: sync
-	$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS)) tests
+	$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS) $(CLUSTER)) tests
 
 servers: sync kubernetes-api
 	@set -e; for group in $(SERVERS); do $(PYTEST) $$group; done
+	$(PYTEST) -n 2 --dist loadfile $(CLUSTER)/api
+	$(PYTEST) $(STORY)
 	$(PYTEST) -n 2 --dist loadfile $(FRAMEWORKS)
 
 # Built once, in a few minutes. Where it cannot be, the tests that need it say so and are skipped.

@@ -45,6 +45,7 @@ def test_to_foresee_changes_nothing(place: Place) -> None:
     desired, before = place.desired("demo", {1: 2}), place.writes()
     asked = replace(desired, asked=desired.placements[0].repository)
     assert place.target.foresee(asked) == ()
+    assert place.target.compare(asked) == (), "these kinds have no objects of a cluster"
     assert place.target.observe("demo").empty
     assert place.writes() == before
 

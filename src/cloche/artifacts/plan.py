@@ -43,6 +43,8 @@ class Consent(enum.StrEnum):
     """A weaker judge takes the place of that of the live revision."""
     NONFINITE = "nonfinite"
     """Values that are not finite are answered where the live revision's are finite."""
+    TAKE_OVER = "take_over"
+    """Fields of objects in a cluster that others have set are set otherwise."""
 
     @classmethod
     def given(cls, **said: bool) -> frozenset[Consent]:
@@ -98,7 +100,7 @@ class FieldChange:
     after: Any
     """With `drift`, what Cloche applied."""
     owner: str | None = None
-    """The field manager that has set it otherwise; a deploy does not force it."""
+    """The field manager that has set it otherwise; a deploy takes it over only with a yes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,24 +29,59 @@ def run(
     """Deploy what a spec describes, and return the exit code."""
     from cloche import cache
 
+    _require_wait(wait=wait)
+    with session.nothing_on_interrupt():
+        here.opened(acts_for=spec.service_name, create_namespace=create_namespace)
+    with cache.under_way(here.settings):
+        with session.nothing_on_interrupt():
+            deployment = packaged(here, spec, directory)
+        return _deploy(here, deployment, given, timeout=timeout, as_json=as_json)
+
+
+def run_plan(
+    path: Path, given: frozenset[Consent], *, wait: bool, timeout: float, as_json: bool
+) -> int:
+    """Deploy what a file of `cloche plan --out` holds, if it still holds; return the exit code."""
+    from cloche.pipeline import plan_file
+
+    _require_wait(wait=wait)
+    planned = plan_file.read(path)
+    here = session.begin(planned.place)
+    with session.nothing_on_interrupt():
+        opened = here.opened(acts_for=planned.deployment.service, planned=planned)
+        plan_file.require_image(opened.connections, planned)
+    return _deploy(here, planned.deployment, given, timeout=timeout, as_json=as_json)
+
+
+def _deploy(
+    here: Session,
+    deployment: Deployment,
+    given: frozenset[Consent],
+    *,
+    timeout: float,
+    as_json: bool,
+) -> int:
+    from cloche.artifacts import Consent
+
+    opened = here.opened()
+    control = opened.engine
+    with session.nothing_on_interrupt():
+        accepted = consents.asked(given, lambda: control.plan(deployment), as_json=as_json)
+    if Consent.TAKE_OVER in accepted:
+        opened.target.take_over()
+    answer = control.deploy(deployment, accept=accepted)
+    return rollouts.conclude(
+        here, control, deployment.service, answer, wait=True, timeout=timeout, as_json=as_json
+    )
+
+
+def _require_wait(*, wait: bool) -> None:
     if not wait:
         raise UsageError(
             "deploy.no_wait",
             "In a cluster nothing carries on a rollout that a command leaves.",
             hint="Leave --no-wait out.",
         )
-    with session.nothing_on_interrupt():
-        opened = here.opened(acts_for=spec.service_name, create_namespace=create_namespace)
-    control = opened.engine
-    with cache.under_way(here.settings):
-        with session.nothing_on_interrupt():
-            deployment = packaged(here, spec, directory)
-            accepted = consents.asked(given, lambda: control.plan(deployment), as_json=as_json)
-        answer = control.deploy(deployment, accept=accepted)
-        return rollouts.conclude(
-            here, control, deployment.service, answer,
-            wait=True, timeout=timeout, as_json=as_json,
-        )  # fmt: skip
 
 
 def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = True) -> Deployment:

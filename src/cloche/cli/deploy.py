@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,8 +11,6 @@ import click
 from cloche.cli import cluster_deploy, consents, options, rollouts, session
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cloche.artifacts import Deployment, DeployPlan
     from cloche.clients.control.launch import Launched
     from cloche.control import ControlPlane
@@ -27,17 +26,21 @@ if TYPE_CHECKING:
 @options.accept_interface
 @options.accept_weaker
 @options.accept_nonfinite
+@options.take_over
 @options.target
 @click.option("--create-namespace", is_flag=True,
               help="Make the target's namespace if it is missing.")  # fmt: skip
+@click.option("--plan", type=click.Path(path_type=Path), metavar="FILE",
+              help="Carry out what `cloche plan --out` wrote, if it still holds.")  # fmt: skip
 @options.wait
 @options.timeout
 @options.as_json
 def command(
     *,
     model: str | None, file: Path | None, name: str | None, example: Path | None, replace: bool,
-    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, target: str | None,
-    create_namespace: bool, wait: bool, timeout: float, as_json: bool,
+    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, take_over: bool,
+    target: str | None, create_namespace: bool, plan: Path | None,
+    wait: bool, timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
 
@@ -57,7 +60,13 @@ def command(
         interface=accept_interface,
         weaker=accept_weaker,
         nonfinite=accept_nonfinite,
+        take_over=take_over,
     )
+    if plan is not None:
+        others = {"MODEL": model, "--file": file, "--name": name, "--example": example}
+        for other, value in {**others, "--target": target}.items():
+            options.refuse_together(**{other: value, "--plan": plan})
+        return cluster_deploy.run_plan(plan, given, wait=wait, timeout=timeout, as_json=as_json)
     with session.nothing_on_interrupt():
         spec, directory = specification.chosen(model, file, name, example)
     if target is not None:

@@ -72,6 +72,11 @@ accept_nonfinite = click.option(
     is_flag=True,
     help="Let a revision go live that answers NaN or infinity where the live one does not.",
 )
+take_over = click.option(
+    "--take-over",
+    is_flag=True,
+    help="Set fields of objects in a cluster that others have set otherwise.",
+)
 example = click.option(
     "--example",
     type=click.Path(path_type=Path),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,12 +18,12 @@ from cloche.cli import (
     session,
     specification,
 )
+from cloche.errors import UsageError
 from cloche.units import download_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cloche.artifacts import Change, Deployment, DeployPlan, Finding
+    from cloche.spec import ServiceSpec
 
 MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "yellow")}
 
@@ -38,11 +39,13 @@ MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "ye
     help="Name the digest of the image on this base, as `cloche image build` would make it.",
 )
 @options.target
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
+              help="Push the image, and write a plan for `cloche deploy --plan`.")  # fmt: skip
 @click.option("--why", is_flag=True, help="Show where every generated value comes from.")
 @options.as_json
 def command(
     *, model: str | None, file: Path | None, name: str | None, example: Path | None,
-    base: str | None, target: str | None, why: bool, as_json: bool,
+    base: str | None, target: str | None, out: Path | None, why: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what `cloche deploy` would change, and change nothing.
 
@@ -53,13 +56,15 @@ def command(
     from cloche.images import golden
 
     options.refuse_together(**{"--base": base, "--target": target})
+    if out is not None and target is None:
+        what = "Only the plan of a place in a cluster is written to a file."
+        raise UsageError("plan.out", what, hint="Name the place with --target.")
     spec, directory = specification.chosen(model, file, name, example)
     runtime: tuple[Finding, ...] = ()
     if target is not None:
         place = specification.place_of(spec, target, file)
         here = session.begin(place)
-        deployment = cluster_deploy.packaged(here, spec.at(target), directory, push=False)
-        planned = here.control().plan(deployment)
+        deployment, planned = _at_place(here, spec.at(target), directory, out)
     else:
         here = session.begin()
         runtime = pipeline.require_runtime(spec)
@@ -85,6 +90,24 @@ def command(
         click.echo(f"Its image on {image['base']}: {image['digest'] or 'known after build'}")
     if why:
         _show_reasons(plan)
+    if out is not None:
+        click.echo(f"Written to {out}: `cloche deploy --plan {out}` does this and nothing else.")
+
+
+def _at_place(
+    here: session.Session, spec: ServiceSpec, directory: Path, out: Path | None
+) -> tuple[Deployment, DeployPlan]:
+    """Return the plan of a place in a cluster; with `out` it is written there, to be kept."""
+    from cloche.pipeline import plan_file
+
+    opened = here.opened()
+    deployment = cluster_deploy.packaged(here, spec, directory, push=out is not None)
+    if out is None:
+        return deployment, opened.engine.plan(deployment)
+    basis = plan_file.basis_of(opened.cluster, opened.state, opened.place, deployment.service)
+    planned = opened.engine.plan(deployment)
+    plan_file.write(out, opened.place, deployment, planned, basis)
+    return deployment, planned
 
 
 def _image(here: session.Session, deployment: Deployment, base: str) -> dict[str, Any]:

@@ -27,8 +27,6 @@ def show(objects: Sequence[ObjectChange], *, why: bool) -> None:
         click.echo("Objects in the cluster:")
     for each in changes:
         _show(each, fields=why or each.action != "create")
-    if any(field.owner for each in changes for field in each.fields):
-        click.echo("A deploy is refused while others set these fields.")
     if drifts:
         click.echo("Others changed these since they were applied; they stay so:")
     for each in drifts:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloche.clients.control.launch import Launched
     from cloche.control import ControlPlane
     from cloche.pipeline.cluster import Opened
+    from cloche.pipeline.plan_file import PlanFile
     from cloche.progress import Progress
     from cloche.settings import Settings
 
@@ -69,7 +70,13 @@ class Session:
             )
         return _close_at_end(control.connect_or_start(self.settings, self.progress))
 
-    def opened(self, *, acts_for: str | None = None, create_namespace: bool = False) -> Opened:
+    def opened(
+        self,
+        *,
+        acts_for: str | None = None,
+        create_namespace: bool = False,
+        planned: PlanFile | None = None,
+    ) -> Opened:
         """Return the place in the cluster, which is closed when the command ends."""
         from cloche.pipeline import cluster
 
@@ -85,6 +92,7 @@ class Session:
                 os.environ,
                 acts_for=acts_for,
                 create_namespace=create_namespace,
+                planned=planned,
                 settings=self.settings,
             )
             known = context.meta[_OPENED] = context.with_resource(opening)

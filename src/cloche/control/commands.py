@@ -60,11 +60,7 @@ class Commands:
 
     def plan(self, deployment: Deployment) -> DeployPlan:
         """Return what `deploy` would change, decided by the same function."""
-        stored = self._state.service(deployment.service)
-        now = datetime.fromisoformat(self._records.now())
-        recorded = planning.recorded_of(stored, self._state, self._target, now)
-        plan = planning.plan_deploy(deployment, recorded, self._target)
-        return planning.with_objects(plan, deployment, recorded, self._state, self._target)
+        return self._decide(deployment, self._state.service(deployment.service))
 
     def deploy(
         self, deployment: Deployment, *, accept: Collection[Consent], by: str
@@ -173,8 +169,10 @@ class Commands:
             yield
 
     def _decide(self, deployment: Deployment, stored: Stored | None) -> DeployPlan:
-        recorded = planning.recorded_of(stored, self._state, self._target)
-        return planning.plan_deploy(deployment, recorded, self._target)
+        now = datetime.fromisoformat(self._records.now())
+        recorded = planning.recorded_of(stored, self._state, self._target, now)
+        plan = planning.plan_deploy(deployment, recorded, self._target)
+        return planning.with_objects(plan, deployment, recorded, self._state, self._target)
 
     def _is_kept(self, deployment: Deployment, number: int | None) -> bool:
         """Return whether a revision that was added is still there.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche.control import requests
-from cloche.rollout import objection
+from cloche.rollout import consent, objection
 from cloche.rollout.change import Recorded, decide_change, operated_now
 from cloche.rollout.ending import ending
 from cloche.rollout.warm import warm_revision
@@ -49,9 +49,14 @@ def with_objects(
     state: State,
     target: Target,
 ) -> DeployPlan:
-    """Return a plan with the changes of the objects by which a cluster runs the service."""
+    """Return a plan with the changes of the objects by which a cluster runs the service.
+
+    Raises ClocheError for an object that the cluster refuses.
+    """
     following = state.last_number(deployment.service) + 1
-    return replace(plan, objects=target.compare(ending(plan, deployment, recorded, following)))
+    objects = target.compare(ending(plan, deployment, recorded, following))
+    whole = replace(plan, objects=objects)
+    return replace(whole, questions=plan.questions + consent.takes_over(whole))
 
 
 def recorded_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloche import composition
-from cloche.pipeline.image import destination_of
+from cloche.pipeline.image import destination_of, read_base
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,23 @@ def known(platform: Platform, *, settings: Settings) -> Image | None:
 
     server = composition.server().base(own_base.PACKAGES, own_base.PYTHON)
     return own_base.known(server, platform, composition.store(settings))
+
+
+def chosen(
+    text: str,
+    platform: Platform,
+    connections: Registries,
+    *,
+    settings: Settings,
+    progress: Progress,
+) -> Base:
+    """Return the base of a name for a platform; Cloche's own is made.
+
+    Raises what `make` and `image.read_base` do.
+    """
+    if text != NAME:
+        return read_base(text, platform, connections)
+    return as_base(make(platform, connections.environment, settings=settings, progress=progress))
 
 
 def as_base(image: Image) -> Base:

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from cloche.control import Engine
     from cloche.images.bases.base import Base
     from cloche.pipeline.image import Registries
+    from cloche.pipeline.plan_file import PlanFile
     from cloche.progress import Progress
     from cloche.settings import Settings
-    from cloche.targets import Target
+    from cloche.state import State
+    from cloche.targets.kubernetes.target import KubernetesTarget
 
 _HEX = 40
 _WARM = 600.0
@@ -37,7 +39,8 @@ class Opened:
     place: KubernetesPlace
     cluster: Cluster
     engine: Engine
-    target: Target
+    state: State
+    target: KubernetesTarget
     connections: Registries
     user: str
     """Who the cluster takes this user for."""
@@ -52,17 +55,19 @@ def opened(
     *,
     acts_for: str | None,
     create_namespace: bool = False,
+    planned: PlanFile | None = None,
     settings: Settings,
 ) -> Iterator[Opened]:
     """Yield a place; with `acts_for` the engine carries out what is recorded of that service.
 
     With `create_namespace` a namespace that is missing is made first. Whether acting is possible
-    is asked before anything else is written, and then a lost record is made anew.
-    Raises ClocheError `kubernetes.…` if the cluster cannot be asked.
+    is asked before anything else is written, and then a lost record is made anew. With `planned`
+    nothing is carried out where that plan is stale.
+    Raises ClocheError `kubernetes.…` if the cluster cannot be asked, and `plan.stale`.
     """
     from cloche.clients.kubernetes.cluster import connect
     from cloche.control import Engine
-    from cloche.pipeline import cluster_identity, cluster_recovery
+    from cloche.pipeline import cluster_identity, cluster_recovery, plan_file
     from cloche.pipeline import image as images
     from cloche.pipeline.cluster_golden import BringingVerifier, GoldenBodies
     from cloche.state.kubernetes.identity import who
@@ -90,13 +95,15 @@ def opened(
             state, journal, target, BringingVerifier(composition.verifier(settings), bodies),
             by=user, clock=cluster.now, hold=lease,
         )  # fmt: skip
+        if planned is not None:
+            plan_file.require_current(cluster, state, planned)
         recovered = None
         if acts_for is not None and lease is not None:
             recovered = cluster_recovery.recover(
                 state, journal, cluster, place.namespace, service=acts_for, hold=lease, by=user
             )
             stack.enter_context(engine.running())
-        yield Opened(place, cluster, engine, target, connections, user, recovered)
+        yield Opened(place, cluster, engine, state, target, connections, user, recovered)
 
 
 def package(
@@ -166,21 +173,20 @@ def _make_namespace(cluster: Cluster, place: KubernetesPlace, registry: Registry
 def _base(
     place: KubernetesPlace, connections: Registries, *, settings: Settings, progress: Progress
 ) -> Base:
-    import os
-
+    """Return the base of a place; its registry is asked as the user's own environment says."""
     from cloche.images import platforms
     from cloche.images.bases import base as bases
     from cloche.images.bases import ngc
     from cloche.pipeline import base_image
-    from cloche.pipeline import image as images
 
-    text, platform = place.base or ngc.IMAGE, platforms.here()
-    if text == base_image.NAME:
-        made = base_image.make(platform, os.environ, settings=settings, progress=progress)
-        return base_image.as_base(made)
+    text = place.base or ngc.IMAGE
     try:
-        found = images.read_base(text, platform, connections)
+        found = base_image.chosen(
+            text, platforms.here(), connections, settings=settings, progress=progress
+        )
     except ClocheError as error:
+        if text == base_image.NAME:
+            raise
         hint = f"{error.hint or ''} `base:` of the target names another, `cpu` is Cloche's own."
         raise error.with_(hint=hint.strip()) from error
     bases.require_server(found, text)

@@ -25,13 +25,9 @@ def require_same(cluster: Cluster, known: Path) -> None:
     `known` is the file with what each context led to; a new context is added to it. Where the
     namespace `kube-system` may not be seen, nothing is known.
     """
-    try:
-        system = cluster.get(kinds.NAMESPACE, "kube-system")
-    except ForbiddenError:
+    found, before = uid_of(cluster), _read(known)
+    if found is None:
         return
-    if system is None:
-        return
-    found, before = str(system["metadata"]["uid"]), _read(known)
     expected = before.get(cluster.context)
     if expected is None:
         known.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +41,15 @@ def require_same(cluster: Cluster, known: Path) -> None:
             where=f"context {cluster.context}",
             hint=f"If that is meant, remove {cluster.context!r} from {known}.",
         )
+
+
+def uid_of(cluster: Cluster) -> str | None:
+    """Return what tells a cluster from all others; None where it may not be seen."""
+    try:
+        system = cluster.get(kinds.NAMESPACE, "kube-system")
+    except ForbiddenError:
+        return None
+    return None if system is None else str(system["metadata"]["uid"])
 
 
 def _read(known: Path) -> dict[str, str]:

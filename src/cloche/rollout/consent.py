@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Consent, Question
+from cloche.artifacts import Consent, ObjectAction, Question
 from cloche.artifacts.identity import are_versions_of_one, described
 from cloche.errors import ConflictError
 from cloche.rollout import interface
@@ -39,6 +39,27 @@ def questions(
         _has_a_weaker_judge(deployment, judged),
     )
     return tuple(question for question in asked if question is not None)
+
+
+def takes_over(plan: DeployPlan) -> tuple[Question, ...]:
+    """Return what a plan needs a yes for because others set the fields that it changes."""
+    theirs = [
+        f"{field.path} of {each.kind} {each.name} belongs to {field.owner}"
+        for each in plan.objects
+        if each.action is ObjectAction.UPDATE
+        for field in each.fields
+        if field.owner is not None
+    ]
+    if not theirs:
+        return ()
+    return (
+        Question(
+            Consent.TAKE_OVER,
+            f"Others set what this changes: {'; '.join(theirs)}.",
+            "--take-over",
+            "Or have them give it up.",
+        ),
+    )
 
 
 def require(plan: DeployPlan, accepted: Collection[Consent]) -> tuple[Question, ...]:

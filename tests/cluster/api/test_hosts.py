@@ -211,7 +211,7 @@ def test_a_deploy_that_is_killed_costs_at_most_its_number(
 ) -> None:
     with ended(host(script)) as killed:
         assert killed.wait(60) == -signal.SIGKILL
-    assert cluster_state.services() == ()
+    assert cluster_state.service("digits") is None
     engine = testing.engine(state=cluster_state, journal=journal)
     assert engine.deploy(testing.deployment(model="second"))["revision"] == number
     testing.settle(engine)

@@ -20,11 +20,20 @@ from ruamel.yaml import YAML
 from test_kubernetes_target import OPTIONS, desired, placed, target
 from test_rights import grant
 
-from cloche.artifacts import Exposure, ObjectAction, ObjectChange, Operated
+from cloche.artifacts import (
+    ChangeKind,
+    Consent,
+    DeployPlan,
+    Exposure,
+    ObjectAction,
+    ObjectChange,
+    Operated,
+)
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import Cluster
 from cloche.clients.kubernetes.kinds import Kind
-from cloche.targets import Desired
+from cloche.rollout import consent
+from cloche.targets import ApplyError, Desired
 from cloche.targets.kubernetes import rights, seen, wanted, writing
 from cluster.harness.api_server import ApiServer
 from fixtures.cluster_state import connected
@@ -227,6 +236,32 @@ def test_what_others_changed_is_shown_as_theirs(
     }
     assert of_plan((change,)) == differ(asked)
     assert here.diff(asked) == (), "apply leaves it"
+
+
+def test_what_others_set_is_taken_over_only_with_a_yes(
+    api_cluster: Cluster, namespace: str, differ: Differ, api_server: ApiServer
+) -> None:
+    here = target(api_cluster, namespace)
+    here.apply(desired(placed()))
+    patch = {"spec": {"selector": {"cloche.dev/revision": "7"}}}
+    api_server.kubectl(
+        "patch", "service/digits", "-n", namespace, "-p", json.dumps(patch),
+        "--field-manager=someone",
+    )  # fmt: skip
+    asked = desired(placed(), placed(number=2), split=2)
+    changes = here.compare(asked)
+    (change,) = (each for each in changes if each.action is ObjectAction.UPDATE)
+    assert of_plan((change,))["Service/digits"] == differ(asked)["Service/digits"]
+    (question,) = consent.takes_over(
+        DeployPlan("digits", ChangeKind.UPDATE, (), (), (), objects=changes)
+    )
+    assert question.consent is Consent.TAKE_OVER
+    assert "spec.selector.cloche.dev/revision of Service digits belongs to someone" in question.what
+    with pytest.raises(ApplyError, match="belongs to someone"):
+        here.apply(asked)
+    here.take_over()
+    here.apply(asked)
+    assert target(api_cluster, namespace).compare(asked) == ()
 
 
 def test_what_others_took_away_is_shown(

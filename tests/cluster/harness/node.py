@@ -154,7 +154,9 @@ class Node:
 
     def _write(self, kind: str, version: str, fields: dict[str, Any]) -> Path:
         path = self.folder / f"{kind}.json"
-        path.write_text(json.dumps({"apiVersion": version, "kind": kind, **fields}, indent=2))
+        text = json.dumps({"apiVersion": version, "kind": kind, **fields}, indent=2)
+        if not path.exists() or path.read_text() != text:  # kube-proxy ends when it is written
+            path.write_text(text)
         return path
 
 

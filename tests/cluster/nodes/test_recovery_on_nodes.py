@@ -127,7 +127,7 @@ def test_names_that_could_meet(cluster_user: ClusterUser, names: tuple[str, ...]
 
 
 def test_a_golden_request_of_five_megabytes(cluster_user: ClusterUser) -> None:
-    """The answer is too large for a ConfigMap: pods check shapes, and the command compares."""
+    """The answer is too large for a ConfigMap: pods are asked about shapes, we compare."""
     size = 5 * 2**20 // 4
     folder = cluster_user.user.folder
     value = helper.make_tensor_value_info

@@ -18,9 +18,6 @@ from cloche.images.bases import ngc
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment
     from cloche.clients.oci.reference import ImageReference
-    from cloche.images.bases.base import Base
-    from cloche.images.image import Platform
-    from cloche.pipeline.image import Registries
 
 
 @click.command()
@@ -71,6 +68,7 @@ def build(
     from cloche import cache
     from cloche.images import golden, names, platforms
     from cloche.images.bases import base as bases
+    from cloche.pipeline import base_image
     from cloche.pipeline import image as images
 
     reference = checked_tag(tag, push=push)
@@ -80,7 +78,8 @@ def build(
     here = session.begin()
     how: dict[str, Any] = {"settings": here.settings, "progress": here.progress, "split": split}
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
-        chosen = [_base(base, each, here, connections) for each in wanted]
+        asked: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
+        chosen = [base_image.chosen(base, each, connections, **asked) for each in wanted]
         for each in chosen:
             bases.require_server(each, base)
         if output is not None:
@@ -118,19 +117,6 @@ def _deployment(
         if found is not None:
             return found
     return deploy.prepare(here, *specification.chosen(model, file, name, example))
-
-
-def _base(base: str, platform: Platform, here: session.Session, connections: Registries) -> Base:
-    """Return the base of that name; Cloche's own is made."""
-    from cloche.pipeline import base_image
-    from cloche.pipeline import image as images
-
-    if base != base_image.NAME:
-        return images.read_base(base, platform, connections)
-    made = base_image.make(
-        platform, os.environ, settings=here.settings, progress=here.progress
-    )  # fmt: skip
-    return base_image.as_base(made)
 
 
 def _golden(deployment: Deployment) -> dict[str, Any] | None:

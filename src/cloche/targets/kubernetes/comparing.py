@@ -77,6 +77,8 @@ class _Comparison:
         for kind, each in wanted.unrouted(desired, self.found):
             yield _deleted(kind, each)
         for kind, each in wanted.leaving(desired, self.found):
+            if _is_going(each):
+                continue
             yield _deleted(kind, each)
             if kind is kinds.DEPLOYMENT:
                 yield from self._with(each)
@@ -113,7 +115,7 @@ class _Comparison:
     ) -> Iterator[ObjectChange]:
         """Yield the change of an object, if there is one; `replicas` are those of a Deployment."""
         current = self.found.get(kind, body["metadata"]["name"])
-        if current is None or current["metadata"].get("deletionTimestamp"):
+        if current is None or _is_going(current):
             yield self._created(kind, body, current, replicas)
             return
         whole = writing.marked(body)
@@ -206,6 +208,10 @@ def _change(
 
 def _deleted(kind: Kind, body: dict[str, Any]) -> ObjectChange:
     return _change(ObjectAction.DELETE, kind, body, (), None)
+
+
+def _is_going(body: dict[str, Any]) -> bool:
+    return bool(body["metadata"].get("deletionTimestamp"))
 
 
 def _revision_of(body: dict[str, Any]) -> int | None:

@@ -94,6 +94,14 @@ def leaves(value: Any, tree: Tree, path: str = "") -> dict[str, Any]:
     return {path: value}
 
 
+def chosen(value: Any, tree: Tree) -> Any:
+    """Return the part of an object that a tree names, by the names of the tree."""
+    if not tree:
+        return value
+    parts = {name: (_child(value, name), inner) for name, inner in tree.items() if name != "."}
+    return {name: chosen(part, inner) for name, (part, inner) in parts.items() if part is not None}
+
+
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
     """Yield how the values by path of one state of an object differ from those of another."""
     for path in [*after, *(path for path in before if path not in after)]:

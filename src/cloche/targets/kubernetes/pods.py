@@ -26,6 +26,8 @@ _BAD_CONTAINER = {"CreateContainerConfigError", "CreateContainerError", "RunCont
 _MOST_RESTARTS = 3
 """Ends of a container after which it will not come up: kubelets wait longer after each."""
 _MOST_KILLS = 2
+_DEAD_MODEL = re.compile(r"Stub process .* is not healthy")
+_MORE_MEMORY = "Raise `resources.memory`, or `resources.limits.memory` of the target."
 PATIENCE = 60.0
 """Seconds that a pod may wait for a node, or its image for a registry that does not answer."""
 
@@ -156,20 +158,33 @@ def _refused(
     """Return what the startup probe says of a wrong answer, or why a volume is missing."""
     for said in events(pod):
         if MARK in said:
-            return Trouble(ReplicaPhase.FAILED, said[said.index(MARK) :].strip())
+            why = said[said.index(MARK) :].strip()
+            return Trouble(ReplicaPhase.FAILED, f"{why}{_short_of_memory(pod, why)}")
     return None
+
+
+def _short_of_memory(pod: dict[str, Any], why: str) -> str:
+    """Return what ends a model's own process where the server lives on: a limit of memory."""
+    limit = _limits(pod).get("memory")
+    if limit is None or not _DEAD_MODEL.search(why):
+        return ""
+    return (
+        f" The process of the model has ended; if it was killed for memory, it needs more than the"
+        f" {limit} of its limit. {_MORE_MEMORY}"
+    )
 
 
 def _end_text(pod: dict[str, Any], ended: dict[str, Any], restarts: int) -> str:
     code, reason = ended.get("exitCode"), ended.get("reason")
+    times = f"{restarts} times" if restarts > 1 else "once"
     if reason == "OOMKilled":
         limit = _limits(pod).get("memory", "its node has")
         return (
-            f"It was killed for memory (OOMKilled) {restarts} times: it needs more than the"
-            f" {limit} of its limit. Raise `resources.memory`."
+            f"It was killed for memory (OOMKilled) {times}: it needs more than the"
+            f" {limit} of its limit. {_MORE_MEMORY}"
         )
     said = f": {ended['message'].strip()}" if ended.get("message") else ""
-    return f"Its server ended with exit code {code} ({reason}), {restarts} times{said}"
+    return f"Its server ended with exit code {code} ({reason}) {times}{said}"
 
 
 def _limits(pod: dict[str, Any]) -> dict[str, str]:

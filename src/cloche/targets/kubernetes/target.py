@@ -56,14 +56,17 @@ class KubernetesTarget:
         *,
         hold: Hold | None = None,
         has_image: Callable[[str], bool] = lambda _: True,
-        take_over: bool = False,
     ) -> None:
         """`has_image` says whether the registry has an image of `HOST/NAME@sha256:…`."""
         self._cluster = cluster
         self._namespace = namespace
         self._probe_files = probe_files
         self._has_image = has_image
-        self._writer = Writer(cluster, hold or AlwaysHeld(), take_over=take_over)
+        self._writer = Writer(cluster, hold or AlwaysHeld())
+
+    def take_over(self) -> None:
+        """Set fields that others own, too, from now on."""
+        self._writer.takes_over = True
 
     # ── desired ───────────────────────────────────────────────────────────────────────────────
 

@@ -22,11 +22,11 @@ _DEFAULT = 1
 class Writer:
     """Writes the objects of one namespace, for whoever holds the right to act for a service."""
 
-    def __init__(self, cluster: Cluster, hold: Hold, *, take_over: bool = False) -> None:
-        """`take_over` sets fields that others own, too."""
+    def __init__(self, cluster: Cluster, hold: Hold) -> None:
         self._cluster = cluster
         self._hold = hold
-        self._take_over = take_over
+        self.takes_over = False
+        """Whether fields that others own are set, too."""
 
     def apply(
         self, kind: Kind, body: dict[str, Any], current: dict[str, Any] | None
@@ -35,7 +35,7 @@ class Writer:
         whole = marked(body)
         if current is not None and is_applied(whole, current):
             return current
-        return self._cluster.apply(kind, whole, force=self._take_over)
+        return self._cluster.apply(kind, whole, force=self.takes_over)
 
     def move(
         self, service: str, kind: Kind, body: dict[str, Any], current: dict[str, Any] | None
@@ -48,7 +48,7 @@ class Writer:
         if current is not None:
             version = current["metadata"]["resourceVersion"]
             whole["metadata"] = {**whole["metadata"], "resourceVersion": version}
-        self._cluster.apply(kind, whole, force=self._take_over)
+        self._cluster.apply(kind, whole, force=self.takes_over)
 
     def scale(self, kind: Kind, current: dict[str, Any], replicas: int) -> None:
         """Set the number of replicas, unless someone else has set it.

@@ -56,7 +56,7 @@ def render(
         "serviceAccountName": options.service_account or names.of_service(deployment.service),
         "terminationGracePeriodSeconds": _GRACE,
         "securityContext": _pod_security(),
-        "topologySpreadConstraints": _spread(deployment.service),
+        **_spread(deployment.service),
         "containers": [_container(deployment, sizes)],
         "volumes": _volumes(deployment, sizes),
         **_where(options, architecture),
@@ -130,18 +130,24 @@ def _pod_security() -> dict[str, Any]:
     }
 
 
-def _spread(service: str) -> list[dict[str, Any]]:
-    """Spread the pods of one revision softly; without the hash two new ones land on one node."""
-    return [
-        {
-            "maxSkew": 1,
-            "topologyKey": key,
-            "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": names.selector(service)},
-            "matchLabelKeys": ["pod-template-hash"],
-        }
-        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
-    ]
+def _spread(service: str) -> dict[str, Any]:
+    """Spread the pods of one revision softly; without the hash two new ones land on one node.
+
+    Zones are no second constraint: the scheduler then passes over all nodes that lack its key.
+    """
+    alike = {
+        "labelSelector": {"matchLabels": names.selector(service)},
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+    node = {"topologyKey": "kubernetes.io/hostname", **alike}
+    zone = {"topologyKey": "topology.kubernetes.io/zone", **alike}
+    apart = [{"weight": 100, "podAffinityTerm": zone}]
+    return {
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", **node}
+        ],
+        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": apart}},
+    }
 
 
 def _where(options: PodOptions, architecture: str) -> dict[str, Any]:
@@ -169,8 +175,9 @@ def _reasons(deployment: Deployment, options: PodOptions, architecture: str) -> 
         " for the requests that it has, and room.",
         "lifecycle.preStop": "Requests still arrive until every proxy knows that the pod ends.",
         "command": "Shared memory of a container that was killed is freed before the next starts.",
-        "topologySpreadConstraints": "Pods of a revision go to different nodes and zones where"
-        " there are some.",
+        "topologySpreadConstraints": "Pods of a revision go to different nodes where there are"
+        " some.",
+        "affinity": "And to different zones, where nodes have them.",
         "automountServiceAccountToken": "A model asks nothing of the API server.",
     }
     values = {
@@ -178,7 +185,8 @@ def _reasons(deployment: Deployment, options: PodOptions, architecture: str) -> 
         "terminationGracePeriodSeconds": str(_GRACE),
         "lifecycle.preStop": f"sleep {_DRAIN}",
         "command": "rm -rf /dev/shm/*",
-        "topologySpreadConstraints": "hostname, zone",
+        "topologySpreadConstraints": "hostname",
+        "affinity": "zone",
         "automountServiceAccountToken": "false",
     }
     own = tuple(Reason(f"pod.{key}", values[key], default, text) for key, text in why.items())

@@ -28,6 +28,7 @@ _PERIOD = 2
 _LIMIT = 70
 """Seconds for the golden request, a little more than the script allows itself."""
 ASK = Path(__file__).parents[1] / "probe" / "ask.py"
+ALIVE = ASK.with_name("alive.py")
 EXCHANGE = Path(scripts.__file__).with_name("exchange.py")
 MARK = "The golden request failed: "
 """How the script begins a line that says that an answer is not right."""
@@ -47,7 +48,7 @@ def is_asked(deployment: Deployment) -> bool:
 def of(deployment: Deployment) -> dict[str, Any]:
     """Return the probes of the container."""
     ready = {"httpGet": {"path": "/v2/health/ready", "port": "http"}}
-    live = {"httpGet": {"path": "/v2/health/live", "port": "http"}}
+    alive = {"exec": {"command": ["python3", "-I", "-S", "-c", ALIVE.read_text("utf-8")]}}
     asked = {"exec": {"command": ["python3", "-B", f"{FOLDER}/{ASK.name}"]}}
     patience = math.ceil(deployment.operated.start_limit / _PERIOD)
     if is_asked(deployment):
@@ -57,7 +58,7 @@ def of(deployment: Deployment) -> dict[str, Any]:
     return {
         "startupProbe": {**startup, "periodSeconds": _PERIOD, "failureThreshold": patience},
         "readinessProbe": {**ready, "periodSeconds": 2, "failureThreshold": 2, "timeoutSeconds": 2},
-        "livenessProbe": {**live, "periodSeconds": 10, "failureThreshold": 6, "timeoutSeconds": 5},
+        "livenessProbe": {**alive, "periodSeconds": 10, "failureThreshold": 6, "timeoutSeconds": 8},
     }
 
 
@@ -133,6 +134,6 @@ def reasons(deployment: Deployment) -> tuple[Reason, ...]:
         startup,
         Reason("pod.readinessProbe", "/v2/health/ready", default, "The server says whether its"
                " models are loaded."),
-        Reason("pod.livenessProbe", "/v2/health/live", default, "It asks the server, not the"
-               " model: a full queue is no reason to restart."),
+        Reason("pod.livenessProbe", "alive.py", default, "It asks the server, and looks whether the"
+               " process of a model was killed; a full queue is no reason to restart."),
     )  # fmt: skip

@@ -19,7 +19,7 @@ _LEAST_SHARED_MEMORY = 64 * _MIB
 _SERVER = 256 * _MIB
 """Bytes that Triton and a stub take at rest, with room."""
 _SCRATCH = "256Mi"
-_CPU = 0.5
+_CPU = 0.25
 _GROWTH = 4
 """Times the shared memory that a batch takes: it grows with messages in flight, never shrinks."""
 

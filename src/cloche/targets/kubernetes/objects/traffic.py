@@ -54,7 +54,10 @@ def of(service: str, namespace: str, protocol: str, route: Mapping[str, Any]) ->
             },
             "retry": _retry(),
             "healthCheck": {
-                "panicThreshold": 0,
+                # A revision that has just got the traffic counts as ill until Envoy has heard of
+                # its health, for about 1 s: with no pod known to be well, all are asked. 0 would
+                # refuse every request meanwhile.
+                "panicThreshold": 1,
                 "active": {
                     "timeout": "1s", "interval": "1s", "unhealthyThreshold": 2,
                     "healthyThreshold": 1, **_CHECKS[protocol],

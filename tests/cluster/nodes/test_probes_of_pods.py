@@ -1,0 +1,83 @@
+"""What is asked of real pods: the golden request before they get others, and life after that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fixtures.cluster_users import ClusterUser, Entry
+from fixtures.command_line import finished, scaled_maximum
+from fixtures.load import Load
+from fixtures.local import until
+
+NAME = "asked"
+KILL_MODEL = """
+for process in /proc/[0-9]*; do
+  read -r name <"$process/comm"
+  if [ "$name" = triton_python_b ]; then kill -9 "${process#/proc/}"; fi
+done
+"""
+
+
+def image_of(user: ClusterUser, revision: int) -> str:
+    (workload,) = (
+        each
+        for each in user.objects("deployments", NAME)
+        if each["metadata"]["name"] == f"{NAME}-r{revision}"
+    )
+    return str(workload["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def restarts(user: ClusterUser) -> list[int]:
+    return [
+        status["restartCount"]
+        for pod in user.objects("pods", NAME)
+        for status in pod["status"]["containerStatuses"]
+    ]
+
+
+def test_a_pod_that_answers_wrongly_gets_no_request(
+    cluster_user: ClusterUser, tmp_path: Path
+) -> None:
+    """The image of another model stands for a server that computes wrongly on its node."""
+    cluster_user.declare(NAME, scaled_maximum(tmp_path / "model.onnx", 2))
+    cluster_user.deploy()
+    wrong = {"containers": [{"name": "server", "image": image_of(cluster_user, 1)}]}
+    patches = {"Deployment": {"spec": {"template": {"spec": wrong}}}}
+    model = scaled_maximum(tmp_path / "model.onnx", 3)
+    cluster_user.declare(NAME, model, target={"patches": patches})
+    failed = cluster_user.deploy(code=1)
+    assert "The values of the output y are not the expected ones." in failed["error"]["what"]
+    assert "Revision 1 is still live" in failed["error"]["hint"]
+    assert cluster_user.ready_pods(NAME, 2) == []
+
+
+def test_a_model_whose_process_was_killed_is_started_again(
+    cluster_user: ClusterUser, tmp_path: Path
+) -> None:
+    cluster_user.declare(NAME, scaled_maximum(tmp_path / "model.onnx", 2))
+    cluster_user.deploy()
+    (pod,) = cluster_user.ready_pods(NAME, 1)
+    name = pod["metadata"]["name"]
+    cluster_user.kubectl("exec", name, "--", "/bin/sh", "-c", KILL_MODEL)
+    until(lambda: restarts(cluster_user) == [1], 60, every=0.5)
+    until(lambda: cluster_user.ready_pods(NAME, 1), 60, every=0.5)
+    cluster_user.run("verify", NAME).expect(0)
+
+
+def test_overload_restarts_nothing(
+    cluster_user: ClusterUser, gateway_entry: Entry, tmp_path: Path
+) -> None:
+    """Each request takes 0.3 s, one at a time, and many clients ask at once for a while."""
+    at = cluster_user.through(gateway_entry, NAME)
+    model = finished(tmp_path / "repository", NAME, "(time.sleep(0.3), x * 2)[1]")
+    cluster_user.declare(NAME, model, target=at)
+    cluster_user.deploy()
+    host = cluster_user.host(NAME)
+    with Overload(gateway_entry.address, NAME, host=host) as load:
+        load.more(100)
+    assert load.failures == []
+    assert restarts(cluster_user) == [0]
+
+
+class Overload(Load):
+    """Load whose requests have the shape of the model here."""
