@@ -23,7 +23,8 @@ def failure(situation: Situation, rollout: Rollout) -> Failure | None:
     """Return why a rollout can never complete; None if it still can."""
     for replica in situation.observation.of(rollout.to):
         if replica.phase is ReplicaPhase.FAILED:
-            return _replica_failure(situation.record, rollout, replica), replica.id
+            logged = replica.id if replica.remedy is None else None
+            return _replica_failure(situation.record, rollout, replica), logged
     verification = rollout.verification
     if verification is not None and not verification.passed:
         return _verification_failure(situation.record, rollout, verification), None

@@ -122,7 +122,7 @@ def test_pods_that_never_come_up(ann: ClusterUser, simulated_nodes: Callable[...
     assert "Its image cannot be pulled" in said["silent"]
     assert "connection refused" in said["silent"]
     assert "didn't match Pod's node affinity/selector" in said["foreign"]
-    assert SIMULATED in said["tainted"]
+    assert "untolerated taint" in said["tainted"]
     assert "Insufficient cpu" in said["large"]
     assert "`resources`" in errors["large"]["hint"]
     assert "pull_secret" in errors["missing"]["hint"]
