@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cloche import files
 from cloche.progress import SilentProgress
-from cluster.harness import addons, images, network, registry
+from cluster.harness import addons, images, kernel, network, registry
 from cluster.harness.access import Kubectl
 from cluster.harness.control_plane import Addresses, ControlPlane
 from cluster.harness.daemon import Daemon
@@ -130,6 +130,7 @@ class RealCluster:
         self.registry.start()
         pause = images.push_program(registry.HOST, "pause", self.programs.path(own("pause")))
         report("Starting the nodes …")
+        before = kernel.settings()
         for node in self.nodes:
             node.start(pause, [other for other in self.nodes if other is not node])
         network.route_services(self.nodes[0].network)
@@ -137,6 +138,7 @@ class RealCluster:
             lambda: all(node.ready for node in self.nodes), "the start of the nodes",
             daemons=self.daemons,
         )  # fmt: skip
+        kernel.restore(before)
         self._install(report)
 
     def _start_control(self) -> None:

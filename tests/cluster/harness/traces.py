@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from cluster.harness import network
+from cluster.harness import kernel, network
 
 FOLDER = Path("/var/cache/cloche-test-cluster")
 """One for a machine, as its addresses are: every checkout finds the same cluster."""
@@ -32,6 +32,7 @@ def traces() -> set[str]:
         *(f"route {line}" for line in _printed("ip", "route")),
         *(f"rule {line}" for line in _printed("iptables-save")),
         *(f"rule {line}" for line in _printed("ip6tables-save")),
+        *(f"setting {name} = {value}" for name, value in kernel.settings().items()),
     }
 
 
