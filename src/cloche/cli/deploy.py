@@ -68,16 +68,16 @@ def command(
             options.refuse_together(**{other: value, "--plan": plan})
         return cluster_deploy.run_plan(plan, given, wait=wait, timeout=timeout, as_json=as_json)
     with session.nothing_on_interrupt():
+        here = session.begin()
         spec, directory = specification.chosen(model, file, name, example)
     if target is not None:
         place = specification.place_of(spec, target, file)
         return cluster_deploy.run(
-            session.begin(place), spec.at(target), directory, given,
+            here.at(place), spec.at(target), directory, given,
             create_namespace=create_namespace,
             wait=wait, timeout=timeout, as_json=as_json,
         )  # fmt: skip
     with session.nothing_on_interrupt():
-        here = session.begin()
         launched = here.launch()
     with cache.under_way(here.settings):
         with session.nothing_on_interrupt():

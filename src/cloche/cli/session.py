@@ -43,6 +43,10 @@ class Session:
     place: KubernetesPlace | None = None
     """Where the services are; None for this machine."""
 
+    def at(self, place: KubernetesPlace) -> Session:
+        """Return this run of the command line for a place in a cluster."""
+        return Session(self.settings, self.progress, place)
+
     def control(self, *, acts_for: str | None = None) -> ControlPlane:
         """Return the running control plane; start it again after a crash.
 
