@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -36,6 +37,14 @@ def over_http(address: str, host: str) -> float:
 def over_grpc(address: str, host: str) -> float:
     with grpc_client(address, host) as client:
         return float(client.infer(NAME, grpc_input(rows(1)), client_timeout=10).as_numpy("y")[0, 0])
+
+
+def answers(address: str, factor: float) -> bool:
+    """Return whether a service can be reached, and answers so."""
+    try:
+        return over_http(address, "any") == factor
+    except httpx.TransportError:
+        return False
 
 
 def test_the_story(
@@ -105,7 +114,9 @@ def test_in_a_restricted_namespace_without_a_gateway(
         ann.declare(NAME, model(factor))
         assert ann.deploy()["revision"] == number
         (service,) = (each for each in ann.objects("services") if each["metadata"]["name"] == NAME)
-        assert over_http(f"{service['spec']['clusterIP']}:8000", "any") == factor
-        assert over_grpc(f"{service['spec']['clusterIP']}:8001", "any") == factor
+        address = service["spec"]["clusterIP"]
+        # The nodes learn of a Service, and of what it leads to, a moment after it is written.
+        until(partial(answers, f"{address}:8000", factor))
+        assert over_grpc(f"{address}:8001", "any") == factor
     ann.run("delete", NAME, "--yes").expect(0)
     assert ann.objects(KINDS) == []
