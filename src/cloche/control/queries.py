@@ -39,7 +39,7 @@ class Queries:
     def status(self) -> dict[str, Any]:
         """Return the current `{gateway, services, kept, problems}`."""
         found, problems = [], []
-        for name in self._state.services():
+        for name in sorted({*self._state.services(), *self._state.lost()}):
             try:
                 view = self._view_or_none(name)
             except ClocheError as error:

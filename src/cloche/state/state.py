@@ -34,6 +34,9 @@ class State(Protocol):
     def services(self) -> tuple[str, ...]:
         """Return the names of all services, sorted."""
 
+    def lost(self) -> tuple[str, ...]:
+        """Return the names that have revisions and no record, sorted, where that is a loss."""
+
     def service(self, name: str) -> Stored | None:
         """Return a service's record and version; None if it does not exist."""
 

@@ -35,6 +35,9 @@ class MemoryState:
     def services(self) -> tuple[str, ...]:
         return tuple(sorted(self._stored))
 
+    def lost(self) -> tuple[str, ...]:
+        return ()
+
     def service(self, name: str) -> Stored | None:
         return self._stored.get(name)
 

@@ -63,8 +63,10 @@ class KubernetesState:
     # ── services ──────────────────────────────────────────────────────────────────────────────
 
     def services(self) -> tuple[str, ...]:
-        """Return the names of all services, and of those whose record was lost."""
-        return tuple(sorted({*self._records.all(), *self.numbered.services()}))
+        return tuple(sorted(self._records.all()))
+
+    def lost(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.numbered.services()).difference(self._records.all())))
 
     def service(self, name: str) -> Stored | None:
         body = self._records.read(name)

@@ -37,6 +37,9 @@ class SqliteState:
         rows = self._database.all("SELECT name FROM services WHERE record NOT NULL ORDER BY name")
         return tuple(row["name"] for row in rows)
 
+    def lost(self) -> tuple[str, ...]:
+        return ()
+
     def service(self, name: str) -> Stored | None:
         row = self._database.one("SELECT record, version FROM services WHERE name = ?", name)
         if row is None or row["record"] is None:
