@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 CONTAINER = "server"
 PORTS = {"http": 8000, "grpc": 8001, "metrics": 8002}
-MODELS = "/models"
 _DRAIN = 5
 """Seconds between the end of new requests and that of the server: until then endpoints change."""
 _EXIT = 30
