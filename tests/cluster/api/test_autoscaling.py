@@ -34,8 +34,6 @@ def scaling_server() -> Iterator[ApiServer]:
         pytest.skip(f"needs {', '.join(missing)}: make kubernetes-api")
     with ApiServer(programs) as server:
         server.kubectl.apply(programs.path("keda-crds.yaml").read_text(encoding="utf-8"))
-        crd = "crd/scaledobjects.keda.sh"
-        server.kubectl("wait", "--for=condition=Established", crd, "--timeout=60s")
         yield server
 
 
@@ -43,6 +41,7 @@ def scaling_server() -> Iterator[ApiServer]:
 def keda(scaling_server: ApiServer) -> Iterator[Cluster]:
     """A cluster where KEDA's metrics can be read, as far as anybody sees."""
     with connect(CONTEXT, {"KUBECONFIG": str(scaling_server.kubeconfig)}) as connected:
+        until(lambda: connected.serves(kinds.SCALED_OBJECT), 30)
         connected.apply(kinds.API_SERVICE, metrics_api(), force=True)
         until(lambda: condition(connected) == "True", 30)
         yield connected
