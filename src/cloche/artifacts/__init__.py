@@ -80,6 +80,7 @@ from cloche.artifacts.rollout import (
 from cloche.artifacts.service import (
     Autoscale,
     Batching,
+    Capacity,
     DeclaredInput,
     ModelOptions,
     Operated,
@@ -107,6 +108,7 @@ __all__ = [
     "Autoscale",
     "BatchAxis",
     "Batching",
+    "Capacity",
     "Cause",
     "Certainty",
     "Change",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Expose, Exposure
+from cloche.artifacts import Capacity, Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
-from cloche.errors import ClocheError, ConflictError, ErrorGroup
+from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
 from cloche.targets.kubernetes import names, scaling
 from cloche.targets.kubernetes.objects import pod
 
@@ -29,6 +29,8 @@ def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
         *scaling.problems(cluster, namespace, desired),
         *_foreign(cluster, namespace, desired.service),
     ]
+    if desired.operated.capacity is Capacity.PARTIAL and exposure.expose is not Expose.GATEWAY:
+        problems.append(_unsplit())
     if exposure.expose is Expose.GATEWAY:
         problems += _gateway(cluster, namespace, desired.service, exposure)
     problems += _pods(cluster, namespace, desired)
@@ -59,6 +61,15 @@ def check_namespace(cluster: Cluster, namespace: str) -> None:
             "target.kubernetes.namespace_ending", what, where=f"context {cluster.context}",
             hint="Wait until it is gone and make it again.",
         )  # fmt: skip
+
+
+def _unsplit() -> ClocheError:
+    return UsageError(
+        "target.kubernetes.partial",
+        "Without a Gateway a service cannot be shared between two revisions.",
+        where="rollout.capacity",
+        hint="Write expose: gateway, or rollout: {capacity: recreate}, which has an outage.",
+    )
 
 
 def _foreign(cluster: Cluster, namespace: str, service: str) -> Iterator[ClocheError]:
