@@ -80,6 +80,7 @@ from cloche.artifacts.rollout import (
 from cloche.artifacts.service import (
     Batching,
     DeclaredInput,
+    Gpu,
     ModelOptions,
     Operated,
     ReplicaRange,
@@ -125,6 +126,7 @@ __all__ = [
     "FileEntry",
     "Finding",
     "Golden",
+    "Gpu",
     "ImageFile",
     "InferenceBody",
     "Judge",

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cloche import artifacts, composition
+from cloche import artifacts, composition, nvidia
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
 from cloche.version import __version__
@@ -136,14 +136,16 @@ def package(
     name = f"{reference.host}/{reference.name}@{image.descriptor.digest}"
     found = replace(deployment, image=name, operated=operated_at(deployment, place))
     start = images.container_start(found, base, composition.store(settings))
-    template = pod.render(found, start, base.platform.architecture, place.pods)
+    software = nvidia.Software(nvidia.Cuda.parse(base.software.cuda), base.software.triton)
+    template = pod.render(found, start, base.platform.architecture, place.pods, software)
     return replace(found, pod=template.pod, pod_reasons=template.reasons)
 
 
 def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Operated:
     """Return how a service is operated there: a GPU is never kept for nothing."""
     operated = deployment.operated
-    default = 0.0 if deployment.repository.gpu_models else _WARM
+    has_gpu = deployment.served.resources.gpu is not None or deployment.repository.gpu_models
+    default = 0.0 if has_gpu else _WARM
     warm = default if operated.warm is None else operated.warm
     return replace(operated, warm=warm, exposure=place.exposure)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -173,7 +174,7 @@ class ServiceSpec(Section):
         return Served(
             batching=_as_artifact(artifacts.Batching, self.batching),
             instances=self.instances,
-            resources=_as_artifact(artifacts.Resources, self.resources),
+            resources=self._resources(),
             server=_as_artifact(artifacts.ServerOptions, self.server),
             model=artifacts.ModelOptions(
                 class_name=self.class_name,
@@ -208,8 +209,18 @@ class ServiceSpec(Section):
 
     def at(self, target: str) -> ServiceSpec:
         """Return the spec as it is at one of its targets."""
-        replicas = self.targets[target].replicas
-        return self if replicas is None else self.model_copy(update={"replicas": replicas})
+        there = self.targets[target]
+        update: dict[str, Any] = {}
+        if there.replicas is not None:
+            update["replicas"] = there.replicas
+        if there.resources.gpu is not None:
+            update["resources"] = self.resources.model_copy(update={"gpu": there.resources.gpu})
+        return self.model_copy(update=update) if update else self
+
+    def _resources(self) -> artifacts.Resources:
+        """Return what a replica gets; no GPU and a number of none are the same."""
+        asked = _as_artifact(artifacts.Resources, self.resources)
+        return replace(asked, gpu=None) if asked.gpu is not None and not asked.gpu.count else asked
 
 
 def _as_artifact(kind: type[T], section: Section) -> T:

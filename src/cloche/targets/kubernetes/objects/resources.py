@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloche.artifacts import Origin, Reason
 from cloche.artifacts.container import SHARED_MEMORY
+from cloche.targets.kubernetes.objects import gpus
 
 if TYPE_CHECKING:
     from cloche.artifacts import ContainerStart, Deployment, PodOptions
@@ -52,6 +53,7 @@ def of(deployment: Deployment, start: ContainerStart, options: PodOptions) -> Si
         limits["memory"] = quantity(most)
     if options.cpu_limit is not None:
         limits["cpu"] = processors(options.cpu_limit)
+    limits |= gpus.limits(asked.gpu)
     given: dict[str, dict[str, str]] = {
         "requests": {"cpu": processors(cpu), "memory": quantity(memory)},
         **({"limits": limits} if limits else {}),
