@@ -64,7 +64,7 @@ def command(
     if target is not None:
         place = specification.place_of(spec, target, file)
         here = session.begin(place)
-        deployment, planned = _at_place(here, spec.at(target), directory, out)
+        deployment, planned = _at_place(here, spec, directory, out)
     else:
         here = session.begin()
         runtime = pipeline.require_runtime(spec)

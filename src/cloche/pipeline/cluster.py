@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from cloche.clients.oci.registry import Registry
     from cloche.control import Engine
     from cloche.images.bases.base import Base
+    from cloche.pipeline.gpu_release import GpuRelease
     from cloche.pipeline.image import Registries
     from cloche.pipeline.plan_file import PlanFile
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.state import State
+    from cloche.targets.kubernetes.objects.pod import Template
     from cloche.targets.kubernetes.target import KubernetesTarget
 
 _HEX = 40
@@ -108,24 +110,30 @@ def opened(
 
 def package(
     deployment: Deployment,
-    place: KubernetesPlace,
-    connections: Registries,
+    opened: Opened,
+    release: GpuRelease,
     *,
     push: bool,
     settings: Settings,
     progress: Progress,
 ) -> Deployment:
-    """Return a deployment with its image and the template of its pods.
+    """Return a deployment with its image, on the base of a release, and the template of its pods.
 
     With `push` image and golden answers are then in the place's registry, under a tag of their own;
-    without it the image is made and goes nowhere. Raises ClocheError `image.…` and `registry.…`.
+    without it the image is made and goes nowhere. Raises ClocheError `image.…`, `registry.…`, and
+    `target.kubernetes.…` if no node has the GPUs, before anything is pushed.
     """
     from cloche.pipeline import image as images
-    from cloche.targets.kubernetes.objects import pod
+    from cloche.targets.kubernetes.gpus import preflight
 
+    place, connections = opened.place, opened.connections
     if push:
         _require_answer(connections.at(_host(place)), place)
-    base = _base(place, connections, settings=settings, progress=progress)
+    base = _base(place, release.base, connections, settings=settings, progress=progress)
+    if deployment.served.resources.gpu is not None:
+        _require_cuda(base, place.base or release.base)
+    template = _template(deployment, base, place, settings)
+    preflight.require(opened.cluster, template.pod, deployment.repository)
     reference = _reference(deployment, base, place)
     if push:
         (image,) = images.push_image(
@@ -135,10 +143,35 @@ def package(
         image = images.image_of(deployment, base, settings=settings, progress=progress)
     name = f"{reference.host}/{reference.name}@{image.descriptor.digest}"
     found = replace(deployment, image=name, operated=operated_at(deployment, place))
-    start = images.container_start(found, base, composition.store(settings))
+    template = _template(found, base, place, settings)
+    return replace(found, pod=template.pod, pod_reasons=(*release.reasons, *template.reasons))
+
+
+def _template(
+    deployment: Deployment, base: Base, place: KubernetesPlace, settings: Settings
+) -> Template:
+    """Return the template of the pods of a deployment on a base."""
+    from cloche.pipeline import image as images
+    from cloche.targets.kubernetes.objects import pod
+
+    start = images.container_start(deployment, base, composition.store(settings))
     software = nvidia.Software(nvidia.Cuda.parse(base.software.cuda), base.software.triton)
-    template = pod.render(found, start, base.platform.architecture, place.pods, software)
-    return replace(found, pod=template.pod, pod_reasons=template.reasons)
+    return pod.render(deployment, start, base.platform.architecture, place.pods, software)
+
+
+def _require_cuda(base: Base, text: str) -> None:
+    """Raise ClocheError `image.base.cuda` for a base that says what it holds, and has no CUDA."""
+    from cloche.images.bases import base as bases
+
+    labels = base.config.get("config", {}).get("Labels") or {}
+    if base.software.cuda is None and bases.TRITON_LABEL in labels:
+        raise ClocheError(
+            "image.base.cuda",
+            "The base has no CUDA, and `resources.gpu` asks for a GPU.",
+            where=text,
+            hint="Leave `base:` of the target out to take NVIDIA's, or give yours the label"
+            f" {bases.CUDA_LABEL} with the version that it holds.",
+        )
 
 
 def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Operated:
@@ -173,15 +206,19 @@ def _make_namespace(cluster: Cluster, place: KubernetesPlace, registry: Registry
 
 
 def _base(
-    place: KubernetesPlace, connections: Registries, *, settings: Settings, progress: Progress
+    place: KubernetesPlace,
+    default: str,
+    connections: Registries,
+    *,
+    settings: Settings,
+    progress: Progress,
 ) -> Base:
     """Return the base of a place; its registry is asked as the user's own environment says."""
     from cloche.images import platforms
     from cloche.images.bases import base as bases
-    from cloche.images.bases import ngc
     from cloche.pipeline import base_image
 
-    text = place.base or ngc.IMAGE
+    text = place.base or default
     try:
         found = base_image.chosen(
             text, platforms.here(), connections, settings=settings, progress=progress

@@ -118,7 +118,11 @@ def test_a_preference_and_a_cordon() -> None:
     )
     cordoned = node("a", {})
     cordoned["spec"]["unschedulable"] = True
-    assert fitting.untolerated({}, cordoned) == "it is cordoned"
+    away = node("a", {}, taints=[TAINT | {"key": "node.kubernetes.io/not-ready"}])
+    assert [fitting.resting({}, each) for each in (cordoned, away, node("a", {}))] == [
+        "it is cordoned", "it is not-ready", None,
+    ]  # fmt: skip
+    assert [fitting.untolerated({}, each) for each in (cordoned, away)] == [None, None]
 
 
 def pod(where: str | None, *counts: int, phase: str = "Running", **more: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
 from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes.gpus import preflight
 from cloche.targets.kubernetes.objects import pod
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
     if exposure.expose is Expose.GATEWAY:
         problems += _gateway(cluster, namespace, desired.service, exposure)
     problems += _pods(cluster, namespace, desired)
+    if desired.asked_pod is not None:
+        problems += preflight.problems(cluster, desired.asked_pod, desired.asked)
     if len(problems) == 1:
         raise problems[0]
     if problems:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _KEEPS_OUT = {"NoSchedule", "NoExecute"}
+_STATES = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+"""How the keys of taints begin that the cluster itself gives and takes."""
 
 
 def labels_of(node: Mapping[str, Any]) -> dict[str, str]:
@@ -25,15 +27,33 @@ def chosen(pod: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
 
 
 def untolerated(pod: Mapping[str, Any], node: Mapping[str, Any]) -> str | None:
-    """Return the taint by which a node keeps a pod out; None if none does."""
-    if node["spec"].get("unschedulable"):
-        return "it is cordoned"
-    tolerations = pod.get("tolerations") or ()
-    for taint in node["spec"].get("taints") or ():
-        if taint["effect"] in _KEEPS_OUT and not any(_tolerates(t, taint) for t in tolerations):
+    """Return why a node keeps a pod out for good: a taint; None if none does."""
+    for taint in _taints(pod, node):
+        if not _passes(taint):
             value = f"={taint['value']}" if taint.get("value") else ""
             return f"its taint {taint['key']}{value}:{taint['effect']} is not tolerated"
     return None
+
+
+def resting(pod: Mapping[str, Any], node: Mapping[str, Any]) -> str | None:
+    """Return why a node takes no pods for now; None if it does."""
+    if node["spec"].get("unschedulable"):
+        return "it is cordoned"
+    passing = [taint["key"] for taint in _taints(pod, node) if _passes(taint)]
+    return f"it is {passing[0].rpartition('/')[2]}" if passing else None
+
+
+def _taints(pod: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the taints by which a node keeps a pod out now."""
+    tolerations = pod.get("tolerations") or ()
+    for taint in node["spec"].get("taints") or ():
+        if taint["effect"] in _KEEPS_OUT and not any(_tolerates(t, taint) for t in tolerations):
+            yield taint
+
+
+def _passes(taint: Mapping[str, Any]) -> bool:
+    """Return whether a taint tells of the state of a node, such as `not-ready`."""
+    return str(taint["key"]).startswith(_STATES)
 
 
 def capacity(node: Mapping[str, Any], resource: str) -> int:
