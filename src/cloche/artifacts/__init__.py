@@ -78,6 +78,7 @@ from cloche.artifacts.rollout import (
     Standing,
 )
 from cloche.artifacts.service import (
+    Autoscale,
     Batching,
     DeclaredInput,
     Gpu,
@@ -104,6 +105,7 @@ __all__ = [
     "DATATYPES",
     "ENVIRONMENT_PARAMETER",
     "Attached",
+    "Autoscale",
     "BatchAxis",
     "Batching",
     "Cause",

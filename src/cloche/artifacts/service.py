@@ -138,6 +138,17 @@ class ReplicaRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Autoscale:
+    """How much one replica is to carry: what is over it starts another; at least one is set."""
+
+    requests_per_second: float | None = None
+    queue_time: float | None = None
+    """Seconds that a request waits in the server, on average."""
+    gpu_utilization: float | None = None
+    """Percent of the time in which its GPUs are busy."""
+
+
+@dataclass(frozen=True, slots=True)
 class Operated:
     """The part of a spec that operates a service; a change of it makes no revision."""
 
@@ -152,6 +163,8 @@ class Operated:
     """Seconds for which the replicas of a former revision are kept, for a quick way back."""
     exposure: Exposure | None = None
     """Who reaches it, in a cluster."""
+    autoscale: Autoscale | None = None
+    """What the number of replicas follows, in a cluster; a fixed number follows nothing."""
 
     def over(self, before: Operated) -> Operated:
         """Return these values, and those of `before` where a value is None."""
@@ -166,6 +179,11 @@ class Operated:
     def replica_range(self) -> ReplicaRange:
         """Return the range of replicas, or the default."""
         return self.replicas or ReplicaRange.exactly(DEFAULT_REPLICAS)
+
+    @property
+    def autoscaled(self) -> Autoscale | None:
+        """Return what the number of replicas follows; None where it is fixed."""
+        return None if self.replica_range.fixed else self.autoscale
 
     @property
     def start_limit(self) -> float:

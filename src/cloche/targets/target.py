@@ -161,6 +161,20 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """What an autoscaler makes of a revision."""
+
+    minimum: int
+    maximum: int
+    replicas: int | None = None
+    """How many it wants now."""
+    measured: Mapping[str, str] = field(default_factory=dict)
+    """What it follows, as it was measured last: `{"requests-per-second": "62 of 100"}`."""
+    trouble: str | None = None
+    """Why it does not work, as a sentence; the number of replicas then stays."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceObservation:
     """The state of one service at one moment."""
 
@@ -169,6 +183,8 @@ class ServiceObservation:
     split: Mapping[int, int]
     """Percent by revision that the gateway is seen to serve, not what it was told to serve."""
     replicas: tuple[Replica, ...]
+    scaling: Mapping[int, Scaling] = field(default_factory=dict)
+    """By revision, where an autoscaler sets the number of replicas."""
 
     @property
     def empty(self) -> bool:
@@ -207,6 +223,10 @@ class ApplyError(ErrorGroup):
 
 class Target(Protocol):
     """A place where services run; calls may come from any thread."""
+
+    @property
+    def autoscales(self) -> bool:
+        """Return whether the number of replicas follows a measure; else a range runs its least."""
 
     def admit(self, desired: Desired) -> None:
         """Raise ClocheError if this target can never serve what is desired, and change nothing.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
-from cloche.targets.kubernetes import names, pods, seen
+from cloche.targets.kubernetes import names, pods, scaling, seen
 from cloche.targets.kubernetes.objects import route
 from cloche.targets.kubernetes.objects.pod import PORTS
 from cloche.targets.target import Endpoint, Replica, ReplicaPhase, ServiceObservation
@@ -22,7 +22,7 @@ _FINAL = frozenset({
     "NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", "UnsupportedValue",
 })  # fmt: skip
 """Reasons of a refusal that waiting does not change."""
-_WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD)
+_WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD, kinds.SCALED_OBJECT)
 
 
 def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservation:
@@ -37,7 +37,8 @@ def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservatio
     split = split_of(found, service)
     endpoint = _endpoint(cluster, namespace, service, found, routed)
     missing = _missing(found, service, ours, cluster.now())
-    return ServiceObservation(service, endpoint, split, (*ours, *missing))
+    scaled = scaling.observed(cluster, namespace, found)
+    return ServiceObservation(service, endpoint, split, (*ours, *missing), scaled)
 
 
 def events_of(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> list[str]:

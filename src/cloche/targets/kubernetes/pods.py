@@ -40,7 +40,6 @@ _IMAGE = (
     " `pull_secret` of the target, and every node has to reach it."
 )
 _ADMISSION = "Ask for less (`resources`, `replicas`), or have what refuses them changed."
-_MEMORY = "Raise `resources.memory`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ def _waiting(pod: dict[str, Any], container: dict[str, Any], now: datetime) -> T
         return None
     most = _MOST_KILLS if killed else _MOST_RESTARTS
     phase = ReplicaPhase.FAILED if restarts >= most else ReplicaPhase.RESTARTING
-    return Trouble(phase, _end_text(pod, ended, restarts), _MEMORY if killed else None)
+    return Trouble(phase, _end_text(pod, ended, restarts), _MORE_MEMORY if killed else None)
 
 
 def _refused(
@@ -181,7 +180,7 @@ def _end_text(pod: dict[str, Any], ended: dict[str, Any], restarts: int) -> str:
         limit = _limits(pod).get("memory", "its node has")
         return (
             f"It was killed for memory (OOMKilled) {times}: it needs more than the"
-            f" {limit} of its limit. {_MORE_MEMORY}"
+            f" {limit} of its limit."
         )
     said = f": {ended['message'].strip()}" if ended.get("message") else ""
     return f"Its server ended with exit code {code} ({reason}) {times}{said}"
