@@ -103,7 +103,7 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = 
     )  # fmt: skip
     operated = cluster.operated_at(deployment, opened.place)
     opened.target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
-    release = gpu_release.choose(spec, deployment, opened.place, opened.cluster, os.environ)
+    release = gpu_release.choose(spec, opened.place, opened.cluster, os.environ)
     for finding in release.findings:
         click.echo(rendering.finding_text(finding), err=True)
     return cluster.package(

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cloche import artifacts, composition, nvidia
+from cloche import artifacts, composition
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
 from cloche.version import __version__
@@ -123,6 +123,7 @@ def package(
     without it the image is made and goes nowhere. Raises ClocheError `image.…`, `registry.…`, and
     `target.kubernetes.…` if no node has the GPUs, before anything is pushed.
     """
+    from cloche.pipeline import gpu_release
     from cloche.pipeline import image as images
     from cloche.targets.kubernetes.gpus import preflight
 
@@ -131,7 +132,7 @@ def package(
         _require_answer(connections.at(_host(place)), place)
     base = _base(place, release.base, connections, settings=settings, progress=progress)
     if deployment.served.resources.gpu is not None:
-        _require_cuda(base, place.base or release.base)
+        gpu_release.require_cuda(base, place.base or release.base)
     template = _template(deployment, base, place, settings)
     preflight.require(opened.cluster, template.pod, deployment.repository)
     reference = _reference(deployment, base, place)
@@ -151,27 +152,13 @@ def _template(
     deployment: Deployment, base: Base, place: KubernetesPlace, settings: Settings
 ) -> Template:
     """Return the template of the pods of a deployment on a base."""
+    from cloche.pipeline import gpu_release
     from cloche.pipeline import image as images
     from cloche.targets.kubernetes.objects import pod
 
     start = images.container_start(deployment, base, composition.store(settings))
-    software = nvidia.Software(nvidia.Cuda.parse(base.software.cuda), base.software.triton)
+    software = gpu_release.software_of(base)
     return pod.render(deployment, start, base.platform.architecture, place.pods, software)
-
-
-def _require_cuda(base: Base, text: str) -> None:
-    """Raise ClocheError `image.base.cuda` for a base that says what it holds, and has no CUDA."""
-    from cloche.images.bases import base as bases
-
-    labels = base.config.get("config", {}).get("Labels") or {}
-    if base.software.cuda is None and bases.TRITON_LABEL in labels:
-        raise ClocheError(
-            "image.base.cuda",
-            "The base has no CUDA, and `resources.gpu` asks for a GPU.",
-            where=text,
-            hint="Leave `base:` of the target out to take NVIDIA's, or give yours the label"
-            f" {bases.CUDA_LABEL} with the version that it holds.",
-        )
 
 
 def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Operated:

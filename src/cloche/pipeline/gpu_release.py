@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import ContainerStart, Finding, Origin, PodOptions, Reason, Severity
+from cloche.artifacts import Finding, Origin, Reason, Severity
 from cloche.clients.patience import Patience
 from cloche.errors import ClocheError
+from cloche.images.bases import base as bases
 from cloche.images.bases import ngc
+from cloche.nvidia import Cuda, Software, known
 from cloche.nvidia.compatibility import MINIMUM
 from cloche.targets.kubernetes.gpus import releases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cloche.artifacts import Deployment, KubernetesPlace
+    from cloche.artifacts import KubernetesPlace
     from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.images.bases.base import Base
     from cloche.nvidia import Release
     from cloche.spec import ServiceSpec
     from cloche.targets.kubernetes.gpus.survey import Survey
 
 _BRIEF = Patience(pauses=(0.5,), stall=10.0)
 """For clusters that are asked beside the one that is deployed to."""
-_START = ContainerStart(b"", {}, ())
-"""Of no image yet: where pods run does not depend on it."""
+
+
+def _of_release(name: str) -> Software:
+    """Return what the image of a release brings, as far as its release is known."""
+    release = known(name)
+    return Software(None if release is None else release.cuda, name)
+
+
+_DEFAULT = _of_release(ngc.OLDEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +43,13 @@ class GpuRelease:
     """The base that is taken where none is written, why, and what could not be asked."""
 
     base: str = ngc.IMAGE
+    software: Software = _DEFAULT
     reasons: tuple[Reason, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
 def choose(
     spec: ServiceSpec,
-    deployment: Deployment,
     place: KubernetesPlace,
     cluster: Cluster,
     environment: Mapping[str, str],
@@ -57,7 +67,7 @@ def choose(
         for there in _places(spec):
             try:
                 asked = cluster if there.name == place.name else _connect(there, environment, stack)
-                surveys[there.name] = _survey(spec, deployment, there, asked)
+                surveys[there.name] = _survey(spec, there, asked)
             except ClocheError as error:
                 surveys[there.name] = None
                 findings.append(_unasked(there, error))
@@ -68,7 +78,26 @@ def choose(
     why = _why(release, surveys)
     if release.name < ngc.OLDEST:
         findings.append(_insecure(release, why))
-    return GpuRelease(base, (Reason("base", base, Origin.MEASURED, why),), tuple(findings))
+    reason = Reason("base", base, Origin.MEASURED, why)
+    return GpuRelease(base, _of_release(release.name), (reason,), tuple(findings))
+
+
+def software_of(base: Base) -> Software:
+    """Return what a base brings for GPUs."""
+    return Software(Cuda.parse(base.software.cuda), base.software.triton)
+
+
+def require_cuda(base: Base, text: str) -> None:
+    """Raise ClocheError `image.base.cuda` for a base that says what it holds, and has no CUDA."""
+    labels = base.config.get("config", {}).get("Labels") or {}
+    if base.software.cuda is None and bases.TRITON_LABEL in labels:
+        raise ClocheError(
+            "image.base.cuda",
+            "The base has no CUDA, and `resources.gpu` asks for a GPU.",
+            where=text,
+            hint="Leave `base:` of the target out to take NVIDIA's, or give yours the label"
+            f" {bases.CUDA_LABEL} with the version that it holds.",
+        )
 
 
 def _places(spec: ServiceSpec) -> Iterator[KubernetesPlace]:
@@ -84,27 +113,24 @@ def _connect(place: KubernetesPlace, environment: Mapping[str, str], stack: Exit
     return stack.enter_context(connect(place.context, environment, patience=_BRIEF))
 
 
-def _survey(
-    spec: ServiceSpec, deployment: Deployment, place: KubernetesPlace, cluster: Cluster
-) -> Survey | None:
+def _survey(spec: ServiceSpec, place: KubernetesPlace, cluster: Cluster) -> Survey | None:
     from cloche.images import platforms
     from cloche.targets.kubernetes.gpus import survey as surveys
-    from cloche.targets.kubernetes.objects import pod
+    from cloche.targets.kubernetes.objects import placing
 
-    there = replace(deployment, served=spec.at(place.name).served())
-    where = PodOptions(node_selector=place.pods.node_selector, tolerations=place.pods.tolerations)
-    template = pod.render(there, _START, platforms.here().architecture, where)
-    return surveys.survey(surveys.read(cluster), template.pod, None)
+    gpu, here = spec.at(place.name).served().resources.gpu, platforms.here()
+    outline = placing.outline(gpu, place.pods, here.architecture, Software())
+    return surveys.survey(surveys.read(cluster), outline, None)
 
 
 def _why(release: Release, surveys: Mapping[str, Survey | None]) -> str:
-    known = [
+    seen = [
         f"{name} ({_drivers(survey)})"
         for name, survey in surveys.items()
         if survey is not None and survey.open
     ]
-    unknown = [name for name in surveys if not any(each.startswith(f"{name} (") for each in known)]
-    where = f"for the drivers of {', '.join(known)}" if known else "where no driver is known"
+    unknown = [name for name in surveys if not any(each.startswith(f"{name} (") for each in seen)]
+    where = f"for the drivers of {', '.join(seen)}" if seen else "where no driver is known"
     rest = f"; nothing is known of {', '.join(unknown)}" if unknown else ""
     return f"The newest release {where}{rest}: CUDA {release.cuda} ({release.source})."
 

@@ -10,14 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import Cluster
 from cloche.pipeline import gpu_release
 from cloche.spec import load
-from cloche.testing import deployment
 from cluster.harness.access import CONTEXT
 from cluster.harness.api_server import ApiServer
-from cluster.harness.simulated import simulated_node
 from fixtures import gpu_base
 from fixtures.command_line import User, a_user, scaled_maximum
 from fixtures.commands import Outcome
@@ -25,7 +22,7 @@ from fixtures.gpu_nodes import gpu_labels
 
 GPU = "nvidia.com/gpu"
 TAINT = {"key": "cloche.test/simulated", "operator": "Exists"}
-AddNode = Callable[..., None]
+Nodes = Callable[..., None]
 Declare = Callable[..., None]
 
 
@@ -35,22 +32,6 @@ def user() -> Iterator[User]:
     with a_user() as user:
         scaled_maximum(user.folder / "model.onnx", 2)
         yield user
-
-
-@pytest.fixture
-def add_node(api_cluster: Cluster) -> Iterator[AddNode]:
-    """Make nodes of the API server, which are gone after the test: they belong to all of it."""
-    made: list[str] = []
-
-    def add(name: str, labels: dict[str, str], **capacity: str) -> None:
-        has = {"kubernetes.io/arch": "amd64", **labels}
-        resources = {f"nvidia.com/{key}": count for key, count in capacity.items()}
-        api_cluster.create(kinds.NODE, simulated_node(name, has, resources))
-        made.append(name)
-
-    yield add
-    for name in made:
-        api_cluster.delete(kinds.NODE, name, None)
 
 
 @pytest.fixture
@@ -95,10 +76,10 @@ def findings(plan: Any) -> dict[str, Any]:
     return {each["code"].removeprefix("target.kubernetes."): each for each in plan["findings"]}
 
 
-def test_a_plan_names_the_nodes_that_run_it(run: Callable[..., Outcome], add_node: AddNode) -> None:
-    add_node("new", gpu_labels(), gpu="1")
-    add_node("old", gpu_labels(driver="470.57.02"), gpu="1")
-    add_node("odd", gpu_labels(driver="five"), gpu="1")
+def test_a_plan_names_the_nodes_that_run_it(run: Callable[..., Outcome], api_nodes: Nodes) -> None:
+    api_nodes("new", gpu_labels(), gpu="1")
+    api_nodes("old", gpu_labels(driver="470.57.02"), gpu="1")
+    api_nodes("odd", gpu_labels(driver="five"), gpu="1")
     plan = run("plan").expect(0).json
     said = findings(plan)
     assert "new (Tesla-T4)" in said["gpu_native"]["what"]
@@ -112,9 +93,9 @@ def test_a_plan_names_the_nodes_that_run_it(run: Callable[..., Outcome], add_nod
 
 
 def test_a_driver_that_is_too_old_everywhere(
-    refused: Callable[..., Any], declare: Declare, add_node: AddNode, open_registry: str
+    refused: Callable[..., Any], declare: Declare, api_nodes: Nodes, open_registry: str
 ) -> None:
-    add_node("old", gpu_labels(driver="470.57.02"), gpu="1")
+    api_nodes("old", gpu_labels(driver="470.57.02"), gpu="1")
     declare(registry=f"{open_registry}/gpus")
     for verb in ("plan", "deploy"):
         error = refused(verb)
@@ -126,9 +107,9 @@ def test_a_driver_that_is_too_old_everywhere(
 
 
 def test_wrong_input(
-    run: Callable[..., Outcome], refused: Callable[..., Any], declare: Declare, add_node: AddNode
+    run: Callable[..., Outcome], refused: Callable[..., Any], declare: Declare, api_nodes: Nodes
 ) -> None:
-    add_node("a", gpu_labels(), **{"gpu": "1", "mig-1g.10gb": "7"})
+    api_nodes("a", gpu_labels(), **{"gpu": "1", "mig-1g.10gb": "7"})
     declare({"resource": "nvidia.com/mig-9g.80gb"})
     assert refused()["code"] == "target.kubernetes.gpu_resource"
     declare({"resource": "nvidia.com/mig-1g.10gb", "count": 2})
@@ -145,9 +126,9 @@ def test_wrong_input(
 
 
 def test_without_the_right_to_list_nodes(
-    run: Callable[..., Outcome], api_server: ApiServer, namespace: str, add_node: AddNode
+    run: Callable[..., Outcome], api_server: ApiServer, namespace: str, api_nodes: Nodes
 ) -> None:
-    add_node("old", gpu_labels(driver="470.57.02"), gpu="1")
+    api_nodes("old", gpu_labels(driver="470.57.02"), gpu="1")
     api_server.kubectl(
         "-n", namespace, "create", "rolebinding", "all", "--clusterrole=cluster-admin", "--user=ann"
     )
@@ -167,16 +148,16 @@ def chosen(
         spec = load(user.folder / "cloche.yaml")
         place = spec.targets["test"].place("test")
         environment = {"KUBECONFIG": str(api_server.kubeconfig)}
-        return gpu_release.choose(spec, deployment(), place, api_cluster, environment)
+        return gpu_release.choose(spec, place, api_cluster, environment)
 
     return choose
 
 
 def test_the_release_is_that_for_all_targets(
-    chosen: Callable[..., gpu_release.GpuRelease], add_node: AddNode, namespace: str
+    chosen: Callable[..., gpu_release.GpuRelease], api_nodes: Nodes, namespace: str
 ) -> None:
-    add_node("new", gpu_labels() | {"pool": "new"}, gpu="1")
-    add_node("old", gpu_labels(driver="535.183.01") | {"pool": "old"}, gpu="1")
+    api_nodes("new", gpu_labels() | {"pool": "new"}, gpu="1")
+    api_nodes("old", gpu_labels(driver="535.183.01") | {"pool": "old"}, gpu="1")
     other = {
         "kind": "kubernetes", "context": CONTEXT, "namespace": namespace, "tolerations": [TAINT],
         "registry": "127.0.0.1:1/vision", "node_selector": {"pool": "old"},

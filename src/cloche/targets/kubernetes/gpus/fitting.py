@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cloche.targets.kubernetes.quantities import amount
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -103,5 +105,4 @@ def _asked(container: Mapping[str, Any], resource: str) -> int:
 
 def _count(quantity: object) -> int:
     """Return a quantity of an extended resource, which is a whole number."""
-    text = str(quantity or "0")
-    return int(text) if text.isdigit() else 0
+    return int(amount(str(quantity or "0")) or 0)

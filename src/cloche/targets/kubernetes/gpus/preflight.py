@@ -68,20 +68,41 @@ def findings(
     seen = surveys.read(cluster, pods=True)
     found = surveys.survey(seen, template, repository)
     if found is None:
-        yield Finding(
-            Severity.NOTE, "target.kubernetes.gpus_unknown",
-            "You may not list nodes: which of them run the image, and which GPUs are free, is not"
-            " known.", where="resources.gpu",
-            hint="Ask an administrator for a ClusterRole to get and list nodes and pods.",
-        )  # fmt: skip
-        return
-    yield from findings_of(found, replicas)
+        yield unseen()
+    else:
+        yield from findings_of(found, replicas)
+
+
+def unseen() -> Finding:
+    """Return what is to be said where nodes may not be listed."""
+    return Finding(
+        Severity.NOTE, "target.kubernetes.gpus_unknown",
+        "You may not list nodes: which of them run the image, and which GPUs are free, is not"
+        " known.", where="resources.gpu",
+        hint="Ask an administrator for a ClusterRole to get and list nodes and pods.",
+    )  # fmt: skip
 
 
 def findings_of(found: Survey, replicas: int) -> Iterator[Finding]:
     """Yield what a user should know of the nodes for so many pods."""
     yield from _verdicts(found)
-    yield from _free(found, replicas)
+    yield from free(found, replicas)
+
+
+def each_node(found: Survey) -> Iterator[Finding]:
+    """Yield one finding for each node, with its verdict, its source and what is free."""
+    for node in found.nodes:
+        why = node.barred or words.reason(node)
+        free = "" if node.free is None else f" {node.free} of {node.capacity} free."
+        rest = f" For now {node.resting}." if node.resting else ""
+        verdict = "out of reach" if node.barred else str(node.judgement.verdict)
+        fine = node.barred is None and node.judgement.verdict is not Verdict.REFUSED
+        yield Finding(
+            Severity.NOTE if fine else Severity.WARNING,
+            f"target.kubernetes.gpu_{_code(node.judgement.verdict)}",
+            f"{node.title}: {verdict}: {why}.{rest}{free}",
+            where=node.judgement.source,
+        )
 
 
 def _verdicts(found: Survey) -> Iterator[Finding]:
@@ -98,7 +119,8 @@ def _verdicts(found: Survey) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _free(found: Survey, replicas: int) -> Iterator[Finding]:
+def free(found: Survey, replicas: int) -> Iterator[Finding]:
+    """Yield that fewer GPUs are free than so many pods ask for, or that it is not known."""
     if found.free is None:
         yield Finding(
             Severity.NOTE, "target.kubernetes.gpus_free_unknown",

@@ -22,16 +22,17 @@ def titles(nodes: Sequence[GpuNode]) -> str:
 
 def reasons(nodes: Sequence[GpuNode]) -> str:
     """Return nodes, each with why it runs an image or does not."""
-    return listed(nodes, _reason)
+    return listed(nodes, lambda node: f"{node.title}: {reason(node)}")
+
+
+def reason(node: GpuNode) -> str:
+    """Return why a node runs an image, or does not."""
+    if node.says.odd and node.judgement.verdict is Verdict.UNKNOWN:
+        return f"{node.says.odd[0]} has not the form that NVIDIA gives it"
+    return node.judgement.why
 
 
 def listed(nodes: Sequence[GpuNode], say: Callable[[GpuNode], str], between: str = "; ") -> str:
     """Return what is said of nodes, of some if they are many."""
     more = [f"and {len(nodes) - _MOST} more"] if len(nodes) > _MOST else []
     return between.join([*map(say, nodes[:_MOST]), *more])
-
-
-def _reason(node: GpuNode) -> str:
-    if node.says.odd and node.judgement.verdict is Verdict.UNKNOWN:
-        return f"{node.title}: {node.says.odd[0]} has not the form that NVIDIA gives it"
-    return f"{node.title}: {node.judgement.why}"

@@ -9,7 +9,7 @@ from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import gpus
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment, PodOptions
+    from cloche.artifacts import Deployment, Gpu, PodOptions
     from cloche.nvidia import Software
 
 
@@ -37,7 +37,7 @@ def spread(deployment: Deployment, software: Software) -> dict[str, Any]:
     }
 
 
-def where(deployment: Deployment, options: PodOptions, architecture: str) -> dict[str, Any]:
+def where(gpu: Gpu | None, options: PodOptions, architecture: str) -> dict[str, Any]:
     """Return where pods run: what the target says, on nodes that the image is for."""
     given: dict[str, Any] = {
         "nodeSelector": {
@@ -45,7 +45,7 @@ def where(deployment: Deployment, options: PodOptions, architecture: str) -> dic
             "kubernetes.io/arch": architecture,
             **options.node_selector,
         },
-        "tolerations": gpus.tolerations(deployment.served.resources.gpu, options.tolerations),
+        "tolerations": gpus.tolerations(gpu, options.tolerations),
         "runtimeClassName": options.runtime_class,
         "priorityClassName": options.priority_class,
         "imagePullSecrets": [{"name": options.pull_secret}] if options.pull_secret else [],
@@ -53,12 +53,23 @@ def where(deployment: Deployment, options: PodOptions, architecture: str) -> dic
     return {key: value for key, value in given.items() if value}
 
 
+def outline(
+    gpu: Gpu | None, options: PodOptions, architecture: str, software: Software
+) -> dict[str, Any]:
+    """Return what the template of pods says of nodes, where the rest of it is not known yet."""
+    container = {"name": "server", "resources": {"limits": gpus.limits(gpu)}}
+    return {
+        "metadata": {"annotations": gpus.annotations_of(gpu, software)},
+        "spec": {"containers": [container], **where(gpu, options, architecture)},
+    }
+
+
 def reasons(
     deployment: Deployment, options: PodOptions, architecture: str, software: Software
 ) -> tuple[Reason, ...]:
     """Return why pods run where they do."""
     default, gpu = Origin.DEFAULT, deployment.served.resources.gpu
-    given = where(deployment, options, architecture)
+    given = where(gpu, options, architecture)
     if not options.tolerations:
         given.pop("tolerations", None)
     why = "Pods of a revision go to different nodes where there are some."

@@ -57,11 +57,11 @@ def render(
         "enableServiceLinks": False,
         "serviceAccountName": options.service_account or names.of_service(deployment.service),
         "terminationGracePeriodSeconds": _GRACE,
-        "securityContext": _pod_security(),
+        "securityContext": pod_security(),
         **placing.spread(deployment, brings),
         "containers": [_container(deployment, sizes, gpus.environment(gpu, brings))],
         "volumes": _volumes(deployment, sizes),
-        **placing.where(deployment, options, architecture),
+        **placing.where(gpu, options, architecture),
     }
     annotations = {**options.annotations, **gpus.annotations_of(gpu, brings)}
     metadata = {
@@ -103,11 +103,7 @@ def _container(
         "ports": [{"name": name, "containerPort": port} for name, port in PORTS.items()],
         "env": [*sizes.environment, *environment],
         "resources": sizes.resources,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN}}},
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a path in the container
@@ -126,7 +122,17 @@ def _volumes(deployment: Deployment, sizes: resources.Sizes) -> list[dict[str, A
     ]
 
 
-def _pod_security() -> dict[str, Any]:
+def container_security() -> dict[str, Any]:
+    """Return what the restricted profile asks of a container."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def pod_security() -> dict[str, Any]:
+    """Return what the restricted profile asks of a pod."""
     return {
         "runAsNonRoot": True,
         "runAsUser": _USER,
