@@ -18,6 +18,7 @@ from cluster.harness.api_server import ApiServer
 from fixtures.cluster_state import connected
 
 PLAIN = replace(OPTIONS, priority_class=None, pull_secret=None)
+HIGH = replace(PLAIN, priority_class="high")
 ROOT = {"Deployment": {"spec": {"template": {"spec": {"hostNetwork": True}}}}}
 
 
@@ -34,7 +35,7 @@ def test_pods_that_are_admitted_leave_nothing(api_cluster: Cluster, namespace: s
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (replace(PLAIN, priority_class="high"), "kubernetes.admission", "no PriorityClass with name high"),
+        (HIGH, "kubernetes.admission", "no PriorityClass with name high"),
         (replace(PLAIN, runtime_class="kata"), "kubernetes.admission", 'RuntimeClass "kata"'),
         (replace(PLAIN, patches=ROOT), "kubernetes.admission", "restricted"),
         (replace(PLAIN, patches={"Deployment": {"spec": {"template": {"spec": {"nope": 1}}}}}),
