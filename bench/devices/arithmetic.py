@@ -12,6 +12,7 @@ import copy
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,9 +34,12 @@ def models() -> Iterator[tuple[str, Callable[[], Model]]]:
     yield "lstm", lambda: (Last(torch.nn.LSTM(64, 256, 2, batch_first=True)),
                            torch.randn(BATCH, 100, 64))  # fmt: skip
     for name, config in texts().items():
-        yield name, lambda config=config: (
-            Text(transformers.AutoModel.from_config(config)),
-            torch.randint(0, 1000, (BATCH, 128)),
+        yield (
+            name,
+            lambda config=config: (
+                Text(transformers.AutoModel.from_config(config)),
+                torch.randint(0, 1000, (BATCH, 128)),
+            ),
         )
 
 
@@ -139,8 +143,8 @@ def main() -> None:
                 })  # fmt: skip
                 print(json.dumps(rows[-1]), flush=True)
     if len(sys.argv) > 1:
-        with open(sys.argv[1], "w", encoding="utf-8") as file:
-            json.dump({"device": device, "rows": rows}, file, indent=1)
+        text = json.dumps({"device": device, "rows": rows}, indent=1)
+        Path(sys.argv[1]).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
