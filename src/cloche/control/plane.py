@@ -52,6 +52,13 @@ class ControlPlane(Protocol):
         It has `findings`, too, if the place where it runs has something to say about it.
         """
 
+    def restart(self, name: str) -> dict[str, Any]:
+        """Begin to replace each replica of the live revision; return the service's status.
+
+        The replicas that were started for it have its `restarted_at`. Raises `restart.under_way`
+        while a rollout is under way, and `restart.not_live`.
+        """
+
     def delete(self, name: str) -> None:
         """Begin to remove a service; when it is gone, `service` raises `service.unknown`."""
 

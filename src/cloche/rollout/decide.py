@@ -16,7 +16,7 @@ only when the gateway is seen to send nothing to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Phase
@@ -170,12 +170,15 @@ def _enough(situation: Situation) -> int:
 def _desired_service(situation: Situation) -> Desired:
     """Return what the service should be; a revision that still gets traffic keeps its replicas."""
     numbers = _revisions_to_run(situation) | set(situation.observation.split)
+    record = situation.record
     placements = tuple(
-        placement(situation.revisions[number], situation.record.operated)
+        replace(
+            placement(situation.revisions[number], record.operated),
+            restarted_at=record.restarted_at if number == record.live else None,
+        )
         for number in sorted(numbers)
         if number in situation.revisions
     )
-    record = situation.record
     return Desired(record.name, placements, _split(situation), record.operated)
 
 

@@ -55,6 +55,8 @@ class Placement:
     """The template of its pods, for targets that run pods."""
     aliases: tuple[str, ...] = ()
     """Further names of its main model, which lead to it where no other service has them."""
+    restarted_at: str | None = None
+    """When a restart was last asked for: replicas that were not started for it are replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class Replica:
     """The last lines of its log, if it failed."""
     remedy: str | None = None
     """What to do about it, as a sentence, where its log does not say why."""
+    restarted_at: str | None = None
+    """The restart that it was started for: the `restarted_at` of its placement at that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,8 @@ class Target(Protocol):
 
         Raises ApplyError for the parts that cannot begin (files gone, disk full), after beginning
         the others; a replica that fails later shows in `observe`. A revision that lost its share
-        of the traffic gets no new requests and finishes those that it has.
+        of the traffic gets no new requests and finishes those that it has. Replicas that a restart
+        replaces end one by one, each when as many others answer as are wanted.
         """
 
     def diff(self, desired: Desired) -> tuple[TargetChange, ...]:

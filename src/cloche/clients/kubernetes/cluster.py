@@ -135,10 +135,12 @@ class Cluster:
         body: Mapping[str, Any],
         *,
         subresource: str = "",
+        manager: str = OWN,
     ) -> dict[str, Any]:
         """Merge fields into an object (RFC 7396); StaleError if they have an old version."""
         return self._ask(
-            "PATCH", kind, namespace, name, subresource, parameters=_STRICT, body=body,
+            "PATCH", kind, namespace, name, subresource,
+            parameters=_STRICT | {"fieldManager": manager}, body=body,
             content_type="application/merge-patch+json",
         )  # fmt: skip
 

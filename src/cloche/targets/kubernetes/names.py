@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "APPLIED", "CLOCHE", "REPLICAS", "REVISION", "SERVICE", "labels", "of_revision", "of_service",
-    "revision_of", "selector", "selector_text",
+    "APPLIED", "CLOCHE", "REPLICAS", "RESTARTED", "REVISION", "SERVICE", "labels", "of_revision",
+    "of_service", "revision_of", "selector", "selector_text",
 ]  # fmt: skip
 
 APPLIED = "cloche.dev/applied"
 """The annotation with the digest of what was applied."""
 REPLICAS = "cloche.dev/replicas"
 """The annotation with the numbers of replicas before and after they were last set: `1,2`."""
+RESTARTED = "cloche.dev/restarted-at"
+"""The annotation of pods with the restart that they were started for."""
 
 _LONGEST = 63
 _ROOM = len("-r999999")

@@ -100,6 +100,7 @@ def _replica(
         url=None,
         detail=found.what or None,
         remedy=found.remedy,
+        restarted_at=(metadata.get("annotations") or {}).get(names.RESTARTED),
     )
 
 

@@ -94,6 +94,8 @@ class KubernetesTarget:
         for placement in desired.placements:
             try:
                 self._place(placement, desired, found)
+            except StaleError:
+                pass  # it changed meanwhile: the next apply reads it anew
             except ClocheError as error:
                 errors[placement.revision] = error
         try:
@@ -101,7 +103,7 @@ class KubernetesTarget:
                 self._route(desired, found)
             self._remove_leaving(desired, found)
         except StaleError:
-            pass  # it changed meanwhile: the next apply reads it anew
+            pass  # as above
         except ClocheError as error:
             errors[None] = error
         if errors:
@@ -153,6 +155,8 @@ class KubernetesTarget:
         if not is_up and wanted.is_asked(workload["spec"]["template"]):
             self._add_probe(placement, workload)
         replicas = wanted.replicas(placement, desired, found)
+        if placement.restarted_at is not None:
+            self._writer.restart(placement.service, workload, placement.restarted_at)
         self._writer.scale(kind, workload, replicas)
         budget = found.get(kinds.POD_DISRUPTION_BUDGET, name)
         for kind, body in wanted.of_revision(placement, self._namespace, replicas, workload):

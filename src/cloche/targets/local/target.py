@@ -17,6 +17,7 @@ from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.refusals import needs_gpu
 from cloche.targets.local import logs, replica_images, runtimes, sequences
 from cloche.targets.local.host import LocalHost
+from cloche.targets.replacing import next_step
 from cloche.targets.target import (
     ApplyError,
     Endpoint,
@@ -262,17 +263,23 @@ class LocalTarget:
 def _difference(runner: RevisionRunner | None, placement: Placement) -> str:
     """Return what placing a revision would do; empty if it would write nothing."""
     running = runner is not None and not runner.removed
-    missing = placement.replicas.minimum - (runner.staying if runner and running else 0)
-    actions = []
-    if missing:
-        verb, count = ("start", missing) if missing > 0 else ("stop", -missing)
-        actions.append(f"{verb} {count} replica{'s' if count > 1 else ''}")
+    step = (
+        runner.next_step(placement)
+        if runner and running
+        else next_step((), placement.replicas.minimum)
+    )
+    actions = [
+        f"{verb} {count} replica{'s' if count > 1 else ''}"
+        for verb, count in (("start", step.start), ("stop", len(step.stop)))
+        if count
+    ]
+    counted = bool(actions)
     if runner and running:
         actions += [
             f"change the {field.name.replace('_', ' ')}"
             for field in fields(placement)
             if getattr(runner.placement, field.name) != getattr(placement, field.name)
-            and not (missing and field.name == "replicas")
+            and not (counted and field.name == "replicas")
         ]
     return ", ".join(actions)
 
