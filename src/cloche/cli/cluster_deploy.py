@@ -90,7 +90,7 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = 
     What the place can never serve is refused before.
     """
     from cloche import pipeline
-    from cloche.pipeline import cluster
+    from cloche.pipeline import cluster, cluster_package
     from cloche.targets import Desired
 
     opened = here.opened()
@@ -99,7 +99,6 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = 
     )
     operated = cluster.operated_at(deployment, opened.place)
     opened.target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
-    return cluster.package(
-        deployment, opened.place, opened.connections,
-        push=push, settings=here.settings, progress=here.progress,
-    )  # fmt: skip
+    return cluster_package.package(
+        deployment, opened, push=push, settings=here.settings, progress=here.progress
+    )

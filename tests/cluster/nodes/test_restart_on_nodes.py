@@ -37,6 +37,7 @@ def test_pods_are_replaced_and_no_request_is_lost(
     until(lambda: len(ann.ready_pods(NAME, 2)) == 1)
     warm, before = names_of(ann, 1), names_of(ann, 2)
     assert warm
+    until(lambda: ann.reached(gateway_entry, NAME), 60)
     with ann.load(gateway_entry, NAME) as load:
         said = ann.run("restart", NAME).expect(0)
         load.more(50)

@@ -15,13 +15,14 @@ from cloche.targets.kubernetes import (
     admission,
     comparing,
     differences,
+    image_volumes,
     names,
     observing,
     reaching,
     seen,
     wanted,
 )
-from cloche.targets.kubernetes.objects import golden, metadata
+from cloche.targets.kubernetes.objects import golden, metadata, pod, weights
 from cloche.targets.kubernetes.writing import Writer
 from cloche.targets.target import ApplyError
 
@@ -73,13 +74,21 @@ class KubernetesTarget:
     def admit(self, desired: Desired) -> None:
         admission.check(self._cluster, self._namespace, desired)
         for placement in desired.placements:
-            if placement.image is not None and not self._has_image(placement.image):
+            if placement.pod is not None:
+                self._require_images(placement.image, placement.pod)
+
+    def _require_images(self, image: str | None, template: dict[str, Any]) -> None:
+        """Raise ClocheError if pods of a template cannot be started any more."""
+        for each in sorted(pod.images_of(image, template)):
+            if not self._has_image(each):
                 raise ClocheError(
                     "target.kubernetes.image",
                     "its image is no longer in the registry.",
-                    where=placement.image,
+                    where=each,
                     hint="Deploy its model again.",
                 )
+        if weights.is_volume(template):
+            image_volumes.require_some(self._cluster, template)
 
     def foresee(self, desired: Desired) -> tuple[Finding, ...]:
         return differences.foreseen(self._cluster, self._namespace, desired)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Origin, Reason
 from cloche.targets.kubernetes import names
-from cloche.targets.kubernetes.objects import patches, probes, resources
+from cloche.targets.kubernetes.objects import patches, probes, resources, weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cloche.artifacts import ContainerStart, Deployment, PodOptions
 
 CONTAINER = "server"
@@ -28,6 +30,7 @@ _ENTRYPOINT = "/cloche/entrypoint"
 _CLEAN = 'rm -rf /dev/shm/* /tmp/*; exec "$0" "$@"'
 """A container that was killed leaves its shared memory in the pod; four of them fill it."""
 _USER = 1000
+_WHOLE = weights.Source()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,12 @@ def render(
     start: ContainerStart,
     architecture: str,
     options: PodOptions,
+    source: weights.Source = _WHOLE,
 ) -> Template:
     """Return the template for pods that serve a deployment whose image is known.
 
-    `architecture` is that of the image: `amd64`.
+    `architecture` is that of the image: `amd64`. Where `source` has the image of a server, that of
+    the deployment has the models alone.
     """
     sizes = resources.of(deployment, start, options)
     spec: dict[str, Any] = {
@@ -56,15 +61,15 @@ def render(
         "terminationGracePeriodSeconds": _GRACE,
         "securityContext": _pod_security(),
         **_spread(deployment.service),
-        "containers": [_container(deployment, sizes)],
-        "volumes": _volumes(deployment, sizes),
-        **_where(options, architecture),
+        "containers": [_container(deployment, start, sizes, source)],
+        "volumes": _volumes(deployment, sizes, source),
+        **where(options, architecture),
     }
     metadata = {
         "labels": {**options.labels, **names.labels(deployment.service)},
         **({"annotations": dict(options.annotations)} if options.annotations else {}),
     }
-    reasons = (*sizes.reasons, *_reasons(deployment, options, architecture))
+    reasons = (*sizes.reasons, *_reasons(deployment, options, architecture), source.reason)
     return Template(_patched({"metadata": metadata, "spec": spec}, options), reasons)
 
 
@@ -86,15 +91,24 @@ def numbered(template: dict[str, Any], service: str, number: int) -> dict[str, A
     return pod
 
 
-def _container(deployment: Deployment, sizes: resources.Sizes) -> dict[str, Any]:
+def images_of(image: str | None, template: Mapping[str, Any]) -> frozenset[str]:
+    """Return the images of a service that pods of a template need; `image` is the deployment's."""
+    containers = template["spec"]["containers"]
+    servers = {each["image"] for each in containers if each["name"] == CONTAINER}
+    return frozenset(servers | ({image} if image is not None else set()))
+
+
+def _container(
+    deployment: Deployment, start: ContainerStart, sizes: resources.Sizes, source: weights.Source
+) -> dict[str, Any]:
     return {
         "name": CONTAINER,
-        "image": deployment.image,
+        "image": source.server or deployment.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-c", _CLEAN, _ENTRYPOINT],
         "args": [f"--exit-timeout-secs={_EXIT}"],
         "ports": [{"name": name, "containerPort": port} for name, port in PORTS.items()],
-        "env": sizes.environment,
+        "env": [*sizes.environment, *weights.environment(start, source)],
         "resources": sizes.resources,
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -105,16 +119,20 @@ def _container(deployment: Deployment, sizes: resources.Sizes) -> dict[str, Any]
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a path in the container
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            *weights.mounts(source),
             *probes.mounts(deployment),
         ],
         **probes.of(deployment),
     }
 
 
-def _volumes(deployment: Deployment, sizes: resources.Sizes) -> list[dict[str, Any]]:
+def _volumes(
+    deployment: Deployment, sizes: resources.Sizes, source: weights.Source
+) -> list[dict[str, Any]]:
     return [
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": sizes.shared_memory}},
         {"name": "tmp", "emptyDir": {"sizeLimit": sizes.scratch}},
+        *weights.volumes(deployment, source),
         *probes.volumes(deployment),
     ]
 
@@ -149,7 +167,7 @@ def _spread(service: str) -> dict[str, Any]:
     }
 
 
-def _where(options: PodOptions, architecture: str) -> dict[str, Any]:
+def where(options: PodOptions, architecture: str) -> dict[str, Any]:
     """Return where pods run: what the target says, and on nodes that the image is for."""
     given: dict[str, Any] = {
         "nodeSelector": {
@@ -189,7 +207,7 @@ def _reasons(deployment: Deployment, options: PodOptions, architecture: str) -> 
         "automountServiceAccountToken": "false",
     }
     own = tuple(Reason(f"pod.{key}", values[key], default, text) for key, text in why.items())
-    given = _where(options, architecture) | ({"patches": "Deployment"} if options.patches else {})
+    given = where(options, architecture) | ({"patches": "Deployment"} if options.patches else {})
     asked = tuple(
         Reason(f"pod.{key}", str(value), spec, "The target asks for it.")
         for key, value in given.items()

@@ -1,0 +1,142 @@
+"""From a deployment to what a cluster runs: its image in the registry, and the template of pods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cloche import artifacts, composition
+from cloche.clients.oci import reference as references
+from cloche.errors import ClocheError
+from cloche.pipeline import cluster
+from cloche.version import __version__
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Deployment, KubernetesPlace
+    from cloche.clients.oci.reference import ImageReference
+    from cloche.images.bases.base import Base
+    from cloche.pipeline.cluster import Opened
+    from cloche.pipeline.image import Built, Registries
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+    from cloche.targets.kubernetes.image_volumes import Choice
+
+_HEX = 40
+
+
+def package(
+    deployment: Deployment, opened: Opened, *, push: bool, settings: Settings, progress: Progress
+) -> Deployment:
+    """Return a deployment with its image and the template of its pods.
+
+    With `push` image and golden answers are then in the place's registry, under a tag of their own;
+    without it the image is made and goes nowhere. Raises ClocheError `image.…`, `registry.…` and
+    `target.kubernetes.weights`.
+    """
+    from cloche.targets.kubernetes import image_volumes
+    from cloche.targets.kubernetes.objects import pod
+
+    place, connections = opened.place, opened.connections
+    if push:
+        cluster.require_answer(connections.at(cluster.host(place)), place)
+    base = _base(place, connections, settings=settings, progress=progress)
+    where = pod.where(place.pods, base.platform.architecture)
+    choice = image_volumes.chosen(opened.cluster, place.weights, where)
+    packing = _Packing(deployment, opened, base, choice, settings)
+    built = packing.push(progress) if push else packing.make(progress)
+    server = packing.pinned(built.server) if built.server is not None else None
+    return packing.rendered(packing.pinned(built), server)
+
+
+@dataclass(frozen=True, slots=True)
+class _Packing:
+    """A deployment on its way to pods."""
+
+    deployment: Deployment
+    opened: Opened
+    base: Base
+    choice: Choice | None
+    """What brings the weights; None for the default."""
+    settings: Settings
+
+    @property
+    def split(self) -> bool:
+        """Return whether server and models have an image each."""
+        return self.choice is not None and self.choice.volume
+
+    @property
+    def reference(self) -> ImageReference:
+        """Return the tag that keeps an image: what goes into it, so that no other has the same."""
+        deployment, base = self.deployment, self.base
+        diff_ids = base.config["rootfs"]["diff_ids"]
+        golden = deployment.golden.requests if deployment.golden is not None else ()
+        platform = str(base.platform)
+        inputs = [__version__, deployment.digest, platform, diff_ids, golden, self.split]
+        mark = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")[:_HEX]
+        name = f"{self.opened.place.registry}/{deployment.service}"
+        return references.parse(f"{name}:revision-{mark}")
+
+    def make(self, progress: Progress) -> Built:
+        """Make the image, which goes nowhere."""
+        from cloche.pipeline import image as images
+
+        return images.image_of(
+            self.deployment, self.base,
+            split=self.split, settings=self.settings, progress=progress,
+        )  # fmt: skip
+
+    def push(self, progress: Progress) -> Built:
+        """Bring the image into the registry of the place."""
+        from cloche.pipeline import image as images
+
+        return images.push_image(
+            self.deployment, [self.base], self.reference, self.opened.connections,
+            split=self.split, settings=self.settings, progress=progress,
+        )  # fmt: skip
+
+    def pinned(self, built: Built) -> str:
+        """Return the one image that was built by its digest."""
+        (image,), reference = built.images, self.reference
+        return f"{reference.host}/{reference.name}@{image.descriptor.digest}"
+
+    def rendered(self, image: str, server: str | None) -> Deployment:
+        """Return the deployment with its image and the template of its pods.
+
+        `server` is the image of the server, where it has one of its own.
+        """
+        from cloche.pipeline import image as images
+        from cloche.targets.kubernetes.objects import pod, weights
+
+        place, choice = self.opened.place, self.choice
+        operated = cluster.operated_at(self.deployment, place)
+        found = replace(self.deployment, image=image, operated=operated)
+        start = images.container_start(found, self.base, composition.store(self.settings))
+        source = weights.Source()
+        if choice is not None:
+            source = weights.Source(server, choice.origin, choice.why)
+        architecture = self.base.platform.architecture
+        template = pod.render(found, start, architecture, place.pods, source)
+        return replace(found, pod=template.pod, pod_reasons=template.reasons)
+
+
+def _base(
+    place: KubernetesPlace, connections: Registries, *, settings: Settings, progress: Progress
+) -> Base:
+    """Return the base of a place; its registry is asked as the user's own environment says."""
+    from cloche.images import platforms
+    from cloche.images.bases import base as bases
+    from cloche.images.bases import ngc
+    from cloche.pipeline import base_image
+
+    text = place.base or ngc.IMAGE
+    try:
+        found = base_image.chosen(
+            text, platforms.here(), connections, settings=settings, progress=progress
+        )
+    except ClocheError as error:
+        if text == base_image.NAME:
+            raise
+        hint = f"{error.hint or ''} `base:` of the target names another, `cpu` is Cloche's own."
+        raise error.with_(hint=hint.strip()) from error
+    bases.require_server(found, text)
+    return found
