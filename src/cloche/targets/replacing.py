@@ -18,8 +18,9 @@ class Staying:
     """A replica that is not being stopped."""
 
     id: str
+    ready: bool
     answers: bool
-    """Whether it is ready and gets requests."""
+    """Whether it is ready and seen to get requests."""
     outdated: bool
     """Whether a restart replaces it."""
 
@@ -45,7 +46,7 @@ def next_step(staying: Sequence[Staying], wanted: int) -> Step:
     answering = sum(each.answers for each in staying if each.id not in stop)
     for each in sorted(outdated, key=lambda one: one.answers):
         has_no_room = len(current) < wanted < len(staying) - len(stop)
-        if answering - each.answers >= wanted or (has_no_room and not each.answers):
+        if answering - each.answers >= wanted or (has_no_room and not each.ready):
             answering -= each.answers
             stop.append(each.id)
     left = len(staying) - len(stop)

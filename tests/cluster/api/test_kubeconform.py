@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_autoscaling import OPERATED
 from test_kubernetes_target import IMAGE, OPTIONS, START, desired, placed, probe_files
 from test_plan_objects import exported
 
@@ -61,7 +62,7 @@ def programs(api_server: ApiServer) -> Programs:
 @pytest.fixture(scope="module")
 def everything(programs: Programs) -> Iterator[ApiServer]:
     """An API server that has every kind that Cloche makes."""
-    names = ("gateway-crds.yaml", "monitor-crds.yaml")
+    names = ("gateway-crds.yaml", "monitor-crds.yaml", "keda-crds.yaml")
     with ApiServer(programs) as server:
         for name in names:
             server.kubectl.apply(programs.path(name).read_text("utf-8"))
@@ -128,6 +129,13 @@ def test_the_objects_of_a_service(
     made = {each["kind"] for each in objects}
     assert {"Deployment", "Service", "NetworkPolicy", "PodMonitor", "ConfigMap"} <= made
     assert ("HTTPRoute" in made) == ("BackendTrafficPolicy" in made) == (exposure == GATEWAY)
+
+
+def test_the_autoscaler_of_a_service(everywhere: Cluster, judge: Judge) -> None:
+    ranged = replace(placed(), replicas=OPERATED.replica_range)
+    objects = exported(everywhere, "vision", Desired("digits", (ranged,), {1: 100}, OPERATED))
+    assert judge(objects) == []
+    assert "ScaledObject" in {each["kind"] for each in objects}
 
 
 def test_what_is_written_by_no_schema_is_found(everywhere: Cluster, judge: Judge) -> None:

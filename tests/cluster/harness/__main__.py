@@ -7,7 +7,7 @@ import sys
 
 from cluster.harness import registry
 from cluster.harness.errors import HarnessError
-from cluster.harness.programs import CHECKS, GROUPS, Programs
+from cluster.harness.programs import CLUSTER, GROUPS, Programs
 from cluster.harness.real_cluster import RealCluster, in_use, out_of_use
 
 
@@ -15,7 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster.harness")
     verbs = parser.add_subparsers(dest="verb", required=True)
     build = verbs.add_parser("build", help="build the programs of some groups")
-    build.add_argument("groups", nargs="+", choices=(CHECKS, *GROUPS))
+    build.add_argument("groups", nargs="+", choices=GROUPS)
     verbs.add_parser("up", help="build and start the cluster of this machine; it stays")
     verbs.add_parser("down", help="end it")
     asked = parser.parse_args()
@@ -36,7 +36,7 @@ def main() -> int:
 
 def _up() -> None:
     """Print what a shell needs to use the cluster."""
-    Programs().build(*GROUPS, report=say)
+    Programs().build(*CLUSTER, report=say)
     cluster = RealCluster()
     with in_use():
         cluster.up(say, keep=True)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "APPLIED", "CLOCHE", "REPLICAS", "RESTARTED", "REVISION", "SERVICE", "labels", "of_revision",
-    "of_service", "revision_of", "selector", "selector_text",
+    "APPLIED", "CLOCHE", "REPLICAS", "RESTARTED", "REVISION", "SCHEDULE_LIMIT", "SERVICE",
+    "labels", "of_revision", "of_service", "revision_of", "selector", "selector_text",
 ]  # fmt: skip
 
 APPLIED = "cloche.dev/applied"
@@ -27,6 +27,8 @@ REPLICAS = "cloche.dev/replicas"
 """The annotation with the numbers of replicas before and after they were last set: `1,2`."""
 RESTARTED = "cloche.dev/restarted-at"
 """The annotation of pods with the restart that they were started for."""
+SCHEDULE_LIMIT = "cloche.dev/schedule-timeout"
+"""The annotation of a Deployment with the seconds that its pods may wait for a node to be added."""
 
 _LONGEST = 63
 _ROOM = len("-r999999")

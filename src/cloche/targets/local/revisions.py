@@ -206,9 +206,10 @@ class RevisionRunner:
 
     def _staying(self, supervisor: Supervisor, placement: Placement) -> Staying:
         record = supervisor.record
-        answers = record.life.phase is ReplicaPhase.READY and self._context.offered(record)
+        ready = record.life.phase is ReplicaPhase.READY
+        answers = ready and self._context.offered(record)
         outdated = placement.restarted_at not in {None, record.restarted_at}
-        return Staying(supervisor.supervised.name, answers, outdated)
+        return Staying(supervisor.supervised.name, ready, answers, outdated)
 
     def _add(self) -> None:
         used = {_index(name) for name in self._supervisors}

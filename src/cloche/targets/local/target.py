@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cloche import environments
@@ -16,8 +15,8 @@ from cloche.artifacts import Finding, Runtime, Severity
 from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.refusals import needs_gpu
 from cloche.targets.local import logs, replica_images, runtimes, sequences
+from cloche.targets.local.differences import difference
 from cloche.targets.local.host import LocalHost
-from cloche.targets.replacing import next_step
 from cloche.targets.target import (
     ApplyError,
     Endpoint,
@@ -30,12 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.artifacts import ModelRepository, ObjectChange, ReplicaRange
+    from cloche.artifacts import ModelRepository, ObjectChange, Operated, ReplicaRange
     from cloche.servers import Server
     from cloche.settings import Settings
     from cloche.store import Store
     from cloche.targets.local.lifecycle import Policy
-    from cloche.targets.local.revisions import RevisionRunner
     from cloche.targets.target import Desired, Gateway, Placement, Replica
 
 
@@ -62,6 +60,10 @@ class LocalTarget:
         self.subscribe = self._host.subscribe
 
     # ── desired ───────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def autoscales(self) -> bool:
+        return False
 
     def admit(self, desired: Desired) -> None:
         _require_served(desired.operated.replica_range)
@@ -117,9 +119,10 @@ class LocalTarget:
         service, repository = desired.service, desired.asked
         if repository is None:
             return ()
-        running = [runner.placement.replicas.maximum for runner in self._host.known(service)]
-        now, wanted = max(running, default=0), desired.operated.replica_range.maximum
+        running = [runner.placement.replicas.minimum for runner in self._host.known(service)]
+        now, wanted = max(running, default=0), desired.operated.replica_range.minimum
         return (
+            *_not_scaled(desired.operated),
             *self._addresses_taken(service, repository),
             *sequences.foreseen(service, repository.main, wanted, now),
         )
@@ -147,7 +150,7 @@ class LocalTarget:
         changes = [
             TargetChange(placement.revision, what)
             for placement in desired.placements
-            if (what := _difference(running.get(placement.revision), placement))
+            if (what := difference(running.get(placement.revision), placement))
         ]
         changes += [TargetChange(number, "stop") for number in self._leaving(desired)]
         if self._host.local_gateway.wanted_split(desired.service) != dict(desired.split):
@@ -260,36 +263,19 @@ class LocalTarget:
         return runners[-1].placement.repository.models if runners else ()
 
 
-def _difference(runner: RevisionRunner | None, placement: Placement) -> str:
-    """Return what placing a revision would do; empty if it would write nothing."""
-    running = runner is not None and not runner.removed
-    step = (
-        runner.next_step(placement)
-        if runner and running
-        else next_step((), placement.replicas.minimum)
-    )
-    actions = [
-        f"{verb} {count} replica{'s' if count > 1 else ''}"
-        for verb, count in (("start", step.start), ("stop", len(step.stop)))
-        if count
-    ]
-    counted = bool(actions)
-    if runner and running:
-        actions += [
-            f"change the {field.name.replace('_', ' ')}"
-            for field in fields(placement)
-            if getattr(runner.placement, field.name) != getattr(placement, field.name)
-            and not (counted and field.name == "replicas")
-        ]
-    return ", ".join(actions)
-
-
 def _require_served(replicas: ReplicaRange) -> None:
-    """Raise UsageError `target.local.replicas` for a range or 0: this target does not scale."""
-    if not replicas.fixed or replicas.minimum < 1:
+    """Raise UsageError `target.local.replicas` for none: nothing here holds requests for them."""
+    if replicas.minimum < 1:
         raise UsageError(
             "target.local.replicas",
-            "This machine runs a fixed number of replicas, 1 or more: it does not scale by itself.",
+            "This machine runs 1 replica or more: nothing holds requests while none runs.",
             where="replicas",
-            hint=f"Write a number, such as replicas: {max(1, replicas.minimum)}.",
+            hint="Write a number, such as replicas: 1.",
         )
+
+
+def _not_scaled(operated: Operated) -> Iterator[Finding]:
+    replicas = operated.replica_range
+    if not replicas.fixed:
+        what = f"This machine does not scale by itself: it runs {replicas.minimum}, the least."
+        yield Finding(Severity.NOTE, "target.local.not_scaled", what, where="replicas")

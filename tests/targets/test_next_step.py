@@ -12,9 +12,9 @@ from cloche.targets.replacing import Staying, next_step
 
 
 def replicas(text: str) -> list[Staying]:
-    """Return replicas by letters: upper case answers, o is outdated, n is new."""
+    """Return replicas by letters: upper case answers, o is outdated, r too, and ready, n is new."""
     return [
-        Staying(str(number), letter.isupper(), letter.lower() == "o")
+        Staying(str(number), letter in "ONr", letter.isupper(), letter.lower() in "or")
         for number, letter in enumerate(text)
     ]
 
@@ -43,6 +43,8 @@ def replicas(text: str) -> list[Staying]:
         ("oo", 1, 1, "0"),
         ("on", 1, 0, ""),
         ("Ooo", 2, 1, "1"),
+        ("rOn", 2, 0, ""),
+        ("rON", 2, 1, "0"),
     ],
 )
 def test_the_next_step(there: str, wanted: int, start: int, stop: str) -> None:
@@ -60,13 +62,17 @@ def test_all_are_new_at_the_end_and_enough_answer_all_the_time(
         step = next_step(now, wanted)
         now = [each for each in now if each.id not in step.stop]
         assert sum(each.answers for each in now) >= min(answering, wanted)
-        now += [Staying(f"{number}-{each}", False, False) for each in range(step.start)]
+        now += [Staying(f"{number}-{each}", False, False, False) for each in range(step.start)]
         assert len(now) <= max(wanted + 1, len(there))
         ready = data.draw(st.integers(0, len(now)))
         now = [
-            replace(each, answers=each.answers or (place < ready and not each.outdated))
+            _answering(each) if place < ready and not each.outdated else each
             for place, each in enumerate(now)
         ]
         if number > 120:
-            now = [replace(each, answers=each.answers or not each.outdated) for each in now]
+            now = [each if each.outdated else _answering(each) for each in now]
     assert [each.outdated for each in now] == [False] * wanted
+
+
+def _answering(replica: Staying) -> Staying:
+    return replace(replica, ready=True, answers=True)
