@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cloche.targets.kubernetes.image_volumes import Choice
 
 _HEX = 40
+_MISSES_IMAGE = re.compile(r"admission webhook .*(not found|unknown|no such|404)", re.I | re.S)
 
 
 def package(
@@ -30,8 +32,8 @@ def package(
     """Return a deployment with its image and the template of its pods.
 
     With `push` image and golden answers are then in the place's registry, under a tag of their own;
-    without it the image is made and goes nowhere. Raises ClocheError `image.…`, `registry.…` and
-    `target.kubernetes.weights`.
+    without it the image is made and goes nowhere. Raises ClocheError `image.…`, `registry.…`,
+    `target.kubernetes.weights`, and what the cluster refuses of its pods.
     """
     from cloche.targets.kubernetes import image_volumes
     from cloche.targets.kubernetes.objects import pod
@@ -43,6 +45,8 @@ def package(
     where = pod.where(place.pods, base.platform.architecture)
     choice = image_volumes.chosen(opened.cluster, place.weights, where)
     packing = _Packing(deployment, opened, base, choice, settings)
+    if push:
+        packing.require_admitted()
     built = packing.push(progress) if push else packing.make(progress)
     server = packing.pinned(built.server) if built.server is not None else None
     return packing.rendered(packing.pinned(built), server)
@@ -75,6 +79,34 @@ class _Packing:
         mark = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")[:_HEX]
         name = f"{self.opened.place.registry}/{deployment.service}"
         return references.parse(f"{name}:revision-{mark}")
+
+    def require_admitted(self) -> None:
+        """Raise ClocheError if the cluster refuses the pods, before a new image is sent.
+
+        A webhook that misses the image itself is asked again when it is there.
+        """
+        from cloche.targets import Desired
+
+        if self._is_there():
+            return
+        image = f"{self.reference.host}/{self.reference.name}@sha256:{'0' * 64}"
+        asked = self.rendered(image, image if self.split else None)
+        desired = Desired(
+            asked.service, operated=asked.operated, asked=asked.repository, asked_pod=asked.pod
+        )
+        try:
+            self.opened.target.admit(desired)
+            self.opened.target.require_room(desired)
+        except ClocheError as error:
+            if not _MISSES_IMAGE.search(str(error)):
+                raise
+
+    def _is_there(self) -> bool:
+        """Return whether the registry has the image; one that does not say has none."""
+        try:
+            return self.opened.connections.has(str(self.reference))
+        except ClocheError:
+            return False
 
     def make(self, progress: Progress) -> Built:
         """Make the image, which goes nowhere."""
