@@ -39,7 +39,7 @@ help:
 	@echo "make lint           ruff, mypy, import arrows"
 	@echo "make units          tests that start no server"
 	@echo "make servers        tests against real Triton, Envoy, MLflow and Kubernetes"
-	@echo "make kubernetes-api build etcd and the API server of Kubernetes for tests, once"
+	@echo "make kubernetes-api build etcd, the API server of Kubernetes and kubeconform for tests, once"
 	@echo "make cluster        a real Kubernetes on this machine, kept until make cluster-down"
 	@echo "make cluster-tests  tests against it, or against one that they start and end"
 	@echo "make cluster-tests-oldest  those of the API server against the oldest Kubernetes"
@@ -90,7 +90,7 @@ servers: sync kubernetes-api
 
 # Built once, in a few minutes. Where it cannot be, the tests that need it say so and are skipped.
 kubernetes-api: sync
-	-@$(HARNESS) build api
+	-@$(HARNESS) build api checks
 
 cluster: sync
 	@$(HARNESS) up
@@ -105,7 +105,7 @@ cluster-tests: sync
 # Builds another API server, in minutes; it is kept.
 cluster-tests-oldest: export CLOCHE_TEST_KUBERNETES := oldest
 cluster-tests-oldest: sync
-	@$(HARNESS) build api
+	@$(HARNESS) build api checks
 	$(PYTEST) tests/cluster/api
 
 formats: sync

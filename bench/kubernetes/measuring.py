@@ -14,7 +14,6 @@ from typing import Any
 from cloche.artifacts import ContainerStart, Operated, PodOptions, ReplicaRange, Revision
 from cloche.artifacts.container import SHARED_MEMORY
 from cloche.clients.kubernetes.cluster import Cluster, connect
-from cloche.nvidia import Software
 from cloche.rollout.decide import placement
 from cloche.targets import Desired
 from cloche.targets.kubernetes import comparing, seen, wanted, writing
@@ -87,7 +86,7 @@ def desired(number: int) -> Desired:
     name = f"service-{number:04}"
     made = replace(deployment(name), image=IMAGE.format(name))
     start = ContainerStart(b"", {SHARED_MEMORY: str(2**24)}, (8000, 8001, 8002))
-    template = pod.render(made, start, "amd64", PodOptions(), Software()).pod
+    template = pod.render(made, start, "amd64", PodOptions()).pod
     made = replace(made, pod=template)
     operated = Operated(ReplicaRange.exactly(2))
     placed = placement(Revision(name, 1, made.digest, made, ""), operated)

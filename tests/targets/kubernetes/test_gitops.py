@@ -20,7 +20,6 @@ from cloche.artifacts import (
     Revision,
 )
 from cloche.artifacts.container import SHARED_MEMORY
-from cloche.nvidia import Software
 from cloche.rollout.decide import placement
 from cloche.targets import Desired
 from cloche.targets.kubernetes.gitops import files, objects
@@ -42,7 +41,7 @@ def exported(operated: Operated = FIXED, answer: bytes = b"answer") -> objects.S
     made = replace(deployment("digits"), image=IMAGE)
     start = ContainerStart(b"", {SHARED_MEMORY: str(2**24)}, (8000, 8001, 8002))
     options = PodOptions(tolerations=({"key": "gpu", "operator": "Exists"},))
-    made = replace(made, pod=pod.render(made, start, "amd64", options, Software()).pod)
+    made = replace(made, pod=pod.render(made, start, "amd64", options).pod)
     placed = placement(Revision("digits", 7, made.digest, made, ""), operated)
     content = probes.content(made, lambda _: answer)
     return objects.service(placed, Desired("digits", operated=operated), content)
