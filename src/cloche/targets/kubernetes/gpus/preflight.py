@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Finding, Severity
-from cloche.errors import ErrorGroup
 from cloche.nvidia import Verdict
 from cloche.targets.kubernetes.gpus import refusals, words
 from cloche.targets.kubernetes.gpus import survey as surveys
@@ -49,14 +48,6 @@ def problems_of(
         yield from selector
         return
     yield from refusals.of_gpus(found)
-
-
-def require(
-    cluster: Cluster, template: Mapping[str, Any], repository: ModelRepository | None
-) -> None:
-    """Raise ClocheError `target.kubernetes.…` if no node takes the pods of a template."""
-    found = list(problems(cluster, template, repository))
-    ErrorGroup("target.kubernetes.refused", "No node takes the pods.", found).raise_if_any()
 
 
 def findings(
