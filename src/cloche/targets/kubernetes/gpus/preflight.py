@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from cloche.targets.kubernetes.gpus.survey import GpuNode, Nodes, Survey
 
 _WORDS = {
-    Verdict.NATIVE: "can run",
-    Verdict.FORWARD_COMPATIBLE: "can run, through cuda-compat,",
-    Verdict.UNKNOWN: "may run",
-    Verdict.REFUSED: "cannot run",
+    Verdict.NATIVE: "can run {}",
+    Verdict.FORWARD_COMPATIBLE: "can run {} through cuda-compat",
+    Verdict.UNKNOWN: "may run {}",
+    Verdict.REFUSED: "cannot run {}",
 }
 
 
@@ -114,7 +114,7 @@ def _verdicts(found: Survey) -> Iterator[Finding]:
         listed = words.titles(nodes) if verdict is Verdict.NATIVE else words.reasons(nodes)
         yield Finding(
             Severity.NOTE, f"target.kubernetes.gpu_{_code(verdict)}",
-            f"{_count(nodes)} {say} {found.software}: {listed}.",
+            f"{_count(nodes)} {say.format(found.software)}: {listed}.",
             where=found.gpu.resource,
         )  # fmt: skip
 
