@@ -80,6 +80,7 @@ from cloche.artifacts.rollout import (
 from cloche.artifacts.service import (
     Autoscale,
     Batching,
+    Capacity,
     DeclaredInput,
     Gpu,
     ModelOptions,
@@ -108,6 +109,7 @@ __all__ = [
     "Autoscale",
     "BatchAxis",
     "Batching",
+    "Capacity",
     "Cause",
     "Certainty",
     "Change",

@@ -137,6 +137,17 @@ class ReplicaRange:
         return self.minimum == self.maximum
 
 
+class Capacity(enum.StrEnum):
+    """Where the replicas of a new revision find room."""
+
+    SURGE = "surge"
+    """Beside those of the live one."""
+    RECREATE = "recreate"
+    """In the place of the live ones, which end first: nobody answers meanwhile."""
+    PARTIAL = "partial"
+    """One after the other in the place of a live one, and with it a share of the traffic."""
+
+
 @dataclass(frozen=True, slots=True)
 class Autoscale:
     """How much one replica is to carry: what is over it starts another; at least one is set."""
@@ -165,6 +176,10 @@ class Operated:
     """Who reaches it, in a cluster."""
     autoscale: Autoscale | None = None
     """What the number of replicas follows, in a cluster; a fixed number follows nothing."""
+    capacity: Capacity | None = None
+    """Where the replicas of a new revision find room; None for beside the live ones."""
+    schedule_timeout: float | None = None
+    """Seconds that a replica may wait for a machine which is being added for it."""
 
     def over(self, before: Operated) -> Operated:
         """Return these values, and those of `before` where a value is None."""
@@ -192,8 +207,12 @@ class Operated:
 
     @property
     def warm_limit(self) -> float:
-        """Return the seconds for which a former revision keeps its replicas, or none."""
-        return 0.0 if self.warm is None else self.warm
+        """Return the seconds for which a former revision keeps its replicas, or none.
+
+        Where its place was needed there is none for both.
+        """
+        surge = self.capacity in {None, Capacity.SURGE}
+        return self.warm if surge and self.warm is not None else 0.0
 
     @property
     def kept(self) -> int:

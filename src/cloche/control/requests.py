@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cloche.artifacts import ReplicaRange, digest_of_files
+from cloche.artifacts import Capacity, ReplicaRange, digest_of_files
 from cloche.artifacts.service import MOST_REPLICAS
 from cloche.errors import ConflictError, UsageError
 from cloche.spec import names
@@ -73,6 +73,17 @@ def check_replicas(replicas: ReplicaRange) -> None:
     least, most = replicas.minimum, replicas.maximum
     if not (0 <= least <= most and 1 <= most <= MOST_REPLICAS):
         raise _not_replicas(most if replicas.fixed else f"{least}..{most}")
+
+
+def check_capacity(service: str, operated: Operated) -> None:
+    """Refuse to replace the only replica bit by bit; raises UsageError `service.capacity`."""
+    if operated.capacity is Capacity.PARTIAL and operated.replica_range.minimum < 2:
+        raise UsageError(
+            "service.capacity",
+            "One replica cannot be replaced in part: the last one always stays.",
+            where=service,
+            hint="Write replicas: 2 or more, or rollout: {capacity: recreate}: with an outage.",
+        )
 
 
 def server_url(url: str) -> str:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from cloche import artifacts
-from cloche.artifacts import Operated, ReplicaRange, Runtime, Served
+from cloche.artifacts import Capacity, Operated, ReplicaRange, Runtime, Served
 from cloche.artifacts.service import DEFAULT_REPLICAS
 from cloche.spec import names, scaling
 from cloche.spec.inputs import Inputs
@@ -215,7 +215,7 @@ class ServiceSpec(Section):
 
         A setting that is not written stays, so that a deploy does not undo `cloche scale`.
         """
-        timeout = self.start_timeout
+        timeout, waits = self.start_timeout, self.rollout.schedule_timeout
         return Operated(
             replicas=self.replicas if "replicas" in self.model_fields_set else None,
             start_timeout=None if timeout is None else timeout / 1e6,
@@ -224,6 +224,8 @@ class ServiceSpec(Section):
             if "require_verification" in self.model_fields_set
             else None,
             warm=self.rollout.warm / 1e6 if self.rollout.warm is not None else None,
+            capacity=Capacity(self.rollout.capacity) if self.rollout.capacity else None,
+            schedule_timeout=None if waits is None else waits / 1e6,
             autoscale=None if self.autoscale is None else self.autoscale.artifact(),
         )
 

@@ -62,6 +62,10 @@ def operated(value: Operated) -> dict[str, Any]:
         written["require_verification"] = value.require_verification
     if value.warm is not None:
         written["rollout.warm"] = format_duration(round(value.warm * 1e6))
+    if value.capacity is not None:
+        written["rollout.capacity"] = value.capacity.value
+    if value.schedule_timeout is not None:
+        written["rollout.schedule_timeout"] = format_duration(round(value.schedule_timeout * 1e6))
     if (follows := value.autoscaled) is not None:
         written |= {f"autoscale.{key}": item for key, item in _followed(follows).items()}
     if value.exposure is not None:

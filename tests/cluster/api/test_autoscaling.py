@@ -137,6 +137,30 @@ def test_a_fixed_number_ends_the_autoscaling(keda: Cluster, namespace: str) -> N
     assert count(keda, namespace) == 3
 
 
+def test_a_rollout_that_replaces_holds_the_autoscaler(keda: Cluster, namespace: str) -> None:
+    here = target(keda, namespace)
+    here.apply(wanted(1, live=1))
+    scale(keda, namespace, 5)
+    live, new = wanted(1, 2, live=1).placements
+    shared = Desired(
+        "digits",
+        (
+            replace(live, replicas=ReplicaRange.exactly(4), exact=True),
+            replace(new, replicas=ReplicaRange.exactly(1), exact=True),
+        ),
+        {1: 100},
+        OPERATED,
+    )
+    here.apply(shared)
+    assert [count(keda, namespace, number) for number in (1, 2)] == [4, 1]
+    assert scaler(keda, namespace) is scaler(keda, namespace, 2) is None
+    ended = replace(shared, placements=(replace(live, replicas=ReplicaRange(0, 0), exact=True),))
+    here.apply(ended)
+    assert count(keda, namespace) == 0
+    here.apply(wanted(1, live=1))
+    assert (count(keda, namespace), scaler(keda, namespace) is None) == (2, False)
+
+
 def test_what_an_autoscaler_makes_of_a_revision_is_seen(keda: Cluster, namespace: str) -> None:
     here = target(keda, namespace)
     here.apply(wanted(1, live=1))

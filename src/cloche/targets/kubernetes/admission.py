@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Expose, Exposure
+from cloche.artifacts import Capacity, Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
-from cloche.errors import ClocheError, ConflictError, ErrorGroup
+from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
 from cloche.targets.kubernetes import names, requirements, scaling
 from cloche.targets.kubernetes.gpus import preflight
 from cloche.targets.kubernetes.objects import pod
@@ -45,6 +45,8 @@ def of_service(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[C
     """Yield what is in the way of a service's names and of how it is reached."""
     yield from _foreign(cluster, namespace, desired.service)
     exposure = desired.operated.exposure or Exposure()
+    if desired.operated.capacity is Capacity.PARTIAL and exposure.expose is not Expose.GATEWAY:
+        yield _unsplit()
     if exposure.expose is Expose.GATEWAY:
         yield from _gateway(cluster, namespace, desired.service, exposure)
 
@@ -69,6 +71,15 @@ def check_namespace(cluster: Cluster, namespace: str) -> None:
             "target.kubernetes.namespace_ending", what, where=f"context {cluster.context}",
             hint="Wait until it is gone and make it again.",
         )  # fmt: skip
+
+
+def _unsplit() -> ClocheError:
+    return UsageError(
+        "target.kubernetes.partial",
+        "Without a Gateway a service cannot be shared between two revisions.",
+        where="rollout.capacity",
+        hint="Write expose: gateway, or rollout: {capacity: recreate}, which has an outage.",
+    )
 
 
 def _foreign(cluster: Cluster, namespace: str, service: str) -> Iterator[ClocheError]:

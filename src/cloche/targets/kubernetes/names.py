@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "APPLIED", "CLOCHE", "GPU", "MANAGED_BY", "REPLICAS", "REVISION", "SERVICE", "labels",
+    "APPLIED", "CLOCHE", "GPU", "MANAGED_BY", "REPLICAS", "REVISION", "SCHEDULE_LIMIT", "SERVICE",
+    "labels",
     "of_revision", "of_service", "revision_of", "selector", "selector_text",
 ]  # fmt: skip
 
@@ -27,6 +28,8 @@ GPU = "cloche.dev/gpu"
 """The label of pods that have a GPU."""
 REPLICAS = "cloche.dev/replicas"
 """The annotation with the numbers of replicas before and after they were last set: `1,2`."""
+SCHEDULE_LIMIT = "cloche.dev/schedule-timeout"
+"""The annotation of a Deployment with the seconds that its pods may wait for a node to be added."""
 
 _LONGEST = 63
 _ROOM = len("-r999999")

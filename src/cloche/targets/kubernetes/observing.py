@@ -28,10 +28,12 @@ _WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD, kinds.S
 def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservation:
     """Return the replicas and the traffic of a service."""
     found = seen.read(cluster, namespace, service, _WANTED)
+    workloads = found.of_revision(kinds.DEPLOYMENT)
     ours = pods.replicas(
         found.objects[kinds.POD].values(),
         lambda pod: events_of(cluster, namespace, pod),
         cluster.now(),
+        {number: limit for number, each in workloads.items() if (limit := _schedule_limit(each))},
     )
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     split = split_of(found, service)
@@ -39,6 +41,15 @@ def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservatio
     missing = _missing(found, service, ours, cluster.now())
     scaled = scaling.observed(cluster, namespace, found)
     return ServiceObservation(service, endpoint, split, (*ours, *missing), scaled)
+
+
+def _schedule_limit(workload: dict[str, Any]) -> float | None:
+    """Return the seconds that pods of a Deployment may wait for a node that is being added."""
+    noted = (workload["metadata"].get("annotations") or {}).get(names.SCHEDULE_LIMIT, "")
+    try:
+        return float(noted)
+    except ValueError:
+        return None
 
 
 def events_of(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> list[str]:

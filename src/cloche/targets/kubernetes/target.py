@@ -160,8 +160,8 @@ class KubernetesTarget:
             self._writer.remove(placement.service, other, body)
         replicas = wanted.replicas(placement, desired, found)
         if replicas is not None:
-            was_scaled = found.get(kinds.SCALED_OBJECT, name) is not None
-            self._writer.scale(kind, workload, replicas, is_ours=was_scaled)
+            is_ours = placement.exact or found.get(kinds.SCALED_OBJECT, name) is not None
+            self._writer.scale(kind, workload, replicas, is_ours=is_ours)
         for kind, body in wanted.of_revision(
             placement, desired, found, workload,
             namespace=self._namespace, serves=self._cluster.serves,

@@ -26,6 +26,7 @@ from cloche.targets.kubernetes.writing import replicas_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from cloche.artifacts import Autoscale
     from cloche.clients.kubernetes.kinds import Kind
     from cloche.targets.kubernetes.seen import Seen
     from cloche.targets.target import Desired, Placement
@@ -75,7 +76,7 @@ def of_revision(
     yield kinds.SERVICE, _owned(service.of_revision(placement, namespace), owner)
     if within.maximum >= disruption.LEAST:
         yield kinds.POD_DISRUPTION_BUDGET, _owned(disruption.of(placement, namespace), owner)
-    follows, exposure = desired.operated.autoscaled, _exposure(desired)
+    follows, exposure = _follows(placement, desired), _exposure(desired)
     if follows is not None and exposure.prometheus_url is not None:
         asked = measures.of(placement, namespace, follows, _scrape_interval(exposure, serves))
         scaler = autoscaler.of(placement, namespace, within, exposure.prometheus_url, asked)
@@ -87,7 +88,7 @@ def surplus(placement: Placement, desired: Desired, found: Seen) -> Iterator[Obj
     name = names.of_revision(placement.service, placement.revision)
     kept = {
         kinds.POD_DISRUPTION_BUDGET: _within(placement, desired, found).maximum >= disruption.LEAST,
-        kinds.SCALED_OBJECT: desired.operated.autoscaled is not None,
+        kinds.SCALED_OBJECT: _follows(placement, desired) is not None,
     }
     for kind, is_kept in kept.items():
         body = found.get(kind, name)
@@ -143,9 +144,14 @@ def is_asked(template: Mapping[str, Any]) -> bool:
 def replicas(placement: Placement, desired: Desired, found: Seen) -> int | None:
     """Return how many replicas a revision gets; None once an autoscaler sets the number."""
     name = names.of_revision(placement.service, placement.revision)
-    if desired.operated.autoscaled is not None and found.get(kinds.SCALED_OBJECT, name):
+    if _follows(placement, desired) is not None and found.get(kinds.SCALED_OBJECT, name):
         return None
     return _within(placement, desired, found).minimum
+
+
+def _follows(placement: Placement, desired: Desired) -> Autoscale | None:
+    """Return what the replicas of a revision follow; None where their number is set."""
+    return None if placement.exact else desired.operated.autoscaled
 
 
 def _within(placement: Placement, desired: Desired, found: Seen) -> ReplicaRange:
@@ -160,7 +166,7 @@ def _within(placement: Placement, desired: Desired, found: Seen) -> ReplicaRange
 def _least(placement: Placement, desired: Desired, found: Seen) -> int:
     """Return how many replicas a revision has at least: as many as the live one has now."""
     wanted = placement.replicas.minimum
-    if desired.split.get(placement.revision):
+    if placement.exact or desired.split.get(placement.revision):
         return wanted
     answering = [
         found.get(kinds.DEPLOYMENT, names.of_revision(desired.service, number))
