@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, Severity
+from cloche.clients.kubernetes import kinds
 from cloche.errors import ClocheError, ErrorGroup
 from cloche.nvidia import Software
 
@@ -132,8 +133,14 @@ def autoscaling(context: Context) -> Iterator[Finding]:
     _raise(scaling.problems(context.cluster, context.place.namespace, desired))
     if desired.operated.replica_range.fixed:
         yield _fine("The number of replicas is fixed.")
-    else:
-        yield _fine("KEDA is there, and autoscalers can read its metrics.")
+        return
+    yield _fine("KEDA is there, and autoscalers can read its metrics.")
+    if not context.cluster.serves(kinds.POD_MONITOR):
+        yield Finding(
+            Severity.WARNING, "doctor",
+            "The cluster has no PodMonitor: nothing tells its Prometheus to read the pods.",
+            hint="Install the Prometheus operator, or have Prometheus read port 8002 of the pods.",
+        )  # fmt: skip
 
 
 # ── images ────────────────────────────────────────────────────────────────────────────────────
@@ -185,11 +192,14 @@ def nodes(context: Context) -> Iterator[Finding]:
     gpu, place = context.there.served().resources.gpu, context.place
     software = Software() if gpu is None else (yield from _software(context))
     outline = placing.outline(gpu, place.pods, platforms.here().architecture, software)
-    seen = surveys.read(context.cluster, pods=gpu is not None)
+    seen = surveys.read(context.cluster, pods=True)
     if seen.nodes is None:
         yield preflight.unseen()
         return
     yield from map(_of_error, preflight.problems_of(seen, outline, None))
+    for resource, (free, total) in surveys.totals(seen).items():
+        some = "an unknown number" if free is None else free
+        yield _fine(f"{resource}: {some} of {total} free.")
     found = surveys.survey(seen, outline, None)
     if found is None:
         yield _fine(f"{len(seen.nodes)} nodes; no GPU is asked for.")
