@@ -196,10 +196,10 @@ def nodes(context: Context) -> Iterator[Finding]:
     if seen.nodes is None:
         yield preflight.unseen()
         return
-    yield from map(_of_error, preflight.problems_of(seen, outline, None))
     for resource, (free, total) in surveys.totals(seen).items():
         some = "an unknown number" if free is None else free
         yield _fine(f"{resource}: {some} of {total} free.")
+    yield from map(_of_error, preflight.problems_of(seen, outline, None))
     found = surveys.survey(seen, outline, None)
     if found is None:
         yield _fine(f"{len(seen.nodes)} nodes; no GPU is asked for.")
