@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import Finding, Severity
 from cloche.errors import ErrorGroup
 from cloche.nvidia import Verdict
+from cloche.refusals import needs_gpu
 from cloche.targets.kubernetes.gpus import refusals, words
 from cloche.targets.kubernetes.gpus import survey as surveys
 
@@ -33,6 +34,9 @@ def problems(
 
     Nothing is asked where they want no more of a node than any pod does.
     """
+    if repository is not None and repository.gpu_models and surveys.asked(template) is None:
+        remedy = "Write resources: {gpu: 1}."
+        yield needs_gpu("target.kubernetes.gpu", repository.gpu_models, remedy)
     if not _asks(template):
         return
     seen = surveys.read(cluster)
