@@ -98,7 +98,7 @@ cluster-down: sync
 	@$(HARNESS) down
 
 cluster-tests: sync
-	@$(HARNESS) build api nodes gateway
+	@$(HARNESS) build api nodes gateway scaling
 	$(PYTEST) tests/cluster/nodes
 
 # Builds another API server, in minutes; it is kept.
@@ -116,6 +116,7 @@ conformance: sync
 
 docs: sync
 	$(RUN) python docs/generate.py
+	$(RUN) python -m cloche.spec > docs/cloche.schema.json
 
 # Needs dpkg, gpgv and debian-archive-keyring.
 base-packages:

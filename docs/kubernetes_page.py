@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 
 from cloche.artifacts import (
+    Autoscale,
     ContainerStart,
     Expose,
     Exposure,
@@ -18,11 +19,14 @@ from cloche.artifacts import (
     Revision,
 )
 from cloche.artifacts.container import SHARED_MEMORY
+from cloche.clients.kubernetes import kinds
 from cloche.rollout.decide import placement
 from cloche.targets.kubernetes import rights
 from cloche.targets.kubernetes.objects import (
     account,
+    autoscaler,
     disruption,
+    measures,
     monitor,
     network,
     pod,
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 NAME, NAMESPACE = "scores", "vision"
 IMAGE = f"registry.example.com/vision/{NAME}@sha256:{'0' * 64}"
 EXPOSURE = Exposure(Expose.GATEWAY, "infra/public", "scores.example.com", "monitoring")
+FOLLOWED = Autoscale(requests_per_second=100.0, queue_time=0.005)
 INTRODUCTION = """\
 What `cloche deploy --target NAME` makes of one service, here `scores` with two replicas behind a
 Gateway, in the namespace `vision`. All are applied by server-side apply with the field manager
@@ -83,10 +88,15 @@ One for each protocol, where the Gateway is one of Envoy Gateway: without them a
     "NetworkPolicy": """\
 Requests come from the cluster, metrics are read from the namespace of `prometheus`, and pods reach
 nothing but DNS.""",
-    "PodMonitor": "Where the cluster has the kind, for the Prometheus operator.",
+    "PodMonitor": """\
+Where the cluster has the kind, for the Prometheus operator. Pods of a service that is autoscaled
+are read every five seconds.""",
+    "ScaledObject of a revision": """\
+With `autoscale`, here `{requests_per_second: 100, queue_time: 5ms}` for 2 to 20 replicas
+([guide](../guides/autoscaling.md)).""",
     "Role of who deploys": """\
-The rights that a deploy needs; those for HTTPRoute, BackendTrafficPolicy and PodMonitor only where
-they are used. Bind it to the user of the context.""",
+The rights that a deploy needs; those for HTTPRoute, BackendTrafficPolicy, PodMonitor and
+ScaledObject only where they are used. Bind it to the user of the context.""",
 }
 
 
@@ -109,8 +119,17 @@ def _objects() -> dict[str, dict[str, Any]]:
         "BackendTrafficPolicy": traffic.of(NAME, NAMESPACE, "http", routed),
         "ServiceAccount": account.of(NAME, NAMESPACE),
         "NetworkPolicy": network.of(NAME, NAMESPACE, EXPOSURE),
-        "PodMonitor": monitor.of(NAME, NAMESPACE),
-        "Role of who deploys": rights.role(needed, NAMESPACE, "cloche"),
+        "PodMonitor": monitor.of(NAME, NAMESPACE, 5.0),
+        "ScaledObject of a revision": autoscaler.of(
+            one,
+            NAMESPACE,
+            ReplicaRange(2, 20),
+            "http://prometheus.monitoring.svc:9090",
+            measures.of(one, NAMESPACE, FOLLOWED, 5.0),
+        ),
+        "Role of who deploys": rights.role(
+            [*needed, *rights.kept(kinds.SCALED_OBJECT)], NAMESPACE, "cloche"
+        ),
     }
 
 

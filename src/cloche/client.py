@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         DeployAnswer,
         Deployment,
         Finding,
+        ReplicaRange,
         RevisionStatus,
         Verification,
     )  # fmt: skip
@@ -212,10 +213,11 @@ class Client:
         """Return the revisions of a service, oldest first."""
         return self._connection().revisions(name)
 
-    def scale(self, name: str, replicas: int) -> dict[str, Any]:
+    def scale(self, name: str, replicas: int | ReplicaRange) -> dict[str, Any]:
         """Change the number of replicas without a new revision; return the service's status.
 
-        It has `findings`, too, if the place where it runs has something to say about it.
+        A range is for a service that is autoscaled. The status has `findings`, too, if the place
+        where it runs has something to say about it.
         """
         return self._connection().scale(name, replicas)
 

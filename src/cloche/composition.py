@@ -243,13 +243,15 @@ def cluster_target(
     place: KubernetesPlace,
     cluster: Cluster,
     state: State,
-    registry: Registry,
     *,
     hold: Hold | None,
     read: Callable[[Deployment, str], bytes],
+    has_image: Callable[[str], bool],
 ) -> KubernetesTarget:
-    """Return the services of a namespace; `read` returns a body of a golden request."""
-    from cloche.clients.oci import reference as references
+    """Return the services of a namespace.
+
+    `read` returns a body of a golden request, `has_image` whether a registry has an image.
+    """
     from cloche.targets.kubernetes.objects import probes
     from cloche.targets.kubernetes.target import KubernetesTarget
 
@@ -258,9 +260,5 @@ def cluster_target(
         if revision is None:
             return {}
         return probes.content(revision.deployment, partial(read, revision.deployment))
-
-    def has_image(image: str) -> bool:
-        asked = references.parse(image)
-        return registry.has_manifest(asked.name, asked.reference)
 
     return KubernetesTarget(cluster, place.namespace, probe_files, hold=hold, has_image=has_image)

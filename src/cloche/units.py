@@ -44,6 +44,12 @@ def parse_duration(text: str | float) -> float:
     return float(match[1]) * _DURATIONS[match[2]]
 
 
+def processors_text(count: float) -> str:
+    """Return processors in thousandths where they are no whole number: `2`, `500m`."""
+    thousandths = round(count * 1000)
+    return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
+
+
 def size_text(size: float) -> str:
     """Return bytes for a reader: `512 bytes`, `93.7 MiB`."""
     if size < 1024:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloche import artifacts, spec
-from cloche.artifacts import Expose, Exposure, Operated, ReplicaRange
+from cloche.artifacts import Autoscale, Expose, Exposure, Operated, ReplicaRange
 from cloche.errors import ErrorGroup, UsageError
 from cloche.spec import Batching, Resources, Rollout, Server, ServiceSpec, written
 from cloche.spec.document import MAX_BYTES
@@ -110,9 +110,9 @@ def test_a_revision_is_made_of_what_is_served_and_not_of_how_it_is_operated() ->
     assert artifacts.asked_for(spec.parse("model: x\nexample: ./x.json").served()) == {}
     assert spec.parse("model: x").operated() == Operated()
     assert spec.parse("model: x\nreplicas: 1").operated() == Operated(ReplicaRange(1, 1))
-    assert spec.parse("model: x\nreplicas: {min: 0, max: 4}").operated() == Operated(
-        ReplicaRange(0, 4)
-    )
+    ranged = spec.parse("model: x\nreplicas: 1..4\nautoscale: {queue_time: 5ms}").operated()
+    assert ranged == Operated(ReplicaRange(1, 4), autoscale=Autoscale(queue_time=0.005))
+    assert written.operated(ranged) == {"replicas": "1..4", "autoscale.queue_time": "5ms"}
 
 
 def test_a_target_says_what_differs_there() -> None:
@@ -212,7 +212,18 @@ def test_the_same_thing_written_otherwise_is_the_same(one: str, other: str) -> N
         ("model: x\nserver: {parameters: {EXECUTION_ENV_PATH: /x}}", "spec.value", 2, "Remove"),
         ("model: x\nfollow: true", "spec.not_served", 2, "Remove"),
         ("model: x\nresources:\n  gpu: 1", "spec.not_served", 3, "Remove"),
-        (f"{AT_PROD}autoscale: {{}}}}", "spec.not_served", 4, "Remove"),
+        (f"{AT_PROD}autoscale: {{}}}}", "spec.value", 4, "requests_per_second: 100"),
+        (f"{AT_PROD}autoscale: {{queue_tme: 5ms}}}}", "spec.unknown", 4, "queue_time"),
+        (f"{AT_PROD}prometheus_url: ftp://x}}", "spec.value", 4, "http://"),
+        (f"{AT_PROD}replicas: 2..4}}", "spec.value", 1, "autoscale: {requests_per_second: 100}"),
+        (f"{AT_PROD}autoscale: {{queue_time: 5ms}}}}", "spec.value", 1, "{min: 2, max: 10}"),
+        ("model: x\nreplicas: 4..2", "spec.value", 2, "a max that is not below min"),
+        ("model: x\nreplicas: 1..4", "spec.value", 1, "autoscale: {requests_per_second: 100}"),
+        ("model: x\nautoscale: {queue_time: 5ms}", "spec.value", 1, "{min: 2, max: 10}"),
+        ("model: x\nautoscale:\n  gpu_utilization: 70", "spec.value", 3, "70%"),
+        ("model: x\nautoscale:\n  gpu_utilization: 700%", "spec.value", 3, "70%"),
+        ("model: x\nautoscale:\n  requests_per_second: 0", "spec.value", 3, "such as 100"),
+        ("model: x\nreplicas: 0..4\nautoscale: {queue_time: 5ms}", "spec.value", 1, "min: 1"),
         (f"{AT_PROD}tolerationz: []}}", "spec.unknown", 4, "tolerations"),
         (f"{AT_PROD}resources: {{limits: {{cpus: 1}}}}}}", "spec.unknown", 4, "limits.cpu"),
         (f"{AT_PROD}labels: {{cloche.dev/x: y}}}}", "spec.value", 4, "Remove"),

@@ -78,7 +78,9 @@ from cloche.artifacts.rollout import (
     Standing,
 )
 from cloche.artifacts.service import (
+    Autoscale,
     Batching,
+    Capacity,
     DeclaredInput,
     ModelOptions,
     Operated,
@@ -103,8 +105,10 @@ __all__ = [
     "DATATYPES",
     "ENVIRONMENT_PARAMETER",
     "Attached",
+    "Autoscale",
     "BatchAxis",
     "Batching",
+    "Capacity",
     "Cause",
     "Certainty",
     "Change",

@@ -30,6 +30,10 @@ class Exposure:
     """The hostname of the service at that Gateway."""
     prometheus: str | None = None
     """The namespace whose Prometheus reads the metrics."""
+    prometheus_url: str | None = None
+    """Base URL of that Prometheus, as the cluster reaches it."""
+    scrape_interval: float | None = None
+    """Seconds between two readings of a pod's metrics; None for the default."""
 
 
 @dataclass(frozen=True, slots=True)

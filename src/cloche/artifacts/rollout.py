@@ -8,7 +8,7 @@ from typing import Any
 
 from cloche.artifacts.plan import Consent
 from cloche.artifacts.revision import Deployment
-from cloche.artifacts.service import Operated
+from cloche.artifacts.service import Capacity, Operated
 from cloche.artifacts.verification import Verification
 
 
@@ -74,6 +74,10 @@ class Rollout:
     """The error object of a failed rollout, as `ClocheError.to_dict` makes it."""
     accepted: tuple[Consent, ...] = ()
     """What its author said yes to."""
+    capacity: Capacity = Capacity.SURGE
+    """Where the replicas of the revision find room."""
+    size: int = 0
+    """How many replicas were live when it began to start, where it takes their room."""
 
     @property
     def ended(self) -> bool:

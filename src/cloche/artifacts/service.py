@@ -125,6 +125,28 @@ class ReplicaRange:
         return self.minimum == self.maximum
 
 
+class Capacity(enum.StrEnum):
+    """Where the replicas of a new revision find room."""
+
+    SURGE = "surge"
+    """Beside those of the live one."""
+    RECREATE = "recreate"
+    """In the place of the live ones, which end first: nobody answers meanwhile."""
+    PARTIAL = "partial"
+    """One after the other in the place of a live one, and with it a share of the traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscale:
+    """How much one replica is to carry: what is over it starts another; at least one is set."""
+
+    requests_per_second: float | None = None
+    queue_time: float | None = None
+    """Seconds that a request waits in the server, on average."""
+    gpu_utilization: float | None = None
+    """Percent of the time in which its GPUs are busy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operated:
     """The part of a spec that operates a service; a change of it makes no revision."""
@@ -140,6 +162,12 @@ class Operated:
     """Seconds for which the replicas of a former revision are kept, for a quick way back."""
     exposure: Exposure | None = None
     """Who reaches it, in a cluster."""
+    autoscale: Autoscale | None = None
+    """What the number of replicas follows, in a cluster; a fixed number follows nothing."""
+    capacity: Capacity | None = None
+    """Where the replicas of a new revision find room; None for beside the live ones."""
+    schedule_timeout: float | None = None
+    """Seconds that a replica may wait for a machine which is being added for it."""
 
     def over(self, before: Operated) -> Operated:
         """Return these values, and those of `before` where a value is None."""
@@ -156,14 +184,23 @@ class Operated:
         return self.replicas or ReplicaRange.exactly(DEFAULT_REPLICAS)
 
     @property
+    def autoscaled(self) -> Autoscale | None:
+        """Return what the number of replicas follows; None where it is fixed."""
+        return None if self.replica_range.fixed else self.autoscale
+
+    @property
     def start_limit(self) -> float:
         """Return the seconds that a start may take, or the default."""
         return DEFAULT_START_TIMEOUT if self.start_timeout is None else self.start_timeout
 
     @property
     def warm_limit(self) -> float:
-        """Return the seconds for which a former revision keeps its replicas, or none."""
-        return 0.0 if self.warm is None else self.warm
+        """Return the seconds for which a former revision keeps its replicas, or none.
+
+        Where its place was needed there is none for both.
+        """
+        surge = self.capacity in {None, Capacity.SURGE}
+        return self.warm if surge and self.warm is not None else 0.0
 
     @property
     def kept(self) -> int:

@@ -13,6 +13,8 @@ from cloche.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cloche.artifacts import ReplicaRange
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 service = click.argument("name", metavar="NAME")
 model = click.argument("model", required=False)
@@ -39,6 +41,21 @@ def duration(text: str | float) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def replicas(text: str) -> ReplicaRange:
+    """Return a number of replicas, or `2..10`, as a range."""
+    from pydantic_core import PydanticCustomError
+
+    from cloche.spec.quantities import replica_range
+
+    try:
+        found = replica_range(int(text) if text.isdigit() else text)
+    except PydanticCustomError as error:
+        raise click.BadParameter(f"{error.message()}. Write a number, or a range: 2..10.") from None
+    if found.minimum < 1:
+        raise click.BadParameter("0 is below 1. `cloche delete` removes a service.")
+    return found
 
 
 def refuse_together(**given: object) -> None:

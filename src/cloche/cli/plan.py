@@ -59,14 +59,13 @@ def command(
     if out is not None and target is None:
         what = "Only the plan of a place in a cluster is written to a file."
         raise UsageError("plan.out", what, hint="Name the place with --target.")
+    here = session.begin()
     spec, directory = specification.chosen(model, file, name, example)
     runtime: tuple[Finding, ...] = ()
     if target is not None:
-        place = specification.place_of(spec, target, file)
-        here = session.begin(place)
+        here = here.at(specification.place_of(spec, target, file))
         deployment, planned = _at_place(here, spec.at(target), directory, out)
     else:
-        here = session.begin()
         runtime = pipeline.require_runtime(spec)
         deployment = deploy.prepare(here, spec, directory)
         planned = deploy.planned(here, deployment)

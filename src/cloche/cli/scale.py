@@ -10,9 +10,10 @@ import click
 from cloche.artifacts import Finding
 from cloche.cli import options, rendering, session
 from cloche.errors import UnavailableError
+from cloche.spec.quantities import format_replicas
 
 if TYPE_CHECKING:
-    from cloche.artifacts import KubernetesPlace
+    from cloche.artifacts import KubernetesPlace, ReplicaRange
     from cloche.control import ControlPlane
     from cloche.progress import Task
 
@@ -21,51 +22,58 @@ POLL_SECONDS = 0.5
 
 @click.command()
 @options.service
-@click.argument("replicas", type=click.IntRange(min=1, max=1000))
+@click.argument("replicas", type=options.replicas)
 @click.option("--timeout", type=options.duration, default="10m", show_default=True,
               help="How long to wait at a target until they are ready.")  # fmt: skip
 @options.at_target
 @options.as_json
 def command(
-    *, name: str, place: KubernetesPlace | None, replicas: int, timeout: float, as_json: bool
+    *,
+    name: str,
+    place: KubernetesPlace | None,
+    replicas: ReplicaRange,
+    timeout: float,
+    as_json: bool,
 ) -> None:
-    """Run REPLICAS replicas of service NAME.
+    """Run REPLICAS replicas of service NAME: a number, or MIN..MAX of one that is autoscaled.
 
     At a target the command waits until they are ready, at most --timeout.
     """
     here = session.begin(place)
     control = here.control(acts_for=name)
-    status = control.scale(name, replicas)
+    status = control.scale(name, replicas.minimum if replicas.fixed else replicas)
     if place is not None:
-        said = session.recorded_on_interrupt(here, f"The change to {replicas} replicas")
-        with said, here.progress.task(f"Scaling {name} to {replicas}") as task:
+        shown = format_replicas(replicas)
+        said = session.recorded_on_interrupt(here, f"The change to {shown} replicas")
+        with said, here.progress.task(f"Scaling {name} to {shown}") as task:
             status = status | _scaled(control, name, replicas, timeout, task)
     if as_json:
         rendering.show_json(status)
         return
     now = status["replicas"]
-    click.echo(f"{name}: {now['wanted']} replicas wanted, {now['ready']} ready.")
+    click.echo(f"{name}: {format_replicas(replicas)} replicas wanted, {now['ready']} ready.")
     for finding in status.get("findings", ()):
         click.echo(rendering.finding_text(Finding(**finding)))
 
 
 def _scaled(
-    control: ControlPlane, name: str, replicas: int, timeout: float, task: Task
+    control: ControlPlane, name: str, replicas: ReplicaRange, timeout: float, task: Task
 ) -> dict[str, Any]:
     """Return the status of a service when its live revision has that many ready replicas."""
+    wanted = format_replicas(replicas)
     deadline = time.monotonic() + timeout
     while True:
         status = control.service(name)
         now = status["replicas"]
         live = [each for each in now["items"] if each["revision"] == status["live"]]
         staying = sum(each["phase"] != "stopping" for each in live)
-        if now["ready"] == staying == replicas:
+        if now["ready"] == staying and replicas.minimum <= staying <= replicas.maximum:
             return status
         if time.monotonic() > deadline:
             raise UnavailableError(
                 "scale.timeout",
-                f"{name} had {now['ready']} of {replicas} replicas ready after {timeout:.0f} s.",
+                f"{name} had {now['ready']} of {wanted} replicas ready after {timeout:.0f} s.",
                 hint=f"`cloche status {name}` says what they wait for.",
             )
-        task.note(f"{now['ready']} of {replicas} replicas are ready")
+        task.note(f"{now['ready']} of {wanted} replicas are ready")
         time.sleep(POLL_SECONDS)

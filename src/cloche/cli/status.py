@@ -87,6 +87,9 @@ def _show(report: dict[str, Any]) -> None:
 def _show_details(service: dict[str, Any]) -> None:
     """Show what judged the only service that is shown, and what there is to know about it."""
     conversion, verification = service["conversion"], service["verification"]
+    scaling = service["replicas"]["scaling"]
+    if scaling is not None:
+        click.echo(f"  {_scaling_text(scaling)}")
     if any(each["runtime"] == "container" for each in service["replicas"]["items"]):
         click.echo("  replicas: containers of the service's image.")
     if conversion is not None:
@@ -122,9 +125,26 @@ def _row(service: dict[str, Any]) -> tuple[str, ...]:
     replicas = service["replicas"]
     return (
         service["service"], revision, service["phase"],
-        f"{replicas['ready']}/{replicas['wanted']}", service["model"]["pinned"], verified,
+        _replicas_text(replicas), service["model"]["pinned"], verified,
         service["http"],
     )  # fmt: skip
+
+
+def _replicas_text(replicas: dict[str, Any]) -> str:
+    """Return `2/3`, or `5 of 2..20` where the number follows a measure."""
+    if "most" in replicas:
+        return f"{replicas['ready']} of {replicas['wanted']}..{replicas['most']}"
+    return f"{replicas['ready']}/{replicas['wanted']}"
+
+
+def _scaling_text(scaling: dict[str, Any]) -> str:
+    """Return what an autoscaler makes of a service, as a line."""
+    if scaling["trouble"]:
+        return f"autoscaler: it keeps the number of replicas: {scaling['trouble']}"
+    if scaling["replicas"] is None:
+        return "autoscaler: it has measured nothing yet."
+    measured = ", ".join(f"{name} {value}" for name, value in scaling["measured"].items())
+    return f"autoscaler: {scaling['replicas']} replicas for {measured or 'what it measures'}."
 
 
 def _problems(service: dict[str, Any]) -> list[str]:

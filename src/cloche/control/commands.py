@@ -12,6 +12,7 @@ from cloche.artifacts import (
     ChangeKind,
     DeployAnswer,
     Operated,
+    ReplicaRange,
     Revision,
     ServiceRecord,
     Verification,
@@ -118,13 +119,16 @@ class Commands:
         with self._one_at_a_time():
             return retry_when_stale(attempt)
 
-    def scale(self, name: str, replicas: int, *, by: str) -> tuple[Finding, ...]:
+    def scale(self, name: str, replicas: int | ReplicaRange, *, by: str) -> tuple[Finding, ...]:
         """Change the number of replicas; return what the target has to say about it."""
-        operated = Operated(replicas=requests.replica_range(replicas))
+        asked_range = requests.replica_range(replicas)
+        operated = Operated(replicas=asked_range)
 
         def rule(record: ServiceRecord) -> Changed:
             if record.deleting:
                 raise being_deleted(name)
+            if self._target.autoscales:
+                requests.check_scale(name, record.operated, asked_range)
             return rules.operate(record, operated, by=by, at=self._records.now())
 
         with self._one_at_a_time():

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         DeployPlan,
         Event,
         Golden,
+        ReplicaRange,
         Revision,
         RevisionStatus,
         Verification,
@@ -138,7 +139,7 @@ class Engine:
         self._wake()
         return answer
 
-    def scale(self, name: str, replicas: int) -> dict[str, Any]:
+    def scale(self, name: str, replicas: int | ReplicaRange) -> dict[str, Any]:
         findings = self._commands.scale(name, replicas, by=self._by)
         self._wake()
         status = self.service(name)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DeployPlan,
         Event,
         Golden,
+        ReplicaRange,
         RevisionStatus,
         Verification,
     )
@@ -46,10 +47,12 @@ class ControlPlane(Protocol):
         `rollback.unverified`.
         """
 
-    def scale(self, name: str, replicas: int) -> dict[str, Any]:
+    def scale(self, name: str, replicas: int | ReplicaRange) -> dict[str, Any]:
         """Change the number of replicas without a new revision; return the service's status.
 
-        It has `findings`, too, if the place where it runs has something to say about it.
+        A range is for a service that is autoscaled. The status has `findings`, too, if the place
+        where it runs has something to say about it. Raises `service.autoscaled`,
+        `service.not_autoscaled`.
         """
 
     def delete(self, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cloche.artifacts import Capacity, ChangeKind, Finding, Severity
 from cloche.control import requests
 from cloche.rollout import consent, objection
 from cloche.rollout.change import Recorded, decide_change, operated_now
@@ -15,7 +16,7 @@ from cloche.targets import Desired, ReplicaPhase
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from cloche.artifacts import Deployment, DeployPlan, Revision
+    from cloche.artifacts import Deployment, DeployPlan, Operated, Revision
     from cloche.state import State, Stored
     from cloche.targets import Target
 
@@ -27,6 +28,7 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     """
     requests.check_deployment(deployment)
     operated = operated_now(recorded, deployment)
+    requests.check_capacity(deployment.service, operated)
     desired = Desired(
         deployment.service,
         operated=operated,
@@ -39,7 +41,22 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     if against is not None:
         raise against.with_(where=deployment.service)
     plan = decide_change(deployment, recorded)
-    return replace(plan, findings=plan.findings + target.foresee(desired))
+    foreseen = (*_outage(plan, recorded, operated), *target.foresee(desired))
+    return replace(plan, findings=plan.findings + foreseen)
+
+
+def _outage(plan: DeployPlan, recorded: Recorded | None, operated: Operated) -> tuple[Finding, ...]:
+    """Return that nobody answers while a plan is carried out, if that is so."""
+    replaces = plan.kind is ChangeKind.UPDATE and plan.revision is None
+    if not replaces or operated.capacity is not Capacity.RECREATE:
+        return ()
+    if recorded is None or recorded.live is None:
+        return ()
+    what = (
+        f"Nobody answers from the end of revision {recorded.live.number} until the new one is"
+        " verified, or that one is started again."
+    )
+    return (Finding(Severity.WARNING, "rollout.outage", what, where=plan.service),)
 
 
 def with_objects(

@@ -253,7 +253,7 @@ class Reconciler:
         if isinstance(transition, Advance):
             if transition.phase is Phase.STARTING and record.rollout is not None:
                 self._troubles.forget(record.name, record.rollout.to)  # of an earlier rollout
-            return rules.advance(record, transition.phase, at=at)
+            return rules.advance(record, transition.phase, at=at, size=transition.size)
         if isinstance(transition, Fail):
             return rules.fail(record, self._with_log(record, transition), at=at)
         if isinstance(transition, Complete):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cloche.artifacts import ReplicaRange, digest_of_files
+from cloche.artifacts import Capacity, ReplicaRange, digest_of_files
 from cloche.artifacts.service import MOST_REPLICAS
-from cloche.errors import UsageError
+from cloche.errors import ConflictError, UsageError
 from cloche.spec import names
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment
+    from cloche.artifacts import Deployment, Operated
 
 
 def check_deployment(deployment: Deployment) -> None:
@@ -36,19 +36,54 @@ def check_deployment(deployment: Deployment) -> None:
 
 
 def replica_range(replicas: object) -> ReplicaRange:
-    """Return a number of replicas as a range; raises UsageError `service.replicas`."""
-    if not isinstance(replicas, int) or isinstance(replicas, bool):
+    """Return a number of replicas, or a range, as a range; raises UsageError `service.replicas`."""
+    if isinstance(replicas, int) and not isinstance(replicas, bool):
+        replicas = ReplicaRange.exactly(replicas)
+    if not isinstance(replicas, ReplicaRange):
         raise _not_replicas(replicas)
-    count = ReplicaRange.exactly(replicas)
-    check_replicas(count)
-    return count
+    check_replicas(replicas)
+    return replicas
+
+
+def check_scale(service: str, before: Operated, asked: ReplicaRange) -> None:
+    """Refuse a number where an autoscaler sets it, and a range where none does.
+
+    Raises ConflictError `service.autoscaled`, UsageError `service.not_autoscaled`.
+    """
+    now = before.replica_range
+    if before.autoscaled is not None and asked.fixed:
+        raise ConflictError(
+            "service.autoscaled",
+            f"Its autoscaler sets the number of replicas, {now.minimum} to {now.maximum}.",
+            where=service,
+            hint=f"`cloche scale {service} MIN..MAX` moves the two; a number of replicas in"
+            " cloche.yaml ends the autoscaling.",
+        )
+    if before.autoscale is None and not asked.fixed:
+        raise UsageError(
+            "service.not_autoscaled",
+            "Nothing says what the number of replicas would follow.",
+            where=service,
+            hint="Write autoscale: {requests_per_second: 100} in cloche.yaml and deploy.",
+        )
 
 
 def check_replicas(replicas: ReplicaRange) -> None:
     """Refuse a range that no target can serve; raises UsageError `service.replicas`."""
     least, most = replicas.minimum, replicas.maximum
     if not (0 <= least <= most and 1 <= most <= MOST_REPLICAS):
-        raise _not_replicas(most if replicas.fixed else f"{least} to {most}")
+        raise _not_replicas(most if replicas.fixed else f"{least}..{most}")
+
+
+def check_capacity(service: str, operated: Operated) -> None:
+    """Refuse to replace the only replica bit by bit; raises UsageError `service.capacity`."""
+    if operated.capacity is Capacity.PARTIAL and operated.replica_range.minimum < 2:
+        raise UsageError(
+            "service.capacity",
+            "One replica cannot be replaced in part: the last one always stays.",
+            where=service,
+            hint="Write replicas: 2 or more, or rollout: {capacity: recreate}: with an outage.",
+        )
 
 
 def server_url(url: str) -> str:

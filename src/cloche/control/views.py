@@ -60,10 +60,16 @@ def service_view(
 def _replicas_view(
     record: ServiceRecord, shown: Revision, observation: ServiceObservation
 ) -> dict[str, Any]:
-    """Return `{wanted, ready (of the shown revision), items (of all revisions)}`."""
+    """Return `{wanted, ready, scaling (of the shown revision), items (of all revisions)}`.
+
+    `most` stands beside `wanted`, the least, where the number follows a measure.
+    """
+    replicas = record.operated.replica_range
     return {
-        "wanted": record.operated.replica_range.minimum,
+        "wanted": replicas.minimum,
+        **({} if replicas.fixed else {"most": replicas.maximum}),
         "ready": len(observation.ready(shown.number)),
+        "scaling": artifacts.to_builtins(observation.scaling.get(shown.number)),
         "items": artifacts.to_builtins(observation.replicas),
     }
 

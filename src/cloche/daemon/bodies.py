@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from cloche.artifacts import Deployment, Golden
+from cloche.artifacts import Deployment, Golden, ReplicaRange
 from cloche.errors import ClocheError, UsageError
 from cloche.units import size_text
 
@@ -23,7 +23,7 @@ _LARGEST_BODY = 64 * 2**20
 class Scale:
     """How many replicas a service should have."""
 
-    replicas: int
+    replicas: int | ReplicaRange
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def opened(
         state = composition.cluster_state(place, cluster, registry, settings)
         bodies = GoldenBodies(composition.store(settings), connections)
         target = composition.cluster_target(
-            place, cluster, state, registry, hold=lease, read=bodies.read
+            place, cluster, state, hold=lease, read=bodies.read, has_image=connections.has
         )
         user, journal = who(cluster), composition.cluster_journal(place, cluster)
         engine = Engine(

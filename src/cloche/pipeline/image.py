@@ -47,6 +47,13 @@ class Registries:
             self._open[host] = self._stack.enter_context(opened)
         return self._open[host]
 
+    def has(self, image: str) -> bool:
+        """Return whether its registry has an image, `HOST/NAME@sha256:…`."""
+        from cloche.clients.oci import reference as references
+
+        asked = references.parse(image)
+        return self.at(asked.host).has_manifest(asked.name, asked.reference)
+
 
 @dataclass(frozen=True, slots=True)
 class Built:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from cloche import artifacts, files
 from cloche.artifacts import Deployment, DeployPlan, KubernetesPlace
-from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError, ConflictError, UsageError
 from cloche.version import __version__
 
@@ -113,8 +112,7 @@ def read(path: Path) -> PlanFile:
 def require_image(connections: Registries, planned: PlanFile) -> None:
     """Raise ConflictError `plan.image` if the registry no longer has the image of a plan."""
     image = planned.deployment.image or ""
-    asked = references.parse(image)
-    if not connections.at(asked.host).has_manifest(asked.name, asked.reference):
+    if not connections.has(image):
         what = "The image of the plan is no longer in the registry."
         hint = "Make the plan again: `cloche plan --out`."
         raise ConflictError("plan.image", what, where=image, hint=hint)

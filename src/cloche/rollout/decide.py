@@ -16,12 +16,12 @@ only when the gateway is seen to send nothing to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Phase
+from cloche.artifacts import Phase, ReplicaRange
 from cloche.artifacts.identity import registered_name
-from cloche.rollout import failing, strategy
+from cloche.rollout import capacity, failing, strategy
 from cloche.rollout.warm import warm_revision
 from cloche.targets import Desired, Placement, ReplicaPhase
 
@@ -38,6 +38,8 @@ class Advance:
     """The rollout enters a later phase."""
 
     phase: Phase
+    size: int = 0
+    """How many live replicas it replaces from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _delete(situation: Situation) -> Decision:
 
 def _transition(situation: Situation, rollout: Rollout) -> Transition | None:
     if rollout.phase is Phase.PENDING and not _has_failed_replicas(situation, rollout):
-        return Advance(Phase.STARTING)
+        return Advance(Phase.STARTING, capacity.size(situation))
     if rollout.phase in ROLLING:
         failure = failing.failure(situation, rollout)
         if failure is not None:
@@ -153,15 +155,19 @@ def _next_transition(situation: Situation, rollout: Rollout) -> Transition | Non
             verified = rollout.verification is not None and rollout.verification.passed
             return Advance(Phase.SHIFTING) if verified and enough else None
         case Phase.SHIFTING if dict(situation.observation.split) == _split(situation):
-            step = strategy.following(rollout.step)
+            step = strategy.following(rollout)
             if step is None:
                 return Complete()
-            return None if rollout.paused else Shift(step)
+            waits = rollout.paused or ready < capacity.enough(rollout)
+            return None if waits else Shift(step)
     return None
 
 
 def _enough(situation: Situation) -> int:
     """Return how many ready replicas take over: as many as now answer, if a range allows more."""
+    rollout = situation.record.rollout
+    if rollout is not None and rollout.size:
+        return capacity.enough(rollout)
     live, wanted = situation.record.live, situation.record.operated.replica_range
     answering = 0 if live is None else len(situation.observation.ready(live))
     return max(1, wanted.minimum, min(answering, wanted.maximum))
@@ -170,13 +176,20 @@ def _enough(situation: Situation) -> int:
 def _desired_service(situation: Situation) -> Desired:
     """Return what the service should be; a revision that still gets traffic keeps its replicas."""
     numbers = _revisions_to_run(situation) | set(situation.observation.split)
-    placements = tuple(
-        placement(situation.revisions[number], situation.record.operated)
+    record, counts = situation.record, capacity.counts(situation)
+    placements = (
+        _counted(placement(situation.revisions[number], record.operated), counts.get(number))
         for number in sorted(numbers)
         if number in situation.revisions
     )
-    record = situation.record
-    return Desired(record.name, placements, _split(situation), record.operated)
+    return Desired(record.name, tuple(placements), _split(situation), record.operated)
+
+
+def _counted(placed: Placement, count: int | None) -> Placement:
+    """Return a placement with a number of replicas that nothing else changes, if one is given."""
+    if count is None:
+        return placed
+    return replace(placed, replicas=ReplicaRange.exactly(count), exact=True)
 
 
 def _revisions_to_run(situation: Situation) -> set[int]:
@@ -212,6 +225,7 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         repository=deployment.repository,
         replicas=operated.replica_range,
         start_limit=operated.start_limit,
+        schedule_limit=operated.schedule_timeout,
         resources=deployment.served.resources,
         lock=deployment.main.lock,
         first_request=_first_request(deployment),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Phase
+from cloche.artifacts import Capacity, Phase
 from cloche.errors import ClocheError
 from cloche.rollout.objection import objection
 from cloche.targets import ReplicaPhase
@@ -40,7 +40,11 @@ def failure(situation: Situation, rollout: Rollout) -> Failure | None:
 def overdue(situation: Situation, rollout: Rollout) -> Failure | None:
     """Return the failure of a rollout that is too long in its phase; None if it is in time."""
     limit = _limit(situation, rollout.phase)
-    since = max(datetime.fromisoformat(rollout.since), situation.resumed)
+    replicas = situation.observation.of(rollout.to)
+    if any(replica.unplaced for replica in replicas):
+        return None
+    placed = (datetime.fromisoformat(each.placed_at) for each in replicas if each.placed_at)
+    since = max(datetime.fromisoformat(rollout.since), situation.resumed, *placed)
     if rollout.paused or (situation.now - since).total_seconds() < limit:
         return None
     if situation.trouble is not None:
@@ -56,12 +60,14 @@ def overdue(situation: Situation, rollout: Rollout) -> Failure | None:
 
 
 def _limit(situation: Situation, phase: Phase) -> float:
-    limits = situation.limits
+    limits, rollout = situation.limits, situation.record.rollout
+    start = situation.record.operated.start_limit + limits.beyond_start
+    starts_on = rollout is not None and rollout.capacity is Capacity.PARTIAL
     return {
         Phase.PENDING: limits.pending,
-        Phase.STARTING: situation.record.operated.start_limit + limits.beyond_start,
+        Phase.STARTING: start,
         Phase.VERIFYING: limits.verifying,
-        Phase.SHIFTING: limits.shifting,
+        Phase.SHIFTING: start if starts_on else limits.shifting,
     }[phase]
 
 
@@ -90,8 +96,11 @@ def _verification_failure(
 
 
 def _with_live(record: ServiceRecord, hint: str) -> str:
-    """Return a hint, after the revision that goes on answering if there is one."""
-    return hint if record.live is None else f"Revision {record.live} is still live. {hint}"
+    """Return a hint, after the revision that answers on, or again, if there is one."""
+    if record.live is None:
+        return hint
+    ended = record.rollout is not None and record.rollout.capacity is Capacity.RECREATE
+    return f"Revision {record.live} is {'started again' if ended else 'still live'}. {hint}"
 
 
 def _obstacle(situation: Situation, rollout: Rollout) -> tuple[str | None, str]:
@@ -99,11 +108,11 @@ def _obstacle(situation: Situation, rollout: Rollout) -> tuple[str | None, str]:
     replicas = situation.observation.of(rollout.to)
     if rollout.phase is Phase.PENDING:
         return None, "its earlier failed replicas are not removed yet."
-    if rollout.phase is Phase.SHIFTING:
-        detail = situation.observation.endpoint.detail or ""
-        return None, f"the gateway did not take its route. {detail}".strip()
     unready = (replica for replica in replicas if replica.phase is not ReplicaPhase.READY)
     replica = next(unready, None)
+    if rollout.phase is Phase.SHIFTING and replica is None:
+        detail = situation.observation.endpoint.detail or ""
+        return None, f"the gateway did not take its route. {detail}".strip()
     if replica is None:
         return None, "its golden request was not answered." if replicas else "it has no replica."
     return replica.id, f"{replica.id} is {replica.phase.value}. {replica.detail or ''}".strip()

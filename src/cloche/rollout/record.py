@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import (
+    Capacity,
     Cause,
     Event,
     EventKind,
@@ -74,8 +75,9 @@ def begin(
         return before.then(stay(before.record, by=by, at=at, cause=cause))
     kind = EventKind.ROLLED_BACK if cause is Cause.ROLLBACK else EventKind.DEPLOYED
     rollout = Rollout(
-        to, before.record.live, cause, by, at, Phase.PENDING, at, verify=verify, accepted=accepted
-    )
+        to, before.record.live, cause, by, at, Phase.PENDING, at, verify=verify, accepted=accepted,
+        capacity=record.operated.capacity or Capacity.SURGE,
+    )  # fmt: skip
     told = {"accepted": [asked_for(question) for question in questions]} if questions else {}
     event = Event(at, record.name, to, kind, what, by, {**(detail or {}), **told})
     return before.then(Changed(_add(before.record, rollout), (event,)))
@@ -138,14 +140,14 @@ def supersede(record: ServiceRecord, *, by: str, at: str) -> Changed:
 # ── progress of a rollout ─────────────────────────────────────────────────────────────────────
 
 
-def advance(record: ServiceRecord, phase: Phase, *, at: str) -> Changed:
-    """Move the rollout under way to a later phase."""
+def advance(record: ServiceRecord, phase: Phase, *, at: str, size: int = 0) -> Changed:
+    """Move the rollout under way to a later phase; `size` live replicas are replaced from now."""
     rollout = record.rollout
     if rollout is None or rollout.phase is phase:
         return Changed(record)
-    after = replace(rollout, phase=phase, since=at)
+    after = replace(rollout, phase=phase, since=at, size=size or rollout.size)
     if phase is Phase.SHIFTING:
-        after = replace(after, step=1, weight=strategy.weight(1))
+        after = replace(after, step=1, weight=strategy.weight(rollout, 1))
     event = _phase_event(record.name, rollout, Standing(phase.value), by=CLOCHE, at=at)
     return Changed(_with(record, after), (event,))
 
@@ -155,7 +157,7 @@ def shift(record: ServiceRecord, step: int, *, at: str) -> Changed:
     rollout = record.rollout
     if rollout is None or rollout.step == step:
         return Changed(record)
-    after = replace(rollout, step=step, weight=strategy.weight(step), since=at)
+    after = replace(rollout, step=step, weight=strategy.weight(rollout, step), since=at)
     what = words.shifted(rollout.to, after.weight)
     detail = {"step": step, "weight": after.weight}
     event = Event(at, record.name, rollout.to, EventKind.PHASE, what, CLOCHE, detail)

@@ -15,11 +15,12 @@ from pydantic import (
 )
 
 from cloche import artifacts
-from cloche.artifacts import Operated, ReplicaRange, Runtime, Served
+from cloche.artifacts import Capacity, Operated, ReplicaRange, Runtime, Served
 from cloche.artifacts.service import DEFAULT_REPLICAS
-from cloche.spec import names
+from cloche.spec import names, scaling
 from cloche.spec.inputs import Inputs
 from cloche.spec.quantities import Replicas, StartTimeout, Tolerance, problem
+from cloche.spec.scaling import Autoscale
 from cloche.spec.sections import Batching, Resources, Rollout, Section, Server
 from cloche.spec.targets import KubernetesTarget, Label
 
@@ -85,6 +86,9 @@ class ServiceSpec(Section):
     resources: Resources = Resources()
     replicas: Replicas = ReplicaRange.exactly(DEFAULT_REPLICAS)
     """How many servers answer."""
+    autoscale: Autoscale | None = None
+    """What the number of replicas follows where `replicas` is a range; this machine runs the
+    smallest number."""
     start_timeout: StartTimeout | None = None
     """How long a server may take to load its model, and the model's direct run; default 10m."""
     runtime: Literal["process", "container"] | None = None
@@ -137,6 +141,21 @@ class ServiceSpec(Section):
                 "Remove it, or raise max_batch_size.",
             )
         return self
+
+    @model_validator(mode="after")
+    def _ranges_follow_something(self) -> ServiceSpec:
+        own = self.replicas
+        if not own.fixed or (self.autoscale is not None and not self._targets_scale()):
+            scaling.require_range(own, self.autoscale, "")
+        for name, target in self.targets.items():
+            replicas, autoscale = target.replicas or own, target.autoscale or self.autoscale
+            if target.autoscale is not None or (target.replicas and not replicas.fixed):
+                scaling.require_range(replicas, autoscale, f"targets.{name}.")
+        return self
+
+    def _targets_scale(self) -> bool:
+        """Return whether a target takes its number of replicas from a range."""
+        return any(each.replicas and not each.replicas.fixed for each in self.targets.values())
 
     def with_name(self, name: str, *, derived: bool) -> ServiceSpec:
         """Return this spec with a name; `derived` says that it is the model's own."""
@@ -195,7 +214,7 @@ class ServiceSpec(Section):
 
         A setting that is not written stays, so that a deploy does not undo `cloche scale`.
         """
-        timeout = self.start_timeout
+        timeout, waits = self.start_timeout, self.rollout.schedule_timeout
         return Operated(
             replicas=self.replicas if "replicas" in self.model_fields_set else None,
             start_timeout=None if timeout is None else timeout / 1e6,
@@ -204,12 +223,16 @@ class ServiceSpec(Section):
             if "require_verification" in self.model_fields_set
             else None,
             warm=self.rollout.warm / 1e6 if self.rollout.warm is not None else None,
+            capacity=Capacity(self.rollout.capacity) if self.rollout.capacity else None,
+            schedule_timeout=None if waits is None else waits / 1e6,
+            autoscale=None if self.autoscale is None else self.autoscale.artifact(),
         )
 
     def at(self, target: str) -> ServiceSpec:
         """Return the spec as it is at one of its targets."""
-        replicas = self.targets[target].replicas
-        return self if replicas is None else self.model_copy(update={"replicas": replicas})
+        there = self.targets[target]
+        own = {"replicas": there.replicas, "autoscale": there.autoscale}
+        return self.model_copy(update={key: value for key, value in own.items() if value})
 
 
 def _as_artifact(kind: type[T], section: Section) -> T:

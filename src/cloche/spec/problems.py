@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.errors import UsageError
 from cloche.spec.inputs import Input
 from cloche.spec.model import ServiceSpec
+from cloche.spec.scaling import Autoscale
 from cloche.spec.sections import Batching, Resources, Rollout, Server
 from cloche.spec.targets import KubernetesTarget, Limits, TargetResources, Toleration
 
@@ -19,18 +20,19 @@ if TYPE_CHECKING:
 
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): ServiceSpec,
+    ("autoscale",): Autoscale,
     ("batching",): Batching,
     ("resources",): Resources,
     ("rollout",): Rollout,
     ("server",): Server,
     ("targets", "NAME"): KubernetesTarget,
+    ("targets", "NAME", "autoscale"): Autoscale,
     ("targets", "NAME", "resources"): TargetResources,
     ("targets", "NAME", "resources", "limits"): Limits,
     ("targets", "NAME", "tolerations", "0"): Toleration,
 }
 _NOT_SERVED = {
     ("access",): "Remove it; the gateway listens on this machine only.",
-    ("autoscale",): "Remove it and write a number of replicas.",
     ("follow",): "Remove it; deploy again when the alias has moved.",
     ("models",): "Remove it; write one file per model.",
     ("pipeline",): "Remove it; an ensemble is served as a finished Triton repository.",
@@ -39,7 +41,6 @@ _NOT_SERVED = {
     ("rollout", "interval"): "Remove it; a verified revision takes all traffic at once.",
     ("rollout", "steps"): "Remove it; a verified revision takes all traffic at once.",
     ("slo",): "Remove it; watch latency with `cloche status` and Triton's metrics.",
-    ("targets", "NAME", "autoscale"): "Remove it and write a number of replicas.",
     ("targets", "NAME", "access"): "Remove it; let your Gateway ask for keys.",
 }
 _MISSING = {
@@ -67,6 +68,7 @@ _PATTERNS: dict[str | int | None, tuple[str, str]] = {
     "python": ("a release of Python", 'Write one like "3.12", in quotes.'),
     "namespace": ("the name of a namespace", "Use a-z, 0-9 and inner dashes, at most 63."),
     "prometheus": ("the name of a namespace", "Use a-z, 0-9 and inner dashes, at most 63."),
+    "prometheus_url": ("a URL", "Write one like http://prometheus.monitoring.svc:9090."),
     "registry": ("a registry with a path", "Write one like registry.example.com/vision."),
     "gateway": ("a Gateway", "Write one like gateway: infra/public."),
     "host": ("a hostname", "Write one like scores.example.com."),

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from cloche.artifacts import ReplicaRange
 from cloche.artifacts.service import LARGEST_TOLERANCE, MOST_REPLICAS, SHORTEST_START_TIMEOUT
-from cloche.units import parse_duration, parse_size
+from cloche.units import parse_duration, parse_size, processors_text
 
 _MICROSECONDS = {"h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
 _BYTES = {"Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10}
@@ -30,6 +30,7 @@ _DURATION_MEANT = {unit: meant for unit, meant in _MEANT.items() if meant in _MI
 _SIZE_MEANT = {unit: meant for unit, meant in _MEANT.items() if meant in _BYTES}
 _LONGEST = 24 * _MICROSECONDS["h"]
 _SMALLEST_MEMORY = 2**20
+_RANGE = r"(\d{1,6})\.\.(\d{1,6})"
 
 
 def problem(what: str, hint: str) -> PydanticCustomError:
@@ -55,8 +56,8 @@ def format_size(size: int) -> str:
 
 def format_processors(count: float) -> int | str:
     """Return processors as a whole number, or in thousandths as in Kubernetes: `500m`."""
-    thousandths = round(count * 1000)
-    return f"{thousandths}m" if thousandths % 1000 else thousandths // 1000
+    written = processors_text(count)
+    return int(written) if written.isdigit() else written
 
 
 def _duration(value: Any) -> int:
@@ -107,11 +108,14 @@ def _processors(value: Any) -> float:
 
 
 def replica_range(value: Any) -> ReplicaRange:
-    """Return a number of replicas, or `{min, max}`, as a range; raises a validation error."""
+    """Return a number, `2..10` or `{min, max}` as a range; raises a validation error."""
     if isinstance(value, ReplicaRange):
         return value
     bounds = value
-    if not isinstance(value, dict):
+    written = re.fullmatch(_RANGE, value) if isinstance(value, str) else None
+    if written is not None:
+        bounds = {"min": int(written[1]), "max": int(written[2])}
+    elif not isinstance(value, dict):
         bounds = {"min": value, "max": value}
     elif set(value) != {"min", "max"}:
         raise problem("a range has exactly `min` and `max`", "Write a number, such as replicas: 2.")
@@ -130,9 +134,9 @@ def replica_range(value: Any) -> ReplicaRange:
     return ReplicaRange(least, most)
 
 
-def format_replicas(value: ReplicaRange) -> int | dict[str, int]:
-    """Return a range in its written form: a number if min and max are equal."""
-    return value.minimum if value.fixed else {"min": value.minimum, "max": value.maximum}
+def format_replicas(value: ReplicaRange) -> int | str:
+    """Return a range in its written form, `2..10`: a number if min and max are equal."""
+    return value.minimum if value.fixed else f"{value.minimum}..{value.maximum}"
 
 
 def _start_timeout(value: Any) -> int:
@@ -241,6 +245,7 @@ Replicas = Annotated[
         {
             "anyOf": [
                 _REPLICA_COUNT,
+                {"type": "string", "pattern": f"^{_RANGE}$", "examples": ["2..10"]},
                 {
                     "type": "object",
                     "properties": {
@@ -249,7 +254,7 @@ Replicas = Annotated[
                     },
                     "required": ["min", "max"],
                     "additionalProperties": False,
-                    "description": "A range to scale within; the local target serves none yet.",
+                    "description": "A range; a cluster follows `autoscale` within it.",
                 },
             ]
         }

@@ -124,3 +124,8 @@ class Rollout(Section):
     warm: Duration | None = None
     """How long the replicas of the former revision are kept for a rollback in a second; default 10m
     in a cluster, 0 on this machine."""
+    capacity: Literal["surge", "recreate", "partial"] | None = None
+    """Where a new revision finds room: surge (beside the live one; the default), recreate (the live
+    one ends first, and nobody answers meanwhile) or partial (replicas take each other's place)."""
+    schedule_timeout: Duration | None = None
+    """How long replicas may wait for a machine that a cluster adds for them; default 15m."""

@@ -9,7 +9,8 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from cloche.artifacts import Expose, Exposure, KubernetesPlace, PodOptions
 from cloche.spec import names
-from cloche.spec.quantities import Memory, Processors, Replicas, problem
+from cloche.spec.quantities import Duration, Memory, Processors, Replicas, problem
+from cloche.spec.scaling import Autoscale
 from cloche.spec.sections import Section
 
 _SUBDOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
@@ -82,8 +83,18 @@ class KubernetesTarget(Section):
     """The hostname of the service at that Gateway."""
     prometheus: Label | None = None
     """The namespace whose Prometheus may read the metrics."""
+    prometheus_url: Annotated[
+        str | None, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?$")
+    ] = None
+    """Where the cluster asks that Prometheus, such as http://prometheus.monitoring.svc:9090; what
+    autoscale follows is read there."""
+    scrape_interval: Duration | None = None
+    """How often that Prometheus reads the metrics of a pod; default 5s where its operator is
+    there, else 15s."""
     replicas: Replicas | None = None
     """How many pods answer there, if not as many as elsewhere."""
+    autoscale: Autoscale | None = None
+    """What the number of pods follows there, where `replicas` is a range."""
     resources: TargetResources = TargetResources()
     pull_secret: Subdomain | None = None
     """The secret with which nodes pull from the registry."""
@@ -169,4 +180,9 @@ class KubernetesTarget(Section):
         gateway = self.gateway
         if gateway is not None and "/" not in gateway:
             gateway = f"{self.namespace}/{gateway}"
-        return Exposure(Expose(self.expose), gateway, self.host, self.prometheus)
+        interval = self.scrape_interval
+        return Exposure(
+            Expose(self.expose), gateway, self.host, self.prometheus,
+            prometheus_url=self.prometheus_url and self.prometheus_url.rstrip("/"),
+            scrape_interval=None if interval is None else interval / 1e6,
+        )  # fmt: skip

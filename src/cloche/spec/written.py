@@ -12,9 +12,10 @@ from cloche.spec.quantities import (
     format_replicas,
     format_size,
 )
+from cloche.spec.scaling import format_percent
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Operated, Served
+    from cloche.artifacts import Autoscale, Operated, Served
 
 
 def _inputs(value: Any) -> list[str]:
@@ -55,9 +56,25 @@ def operated(value: Operated) -> dict[str, Any]:
         written["require_verification"] = value.require_verification
     if value.warm is not None:
         written["rollout.warm"] = format_duration(round(value.warm * 1e6))
+    if value.capacity is not None:
+        written["rollout.capacity"] = value.capacity.value
+    if value.schedule_timeout is not None:
+        written["rollout.schedule_timeout"] = format_duration(round(value.schedule_timeout * 1e6))
+    if (follows := value.autoscaled) is not None:
+        written |= {f"autoscale.{key}": item for key, item in _followed(follows).items()}
     if value.exposure is not None:
         written |= {key: item for key, item in asked_for(value.exposure).items() if item}
     return written
+
+
+def _followed(value: Autoscale) -> dict[str, Any]:
+    """Return what the number of replicas follows, as the file has it."""
+    written = {
+        "requests_per_second": value.requests_per_second,
+        "queue_time": value.queue_time and format_duration(round(value.queue_time * 1e6)),
+        "gpu_utilization": value.gpu_utilization and format_percent(value.gpu_utilization),
+    }
+    return {key: item for key, item in written.items() if item is not None}
 
 
 def _leaves(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Placement:
     replicas: ReplicaRange
     start_limit: float
     """Seconds that a replica may take until it is ready."""
+    schedule_limit: float | None = None
+    """Seconds that it may wait for a machine that is being added; None for the target's default."""
     resources: Resources = field(default_factory=Resources)
     lock: Lock | None = None
     """The lock of the model's dependencies, if it has any."""
@@ -53,6 +55,8 @@ class Placement:
     """Its image in a registry, `HOST/NAME@sha256:…`, for targets that run images."""
     pod: dict[str, Any] | None = None
     """The template of its pods, for targets that run pods."""
+    exact: bool = False
+    """Whether the number of replicas is a rollout's own, which nothing else may change."""
     aliases: tuple[str, ...] = ()
     """Further names of its main model, which lead to it where no other service has them."""
 
@@ -119,6 +123,10 @@ class Replica:
     """The last lines of its log, if it failed."""
     remedy: str | None = None
     """What to do about it, as a sentence, where its log does not say why."""
+    unplaced: bool = False
+    """Whether it waits for a machine; the target limits that wait."""
+    placed_at: str | None = None
+    """When a machine took it, where it may have to wait for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +169,20 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """What an autoscaler makes of a revision."""
+
+    minimum: int
+    maximum: int
+    replicas: int | None = None
+    """How many it wants now."""
+    measured: Mapping[str, str] = field(default_factory=dict)
+    """What it follows, as it was measured last: `{"requests-per-second": "62 of 100"}`."""
+    trouble: str | None = None
+    """Why it does not work, as a sentence; the number of replicas then stays."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceObservation:
     """The state of one service at one moment."""
 
@@ -169,6 +191,8 @@ class ServiceObservation:
     split: Mapping[int, int]
     """Percent by revision that the gateway is seen to serve, not what it was told to serve."""
     replicas: tuple[Replica, ...]
+    scaling: Mapping[int, Scaling] = field(default_factory=dict)
+    """By revision, where an autoscaler sets the number of replicas."""
 
     @property
     def empty(self) -> bool:
@@ -207,6 +231,10 @@ class ApplyError(ErrorGroup):
 
 class Target(Protocol):
     """A place where services run; calls may come from any thread."""
+
+    @property
+    def autoscales(self) -> bool:
+        """Return whether the number of replicas follows a measure; else a range runs its least."""
 
     def admit(self, desired: Desired) -> None:
         """Raise ClocheError if this target can never serve what is desired, and change nothing.

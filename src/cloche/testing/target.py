@@ -54,12 +54,15 @@ class MemoryTarget:
 
     # ── target ────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def autoscales(self) -> bool:
+        return False
+
     def admit(self, desired: Desired) -> None:
         for replicas in (desired.operated.replica_range, *(p.replicas for p in desired.placements)):
-            if not replicas.fixed or replicas.minimum < 1:
-                hint = f"Write a number, such as replicas: {max(1, replicas.minimum)}."
-                what = "Only a number of replicas, 1 or more, is served in memory."
-                raise UsageError("target.memory.replicas", what, hint=hint)
+            if replicas.minimum < 1:
+                what = "Only 1 replica or more is served in memory."
+                raise UsageError("target.memory.replicas", what, hint="Write replicas: 1.")
         for placement in desired.placements:
             self._require_kept(placement)
         for repository in desired.repositories:

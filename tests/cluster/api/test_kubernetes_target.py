@@ -244,7 +244,7 @@ def test_an_object_of_someone_else_is_refused_by_name(
 @pytest.mark.parametrize(
     ("wanted", "code"),
     [
-        (Operated(replicas=ReplicaRange(1, 4)), "target.kubernetes.replicas"),
+        (Operated(replicas=ReplicaRange(1, 4)), "target.kubernetes.autoscale"),
         (Operated(exposure=Exposure(Expose.GATEWAY, "a/b", "x.test")),
          "target.kubernetes.gateway_api"),
     ],

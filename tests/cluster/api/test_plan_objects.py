@@ -64,8 +64,10 @@ def exported(cluster: Cluster, namespace: str, asked: Desired) -> list[dict[str,
     for placement in asked.placements:
         kind, body = wanted.workload(placement, namespace)
         owner = found.get(kind, body["metadata"]["name"])
-        count = wanted.replicas(placement, asked, found)
-        bodies += [body, *(b for _, b in wanted.of_revision(placement, namespace, count, owner))]
+        beside = wanted.of_revision(
+            placement, asked, found, owner, namespace=namespace, serves=cluster.serves
+        )
+        bodies += [body, *(each for _, each in beside)]
     bodies += [body for _, body in wanted.of_traffic(asked, namespace, cluster.serves)]
     return [writing.marked(body) for body in bodies]
 

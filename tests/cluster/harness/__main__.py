@@ -7,7 +7,7 @@ import sys
 
 from cluster.harness import registry
 from cluster.harness.errors import HarnessError
-from cluster.harness.programs import GROUPS, Programs
+from cluster.harness.programs import CLUSTER, GROUPS, Programs
 from cluster.harness.real_cluster import RealCluster, in_use, out_of_use
 
 
@@ -36,7 +36,7 @@ def main() -> int:
 
 def _up() -> None:
     """Print what a shell needs to use the cluster."""
-    Programs().build(*GROUPS, report=say)
+    Programs().build(*CLUSTER, report=say)
     cluster = RealCluster()
     with in_use():
         cluster.up(say, keep=True)

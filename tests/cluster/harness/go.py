@@ -44,9 +44,10 @@ def install(module: Module, package: str, target: Path) -> None:
         built.rename(target)
 
 
-def build_in_place(module: Module, package: str, target: Path) -> None:
-    """Build a package in its module's folder, as its authors do."""
-    _build(f"./{package}", target, folder=folder_of(module))
+def build_in_place(module: Module, package: str, target: Path, *, tags: str = "") -> None:
+    """Build a package in its module's folder, as its authors do; `tags` are commas apart."""
+    options = ("-tags", tags) if tags else ()
+    _build(f"./{package}", target, *options, folder=folder_of(module))
 
 
 def build_in_own_module(

@@ -1,7 +1,7 @@
 """The programs of a cluster: what each is built from, and where all are kept.
 
 They are built by groups: `api` for an API server, `nodes` for real nodes and what every cluster
-has, `gateway` for the one that routes.
+has, `gateway` for the one that routes, `scaling` for what measures and scales.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +22,11 @@ from fixtures.cache import cache_folder
 
 Build = Callable[[Path], None]
 Report = Callable[[str], None]
-GROUPS = ("api", "nodes", "gateway")
+CLUSTER = ("api", "nodes", "gateway")
+GROUPS = (*CLUSTER, "scaling")
 _LOCK_SECONDS = 3600.0
 _CRDS = "charts/gateway-helm/charts/crds/crds"
+_KEDA = go.Module("github.com/kedacore/keda/v2", pins.KEDA)
 _STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
 """What KWOK's nodes and pods go through: all that they can, at once."""
 
@@ -77,7 +80,7 @@ class Programs:
                 report(f"Building {name} took {time.monotonic() - began:.0f} s")
 
     def _builds(self, groups: Sequence[str]) -> dict[str, Build]:
-        known = {"api": _api, "nodes": _nodes, "gateway": _gateway}
+        known = {"api": _api, "nodes": _nodes, "gateway": _gateway, "scaling": _scaling}
         return {name: b for group in groups for name, b in known[group](self.kubernetes).items()}
 
 
@@ -99,6 +102,7 @@ def _api(kubernetes: str) -> Mapping[str, Build]:
         "etcd": lambda target: go.build_in_own_module(etcd, "", target),
         "kube-apiserver": _of_kubernetes("kube-apiserver", kubernetes),
         "kubectl": _of_kubernetes("kubectl", kubernetes),
+        "keda-crds.yaml": _gathered(_KEDA, "config/crd/bases/keda.sh_*.yaml"),
     }
 
 
@@ -138,6 +142,18 @@ def _gateway(kubernetes: str) -> Mapping[str, Build]:
     }
 
 
+def _scaling(kubernetes: str) -> Mapping[str, Build]:
+    prometheus = go.Module("github.com/prometheus/prometheus", pins.PROMETHEUS)
+    return {
+        "prometheus": lambda target: go.build_in_place(
+            prometheus, "cmd/prometheus", target, tags="remove_all_sd,enable_kubernetes_sd"
+        ),
+        "keda-operator": lambda target: go.build_in_place(_KEDA, "cmd/operator", target),
+        "keda-adapter": lambda target: go.build_in_place(_KEDA, "cmd/adapter", target),
+        "keda.yaml": _kustomized(_KEDA, "config/minimal"),
+    }
+
+
 def _of_kubernetes(name: str, version: str) -> Build:
     """Say its version by the linker, or clients see v0.0.0."""
     major, minor, patch = version.split(".")
@@ -164,6 +180,22 @@ def _own(name: str) -> Build:
 
 def _source(name: str) -> Path:
     return Path(__file__).parent / "sources" / f"{name}.go"
+
+
+def _kustomized(module: go.Module, folder: str) -> Build:
+    """Write what a folder of a module describes, as kubectl puts it together."""
+
+    def kustomize(target: Path) -> None:
+        command = [target.parent / "kubectl", "kustomize", go.folder_of(module) / folder]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise HarnessError(f"kubectl kustomize failed: {done.stderr.strip()[-1000:]}")
+        files.write_atomically(target, done.stdout.encode())
+
+    return kustomize
 
 
 def _gathered(module: go.Module, *patterns: str) -> Build:

@@ -16,7 +16,7 @@ from cluster.harness.control_plane import Addresses, ControlPlane
 from cluster.harness.daemon import Daemon
 from cluster.harness.errors import BusyError, HarnessError, MissingError
 from cluster.harness.node import NEEDED, SYSTEM_PATH, Node
-from cluster.harness.programs import GROUPS, Programs, Report, own
+from cluster.harness.programs import CLUSTER, Programs, Report, own
 from cluster.harness.registry import ClusterRegistry
 from cluster.harness.simulated import SIMULATED
 from cluster.harness.traces import FOLDER, traces
@@ -46,7 +46,7 @@ def missing(programs: Programs | None = None) -> str | None:
     absent = [name for name in NEEDED if shutil.which(name, path=SYSTEM_PATH) is None]
     if absent:
         return f"needs {', '.join(absent)} (apt install runc iproute2 iptables util-linux)"
-    if unbuilt := (programs or Programs()).missing(*GROUPS):
+    if unbuilt := (programs or Programs()).missing(*CLUSTER):
         return f"needs {len(unbuilt)} programs that were not built ({unbuilt[0]}, …): make cluster"
     return None
 

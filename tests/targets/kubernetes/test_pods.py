@@ -115,3 +115,29 @@ def test_a_quota_is_why_no_pod_is_made() -> None:
         assert trouble is not None
         assert (trouble.phase, str(given["message"]) in trouble.what) == (phase, True)
     assert pods.missing({"metadata": metadata, "status": {}}, START) is None
+
+
+def unscheduled(*said: str, after: float, limit: float | None = None) -> Any:
+    why = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
+    now = START + timedelta(seconds=after)
+    limits = {} if limit is None else {1: limit}
+    (found,) = pods.replicas([pod({}, why)], lambda _: said, now, limits)
+    return found
+
+
+def test_a_pod_that_no_node_takes_fails_unless_a_node_is_being_added() -> None:
+    early, late = unscheduled(after=59), unscheduled(after=61)
+    assert (early.phase, early.unplaced) == (ReplicaPhase.STARTING, True)
+    assert "0/3 nodes are available" in early.detail
+    assert (late.phase, late.unplaced) == (ReplicaPhase.FAILED, False)
+    for said in (
+        "pod triggered scale-up: [{gpu-pool 0->1 (max: 4)}]",
+        "Pod should schedule on: nodeclaim/gpu-x7k2",
+    ):
+        added = unscheduled("0/3 nodes are available", said, after=899)
+        assert (added.phase, added.unplaced) == (ReplicaPhase.STARTING, True)
+        assert said in added.detail
+        assert unscheduled(said, after=901).phase is ReplicaPhase.FAILED
+        assert unscheduled(said, after=901, limit=1200).phase is ReplicaPhase.STARTING
+    refused = "pod didn't trigger scale-up: 1 max node group size reached"
+    assert unscheduled(refused, after=61).phase is ReplicaPhase.FAILED

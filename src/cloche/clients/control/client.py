@@ -21,6 +21,7 @@ from cloche.artifacts import (
     DeployPlan,
     Event,
     Golden,
+    ReplicaRange,
     RevisionStatus,
     Verification,
 )
@@ -198,7 +199,7 @@ class ControlClient:
         """Return one revision of a service."""
         return self._call("GET", f"/services/{_segment(name)}/revisions/{number}", RevisionStatus)
 
-    def scale(self, name: str, replicas: int) -> dict[str, Any]:
+    def scale(self, name: str, replicas: int | ReplicaRange) -> dict[str, Any]:
         """Change the number of replicas; return the ServiceStatus."""
         body = artifacts.encode({"replicas": replicas})
         path = f"/services/{_segment(name)}/scale"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Expose, Exposure
+from cloche.artifacts import Capacity, Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
-from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes import names, scaling
 from cloche.targets.kubernetes.objects import pod
 
 if TYPE_CHECKING:
@@ -27,7 +27,12 @@ def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
     """Raise ClocheError, an ErrorGroup for several, for what can never be served there."""
     check_namespace(cluster, namespace)
     exposure = desired.operated.exposure or Exposure()
-    problems = [*_replicas(desired), *_foreign(cluster, namespace, desired.service)]
+    problems = [
+        *scaling.problems(cluster, namespace, desired),
+        *_foreign(cluster, namespace, desired.service),
+    ]
+    if desired.operated.capacity is Capacity.PARTIAL and exposure.expose is not Expose.GATEWAY:
+        problems.append(_unsplit())
     if exposure.expose is Expose.GATEWAY:
         problems += _gateway(cluster, namespace, desired.service, exposure)
     problems += _pods(cluster, namespace, desired)
@@ -60,16 +65,13 @@ def check_namespace(cluster: Cluster, namespace: str) -> None:
         )  # fmt: skip
 
 
-def _replicas(desired: Desired) -> Iterator[ClocheError]:
-    replicas = desired.operated.replica_range
-    if not replicas.fixed or replicas.minimum < 1:
-        yield UsageError(
-            "target.kubernetes.replicas",
-            "A service in a cluster has a fixed number of replicas, 1 or more: autoscaling is not"
-            " served yet.",
-            where="replicas",
-            hint=f"Write a number, such as replicas: {max(1, replicas.minimum)}.",
-        )
+def _unsplit() -> ClocheError:
+    return UsageError(
+        "target.kubernetes.partial",
+        "Without a Gateway a service cannot be shared between two revisions.",
+        where="rollout.capacity",
+        hint="Write expose: gateway, or rollout: {capacity: recreate}, which has an outage.",
+    )
 
 
 def _foreign(cluster: Cluster, namespace: str, service: str) -> Iterator[ClocheError]:

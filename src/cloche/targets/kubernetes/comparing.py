@@ -94,16 +94,18 @@ class _Comparison:
             yield ObjectChange(
                 ObjectAction.CREATE, kinds.CONFIG_MAP.name, name, revision=placement.revision
             )
-        for other, part in wanted.of_revision(placement, self.namespace, replicas, current):
+        for other, part in wanted.of_revision(
+            placement, self.desired, self.found, current,
+            namespace=self.namespace, serves=self.cluster.serves,
+        ):  # fmt: skip
             yield from self._changed(other, part)
-        budget = self.found.get(kinds.POD_DISRUPTION_BUDGET, name)
-        if budget is not None and not wanted.has_budget(replicas):
-            yield _deleted(kinds.POD_DISRUPTION_BUDGET, budget)
+        for other, each in wanted.surplus(placement, self.desired, self.found):
+            yield _deleted(other, each)
 
     def _with(self, workload: dict[str, Any]) -> Iterator[ObjectChange]:
         """Yield the objects that go with a Deployment, which owns them."""
         name, number = workload["metadata"]["name"], _revision_of(workload)
-        for kind in (kinds.SERVICE, kinds.POD_DISRUPTION_BUDGET):
+        for kind in (kinds.SERVICE, kinds.POD_DISRUPTION_BUDGET, kinds.SCALED_OBJECT):
             owned = self.found.get(kind, name)
             if owned is not None:
                 yield _deleted(kind, owned)

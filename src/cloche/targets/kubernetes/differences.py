@@ -21,9 +21,12 @@ def foreseen(cluster: Cluster, namespace: str, desired: Desired) -> tuple[Findin
 
 
 def _scaled_by_others(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Finding]:
-    found = seen.read(cluster, namespace, desired.service, (kinds.DEPLOYMENT,))
+    kinds_read = (kinds.DEPLOYMENT, kinds.SCALED_OBJECT)
+    found = seen.read(cluster, namespace, desired.service, kinds_read)
     foreign = [
-        each for each in found.objects[kinds.DEPLOYMENT].values() if writing.is_foreign(each)
+        each
+        for name, each in found.objects[kinds.DEPLOYMENT].items()
+        if writing.is_foreign(each) and not found.get(kinds.SCALED_OBJECT, name)
     ]
     if not foreign:
         return
@@ -40,7 +43,8 @@ def _scaled_by_others(cluster: Cluster, namespace: str, desired: Desired) -> Ite
             f"{who} set the replicas of Deployment {name} to {writing.replicas_of(workload)};"
             " Cloche leaves them so.",
             where=desired.service,
-            hint="Remove the autoscaler, or let it set them.",
+            hint="It is bound to this revision, and the next one starts with `replicas`: write"
+            " `autoscale:` in cloche.yaml, which goes with each revision.",
         )
 
 

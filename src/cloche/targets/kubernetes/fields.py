@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from cloche.targets.kubernetes.quantities import amount
 
 Tree = Mapping[str, Any]
 """A FieldsV1: `f:` a field, `k:` an item by its keys, `v:` an item by its value, `.` itself."""
@@ -18,10 +19,6 @@ Difference = tuple[str, Any, Any]
 """A path, what is there, and what is wanted; None for nothing."""
 
 _QUANTITIES = frozenset({"limits", "requests"})
-_UNITS: Mapping[str, Decimal | int] = {
-    "": 1, "m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
-}  # fmt: skip
 _INDEX = "[{}]"
 
 
@@ -184,19 +181,10 @@ def _equal(one: Any, other: Any, path: str) -> bool:
         return True
     if not (isinstance(one, str) and isinstance(other, str) and _is_quantity(path)):
         return False
-    amount = _amount(one)
-    return amount is not None and amount == _amount(other)
+    value = amount(one)
+    return value is not None and value == amount(other)
 
 
 def _is_quantity(path: str) -> bool:
     *_, before, last = ["", *path.split(".")]
     return before in _QUANTITIES or last == "sizeLimit"
-
-
-def _amount(text: str) -> Decimal | None:
-    number = text.rstrip("mkKMGTi")
-    unit = _UNITS.get(text[len(number) :])
-    try:
-        return None if unit is None else Decimal(number) * unit
-    except InvalidOperation:
-        return None

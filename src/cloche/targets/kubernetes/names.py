@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "APPLIED", "CLOCHE", "REPLICAS", "REVISION", "SERVICE", "labels", "of_revision", "of_service",
-    "revision_of", "selector", "selector_text",
+    "APPLIED", "CLOCHE", "REPLICAS", "REVISION", "SCHEDULE_LIMIT", "SERVICE", "labels",
+    "of_revision", "of_service", "revision_of", "selector", "selector_text",
 ]  # fmt: skip
 
 APPLIED = "cloche.dev/applied"
 """The annotation with the digest of what was applied."""
 REPLICAS = "cloche.dev/replicas"
 """The annotation with the numbers of replicas before and after they were last set: `1,2`."""
+SCHEDULE_LIMIT = "cloche.dev/schedule-timeout"
+"""The annotation of a Deployment with the seconds that its pods may wait for a node to be added."""
 
 _LONGEST = 63
 _ROOM = len("-r999999")

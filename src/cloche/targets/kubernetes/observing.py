@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
-from cloche.targets.kubernetes import names, pods, seen
+from cloche.targets.kubernetes import names, pods, scaling, seen
 from cloche.targets.kubernetes.objects import route
 from cloche.targets.kubernetes.objects.pod import PORTS
 from cloche.targets.target import Endpoint, Replica, ReplicaPhase, ServiceObservation
@@ -22,22 +22,34 @@ _FINAL = frozenset({
     "NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", "UnsupportedValue",
 })  # fmt: skip
 """Reasons of a refusal that waiting does not change."""
-_WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD)
+_WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD, kinds.SCALED_OBJECT)
 
 
 def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservation:
     """Return the replicas and the traffic of a service."""
     found = seen.read(cluster, namespace, service, _WANTED)
+    workloads = found.of_revision(kinds.DEPLOYMENT)
     ours = pods.replicas(
         found.objects[kinds.POD].values(),
         lambda pod: events_of(cluster, namespace, pod),
         cluster.now(),
+        {number: limit for number, each in workloads.items() if (limit := _schedule_limit(each))},
     )
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     split = split_of(found, service)
     endpoint = _endpoint(cluster, namespace, service, found, routed)
     missing = _missing(found, service, ours, cluster.now())
-    return ServiceObservation(service, endpoint, split, (*ours, *missing))
+    scaled = scaling.observed(cluster, namespace, found)
+    return ServiceObservation(service, endpoint, split, (*ours, *missing), scaled)
+
+
+def _schedule_limit(workload: dict[str, Any]) -> float | None:
+    """Return the seconds that pods of a Deployment may wait for a node that is being added."""
+    noted = (workload["metadata"].get("annotations") or {}).get(names.SCHEDULE_LIMIT, "")
+    try:
+        return float(noted)
+    except ValueError:
+        return None
 
 
 def events_of(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> list[str]:

@@ -30,6 +30,10 @@ _DEAD_MODEL = re.compile(r"Stub process .* is not healthy")
 _MORE_MEMORY = "Raise `resources.memory`, or `resources.limits.memory` of the target."
 PATIENCE = 60.0
 """Seconds that a pod may wait for a node, or its image for a registry that does not answer."""
+SCHEDULE_LIMIT = 900.0
+"""Seconds that it may wait for a node where one is being added for it, unless more is asked for."""
+_ADDED = re.compile(r"pod triggered scale-up|[Pp]od should schedule on")
+"""What the autoscalers of nodes say of a pod: cluster-autoscaler, and Karpenter."""
 
 _ROOM = (
     "Ask for less (`resources`), give the cluster more room, or correct `node_selector` and"
@@ -40,7 +44,6 @@ _IMAGE = (
     " `pull_secret` of the target, and every node has to reach it."
 )
 _ADMISSION = "Ask for less (`resources`, `replicas`), or have what refuses them changed."
-_MEMORY = "Raise `resources.memory`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,22 @@ class Trouble:
     phase: ReplicaPhase
     what: str
     remedy: str | None = None
+    unplaced: bool = False
+    """Whether it waits for a node."""
 
 
 def replicas(
     pods: Iterable[dict[str, Any]],
     events: Callable[[dict[str, Any]], Iterable[str]],
     now: datetime,
+    schedule_limits: Mapping[int, float] | None = None,
 ) -> tuple[Replica, ...]:
-    """Return the replicas that pods are; `events` returns what was said of a pod, oldest first."""
-    found = (_replica(pod, events, now) for pod in pods)
+    """Return the replicas that pods are; `events` returns what was said of a pod, oldest first.
+
+    `schedule_limits` are seconds by revision.
+    """
+    limits = schedule_limits or {}
+    found = (_replica(pod, events, now, limits) for pod in pods)
     return tuple(sorted((each for each in found if each is not None), key=lambda each: each.id))
 
 
@@ -82,14 +92,19 @@ def missing(deployment: Mapping[str, Any], now: datetime) -> Trouble | None:
 
 
 def _replica(
-    pod: dict[str, Any], events: Callable[[dict[str, Any]], Iterable[str]], now: datetime
+    pod: dict[str, Any],
+    events: Callable[[dict[str, Any]], Iterable[str]],
+    now: datetime,
+    schedule_limits: Mapping[int, float],
 ) -> Replica | None:
     metadata, status = pod["metadata"], pod.get("status", {})
     number = names.revision_of(metadata.get("labels") or {})
     if number is None or status.get("phase") in {"Failed", "Succeeded"}:
         return None  # evicted: another takes its place
     container = _container(pod)
-    found = _trouble(pod, container, events, now)
+    placed = _condition(pod, "PodScheduled")
+    limit = schedule_limits.get(number, SCHEDULE_LIMIT)
+    found = _unscheduled(pod, events, now, limit) or _trouble(pod, container, events, now)
     return Replica(
         id=metadata["name"],
         service=metadata["labels"][names.SERVICE],
@@ -100,6 +115,8 @@ def _replica(
         url=None,
         detail=found.what or None,
         remedy=found.remedy,
+        unplaced=found.unplaced,
+        placed_at=placed.get("lastTransitionTime") if placed.get("status") == "True" else None,
     )
 
 
@@ -114,7 +131,7 @@ def _trouble(
         return Trouble(ReplicaPhase.STOPPING, "")
     if is_ready(pod):
         return Trouble(ReplicaPhase.READY, "")
-    trouble = _unscheduled(pod, now) or _waiting(pod, container, now) or _refused(pod, events)
+    trouble = _waiting(pod, container, now) or _refused(pod, events)
     if trouble is not None:
         return trouble
     if container.get("started") and _was_ready(pod, container):
@@ -122,12 +139,27 @@ def _trouble(
     return Trouble(ReplicaPhase.STARTING, "")
 
 
-def _unscheduled(pod: dict[str, Any], now: datetime) -> Trouble | None:
+def _unscheduled(
+    pod: dict[str, Any],
+    events: Callable[[dict[str, Any]], Iterable[str]],
+    now: datetime,
+    limit: float,
+) -> Trouble | None:
+    """Return that no node takes a pod; `limit` is for one that a node is being added for."""
     condition = _condition(pod, "PodScheduled")
-    if condition.get("status") != "False":
+    if condition.get("status") != "False" or _is_ending(pod):
         return None
     what = f"No node takes it: {condition.get('message') or condition.get('reason')}"
-    return Trouble(_in_time(pod["metadata"]["creationTimestamp"], now), what, _ROOM)
+    since = pod["metadata"]["creationTimestamp"]
+    phase = _in_time(since, now)
+    if phase is ReplicaPhase.FAILED and (added := _last_added(events(pod))) is not None:
+        phase, what = _in_time(since, now, limit), f"{what} A node is being added: {added}"
+    return Trouble(phase, what, _ROOM, unplaced=phase is ReplicaPhase.STARTING)
+
+
+def _last_added(said: Iterable[str]) -> str | None:
+    """Return what an autoscaler of nodes said last of adding one for a pod; None if it did not."""
+    return next((each for each in reversed([*said]) if _ADDED.search(each)), None)
 
 
 def _waiting(pod: dict[str, Any], container: dict[str, Any], now: datetime) -> Trouble | None:
@@ -149,7 +181,7 @@ def _waiting(pod: dict[str, Any], container: dict[str, Any], now: datetime) -> T
         return None
     most = _MOST_KILLS if killed else _MOST_RESTARTS
     phase = ReplicaPhase.FAILED if restarts >= most else ReplicaPhase.RESTARTING
-    return Trouble(phase, _end_text(pod, ended, restarts), _MEMORY if killed else None)
+    return Trouble(phase, _end_text(pod, ended, restarts), _MORE_MEMORY if killed else None)
 
 
 def _refused(
@@ -181,7 +213,7 @@ def _end_text(pod: dict[str, Any], ended: dict[str, Any], restarts: int) -> str:
         limit = _limits(pod).get("memory", "its node has")
         return (
             f"It was killed for memory (OOMKilled) {times}: it needs more than the"
-            f" {limit} of its limit. {_MORE_MEMORY}"
+            f" {limit} of its limit."
         )
     said = f": {ended['message'].strip()}" if ended.get("message") else ""
     return f"Its server ended with exit code {code} ({reason}) {times}{said}"
@@ -235,9 +267,9 @@ def _since(pod: dict[str, Any], phase: ReplicaPhase) -> str:
     return str(changed or pod["metadata"]["creationTimestamp"])
 
 
-def _in_time(since: str | None, now: datetime) -> ReplicaPhase:
+def _in_time(since: str | None, now: datetime, limit: float = PATIENCE) -> ReplicaPhase:
     """Return STARTING, and FAILED if it has lasted too long."""
     if since is None:
         return ReplicaPhase.STARTING
     waited = (now.astimezone(UTC) - datetime.fromisoformat(since)).total_seconds()
-    return ReplicaPhase.STARTING if waited < PATIENCE else ReplicaPhase.FAILED
+    return ReplicaPhase.STARTING if waited < limit else ReplicaPhase.FAILED

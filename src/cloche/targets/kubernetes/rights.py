@@ -66,27 +66,33 @@ def needed(cluster: Cluster, exposure: Exposure) -> tuple[Right, ...]:
     )
 
 
+def kept(kind: Kind) -> tuple[Right, ...]:
+    """Return the rights to keep objects of a kind as they should be."""
+    return tuple(Right(verb, kind) for verb in _KEEP)
+
+
 def require(cluster: Cluster, namespace: str, exposure: Exposure) -> None:
     """Raise ClocheError `kubernetes.rights` with each right that is missing."""
-    rules = _rules(cluster, namespace)
-    missing = [
-        right
-        for right in needed(cluster, exposure)
-        if not _granted(right, rules) and not _allowed(cluster, namespace, right)
-    ]
-    if not missing:
+    errors = missing(cluster, namespace, needed(cluster, exposure))
+    if not errors:
         return
+    if len(errors) == 1:
+        raise errors[0]
+    raise ErrorGroup("kubernetes.rights", "You lack rights that are needed there.", errors)
+
+
+def missing(cluster: Cluster, namespace: str, asked: Iterable[Right]) -> list[ClocheError]:
+    """Return an error for each right that the user lacks."""
+    rules = _rules(cluster, namespace)
     hint = "Ask an administrator for a Role with these rights; the guide on clusters has one."
-    errors = [
+    return [
         ClocheError(
             "kubernetes.rights", f"You may not {right} in namespace {namespace}.",
             where=f"context {cluster.context}", hint=hint,
         )
-        for right in missing
+        for right in asked
+        if not _granted(right, rules) and not _allowed(cluster, namespace, right)
     ]  # fmt: skip
-    if len(errors) == 1:
-        raise errors[0]
-    raise ErrorGroup("kubernetes.rights", "You lack rights that are needed there.", errors)
 
 
 def _rules(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:

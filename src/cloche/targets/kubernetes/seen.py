@@ -6,17 +6,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kubernetes import kinds
+from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.targets.kubernetes import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.clients.kubernetes.kinds import Kind
 
 OF_REVISIONS = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.POD_DISRUPTION_BUDGET)
 OF_SERVICES = (kinds.SERVICE_ACCOUNT, kinds.NETWORK_POLICY)
-OPTIONAL = (kinds.HTTP_ROUTE, kinds.BACKEND_TRAFFIC_POLICY, kinds.POD_MONITOR)
+OPTIONAL = (
+    kinds.HTTP_ROUTE, kinds.BACKEND_TRAFFIC_POLICY, kinds.POD_MONITOR, kinds.SCALED_OBJECT,
+)  # fmt: skip
 """Kinds that a cluster may lack."""
 
 
@@ -54,6 +57,16 @@ def read(
     for kind in wanted or (*OF_REVISIONS, *OF_SERVICES, *OPTIONAL):
         if kind in OPTIONAL and not cluster.serves(kind):
             continue
-        items = cluster.list(kind, namespace, labels=names.selector_text(service)).items
+        items = _listed(cluster, kind, namespace, service)
         found[kind] = {each["metadata"]["name"]: each for each in items}
     return Seen(found)
+
+
+def _listed(cluster: Cluster, kind: Kind, namespace: str, service: str) -> Sequence[dict[str, Any]]:
+    """Return the objects of a kind; no autoscalers where a user has no right to any."""
+    try:
+        return cluster.list(kind, namespace, labels=names.selector_text(service)).items
+    except ForbiddenError:
+        if kind is kinds.SCALED_OBJECT:
+            return ()
+        raise

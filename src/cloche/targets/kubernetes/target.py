@@ -70,6 +70,10 @@ class KubernetesTarget:
 
     # ── desired ───────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def autoscales(self) -> bool:
+        return True
+
     def admit(self, desired: Desired) -> None:
         admission.check(self._cluster, self._namespace, desired)
         for placement in desired.placements:
@@ -152,13 +156,17 @@ class KubernetesTarget:
         is_up = bool(workload.get("status", {}).get("readyReplicas"))
         if not is_up and wanted.is_asked(workload["spec"]["template"]):
             self._add_probe(placement, workload)
+        for other, body in wanted.surplus(placement, desired, found):
+            self._writer.remove(placement.service, other, body)
         replicas = wanted.replicas(placement, desired, found)
-        self._writer.scale(kind, workload, replicas)
-        budget = found.get(kinds.POD_DISRUPTION_BUDGET, name)
-        for kind, body in wanted.of_revision(placement, self._namespace, replicas, workload):
+        if replicas is not None:
+            is_ours = placement.exact or found.get(kinds.SCALED_OBJECT, name) is not None
+            self._writer.scale(kind, workload, replicas, is_ours=is_ours)
+        for kind, body in wanted.of_revision(
+            placement, desired, found, workload,
+            namespace=self._namespace, serves=self._cluster.serves,
+        ):  # fmt: skip
             self._writer.apply(kind, body, found.get(kind, name))
-        if budget is not None and not wanted.has_budget(replicas):
-            self._writer.remove(placement.service, kinds.POD_DISRUPTION_BUDGET, budget)
 
     def _add_probe(self, placement: Placement, workload: dict[str, Any]) -> None:
         """Make the ConfigMap that the pods of a new revision wait for, if it is missing."""

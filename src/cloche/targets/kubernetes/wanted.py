@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Expose, Exposure
+from cloche.artifacts import Expose, Exposure, ReplicaRange
 from cloche.clients.kubernetes import kinds
 from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import (
     account,
+    autoscaler,
     deployment,
     disruption,
+    measures,
     metadata,
     monitor,
     network,
@@ -24,6 +26,7 @@ from cloche.targets.kubernetes.writing import replicas_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from cloche.artifacts import Autoscale
     from cloche.clients.kubernetes.kinds import Kind
     from cloche.targets.kubernetes.seen import Seen
     from cloche.targets.target import Desired, Placement
@@ -31,6 +34,12 @@ if TYPE_CHECKING:
     Object = tuple[Kind, dict[str, Any]]
     Serves = Callable[[Kind], bool]
     """Tells whether a cluster has a kind."""
+
+
+_MONITORED_SECONDS = 5.0
+"""Between two readings of a pod's metrics where a PodMonitor says how often."""
+_SCRAPED_SECONDS = 15.0
+"""The same where someone else's configuration does: the usual."""
 
 
 def of_service(desired: Desired, namespace: str, serves: Serves) -> Iterator[Object]:
@@ -43,7 +52,9 @@ def of_service(desired: Desired, namespace: str, serves: Serves) -> Iterator[Obj
     if any((each.pod or {})["spec"]["serviceAccountName"] == own for each in desired.placements):
         yield kinds.SERVICE_ACCOUNT, account.of(name, namespace)
     if serves(kinds.POD_MONITOR):
-        yield kinds.POD_MONITOR, monitor.of(name, namespace)
+        exposure, scaled = _exposure(desired), desired.operated.autoscaled is not None
+        often = _scrape_interval(exposure, serves) if scaled else exposure.scrape_interval
+        yield kinds.POD_MONITOR, monitor.of(name, namespace, often)
 
 
 def workload(placement: Placement, namespace: str) -> Object:
@@ -52,12 +63,37 @@ def workload(placement: Placement, namespace: str) -> Object:
 
 
 def of_revision(
-    placement: Placement, namespace: str, replicas: int, owner: dict[str, Any] | None
+    placement: Placement,
+    desired: Desired,
+    found: Seen,
+    owner: dict[str, Any] | None,
+    *,
+    namespace: str,
+    serves: Serves,
 ) -> Iterator[Object]:
     """Yield the objects that go with the Deployment of a revision; `owner` is it, once it is."""
+    within = _within(placement, desired, found)
     yield kinds.SERVICE, _owned(service.of_revision(placement, namespace), owner)
-    if has_budget(replicas):
+    if within.maximum >= disruption.LEAST:
         yield kinds.POD_DISRUPTION_BUDGET, _owned(disruption.of(placement, namespace), owner)
+    follows, exposure = _follows(placement, desired), _exposure(desired)
+    if follows is not None and exposure.prometheus_url is not None:
+        asked = measures.of(placement, namespace, follows, _scrape_interval(exposure, serves))
+        scaler = autoscaler.of(placement, namespace, within, exposure.prometheus_url, asked)
+        yield kinds.SCALED_OBJECT, _owned(scaler, owner)
+
+
+def surplus(placement: Placement, desired: Desired, found: Seen) -> Iterator[Object]:
+    """Yield the objects that went with the Deployment of a revision and no longer do."""
+    name = names.of_revision(placement.service, placement.revision)
+    kept = {
+        kinds.POD_DISRUPTION_BUDGET: _within(placement, desired, found).maximum >= disruption.LEAST,
+        kinds.SCALED_OBJECT: _follows(placement, desired) is not None,
+    }
+    for kind, is_kept in kept.items():
+        body = found.get(kind, name)
+        if body is not None and not is_kept:
+            yield kind, body
 
 
 def of_traffic(desired: Desired, namespace: str, serves: Serves) -> Iterator[Object]:
@@ -99,21 +135,38 @@ def leaving(desired: Desired, found: Seen) -> Iterator[Object]:
         yield from ((kind, each) for kind, each in found.all() if kind is not kinds.DEPLOYMENT)
 
 
-def has_budget(replicas: int) -> bool:
-    """Return whether so many replicas have a PodDisruptionBudget."""
-    return replicas >= disruption.LEAST
-
-
 def is_asked(template: Mapping[str, Any]) -> bool:
     """Return whether pods wait for the ConfigMap of their revision."""
     volumes = template["spec"].get("volumes") or ()
     return any(volume["name"] == probes.VOLUME for volume in volumes)
 
 
-def replicas(placement: Placement, desired: Desired, found: Seen) -> int:
-    """Return how many replicas a revision gets: at least as many as the live one has now."""
+def replicas(placement: Placement, desired: Desired, found: Seen) -> int | None:
+    """Return how many replicas a revision gets; None once an autoscaler sets the number."""
+    name = names.of_revision(placement.service, placement.revision)
+    if _follows(placement, desired) is not None and found.get(kinds.SCALED_OBJECT, name):
+        return None
+    return _within(placement, desired, found).minimum
+
+
+def _follows(placement: Placement, desired: Desired) -> Autoscale | None:
+    """Return what the replicas of a revision follow; None where their number is set."""
+    return None if placement.exact else desired.operated.autoscaled
+
+
+def _within(placement: Placement, desired: Desired, found: Seen) -> ReplicaRange:
+    """Return between which numbers of replicas a revision is held."""
+    least = _least(placement, desired, found)
+    asked = placement.replicas
+    if asked.fixed:
+        return ReplicaRange.exactly(least)
+    return ReplicaRange(min(least, asked.maximum), asked.maximum)
+
+
+def _least(placement: Placement, desired: Desired, found: Seen) -> int:
+    """Return how many replicas a revision has at least: as many as the live one has now."""
     wanted = placement.replicas.minimum
-    if desired.split.get(placement.revision):
+    if placement.exact or desired.split.get(placement.revision):
         return wanted
     answering = [
         found.get(kinds.DEPLOYMENT, names.of_revision(desired.service, number))
@@ -129,6 +182,13 @@ def _owned(body: dict[str, Any], owner: dict[str, Any] | None) -> dict[str, Any]
 
 def _exposure(desired: Desired) -> Exposure:
     return desired.operated.exposure or Exposure()
+
+
+def _scrape_interval(exposure: Exposure, serves: Serves) -> float:
+    """Return the seconds between two readings of a pod's metrics."""
+    if exposure.scrape_interval is not None:
+        return exposure.scrape_interval
+    return _MONITORED_SECONDS if serves(kinds.POD_MONITOR) else _SCRAPED_SECONDS
 
 
 def _most(split: Mapping[int, int]) -> int:

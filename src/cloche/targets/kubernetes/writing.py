@@ -50,13 +50,13 @@ class Writer:
             whole["metadata"] = {**whole["metadata"], "resourceVersion": version}
         self._cluster.apply(kind, whole, force=self.takes_over)
 
-    def scale(self, kind: Kind, current: dict[str, Any], replicas: int) -> None:
-        """Set the number of replicas, unless someone else has set it.
+    def scale(self, kind: Kind, current: dict[str, Any], replicas: int, *, is_ours: bool) -> None:
+        """Set the number of replicas, unless someone else has set it; `is_ours` says nobody has.
 
         What it was and will be is noted first: the scale subresource records no owner.
         """
         now = replicas_of(current)
-        if now == replicas or is_foreign(current):
+        if now == replicas or (is_foreign(current) and not is_ours):
             return
         name, namespace = current["metadata"]["name"], current["metadata"]["namespace"]
         noted = {"metadata": {"annotations": {names.REPLICAS: f"{now},{replicas}"}}}

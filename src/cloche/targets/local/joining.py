@@ -59,7 +59,7 @@ def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayS
 def _revision(share: Route, placed: Placed) -> RevisionEndpoints:
     endpoints, stateful = _endpoints(placed.replicas), placed.placement.repository.main.stateful
     # By the wanted number, too: whoever must send a header learns it whatever is ready just now.
-    several = max(placed.placement.replicas.maximum, len(endpoints)) > 1
+    several = max(placed.placement.replicas.minimum, len(endpoints)) > 1
     return RevisionEndpoints(
         share.revision, share.weight, endpoints, stateful=stateful, spread=stateful and several
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.artifacts import ModelRepository, ObjectChange, ReplicaRange
+    from cloche.artifacts import ModelRepository, ObjectChange, Operated, ReplicaRange
     from cloche.servers import Server
     from cloche.settings import Settings
     from cloche.store import Store
@@ -61,6 +61,10 @@ class LocalTarget:
         self.subscribe = self._host.subscribe
 
     # ── desired ───────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def autoscales(self) -> bool:
+        return False
 
     def admit(self, desired: Desired) -> None:
         _require_served(desired.operated.replica_range)
@@ -116,9 +120,10 @@ class LocalTarget:
         service, repository = desired.service, desired.asked
         if repository is None:
             return ()
-        running = [runner.placement.replicas.maximum for runner in self._host.known(service)]
-        now, wanted = max(running, default=0), desired.operated.replica_range.maximum
+        running = [runner.placement.replicas.minimum for runner in self._host.known(service)]
+        now, wanted = max(running, default=0), desired.operated.replica_range.minimum
         return (
+            *_not_scaled(desired.operated),
             *self._addresses_taken(service, repository),
             *sequences.foreseen(service, repository.main, wanted, now),
         )
@@ -278,11 +283,18 @@ def _difference(runner: RevisionRunner | None, placement: Placement) -> str:
 
 
 def _require_served(replicas: ReplicaRange) -> None:
-    """Raise UsageError `target.local.replicas` for a range or 0: this target does not scale."""
-    if not replicas.fixed or replicas.minimum < 1:
+    """Raise UsageError `target.local.replicas` for none: nothing here holds requests for them."""
+    if replicas.minimum < 1:
         raise UsageError(
             "target.local.replicas",
-            "This machine runs a fixed number of replicas, 1 or more: it does not scale by itself.",
+            "This machine runs 1 replica or more: nothing holds requests while none runs.",
             where="replicas",
-            hint=f"Write a number, such as replicas: {max(1, replicas.minimum)}.",
+            hint="Write a number, such as replicas: 1.",
         )
+
+
+def _not_scaled(operated: Operated) -> Iterator[Finding]:
+    replicas = operated.replica_range
+    if not replicas.fixed:
+        what = f"This machine does not scale by itself: it runs {replicas.minimum}, the least."
+        yield Finding(Severity.NOTE, "target.local.not_scaled", what, where="replicas")

@@ -16,10 +16,14 @@ def of(placement: Placement, namespace: str) -> dict[str, Any]:
     """Return the Deployment of a placement that has a pod template."""
     service, number = placement.service, placement.revision
     template = pod.numbered(placement.pod or {}, service, number)
+    metadata = of_revision(placement, namespace)
+    if placement.schedule_limit is not None:
+        noted = {names.SCHEDULE_LIMIT: f"{placement.schedule_limit:g}"}
+        metadata["annotations"] = metadata.get("annotations", {}) | noted
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": of_revision(placement, namespace),
+        "metadata": metadata,
         "spec": {
             "selector": {"matchLabels": names.selector(service, number)},
             "revisionHistoryLimit": 0,

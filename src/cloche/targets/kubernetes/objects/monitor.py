@@ -8,8 +8,12 @@ from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import metadata
 
 
-def of(service: str, namespace: str) -> dict[str, Any]:
-    """Return the monitor; each metric gets the number of the revision as a label."""
+def of(service: str, namespace: str, interval: float | None) -> dict[str, Any]:
+    """Return the monitor; each metric gets the number of the revision as a label.
+
+    `interval` is the seconds between two readings; None for what that Prometheus does otherwise.
+    """
+    often = {} if interval is None else {"interval": f"{round(interval * 1000)}ms"}
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
@@ -17,6 +21,6 @@ def of(service: str, namespace: str) -> dict[str, Any]:
         "spec": {
             "selector": {"matchLabels": names.selector(service)},
             "podTargetLabels": [names.SERVICE, names.REVISION],
-            "podMetricsEndpoints": [{"port": "metrics", "path": "/metrics"}],
+            "podMetricsEndpoints": [{"port": "metrics", "path": "/metrics", **often}],
         },
     }

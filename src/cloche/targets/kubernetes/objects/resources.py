@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloche.artifacts import Origin, Reason
 from cloche.artifacts.container import SHARED_MEMORY
+from cloche.units import processors_text
 
 if TYPE_CHECKING:
     from cloche.artifacts import ContainerStart, Deployment, PodOptions
@@ -51,9 +52,9 @@ def of(deployment: Deployment, start: ContainerStart, options: PodOptions) -> Si
     if most is not None:
         limits["memory"] = quantity(most)
     if options.cpu_limit is not None:
-        limits["cpu"] = processors(options.cpu_limit)
+        limits["cpu"] = processors_text(options.cpu_limit)
     given: dict[str, dict[str, str]] = {
-        "requests": {"cpu": processors(cpu), "memory": quantity(memory)},
+        "requests": {"cpu": processors_text(cpu), "memory": quantity(memory)},
         **({"limits": limits} if limits else {}),
     }
     return Sizes(
@@ -73,12 +74,6 @@ def _at_most(value: T, limit: T | None) -> T:
 def quantity(size: int) -> str:
     """Return bytes as Kubernetes writes them, in whole mebibytes: `512Mi`."""
     return f"{math.ceil(size / _MIB)}Mi"
-
-
-def processors(count: float) -> str:
-    """Return processors as Kubernetes writes them: `2`, `500m`."""
-    thousandths = round(count * 1000)
-    return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
 
 
 def _shared_memory(start: ContainerStart) -> int:
