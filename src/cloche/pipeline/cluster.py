@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from cloche.clients.oci.registry import Registry
     from cloche.control import Engine
     from cloche.images.bases.base import Base
+    from cloche.pipeline.gpu_release import GpuRelease
     from cloche.pipeline.image import Registries
     from cloche.pipeline.plan_file import PlanFile
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.state import State
+    from cloche.targets.kubernetes.objects.pod import Template
     from cloche.targets.kubernetes.target import KubernetesTarget
 
 _HEX = 40
@@ -108,24 +110,31 @@ def opened(
 
 def package(
     deployment: Deployment,
-    place: KubernetesPlace,
-    connections: Registries,
+    opened: Opened,
+    release: GpuRelease,
     *,
     push: bool,
     settings: Settings,
     progress: Progress,
 ) -> Deployment:
-    """Return a deployment with its image and the template of its pods.
+    """Return a deployment with its image, on the base of a release, and the template of its pods.
 
     With `push` image and golden answers are then in the place's registry, under a tag of their own;
-    without it the image is made and goes nowhere. Raises ClocheError `image.…` and `registry.…`.
+    without it the image is made and goes nowhere. Raises ClocheError `image.…`, `registry.…`, and
+    `target.kubernetes.…` if no node has the GPUs, before anything is pushed.
     """
+    from cloche.pipeline import gpu_release
     from cloche.pipeline import image as images
-    from cloche.targets.kubernetes.objects import pod
+    from cloche.targets.kubernetes.gpus import preflight
 
+    place, connections = opened.place, opened.connections
     if push:
         _require_answer(connections.at(_host(place)), place)
-    base = _base(place, connections, settings=settings, progress=progress)
+    base = _base(place, release.base, connections, settings=settings, progress=progress)
+    if deployment.served.resources.gpu is not None:
+        gpu_release.require_cuda(base, place.base or release.base)
+    template = _template(deployment, base, place, settings)
+    preflight.require(opened.cluster, template.pod, deployment.repository)
     reference = _reference(deployment, base, place)
     if push:
         (image,) = images.push_image(
@@ -135,15 +144,28 @@ def package(
         image = images.image_of(deployment, base, settings=settings, progress=progress)
     name = f"{reference.host}/{reference.name}@{image.descriptor.digest}"
     found = replace(deployment, image=name, operated=operated_at(deployment, place))
-    start = images.container_start(found, base, composition.store(settings))
-    template = pod.render(found, start, base.platform.architecture, place.pods)
-    return replace(found, pod=template.pod, pod_reasons=template.reasons)
+    template = _template(found, base, place, settings)
+    return replace(found, pod=template.pod, pod_reasons=(*release.reasons, *template.reasons))
+
+
+def _template(
+    deployment: Deployment, base: Base, place: KubernetesPlace, settings: Settings
+) -> Template:
+    """Return the template of the pods of a deployment on a base."""
+    from cloche.pipeline import gpu_release
+    from cloche.pipeline import image as images
+    from cloche.targets.kubernetes.objects import pod
+
+    start = images.container_start(deployment, base, composition.store(settings))
+    software = gpu_release.software_of(base)
+    return pod.render(deployment, start, base.platform.architecture, place.pods, software)
 
 
 def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Operated:
     """Return how a service is operated there: a GPU is never kept for nothing."""
     operated = deployment.operated
-    default = 0.0 if deployment.repository.gpu_models else _WARM
+    has_gpu = deployment.served.resources.gpu is not None or deployment.repository.gpu_models
+    default = 0.0 if has_gpu else _WARM
     warm = default if operated.warm is None else operated.warm
     return replace(operated, warm=warm, exposure=place.exposure)
 
@@ -171,15 +193,19 @@ def _make_namespace(cluster: Cluster, place: KubernetesPlace, registry: Registry
 
 
 def _base(
-    place: KubernetesPlace, connections: Registries, *, settings: Settings, progress: Progress
+    place: KubernetesPlace,
+    default: str,
+    connections: Registries,
+    *,
+    settings: Settings,
+    progress: Progress,
 ) -> Base:
     """Return the base of a place; its registry is asked as the user's own environment says."""
     from cloche.images import platforms
     from cloche.images.bases import base as bases
-    from cloche.images.bases import ngc
     from cloche.pipeline import base_image
 
-    text = place.base or ngc.IMAGE
+    text = place.base or default
     try:
         found = base_image.chosen(
             text, platforms.here(), connections, settings=settings, progress=progress

@@ -9,7 +9,8 @@ from cloche.artifacts import Capacity, Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
-from cloche.targets.kubernetes import names, scaling
+from cloche.targets.kubernetes import names, requirements, scaling
+from cloche.targets.kubernetes.gpus import preflight
 from cloche.targets.kubernetes.objects import pod
 
 if TYPE_CHECKING:
@@ -25,22 +26,31 @@ _OVER_LIMIT = re.compile(r"must be less than or equal to (\S+) limit of")
 
 def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
     """Raise ClocheError, an ErrorGroup for several, for what can never be served there."""
+    requirements.check_version(cluster)
     check_namespace(cluster, namespace)
-    exposure = desired.operated.exposure or Exposure()
     problems = [
         *scaling.problems(cluster, namespace, desired),
-        *_foreign(cluster, namespace, desired.service),
+        *of_service(cluster, namespace, desired),
+        *_pods(cluster, namespace, desired),
     ]
-    if desired.operated.capacity is Capacity.PARTIAL and exposure.expose is not Expose.GATEWAY:
-        problems.append(_unsplit())
-    if exposure.expose is Expose.GATEWAY:
-        problems += _gateway(cluster, namespace, desired.service, exposure)
-    problems += _pods(cluster, namespace, desired)
+    if desired.asked_pod is not None:
+        problems += requirements.pull_secrets(cluster, namespace, desired.asked_pod["spec"])
+        problems += preflight.problems(cluster, desired.asked_pod, desired.asked)
     if len(problems) == 1:
         raise problems[0]
     if problems:
         what = f"{desired.service} cannot be served in {namespace}."
         raise ErrorGroup("target.kubernetes.refused", what, problems)
+
+
+def of_service(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[ClocheError]:
+    """Yield what is in the way of a service's names and of how it is reached."""
+    yield from _foreign(cluster, namespace, desired.service)
+    exposure = desired.operated.exposure or Exposure()
+    if desired.operated.capacity is Capacity.PARTIAL and exposure.expose is not Expose.GATEWAY:
+        yield _unsplit()
+    if exposure.expose is Expose.GATEWAY:
+        yield from _gateway(cluster, namespace, desired.service, exposure)
 
 
 def check_namespace(cluster: Cluster, namespace: str) -> None:

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "APPLIED", "CLOCHE", "REPLICAS", "REVISION", "SCHEDULE_LIMIT", "SERVICE", "labels",
+    "APPLIED", "CLOCHE", "GPU", "MANAGED_BY", "REPLICAS", "REVISION", "SCHEDULE_LIMIT", "SERVICE",
+    "labels",
     "of_revision", "of_service", "revision_of", "selector", "selector_text",
 ]  # fmt: skip
 
 APPLIED = "cloche.dev/applied"
 """The annotation with the digest of what was applied."""
+GPU = "cloche.dev/gpu"
+"""The label of pods that have a GPU."""
 REPLICAS = "cloche.dev/replicas"
 """The annotation with the numbers of replicas before and after they were last set: `1,2`."""
 SCHEDULE_LIMIT = "cloche.dev/schedule-timeout"
