@@ -28,7 +28,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images sync clean
+.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images bench-kubernetes sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -39,7 +39,7 @@ help:
 	@echo "make lint           ruff, mypy, import arrows"
 	@echo "make units          tests that start no server"
 	@echo "make servers        tests against real Triton, Envoy, MLflow and Kubernetes"
-	@echo "make kubernetes-api build etcd and the API server of Kubernetes for tests, once"
+	@echo "make kubernetes-api build etcd, the API server of Kubernetes and kubeconform for tests, once"
 	@echo "make cluster        a real Kubernetes on this machine, kept until make cluster-down"
 	@echo "make cluster-tests  tests against it, or against one that they start and end"
 	@echo "make cluster-tests-oldest  those of the API server against the oldest Kubernetes"
@@ -51,6 +51,7 @@ help:
 	@echo "make bench-formats  models as their libraries save them, beside MLServer and in process"
 	@echo "make bench-deploy   from a file to the first verified answer"
 	@echo "make bench-images   from a model to an image in a registry, beside other builders"
+	@echo "make bench-kubernetes  a thousand services applied and planned, beside kubectl"
 
 demo: sync
 	@$(RUN) cloche demo $(ARGS)
@@ -89,7 +90,7 @@ servers: sync kubernetes-api
 
 # Built once, in a few minutes. Where it cannot be, the tests that need it say so and are skipped.
 kubernetes-api: sync
-	-@$(HARNESS) build api
+	-@$(HARNESS) build api checks
 
 cluster: sync
 	@$(HARNESS) up
@@ -104,7 +105,7 @@ cluster-tests: sync
 # Builds another API server, in minutes; it is kept.
 cluster-tests-oldest: export CLOCHE_TEST_KUBERNETES := oldest
 cluster-tests-oldest: sync
-	@$(HARNESS) build api
+	@$(HARNESS) build api checks
 	$(PYTEST) tests/cluster/api
 
 formats: sync
@@ -133,6 +134,10 @@ bench-deploy: sync
 
 bench-images: sync
 	$(RUN) python -m bench.images $(ARGS)
+
+bench-kubernetes: sync
+	@$(HARNESS) build api
+	PYTHONPATH=tests $(RUN) python -m bench.kubernetes $(ARGS)
 
 # Says what it does only where there is something to do: that may take a minute.
 sync: $(UV)

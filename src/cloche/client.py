@@ -221,6 +221,13 @@ class Client:
         """
         return self._connection().scale(name, replicas)
 
+    def restart(self, name: str) -> dict[str, Any]:
+        """Begin to replace each replica of the live revision; return the service's status.
+
+        It is done when every replica that is not stopping has the status's `restarted_at`.
+        """
+        return self._connection().restart(name)
+
     def verify(
         self,
         name: str,

@@ -79,6 +79,21 @@ def test_scale_changes_the_replicas_in_place(run, control, name):
     assert run("scale", name, "1", "--json").json["replicas"]["wanted"] == 1
 
 
+def test_restart_replaces_the_replicas_in_place(run, control, name):
+    run("scale", name, "2")
+    until(lambda: control.service(name)["replicas"]["ready"] == 2)
+    outcome = run("restart", name)
+    assert (outcome.code, outcome.out) == (0, f"{name}: 2 of 2 replicas are new.\n")
+    status = run("restart", name, "--no-wait", "--json").json
+    items = status["replicas"]["items"]
+    assert status["restarted_at"] in {each["restarted_at"] for each in items}
+    assert status["revision"] == 1
+    until(lambda: len(control.service(name)["replicas"]["items"]) == 2)
+    outcome = run("events", name)
+    assert "A restart of revision 1 was requested" in outcome.out
+    assert "error[service.unknown]" in run("restart", "nothing").err
+
+
 def test_verify_replays_the_golden_request(run, name):
     outcome = run("verify", name)
     assert outcome.code == 0

@@ -120,6 +120,33 @@ def test_more_and_fewer_replicas_of_a_revision(place: Place) -> None:
     assert len([one for one in place.of("demo", 1) if one in more]) == 2
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_restart_replaces_each_replica_while_enough_answer(place: Place, count: int) -> None:
+    desired = place.serve("demo", {1: count, 2: 1}, {1: 100})
+    first, other = place.of("demo", 1), place.of("demo", 2)
+    one, two = desired.placements
+    asked = replace(desired, placements=(replace(one, restarted_at="2026-01-01"), two))
+
+    def replaced() -> bool:
+        place.target.apply(asked)
+        assert len(place.target.observe("demo").ready(1)) >= count
+        return place.settled(asked) and {each.restarted_at for each in place.of("demo", 1)} == {
+            "2026-01-01"
+        }
+
+    place.until(replaced)
+    now = {each.since for each in place.of("demo", 1)}
+    assert place.of("demo", 2) == other, "another revision is left alone"
+    assert {each.restarted_at for each in first} == {None}
+    before = place.writes()
+    place.target.apply(asked)
+    assert (place.writes(), place.target.diff(asked)) == (before, ())
+    # A home that is taken over knows what it was replaced for.
+    place.another("demo").apply(asked)
+    place.until(lambda: place.settled(asked))
+    assert {each.since for each in place.of("demo", 1)} == now
+
+
 def test_a_range_runs_its_least_where_nothing_scales(place: Place) -> None:
     desired = place.desired("demo", {1: 1})
     (placed,) = desired.placements

@@ -46,6 +46,21 @@ def test_scale_and_delete(served: Served) -> None:
     assert served.target.world.replicas == {}
 
 
+def test_restart(served: Served) -> None:
+    served.deployed()
+    asked = served.control.restart("digits")["restarted_at"]
+
+    def replaced() -> bool:
+        items = served.control.service("digits")["replicas"]["items"]
+        return [each["restarted_at"] for each in items] == [asked]
+
+    until(replaced)
+    assert "@" in next(e.by for e in served.control.events("digits") if e.kind == "restarted")
+    with pytest.raises(ClocheError) as caught:
+        served.control.restart("nothing")
+    assert caught.value.code == "service.unknown"
+
+
 def test_verify_replays_the_golden_request(served: Served) -> None:
     served.deployed()
     served.verifier.wrong.add("./a.onnx")
@@ -129,7 +144,7 @@ def test_the_api_describes_itself(served: Served) -> None:
     with served.raw() as http:
         described = http.get("/v1/openapi.json").json()
     paths = described["paths"]
-    assert len(paths) == 14
+    assert len(paths) == 15
     for path, calls in paths.items():
         for call in calls.values():
             assert call["description"], path

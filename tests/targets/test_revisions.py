@@ -84,6 +84,7 @@ class Revisions:
             IMPATIENT,
             Ports(),
             drained=lambda record: True,
+            offered=lambda record: True,
             changed=lambda: None,
         )
 

@@ -7,7 +7,7 @@ bytes holds their digest, written `sha256:<64 hex digits>`. Values hold no paths
 where the bytes are, so a value means the same on every machine.
 """
 
-from cloche.artifacts.cluster import Expose, Exposure, KubernetesPlace, PodOptions
+from cloche.artifacts.cluster import Expose, Exposure, KubernetesPlace, PodOptions, WeightsFrom
 from cloche.artifacts.container import (
     ContainerStart,
     ImageFile,
@@ -177,6 +177,7 @@ __all__ = [
     "TensorSpec",
     "ValueRange",
     "Verification",
+    "WeightsFrom",
     "asked_for",
     "conversion_view",
     "convert",

@@ -19,6 +19,17 @@ class Expose(enum.StrEnum):
     """Through a load balancer of the cloud, which may be public."""
 
 
+class WeightsFrom(enum.StrEnum):
+    """What brings the weights of a model to its pods."""
+
+    IMAGE = "image"
+    """The image of the service, which has all in it."""
+    VOLUME = "volume"
+    """An image of the models alone, which is mounted beside that of the server."""
+    AUTO = "auto"
+    """A volume where every node can mount one, else the image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """Who reaches a service in a cluster; it changes in place."""
@@ -71,3 +82,4 @@ class KubernetesPlace:
     """The image that images are made on; None for the default."""
     exposure: Exposure = field(default_factory=Exposure)
     pods: PodOptions = field(default_factory=PodOptions)
+    weights: WeightsFrom = WeightsFrom.IMAGE

@@ -96,6 +96,8 @@ class ServiceRecord:
     rollouts: tuple[Rollout, ...] = ()
     """The latest rollouts, oldest first; only the last can be under way."""
     deleting: bool = False
+    restarted_at: str | None = None
+    """When a restart of the live revision was last asked for: UTC, ISO 8601."""
 
     @property
     def rollout(self) -> Rollout | None:
@@ -165,6 +167,8 @@ class EventKind(enum.StrEnum):
     VERIFIED = "verified"
     SCALED = "scaled"
     """How the service is operated has changed."""
+    RESTARTED = "restarted"
+    """A restart was asked for."""
     REPLICA = "replica"
     TROUBLE = "trouble"
     DELETING = "deleting"

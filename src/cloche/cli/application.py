@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "history": "List the revisions and rollouts of a service.",
         "rollback": "Bring back an earlier revision of a service.",
         "scale": "Change the number of replicas of a service.",
+        "restart": "Replace the replicas of a service one by one, with no request lost.",
         "delete": "Stop and remove a service.",
         "down": "Stop everything that runs under CLOCHE_HOME.",
     },

@@ -93,7 +93,7 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = 
     What the place can never serve is refused before.
     """
     from cloche import pipeline
-    from cloche.pipeline import cluster, gpu_release
+    from cloche.pipeline import cluster, cluster_package, gpu_release
     from cloche.targets import Desired
 
     opened = here.opened()
@@ -106,6 +106,6 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = 
     release = gpu_release.choose(spec, opened.place, opened.cluster, os.environ)
     for finding in release.findings:
         click.echo(rendering.finding_text(finding), err=True)
-    return cluster.package(
+    return cluster_package.package(
         deployment, opened, release, push=push, settings=here.settings, progress=here.progress
     )

@@ -25,6 +25,7 @@ from cloche.rollout import consent, strategy, words
 from cloche.rollout import record as rules
 from cloche.rollout.decide import placement
 from cloche.rollout.record import Changed
+from cloche.rollout.restart import restart
 from cloche.rollout.rollback import destination
 from cloche.targets import Desired
 
@@ -45,7 +46,7 @@ _CHANGES = {
 
 
 class Commands:
-    """Runs deploy, rollback, scale and delete, one at a time."""
+    """Runs deploy, rollback, scale, restart and delete, one at a time."""
 
     def __init__(self, records: Records, target: Target) -> None:
         self._records = records
@@ -141,6 +142,12 @@ class Commands:
             foreseen = self._target.foresee(desired)
             self._records.change(name, rule)
             return foreseen
+
+    def restart(self, name: str, *, by: str) -> None:
+        """Have each replica of the live revision replaced by a new one."""
+        with self._one_at_a_time():
+            at = self._records.now()
+            self._records.change(name, lambda record: restart(record, by=by, at=at))
 
     def delete(self, name: str, *, by: str) -> None:
         """Begin to remove a service."""

@@ -145,6 +145,11 @@ class Engine:
         status = self.service(name)
         return status | {"findings": [asdict(each) for each in findings]} if findings else status
 
+    def restart(self, name: str) -> dict[str, Any]:
+        self._commands.restart(name, by=self._by)
+        self._wake()
+        return self.service(name)
+
     def delete(self, name: str) -> None:
         self._commands.delete(name, by=self._by)
         self._wake()

@@ -55,6 +55,13 @@ class ControlPlane(Protocol):
         `service.not_autoscaled`.
         """
 
+    def restart(self, name: str) -> dict[str, Any]:
+        """Begin to replace each replica of the live revision; return the service's status.
+
+        The replicas that were started for it have its `restarted_at`. Raises `restart.under_way`
+        while a rollout is under way, and `restart.not_live`.
+        """
+
     def delete(self, name: str) -> None:
         """Begin to remove a service; when it is gone, `service` raises `service.unknown`."""
 

@@ -45,6 +45,7 @@ def service_view(
         "wanted": wanted,
         "rollout": rollout_view(record.rollout) if record.rollout is not None else None,
         "deleting": record.deleting,
+        "restarted_at": record.restarted_at,
         "model": artifacts.model_view(shown.deployment.main.snapshot),
         "conversion": artifacts.conversion_view(shown.deployment.main),
         "http": f"{observation.endpoint.http}/v2/models/{quote(model, safe='')}/infer",

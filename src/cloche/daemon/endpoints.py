@@ -70,8 +70,9 @@ def service(request: Request, name: str) -> Response:
     `{service, revision (live, else wanted), phase (of the wanted revision), live, wanted, deleting,
     model: {reference, source, pinned, version, digest, format}, http (URL of its infer path), grpc
     (address), verification, replicas: {wanted, ready, items}, failure (an error), created_at,
-    rollout: the one under way, or null}`. A rollout is `{to, from, cause, by, started_at, phase,
-    since, step, weight, paused, verified, outcome, ended_at, failure}`.
+    restarted_at (when a restart of the live revision was asked for), rollout: the one under way, or
+    null}`. A rollout is `{to, from, cause, by, started_at, phase, since, step, weight, paused,
+    verified, outcome, ended_at, failure}`.
     """
     return _json(_engine(request).service(name))
 
@@ -157,6 +158,17 @@ async def scale(request: Request, name: str) -> Response:
     """
     body = await read_body(request, Scale)
     return _json(await run_in_threadpool(_engine(request).scale, name, body.replicas))
+
+
+@router.post("/services/{name}/restart")
+async def restart(request: Request, name: str) -> Response:
+    """Begin to replace each replica of the live revision, and answer the ServiceStatus.
+
+    One by one, each when a new one answers. A replica that was started for it has the status's
+    `restarted_at`. Refuses with `restart.under_way` while a rollout is under way, and with
+    `restart.not_live`.
+    """
+    return _json(await run_in_threadpool(_engine(request).restart, name))
 
 
 @router.post("/services/{name}/verify", openapi_extra={"requestBody": body_of(Verify)})

@@ -1,4 +1,4 @@
-"""From a deployment to what a cluster runs: its image in the registry, and the template of pods."""
+"""A place in a cluster, opened for one command, with the engine that carries things out there."""
 
 from __future__ import annotations
 
@@ -6,30 +6,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cloche import artifacts, composition
+from cloche import composition
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
-from cloche.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cloche.artifacts import Deployment, KubernetesPlace
+    from cloche.artifacts import Deployment, KubernetesPlace, Operated
     from cloche.clients.kubernetes.cluster import Cluster
-    from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
     from cloche.control import Engine
-    from cloche.images.bases.base import Base
-    from cloche.pipeline.gpu_release import GpuRelease
     from cloche.pipeline.image import Registries
     from cloche.pipeline.plan_file import PlanFile
-    from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.state import State
-    from cloche.targets.kubernetes.objects.pod import Template
     from cloche.targets.kubernetes.target import KubernetesTarget
 
-_HEX = 40
 _WARM = 600.0
 """Seconds for which the former revision keeps its pods where the spec says nothing."""
 
@@ -79,7 +72,7 @@ def opened(
         cluster = stack.enter_context(connect(place.context, environment))
         cluster_identity.require_same(cluster, settings.layout.clusters)
         connections = stack.enter_context(images.registries(environment))
-        registry = connections.at(_host(place))
+        registry = connections.at(host(place))
         if create_namespace:
             _make_namespace(cluster, place, registry)
         lease = None
@@ -108,60 +101,7 @@ def opened(
         yield Opened(place, cluster, engine, state, target, connections, user, recovered)
 
 
-def package(
-    deployment: Deployment,
-    opened: Opened,
-    release: GpuRelease,
-    *,
-    push: bool,
-    settings: Settings,
-    progress: Progress,
-) -> Deployment:
-    """Return a deployment with its image, on the base of a release, and the template of its pods.
-
-    With `push` image and golden answers are then in the place's registry, under a tag of their own;
-    without it the image is made and goes nowhere. Raises ClocheError `image.…`, `registry.…`, and
-    `target.kubernetes.…` if no node has the GPUs, before anything is pushed.
-    """
-    from cloche.pipeline import gpu_release
-    from cloche.pipeline import image as images
-    from cloche.targets.kubernetes.gpus import preflight
-
-    place, connections = opened.place, opened.connections
-    if push:
-        _require_answer(connections.at(_host(place)), place)
-    base = _base(place, release.base, connections, settings=settings, progress=progress)
-    if deployment.served.resources.gpu is not None:
-        gpu_release.require_cuda(base, place.base or release.base)
-    template = _template(deployment, base, place, settings)
-    preflight.require(opened.cluster, template.pod, deployment.repository)
-    reference = _reference(deployment, base, place)
-    if push:
-        (image,) = images.push_image(
-            deployment, [base], reference, connections, settings=settings, progress=progress
-        ).images
-    else:
-        image = images.image_of(deployment, base, settings=settings, progress=progress)
-    name = f"{reference.host}/{reference.name}@{image.descriptor.digest}"
-    found = replace(deployment, image=name, operated=operated_at(deployment, place))
-    template = _template(found, base, place, settings)
-    return replace(found, pod=template.pod, pod_reasons=(*release.reasons, *template.reasons))
-
-
-def _template(
-    deployment: Deployment, base: Base, place: KubernetesPlace, settings: Settings
-) -> Template:
-    """Return the template of the pods of a deployment on a base."""
-    from cloche.pipeline import gpu_release
-    from cloche.pipeline import image as images
-    from cloche.targets.kubernetes.objects import pod
-
-    start = images.container_start(deployment, base, composition.store(settings))
-    software = gpu_release.software_of(base)
-    return pod.render(deployment, start, base.platform.architecture, place.pods, software)
-
-
-def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Operated:
+def operated_at(deployment: Deployment, place: KubernetesPlace) -> Operated:
     """Return how a service is operated there: a GPU is never kept for nothing."""
     operated = deployment.operated
     has_gpu = deployment.served.resources.gpu is not None or deployment.repository.gpu_models
@@ -170,7 +110,7 @@ def operated_at(deployment: Deployment, place: KubernetesPlace) -> artifacts.Ope
     return replace(operated, warm=warm, exposure=place.exposure)
 
 
-def _require_answer(registry: Registry, place: KubernetesPlace) -> None:
+def require_answer(registry: Registry, place: KubernetesPlace) -> None:
     """Raise UnavailableError `registry.…` for a registry that cannot be reached.
 
     What may be read or written there shows when an image is pushed: many registries refuse to read
@@ -188,45 +128,10 @@ def _make_namespace(cluster: Cluster, place: KubernetesPlace, registry: Registry
     from cloche.clients.kubernetes import kinds
 
     if cluster.get(kinds.NAMESPACE, place.namespace) is None:
-        _require_answer(registry, place)
+        require_answer(registry, place)
         cluster.create(kinds.NAMESPACE, {"metadata": {"name": place.namespace}})
 
 
-def _base(
-    place: KubernetesPlace,
-    default: str,
-    connections: Registries,
-    *,
-    settings: Settings,
-    progress: Progress,
-) -> Base:
-    """Return the base of a place; its registry is asked as the user's own environment says."""
-    from cloche.images import platforms
-    from cloche.images.bases import base as bases
-    from cloche.pipeline import base_image
-
-    text = place.base or default
-    try:
-        found = base_image.chosen(
-            text, platforms.here(), connections, settings=settings, progress=progress
-        )
-    except ClocheError as error:
-        if text == base_image.NAME:
-            raise
-        hint = f"{error.hint or ''} `base:` of the target names another, `cpu` is Cloche's own."
-        raise error.with_(hint=hint.strip()) from error
-    bases.require_server(found, text)
-    return found
-
-
-def _reference(deployment: Deployment, base: Base, place: KubernetesPlace) -> ImageReference:
-    """Return the tag that keeps an image: what goes into it, so that no other has the same."""
-    diff_ids = base.config["rootfs"]["diff_ids"]
-    golden = deployment.golden.requests if deployment.golden is not None else ()
-    inputs = [__version__, deployment.digest, str(base.platform), diff_ids, golden]
-    mark = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")[:_HEX]
-    return references.parse(f"{place.registry}/{deployment.service}:revision-{mark}")
-
-
-def _host(place: KubernetesPlace) -> str:
+def host(place: KubernetesPlace) -> str:
+    """Return the host of the registry of a place."""
     return references.parse(f"{place.registry}/service").host

@@ -125,18 +125,23 @@ def write_image(
 
 
 def image_of(
-    deployment: Deployment, base: Base, *, settings: Settings, progress: Progress
-) -> Image:
+    deployment: Deployment,
+    base: Base,
+    *,
+    split: bool = False,
+    settings: Settings,
+    progress: Progress,
+) -> Built:
     """Return the image of a deployment, whose layers lie in the store and are written nowhere.
 
-    Raises ClocheError `image.…`.
+    `split` makes two. Raises ClocheError `image.…`.
     """
     from cloche.images import names
     from cloche.images.destinations.unwritten import Unwritten
 
     nowhere, name = Unwritten(), names.of_service(deployment.service)
     making = _Making(deployment, nowhere, name, lambda _: (nowhere, name), settings, progress)
-    return making.whole([base]).images[0]
+    return making.split([base]) if split else making.whole([base])
 
 
 def push_image(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cloche import artifacts, files
 from cloche.artifacts import Deployment, DeployPlan, KubernetesPlace
 from cloche.errors import ClocheError, ConflictError, UsageError
+from cloche.targets.kubernetes.objects import pod
 from cloche.version import __version__
 
 if TYPE_CHECKING:
@@ -110,12 +111,13 @@ def read(path: Path) -> PlanFile:
 
 
 def require_image(connections: Registries, planned: PlanFile) -> None:
-    """Raise ConflictError `plan.image` if the registry no longer has the image of a plan."""
-    image = planned.deployment.image or ""
-    if not connections.has(image):
-        what = "The image of the plan is no longer in the registry."
-        hint = "Make the plan again: `cloche plan --out`."
-        raise ConflictError("plan.image", what, where=image, hint=hint)
+    """Raise ConflictError `plan.image` if the registry no longer has an image of a plan."""
+    deployment = planned.deployment
+    for image in sorted(pod.images_of(deployment.image, deployment.pod or {})):
+        if not connections.has(image):
+            what = "The image of the plan is no longer in the registry."
+            hint = "Make the plan again: `cloche plan --out`."
+            raise ConflictError("plan.image", what, where=image, hint=hint)
 
 
 def require_current(cluster: Cluster, state: State, planned: PlanFile) -> None:

@@ -77,7 +77,7 @@ def provide(
     built = images.image_of(
         replace(deployment, golden=None), base_image.as_base(made),
         settings=settings, progress=progress,
-    )  # fmt: skip
+    ).images[0]  # fmt: skip
     image = reading.of(built, deployment.service)
     digest = built.descriptor.digest
     repository = f"localhost/cloche-{replica_images.home_mark(settings.home)}/{deployment.service}"

@@ -178,7 +178,10 @@ def _desired_service(situation: Situation) -> Desired:
     numbers = _revisions_to_run(situation) | set(situation.observation.split)
     record, counts = situation.record, capacity.counts(situation)
     placements = (
-        _counted(placement(situation.revisions[number], record.operated), counts.get(number))
+        replace(
+            _counted(placement(situation.revisions[number], record.operated), counts.get(number)),
+            restarted_at=record.restarted_at if number == record.live else None,
+        )
         for number in sorted(numbers)
         if number in situation.revisions
     )

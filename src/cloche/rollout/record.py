@@ -201,7 +201,9 @@ def complete(record: ServiceRecord, *, at: str) -> Changed:
         rollout, phase=Phase.ENDED, since=at, outcome=Outcome.COMPLETED, ended_at=at,
         weight=strategy.ALL,
     )  # fmt: skip
-    return Changed(replace(_with(record, after), live=rollout.to), tuple(events))
+    restarted_at = record.restarted_at if record.live == rollout.to else None
+    ended = replace(_with(record, after), live=rollout.to, restarted_at=restarted_at)
+    return Changed(ended, tuple(events))
 
 
 def deleted(name: str, *, at: str) -> Event:

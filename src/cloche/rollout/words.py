@@ -60,6 +60,11 @@ def operated(service: str, before: Operated, after: Operated) -> str:
     return f"How {service} is operated has changed."
 
 
+def restarted(number: int) -> str:
+    """Return the sentence for a restart."""
+    return f"A restart of revision {number} was requested: its replicas are replaced one by one."
+
+
 def deleting(service: str) -> str:
     """Return the sentence for a service whose deletion began."""
     return f"{service} is being deleted."

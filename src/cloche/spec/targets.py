@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from cloche.artifacts import Expose, Exposure, KubernetesPlace, PodOptions
+from cloche.artifacts import Expose, Exposure, KubernetesPlace, PodOptions, WeightsFrom
 from cloche.spec import names
 from cloche.spec.gpus import Gpus
 from cloche.spec.quantities import Duration, Memory, Processors, Replicas, problem
@@ -84,6 +84,10 @@ class KubernetesTarget(Section):
     """The Gateway that carries the service, as NAMESPACE/NAME."""
     host: Subdomain | None = None
     """The hostname of the service at that Gateway."""
+    weights: Literal["image", "volume", "auto"] = "image"
+    """What brings the model to its pods: image (the whole image, which runs on every node), volume
+    (an image volume beside the server's image) or auto (a volume if every node can mount it now);
+    default image."""
     prometheus: Label | None = None
     """The namespace whose Prometheus may read the metrics."""
     prometheus_url: Annotated[
@@ -162,6 +166,7 @@ class KubernetesTarget(Section):
             registry=self.registry.rstrip("/"),
             base=self.base,
             exposure=self._exposure(),
+            weights=WeightsFrom(self.weights),
             pods=PodOptions(
                 pull_secret=self.pull_secret,
                 node_selector=self.node_selector,

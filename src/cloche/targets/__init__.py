@@ -1,11 +1,11 @@
-"""Where services run: the contract of a target."""
+"""Where services run: the contracts of a target and of its host."""
 
+from cloche.targets.host import Host
 from cloche.targets.target import (
     ApplyError,
     Desired,
     Endpoint,
     Gateway,
-    Host,
     Placement,
     Replica,
     ReplicaAddress,

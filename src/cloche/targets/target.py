@@ -59,6 +59,8 @@ class Placement:
     """Whether the number of replicas is a rollout's own, which nothing else may change."""
     aliases: tuple[str, ...] = ()
     """Further names of its main model, which lead to it where no other service has them."""
+    restarted_at: str | None = None
+    """When a restart was last asked for: replicas that were not started for it are replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class Replica:
     """The last lines of its log, if it failed."""
     remedy: str | None = None
     """What to do about it, as a sentence, where its log does not say why."""
+    restarted_at: str | None = None
+    """The restart that it was started for: the `restarted_at` of its placement at that time."""
     unplaced: bool = False
     """Whether it waits for a machine; the target limits that wait."""
     placed_at: str | None = None
@@ -250,7 +254,8 @@ class Target(Protocol):
 
         Raises ApplyError for the parts that cannot begin (files gone, disk full), after beginning
         the others; a replica that fails later shows in `observe`. A revision that lost its share
-        of the traffic gets no new requests and finishes those that it has.
+        of the traffic gets no new requests and finishes those that it has. Replicas that a restart
+        replaces end one by one, each when as many others answer as are wanted.
         """
 
     def diff(self, desired: Desired) -> tuple[TargetChange, ...]:
@@ -289,23 +294,3 @@ class Target(Protocol):
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call `listener`, from any thread, soon after each change that `observe` shows."""
-
-
-class Host(Protocol):
-    """Keeps the servers of a place on this machine running: the other half of a local target."""
-
-    def start(self, services: tuple[str, ...]) -> None:
-        """Take over what runs in this place and begin to keep it running.
-
-        `services` has all declared services: replicas of any other are ended. This is the first
-        call, except for `replicas`, `gateway` and `down`.
-        """
-
-    def replicas(self) -> tuple[Replica, ...]:
-        """Return all replicas of this place; before `start`, those that `start` would take over."""
-
-    def close(self) -> None:
-        """Stop keeping the servers; they run on."""
-
-    def down(self) -> None:
-        """Drain and stop everything in this place, the gateway last; works without `start`."""

@@ -17,6 +17,7 @@ from cloche.targets import (
     ServiceObservation,
     TargetChange,
 )
+from cloche.targets.replacing import Staying, next_step
 from cloche.testing.world import World
 
 if TYPE_CHECKING:
@@ -174,16 +175,25 @@ class MemoryTarget:
                 self._require_kept(placement)
                 if self.refuses is not None:
                     raise self.refuses
-            count = placement.replicas.minimum
-            for _ in range(count - len(staying)):
+            step = next_step(
+                [_staying(replica, placement) for replica in staying], placement.replicas.minimum
+            )
+            for _ in range(step.start):
                 self.world.writes += 1
-                self.world.start(service, revision)
-            for replica in staying[count:]:
-                self._stop(replica)
+                self.world.start(service, revision, placement.restarted_at)
+            for replica in staying:
+                if replica.id in step.stop:
+                    self._stop(replica)
 
     def _stop(self, replica: Replica) -> None:
         self.world.writes += 1
         self.world.set_phase(replica.id, ReplicaPhase.STOPPING)
+
+
+def _staying(replica: Replica, placement: Placement) -> Staying:
+    outdated = placement.restarted_at not in {None, replica.restarted_at}
+    ready = replica.phase is ReplicaPhase.READY
+    return Staying(replica.id, ready, ready, outdated)
 
 
 class LivingTarget(MemoryTarget):

@@ -89,8 +89,8 @@ class World:
             replica = replace(replica, url=f"http://{replica.id}")
         self.replicas[replica.id] = replica
 
-    def start(self, service: str, revision: int) -> None:
-        """Start one more replica of a revision."""
+    def start(self, service: str, revision: int, restarted_at: str | None = None) -> None:
+        """Start one more replica of a revision, for a restart if one was asked for."""
         with self.lock:
             taken = {replica.id for replica in self.of(service, revision)}
             names = (f"{service}-r{revision}-{index}" for index in range(len(taken) + 1))
@@ -104,6 +104,7 @@ class World:
                 since=START.isoformat(),
                 url=f"http://{name}",
                 detail=_DETAILS[ReplicaPhase.STARTING],
+                restarted_at=restarted_at,
             )
         self.notify()
 

@@ -13,6 +13,7 @@ from cloche.clients.kubernetes.errors import (
     FieldConflictError,
     ForbiddenError,
     MissingObjectError,
+    QuotaError,
     helps_again,
     refusal,
 )
@@ -20,7 +21,6 @@ from cloche.clients.kubernetes.status import status_of
 from cloche.errors import (
     BusyError,
     ClocheError,
-    ConflictError,
     NotFoundError,
     StaleError,
     UnavailableError,
@@ -98,7 +98,7 @@ CASES: list[Case] = [
             " count/configmaps=2, limited: count/configmaps=2"
         ),
         {},
-        ConflictError,
+        QuotaError,
         "quota",
         "used: count/configmaps=2",
     ),

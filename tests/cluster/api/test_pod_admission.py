@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from test_kubernetes_target import OPTIONS, placed, target
-from test_rights import grant
+from test_kubernetes_target import OPTIONS, desired, placed, target
+from test_rights import ROLE, grant
 
-from cloche.artifacts import Exposure, PodOptions
+from cloche.artifacts import Capacity, Exposure, Operated, PodOptions, ReplicaRange
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import Cluster
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, ConflictError
 from cloche.targets import Desired
 from cloche.targets.kubernetes import rights
+from cloche.targets.kubernetes.rights import Right
 from cluster.harness.api_server import ApiServer
 from fixtures.cluster_state import connected
 
+MAKE_PODS = Right("create", kinds.POD)
 PLAIN = replace(OPTIONS, priority_class=None, pull_secret=None)
 HIGH = replace(PLAIN, priority_class="high")
 ROOT = {"Deployment": {"spec": {"template": {"spec": {"hostNetwork": True}}}}}
@@ -67,14 +70,113 @@ def test_a_pod_that_a_limit_range_refuses(api_cluster: Cluster, namespace: str) 
     assert "A LimitRange of the namespace sets that limit" in (caught.value.hint or "")
 
 
-def test_a_pod_for_which_a_quota_has_no_room(api_cluster: Cluster, namespace: str) -> None:
-    hard = {"requests.memory": "10Mi"}
-    metadata = {"name": "a", "namespace": namespace}
-    api_cluster.create(kinds.RESOURCE_QUOTA, {"metadata": metadata, "spec": {"hard": hard}})
-    counted = {"status": {"hard": hard, "used": {"requests.memory": "0"}}}  # as a controller would
-    api_cluster.patch(kinds.RESOURCE_QUOTA, "a", namespace, counted, subresource="status")
-    with pytest.raises(ClocheError, match="exceeded quota") as caught:
-        target(api_cluster, namespace).admit(asked())
+def quota(
+    cluster: Cluster, namespace: str, hard: dict[str, str], used: dict[str, str], **spec: Any
+) -> None:
+    """Have a quota, counted as a controller would count it."""
+    metadata = {"name": "few", "namespace": namespace}
+    body = {"metadata": metadata, "spec": {"hard": hard, **spec}}
+    cluster.create(kinds.RESOURCE_QUOTA, body)
+    counted = {"status": {"hard": hard, "used": used}}
+    cluster.patch(kinds.RESOURCE_QUOTA, "few", namespace, counted, subresource="status")
+
+
+def three(capacity: Capacity | None = None) -> Desired:
+    operated = Operated(replicas=ReplicaRange.exactly(3), capacity=capacity)
+    return replace(asked(), operated=operated)
+
+
+@pytest.mark.parametrize(
+    ("hard", "used", "words"),
+    [
+        ({"pods": "4"}, {"pods": "2"}, "room for 2 of the 3 pods of a new revision of digits:"),
+        ({"pods": "2"}, {"pods": "2"}, "digits: 2 of 2 pods are taken"),
+        ({"requests.cpu": "1"}, {"requests.cpu": "500m"}, "room for 2 of the 3 pods"),
+        ({"memory": "1Gi"}, {"memory": "900Mi"}, "room for 0 of the 3 pods"),
+        ({"limits.cpu": "6"}, {"limits.cpu": "2"}, "room for 2 of the 3 pods"),
+        ({"count/pods": "3"}, {"count/pods": "1"}, "room for 2 of the 3 pods"),
+    ],
+)  # fmt: skip
+def test_a_quota_that_is_too_small_for_all_pods(
+    api_cluster: Cluster, namespace: str, hard: dict[str, str], used: dict[str, str], words: str
+) -> None:
+    quota(api_cluster, namespace, hard, used)
+    with pytest.raises(ConflictError) as caught:
+        target(api_cluster, namespace).require_room(three())
+    assert caught.value.code == "target.kubernetes.quota"
+    assert words in caught.value.what
+
+
+def test_a_full_quota_is_no_matter_where_nothing_new_comes_up(
+    api_cluster: Cluster, namespace: str
+) -> None:
+    here, live = target(api_cluster, namespace), desired(placed(replicas=3, options=PLAIN))
+    here.apply(live)
+    quota(api_cluster, namespace, {"pods": "3"}, {"pods": "3"})
+    here.admit(three())
+    assert here.compare(live) == ()
+
+
+def test_a_quota_with_room_or_for_other_pods(api_cluster: Cluster, namespace: str) -> None:
+    here = target(api_cluster, namespace)
+    here.require_room(three())
+    quota(api_cluster, namespace, {"pods": "5", "services": "1"}, {"pods": "2", "services": "1"})
+    here.require_room(three())
+    api_cluster.delete(kinds.RESOURCE_QUOTA, "few", namespace)
+    quota(api_cluster, namespace, {"pods": "1"}, {"pods": "1"}, scopes=["Terminating"])
+    here.require_room(three())
+
+
+def test_the_pods_of_a_new_revision_come_beside_the_live_ones_alone(
+    api_cluster: Cluster, namespace: str
+) -> None:
+    """Those of a revision that is only warm go before, and those that are replaced."""
+    here = target(api_cluster, namespace)
+    here.apply(desired(*(placed(number=n, replicas=3, options=PLAIN) for n in (1, 2)), split=2))
+    for number in (1, 2):  # as a controller would
+        api_cluster.patch(
+            kinds.DEPLOYMENT, f"digits-r{number}", namespace, {"status": {"replicas": 3}},
+            subresource="status",
+        )  # fmt: skip
+    quota(api_cluster, namespace, {"pods": "6"}, {"pods": "6"})
+    here.require_room(three())
+    here.require_room(three(Capacity.RECREATE))
+    api_cluster.patch(kinds.RESOURCE_QUOTA, "few", namespace, {"status": {"used": {"pods": "7"}}},
+                      subresource="status")  # fmt: skip
+    with pytest.raises(ConflictError, match="room for 2 of the 3 pods"):
+        here.require_room(three())
+    here.require_room(three(Capacity.RECREATE))
+    # As many as the live one has now, whoever set the number.
+    api_cluster.scale(kinds.DEPLOYMENT, "digits-r2", namespace, 5)
+    with pytest.raises(ConflictError, match="room for 2 of the 5 pods"):
+        here.require_room(three())
+
+
+def test_a_plan_of_a_new_revision_says_that_a_quota_is_too_small(
+    api_cluster: Cluster, namespace: str
+) -> None:
+    here, live = target(api_cluster, namespace), desired(placed(replicas=3, options=PLAIN))
+    here.apply(live)
+    quota(api_cluster, namespace, {"pods": "4"}, {"pods": "3"})
+    assert here.compare(live) == (), "nothing new is to come up"
+    second = desired(placed(number=2, replicas=3, options=PLAIN), split=2)
+    with pytest.raises(ConflictError, match="room for 1 of the 3 pods"):
+        here.compare(second)
+
+
+def test_a_quota_that_may_not_be_read_is_asked_for_one_pod(
+    api_cluster: Cluster, namespace: str, api_server: ApiServer
+) -> None:
+    quota(api_cluster, namespace, {"pods": "1"}, {"pods": "1"})
+    needed = rights.needed(api_cluster, Exposure())
+    grant(api_cluster, namespace, needed)
+    with connected(api_server.kubeconfig_of("ann", "builders")) as ann:
+        target(ann, namespace).require_room(three())
+        api_cluster.apply(
+            ROLE, rights.role([*needed, MAKE_PODS], namespace, "deployer"), force=True
+        )
+        with pytest.raises(ConflictError) as caught:
+            target(ann, namespace).require_room(three())
     assert caught.value.code == "kubernetes.quota"
 
 

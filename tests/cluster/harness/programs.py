@@ -1,7 +1,8 @@
 """The programs of a cluster: what each is built from, and where all are kept.
 
-They are built by groups: `api` for an API server, `nodes` for real nodes and what every cluster
-has, `gateway` for the one that routes, `scaling` for what measures and scales.
+They are built by groups: `api` for an API server, `checks` for what judges objects beside it,
+`nodes` for real nodes and what every cluster has, `gateway` for the one that routes, `scaling` for
+what measures and scales.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from fixtures.cache import cache_folder
 Build = Callable[[Path], None]
 Report = Callable[[str], None]
 CLUSTER = ("api", "nodes", "gateway")
-GROUPS = (*CLUSTER, "scaling")
+CHECKS = "checks"
+GROUPS = (CHECKS, *CLUSTER, "scaling")
 _LOCK_SECONDS = 3600.0
 _CRDS = "charts/gateway-helm/charts/crds/crds"
+_ENVOY_GATEWAY = go.Module("github.com/envoyproxy/gateway", pins.ENVOY_GATEWAY)
 _KEDA = go.Module("github.com/kedacore/keda/v2", pins.KEDA)
 _STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
 """What KWOK's nodes and pods go through: all that they can, at once."""
@@ -80,7 +83,9 @@ class Programs:
                 report(f"Building {name} took {time.monotonic() - began:.0f} s")
 
     def _builds(self, groups: Sequence[str]) -> dict[str, Build]:
-        known = {"api": _api, "nodes": _nodes, "gateway": _gateway, "scaling": _scaling}
+        known = {
+            "api": _api, CHECKS: _checks, "nodes": _nodes, "gateway": _gateway, "scaling": _scaling,
+        }  # fmt: skip
         return {name: b for group in groups for name, b in known[group](self.kubernetes).items()}
 
 
@@ -131,15 +136,32 @@ def _nodes(kubernetes: str) -> Mapping[str, Build]:
     }
 
 
-def _gateway(kubernetes: str) -> Mapping[str, Build]:
-    module = go.Module("github.com/envoyproxy/gateway", pins.ENVOY_GATEWAY)
+def _checks(_: str) -> Mapping[str, Build]:
+    kubeconform = go.Module("github.com/yannh/kubeconform", pins.KUBECONFORM)
+    operator = go.Module(
+        "github.com/prometheus-operator/prometheus-operator", pins.PROMETHEUS_OPERATOR
+    )
+    monitors = "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"
     return {
-        "envoy-gateway": lambda target: go.build_in_place(module, "cmd/envoy-gateway", target),
-        # Gateway API's kinds, of the release that goes with it, and its own.
-        "gateway-crds.yaml": _gathered(
-            module, f"{_CRDS}/gatewayapi-crds.yaml", f"{_CRDS}/generated/*.yaml"
-        ),
+        "kubeconform": _installed(kubeconform, "cmd/kubeconform"),
+        "monitor-crds.yaml": _gathered(operator, monitors),
+        **_gateway_kinds(),
     }
+
+
+def _gateway(_: str) -> Mapping[str, Build]:
+    return {
+        "envoy-gateway": lambda target: go.build_in_place(
+            _ENVOY_GATEWAY, "cmd/envoy-gateway", target
+        ),
+        **_gateway_kinds(),
+    }
+
+
+def _gateway_kinds() -> Mapping[str, Build]:
+    """Return Gateway API's kinds, of the release that goes with Envoy Gateway, and its own."""
+    pages = f"{_CRDS}/gatewayapi-crds.yaml", f"{_CRDS}/generated/*.yaml"
+    return {"gateway-crds.yaml": _gathered(_ENVOY_GATEWAY, *pages)}
 
 
 def _scaling(kubernetes: str) -> Mapping[str, Build]:

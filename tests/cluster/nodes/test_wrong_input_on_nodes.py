@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from cluster.harness.simulated import SIMULATED
@@ -41,6 +42,13 @@ def written(user: ClusterUser, service: str, **declared: Any) -> Path:
     user.declare(service, "./model.onnx", **{"resources": {"cpu": 0.05}, **declared})
     file = user.user.folder / "cloche.yaml"
     return file.rename(file.with_name(f"{service}.yaml"))
+
+
+def pushed(user: ClusterUser, service: str) -> bool:
+    """Return whether the registry has anything of a service."""
+    name = f"{user.namespace}/{service}"
+    url = f"http://{user.cluster.registry}/v2/{name}/tags/list"
+    return httpx.get(url, trust_env=False).status_code == 200
 
 
 def error_of(user: ClusterUser, file: Path, code: int = 1) -> Any:
@@ -133,13 +141,13 @@ def test_what_the_cluster_does_not_admit(ann: ClusterUser, wrong: Callable[..., 
     with made(ann, {**quota, "spec": {"hard": {"requests.memory": "1Mi"}}}):
         ann.kubectl("wait", "--for=jsonpath={.status.hard}", "resourcequota/few")
         error = wrong("digits")
-        assert error["code"] == "kubernetes.quota"
-        assert "few" in error["what"]
+        assert error["code"] == "target.kubernetes.quota"
+        assert "few has room for 0 of the 1 pods" in error["what"]
     with made(ann, {**quota, "spec": {"hard": {"pods": "1"}}}):
         ann.kubectl("wait", "--for=jsonpath={.status.hard}", "resourcequota/few")
         error = wrong("pair", replicas=2)
-        assert error["code"] == "rollout.replica"
-        assert "exceeded quota: few" in error["what"]
+        assert error["code"] == "target.kubernetes.quota"
+        assert "few has room for 1 of the 2 pods" in error["what"]
     limits = {"type": "Container", "max": {"memory": "1Mi"}}
     ranges = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}}
     with made(ann, {**ranges, "spec": {"limits": [limits]}}):
@@ -148,8 +156,9 @@ def test_what_the_cluster_does_not_admit(ann: ClusterUser, wrong: Callable[..., 
         assert "A LimitRange of the namespace sets that limit" in error["hint"]
         error = wrong("limited", target={"resources": {"limits": {"memory": "1Gi"}}})
         assert "maximum memory usage per Container is 1Mi, but limit is 1Gi" in error["what"]
-    assert ann.objects("deployments", "digits") == []
-    assert ann.objects("deployments", "limited") == []
+    for service in ("digits", "pair", "limited"):
+        assert ann.objects("deployments", service) == []
+        assert not pushed(ann, service)
 
 
 @pytest.mark.parametrize("resource", ["pods", "deployments"])
@@ -160,6 +169,7 @@ def test_a_webhook_that_refuses(
     error = wrong("digits")
     assert "not on a Friday" in json.dumps(error)
     assert ann.objects("deployments", "digits") == []
+    assert pushed(ann, "digits") == (resource != "pods"), "a refusal of pods comes before the image"
 
 
 def test_an_autoscaler_of_someone_else_is_left_alone(ann: ClusterUser) -> None:

@@ -31,7 +31,7 @@ def rendered(
     gpu: Gpu | None, options: PodOptions | None = None, software: Software | None = SOFTWARE
 ) -> pod.Template:
     made = replace(deployment(), served=Served(resources=Resources(gpu=gpu)))
-    return pod.render(made, START, "amd64", options or PodOptions(), software)
+    return pod.render(made, START, "amd64", options or PodOptions(), software=software)
 
 
 def test_a_pod_asks_for_its_gpus() -> None:

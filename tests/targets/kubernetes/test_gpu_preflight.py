@@ -27,7 +27,7 @@ TAINTED = [{"key": "dedicated", "value": "vision", "effect": "NoSchedule"}]
 def template(gpu: Gpu | None = ONE, software: Software = NEW, **options: Any) -> dict[str, Any]:
     made = replace(deployment(), served=Served(resources=Resources(gpu=gpu)))
     start = ContainerStart(b"", {}, ())
-    return pod.render(made, start, "amd64", PodOptions(**options), software).pod
+    return pod.render(made, start, "amd64", PodOptions(**options), software=software).pod
 
 
 def looked(*nodes: dict[str, Any], **template_options: Any) -> Survey:

@@ -205,6 +205,10 @@ class ControlClient:
         path = f"/services/{_segment(name)}/scale"
         return self._call("POST", path, dict[str, Any], body=body)
 
+    def restart(self, name: str) -> dict[str, Any]:
+        """Begin to replace each replica of the live revision; return the ServiceStatus."""
+        return self._call("POST", f"/services/{_segment(name)}/restart", dict[str, Any])
+
     def verify(
         self,
         name: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from cloche.clients.kubernetes import kubeconfig
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 
 OWN = "cloche"
 """The field manager of all that is written."""
+_NO_SECONDS = 5.0
+"""Seconds after which a kind that was missing is looked for again."""
 _STRICT = {"fieldManager": OWN, "fieldValidation": "Strict"}
 """An unknown field is an error, never dropped."""
+_DRY_RUN = {"dryRun": "All"}
 
 
 def connect(
@@ -58,7 +62,7 @@ class Cluster:
         self.namespace = context.namespace
         """The context's own; it is used only where the caller does."""
         self._transport = transport
-        self._served: set[Kind] = set()
+        self._served: dict[Kind, tuple[bool, float]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -95,10 +99,8 @@ class Cluster:
     ) -> dict[str, Any]:
         """Make an object and return it; StaleError if one of that name is there."""
         namespace, name = _place(body)
-        parameters = _STRICT | _dry(dry_run)
-        request = Request(
-            "POST", kind.path(namespace), kind.words(namespace, name), parameters, body
-        )
+        path, what = kind.path(namespace), kind.words(namespace, name)
+        request = Request("POST", path, what, _STRICT | (_DRY_RUN if dry_run else {}), body)
         return self._write(request, kind, body)
 
     def replace(self, kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,10 +117,11 @@ class Cluster:
         Raises FieldConflictError if others set some of them otherwise, unless with `force`.
         """
         namespace, name = _place(body)
+        forced = {"force": "true" if force else "false"}
         try:
             return self._ask(
                 "PATCH", kind, namespace, name, body=body,
-                parameters=_STRICT | _dry(dry_run) | {"force": "true" if force else "false"},
+                parameters=_STRICT | forced | (_DRY_RUN if dry_run else {}),
                 content_type="application/apply-patch+yaml",
             )  # fmt: skip
         except FieldConflictError as error:
@@ -135,10 +138,12 @@ class Cluster:
         body: Mapping[str, Any],
         *,
         subresource: str = "",
+        manager: str = OWN,
     ) -> dict[str, Any]:
         """Merge fields into an object (RFC 7396); StaleError if they have an old version."""
         return self._ask(
-            "PATCH", kind, namespace, name, subresource, parameters=_STRICT, body=body,
+            "PATCH", kind, namespace, name, subresource,
+            parameters=_STRICT | {"fieldManager": manager}, body=body,
             content_type="application/merge-patch+json",
         )  # fmt: skip
 
@@ -234,17 +239,17 @@ class Cluster:
         return str(answer.get("gitVersion", ""))
 
     def serves(self, kind: Kind) -> bool:
-        """Return whether the cluster has a kind, in its version; a yes is kept."""
-        if kind not in self._served:
+        """Return whether the cluster has a kind, in its version; a no is kept for a moment."""
+        served, until = self._served.get(kind, (False, 0.0))
+        if not served and time.monotonic() >= until:
             request = Request("GET", kind.group_path, f"the group {kind.api_version}")
             try:
                 resources = self._transport.ask(request).get("resources") or ()
             except NotFoundError:
-                return False
-            if not any(one.get("name") == kind.plural for one in resources):
-                return False
-            self._served.add(kind)
-        return True
+                resources = ()
+            served = any(one.get("name") == kind.plural for one in resources)
+            self._served[kind] = served, time.monotonic() + _NO_SECONDS
+        return served
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────
 
@@ -279,10 +284,6 @@ def _place(body: Mapping[str, Any]) -> tuple[str | None, str]:
     """Return namespace and name of an object."""
     metadata = body["metadata"]
     return metadata.get("namespace"), metadata["name"]
-
-
-def _dry(dry_run: bool) -> dict[str, str]:
-    return {"dryRun": "All"} if dry_run else {}
 
 
 def _unversioned(body: Mapping[str, Any]) -> dict[str, Any]:

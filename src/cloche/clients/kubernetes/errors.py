@@ -51,6 +51,10 @@ class FieldConflictError(ConflictError):
     """Field and owner of each."""
 
 
+class QuotaError(ConflictError):
+    """A quota has no room for an object now; nothing else refuses it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What was asked of which cluster, for the words of an error."""
@@ -142,7 +146,7 @@ def _forbidden(status: Status, asked: Asked) -> ClocheError:
             hint="Wait until it is gone and make it again, or use another one.",
         )
     if "exceeded quota" in status.message:
-        return ConflictError(
+        return QuotaError(
             "kubernetes.quota",
             f"The quota of the namespace has no room for {asked.what}{status.said}.",
             where=asked.where,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Capacity, Expose, Exposure
 from cloche.clients.kubernetes import kinds
-from cloche.clients.kubernetes.errors import ForbiddenError
+from cloche.clients.kubernetes.errors import ForbiddenError, QuotaError
 from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
 from cloche.targets.kubernetes import names, requirements, scaling
 from cloche.targets.kubernetes.gpus import preflight
@@ -102,28 +102,25 @@ def _foreign(cluster: Cluster, namespace: str, service: str) -> Iterator[ClocheE
 def _pods(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[ClocheError]:
     """Ask for a pod of the template that is asked about, in a dry run.
 
-    Pods are made by a controller: a user who may not make any may still deploy.
+    Pods are made by a controller: a user who may not make any may still deploy. Quotas are judged
+    for all new pods, where there are some.
     """
     if desired.asked_pod is None:
         return
-    template = pod.numbered(desired.asked_pod, desired.service, 0)
     name = names.of_revision(desired.service, 0)
-    metadata = {**template["metadata"], "name": name, "namespace": namespace}
     try:
-        spec = {**template["spec"], "serviceAccountName": _account(cluster, namespace, desired)}
-        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-        cluster.create(kinds.POD, body, dry_run=True)
-    except ForbiddenError:
+        sample(cluster, namespace, desired.service, desired.asked_pod)
+    except QuotaError:
         return
     except ClocheError as error:
         what = error.what.replace(f"Pod {name} in", f"the pods of {desired.service} in", 1)
-        yield error.with_(what=what, hint=_hint_of_limit(error, template["spec"]) or error.hint)
+        yield error.with_(what=what, hint=_hint_of_limit(error, desired.asked_pod) or error.hint)
 
 
-def _hint_of_limit(error: ClocheError, spec: dict[str, Any]) -> str | None:
+def _hint_of_limit(error: ClocheError, template: dict[str, Any]) -> str | None:
     """Return what to do about a limit that pods do not set: a LimitRange sets it for them."""
     over = _OVER_LIMIT.search(error.what)
-    containers = [each.get("resources", {}) for each in spec["containers"]]
+    containers = [each.get("resources", {}) for each in template["spec"]["containers"]]
     if over is None or any(over[1] in each.get("limits", {}) for each in containers):
         return None
     return (
@@ -132,10 +129,29 @@ def _hint_of_limit(error: ClocheError, spec: dict[str, Any]) -> str | None:
     )
 
 
-def _account(cluster: Cluster, namespace: str, desired: Desired) -> str:
+def sample(
+    cluster: Cluster, namespace: str, service: str, template: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a pod of a template as the cluster would make it, and make none.
+
+    Where the user may make none it is as the template has it. Raises ClocheError `kubernetes.…`,
+    and QuotaError if there is no room for it now.
+    """
+    asked = pod.numbered(template, service, 0)
+    metadata = {
+        **asked["metadata"], "name": names.of_revision(service, 0), "namespace": namespace,
+    }  # fmt: skip
+    spec = {**asked["spec"], "serviceAccountName": _account(cluster, namespace, service, asked)}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    try:
+        return cluster.create(kinds.POD, body, dry_run=True)
+    except ForbiddenError:
+        return body
+
+
+def _account(cluster: Cluster, namespace: str, service: str, asked: dict[str, Any]) -> str:
     """Return the account of the pods, or one that is there while the service's own is not."""
-    own, asked = names.of_service(desired.service), desired.asked_pod or {}
-    account: str = asked["spec"]["serviceAccountName"]
+    own, account = names.of_service(service), str(asked["spec"]["serviceAccountName"])
     if account == own and cluster.get(kinds.SERVICE_ACCOUNT, own, namespace) is None:
         return "default"
     return account

@@ -115,6 +115,7 @@ def _replica(
         url=None,
         detail=found.what or None,
         remedy=found.remedy,
+        restarted_at=(metadata.get("annotations") or {}).get(names.RESTARTED),
         unplaced=found.unplaced,
         placed_at=placed.get("lastTransitionTime") if placed.get("status") == "True" else None,
     )

@@ -15,13 +15,15 @@ from cloche.targets.kubernetes import (
     admission,
     comparing,
     differences,
+    image_volumes,
     names,
     observing,
+    quota,
     reaching,
     seen,
     wanted,
 )
-from cloche.targets.kubernetes.objects import golden, metadata
+from cloche.targets.kubernetes.objects import golden, metadata, pod, weights
 from cloche.targets.kubernetes.writing import Writer
 from cloche.targets.target import ApplyError
 
@@ -77,13 +79,30 @@ class KubernetesTarget:
     def admit(self, desired: Desired) -> None:
         admission.check(self._cluster, self._namespace, desired)
         for placement in desired.placements:
-            if placement.image is not None and not self._has_image(placement.image):
+            if placement.pod is not None:
+                self._require_images(placement.image, placement.pod)
+
+    def _require_images(self, image: str | None, template: dict[str, Any]) -> None:
+        """Raise ClocheError if pods of a template cannot be started any more."""
+        for each in sorted(pod.images_of(image, template)):
+            if not self._has_image(each):
                 raise ClocheError(
                     "target.kubernetes.image",
                     "its image is no longer in the registry.",
-                    where=placement.image,
+                    where=each,
                     hint="Deploy its model again.",
                 )
+        if weights.is_volume(template):
+            image_volumes.require_some(self._cluster, template)
+
+    def require_room(self, desired: Desired) -> None:
+        """Raise ConflictError `target.kubernetes.quota` if a quota has no room for a new revision.
+
+        Its pods are those of `desired.asked_pod`.
+        """
+        if desired.asked_pod is not None:
+            found = seen.read(self._cluster, self._namespace, desired.service)
+            quota.require_room(self._cluster, self._namespace, desired, desired.asked_pod, found)
 
     def foresee(self, desired: Desired) -> tuple[Finding, ...]:
         return differences.foreseen(self._cluster, self._namespace, desired)
@@ -98,6 +117,8 @@ class KubernetesTarget:
         for placement in desired.placements:
             try:
                 self._place(placement, desired, found)
+            except StaleError:
+                pass  # it changed meanwhile: the next apply reads it anew
             except ClocheError as error:
                 errors[placement.revision] = error
         try:
@@ -105,7 +126,7 @@ class KubernetesTarget:
                 self._route(desired, found)
             self._remove_leaving(desired, found)
         except StaleError:
-            pass  # it changed meanwhile: the next apply reads it anew
+            pass  # as above
         except ClocheError as error:
             errors[None] = error
         if errors:
@@ -159,6 +180,8 @@ class KubernetesTarget:
         for other, body in wanted.surplus(placement, desired, found):
             self._writer.remove(placement.service, other, body)
         replicas = wanted.replicas(placement, desired, found)
+        if placement.restarted_at is not None:
+            self._writer.restart(placement.service, workload, placement.restarted_at)
         if replicas is not None:
             is_ours = placement.exact or found.get(kinds.SCALED_OBJECT, name) is not None
             self._writer.scale(kind, workload, replicas, is_ours=is_ours)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _DEFAULT = 1
 """Replicas of a Deployment whose number nobody has set."""
+_RESTARTS = "cloche-restart"
+"""The field manager of restarts: what is applied next has no say about their annotation."""
 
 
 class Writer:
@@ -62,6 +64,25 @@ class Writer:
         noted = {"metadata": {"annotations": {names.REPLICAS: f"{now},{replicas}"}}}
         self._cluster.patch(kind, name, namespace, noted)
         self._cluster.scale(kind, name, namespace, replicas)
+
+    def restart(self, service: str, current: dict[str, Any], restarted_at: str) -> None:
+        """Have the pods of a Deployment replaced by new ones, unless they are for this restart.
+
+        As `kubectl rollout restart` does it: by an annotation of the pod template, which is not
+        among the fields that are applied.
+        """
+        template = current["spec"]["template"]["metadata"]
+        if (template.get("annotations") or {}).get(names.RESTARTED) == restarted_at:
+            return
+        self.require(service)
+        metadata = current["metadata"]
+        noted = {"metadata": {"annotations": {names.RESTARTED: restarted_at}}}
+        body = {
+            "metadata": {"resourceVersion": metadata["resourceVersion"]},
+            "spec": {"template": noted},
+        }
+        name, namespace = metadata["name"], metadata["namespace"]
+        self._cluster.patch(kinds.DEPLOYMENT, name, namespace, body, manager=_RESTARTS)
 
     def remove(self, service: str, kind: Kind, current: dict[str, Any]) -> None:
         """Delete an object, if it is the one that was read, while acting is held.

@@ -102,6 +102,7 @@ class LocalGateway:
         self.owner = self._routing.owner
         self.keep_only = self._routing.keep_only
         self.drained = self._routing.drained
+        self.offered = self._routing.offered
         self.wake = self._routing.wake
 
     @property

@@ -88,6 +88,7 @@ class LocalHost:
             policy=self._policy,
             ports=Ports(),
             drained=self._is_drained,
+            offered=self.local_gateway.offered,
             changed=self._replicas_changed,
         )
 

@@ -95,6 +95,7 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         runtime=runtime,
         detail=_detail(record, placement),
         last_log=record.last_log if life.phase in _TELLING else (),
+        restarted_at=record.restarted_at,
     )
 
 

@@ -20,6 +20,7 @@ from cloche.targets.local.joining import Placed
 from cloche.targets.local.replica import ReplicaProcess, describe
 from cloche.targets.local.supervised import Record
 from cloche.targets.local.supervisor import Supervisor
+from cloche.targets.replacing import Staying, Step, next_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +53,8 @@ class HomeContext:
     policy: Policy
     ports: Ports
     drained: Callable[[Record], bool]
+    offered: Callable[[Record], bool]
+    """Tells whether the gateway sends requests to a replica."""
     changed: Callable[[], None]
 
     @property
@@ -153,6 +156,13 @@ class RevisionRunner:
         for supervisor in self._all():
             supervisor.join(max(0.0, deadline - time.monotonic()))
 
+    def next_step(self, placement: Placement) -> Step:
+        """Return which replicas a placement would start and stop now."""
+        supervisors = [each for each in self._all() if not each.stopping]
+        supervisors.sort(key=lambda each: _index(each.supervised.name))
+        staying = [self._staying(each, placement) for each in supervisors]
+        return next_step(staying, placement.replicas.minimum)
+
     def placed(self) -> Placed:
         """Return the placement and the records of its replicas, for routing."""
         return Placed(self.placement, self._records())
@@ -167,11 +177,6 @@ class RevisionRunner:
         """Return whether nothing of the revision is left: it was removed, or never began."""
         with self._lock:
             return not self._supervisors and (self.removed or not self._placement_record.exists())
-
-    @property
-    def staying(self) -> int:
-        """Return how many replicas are not being stopped."""
-        return sum(not supervisor.stopping for supervisor in self._all())
 
     @property
     def _policy(self) -> Policy:
@@ -190,22 +195,21 @@ class RevisionRunner:
         return tuple(supervisor.record for supervisor in self._all() if not supervisor.gone)
 
     def _converge(self) -> None:
-        """Start missing replicas, or stop surplus ones, those that are not ready first."""
+        """Start missing replicas, stop surplus ones, and replace those of before a restart."""
         if self.removed:
             return
-        supervisors = self._supervisors.values()
-        staying = [supervisor for supervisor in supervisors if not supervisor.stopping]
-        missing = self.placement.replicas.minimum - len(staying)
-        for _ in range(missing):
+        step = self.next_step(self.placement)
+        for name in step.stop:
+            self._supervisors[name].stop()
+        for _ in range(step.start):
             self._add()
-        staying.sort(
-            key=lambda supervisor: (
-                supervisor.record.life.phase is not ReplicaPhase.READY,
-                _index(supervisor.supervised.name),
-            )
-        )
-        for supervisor in staying[len(staying) + missing :] if missing < 0 else ():
-            supervisor.stop()
+
+    def _staying(self, supervisor: Supervisor, placement: Placement) -> Staying:
+        record = supervisor.record
+        ready = record.life.phase is ReplicaPhase.READY
+        answers = ready and self._context.offered(record)
+        outdated = placement.restarted_at not in {None, record.restarted_at}
+        return Staying(supervisor.supervised.name, ready, answers, outdated)
 
     def _add(self) -> None:
         used = {_index(name) for name in self._supervisors}
@@ -233,6 +237,7 @@ class RevisionRunner:
             home=context.home,
             policy=self._policy,
             changed=self._replica_changed,
+            restarted_at=self.placement.restarted_at,
         )
 
     def _replica_changed(self) -> None:

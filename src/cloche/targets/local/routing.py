@@ -164,19 +164,28 @@ class Routing:
         """Return whether a replica has no request and none is on its way to it."""
         if not self._running():
             return True
-        if self._applied_at is None or time.monotonic() - self._applied_at < _SETTLED:
+        if not self._is_settled():
             return False
-        http, grpc, *_ = record.ports
-        replica = Endpoint(http, grpc)
-        offered = any(
+        replica = _endpoint(record)
+        try:
+            return not self._offers(replica) and self._gateway.is_done_with(replica)
+        except ClocheError:
+            return False
+
+    def offered(self, record: Record) -> bool:
+        """Return whether every worker thread of the gateway sends requests to a replica."""
+        return self._running() and self._is_settled() and self._offers(_endpoint(record))
+
+    def _is_settled(self) -> bool:
+        applied_at = self._applied_at
+        return applied_at is not None and time.monotonic() - applied_at >= _SETTLED
+
+    def _offers(self, replica: Endpoint) -> bool:
+        return any(
             replica in revision.endpoints
             for service in self._applied.services
             for revision in service.revisions
         )
-        try:
-            return not offered and self._gateway.is_done_with(replica)
-        except ClocheError:
-            return False
 
     def _run(self) -> None:
         pause: float | None = 0.0
@@ -248,6 +257,11 @@ class Routing:
                 for service in state.services
             )
         )
+
+
+def _endpoint(record: Record) -> Endpoint:
+    http, grpc, *_ = record.ports
+    return Endpoint(http, grpc)
 
 
 def _split(routes: Iterable[Route], service: str) -> dict[int, int]:

@@ -38,6 +38,8 @@ class Record:
     log_start: int = 0
     """Size of the log in bytes when this process began to write."""
     last_log: tuple[str, ...] = ()
+    restarted_at: str | None = None
+    """The restart of its service that it was started for."""
 
 
 class Supervised(Protocol):

@@ -54,6 +54,7 @@ class Supervisor:
         home: Path,
         policy: Policy,
         changed: Callable[[], None],
+        restarted_at: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.supervised = supervised
@@ -63,7 +64,9 @@ class Supervisor:
         self._changed = changed
         self._clock = clock
         life = Life(since=clock(), due=clock())
-        self.record = Record(supervised.name, processes.boot(), life, _utc_now())
+        self.record = Record(
+            supervised.name, processes.boot(), life, _utc_now(), restarted_at=restarted_at
+        )
         self._process: ServerProcess | None = None
         self._start_error: str | None = None
         self._next_check = 0.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cloche import environments
@@ -16,6 +15,7 @@ from cloche.artifacts import Finding, Runtime, Severity
 from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.refusals import needs_gpu
 from cloche.targets.local import logs, replica_images, runtimes, sequences
+from cloche.targets.local.differences import difference
 from cloche.targets.local.host import LocalHost
 from cloche.targets.target import (
     ApplyError,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
     from cloche.store import Store
     from cloche.targets.local.lifecycle import Policy
-    from cloche.targets.local.revisions import RevisionRunner
     from cloche.targets.target import Desired, Gateway, Placement, Replica
 
 
@@ -151,7 +150,7 @@ class LocalTarget:
         changes = [
             TargetChange(placement.revision, what)
             for placement in desired.placements
-            if (what := _difference(running.get(placement.revision), placement))
+            if (what := difference(running.get(placement.revision), placement))
         ]
         changes += [TargetChange(number, "stop") for number in self._leaving(desired)]
         if self._host.local_gateway.wanted_split(desired.service) != dict(desired.split):
@@ -262,24 +261,6 @@ class LocalTarget:
             ),
         )
         return runners[-1].placement.repository.models if runners else ()
-
-
-def _difference(runner: RevisionRunner | None, placement: Placement) -> str:
-    """Return what placing a revision would do; empty if it would write nothing."""
-    running = runner is not None and not runner.removed
-    missing = placement.replicas.minimum - (runner.staying if runner and running else 0)
-    actions = []
-    if missing:
-        verb, count = ("start", missing) if missing > 0 else ("stop", -missing)
-        actions.append(f"{verb} {count} replica{'s' if count > 1 else ''}")
-    if runner and running:
-        actions += [
-            f"change the {field.name.replace('_', ' ')}"
-            for field in fields(placement)
-            if getattr(runner.placement, field.name) != getattr(placement, field.name)
-            and not (missing and field.name == "replicas")
-        ]
-    return ", ".join(actions)
 
 
 def _require_served(replicas: ReplicaRange) -> None:

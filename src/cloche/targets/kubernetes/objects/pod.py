@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import Origin, Reason
 from cloche.nvidia import Software
 from cloche.targets.kubernetes import names
-from cloche.targets.kubernetes.objects import gpus, patches, placing, probes, resources
+from cloche.targets.kubernetes.objects import gpus, patches, placing, probes, resources, weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cloche.artifacts import ContainerStart, Deployment, PodOptions
 
 CONTAINER = "server"
@@ -29,6 +31,7 @@ _ENTRYPOINT = "/cloche/entrypoint"
 _CLEAN = 'rm -rf /dev/shm/* /tmp/*; exec "$0" "$@"'
 """A container that was killed leaves its shared memory in the pod; four of them fill it."""
 _USER = 1000
+_WHOLE = weights.Source()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,18 @@ def render(
     start: ContainerStart,
     architecture: str,
     options: PodOptions,
+    *,
     software: Software | None = None,
+    source: weights.Source = _WHOLE,
 ) -> Template:
     """Return the template for pods that serve a deployment whose image is known.
 
-    `architecture` is that of the image: `amd64`; `software` is what it brings for GPUs.
+    `architecture` is that of the image: `amd64`; `software` is what it brings for GPUs. Where
+    `source` has the image of a server, that of the deployment has the models alone.
     """
     brings, gpu = software or Software(), deployment.served.resources.gpu
     sizes = resources.of(deployment, start, options)
+    environment = [*gpus.environment(gpu, brings), *weights.environment(start, source)]
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -59,8 +66,8 @@ def render(
         "terminationGracePeriodSeconds": _GRACE,
         "securityContext": pod_security(),
         **placing.spread(deployment, brings),
-        "containers": [_container(deployment, sizes, gpus.environment(gpu, brings))],
-        "volumes": _volumes(deployment, sizes),
+        "containers": [_container(deployment, sizes, environment, source)],
+        "volumes": _volumes(deployment, sizes, source),
         **placing.where(gpu, options, architecture),
     }
     annotations = {**options.annotations, **gpus.annotations_of(gpu, brings)}
@@ -69,7 +76,7 @@ def render(
         **({"annotations": annotations} if annotations else {}),
     }
     placed = placing.reasons(deployment, options, architecture, brings)
-    reasons = (*sizes.reasons, *_reasons(deployment, options), *placed)
+    reasons = (*sizes.reasons, *_reasons(deployment, options), *placed, source.reason)
     return Template(_patched({"metadata": metadata, "spec": spec}, options), reasons)
 
 
@@ -91,12 +98,22 @@ def numbered(template: dict[str, Any], service: str, number: int) -> dict[str, A
     return pod
 
 
+def images_of(image: str | None, template: Mapping[str, Any]) -> frozenset[str]:
+    """Return the images of a service that pods of a template need; `image` is the deployment's."""
+    containers = template["spec"]["containers"]
+    servers = {each["image"] for each in containers if each["name"] == CONTAINER}
+    return frozenset(servers | ({image} if image is not None else set()))
+
+
 def _container(
-    deployment: Deployment, sizes: resources.Sizes, environment: list[dict[str, str]]
+    deployment: Deployment,
+    sizes: resources.Sizes,
+    environment: list[dict[str, str]],
+    source: weights.Source,
 ) -> dict[str, Any]:
     return {
         "name": CONTAINER,
-        "image": deployment.image,
+        "image": source.server or deployment.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-c", _CLEAN, _ENTRYPOINT],
         "args": [f"--exit-timeout-secs={_EXIT}"],
@@ -108,16 +125,20 @@ def _container(
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a path in the container
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            *weights.mounts(source),
             *probes.mounts(deployment),
         ],
         **probes.of(deployment),
     }
 
 
-def _volumes(deployment: Deployment, sizes: resources.Sizes) -> list[dict[str, Any]]:
+def _volumes(
+    deployment: Deployment, sizes: resources.Sizes, source: weights.Source
+) -> list[dict[str, Any]]:
     return [
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": sizes.shared_memory}},
         {"name": "tmp", "emptyDir": {"sizeLimit": sizes.scratch}},
+        *weights.volumes(deployment, source),
         *probes.volumes(deployment),
     ]
 

@@ -1,0 +1,104 @@
+"""`cloche restart`: new replicas of the live revision in place of those that run."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloche.cli import options, rendering, session
+from cloche.errors import ClocheError, SupersededError, UnavailableError
+
+if TYPE_CHECKING:
+    from cloche.artifacts import KubernetesPlace
+    from cloche.control import ControlPlane
+    from cloche.progress import Task
+
+POLL_SECONDS = 0.5
+
+
+@click.command()
+@options.service
+@click.option("--wait/--no-wait", default=True,
+              help="Wait until all are replaced (default), or one new one starts.")  # fmt: skip
+@click.option("--timeout", type=options.duration, default="10m", show_default=True,
+              help="How long to wait; the restart goes on after that.")  # fmt: skip
+@options.at_target
+@options.as_json
+def command(
+    *, name: str, place: KubernetesPlace | None, wait: bool, timeout: float, as_json: bool
+) -> None:
+    """Replace each replica of the live revision of service NAME by a new one.
+
+    One by one: a new one answers before an old one ends, so no request is lost.
+    """
+    here = session.begin(place)
+    control = here.control(acts_for=name)
+    control.restart(name)
+    try:
+        with here.progress.task(f"Restarting {name}") as task:
+            status = _followed(control, name, timeout, task, wait=wait)
+    except KeyboardInterrupt:
+        said = "\nThe restart goes on without this command; `cloche status` shows it."
+        click.echo(said, err=True)
+        raise
+    if as_json:
+        rendering.show_json(status)
+        return
+    new, count = len(_new(status)), len(_staying(status))
+    rest = "" if new == count else " The others follow one by one."
+    click.echo(f"{name}: {new} of {count} replicas are new.{rest}")
+
+
+def _followed(
+    control: ControlPlane, name: str, timeout: float, task: Task, *, wait: bool
+) -> dict[str, Any]:
+    """Return the status of a service whose restart has ended, or without `wait` has begun."""
+    deadline = time.monotonic() + timeout
+    while True:
+        status = control.service(name)
+        if status["restarted_at"] is None:
+            what = f"Revision {status['live']} of {name} went live during the restart."
+            raise SupersededError("restart.superseded", what, where=name)
+        staying, new = _staying(status), _new(status)
+        is_ready = all(each["phase"] == "ready" for each in staying)
+        if new and (not wait or (len(new) == len(staying) and is_ready)):
+            return status
+        _require_no_failure(name, new)
+        so_far = f"{len(new)} of {len(staying)} replicas"
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                "restart.timeout",
+                f"{so_far} of {name} were new after {timeout:.0f} s.",
+                where=name,
+                hint=f"It goes on. `cloche status {name}` says what they wait for.",
+            )
+        task.note(f"{so_far} are new")
+        time.sleep(POLL_SECONDS)
+
+
+def _require_no_failure(name: str, new: list[dict[str, Any]]) -> None:
+    """Raise ClocheError `restart.failed` if a new replica will not come up."""
+    failed = next((each for each in new if each["phase"] == "failed"), None)
+    if failed is not None:
+        raise ClocheError(
+            "restart.failed",
+            f"A new replica of {name} does not come up. {failed['detail']}",
+            where=failed["id"],
+            hint=f"The others go on answering. {failed['remedy'] or ''}"
+            f" `cloche logs {name}` has its log; then restart it again.".replace("  ", " "),
+        )
+
+
+def _staying(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the replicas of the live revision that do not end."""
+    return [
+        each
+        for each in status["replicas"]["items"]
+        if each["revision"] == status["live"] and each["phase"] != "stopping"
+    ]
+
+
+def _new(status: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each for each in _staying(status) if each["restarted_at"] == status["restarted_at"]]

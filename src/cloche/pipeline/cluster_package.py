@@ -1,0 +1,195 @@
+"""From a deployment to what a cluster runs: its image in the registry, and the template of pods."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cloche import artifacts, composition
+from cloche.clients.oci import reference as references
+from cloche.errors import ClocheError
+from cloche.pipeline import cluster
+from cloche.version import __version__
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Deployment, KubernetesPlace, Reason
+    from cloche.clients.oci.reference import ImageReference
+    from cloche.images.bases.base import Base
+    from cloche.pipeline.cluster import Opened
+    from cloche.pipeline.gpu_release import GpuRelease
+    from cloche.pipeline.image import Built, Registries
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+    from cloche.targets.kubernetes.image_volumes import Choice
+
+_HEX = 40
+_MISSES_IMAGE = re.compile(r"admission webhook .*(not found|unknown|no such|404)", re.I | re.S)
+
+
+def package(
+    deployment: Deployment,
+    opened: Opened,
+    release: GpuRelease,
+    *,
+    push: bool,
+    settings: Settings,
+    progress: Progress,
+) -> Deployment:
+    """Return a deployment with its image, on the base of a release, and the template of its pods.
+
+    With `push` image and golden answers are then in the place's registry, under a tag of their own;
+    without it the image is made and goes nowhere. Raises ClocheError `image.…`, `registry.…`,
+    `target.kubernetes.weights`, and what the cluster refuses of its pods.
+    """
+    from cloche.pipeline import gpu_release
+    from cloche.targets.kubernetes import image_volumes
+    from cloche.targets.kubernetes.objects import placing
+
+    place, connections = opened.place, opened.connections
+    if push:
+        cluster.require_answer(connections.at(cluster.host(place)), place)
+    base = _base(place, release.base, connections, settings=settings, progress=progress)
+    gpu = deployment.served.resources.gpu
+    if gpu is not None:
+        gpu_release.require_cuda(base, place.base or release.base)
+    where = placing.where(gpu, place.pods, base.platform.architecture)
+    choice = image_volumes.chosen(opened.cluster, place.weights, where)
+    packing = _Packing(deployment, opened, base, choice, release.reasons, settings)
+    if push:
+        packing.require_admitted()
+    built = packing.push(progress) if push else packing.make(progress)
+    server = packing.pinned(built.server) if built.server is not None else None
+    return packing.rendered(packing.pinned(built), server)
+
+
+@dataclass(frozen=True, slots=True)
+class _Packing:
+    """A deployment on its way to pods."""
+
+    deployment: Deployment
+    opened: Opened
+    base: Base
+    choice: Choice | None
+    """What brings the weights; None for the default."""
+    reasons: tuple[Reason, ...]
+    """Why the base is what it is."""
+    settings: Settings
+
+    @property
+    def split(self) -> bool:
+        """Return whether server and models have an image each."""
+        return self.choice is not None and self.choice.volume
+
+    @property
+    def reference(self) -> ImageReference:
+        """Return the tag that keeps an image: what goes into it, so that no other has the same."""
+        deployment, base = self.deployment, self.base
+        diff_ids = base.config["rootfs"]["diff_ids"]
+        golden = deployment.golden.requests if deployment.golden is not None else ()
+        platform = str(base.platform)
+        inputs = [__version__, deployment.digest, platform, diff_ids, golden, self.split]
+        mark = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")[:_HEX]
+        name = f"{self.opened.place.registry}/{deployment.service}"
+        return references.parse(f"{name}:revision-{mark}")
+
+    def require_admitted(self) -> None:
+        """Raise ClocheError if the cluster refuses the pods, before a new image is sent.
+
+        A webhook that misses the image itself is asked again when it is there.
+        """
+        from cloche.targets import Desired
+
+        if self._is_there():
+            return
+        image = f"{self.reference.host}/{self.reference.name}@sha256:{'0' * 64}"
+        asked = self.rendered(image, image if self.split else None)
+        desired = Desired(
+            asked.service, operated=asked.operated, asked=asked.repository, asked_pod=asked.pod
+        )
+        try:
+            self.opened.target.admit(desired)
+            self.opened.target.require_room(desired)
+        except ClocheError as error:
+            if not _MISSES_IMAGE.search(str(error)):
+                raise
+
+    def _is_there(self) -> bool:
+        """Return whether the registry has the image; one that does not say has none."""
+        try:
+            return self.opened.connections.has(str(self.reference))
+        except ClocheError:
+            return False
+
+    def make(self, progress: Progress) -> Built:
+        """Make the image, which goes nowhere."""
+        from cloche.pipeline import image as images
+
+        return images.image_of(
+            self.deployment, self.base,
+            split=self.split, settings=self.settings, progress=progress,
+        )  # fmt: skip
+
+    def push(self, progress: Progress) -> Built:
+        """Bring the image into the registry of the place."""
+        from cloche.pipeline import image as images
+
+        return images.push_image(
+            self.deployment, [self.base], self.reference, self.opened.connections,
+            split=self.split, settings=self.settings, progress=progress,
+        )  # fmt: skip
+
+    def pinned(self, built: Built) -> str:
+        """Return the one image that was built by its digest."""
+        (image,), reference = built.images, self.reference
+        return f"{reference.host}/{reference.name}@{image.descriptor.digest}"
+
+    def rendered(self, image: str, server: str | None) -> Deployment:
+        """Return the deployment with its image and the template of its pods.
+
+        `server` is the image of the server, where it has one of its own.
+        """
+        from cloche.pipeline import gpu_release
+        from cloche.pipeline import image as images
+        from cloche.targets.kubernetes.objects import pod, weights
+
+        place, choice = self.opened.place, self.choice
+        operated = cluster.operated_at(self.deployment, place)
+        found = replace(self.deployment, image=image, operated=operated)
+        start = images.container_start(found, self.base, composition.store(self.settings))
+        source = weights.Source()
+        if choice is not None:
+            source = weights.Source(server, choice.origin, choice.why)
+        architecture = self.base.platform.architecture
+        software = gpu_release.software_of(self.base)
+        template = pod.render(
+            found, start, architecture, place.pods, software=software, source=source
+        )
+        return replace(found, pod=template.pod, pod_reasons=(*self.reasons, *template.reasons))
+
+
+def _base(
+    place: KubernetesPlace,
+    default: str,
+    connections: Registries,
+    *,
+    settings: Settings,
+    progress: Progress,
+) -> Base:
+    """Return the base of a place; its registry is asked as the user's own environment says."""
+    from cloche.images import platforms
+    from cloche.images.bases import base as bases
+    from cloche.pipeline import base_image
+
+    text = place.base or default
+    try:
+        found = base_image.chosen(
+            text, platforms.here(), connections, settings=settings, progress=progress
+        )
+    except ClocheError as error:
+        if text == base_image.NAME:
+            raise
+        hint = f"{error.hint or ''} `base:` of the target names another, `cpu` is Cloche's own."
+        raise error.with_(hint=hint.strip()) from error
+    bases.require_server(found, text)
+    return found
