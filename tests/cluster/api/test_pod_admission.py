@@ -65,6 +65,9 @@ def test_a_pod_that_a_limit_range_refuses(api_cluster: Cluster, namespace: str) 
     with pytest.raises(ClocheError, match="maximum memory usage per Container is 10Mi") as caught:
         target(api_cluster, namespace).admit(asked(replace(PLAIN, memory_limit=2**28)))
     assert caught.value.code == "kubernetes.admission"
+    with pytest.raises(ClocheError, match="equal to memory limit of 10Mi") as caught:
+        target(api_cluster, namespace).admit(asked())
+    assert "A LimitRange of the namespace sets that limit" in (caught.value.hint or "")
 
 
 def quota(

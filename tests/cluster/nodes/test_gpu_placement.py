@@ -70,7 +70,7 @@ class Services:
         self, name: str, gpu: Gpu = ONE, software: Software = TODAY, **options: Any
     ) -> dict[str, Any]:
         made = replace(deployment(name), image=IMAGE, served=Served(resources=Resources(gpu=gpu)))
-        return pod.render(made, START, "amd64", self.options(**options), software).pod
+        return pod.render(made, START, "amd64", self.options(**options), software=software).pod
 
     def apply(self, name: str, replicas: int, template: dict[str, Any]) -> None:
         """Have the pods of a service be made."""
