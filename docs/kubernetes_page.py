@@ -149,7 +149,7 @@ def _with_gpu(start: ContainerStart) -> dict[str, Any]:
     """Return the parts of a pod that are there because of its GPU."""
     made = replace(deployment(NAME), image=IMAGE, served=Served(resources=Resources(gpu=Gpu())))
     software = Software(Cuda(13, 3), "26.07")
-    template = pod.render(made, start, "amd64", PodOptions(), software).pod
+    template = pod.render(made, start, "amd64", PodOptions(), software=software).pod
     spec, (container,) = template["spec"], template["spec"]["containers"]
     own = [each for each in container["env"] if each["name"].startswith("NVIDIA")]
     limits = {"limits": container["resources"]["limits"]}
