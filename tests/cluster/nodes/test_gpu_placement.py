@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from cloche.artifacts import (
+    Capacity,
     ContainerStart,
     Gpu,
     Operated,
@@ -28,7 +29,7 @@ from cloche.artifacts import (
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import Cluster as Client
 from cloche.clients.kubernetes.cluster import connect
-from cloche.errors import ClocheError
+from cloche.errors import ConflictError
 from cloche.nvidia import Cuda, Software
 from cloche.rollout.decide import placement
 from cloche.targets import Desired
@@ -70,15 +71,25 @@ class Services:
         self, name: str, gpu: Gpu = ONE, software: Software = TODAY, **options: Any
     ) -> dict[str, Any]:
         made = replace(deployment(name), image=IMAGE, served=Served(resources=Resources(gpu=gpu)))
-        return pod.render(made, START, "amd64", self.options(**options), software=software).pod
+        where = self.options(**options)
+        return pod.render(made, START, "amd64", where, software=software).pod
+
+    @property
+    def target(self) -> KubernetesTarget:
+        return KubernetesTarget(self.client, self.namespace, lambda *_: {})
 
     def apply(self, name: str, replicas: int, template: dict[str, Any]) -> None:
-        """Have the pods of a service be made."""
+        """Have the pods of a service be made, and its requests go to them."""
         made = replace(deployment(name), image=IMAGE, pod=template)
         operated = Operated(replicas=ReplicaRange.exactly(replicas))
         placed = placement(Revision(name, 1, made.digest, made, "2026"), operated)
-        target = KubernetesTarget(self.client, self.namespace, lambda *_: {})
-        target.apply(Desired(name, (placed,)))
+        self.target.apply(Desired(name, (placed,), {1: 100}))
+
+    def require_room(self, name: str, replicas: int, capacity: Capacity | None = None) -> None:
+        """Ask for a new revision of a service."""
+        operated = Operated(replicas=ReplicaRange.exactly(replicas), capacity=capacity)
+        asked = self.template(name)
+        self.target.require_room(Desired(name, operated=operated, asked_pod=asked))
 
     def plain(self, name: str, **spec: Any) -> None:
         """Make a pod with a GPU as tutorials have it."""
@@ -250,15 +261,32 @@ def test_cuda_12_1_on_the_driver_of_cuda_11_8(services: Services, add: Nodes) ->
     assert short(services, services.nodes_of(PLAIN, 1)) == ["old"]
     services.clear()
     template = services.template("vision", software=OLD)
-    with pytest.raises(ClocheError) as caught:
-        preflight.require(services.client, template, None)
-    assert caught.value.code == "target.kubernetes.gpu_nodes"
-    assert "driver 520.61.05 is older than 525.60.13, which CUDA 12.1 needs" in caught.value.what
-    assert "tritonserver:22.12-py3" in (caught.value.hint or "")
+    (refused,) = preflight.problems(services.client, template, None)
+    assert refused.code == "target.kubernetes.gpu_nodes"
+    assert "driver 520.61.05 is older than 525.60.13, which CUDA 12.1 needs" in refused.what
+    assert "tritonserver:22.12-py3" in (refused.hint or "")
     services.apply("vision", 1, template)
     assert "node affinity" in services.waits(of("vision"))
     add("new", gpu_labels(driver="525.60.13"), gpu="1")
     assert short(services, services.nodes_of(of("vision"), 1)) == ["new"]
+
+
+def test_no_gpu_to_spare_for_a_new_revision(services: Services, add: Nodes) -> None:
+    for name in ("a", "b", "c"):
+        add(name, gpu_labels(), gpu="1")
+    services.apply("vision", 2, services.template("vision"))
+    services.nodes_of(of("vision"), 2)
+    with pytest.raises(ConflictError, match="free for 1 of 2 pods") as caught:
+        services.require_room("vision", 2)
+    assert caught.value.code == "target.kubernetes.gpu_room"
+    assert "beside the live one" in caught.value.what
+    assert "rollout: {capacity: recreate}" in (caught.value.hint or "")
+    for capacity in (Capacity.RECREATE, Capacity.PARTIAL):
+        services.require_room("vision", 2, capacity)
+    services.require_room("other", 1)
+    with pytest.raises(ConflictError, match="free for 1 of 2 pods of a new") as caught:
+        services.require_room("other", 2)
+    assert "capacity" not in (caught.value.hint or "")
 
 
 def test_a_node_that_says_nothing_is_tried(services: Services, add: Nodes) -> None:
@@ -268,6 +296,6 @@ def test_a_node_that_says_nothing_is_tried(services: Services, add: Nodes) -> No
     assert short(services, services.nodes_of(of("vision"), 2)) == ["odd", "silent"]
     found = surveys.survey(surveys.read(services.client), services.template("vision"), None)
     assert found is not None
-    said = json.dumps([each.what for each in preflight.findings_of(found, 2)])
+    said = json.dumps([each.what for each in preflight.verdicts(found)])
     assert "no label says which driver it has" in said
     assert "cuda.driver-version.full=unknown has not the form" in said

@@ -110,20 +110,23 @@ def service(context: Context) -> Iterator[Found]:
 
 
 def quota(context: Context) -> Iterator[Found]:
-    """Compare the quotas of the namespace with what the pods of a revision ask for."""
-    from cloche.targets.kubernetes import requirements
-    from cloche.units import processors_text
+    """Compare the quotas of the namespace with what the pods of a first revision ask for."""
+    from cloche.clients.kubernetes.errors import ForbiddenError
+    from cloche.targets.kubernetes import quota as quotas
+    from cloche.targets.kubernetes.objects import resources
 
-    asked, count = context.there.served().resources, context.desired.operated.replica_range.minimum
-    wanted = {"pods": str(count)}
-    if asked.cpu is not None:
-        wanted["requests.cpu"] = processors_text(asked.cpu * count)
-    if asked.memory is not None:
-        wanted["requests.memory"] = str(asked.memory * count)
-    if asked.gpu is not None:
-        wanted[f"requests.{asked.gpu.resource}"] = str(asked.gpu.count * count)
-    found: list[Found] = [*requirements.quota(context.cluster, context.place.namespace, wanted)]
-    yield from found or ["No quota bounds the namespace."]
+    place, desired = context.place, context.desired
+    try:
+        found = context.cluster.list(kinds.RESOURCE_QUOTA, place.namespace).items
+    except ForbiddenError:
+        yield "You may not list quotas; a deploy asks for a pod by a dry run."
+        return
+    asked = resources.of_container(context.there.served().resources, place.pods)
+    each = quotas.of_pod({"containers": [{"resources": asked}]})
+    count, service = desired.operated.replica_range.minimum, desired.service
+    wrong = _wrong(quotas.problems(found, each, count, service, {}))
+    fine = f"{len(found)} quotas have room." if found else "No quota bounds the namespace."
+    yield from wrong or [fine]
 
 
 def autoscaling(context: Context) -> Iterator[Found]:
