@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "APPLIED", "CLOCHE", "REPLICAS", "RESTARTED", "REVISION", "SCHEDULE_LIMIT", "SERVICE",
-    "labels", "of_revision", "of_service", "revision_of", "selector", "selector_text",
+    "APPLIED", "CLOCHE", "MANAGED_BY", "REPLICAS", "RESTARTED", "REVISION", "SCHEDULE_LIMIT",
+    "SERVICE", "labels", "of_revision", "of_service", "revision_of", "selector", "selector_text",
 ]  # fmt: skip
 
 APPLIED = "cloche.dev/applied"
