@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cloche import artifacts, composition
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
-from cloche.pipeline import cluster
+from cloche.pipeline import cluster, cluster_tags
 from cloche.version import __version__
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class _Packing:
         inputs = [__version__, deployment.digest, platform, diff_ids, golden, self.split]
         mark = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")[:_HEX]
         name = f"{self.opened.place.registry}/{deployment.service}"
-        return references.parse(f"{name}:revision-{mark}")
+        return references.parse(f"{name}:{cluster_tags.prefix(self.opened)}{mark}")
 
     def require_admitted(self) -> None:
         """Raise ClocheError if the cluster refuses the pods, before a new image is sent.
