@@ -28,7 +28,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images sync clean
+.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images bench-kubernetes sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -51,6 +51,7 @@ help:
 	@echo "make bench-formats  models as their libraries save them, beside MLServer and in process"
 	@echo "make bench-deploy   from a file to the first verified answer"
 	@echo "make bench-images   from a model to an image in a registry, beside other builders"
+	@echo "make bench-kubernetes  a thousand services applied and planned, beside kubectl"
 
 demo: sync
 	@$(RUN) cloche demo $(ARGS)
@@ -133,6 +134,10 @@ bench-deploy: sync
 
 bench-images: sync
 	$(RUN) python -m bench.images $(ARGS)
+
+bench-kubernetes: sync
+	@$(HARNESS) build api
+	PYTHONPATH=tests $(RUN) python -m bench.kubernetes $(ARGS)
 
 # Says what it does only where there is something to do: that may take a minute.
 sync: $(UV)

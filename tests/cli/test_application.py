@@ -136,6 +136,16 @@ def test_init_names_the_keys_that_matter_for_a_file(run):
     assert spec.parse("\n".join([f"model: {weights}", *keys])).class_name is not None
 
 
+@pytest.mark.parametrize("verb", ["plan", "deploy"])
+def test_a_gpu_is_for_clusters(run, tmp_path, verb):
+    place = "{kind: kubernetes, context: c, namespace: n, registry: r.test/v}"
+    path = tmp_path / "cloche.yaml"
+    path.write_text(f"model: ./m.onnx\nresources: {{gpu: 1}}\ntargets: {{prod: {place}}}\n")
+    error = run(verb, "-f", str(path), "--json").expect(2).json["error"]
+    assert error["code"] == "spec.local_gpu"
+    assert "--target prod" in error["hint"]
+
+
 def test_init_does_not_fetch_a_model(run):
     written = run("init", "models:/digits@champion", "--json").expect(0).json
     assert written["variant"] is None

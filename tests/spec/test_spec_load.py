@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloche import artifacts, spec
-from cloche.artifacts import Autoscale, Expose, Exposure, Operated, ReplicaRange
+from cloche.artifacts import Autoscale, Expose, Exposure, Gpu, Operated, ReplicaRange
 from cloche.errors import ErrorGroup, UsageError
 from cloche.spec import Batching, Resources, Rollout, Server, ServiceSpec, written
 from cloche.spec.document import MAX_BYTES
@@ -129,6 +129,22 @@ def test_a_target_says_what_differs_there() -> None:
     assert given.at("prod").operated().replicas == ReplicaRange.exactly(3)
 
 
+def test_gpus_of_a_service_and_of_its_targets() -> None:
+    whole, part = Gpu(), Gpu(1, "nvidia.com/mig-1g.10gb")
+    assert spec.parse("model: x\nresources: {gpu: 1}").served().resources.gpu == whole
+    slices = f"{AT_PROD}resources: {{gpu: {{resource: nvidia.com/mig-1g.10gb}}}}}}"
+    given = spec.parse(f"{slices}\nresources: {{gpu: 2}}")
+    assert given.served().resources.gpu == Gpu(2)
+    assert given.at("prod").served().resources.gpu == part
+    assert written.served(given.served()) == {"resources.gpu": 2}
+    assert written.served(given.at("prod").served()) == {
+        "resources.gpu": {"resource": part.resource, "count": 1}
+    }
+    none = spec.parse(f"{AT_PROD}resources: {{gpu: 0}}}}\nresources: {{gpu: 1}}").at("prod")
+    assert artifacts.asked_for(none.served()) == {}
+    assert spec.parse(spec.to_yaml(given)).written() == given.written()
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -211,7 +227,13 @@ def test_the_same_thing_written_otherwise_is_the_same(one: str, other: str) -> N
         ("model: x\nserver: {parameters: {a: true}}", "spec.value", 2, "Write 1 and 0"),
         ("model: x\nserver: {parameters: {EXECUTION_ENV_PATH: /x}}", "spec.value", 2, "Remove"),
         ("model: x\nfollow: true", "spec.not_served", 2, "Remove"),
-        ("model: x\nresources:\n  gpu: 1", "spec.not_served", 3, "Remove"),
+        ("model: x\nresources: {gpu: true}", "spec.value", 2, "gpu: 1"),
+        ("model: x\nresources: {gpu: 65}", "spec.value", 2, "gpu: 1"),
+        ("model: x\nresources: {gpu: a lot}", "spec.value", 2, "gpu: 1"),
+        ("model: x\nresources: {gpu: {size: 1g}}", "spec.value", 2, "resource: nvidia.com/mig"),
+        ("model: x\nresources: {gpu: {resource: mig-1g.10gb}}", "spec.value", 2, "nvidia.com/mig"),
+        ("model: x\nresources: {gpu: {count: -1}}", "spec.value", 2, "gpu: 1"),
+        (f"{AT_PROD}resources: {{gpus: 1}}}}", "spec.unknown", 4, "gpu"),
         (f"{AT_PROD}autoscale: {{}}}}", "spec.value", 4, "requests_per_second: 100"),
         (f"{AT_PROD}autoscale: {{queue_tme: 5ms}}}}", "spec.unknown", 4, "queue_time"),
         (f"{AT_PROD}prometheus_url: ftp://x}}", "spec.value", 4, "http://"),

@@ -22,6 +22,8 @@ LARGEST_TOLERANCE = 1e-2
 DEFAULT_KEEP = 10
 """How many revisions of a service can be brought back."""
 MOST_KEPT = 100
+WHOLE_GPU = "nvidia.com/gpu"
+"""The resource of GPUs in a cluster, as NVIDIA's device plugin names it."""
 
 
 class Runtime(enum.StrEnum):
@@ -43,11 +45,21 @@ class Batching:
 
 
 @dataclass(frozen=True, slots=True)
+class Gpu:
+    """What one replica gets of the GPUs of its node."""
+
+    count: int = 1
+    resource: str = WHOLE_GPU
+    """The resource by which a cluster hands them out; a slice (MIG) has one of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resources:
-    """What one replica gets: processors, and memory in bytes."""
+    """What one replica gets: processors, memory in bytes, and GPUs."""
 
     cpu: float | None = None
     memory: int | None = None
+    gpu: Gpu | None = None
 
 
 @dataclass(frozen=True, slots=True)

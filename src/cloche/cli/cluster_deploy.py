@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from cloche.cli import consents, rollouts, session
+import click
+
+from cloche.cli import consents, rendering, rollouts, session
 from cloche.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ def run(
     timeout: float,
     as_json: bool,
 ) -> int:
-    """Deploy what a spec describes, and return the exit code."""
+    """Deploy what a spec describes to a place among its targets, and return the exit code."""
     from cloche import cache
 
     _require_wait(wait=wait)
@@ -93,15 +96,19 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = 
     What the place can never serve is refused before.
     """
     from cloche import pipeline
-    from cloche.pipeline import cluster, cluster_package
+    from cloche.pipeline import cluster, cluster_package, gpu_release
     from cloche.targets import Desired
 
     opened = here.opened()
     deployment = pipeline.prepare(
-        spec, directory=directory, settings=here.settings, progress=here.progress
-    )
+        spec.at(opened.place.name), directory=directory,
+        settings=here.settings, progress=here.progress,
+    )  # fmt: skip
     operated = cluster.operated_at(deployment, opened.place)
     opened.target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
+    release = gpu_release.choose(spec, opened.place, opened.cluster, os.environ)
+    for finding in release.findings:
+        click.echo(rendering.finding_text(finding), err=True)
     return cluster_package.package(
-        deployment, opened, push=push, settings=here.settings, progress=here.progress
+        deployment, opened, release, push=push, settings=here.settings, progress=here.progress
     )

@@ -73,7 +73,7 @@ def command(
     if target is not None:
         place = specification.place_of(spec, target, file)
         return cluster_deploy.run(
-            here.at(place), spec.at(target), directory, given,
+            here.at(place), spec, directory, given,
             create_namespace=create_namespace,
             wait=wait, timeout=timeout, as_json=as_json,
         )  # fmt: skip

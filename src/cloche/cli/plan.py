@@ -64,7 +64,7 @@ def command(
     runtime: tuple[Finding, ...] = ()
     if target is not None:
         here = here.at(specification.place_of(spec, target, file))
-        deployment, planned = _at_place(here, spec.at(target), directory, out)
+        deployment, planned = _at_place(here, spec, directory, out)
     else:
         runtime = pipeline.require_runtime(spec)
         deployment = deploy.prepare(here, spec, directory)

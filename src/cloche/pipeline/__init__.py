@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from cloche import artifacts, cache, composition
 from cloche.artifacts import Deployment, ModelFacts, ModelOptions, ModelSnapshot
+from cloche.errors import UsageError
 from cloche.pipeline.software import Software
 from cloche.pipeline.stages import build, facts, lock, resolve
 from cloche.version import __version__
@@ -123,14 +124,28 @@ def prepare(
 def require_runtime(
     spec: ServiceSpec, environment: Mapping[str, str] = os.environ
 ) -> tuple[Finding, ...]:
-    """Return what a plan tells of what the replicas of a spec run in.
+    """Return what a plan tells of what the replicas of a spec run in, on this machine.
 
-    Raises ClocheError as `replica_image.engine` if they are containers and nothing runs them.
+    Raises UsageError `spec.local_gpu` for GPUs, and ClocheError as `replica_image.engine` if they
+    are containers and nothing runs them.
     """
     from cloche.pipeline import replica_image
 
+    _refuse_gpu(spec)
     asked = spec.served().runtime
     return replica_image.findings(asked, replica_image.engine(asked, environment))
+
+
+def _refuse_gpu(spec: ServiceSpec) -> None:
+    """Raise UsageError for GPUs: what runs on this machine gets those that it sees, or none."""
+    if spec.served().resources.gpu is None:
+        return
+    there = " or ".join(f"--target {name}" for name in spec.targets)
+    hint = f"Deploy to a cluster: {there}." if there else "Write the cluster under `targets:`."
+    raise UsageError(
+        "spec.local_gpu", "`resources.gpu` is for clusters: on this machine no GPU is handed out.",
+        where="resources.gpu", hint=f"{hint} Here, leave it out.",
+    )  # fmt: skip
 
 
 def _example(spec: ServiceSpec, directory: Path) -> tuple[Path | None, str | None]:

@@ -104,7 +104,8 @@ def opened(
 def operated_at(deployment: Deployment, place: KubernetesPlace) -> Operated:
     """Return how a service is operated there: a GPU is never kept for nothing."""
     operated = deployment.operated
-    default = 0.0 if deployment.repository.gpu_models else _WARM
+    has_gpu = deployment.served.resources.gpu is not None or deployment.repository.gpu_models
+    default = 0.0 if has_gpu else _WARM
     warm = default if operated.warm is None else operated.warm
     return replace(operated, warm=warm, exposure=place.exposure)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cloche.pipeline.cluster import Opened
 
 _HEX = 8
+EXPORTED = "exported-"
+"""How the tags of images begin that are for clusters which are not asked; they stay."""
 
 
 def prefix(opened: Opened) -> str:

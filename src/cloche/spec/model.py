@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -192,7 +193,7 @@ class ServiceSpec(Section):
         return Served(
             batching=_as_artifact(artifacts.Batching, self.batching),
             instances=self.instances,
-            resources=_as_artifact(artifacts.Resources, self.resources),
+            resources=self._resources(),
             server=_as_artifact(artifacts.ServerOptions, self.server),
             model=artifacts.ModelOptions(
                 class_name=self.class_name,
@@ -231,8 +232,15 @@ class ServiceSpec(Section):
     def at(self, target: str) -> ServiceSpec:
         """Return the spec as it is at one of its targets."""
         there = self.targets[target]
-        own = {"replicas": there.replicas, "autoscale": there.autoscale}
+        own: dict[str, Any] = {"replicas": there.replicas, "autoscale": there.autoscale}
+        if there.resources.gpu is not None:
+            own["resources"] = self.resources.model_copy(update={"gpu": there.resources.gpu})
         return self.model_copy(update={key: value for key, value in own.items() if value})
+
+    def _resources(self) -> artifacts.Resources:
+        """Return what a replica gets; no GPU and a number of none are the same."""
+        asked = _as_artifact(artifacts.Resources, self.resources)
+        return replace(asked, gpu=None) if asked.gpu is not None and not asked.gpu.count else asked
 
 
 def _as_artifact(kind: type[T], section: Section) -> T:

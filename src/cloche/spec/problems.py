@@ -37,7 +37,6 @@ _NOT_SERVED = {
     ("models",): "Remove it; write one file per model.",
     ("pipeline",): "Remove it; an ensemble is served as a finished Triton repository.",
     ("precision",): "Remove it; the model is served in the precision it was saved in.",
-    ("resources", "gpu"): "Remove it; this version serves on processors.",
     ("rollout", "interval"): "Remove it; a verified revision takes all traffic at once.",
     ("rollout", "steps"): "Remove it; a verified revision takes all traffic at once.",
     ("slo",): "Remove it; watch latency with `cloche status` and Triton's metrics.",

@@ -17,6 +17,7 @@ from pydantic import (
 
 from cloche.artifacts import ENVIRONMENT_PARAMETER
 from cloche.artifacts.service import DEFAULT_KEEP, MOST_KEPT
+from cloche.spec.gpus import Gpus
 from cloche.spec.quantities import Duration, Memory, Processors, problem
 
 Count = Annotated[int, Strict(), Field(ge=1, le=65_536)]
@@ -88,6 +89,9 @@ class Resources(Section):
     """Processors, such as 2 or 500m."""
     memory: Memory | None = None
     """Memory, such as 4Gi."""
+    gpu: Gpus | None = None
+    """GPUs of each pod in a cluster, such as 1, or a MIG slice such as
+    {resource: nvidia.com/mig-1g.10gb, count: 1}."""
 
 
 class Server(Section):

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from cloche.artifacts import Expose, Exposure, KubernetesPlace, PodOptions, WeightsFrom
 from cloche.spec import names
+from cloche.spec.gpus import Gpus
 from cloche.spec.quantities import Duration, Memory, Processors, Replicas, problem
 from cloche.spec.scaling import Autoscale
 from cloche.spec.sections import Section
@@ -37,9 +38,11 @@ class Limits(Section):
 
 
 class TargetResources(Section):
-    """What a pod may take at a target."""
+    """What a pod gets and may take at a target."""
 
     limits: Limits = Limits()
+    gpu: Gpus | None = None
+    """GPUs of each pod there, if not as many as elsewhere; 0 for none."""
 
 
 class Toleration(Section):

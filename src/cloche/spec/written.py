@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import DeclaredInput, asked_for, convert
+from cloche.artifacts import DeclaredInput, Gpu, asked_for, convert
 from cloche.spec import inputs
+from cloche.spec.gpus import format_gpu
 from cloche.spec.quantities import (
     format_duration,
     format_processors,
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from cloche.artifacts import Autoscale, Operated, Served
 
 
+def _gpu(value: Any) -> Any:
+    return format_gpu(convert(Gpu, value))
+
+
 def _inputs(value: Any) -> list[str]:
     return [inputs.text(each) for each in convert(list[DeclaredInput], value)]
 
@@ -27,6 +32,7 @@ _FORMATS = {
     "batching.queue_timeout": format_duration,
     "resources.cpu": format_processors,
     "resources.memory": format_size,
+    "resources.gpu": _gpu,
     "model.inputs": _inputs,
 }
 
@@ -78,10 +84,10 @@ def _followed(value: Autoscale) -> dict[str, Any]:
 
 
 def _leaves(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested mappings to dotted names; lists are values."""
+    """Flatten nested mappings to dotted names; lists, and what has its own form, are values."""
     leaves: dict[str, Any] = {}
     for key, item in value.items():
-        if isinstance(item, dict):
+        if isinstance(item, dict) and prefix + key not in _FORMATS:
             leaves |= _leaves(item, f"{prefix}{key}.")
         else:
             leaves[prefix + key] = item

@@ -16,7 +16,7 @@ from cloche.clients.kubernetes.cluster import Cluster
 from cloche.errors import ClocheError
 from cloche.targets import Desired, Placement
 from cloche.targets.kubernetes import image_volumes, rights
-from cloche.targets.kubernetes.objects import pod, weights
+from cloche.targets.kubernetes.objects import placing, pod, weights
 from cloche.testing import deployment
 from cluster.harness.api_server import ApiServer
 from fixtures.cluster_state import connected
@@ -55,7 +55,7 @@ def join(api_cluster: Cluster) -> Iterator[Join]:
 def chosen(
     cluster: Cluster, asked: WeightsFrom, options: PodOptions = PLAIN
 ) -> image_volumes.Choice:
-    choice = image_volumes.chosen(cluster, asked, pod.where(options, "amd64"))
+    choice = image_volumes.chosen(cluster, asked, placing.where(None, options, "amd64"))
     assert choice is not None
     return choice
 
@@ -63,7 +63,7 @@ def chosen(
 def from_volume(options: PodOptions = PLAIN) -> Placement:
     made = replace(deployment(), image=IMAGE)
     source = weights.Source(SERVER, Origin.SPEC, "")
-    template = pod.render(made, START, "amd64", options, source).pod
+    template = pod.render(made, START, "amd64", options, source=source).pod
     return replace(placed(options=options), image=IMAGE, pod=template)
 
 

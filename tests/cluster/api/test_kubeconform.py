@@ -102,7 +102,7 @@ def judge(
 def from_volume() -> Placement:
     made = replace(deployment(), image=IMAGE)
     source = weights.Source(IMAGE, Origin.SPEC, "")
-    return replace(placed(), pod=pod.render(made, START, "amd64", OPTIONS, source).pod)
+    return replace(placed(), pod=pod.render(made, START, "amd64", OPTIONS, source=source).pod)
 
 
 @pytest.mark.parametrize(

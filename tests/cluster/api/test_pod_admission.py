@@ -20,7 +20,8 @@ from cluster.harness.api_server import ApiServer
 from fixtures.cluster_state import connected
 
 MAKE_PODS = Right("create", kinds.POD)
-PLAIN = replace(OPTIONS, priority_class=None)
+PLAIN = replace(OPTIONS, priority_class=None, pull_secret=None)
+HIGH = replace(PLAIN, priority_class="high")
 ROOT = {"Deployment": {"spec": {"template": {"spec": {"hostNetwork": True}}}}}
 
 
@@ -37,7 +38,7 @@ def test_pods_that_are_admitted_leave_nothing(api_cluster: Cluster, namespace: s
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (OPTIONS, "kubernetes.admission", "no PriorityClass with name high"),
+        (HIGH, "kubernetes.admission", "no PriorityClass with name high"),
         (replace(PLAIN, runtime_class="kata"), "kubernetes.admission", 'RuntimeClass "kata"'),
         (replace(PLAIN, patches=ROOT), "kubernetes.admission", "restricted"),
         (replace(PLAIN, patches={"Deployment": {"spec": {"template": {"spec": {"nope": 1}}}}}),
@@ -182,3 +183,9 @@ def test_who_may_make_no_pods_may_deploy(
     grant(api_cluster, namespace, rights.needed(api_cluster, Exposure()))
     with connected(api_server.kubeconfig_of("ann", "builders")) as ann:
         target(ann, namespace).admit(asked(OPTIONS))
+
+
+def test_a_secret_to_pull_with_that_is_missing(api_cluster: Cluster, namespace: str) -> None:
+    with pytest.raises(ClocheError, match="The secret pull of namespace") as caught:
+        target(api_cluster, namespace).admit(asked(replace(PLAIN, pull_secret="pull")))
+    assert caught.value.code == "target.kubernetes.pull_secret"

@@ -1,25 +1,44 @@
-"""`cloche doctor`: checks of this machine, each finding with its remedy."""
+"""`cloche doctor`: checks of this machine or of a place in a cluster, each with its remedy."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cloche import settings as machine
 from cloche.cli import options, progress, rendering
 from cloche.cli.doctor.checks import CHECKS, Outcome, State
-from cloche.errors import ClocheError, ErrorGroup
+from cloche.errors import ClocheError, ErrorGroup, UsageError
 from cloche.home import default_home
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Finding
+    from cloche.cli.doctor.cluster import Check, Context
 
 MARKS = {State.OK: ("✓", "green"), State.WARNING: ("!", "yellow"), State.FAILED: ("✗", "red")}
 
 
 @click.command()
+@options.target
+@options.file
+@click.option("--pull", is_flag=True,
+              help="Also push a tiny image and have a node pull it, by a Job.")  # fmt: skip
 @options.as_json
-def command(*, as_json: bool) -> int:
-    """Check the platform, tools, home folder, ports and running processes."""
-    outcomes = _examine()
+def command(*, target: str | None, file: Path | None, pull: bool, as_json: bool) -> int:
+    """Check this machine: its platform, tools, home folder, ports and processes.
+
+    With --target, check that place in a cluster instead, for the service of the cloche.yaml: its
+    version, your rights, quotas, autoscaling, the registry, and each node with GPUs: whether its
+    driver runs the image, and how many are free.
+    """
+    if target is None:
+        _refuse_without_target(file, pull=pull)
+        outcomes = _examine()
+    else:
+        outcomes = _examine_place(target, file, pull=pull)
     worst_failed = any(outcome.state is State.FAILED for outcome in outcomes)
     if as_json:
         checks = [outcome.to_dict() for outcome in outcomes]
@@ -29,6 +48,13 @@ def command(*, as_json: bool) -> int:
         for outcome in outcomes:
             _show(outcome, width)
     return 1 if worst_failed else 0
+
+
+def _refuse_without_target(file: Path | None, *, pull: bool) -> None:
+    given = [name for name, value in (("-f", file), ("--pull", pull)) if value]
+    if given:
+        what = f"{' and '.join(given)} is for a place in a cluster."
+        raise UsageError("usage.doctor", what, hint="Name the place with --target.")
 
 
 def _examine() -> list[Outcome]:
@@ -46,6 +72,38 @@ def _examine() -> list[Outcome]:
             except ClocheError as error:
                 outcomes += _of_error(name, error)
     return outcomes
+
+
+def _examine_place(target: str, file: Path | None, *, pull: bool) -> list[Outcome]:
+    from cloche.cli import specification
+    from cloche.cli.doctor import cluster
+
+    spec, _ = specification.chosen(None, file, None)
+    place, shown = specification.place_of(spec, target, file), progress.for_terminal()
+    checks = (*cluster.CHECKS, cluster.PULLING) if pull else cluster.CHECKS
+    outcomes: list[Outcome] = []
+    with cluster.opened(spec, place, shown) as context:
+        for name, check in checks:
+            with shown.task(f"Checking {name}"):
+                outcomes += _found(name, check, context)
+            if name == checks[0][0] and outcomes[-1].state is State.FAILED:
+                break  # nothing else can be asked of it
+    return outcomes
+
+
+def _found(name: str, check: Check, context: Context) -> list[Outcome]:
+    """Return what a check finds, up to where it cannot go on."""
+    outcomes: list[Outcome] = []
+    try:
+        outcomes.extend(_of_finding(name, finding) for finding in check(context))
+    except ClocheError as error:
+        outcomes += _of_error(name, error)
+    return outcomes
+
+
+def _of_finding(name: str, finding: Finding) -> Outcome:
+    states = {"error": State.FAILED, "warning": State.WARNING, "note": State.OK}
+    return Outcome(name, states[finding.severity], finding.what, finding.hint, finding.where)
 
 
 def _of_error(name: str, error: ClocheError) -> list[Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from cloche.clients.kubernetes import kubeconfig
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 OWN = "cloche"
 """The field manager of all that is written."""
+_NO_SECONDS = 5.0
+"""Seconds after which a kind that was missing is looked for again."""
 _STRICT = {"fieldManager": OWN, "fieldValidation": "Strict"}
 """An unknown field is an error, never dropped."""
 _DRY_RUN = {"dryRun": "All"}
@@ -59,7 +62,7 @@ class Cluster:
         self.namespace = context.namespace
         """The context's own; it is used only where the caller does."""
         self._transport = transport
-        self._served: set[Kind] = set()
+        self._served: dict[Kind, tuple[bool, float]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -236,17 +239,17 @@ class Cluster:
         return str(answer.get("gitVersion", ""))
 
     def serves(self, kind: Kind) -> bool:
-        """Return whether the cluster has a kind, in its version; a yes is kept."""
-        if kind not in self._served:
+        """Return whether the cluster has a kind, in its version; a no is kept for a moment."""
+        served, until = self._served.get(kind, (False, 0.0))
+        if not served and time.monotonic() >= until:
             request = Request("GET", kind.group_path, f"the group {kind.api_version}")
             try:
                 resources = self._transport.ask(request).get("resources") or ()
             except NotFoundError:
-                return False
-            if not any(one.get("name") == kind.plural for one in resources):
-                return False
-            self._served.add(kind)
-        return True
+                resources = ()
+            served = any(one.get("name") == kind.plural for one in resources)
+            self._served[kind] = served, time.monotonic() + _NO_SECONDS
+        return served
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────
 

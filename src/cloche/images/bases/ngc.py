@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 OLDEST = "26.07"
 """The oldest release that NVIDIA's bulletin 5875 leaves in use."""
-IMAGE = f"nvcr.io/nvidia/tritonserver:{OLDEST}-py3"
-"""The base where none is named."""
 _FIXED = {"CVE-2026-24207": "26.03", "CVE-2026-47481": "26.05", "CVE-2026-47627": "26.06"}
 """Open doors, and the first release without them."""
 _SYSTEMS = (("22.05", "24.10", "3.10", "2.35"), ("24.11", "26.08", "3.12", "2.39"))
@@ -30,6 +28,15 @@ class Release:
     glibc: str | None
     insecure: str | None
     """Why it should not be used any more."""
+
+
+def image(release: str) -> str:
+    """Return the image of a release (`26.07`)."""
+    return f"nvcr.io/nvidia/tritonserver:{release}-py3"
+
+
+IMAGE = image(OLDEST)
+"""The base where none is named."""
 
 
 def known(name: str | None) -> Release:

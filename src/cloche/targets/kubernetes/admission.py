@@ -8,7 +8,8 @@ from cloche.artifacts import Capacity, Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError, QuotaError
 from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
-from cloche.targets.kubernetes import names, scaling
+from cloche.targets.kubernetes import names, requirements, scaling
+from cloche.targets.kubernetes.gpus import preflight
 from cloche.targets.kubernetes.objects import pod
 
 if TYPE_CHECKING:
@@ -23,22 +24,31 @@ _NAMED = (kinds.SERVICE, kinds.DEPLOYMENT, kinds.HTTP_ROUTE, kinds.NETWORK_POLIC
 
 def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
     """Raise ClocheError, an ErrorGroup for several, for what can never be served there."""
+    requirements.check_version(cluster)
     check_namespace(cluster, namespace)
-    exposure = desired.operated.exposure or Exposure()
     problems = [
         *scaling.problems(cluster, namespace, desired),
-        *_foreign(cluster, namespace, desired.service),
+        *of_service(cluster, namespace, desired),
+        *_pods(cluster, namespace, desired),
     ]
-    if desired.operated.capacity is Capacity.PARTIAL and exposure.expose is not Expose.GATEWAY:
-        problems.append(_unsplit())
-    if exposure.expose is Expose.GATEWAY:
-        problems += _gateway(cluster, namespace, desired.service, exposure)
-    problems += _pods(cluster, namespace, desired)
+    if desired.asked_pod is not None:
+        problems += requirements.pull_secrets(cluster, namespace, desired.asked_pod["spec"])
+        problems += preflight.problems(cluster, desired.asked_pod, desired.asked)
     if len(problems) == 1:
         raise problems[0]
     if problems:
         what = f"{desired.service} cannot be served in {namespace}."
         raise ErrorGroup("target.kubernetes.refused", what, problems)
+
+
+def of_service(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[ClocheError]:
+    """Yield what is in the way of a service's names and of how it is reached."""
+    yield from _foreign(cluster, namespace, desired.service)
+    exposure = desired.operated.exposure or Exposure()
+    if desired.operated.capacity is Capacity.PARTIAL and exposure.expose is not Expose.GATEWAY:
+        yield _unsplit()
+    if exposure.expose is Expose.GATEWAY:
+        yield from _gateway(cluster, namespace, desired.service, exposure)
 
 
 def check_namespace(cluster: Cluster, namespace: str) -> None:
@@ -81,9 +91,10 @@ def _foreign(cluster: Cluster, namespace: str, service: str) -> Iterator[ClocheE
         if found is not None and not _is_ours(found, service):
             yield ConflictError(
                 "target.kubernetes.foreign",
-                f"{kind.name} {name} in {namespace} is not of Cloche.",
+                f"{kind.name} {name} in {namespace} is not of Cloche{_keeper(found)}.",
                 where=f"context {cluster.context}",
-                hint="Take another name for the service (`--name`), or another namespace.",
+                hint="Take another name for the service (`--name`), or another namespace; or have"
+                " whoever keeps it remove it first.",
             )
 
 
@@ -135,7 +146,22 @@ def _account(cluster: Cluster, namespace: str, service: str, asked: dict[str, An
 
 def _is_ours(found: dict[str, Any], service: str) -> bool:
     labels = found["metadata"].get("labels") or {}
-    return labels.get(names.SERVICE) == service
+    return bool(
+        labels.get(names.SERVICE) == service and labels.get(names.MANAGED_BY) == names.CLOCHE
+    )
+
+
+def _keeper(found: dict[str, Any]) -> str:
+    """Return who keeps an object, as far as it says so: `: Helm keeps it`."""
+    metadata = found["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    known = {
+        "Argo CD": "argocd.argoproj.io/tracking-id" in annotations,
+        "Flux": any(".toolkit.fluxcd.io/" in label for label in labels),
+    }
+    tools = [tool for tool, is_so in known.items() if is_so]
+    kept_by = [*tools, *([labels[names.MANAGED_BY]] if names.MANAGED_BY in labels else [])]
+    return f": {kept_by[0]} keeps it" if kept_by else ""
 
 
 def _gateway(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import Expose, Exposure, Finding, Severity
 from cloche.clients.kubernetes import kinds
 from cloche.targets.kubernetes import names, seen, writing
+from cloche.targets.kubernetes.gpus import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
 
 def foreseen(cluster: Cluster, namespace: str, desired: Desired) -> tuple[Finding, ...]:
     """Return what a user should know before a service is served so."""
-    return (*_scaled_by_others(cluster, namespace, desired), *_reached(desired))
+    return (
+        *_scaled_by_others(cluster, namespace, desired),
+        *_reached(desired),
+        *_gpus(cluster, desired),
+    )
+
+
+def _gpus(cluster: Cluster, desired: Desired) -> Iterator[Finding]:
+    if desired.asked_pod is not None:
+        replicas = desired.operated.replica_range.minimum
+        yield from preflight.findings(cluster, desired.asked_pod, desired.asked, replicas)
 
 
 def _scaled_by_others(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Finding]:

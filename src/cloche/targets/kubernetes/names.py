@@ -17,18 +17,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "APPLIED", "CLOCHE", "MANAGED_BY", "REPLICAS", "RESTARTED", "REVISION", "SCHEDULE_LIMIT",
-    "SERVICE", "labels", "of_revision", "of_service", "revision_of", "selector", "selector_text",
+    "APPLIED", "CLOCHE", "GPU", "MANAGED_BY", "REPLICAS", "RESTARTED", "REVISION", "SCHEDULE_LIMIT",
+    "SERVICE", "UNNUMBERED", "labels", "of_revision", "of_service", "revision_of", "selector",
+    "selector_text",
 ]  # fmt: skip
 
 APPLIED = "cloche.dev/applied"
 """The annotation with the digest of what was applied."""
+GPU = "cloche.dev/gpu"
+"""The label of pods that have a GPU."""
 REPLICAS = "cloche.dev/replicas"
 """The annotation with the numbers of replicas before and after they were last set: `1,2`."""
 RESTARTED = "cloche.dev/restarted-at"
 """The annotation of pods with the restart that they were started for."""
 SCHEDULE_LIMIT = "cloche.dev/schedule-timeout"
 """The annotation of a Deployment with the seconds that its pods may wait for a node to be added."""
+
+UNNUMBERED = 0
+"""In place of a revision's number, in objects that are of all pods of a service: those that Cloche
+does not keep have no revisions."""
 
 _LONGEST = 63
 _ROOM = len("-r999999")
@@ -53,24 +60,21 @@ def of_service(service: str) -> str:
 
 def of_revision(service: str, number: int) -> str:
     """Return the name of the objects of a revision: an RFC 1035 label."""
-    return f"{of_service(service)}-r{number}"
+    return of_service(service) if number == UNNUMBERED else f"{of_service(service)}-r{number}"
 
 
 def labels(service: str, revision: int | None = None) -> dict[str, str]:
     """Return the labels of an object of a service, or of one of its revisions."""
-    of_one = {} if revision is None else {REVISION: str(revision)}
     return {
         NAME: service,
         MANAGED_BY: CLOCHE,
-        SERVICE: service,
-        **of_one,
+        **selector(service, revision),
     }
 
 
 def selector(service: str, revision: int | None = None) -> dict[str, str]:
     """Return the labels by which the pods of a service, or of a revision, are chosen."""
-    of_one = {} if revision is None else {REVISION: str(revision)}
-    return {SERVICE: service, **of_one}
+    return {SERVICE: service, **({REVISION: str(revision)} if revision else {})}
 
 
 def selector_text(service: str) -> str:

@@ -21,6 +21,7 @@ from cloche.targets.kubernetes.objects import (
     service,
     traffic,
 )
+from cloche.targets.kubernetes.seen import Seen
 from cloche.targets.kubernetes.writing import replicas_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Autoscale
     from cloche.clients.kubernetes.kinds import Kind
-    from cloche.targets.kubernetes.seen import Seen
     from cloche.targets.target import Desired, Placement
 
     Object = tuple[Kind, dict[str, Any]]
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     """Tells whether a cluster has a kind."""
 
 
+NOTHING = Seen()
+"""What a cluster has where nobody looked."""
 _MONITORED_SECONDS = 5.0
 """Between two readings of a pod's metrics where a PodMonitor says how often."""
 _SCRAPED_SECONDS = 15.0

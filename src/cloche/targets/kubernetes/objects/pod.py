@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Origin, Reason
+from cloche.nvidia import Software
 from cloche.targets.kubernetes import names
-from cloche.targets.kubernetes.objects import patches, probes, resources, weights
+from cloche.targets.kubernetes.objects import gpus, patches, placing, probes, resources, weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,30 +47,36 @@ def render(
     start: ContainerStart,
     architecture: str,
     options: PodOptions,
+    *,
+    software: Software | None = None,
     source: weights.Source = _WHOLE,
 ) -> Template:
     """Return the template for pods that serve a deployment whose image is known.
 
-    `architecture` is that of the image: `amd64`. Where `source` has the image of a server, that of
-    the deployment has the models alone.
+    `architecture` is that of the image: `amd64`; `software` is what it brings for GPUs. Where
+    `source` has the image of a server, that of the deployment has the models alone.
     """
+    brings, gpu = software or Software(), deployment.served.resources.gpu
     sizes = resources.of(deployment, start, options)
+    environment = [*gpus.environment(gpu, brings), *weights.environment(start, source)]
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "serviceAccountName": options.service_account or names.of_service(deployment.service),
         "terminationGracePeriodSeconds": _GRACE,
-        "securityContext": _pod_security(),
-        **_spread(deployment.service),
-        "containers": [_container(deployment, start, sizes, source)],
+        "securityContext": pod_security(),
+        **placing.spread(deployment, brings),
+        "containers": [_container(deployment, sizes, environment, source)],
         "volumes": _volumes(deployment, sizes, source),
-        **where(options, architecture),
+        **placing.where(gpu, options, architecture),
     }
+    annotations = {**options.annotations, **gpus.annotations_of(gpu, brings)}
     metadata = {
-        "labels": {**options.labels, **names.labels(deployment.service)},
-        **({"annotations": dict(options.annotations)} if options.annotations else {}),
+        "labels": {**options.labels, **gpus.labels_of(gpu), **names.labels(deployment.service)},
+        **({"annotations": annotations} if annotations else {}),
     }
-    reasons = (*sizes.reasons, *_reasons(deployment, options, architecture), source.reason)
+    placed = placing.reasons(deployment, options, architecture, brings)
+    reasons = (*sizes.reasons, *_reasons(deployment, options), *placed, source.reason)
     return Template(_patched({"metadata": metadata, "spec": spec}, options), reasons)
 
 
@@ -99,7 +106,10 @@ def images_of(image: str | None, template: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _container(
-    deployment: Deployment, start: ContainerStart, sizes: resources.Sizes, source: weights.Source
+    deployment: Deployment,
+    sizes: resources.Sizes,
+    environment: list[dict[str, str]],
+    source: weights.Source,
 ) -> dict[str, Any]:
     return {
         "name": CONTAINER,
@@ -108,13 +118,9 @@ def _container(
         "command": ["/bin/sh", "-c", _CLEAN, _ENTRYPOINT],
         "args": [f"--exit-timeout-secs={_EXIT}"],
         "ports": [{"name": name, "containerPort": port} for name, port in PORTS.items()],
-        "env": [*sizes.environment, *weights.environment(start, source)],
+        "env": [*sizes.environment, *environment],
         "resources": sizes.resources,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN}}},
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a path in the container
@@ -137,7 +143,17 @@ def _volumes(
     ]
 
 
-def _pod_security() -> dict[str, Any]:
+def container_security() -> dict[str, Any]:
+    """Return what the restricted profile asks of a container."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def pod_security() -> dict[str, Any]:
+    """Return what the restricted profile asks of a pod."""
     return {
         "runAsNonRoot": True,
         "runAsUser": _USER,
@@ -147,44 +163,8 @@ def _pod_security() -> dict[str, Any]:
     }
 
 
-def _spread(service: str) -> dict[str, Any]:
-    """Spread the pods of one revision softly; without the hash two new ones land on one node.
-
-    Zones are no second constraint: the scheduler then passes over all nodes that lack its key.
-    """
-    alike = {
-        "labelSelector": {"matchLabels": names.selector(service)},
-        "matchLabelKeys": ["pod-template-hash"],
-    }
-    node = {"topologyKey": "kubernetes.io/hostname", **alike}
-    zone = {"topologyKey": "topology.kubernetes.io/zone", **alike}
-    apart = [{"weight": 100, "podAffinityTerm": zone}]
-    return {
-        "topologySpreadConstraints": [
-            {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", **node}
-        ],
-        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": apart}},
-    }
-
-
-def where(options: PodOptions, architecture: str) -> dict[str, Any]:
-    """Return where pods run: what the target says, and on nodes that the image is for."""
-    given: dict[str, Any] = {
-        "nodeSelector": {
-            "kubernetes.io/os": "linux",
-            "kubernetes.io/arch": architecture,
-            **options.node_selector,
-        },
-        "tolerations": [dict(each) for each in options.tolerations],
-        "runtimeClassName": options.runtime_class,
-        "priorityClassName": options.priority_class,
-        "imagePullSecrets": [{"name": options.pull_secret}] if options.pull_secret else [],
-    }
-    return {key: value for key, value in given.items() if value}
-
-
-def _reasons(deployment: Deployment, options: PodOptions, architecture: str) -> tuple[Reason, ...]:
-    default, spec = Origin.DEFAULT, Origin.SPEC
+def _reasons(deployment: Deployment, options: PodOptions) -> tuple[Reason, ...]:
+    default = Origin.DEFAULT
     why = {
         "securityContext": "The restricted profile of Kubernetes: no root, no privilege, a"
         " read-only root file system.",
@@ -192,9 +172,6 @@ def _reasons(deployment: Deployment, options: PodOptions, architecture: str) -> 
         " for the requests that it has, and room.",
         "lifecycle.preStop": "Requests still arrive until every proxy knows that the pod ends.",
         "command": "Shared memory of a container that was killed is freed before the next starts.",
-        "topologySpreadConstraints": "Pods of a revision go to different nodes where there are"
-        " some.",
-        "affinity": "And to different zones, where nodes have them.",
         "automountServiceAccountToken": "A model asks nothing of the API server.",
     }
     values = {
@@ -202,14 +179,8 @@ def _reasons(deployment: Deployment, options: PodOptions, architecture: str) -> 
         "terminationGracePeriodSeconds": str(_GRACE),
         "lifecycle.preStop": f"sleep {_DRAIN}",
         "command": "rm -rf /dev/shm/*",
-        "topologySpreadConstraints": "hostname",
-        "affinity": "zone",
         "automountServiceAccountToken": "false",
     }
     own = tuple(Reason(f"pod.{key}", values[key], default, text) for key, text in why.items())
-    given = where(options, architecture) | ({"patches": "Deployment"} if options.patches else {})
-    asked = tuple(
-        Reason(f"pod.{key}", str(value), spec, "The target asks for it.")
-        for key, value in given.items()
-    )
-    return (*own, *probes.reasons(deployment), *asked)
+    patched = Reason("pod.patches", "Deployment", Origin.SPEC, "The target asks for it.")
+    return (*own, *probes.reasons(deployment), *((patched,) if options.patches else ()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloche.artifacts import Origin, Reason
 from cloche.artifacts.container import SHARED_MEMORY
+from cloche.targets.kubernetes.objects import gpus
 from cloche.units import processors_text
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def of(deployment: Deployment, start: ContainerStart, options: PodOptions) -> Si
         limits["memory"] = quantity(most)
     if options.cpu_limit is not None:
         limits["cpu"] = processors_text(options.cpu_limit)
+    limits |= gpus.limits(asked.gpu)
     given: dict[str, dict[str, str]] = {
         "requests": {"cpu": processors_text(cpu), "memory": quantity(memory)},
         **({"limits": limits} if limits else {}),

@@ -23,17 +23,15 @@ def of_revision(placement: Placement, namespace: str) -> dict[str, Any]:
     return _service(metadata.of_revision(placement, namespace), spec)
 
 
-def of_service(
-    service: str, namespace: str, revision: int | None, exposure: Exposure
-) -> dict[str, Any]:
+def of_service(service: str, namespace: str, revision: int, exposure: Exposure) -> dict[str, Any]:
     """Return the Service by which clients of the cluster reach a service.
 
-    Without a gateway it leads to the pods of one revision; None leads nowhere.
+    Without a gateway it leads to the pods of one revision.
     """
     is_public = exposure.expose is Expose.LOADBALANCER
     spec = {
         "type": "LoadBalancer" if is_public else "ClusterIP",
-        "selector": names.selector(service, revision or 0),
+        "selector": names.selector(service, revision),
         "ports": _ports(),
     }
     return _service(metadata.of_service(service, namespace), spec)

@@ -1,0 +1,247 @@
+"""The checks of `cloche doctor --target`: a place in a cluster, for the service of a spec.
+
+Each yields findings, or raises a ClocheError that the command shows as one.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cloche.artifacts import Finding, Severity
+from cloche.errors import ClocheError, ErrorGroup
+from cloche.nvidia import Software
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+    from cloche.artifacts import KubernetesPlace
+    from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.pipeline.image import Registries
+    from cloche.progress import Progress
+    from cloche.spec import ServiceSpec
+    from cloche.targets import Desired
+
+    Check = Callable[["Context"], Iterable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is checked: a place, connected, and the service that is to run there."""
+
+    spec: ServiceSpec
+    """As the file has it, with all its targets."""
+    place: KubernetesPlace
+    cluster: Cluster
+    connections: Registries
+    progress: Progress
+
+    @property
+    def there(self) -> ServiceSpec:
+        """Return the spec as it is at the place."""
+        return self.spec.at(self.place.name)
+
+    @property
+    def desired(self) -> Desired:
+        """Return the service as it would be asked for, without its model."""
+        from cloche.targets import Desired
+
+        operated = replace(self.there.operated(), exposure=self.place.exposure)
+        return Desired(self.there.service_name, operated=operated)
+
+
+@contextmanager
+def opened(spec: ServiceSpec, place: KubernetesPlace, progress: Progress) -> Iterator[Context]:
+    """Yield a place to check; raises ClocheError `kubernetes.…` for a context that is not there."""
+    from cloche.clients.kubernetes.cluster import connect
+    from cloche.pipeline import image as images
+
+    with ExitStack() as stack:
+        cluster = stack.enter_context(connect(place.context, os.environ))
+        connections = stack.enter_context(images.registries(os.environ))
+        yield Context(spec, place, cluster, connections, progress)
+
+
+# ── the cluster ───────────────────────────────────────────────────────────────────────────────
+
+
+def server(context: Context) -> Iterator[Finding]:
+    """Say which API server it is, who asks it, and whether its version is one that is tried."""
+    from cloche.state.kubernetes.identity import who
+    from cloche.targets.kubernetes import requirements
+
+    cluster = context.cluster
+    said = requirements.check_version(cluster)
+    yield replace(said, what=f"{said.what} {cluster.server}, as {who(cluster)}.")
+
+
+def namespace(context: Context) -> Iterator[Finding]:
+    """Say whether the namespace is there."""
+    from cloche.targets.kubernetes import admission
+
+    admission.check_namespace(context.cluster, context.place.namespace)
+    yield _fine(f"{context.place.namespace} is there.")
+
+
+def rights(context: Context) -> Iterator[Finding]:
+    """Ask for each right that a deploy needs."""
+    from cloche.targets.kubernetes import rights as needs
+
+    cluster, place = context.cluster, context.place
+    needed = needs.needed(cluster, place.exposure)
+    missing = needs.missing(cluster, place.namespace, needed)
+    _raise(missing)
+    yield _fine(f"All {len(needed)} rights that a deploy needs are given.")
+
+
+def service(context: Context) -> Iterator[Finding]:
+    """Look for what is in the way of the service's names, and of how it is reached."""
+    from cloche.targets.kubernetes import admission
+
+    desired = context.desired
+    _raise(admission.of_service(context.cluster, context.place.namespace, desired))
+    exposure = context.place.exposure
+    through = f" through Gateway {exposure.gateway}" if exposure.gateway else ""
+    yield _fine(f"{desired.service} can be reached by {exposure.expose}{through}.")
+
+
+def quota(context: Context) -> Iterator[Finding]:
+    """Compare the quotas of the namespace with what the pods of a revision ask for."""
+    from cloche.targets.kubernetes import requirements
+    from cloche.units import processors_text
+
+    asked, count = context.there.served().resources, context.desired.operated.replica_range.minimum
+    wanted = {"pods": str(count)}
+    if asked.cpu is not None:
+        wanted["requests.cpu"] = processors_text(asked.cpu * count)
+    if asked.memory is not None:
+        wanted["requests.memory"] = str(asked.memory * count)
+    if asked.gpu is not None:
+        wanted[f"requests.{asked.gpu.resource}"] = str(asked.gpu.count * count)
+    found = list(requirements.quota(context.cluster, context.place.namespace, wanted))
+    yield from found or [_fine("No quota bounds the namespace.")]
+
+
+def autoscaling(context: Context) -> Iterator[Finding]:
+    """Look for what autoscaling needs: KEDA, and metrics that answer."""
+    from cloche.targets.kubernetes import scaling
+
+    desired = context.desired
+    _raise(scaling.problems(context.cluster, context.place.namespace, desired))
+    if desired.operated.replica_range.fixed:
+        yield _fine("The number of replicas is fixed.")
+    else:
+        yield _fine("KEDA is there, and autoscalers can read its metrics.")
+
+
+# ── images ────────────────────────────────────────────────────────────────────────────────────
+
+
+def registry(context: Context) -> Iterator[Finding]:
+    """Ask the registry from this machine."""
+    from cloche.pipeline import registry_reach
+
+    host = registry_reach.from_here(context.place, context.connections)
+    yield _fine(f"{host} answers here.")
+
+
+def pull_secret(context: Context) -> Iterator[Finding]:
+    """Look at the secret by which nodes pull."""
+    from cloche.clients.oci import reference as references
+    from cloche.targets.kubernetes import requirements
+
+    name, place = context.place.pods.pull_secret, context.place
+    if name is None:
+        yield _fine("None is named: nodes pull without one, or with one of their own.")
+        return
+    pod = {"imagePullSecrets": [{"name": name}]}
+    host = references.parse(f"{place.registry}/any").host
+    _raise(requirements.pull_secrets(context.cluster, place.namespace, pod, host))
+    yield _fine(f"{name} is for {host}, or may not be read.")
+
+
+def pulling(context: Context) -> Iterator[Finding]:
+    """Have a node pull from the registry."""
+    from cloche.pipeline import registry_reach
+
+    node = registry_reach.from_cluster(
+        context.place, context.cluster, context.connections, context.progress
+    )
+    yield _fine(f"Node {node} pulls from {context.place.registry}.")
+
+
+# ── nodes ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def nodes(context: Context) -> Iterator[Finding]:
+    """Say of each node whether it runs the image of the service, and which GPUs are free."""
+    from cloche.images import platforms
+    from cloche.targets.kubernetes.gpus import preflight
+    from cloche.targets.kubernetes.gpus import survey as surveys
+    from cloche.targets.kubernetes.objects import placing
+
+    gpu, place = context.there.served().resources.gpu, context.place
+    software = Software() if gpu is None else (yield from _software(context))
+    outline = placing.outline(gpu, place.pods, platforms.here().architecture, software)
+    seen = surveys.read(context.cluster, pods=gpu is not None)
+    if seen.nodes is None:
+        yield preflight.unseen()
+        return
+    yield from map(_of_error, preflight.problems_of(seen, outline, None))
+    found = surveys.survey(seen, outline, None)
+    if found is None:
+        yield _fine(f"{len(seen.nodes)} nodes; no GPU is asked for.")
+        return
+    yield from preflight.each_node(found)
+    yield from preflight.free(found, context.desired.operated.replica_range.minimum)
+
+
+def _software(context: Context) -> Generator[Finding, None, Software]:
+    """Return what the image of the service will bring for GPUs; yield what is to be said of it."""
+    from cloche.images import platforms
+    from cloche.pipeline import gpu_release
+    from cloche.pipeline import image as images
+
+    place = context.place
+    if place.base is None:
+        chosen = gpu_release.choose(context.spec, place, context.cluster, os.environ)
+        yield from chosen.findings
+        yield from (_fine(f"{each.value}. {each.why}") for each in chosen.reasons)
+        return chosen.software
+    try:
+        base = images.read_base(place.base, platforms.here(), context.connections)
+        gpu_release.require_cuda(base, place.base)
+    except ClocheError as error:
+        yield _of_error(error)
+        return Software()
+    return gpu_release.software_of(base)
+
+
+def _fine(what: str) -> Finding:
+    return Finding(Severity.NOTE, "doctor", what)
+
+
+def _of_error(error: ClocheError) -> Finding:
+    return Finding(Severity.ERROR, error.code, error.what, error.where, error.hint)
+
+
+def _raise(errors: Iterable[ClocheError]) -> None:
+    ErrorGroup("doctor", "Several things are in the way.", list(errors)).raise_if_any()
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("api server", server),
+    ("namespace", namespace),
+    ("rights", rights),
+    ("service", service),
+    ("quota", quota),
+    ("autoscaling", autoscaling),
+    ("registry", registry),
+    ("pull secret", pull_secret),
+    ("nodes", nodes),
+)
+"""The checks in order of execution and display."""
+PULLING: tuple[str, Check] = ("pulling", pulling)
+"""The check that makes a Job, only on request."""

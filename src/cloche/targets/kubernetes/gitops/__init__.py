@@ -1,0 +1,1 @@
+"""A service as files for whoever keeps a cluster by other means than Cloche."""
