@@ -163,6 +163,17 @@ def test_tags(registry: Registry, name: str) -> None:
     assert sorted(registry.tags(name)) == ["a", "b", "c"]
 
 
+def test_a_tag_that_is_removed_leaves_what_it_names(registry: Registry, name: str) -> None:
+    data = image(some(10).into(registry, name), some(20).into(registry, name))
+    for tag in ("kept", "gone"):
+        digest = registry.put_manifest(name, tag, data, OCI_MANIFEST)
+    removes = registry.delete_tag(name, "gone")
+    assert sorted(registry.tags(name)) == (["kept"] if removes else ["gone", "kept"])
+    assert registry.has_manifest(name, "kept")
+    assert registry.has_manifest(name, digest)
+    assert not registry.delete_tag(name, "never")
+
+
 def test_referrers_of_one_type_or_all(registry: Registry, name: str) -> None:
     config, layer = some(10).into(registry, name), some(20).into(registry, name)
     subject = image(config, layer)

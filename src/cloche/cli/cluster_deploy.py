@@ -65,6 +65,7 @@ def _deploy(
     as_json: bool,
 ) -> int:
     from cloche.artifacts import Consent
+    from cloche.pipeline import cluster_tags
 
     opened = here.opened()
     control = opened.engine
@@ -73,9 +74,11 @@ def _deploy(
     if Consent.TAKE_OVER in accepted:
         opened.target.take_over()
     answer = control.deploy(deployment, accept=accepted)
-    return rollouts.conclude(
+    code = rollouts.conclude(
         here, control, deployment.service, answer, wait=True, timeout=timeout, as_json=as_json
     )
+    cluster_tags.prune(opened, deployment.service)
+    return code
 
 
 def _require_wait(*, wait: bool) -> None:

@@ -11,7 +11,7 @@ from cloche.artifacts import Origin
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
 from cloche.images.bases import ngc
-from cloche.pipeline import cluster
+from cloche.pipeline import cluster, cluster_tags
 from cloche.version import __version__
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ def package(
         gpu_release.require_cuda(base, place.base or release.base)
     where = placing.where(gpu, place.pods, base.platform.architecture)
     choice = image_volumes.chosen(opened.cluster, place.weights, where)
-    packing = _Packing(deployment, place, connections, base, choice, release.reasons, settings)
+    packing = _Packing(
+        deployment, place, connections, base, choice,
+        release.reasons, cluster_tags.prefix(opened), settings,
+    )  # fmt: skip
     if push:
         packing.require_admitted(opened.target)
     return packing.done(packing.push(progress) if push else packing.make(progress))
@@ -85,7 +88,8 @@ def for_others(
         gpu_release.require_cuda(base, place.base or ngc.IMAGE)
     is_volume = place.weights is WeightsFrom.VOLUME
     choice = Choice(True, Origin.SPEC, "The target asks for it.") if is_volume else None
-    packing = _Packing(deployment, place, connections, base, choice, (), settings)
+    tags = cluster_tags.EXPORTED
+    packing = _Packing(deployment, place, connections, base, choice, (), tags, settings)
     return packing.done(packing.push(progress))
 
 
@@ -101,6 +105,8 @@ class _Packing:
     """What brings the weights; None for the default."""
     reasons: tuple[Reason, ...]
     """Why the base is what it is."""
+    tags: str
+    """How the tags of its images begin."""
     settings: Settings
 
     @property
@@ -118,7 +124,7 @@ class _Packing:
         inputs = [__version__, deployment.digest, platform, diff_ids, golden, self.split]
         mark = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")[:_HEX]
         name = f"{self.place.registry}/{deployment.service}"
-        return references.parse(f"{name}:revision-{mark}")
+        return references.parse(f"{name}:{self.tags}{mark}")
 
     def require_admitted(self, target: KubernetesTarget) -> None:
         """Raise ClocheError if the cluster refuses the pods, before a new image is sent.

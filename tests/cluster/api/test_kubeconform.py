@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_asking_by_job import target_pod
 from test_autoscaling import OPERATED
 from test_kubernetes_target import IMAGE, OPTIONS, START, desired, placed, probe_files
 from test_plan_objects import exported
@@ -30,7 +31,7 @@ from cloche.clients.kubernetes.cluster import Cluster
 from cloche.state.kubernetes import KubernetesJournal, KubernetesState, Lease
 from cloche.targets import Desired, Placement
 from cloche.targets.kubernetes import rights
-from cloche.targets.kubernetes.objects import golden, pod, weights
+from cloche.targets.kubernetes.objects import asking, golden, pod, weights
 from cloche.testing import START as BEGAN
 from cloche.testing import deployment
 from cluster.harness import schemas
@@ -136,6 +137,13 @@ def test_the_autoscaler_of_a_service(everywhere: Cluster, judge: Judge) -> None:
     objects = exported(everywhere, "vision", Desired("digits", (ranged,), {1: 100}, OPERATED))
     assert judge(objects) == []
     assert "ScaledObject" in {each["kind"] for each in objects}
+
+
+def test_the_job_that_asks_a_pod(judge: Judge) -> None:
+    there = target_pod("vision", from_volume())
+    asked = {"method": "GET", "path": "/v2", "digest": None}
+    objects = [asking.request("a", asked, b"body", there), asking.job("a", there)]
+    assert judge(objects) == []
 
 
 def test_what_is_written_by_no_schema_is_found(everywhere: Cluster, judge: Judge) -> None:

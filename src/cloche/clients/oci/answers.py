@@ -32,18 +32,22 @@ class Access:
 
     name: str
     push: bool = False
+    delete: bool = False
     also_pull: str | None = None
     """Another repository of the registry that is read for the request."""
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """Return the scopes of the token (distribution.github.io/distribution/spec/auth/scope)."""
-        own = f"repository:{self.name}:{'pull,push' if self.push else 'pull'}"
+        actions = ["pull", *(["push"] if self.push else []), *(["delete"] if self.delete else [])]
+        own = f"repository:{self.name}:{','.join(actions)}"
         return (own, f"repository:{self.also_pull}:pull") if self.also_pull else (own,)
 
     @property
     def verb(self) -> str:
         """Return what the user does there."""
+        if self.delete:
+            return "delete in"
         return "push to" if self.push else "read"
 
 

@@ -129,6 +129,14 @@ class Registry:
             self._add_referrer(name, subject, referrer_of(data, digest, media_type))
         return digest
 
+    def delete_tag(self, name: str, tag: str) -> bool:
+        """Remove a tag, and not what it names; return False if the registry removes none."""
+        answer = self._transport.ask(
+            "DELETE", f"/v2/{name}/manifests/{tag}", Access(name, delete=True),
+            expected={200, 202, 204, 400, 403, 404, 405, 501},
+        )  # fmt: skip
+        return answer.status in {200, 202, 204}
+
     def _manifest(
         self, name: str, reference: str, accept: Sequence[str], expected: Collection[int]
     ) -> Manifest | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kubernetes import kinds
 from cloche.errors import ClocheError, UnavailableError
-from cloche.targets.kubernetes import names, pods
+from cloche.targets.kubernetes import asking, names, pods, rights
 from cloche.targets.kubernetes.objects.pod import CONTAINER, PORTS
 from cloche.targets.target import ReplicaAddress
 
@@ -25,21 +25,27 @@ _TICK = 1.0
 def reach(
     cluster: Cluster, namespace: str, service: str, revision: int, replica: str | None
 ) -> Iterator[ReplicaAddress]:
-    """Yield the address of a ready pod while the block lasts."""
+    """Yield the address of a ready pod while the block lasts.
+
+    Where the user may not forward ports, Jobs send the requests, over HTTP alone.
+    """
     pod = _ready_pod(cluster, namespace, service, revision, replica)
+    name = pod["metadata"]["name"]
     with ExitStack() as stack:
-        http = stack.enter_context(cluster.forward(pod, namespace, PORTS["http"]))
-        grpc = stack.enter_context(cluster.forward(pod, namespace, PORTS["grpc"]))
+        if not rights.allowed(cluster, namespace, rights.FORWARD):
+            yield ReplicaAddress(stack.enter_context(asking.relay(cluster, pod)))
+            return
+        http = stack.enter_context(cluster.forward(name, namespace, PORTS["http"]))
+        grpc = stack.enter_context(cluster.forward(name, namespace, PORTS["grpc"]))
         yield ReplicaAddress(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}")
 
 
 def _ready_pod(
     cluster: Cluster, namespace: str, service: str, revision: int, replica: str | None
-) -> str:
+) -> dict[str, Any]:
     for pod in _pods(cluster, namespace, service, revision):
-        name = str(pod["metadata"]["name"])
-        if replica in {None, name} and pods.is_ready(pod):
-            return name
+        if replica in {None, pod["metadata"]["name"]} and pods.is_ready(pod):
+            return pod
     what = f"No replica of revision {revision} of {service} is ready."
     hint = f"`cloche status {service}` shows its replicas."
     raise UnavailableError("target.unreachable", what, where=replica or service, hint=hint)

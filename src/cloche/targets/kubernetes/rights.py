@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.errors import ClocheError, ErrorGroup
+from cloche.targets.kubernetes import seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,6 +41,11 @@ class Right:
         return f"{self.verb} {self.kind.resource}{inner}"
 
 
+FORWARD = Right("create", kinds.POD, "portforward")
+INSTEAD = (Right("create", kinds.JOB), Right("delete", kinds.JOB))
+"""Rights by which a pod is asked where no port may be forwarded to it."""
+
+
 def needed(cluster: Cluster, exposure: Exposure) -> tuple[Right, ...]:
     """Return the rights that a deploy needs in this cluster."""
     kept = [
@@ -52,17 +58,21 @@ def needed(cluster: Cluster, exposure: Exposure) -> tuple[Right, ...]:
             kept += [kinds.BACKEND_TRAFFIC_POLICY]
     if cluster.serves(kinds.POD_MONITOR):
         kept += [kinds.POD_MONITOR]
+    # A service may have had such an object before: it is looked for.
+    seen_too = [kind for kind in seen.OPTIONAL if kind not in kept and cluster.serves(kind)]
     of_kinds = [
+        *((kind, _READ) for kind in seen_too),
         *((kind, _KEEP) for kind in kept),
         *((kind, _STATE) for kind in (kinds.CONTROLLER_REVISION, kinds.LEASE)),
         (kinds.CONFIG_MAP, (*_STATE, "patch")),
         (kinds.POD, _READ),
+        (kinds.EVENT, ("list",)),
     ]
     return (
         *(Right(verb, kind) for kind, verbs in of_kinds for verb in verbs),
         Right("patch", kinds.DEPLOYMENT, "scale"),
         Right("get", kinds.POD, "log"),
-        Right("create", kinds.POD, "portforward"),
+        FORWARD,
     )
 
 
@@ -73,7 +83,10 @@ def kept(kind: Kind) -> tuple[Right, ...]:
 
 def require(cluster: Cluster, namespace: str, exposure: Exposure) -> None:
     """Raise ClocheError `kubernetes.rights` with each right that is missing."""
-    errors = missing(cluster, namespace, needed(cluster, exposure))
+    asked = needed(cluster, exposure)
+    if not allowed(cluster, namespace, FORWARD) and not missing(cluster, namespace, INSTEAD):
+        asked = tuple(right for right in asked if right != FORWARD)
+    errors = missing(cluster, namespace, asked)
     if not errors:
         return
     if len(errors) == 1:
@@ -91,7 +104,7 @@ def missing(cluster: Cluster, namespace: str, asked: Iterable[Right]) -> list[Cl
             where=f"context {cluster.context}", hint=hint,
         )
         for right in asked
-        if not _granted(right, rules) and not _allowed(cluster, namespace, right)
+        if not _granted(right, rules) and not allowed(cluster, namespace, right)
     ]  # fmt: skip
 
 
@@ -119,7 +132,7 @@ def _has(words: Any, word: str) -> bool:
     return word in given or "*" in given
 
 
-def _allowed(cluster: Cluster, namespace: str, right: Right) -> bool:
+def allowed(cluster: Cluster, namespace: str, right: Right) -> bool:
     """Ask for one right: an authorizer need not be able to list them all."""
     attributes = {
         "namespace": namespace, "verb": right.verb, "group": right.kind.group,
