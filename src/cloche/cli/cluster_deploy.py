@@ -77,7 +77,7 @@ def _deploy(
     code = rollouts.conclude(
         here, control, deployment.service, answer, wait=True, timeout=timeout, as_json=as_json
     )
-    cluster_tags.prune(opened, deployment.service)
+    cluster_tags.keep(opened, deployment.service)
     return code
 
 
