@@ -16,6 +16,7 @@ pytest_plugins = [
     "fixtures.kubernetes",
     "fixtures.kubernetes_client",
     "fixtures.cluster_users",
+    "fixtures.saved_models",
 ]
 
 # How long one example takes says more about the machine than about the code.

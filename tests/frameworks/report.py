@@ -20,8 +20,8 @@ from cloche.formats import measured
 from cloche.formats.measured import Measured
 from cloche.progress import SilentProgress
 from cloche.servers.triton import TritonServer
-from conftest import REQUIREMENTS, Saved, give_locks, saved
 from fixtures.command_line import User, a_user
+from fixtures.saved_models import REQUIREMENTS, Saved, give_locks, saved
 
 _LIMIT = 900.0
 _ONNX = """

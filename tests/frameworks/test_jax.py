@@ -10,7 +10,8 @@ import pytest
 
 from cloche.artifacts import Judge
 from cloche.errors import ClocheError
-from conftest import Prepare, Saved, described
+from conftest import Prepare, described
+from fixtures.saved_models import Saved
 
 pytestmark = pytest.mark.timeout(900)
 ON_GPU = Path(__file__).parent / "on_gpu"

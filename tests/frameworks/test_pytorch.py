@@ -10,15 +10,9 @@ import pytest
 
 from cloche.artifacts import Judge, Severity
 from cloche.errors import ClocheError
-from conftest import (
-    Prepare,
-    Saved,
-    described,
-    notes,
-    require_converted_again,
-    require_refused,
-)
+from conftest import Prepare, described, notes, require_converted_again, require_refused
 from fixtures.local import LocalHome
+from fixtures.saved_models import Saved
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from cloche.artifacts import Deployment, Judge, Severity
-from conftest import Prepare, Saved, described, notes, require_refused
+from conftest import Prepare, described, notes, require_refused
+from fixtures.saved_models import Saved
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cloche.artifacts import Deployment, Judge
-from conftest import Prepare, Saved, described, notes, require_converted_again, require_refused
+from conftest import Prepare, described, notes, require_converted_again, require_refused
 from fixtures.local import LocalHome
+from fixtures.saved_models import Saved
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from conftest import Saved, give_locks
 from fixtures.command_line import User, a_user
+from fixtures.saved_models import Saved, give_locks
 
 pytestmark = pytest.mark.timeout(900)
 Arrays = dict[str, NDArray[Any]]

@@ -13,9 +13,10 @@ from cloche.artifacts import Deployment, Judge
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.verification import bodies
-from conftest import Prepare, Saved, described, notes, require_refused
+from conftest import Prepare, described, notes, require_refused
 from fixtures.hub import LocalHub
 from fixtures.local import LocalHome
+from fixtures.saved_models import Saved
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -14,6 +14,8 @@ from cluster.harness import processes
 from cluster.harness.errors import HarnessError
 
 STOP_SECONDS = 20.0
+_CHILDREN: dict[Path, subprocess.Popen[bytes]] = {}
+"""Those that this process started, by their records: they may outlive it, which is no leak."""
 
 
 class Daemon:
@@ -27,7 +29,6 @@ class Daemon:
         self.name = name
         self.log = folder / f"{name}.log"
         self._record = folder / f"{name}.pid"
-        self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def process(self) -> psutil.Process | None:
@@ -51,11 +52,12 @@ class Daemon:
             return
         self._reap()
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen(
+            child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.log.parent,
                 env={"HOME": os.environ.get("HOME", "/"), **environment}, start_new_session=True,
             )  # fmt: skip
-        record = f"{self._child.pid} {processes.started(self._child.pid)}"
+        _CHILDREN[self._record] = child
+        record = f"{child.pid} {processes.started(child.pid)}"
         files.write_atomically(self._record, record.encode())
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -73,6 +75,15 @@ class Daemon:
         if process is not None:
             processes.kill([process.pid])
         self._forget()
+
+    def restart(self) -> None:
+        """Kill it and start it again as it was; raises HarnessError where it does not run."""
+        process = self.process
+        if process is None:
+            raise HarnessError(f"{self.name} does not run")
+        command, environment = process.cmdline(), process.environ()
+        self.kill()
+        self.start(command, environment)
 
     def signal(self, number: int) -> None:
         """Send a signal; raises HarnessError where it does not run."""
@@ -92,6 +103,5 @@ class Daemon:
 
     def _reap(self) -> None:
         """Take the exit code of a child, so that no zombie and no warning stays."""
-        if self._child is not None:
-            self._child.wait(STOP_SECONDS)
-            self._child = None
+        if child := _CHILDREN.pop(self._record, None):
+            child.wait(STOP_SECONDS)

@@ -24,9 +24,13 @@ def started(pid: int) -> int:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it runs; one that ended does not, though the machine's init has not yet reaped it."""
+    """Whether it runs; one that ended does not, though the machine's init has not yet reaped it.
+
+    With a thread left it still holds its ports.
+    """
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        ended = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+        return process.is_running() and not ended
     except psutil.NoSuchProcess:
         return False
 

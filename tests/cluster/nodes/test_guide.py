@@ -69,12 +69,12 @@ def test_the_commands_of_the_guide(
     model = ann.user.folder / "digits.onnx"
     scaled_maximum(model, 2)
     declared(ann, GUIDE)
-    first, verbs, asked = blocks(GUIDE, "sh")
+    first, verbs, asked, planned = blocks(GUIDE, "sh")
     said = bash(ann, first)
     assert "scores revision 1 is live." in said
     assert "curl" in said
     scaled_maximum(model, 3)
-    bash(ann, "cloche deploy --target staging")
+    assert "scores revision 2 is live." in bash(ann, planned)
     outside = next(block for block in blocks(GUIDE, "yaml") if "expose: gateway" in block)
     host = f"scores.{ann.namespace}.test"
     outside = outside.replace("infra/public", gateway_entry.name)

@@ -119,8 +119,9 @@ def test_names_that_could_meet(cluster_user: ClusterUser, names: tuple[str, ...]
             assert user.deploy()["phase"] == "live"
     for name in names:
         assert len(user.ready_pods(name, 2)) == 1
-        answer = user.run("infer", name, "--example", "--json").expect(0).json
-        assert answer["outputs"]
+        (user.user.folder / "x.json").write_text('{"x": [[1, 2]]}')
+        answer = user.run("infer", name, "-i", "x.json", "--json").expect(0).json
+        assert answer["outputs"][0]["data"] == [6]
     user.run("delete", names[0], "--yes").expect(0)
     for name in names[1:]:
         assert len(user.ready_pods(name, 2)) == 1

@@ -151,8 +151,11 @@ def test_what_the_cluster_does_not_admit(ann: ClusterUser, wrong: Callable[..., 
     limits = {"type": "Container", "max": {"memory": "1Mi"}}
     ranges = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}}
     with made(ann, {**ranges, "spec": {"limits": [limits]}}):
-        error = wrong("limited", code=2)  # its limit is the default of its pods
+        error = wrong("limited", code=2)  # what a LimitRange allows at most is the default, too
         assert "must be less than or equal to memory limit of 1Mi" in error["what"]
+        assert "A LimitRange of the namespace sets that limit" in error["hint"]
+        error = wrong("limited", target={"resources": {"limits": {"memory": "1Gi"}}})
+        assert "maximum memory usage per Container is 1Mi, but limit is 1Gi" in error["what"]
     for service in ("digits", "pair", "limited"):
         assert ann.objects("deployments", service) == []
         assert not pushed(ann, service)

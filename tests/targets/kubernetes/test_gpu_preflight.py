@@ -218,7 +218,7 @@ def test_verdicts_are_said_in_findings() -> None:
         node("b", gpu_labels(driver="v5")),
         node("c", gpu_labels(driver="1")),
     )
-    said = list(preflight.findings_of(found, replicas=4))
+    said = [*preflight.verdicts(found), *preflight.free(found, replicas=4)]
     assert [each.code.rpartition("_")[2] for each in said] == ["native", "unknown", "free"]
     assert "nvidia.com/cuda.driver-version.full=v5 has not the form" in said[1].what
     assert found.of(Verdict.UNKNOWN)[0].name == "b"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Capacity, Expose, Exposure
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAMED = (kinds.SERVICE, kinds.DEPLOYMENT, kinds.HTTP_ROUTE, kinds.NETWORK_POLICY)
 """Kinds whose object of the service's name may be someone else's."""
+_OVER_LIMIT = re.compile(r"must be less than or equal to (\S+) limit of")
 
 
 def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
@@ -113,7 +115,19 @@ def _pods(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Cloche
         return
     except ClocheError as error:
         what = error.what.replace(f"Pod {name} in", f"the pods of {desired.service} in", 1)
-        yield error.with_(what=what)
+        yield error.with_(what=what, hint=_hint_of_limit(error, desired.asked_pod) or error.hint)
+
+
+def _hint_of_limit(error: ClocheError, template: dict[str, Any]) -> str | None:
+    """Return what to do about a limit that pods do not set: a LimitRange sets it for them."""
+    over = _OVER_LIMIT.search(error.what)
+    containers = [each.get("resources", {}) for each in template["spec"]["containers"]]
+    if over is None or any(over[1] in each.get("limits", {}) for each in containers):
+        return None
+    return (
+        f"A LimitRange of the namespace sets that limit: ask for less with `resources.{over[1]}`,"
+        f" set `resources.limits.{over[1]}` of the target, or have the LimitRange changed."
+    )
 
 
 def sample(

@@ -13,7 +13,7 @@ from cloche.artifacts import FieldChange, ObjectAction, ObjectChange
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import OWN
 from cloche.clients.kubernetes.errors import FieldConflictError, ForbiddenError
-from cloche.targets.kubernetes import fields, names, quota, seen, wanted, writing
+from cloche.targets.kubernetes import fields, names, room, seen, wanted, writing
 from cloche.targets.target import TargetChange
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ class _Comparison:
         name = body["metadata"]["name"]
         current = self.found.get(kind, name)
         if current is None and placement.pod is not None:
-            quota.require_room(
-                self.cluster, self.namespace, self.desired, placement.pod, self.found
-            )
+            room.require(self.cluster, self.namespace, self.desired, placement.pod, self.found)
         replicas = wanted.replicas(placement, self.desired, self.found)
         yield from self._changed(kind, body, replicas)
         if current is None and wanted.is_asked(body["spec"]["template"]):

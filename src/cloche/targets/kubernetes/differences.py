@@ -27,8 +27,7 @@ def foreseen(cluster: Cluster, namespace: str, desired: Desired) -> tuple[Findin
 
 def _gpus(cluster: Cluster, desired: Desired) -> Iterator[Finding]:
     if desired.asked_pod is not None:
-        replicas = desired.operated.replica_range.minimum
-        yield from preflight.findings(cluster, desired.asked_pod, desired.asked, replicas)
+        yield from preflight.findings(cluster, desired.asked_pod, desired.asked)
 
 
 def _scaled_by_others(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Finding]:

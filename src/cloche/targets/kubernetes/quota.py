@@ -38,11 +38,7 @@ def require_room(
     They come up beside the live ones, where the rollout does not replace these; any others of the
     service go before. Where quotas may not be read one pod is asked for (`kubernetes.quota`).
     """
-    service, operated = desired.service, desired.operated
-    running = found.of_revision(kinds.DEPLOYMENT)
-    live = [running[each] for each in observing.asked_split_of(found, service) if each in running]
-    replaces = operated.capacity not in {None, Capacity.SURGE}
-    going = [each for each in running.values() if replaces or each not in live]
+    service, (count, going) = desired.service, incoming(desired, found)
     try:
         quotas = cluster.list(kinds.RESOURCE_QUOTA, namespace).items
     except ForbiddenError:
@@ -51,15 +47,35 @@ def require_room(
         return
     if not quotas:
         return
-    count = max([operated.replica_range.minimum, *map(replicas_of, live)])
-    freed = _total(going)
     each = of_pod(_sample(cluster, namespace, service, template)["spec"])
+    for error in problems(quotas, each, count, service, _total(going)):
+        raise error
+
+
+def problems(
+    quotas: Iterable[Mapping[str, Any]],
+    each: Mapping[str, Decimal],
+    count: int,
+    service: str,
+    freed: Mapping[str, Decimal],
+) -> Iterator[ConflictError]:
+    """Yield which quotas have no room for so many pods that take `each`, once others are gone."""
     for quota in quotas:
         for resource, room in _room(quota, freed):
             one = each.get(resource, Decimal(0))
             if one * count > room:
                 pods = f"{count} pods of a new revision of {service}"
-                raise _too_small(quota, resource, pods, room / one)
+                yield _too_small(quota, resource, pods, room / one)
+
+
+def incoming(desired: Desired, found: Seen) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many pods a new revision gets, and the Deployments whose pods go before."""
+    running = found.of_revision(kinds.DEPLOYMENT)
+    split = observing.asked_split_of(found, desired.service)
+    live = [running[each] for each in split if each in running]
+    replaces = desired.operated.capacity not in {None, Capacity.SURGE}
+    going = [each for each in running.values() if replaces or each not in live]
+    return max([desired.operated.replica_range.minimum, *map(replicas_of, live)]), going
 
 
 def _sample(
@@ -73,12 +89,15 @@ def _sample(
 
 
 def of_pod(spec: Mapping[str, Any]) -> dict[str, Decimal]:
-    """Return what a pod takes of each resource, by the names that quotas have."""
+    """Return what a pod takes of each resource, by the names that quotas have.
+
+    A request that is missing is its limit, as in a cluster.
+    """
     found: dict[str, Decimal] = {"pods": Decimal(1), "count/pods": Decimal(1)}
     for container in spec.get("containers") or ():
-        for kind, given in (container.get("resources") or {}).items():
-            if kind not in {"requests", "limits"}:
-                continue
+        resources = container.get("resources") or {}
+        limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+        for kind, given in {"limits": limits, "requests": {**limits, **requests}}.items():
             for resource, text in given.items():
                 value = amount(str(text)) or Decimal(0)
                 for name in _names(kind, resource):

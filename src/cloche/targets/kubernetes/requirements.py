@@ -1,4 +1,4 @@
-"""What a service needs of a cluster beside rights: a version, secrets to pull with, a quota."""
+"""What a service needs of a cluster beside rights: a version, and secrets to pull with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from cloche.artifacts import Finding, Severity
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError
-from cloche.targets.kubernetes.quantities import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,39 +103,3 @@ def _hosts(text: str) -> list[str] | None:
 def _is_of(written: str, host: str) -> bool:
     bare = re.sub(r"^https?://", "", written).partition("/")[0]
     return bare == host or (bare.startswith("*.") and host.endswith(bare[1:]))
-
-
-def quota(cluster: Cluster, namespace: str, asked: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield what the quotas of a namespace leave, against what is asked for: `{"pods": "2"}`.
-
-    What is asked of a revision comes beside what runs. Quotas that may not be read are left.
-    """
-    try:
-        quotas = cluster.list(kinds.RESOURCE_QUOTA, namespace).items
-    except ForbiddenError:
-        return
-    for each in quotas:
-        status, name = each.get("status") or {}, each["metadata"]["name"]
-        used, hard = status.get("used") or {}, status.get("hard") or {}
-        short = [
-            f"{resource}: {used.get(resource, '0')} of {hard[resource]} are used, and {wanted} more"
-            " asked for"
-            for resource, wanted in asked.items()
-            if resource in hard and not _fits(used.get(resource, "0"), wanted, hard[resource])
-        ]
-        if short:
-            yield Finding(
-                Severity.ERROR, "kubernetes.quota", f"Quota {name}: {'; '.join(short)}.",
-                where=f"namespace {namespace}",
-                hint="Ask for less (`resources`, `replicas`), or for a larger quota.",
-            )  # fmt: skip
-        else:
-            yield Finding(Severity.NOTE, "kubernetes.quota", f"Quota {name} leaves room.")
-
-
-def _fits(used: str, wanted: str, hard: str) -> bool:
-    values = [amount(each) for each in (used, wanted, hard)]
-    if None in values:
-        return True
-    now, more, most = (each or 0 for each in values)
-    return now + more <= most

@@ -18,8 +18,8 @@ from cloche.targets.kubernetes import (
     image_volumes,
     names,
     observing,
-    quota,
     reaching,
+    room,
     seen,
     wanted,
 )
@@ -96,13 +96,13 @@ class KubernetesTarget:
             image_volumes.require_some(self._cluster, template)
 
     def require_room(self, desired: Desired) -> None:
-        """Raise ConflictError `target.kubernetes.quota` if a quota has no room for a new revision.
+        """Raise ConflictError if a quota has no room for a new revision, or the nodes no GPUs.
 
         Its pods are those of `desired.asked_pod`.
         """
         if desired.asked_pod is not None:
             found = seen.read(self._cluster, self._namespace, desired.service)
-            quota.require_room(self._cluster, self._namespace, desired, desired.asked_pod, found)
+            room.require(self._cluster, self._namespace, desired, desired.asked_pod, found)
 
     def foresee(self, desired: Desired) -> tuple[Finding, ...]:
         return differences.foreseen(self._cluster, self._namespace, desired)

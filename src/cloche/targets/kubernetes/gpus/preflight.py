@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Finding, Severity
 from cloche.nvidia import Verdict
+from cloche.refusals import needs_gpu
 from cloche.targets.kubernetes.gpus import refusals, words
 from cloche.targets.kubernetes.gpus import survey as surveys
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from cloche.targets.kubernetes.gpus.survey import GpuNode, Nodes, Survey
 
 _WORDS = {
-    Verdict.NATIVE: "can run",
-    Verdict.FORWARD_COMPATIBLE: "can run, through cuda-compat,",
-    Verdict.UNKNOWN: "may run",
-    Verdict.REFUSED: "cannot run",
+    Verdict.NATIVE: "can run {}",
+    Verdict.FORWARD_COMPATIBLE: "can run {} through cuda-compat",
+    Verdict.UNKNOWN: "may run {}",
+    Verdict.REFUSED: "cannot run {}",
 }
 
 
@@ -32,6 +33,9 @@ def problems(
 
     Nothing is asked where they want no more of a node than any pod does.
     """
+    if repository is not None and repository.gpu_models and surveys.asked(template) is None:
+        remedy = "Write resources: {gpu: 1}."
+        yield needs_gpu("target.kubernetes.gpu", repository.gpu_models, remedy)
     if not _asks(template):
         return
     seen = surveys.read(cluster)
@@ -51,7 +55,7 @@ def problems_of(
 
 
 def findings(
-    cluster: Cluster, template: Mapping[str, Any], repository: ModelRepository | None, replicas: int
+    cluster: Cluster, template: Mapping[str, Any], repository: ModelRepository | None
 ) -> Iterator[Finding]:
     """Yield what a user should know of the GPUs of a cluster."""
     if surveys.asked(template) is None:
@@ -61,7 +65,8 @@ def findings(
     if found is None:
         yield unseen()
     else:
-        yield from findings_of(found, replicas)
+        yield from verdicts(found)
+        yield from _free_unknown(found)
 
 
 def unseen() -> Finding:
@@ -72,12 +77,6 @@ def unseen() -> Finding:
         " known.", where="resources.gpu",
         hint="Ask an administrator for a ClusterRole to get and list nodes and pods.",
     )  # fmt: skip
-
-
-def findings_of(found: Survey, replicas: int) -> Iterator[Finding]:
-    """Yield what a user should know of the nodes for so many pods."""
-    yield from _verdicts(found)
-    yield from free(found, replicas)
 
 
 def each_node(found: Survey) -> Iterator[Finding]:
@@ -96,7 +95,7 @@ def each_node(found: Survey) -> Iterator[Finding]:
         )
 
 
-def _verdicts(found: Survey) -> Iterator[Finding]:
+def verdicts(found: Survey) -> Iterator[Finding]:
     """Yield one finding for each verdict that some nodes have."""
     for verdict, say in _WORDS.items():
         nodes = found.of(verdict)
@@ -105,26 +104,30 @@ def _verdicts(found: Survey) -> Iterator[Finding]:
         listed = words.titles(nodes) if verdict is Verdict.NATIVE else words.reasons(nodes)
         yield Finding(
             Severity.NOTE, f"target.kubernetes.gpu_{_code(verdict)}",
-            f"{_count(nodes)} {say} {found.software}: {listed}.",
+            f"{_count(nodes)} {say.format(found.software)}: {listed}.",
             where=found.gpu.resource,
         )  # fmt: skip
 
 
 def free(found: Survey, replicas: int) -> Iterator[Finding]:
     """Yield that fewer GPUs are free than so many pods ask for, or that it is not known."""
+    yield from _free_unknown(found)
+    if found.free is not None and found.usable and found.free < replicas:
+        yield Finding(
+            Severity.WARNING, "target.kubernetes.gpus_free",
+            f"GPUs are free for {found.free} of {replicas} pods: {words.free(found.usable)}.",
+            where=found.gpu.resource,
+            hint="Pods of a new revision come up beside those of the live one, unless"
+            " rollout.capacity says otherwise. Scale something down, or add nodes.",
+        )  # fmt: skip
+
+
+def _free_unknown(found: Survey) -> Iterator[Finding]:
     if found.free is None:
         yield Finding(
             Severity.NOTE, "target.kubernetes.gpus_free_unknown",
             "You may not list the pods of all namespaces: how many GPUs are free is not known.",
             where=found.gpu.resource,
-        )  # fmt: skip
-    elif found.usable and found.free < replicas:
-        yield Finding(
-            Severity.WARNING, "target.kubernetes.gpus_free",
-            f"GPUs are free for {found.free} of {replicas} pods: {_free_by_node(found.usable)}.",
-            where=found.gpu.resource,
-            hint="Pods of a new revision come up beside those of the live one. Scale something"
-            " down, or add nodes.",
         )  # fmt: skip
 
 
@@ -140,7 +143,3 @@ def _code(verdict: Verdict) -> str:
 
 def _count(nodes: Sequence[GpuNode]) -> str:
     return f"{len(nodes)} nodes" if len(nodes) > 1 else "1 node"
-
-
-def _free_by_node(nodes: Sequence[GpuNode]) -> str:
-    return words.listed(nodes, lambda node: f"{node.free} of {node.capacity} on {node.name}", ", ")

@@ -20,6 +20,11 @@ def titles(nodes: Sequence[GpuNode]) -> str:
     return listed(nodes, lambda node: node.title, ", ")
 
 
+def free(nodes: Sequence[GpuNode]) -> str:
+    """Return how many GPUs of each node are free: `1 of 4 on gpu-1`."""
+    return listed(nodes, lambda node: f"{node.free} of {node.capacity} on {node.name}", ", ")
+
+
 def reasons(nodes: Sequence[GpuNode]) -> str:
     """Return nodes, each with why it runs an image or does not."""
     return listed(nodes, lambda node: f"{node.title}: {reason(node)}")

@@ -12,7 +12,7 @@ from cloche.targets.kubernetes.objects import gpus
 from cloche.units import processors_text
 
 if TYPE_CHECKING:
-    from cloche.artifacts import ContainerStart, Deployment, PodOptions
+    from cloche.artifacts import ContainerStart, Deployment, PodOptions, Resources
 
 T = TypeVar("T", int, float)
 
@@ -43,8 +43,28 @@ def of(deployment: Deployment, start: ContainerStart, options: PodOptions) -> Si
     Without `resources.memory` there is no limit of memory, and without a limit in the target none
     of processors: a limit that is guessed kills or slows a model that works.
     """
-    shared = _shared_memory(start)
-    asked, weights = deployment.served.resources, _weights(deployment)
+    shared, asked = _shared_memory(start), deployment.served.resources
+    given = of_container(asked, options, weights=_weights(deployment), shared=shared)
+    return Sizes(
+        resources=given,
+        shared_memory=quantity(shared),
+        scratch=_SCRATCH,
+        environment=_environment(asked.cpu),
+        reasons=_reasons(deployment, options, given, quantity(shared)),
+    )
+
+
+def of_container(
+    asked: Resources,
+    options: PodOptions,
+    *,
+    weights: int = 0,
+    shared: int = _LEAST_SHARED_MEMORY,
+) -> dict[str, dict[str, str]]:
+    """Return requests and limits for a model whose files have `weights` bytes, or at least these.
+
+    `shared` is its shared memory.
+    """
     cpu = _at_most(asked.cpu or _CPU, options.cpu_limit)
     computed = (asked.memory or _SERVER + 2 * weights) + shared
     memory = _at_most(computed, options.memory_limit)
@@ -55,17 +75,10 @@ def of(deployment: Deployment, start: ContainerStart, options: PodOptions) -> Si
     if options.cpu_limit is not None:
         limits["cpu"] = processors_text(options.cpu_limit)
     limits |= gpus.limits(asked.gpu)
-    given: dict[str, dict[str, str]] = {
+    return {
         "requests": {"cpu": processors_text(cpu), "memory": quantity(memory)},
         **({"limits": limits} if limits else {}),
     }
-    return Sizes(
-        resources=given,
-        shared_memory=quantity(shared),
-        scratch=_SCRATCH,
-        environment=_environment(asked.cpu),
-        reasons=_reasons(deployment, options, given, quantity(shared)),
-    )
 
 
 def _at_most(value: T, limit: T | None) -> T:
