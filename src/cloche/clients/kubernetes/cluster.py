@@ -281,8 +281,7 @@ class Cluster:
 
 def _place(body: Mapping[str, Any]) -> tuple[str | None, str]:
     """Return namespace and name of an object."""
-    metadata = body["metadata"]
-    return metadata.get("namespace"), metadata["name"]
+    return body["metadata"].get("namespace"), body["metadata"]["name"]
 
 
 def _unversioned(body: Mapping[str, Any]) -> dict[str, Any]:
