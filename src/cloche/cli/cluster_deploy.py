@@ -78,7 +78,7 @@ def submit(
     code = rollouts.conclude(
         here, control, deployment.service, answer, wait=True, timeout=timeout, as_json=as_json
     )
-    cluster_tags.prune(opened, deployment.service)
+    cluster_tags.keep(opened, deployment.service)
     return code
 
 
