@@ -13,15 +13,19 @@ from cloche.artifacts import (
     ContainerStart,
     Expose,
     Exposure,
+    Gpu,
     Operated,
     PodOptions,
     ReplicaRange,
+    Resources,
     Revision,
+    Served,
 )
 from cloche.artifacts.container import SHARED_MEMORY
 from cloche.clients.kubernetes import kinds
+from cloche.nvidia import Cuda, Software
 from cloche.rollout.decide import placement
-from cloche.targets.kubernetes import rights
+from cloche.targets.kubernetes import names, rights
 from cloche.targets.kubernetes.objects import (
     account,
     autoscaler,
@@ -73,6 +77,9 @@ WHY = {
 Its template never changes. `spec.replicas` is not applied, only scaled, so that an autoscaler may
 set it. It owns the Service, the budget and the ConfigMap of its revision, which has the script of
 the startup probe and the right answer.""",
+    "What a GPU adds to the pods": """\
+With `resources: {gpu: 1}`, on an image with CUDA 13.3. Nodes whose labels say nothing are tried
+([guide](../guides/gpu-cluster.md)).""",
     "Service of a revision": "A route leads to it.",
     "PodDisruptionBudget of a revision": f"""\
 From {disruption.LEAST} replicas on: a drained node takes one pod at a time.""",
@@ -97,6 +104,9 @@ With `autoscale`, here `{requests_per_second: 100, queue_time: 5ms}` for 2 to 20
     "Role of who deploys": """\
 The rights that a deploy needs; those for HTTPRoute, BackendTrafficPolicy, PodMonitor and
 ScaledObject only where they are used. Bind it to the user of the context.""",
+    "ClusterRole to see GPUs": """\
+What a service with GPUs is better off with: which nodes run its image, and which GPUs are free
+([guide](../guides/gpu-cluster.md)). Without it nothing is refused, and less is known.""",
 }
 
 
@@ -112,6 +122,7 @@ def _objects() -> dict[str, dict[str, Any]]:
     needed = rights.needed(_Everything(), EXPOSURE)  # type: ignore[arg-type]
     return {
         "Deployment of a revision": workload.of(one, NAMESPACE),
+        "What a GPU adds to the pods": _with_gpu(start),
         "Service of a revision": service.of_revision(one, NAMESPACE),
         "PodDisruptionBudget of a revision": disruption.of(one, NAMESPACE),
         "Service": service.of_service(NAME, NAMESPACE, 1, EXPOSURE),
@@ -130,7 +141,36 @@ def _objects() -> dict[str, dict[str, Any]]:
         "Role of who deploys": rights.role(
             [*needed, *rights.kept(kinds.SCALED_OBJECT)], NAMESPACE, "cloche"
         ),
+        "ClusterRole to see GPUs": rights.cluster_role(rights.SEEING, "cloche-gpus"),
     }
+
+
+def _with_gpu(start: ContainerStart) -> dict[str, Any]:
+    """Return the parts of a pod that are there because of its GPU."""
+    made = replace(deployment(NAME), image=IMAGE, served=Served(resources=Resources(gpu=Gpu())))
+    software = Software(Cuda(13, 3), "26.07")
+    template = pod.render(made, start, "amd64", PodOptions(), software=software).pod
+    spec, (container,) = template["spec"], template["spec"]["containers"]
+    own = [each for each in container["env"] if each["name"].startswith("NVIDIA")]
+    limits = {"limits": container["resources"]["limits"]}
+    return {
+        "metadata": {
+            "labels": {names.GPU: template["metadata"]["labels"][names.GPU]},
+            "annotations": template["metadata"]["annotations"],
+        },
+        "spec": {
+            "containers": [{"name": container["name"], "env": own, "resources": limits}],
+            "tolerations": spec["tolerations"],
+            "affinity": {
+                "nodeAffinity": spec["affinity"]["nodeAffinity"],
+                "podAntiAffinity": _last(spec["affinity"]["podAntiAffinity"]),
+            },
+        },
+    }
+
+
+def _last(preferred: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    return {key: terms[-1:] for key, terms in preferred.items()}
 
 
 def _yaml(body: dict[str, Any]) -> str:

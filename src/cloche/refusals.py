@@ -69,12 +69,13 @@ def not_live(name: str, phase: str) -> UnavailableError:
     return UnavailableError("service.not_live", what, where=name, hint=hint)
 
 
-def needs_gpu(code: str, models: Sequence[str]) -> UsageError:
+def needs_gpu(code: str, models: Sequence[str], remedy: str = "") -> UsageError:
     """Return the error for models that load on a GPU alone, in a place without one."""
     asks = "asks" if len(models) == 1 else "ask"
     what = f"{' and '.join(models)} {asks} for a GPU (kind: KIND_GPU), and there is none here."
     hint = "Write kind: KIND_AUTO in its instance_group to serve with and without one."
-    return UsageError(code, what, where=f"{models[0]}/config.pbtxt", hint=hint)
+    where = f"{models[0]}/config.pbtxt"
+    return UsageError(code, what, where=where, hint=f"{remedy} {hint}".strip())
 
 
 def internal(error: Exception, *, hint: str, where: str | None = None) -> ClocheError:

@@ -104,7 +104,7 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = 
     operated = cluster.operated_at(deployment, opened.place)
     opened.target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
     release = gpu_release.choose(spec, opened.place, opened.cluster, os.environ)
-    for finding in release.findings:
+    for finding in (*release.findings, *gpu_release.idle(deployment)):
         click.echo(rendering.finding_text(finding), err=True)
     return cluster_package.package(
         deployment, opened, release, push=push, settings=here.settings, progress=here.progress

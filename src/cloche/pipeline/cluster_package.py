@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche import artifacts, composition
+from cloche.artifacts import Origin
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
+from cloche.images.bases import ngc
 from cloche.pipeline import cluster
 from cloche.version import __version__
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.targets.kubernetes.image_volumes import Choice
+    from cloche.targets.kubernetes.target import KubernetesTarget
 
 _HEX = 40
 _MISSES_IMAGE = re.compile(r"admission webhook .*(not found|unknown|no such|404)", re.I | re.S)
@@ -46,21 +49,44 @@ def package(
     from cloche.targets.kubernetes import image_volumes
     from cloche.targets.kubernetes.objects import placing
 
-    place, connections = opened.place, opened.connections
+    place, connections, gpu = opened.place, opened.connections, deployment.served.resources.gpu
     if push:
         cluster.require_answer(connections.at(cluster.host(place)), place)
     base = _base(place, release.base, connections, settings=settings, progress=progress)
-    gpu = deployment.served.resources.gpu
     if gpu is not None:
         gpu_release.require_cuda(base, place.base or release.base)
     where = placing.where(gpu, place.pods, base.platform.architecture)
     choice = image_volumes.chosen(opened.cluster, place.weights, where)
-    packing = _Packing(deployment, opened, base, choice, release.reasons, settings)
+    packing = _Packing(deployment, place, connections, base, choice, release.reasons, settings)
     if push:
-        packing.require_admitted()
-    built = packing.push(progress) if push else packing.make(progress)
-    server = packing.pinned(built.server) if built.server is not None else None
-    return packing.rendered(packing.pinned(built), server)
+        packing.require_admitted(opened.target)
+    return packing.done(packing.push(progress) if push else packing.make(progress))
+
+
+def for_others(
+    deployment: Deployment,
+    place: KubernetesPlace,
+    connections: Registries,
+    *,
+    settings: Settings,
+    progress: Progress,
+) -> Deployment:
+    """Return a deployment as `package` does, its image pushed, for a cluster that is not asked.
+
+    Raises ClocheError `image.…` and `registry.…`.
+    """
+    from cloche.artifacts import WeightsFrom
+    from cloche.pipeline import gpu_release
+    from cloche.targets.kubernetes.image_volumes import Choice
+
+    cluster.require_answer(connections.at(cluster.host(place)), place)
+    base = _base(place, ngc.IMAGE, connections, settings=settings, progress=progress)
+    if deployment.served.resources.gpu is not None:
+        gpu_release.require_cuda(base, place.base or ngc.IMAGE)
+    is_volume = place.weights is WeightsFrom.VOLUME
+    choice = Choice(True, Origin.SPEC, "The target asks for it.") if is_volume else None
+    packing = _Packing(deployment, place, connections, base, choice, (), settings)
+    return packing.done(packing.push(progress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +94,8 @@ class _Packing:
     """A deployment on its way to pods."""
 
     deployment: Deployment
-    opened: Opened
+    place: KubernetesPlace
+    connections: Registries
     base: Base
     choice: Choice | None
     """What brings the weights; None for the default."""
@@ -90,10 +117,10 @@ class _Packing:
         platform = str(base.platform)
         inputs = [__version__, deployment.digest, platform, diff_ids, golden, self.split]
         mark = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")[:_HEX]
-        name = f"{self.opened.place.registry}/{deployment.service}"
+        name = f"{self.place.registry}/{deployment.service}"
         return references.parse(f"{name}:revision-{mark}")
 
-    def require_admitted(self) -> None:
+    def require_admitted(self, target: KubernetesTarget) -> None:
         """Raise ClocheError if the cluster refuses the pods, before a new image is sent.
 
         A webhook that misses the image itself is asked again when it is there.
@@ -108,8 +135,8 @@ class _Packing:
             asked.service, operated=asked.operated, asked=asked.repository, asked_pod=asked.pod
         )
         try:
-            self.opened.target.admit(desired)
-            self.opened.target.require_room(desired)
+            target.admit(desired)
+            target.require_room(desired)
         except ClocheError as error:
             if not _MISSES_IMAGE.search(str(error)):
                 raise
@@ -117,7 +144,7 @@ class _Packing:
     def _is_there(self) -> bool:
         """Return whether the registry has the image; one that does not say has none."""
         try:
-            return self.opened.connections.has(str(self.reference))
+            return self.connections.has(str(self.reference))
         except ClocheError:
             return False
 
@@ -135,9 +162,14 @@ class _Packing:
         from cloche.pipeline import image as images
 
         return images.push_image(
-            self.deployment, [self.base], self.reference, self.opened.connections,
+            self.deployment, [self.base], self.reference, self.connections,
             split=self.split, settings=self.settings, progress=progress,
         )  # fmt: skip
+
+    def done(self, built: Built) -> Deployment:
+        """Return the deployment with the image that was built, and the template of its pods."""
+        server = self.pinned(built.server) if built.server is not None else None
+        return self.rendered(self.pinned(built), server)
 
     def pinned(self, built: Built) -> str:
         """Return the one image that was built by its digest."""
@@ -153,7 +185,7 @@ class _Packing:
         from cloche.pipeline import image as images
         from cloche.targets.kubernetes.objects import pod, weights
 
-        place, choice = self.opened.place, self.choice
+        place, choice = self.place, self.choice
         operated = cluster.operated_at(self.deployment, place)
         found = replace(self.deployment, image=image, operated=operated)
         start = images.container_start(found, self.base, composition.store(self.settings))

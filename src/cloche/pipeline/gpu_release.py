@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Finding, Origin, Reason, Severity
+from cloche.artifacts import Finding, ModelFormat, Origin, Reason, Severity
 from cloche.clients.patience import Patience
 from cloche.errors import ClocheError
 from cloche.images.bases import base as bases
@@ -18,7 +18,7 @@ from cloche.targets.kubernetes.gpus import releases
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cloche.artifacts import KubernetesPlace
+    from cloche.artifacts import Deployment, KubernetesPlace
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.images.bases.base import Base
     from cloche.nvidia import Release
@@ -80,6 +80,28 @@ def choose(
         findings.append(_insecure(release, why))
     reason = Reason("base", base, Origin.MEASURED, why)
     return GpuRelease(base, _of_release(release.name), (reason,), tuple(findings))
+
+
+def idle(deployment: Deployment) -> Iterator[Finding]:
+    """Yield the models that would leave a GPU idle: run by their own framework, on processors.
+
+    What the Python code of a finished repository uses is its own affair.
+    """
+    if deployment.served.resources.gpu is None:
+        return
+    if deployment.main.snapshot.format is ModelFormat.TRITON:
+        return
+    named = [each.name for each in deployment.repository.members if each.backend == "python"]
+    if named:
+        yield Finding(
+            Severity.WARNING,
+            "target.kubernetes.gpu_idle",
+            f"{', '.join(named)} is run by its own framework, which uses processors here: the GPU"
+            " would stay idle.",
+            where="resources.gpu",
+            hint="Have it converted to ONNX (conversion: required says why it is not), or leave"
+            " `resources.gpu` out.",
+        )
 
 
 def software_of(base: Base) -> Software:

@@ -121,7 +121,8 @@ def test_nodes_with_gpus(doctor: Doctor, api_nodes: Callable[..., None], tmp_pat
     api_nodes("new", gpu_labels(), gpu="2")
     api_nodes("old", gpu_labels(driver="470.57.02"), gpu="1")
     asked = {"spec": {"resources": {"gpu": 1}}}
-    chosen, *nodes, free = doctor(**asked)["nodes"]
+    chosen, total, *nodes, free = doctor(**asked)["nodes"]
+    assert total["what"] == "nvidia.com/gpu: 3 of 3 free."
     assert "tritonserver:26.07" in chosen["what"]
     assert [each["state"] for each in nodes] == ["ok", "warning"]
     assert "new (Tesla-T4): native" in nodes[0]["what"]
@@ -130,9 +131,8 @@ def test_nodes_with_gpus(doctor: Doctor, api_nodes: Callable[..., None], tmp_pat
     assert nodes[0]["where"].startswith("https://docs.nvidia.com/")
     assert "old (Tesla-T4): refused: driver 470.57.02 is older" in nodes[1]["what"]
     older = gpu_base.write(tmp_path / "base", "22.12", "11.8.0")
-    assert all(
-        ": native: " in each["what"] for each in doctor(base=str(older), **asked)["nodes"][:2]
-    )
+    both = doctor(base=str(older), **asked)["nodes"][1:3]
+    assert all(": native: " in each["what"] for each in both)
     wrong = doctor(code=1, base="cpu", **asked)["nodes"]
     assert wrong[0]["state"] == "failed"
     size = {"resources": {"gpu": {"resource": "nvidia.com/mig-9g.80gb"}}}
@@ -174,3 +174,17 @@ def test_a_pull_that_nobody_makes_leaves_nothing(api_cluster: Cluster, namespace
         )
     jobs = api_cluster.list(kinds.JOB, namespace).items
     assert [each for each in jobs if not each["metadata"].get("deletionTimestamp")] == []
+
+
+def test_free_gpus_without_the_right_to_see_pods(
+    doctor: Doctor, api_server: ApiServer, api_nodes: Callable[..., None], namespace: str
+) -> None:
+    api_nodes("new", gpu_labels(), gpu="2")
+    kubectl, role = api_server.kubectl, f"nodes-{namespace}"
+    kubectl("create", "clusterrole", role, "--verb=list", "--resource=nodes")
+    kubectl("create", "clusterrolebinding", role, f"--clusterrole={role}", "--user=eve")
+    seen = doctor(code=1, kubeconfig=api_server.kubeconfig_of("eve"),
+                  spec={"resources": {"gpu": 1}})["nodes"]  # fmt: skip
+    said = " ".join(each["what"] for each in seen)
+    assert "an unknown number of 2 free" in said
+    assert "new (Tesla-T4): native" in said

@@ -125,6 +125,18 @@ def test_wrong_input(
     assert refused()["code"] == "image.base.cuda"
 
 
+def test_the_image_is_the_same_with_and_without_a_gpu(
+    run: Callable[..., Outcome], declare: Declare, api_nodes: Nodes
+) -> None:
+    api_nodes("new", gpu_labels(), gpu="1")
+    images = set()
+    for gpu in (0, 1):
+        declare(gpu)
+        changes = run("plan").expect(0).json["changes"]
+        images |= {each["after"] for each in changes if each["field"] == "image"}
+    assert len(images) == 1
+
+
 def test_without_the_right_to_list_nodes(
     run: Callable[..., Outcome], api_server: ApiServer, namespace: str, api_nodes: Nodes
 ) -> None:

@@ -192,3 +192,11 @@ def test_a_secret_to_pull_with_that_is_missing(api_cluster: Cluster, namespace: 
     with pytest.raises(ClocheError, match="The secret pull of namespace") as caught:
         target(api_cluster, namespace).admit(asked(replace(PLAIN, pull_secret="pull")))
     assert caught.value.code == "target.kubernetes.pull_secret"
+
+
+def test_a_model_that_loads_on_gpus_alone(api_cluster: Cluster, namespace: str) -> None:
+    asks = replace(asked(), asked=replace(placed().repository, gpu_models=("digits",)))
+    with pytest.raises(ClocheError, match="digits asks for a GPU") as caught:
+        target(api_cluster, namespace).admit(asks)
+    assert caught.value.code == "target.kubernetes.gpu"
+    assert "gpu: 1" in (caught.value.hint or "")

@@ -146,6 +146,7 @@ def _checks(_: str) -> Mapping[str, Build]:
         "kubeconform": _installed(kubeconform, "cmd/kubeconform"),
         "monitor-crds.yaml": _gathered(operator, monitors),
         **_gateway_kinds(),
+        "helm": _installed(go.Module("helm.sh/helm/v3", pins.HELM), "cmd/helm"),
     }
 
 

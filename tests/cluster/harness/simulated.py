@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SIMULATED = "cloche.test/simulated"
@@ -11,7 +11,10 @@ _USUAL = {"cpu": "8", "memory": "32Gi", "pods": "110"}
 
 
 def simulated_node(
-    name: str, labels: Mapping[str, str], capacity: Mapping[str, str]
+    name: str,
+    labels: Mapping[str, str],
+    capacity: Mapping[str, str],
+    taints: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Return the object of a node; `capacity` adds to 8 cores, 32 GiB and 110 pods."""
     has = {**_USUAL, **capacity}
@@ -23,6 +26,6 @@ def simulated_node(
             "annotations": {SIMULATED: "true"},
             "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **labels},
         },
-        "spec": {"taints": [{"key": SIMULATED, "effect": "NoSchedule"}]},
+        "spec": {"taints": [{"key": SIMULATED, "effect": "NoSchedule"}, *taints]},
         "status": {"capacity": has, "allocatable": has},
     }

@@ -2,54 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from cloche.artifacts import (
-    Autoscale,
-    ContainerStart,
-    Expose,
-    Exposure,
-    Operated,
-    PodOptions,
-    ReplicaRange,
-    Revision,
-)
-from cloche.artifacts.container import SHARED_MEMORY
-from cloche.rollout.decide import placement
-from cloche.targets import Desired
+from cloche.artifacts import Operated
 from cloche.targets.kubernetes.gitops import files, objects
-from cloche.targets.kubernetes.objects import pod, probes
-from cloche.testing import deployment
-
-IMAGE = "registry.test/vision/digits@sha256:" + "0" * 64
-GATEWAY = Exposure(
-    Expose.GATEWAY, "infra/public", "digits.example.com", "monitoring",
-    prometheus_url="http://prometheus.monitoring.svc:9090",
-)  # fmt: skip
-FIXED = Operated(ReplicaRange.exactly(2), exposure=GATEWAY)
-SCALED = Operated(
-    ReplicaRange(2, 9), exposure=GATEWAY, autoscale=Autoscale(requests_per_second=100.0)
-)
-
-
-def exported(operated: Operated = FIXED, answer: bytes = b"answer") -> objects.Service:
-    made = replace(deployment("digits"), image=IMAGE)
-    start = ContainerStart(b"", {SHARED_MEMORY: str(2**24)}, (8000, 8001, 8002))
-    options = PodOptions(tolerations=({"key": "gpu", "operator": "Exists"},))
-    made = replace(made, pod=pod.render(made, start, "amd64", options).pod)
-    placed = placement(Revision("digits", 7, made.digest, made, ""), operated)
-    content = probes.content(made, lambda _: answer)
-    return objects.service(placed, Desired("digits", operated=operated), content)
-
-
-def of(operated: Operated = FIXED, *addons: str, answer: bytes = b"answer") -> dict[str, Any]:
-    bodies = objects.of(exported(operated, answer), "vision", addons)
-    return {f"{each['kind']}/{each['metadata']['name']}": each for each in bodies}
+from fixtures.exports import FIXED, IMAGE, SCALED, of
 
 
 def flat(value: Any) -> list[str]:

@@ -39,6 +39,7 @@ def test_a_pod_asks_for_its_gpus() -> None:
     (container,) = template.pod["spec"]["containers"]
     assert container["resources"]["limits"] == {"nvidia.com/gpu": "2"}
     assert "nvidia.com/gpu" not in container["resources"]["requests"]
+    assert {"name": "NVIDIA_TF32_OVERRIDE", "value": "0"} in container["env"]
     assert template.pod["spec"]["tolerations"] == [TAINT]
     assert template.pod["metadata"]["labels"][names.GPU] == "true"
     assert gpus.software_of(template.pod) == SOFTWARE

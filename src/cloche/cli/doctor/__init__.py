@@ -15,8 +15,7 @@ from cloche.errors import ClocheError, ErrorGroup, UsageError
 from cloche.home import default_home
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Finding
-    from cloche.cli.doctor.cluster import Check, Context
+    from cloche.cli.doctor.cluster import Check, Context, Found
 
 MARKS = {State.OK: ("✓", "green"), State.WARNING: ("!", "yellow"), State.FAILED: ("✗", "red")}
 
@@ -95,15 +94,17 @@ def _found(name: str, check: Check, context: Context) -> list[Outcome]:
     """Return what a check finds, up to where it cannot go on."""
     outcomes: list[Outcome] = []
     try:
-        outcomes.extend(_of_finding(name, finding) for finding in check(context))
+        outcomes.extend(_outcome(name, each) for each in check(context))
     except ClocheError as error:
         outcomes += _of_error(name, error)
     return outcomes
 
 
-def _of_finding(name: str, finding: Finding) -> Outcome:
+def _outcome(name: str, found: Found) -> Outcome:
+    if isinstance(found, str):
+        return Outcome(name, State.OK, found)
     states = {"error": State.FAILED, "warning": State.WARNING, "note": State.OK}
-    return Outcome(name, states[finding.severity], finding.what, finding.hint, finding.where)
+    return Outcome(name, states[found.severity], found.what, found.hint, found.where)
 
 
 def _of_error(name: str, error: ClocheError) -> list[Outcome]:

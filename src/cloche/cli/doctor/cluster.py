@@ -1,6 +1,7 @@
 """The checks of `cloche doctor --target`: a place in a cluster, for the service of a spec.
 
-Each yields findings, or raises a ClocheError that the command shows as one.
+Each yields findings, or a sentence where all is well, or raises a ClocheError that the command
+shows as one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, Severity
-from cloche.errors import ClocheError, ErrorGroup
+from cloche.clients.kubernetes import kinds
+from cloche.errors import ClocheError
 from cloche.nvidia import Software
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from cloche.spec import ServiceSpec
     from cloche.targets import Desired
 
-    Check = Callable[["Context"], Iterable[Finding]]
+    Found = Finding | str
+    """A sentence says that all is well."""
+    Check = Callable[["Context"], Iterable[Found]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def opened(spec: ServiceSpec, place: KubernetesPlace, progress: Progress) -> Ite
 # ── the cluster ───────────────────────────────────────────────────────────────────────────────
 
 
-def server(context: Context) -> Iterator[Finding]:
+def server(context: Context) -> Iterator[Found]:
     """Say which API server it is, who asks it, and whether its version is one that is tried."""
     from cloche.state.kubernetes.identity import who
     from cloche.targets.kubernetes import requirements
@@ -77,37 +81,35 @@ def server(context: Context) -> Iterator[Finding]:
     yield replace(said, what=f"{said.what} {cluster.server}, as {who(cluster)}.")
 
 
-def namespace(context: Context) -> Iterator[Finding]:
+def namespace(context: Context) -> Iterator[Found]:
     """Say whether the namespace is there."""
     from cloche.targets.kubernetes import admission
 
     admission.check_namespace(context.cluster, context.place.namespace)
-    yield _fine(f"{context.place.namespace} is there.")
+    yield f"{context.place.namespace} is there."
 
 
-def rights(context: Context) -> Iterator[Finding]:
+def rights(context: Context) -> Iterator[Found]:
     """Ask for each right that a deploy needs."""
     from cloche.targets.kubernetes import rights as needs
 
     cluster, place = context.cluster, context.place
     needed = needs.needed(cluster, place.exposure)
     missing = needs.missing(cluster, place.namespace, needed)
-    _raise(missing)
-    yield _fine(f"All {len(needed)} rights that a deploy needs are given.")
+    yield from _wrong(missing) or [f"All {len(needed)} rights that a deploy needs are given."]
 
 
-def service(context: Context) -> Iterator[Finding]:
+def service(context: Context) -> Iterator[Found]:
     """Look for what is in the way of the service's names, and of how it is reached."""
     from cloche.targets.kubernetes import admission
 
-    desired = context.desired
-    _raise(admission.of_service(context.cluster, context.place.namespace, desired))
-    exposure = context.place.exposure
+    desired, exposure = context.desired, context.place.exposure
+    wrong = _wrong(admission.of_service(context.cluster, context.place.namespace, desired))
     through = f" through Gateway {exposure.gateway}" if exposure.gateway else ""
-    yield _fine(f"{desired.service} can be reached by {exposure.expose}{through}.")
+    yield from wrong or [f"{desired.service} can be reached by {exposure.expose}{through}."]
 
 
-def quota(context: Context) -> Iterator[Finding]:
+def quota(context: Context) -> Iterator[Found]:
     """Compare the quotas of the namespace with what the pods of a revision ask for."""
     from cloche.targets.kubernetes import requirements
     from cloche.units import processors_text
@@ -120,62 +122,71 @@ def quota(context: Context) -> Iterator[Finding]:
         wanted["requests.memory"] = str(asked.memory * count)
     if asked.gpu is not None:
         wanted[f"requests.{asked.gpu.resource}"] = str(asked.gpu.count * count)
-    found = list(requirements.quota(context.cluster, context.place.namespace, wanted))
-    yield from found or [_fine("No quota bounds the namespace.")]
+    found: list[Found] = [*requirements.quota(context.cluster, context.place.namespace, wanted)]
+    yield from found or ["No quota bounds the namespace."]
 
 
-def autoscaling(context: Context) -> Iterator[Finding]:
+def autoscaling(context: Context) -> Iterator[Found]:
     """Look for what autoscaling needs: KEDA, and metrics that answer."""
     from cloche.targets.kubernetes import scaling
 
     desired = context.desired
-    _raise(scaling.problems(context.cluster, context.place.namespace, desired))
+    wrong = _wrong(scaling.problems(context.cluster, context.place.namespace, desired))
+    yield from wrong
+    if wrong:
+        return
     if desired.operated.replica_range.fixed:
-        yield _fine("The number of replicas is fixed.")
-    else:
-        yield _fine("KEDA is there, and autoscalers can read its metrics.")
+        yield "The number of replicas is fixed."
+        return
+    yield "KEDA is there, and autoscalers can read its metrics."
+    if not context.cluster.serves(kinds.POD_MONITOR):
+        yield Finding(
+            Severity.WARNING, "kubernetes.pod_monitor",
+            "The cluster has no PodMonitor: nothing tells its Prometheus to read the pods.",
+            hint="Install the Prometheus operator, or have Prometheus read port 8002 of the pods.",
+        )  # fmt: skip
 
 
 # ── images ────────────────────────────────────────────────────────────────────────────────────
 
 
-def registry(context: Context) -> Iterator[Finding]:
+def registry(context: Context) -> Iterator[Found]:
     """Ask the registry from this machine."""
     from cloche.pipeline import registry_reach
 
     host = registry_reach.from_here(context.place, context.connections)
-    yield _fine(f"{host} answers here.")
+    yield f"{host} answers here."
 
 
-def pull_secret(context: Context) -> Iterator[Finding]:
+def pull_secret(context: Context) -> Iterator[Found]:
     """Look at the secret by which nodes pull."""
     from cloche.clients.oci import reference as references
     from cloche.targets.kubernetes import requirements
 
     name, place = context.place.pods.pull_secret, context.place
     if name is None:
-        yield _fine("None is named: nodes pull without one, or with one of their own.")
+        yield "None is named: nodes pull without one, or with one of their own."
         return
     pod = {"imagePullSecrets": [{"name": name}]}
     host = references.parse(f"{place.registry}/any").host
-    _raise(requirements.pull_secrets(context.cluster, place.namespace, pod, host))
-    yield _fine(f"{name} is for {host}, or may not be read.")
+    wrong = _wrong(requirements.pull_secrets(context.cluster, place.namespace, pod, host))
+    yield from wrong or [f"{name} is for {host}, or may not be read."]
 
 
-def pulling(context: Context) -> Iterator[Finding]:
+def pulling(context: Context) -> Iterator[Found]:
     """Have a node pull from the registry."""
     from cloche.pipeline import registry_reach
 
     node = registry_reach.from_cluster(
         context.place, context.cluster, context.connections, context.progress
     )
-    yield _fine(f"Node {node} pulls from {context.place.registry}.")
+    yield f"Node {node} pulls from {context.place.registry}."
 
 
 # ── nodes ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def nodes(context: Context) -> Iterator[Finding]:
+def nodes(context: Context) -> Iterator[Found]:
     """Say of each node whether it runs the image of the service, and which GPUs are free."""
     from cloche.images import platforms
     from cloche.targets.kubernetes.gpus import preflight
@@ -185,20 +196,23 @@ def nodes(context: Context) -> Iterator[Finding]:
     gpu, place = context.there.served().resources.gpu, context.place
     software = Software() if gpu is None else (yield from _software(context))
     outline = placing.outline(gpu, place.pods, platforms.here().architecture, software)
-    seen = surveys.read(context.cluster, pods=gpu is not None)
+    seen = surveys.read(context.cluster, pods=True)
     if seen.nodes is None:
         yield preflight.unseen()
         return
-    yield from map(_of_error, preflight.problems_of(seen, outline, None))
+    for resource, (free, total) in surveys.totals(seen).items():
+        some = "an unknown number" if free is None else free
+        yield f"{resource}: {some} of {total} free."
+    yield from _wrong(preflight.problems_of(seen, outline, None))
     found = surveys.survey(seen, outline, None)
     if found is None:
-        yield _fine(f"{len(seen.nodes)} nodes; no GPU is asked for.")
+        yield f"{len(seen.nodes)} nodes; no GPU is asked for."
         return
     yield from preflight.each_node(found)
     yield from preflight.free(found, context.desired.operated.replica_range.minimum)
 
 
-def _software(context: Context) -> Generator[Finding, None, Software]:
+def _software(context: Context) -> Generator[Found, None, Software]:
     """Return what the image of the service will bring for GPUs; yield what is to be said of it."""
     from cloche.images import platforms
     from cloche.pipeline import gpu_release
@@ -208,27 +222,19 @@ def _software(context: Context) -> Generator[Finding, None, Software]:
     if place.base is None:
         chosen = gpu_release.choose(context.spec, place, context.cluster, os.environ)
         yield from chosen.findings
-        yield from (_fine(f"{each.value}. {each.why}") for each in chosen.reasons)
+        yield from (f"{each.value}. {each.why}" for each in chosen.reasons)
         return chosen.software
     try:
         base = images.read_base(place.base, platforms.here(), context.connections)
         gpu_release.require_cuda(base, place.base)
     except ClocheError as error:
-        yield _of_error(error)
+        yield from _wrong([error])
         return Software()
     return gpu_release.software_of(base)
 
 
-def _fine(what: str) -> Finding:
-    return Finding(Severity.NOTE, "doctor", what)
-
-
-def _of_error(error: ClocheError) -> Finding:
-    return Finding(Severity.ERROR, error.code, error.what, error.where, error.hint)
-
-
-def _raise(errors: Iterable[ClocheError]) -> None:
-    ErrorGroup("doctor", "Several things are in the way.", list(errors)).raise_if_any()
+def _wrong(errors: Iterable[ClocheError]) -> list[Found]:
+    return [Finding(Severity.ERROR, each.code, each.what, each.where, each.hint) for each in errors]
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import click
 
-from cloche.cli.export import dockerfile, kaniko
+from cloche.cli.export import dockerfile, kaniko, manifests
 
 
 @click.group()
 def command() -> None:
-    """Write what other builders make the image of a service from."""
+    """Write files that work with no Cloche: for other builders of images, and for GitOps."""
 
 
 command.add_command(dockerfile.dockerfile)
 command.add_command(kaniko.kaniko)
+command.add_command(manifests.kubernetes)
+command.add_command(manifests.kustomize)
+command.add_command(manifests.helm)

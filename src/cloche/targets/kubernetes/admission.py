@@ -93,9 +93,10 @@ def _foreign(cluster: Cluster, namespace: str, service: str) -> Iterator[ClocheE
         if found is not None and not _is_ours(found, service):
             yield ConflictError(
                 "target.kubernetes.foreign",
-                f"{kind.name} {name} in {namespace} is not of Cloche.",
+                f"{kind.name} {name} in {namespace} is not of Cloche{_keeper(found)}.",
                 where=f"context {cluster.context}",
-                hint="Take another name for the service (`--name`), or another namespace.",
+                hint="Take another name for the service (`--name`), or another namespace; or have"
+                " whoever keeps it remove it first.",
             )
 
 
@@ -159,7 +160,22 @@ def _account(cluster: Cluster, namespace: str, service: str, asked: dict[str, An
 
 def _is_ours(found: dict[str, Any], service: str) -> bool:
     labels = found["metadata"].get("labels") or {}
-    return labels.get(names.SERVICE) == service
+    return bool(
+        labels.get(names.SERVICE) == service and labels.get(names.MANAGED_BY) == names.CLOCHE
+    )
+
+
+def _keeper(found: dict[str, Any]) -> str:
+    """Return who keeps an object, as far as it says so: `: Helm keeps it`."""
+    metadata = found["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    known = {
+        "Argo CD": "argocd.argoproj.io/tracking-id" in annotations,
+        "Flux": any(".toolkit.fluxcd.io/" in label for label in labels),
+    }
+    tools = [tool for tool, is_so in known.items() if is_so]
+    kept_by = [*tools, *([labels[names.MANAGED_BY]] if names.MANAGED_BY in labels else [])]
+    return f": {kept_by[0]} keeps it" if kept_by else ""
 
 
 def _gateway(

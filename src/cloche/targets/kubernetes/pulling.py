@@ -36,14 +36,14 @@ def pull(
 ) -> str:
     """Have a node that the pods of a target may come to pull an image; return its name.
 
-    Nothing of it stays. Raises ClocheError `kubernetes.pull` if it cannot.
+    Job and pod go at once. Raises ClocheError `kubernetes.pull` if it cannot.
     """
     name = f"cloche-pull-{uuid4().hex[:8]}"
     cluster.create(kinds.JOB, _job(name, namespace, image, options, architecture))
     try:
         return _outcome(cluster, namespace, name, image, pause)
     finally:
-        cluster.delete(kinds.JOB, name, namespace)
+        cluster.delete(kinds.JOB, name, namespace, foreground=True)
 
 
 def _outcome(
@@ -101,6 +101,7 @@ def _job(
     }
     spec = {
         "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,
         "securityContext": pod.pod_security(),
         "containers": [container],

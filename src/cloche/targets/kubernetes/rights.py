@@ -134,6 +134,20 @@ def _allowed(cluster: Cluster, namespace: str, right: Right) -> bool:
     return bool(answer["status"].get("allowed"))
 
 
+SEEING = (Right("list", kinds.NODE), Right("list", kinds.POD))
+"""Rights in all of a cluster by which it is known where GPUs are, and which are free."""
+
+
+def cluster_role(rights: Iterable[Right], name: str) -> dict[str, Any]:
+    """Return a ClusterRole with some rights."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": list(_role_rules(rights)),
+    }
+
+
 def role(rights: Iterable[Right], namespace: str, name: str) -> dict[str, Any]:
     """Return a Role with some rights, one rule for each resource."""
     return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Finding, Severity
-from cloche.errors import ErrorGroup
 from cloche.nvidia import Verdict
+from cloche.refusals import needs_gpu
 from cloche.targets.kubernetes.gpus import refusals, words
 from cloche.targets.kubernetes.gpus import survey as surveys
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from cloche.targets.kubernetes.gpus.survey import GpuNode, Nodes, Survey
 
 _WORDS = {
-    Verdict.NATIVE: "can run",
-    Verdict.FORWARD_COMPATIBLE: "can run, through cuda-compat,",
-    Verdict.UNKNOWN: "may run",
-    Verdict.REFUSED: "cannot run",
+    Verdict.NATIVE: "can run {}",
+    Verdict.FORWARD_COMPATIBLE: "can run {} through cuda-compat",
+    Verdict.UNKNOWN: "may run {}",
+    Verdict.REFUSED: "cannot run {}",
 }
 
 
@@ -33,6 +33,9 @@ def problems(
 
     Nothing is asked where they want no more of a node than any pod does.
     """
+    if repository is not None and repository.gpu_models and surveys.asked(template) is None:
+        remedy = "Write resources: {gpu: 1}."
+        yield needs_gpu("target.kubernetes.gpu", repository.gpu_models, remedy)
     if not _asks(template):
         return
     seen = surveys.read(cluster)
@@ -49,14 +52,6 @@ def problems_of(
         yield from selector
         return
     yield from refusals.of_gpus(found)
-
-
-def require(
-    cluster: Cluster, template: Mapping[str, Any], repository: ModelRepository | None
-) -> None:
-    """Raise ClocheError `target.kubernetes.…` if no node takes the pods of a template."""
-    found = list(problems(cluster, template, repository))
-    ErrorGroup("target.kubernetes.refused", "No node takes the pods.", found).raise_if_any()
 
 
 def findings(
@@ -114,7 +109,7 @@ def _verdicts(found: Survey) -> Iterator[Finding]:
         listed = words.titles(nodes) if verdict is Verdict.NATIVE else words.reasons(nodes)
         yield Finding(
             Severity.NOTE, f"target.kubernetes.gpu_{_code(verdict)}",
-            f"{_count(nodes)} {say} {found.software}: {listed}.",
+            f"{_count(nodes)} {say.format(found.software)}: {listed}.",
             where=found.gpu.resource,
         )  # fmt: skip
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from cloche.targets.kubernetes.gpus.labels import GpuLabels, Sharing
 
 _RESOURCES = "nvidia.com/"
-_BOUND = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
+_LIVING = "status.phase!=Succeeded,status.phase!=Failed"
+_FEW = 32
+"""Nodes whose pods are listed node by node: in a large cluster most pods are elsewhere."""
 _GROWING = (
     "karpenter.sh/nodepool", "cloud.google.com/gke-nodepool", "eks.amazonaws.com/nodegroup",
     "kubernetes.azure.com/agentpool",
@@ -117,16 +119,37 @@ class Survey:
 
 
 def read(cluster: Cluster, *, pods: bool = False) -> Nodes:
-    """Return the nodes, and with `pods` what runs on them, as far as they may be listed."""
+    """Return the nodes, and with `pods` what runs on those with GPUs, as far as it may be seen."""
     try:
         nodes = cluster.list(kinds.NODE).items
     except ForbiddenError:
         return Nodes(None)
     try:
-        bound = cluster.list(kinds.POD, fields=_BOUND).items if pods else None
+        return Nodes(nodes, _bound(cluster, nodes) if pods else None)
     except ForbiddenError:
-        bound = None
-    return Nodes(nodes, bound)
+        return Nodes(nodes)
+
+
+def _bound(cluster: Cluster, nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the pods that are bound to nodes with GPUs."""
+    names = [each["metadata"]["name"] for each in nodes if _resources([each])]
+    if len(names) > _FEW:
+        return list(cluster.list(kinds.POD, fields=f"spec.nodeName!=,{_LIVING}").items)
+    return [
+        pod
+        for name in names
+        for pod in cluster.list(kinds.POD, fields=f"spec.nodeName={name},{_LIVING}").items
+    ]
+
+
+def totals(seen: Nodes) -> dict[str, tuple[int | None, int]]:
+    """Return how many of each resource of GPUs are free, and how many there are."""
+    found: dict[str, tuple[int | None, int]] = {}
+    for resource in _resources(seen.nodes or ()):
+        total = sum(fitting.capacity(node, resource) for node in seen.nodes or ())
+        taken = None if seen.pods is None else sum(fitting.taken(seen.pods, resource).values())
+        found[resource] = (None if taken is None else max(0, total - taken), total)
+    return found
 
 
 def asked(template: Mapping[str, Any]) -> Gpu | None:

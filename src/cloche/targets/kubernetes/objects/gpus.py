@@ -29,8 +29,15 @@ _FAMILIES = {
     "volta": Capability(7, 0), "turing": Capability(7, 5), "ampere": Capability(8, 0),
 }  # fmt: skip
 """Generations of GPUs, with the least compute capability that each has."""
+_TF32, _VISIBLE = "NVIDIA_TF32_OVERRIDE", "NVIDIA_VISIBLE_DEVICES"
 _TAINT = WHOLE_GPU
 """The key of the taint that nodes with GPUs usually have."""
+
+
+_TOLD = {
+    _TF32: "FP32 is computed as FP32, as the golden answer was; TF32 is faster, and less exact.",
+    _VISIBLE: "No GPU is asked for, and the image would take all that its node has.",
+}
 
 
 def limits(gpu: Gpu | None) -> dict[str, str]:
@@ -58,13 +65,15 @@ def software_of(template: Mapping[str, Any]) -> Software:
 
 
 def environment(gpu: Gpu | None, software: Software) -> list[dict[str, str]]:
-    """Return what hides the GPUs of a node from a pod that asks for none.
+    """Return what NVIDIA's software in the container is told.
 
-    Images with CUDA say that they want all, and a runtime that believes them gives them all.
+    Images with CUDA say that they want all GPUs of a node, and a runtime that believes them gives
+    them all to a pod that asks for none. With one, FP32 is computed as FP32: the golden answer is
+    one of processors.
     """
-    if gpu is not None or software.cuda is None:
-        return []
-    return [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}]
+    if gpu is not None:
+        return [{"name": _TF32, "value": "0"}]
+    return [] if software.cuda is None else [{"name": _VISIBLE, "value": "void"}]
 
 
 def tolerations(gpu: Gpu | None, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -132,13 +141,12 @@ def reasons(
     gpu: Gpu | None, software: Software, given: Sequence[Mapping[str, Any]]
 ) -> tuple[Reason, ...]:
     """Return why pods have their GPUs, and run where they do."""
+    told = tuple(
+        Reason(f"pod.env.{each['name']}", each["value"], Origin.DEFAULT, _TOLD[each["name"]])
+        for each in environment(gpu, software)
+    )
     if gpu is None:
-        hidden = environment(gpu, software)
-        why = "No GPU is asked for, and the image would take all that its node has."
-        return tuple(
-            Reason("pod.env.NVIDIA_VISIBLE_DEVICES", each["value"], Origin.DEFAULT, why)
-            for each in hidden
-        )
+        return told
     found = [
         Reason(f"pod.resources.limits.{gpu.resource}", str(gpu.count), Origin.SPEC, "resources.gpu")
     ]
@@ -152,7 +160,7 @@ def reasons(
     if apart(gpu):
         why = "Where GPUs are shared, services do not crowd one while others have room."
         found.append(Reason("pod.affinity.podAntiAffinity", names.GPU, Origin.DEFAULT, why))
-    return tuple(found)
+    return (*told, *found)
 
 
 def _needs(software: Software) -> str:
