@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc as over_grpc
@@ -130,8 +129,7 @@ def require_same(answer: Arrays, expected: Arrays) -> None:
 def answers(user: ClusterUser, entry: Entry, name: str, request: Arrays, expected: Arrays) -> None:
     """Check what a service that was deployed answers to both protocols."""
     host = user.host(name)
-    url = f"http://{entry.address}/v2/models/{name}"
-    until(lambda: httpx.get(url, headers={"Host": host}).status_code == 200)
+    until(lambda: user.reached(entry, name), 60)
     first = asked_over_http(entry, host, name, request)
     require_same(first, expected)
     require_same(asked_over_grpc(entry, host, name, request), first)
