@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloche.cli import consents, rendering, rollouts, session
+from cloche.cli import autoscaling, consents, rendering, rollouts, session
 from cloche.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def submit(
     code = rollouts.conclude(
         here, control, deployment.service, answer, wait=True, timeout=timeout, as_json=as_json
     )
+    unmeasured = autoscaling.unmeasured(here, control, deployment.service) if code == 0 else None
+    if unmeasured is not None:
+        click.echo(rendering.finding_text(unmeasured), err=True)
     cluster_tags.keep(opened, deployment.service)
     return code
 
