@@ -41,6 +41,11 @@ def command(
     here = session.begin(place)
     control = here.control(acts_for=name)
     answer = control.rollback(name, to, verify=not no_verify)
-    return rollouts.conclude(
+    code = rollouts.conclude(
         here, control, name, answer, wait=wait, timeout=timeout, as_json=as_json
     )
+    if place is not None:
+        from cloche.pipeline import cluster_tags
+
+        cluster_tags.keep(here.opened(), name)
+    return code

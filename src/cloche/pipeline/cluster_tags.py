@@ -6,6 +6,7 @@ long as one of them has a tag of it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloche import artifacts
@@ -13,11 +14,12 @@ from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
 from cloche.pipeline import cluster_identity
 from cloche.rollout.keeping import kept_revisions
+from cloche.rollout.warm import warm_revision
 
 if TYPE_CHECKING:
     from cloche.pipeline.cluster import Opened
 
-_HEX = 8
+_HEX, _MARK = 8, 40
 EXPORTED = "exported-"
 """How the tags of images begin that are for clusters which are not asked; they stay."""
 
@@ -29,35 +31,38 @@ def prefix(opened: Opened) -> str:
     return f"revision-{digest.removeprefix('sha256:')[:_HEX]}-"
 
 
-def prune(opened: Opened, service: str) -> tuple[str, ...]:
-    """Remove the tags of the place for revisions that are no longer kept, and return them.
+def keep(opened: Opened, service: str) -> None:
+    """Have each kept revision under a tag of the place, and no other revision.
 
-    A registry that removes none, or may not be asked, keeps all: that is no error. Tags of images
-    of which no revision is known stay: a deploy of someone else may be about to record one.
+    What the registry refuses is left as it is: that is no error. Tags of images of which no
+    revision is known stay: a deploy of someone else may be about to record one.
     """
-    try:
-        return tuple(_removed(opened, service))
-    except ClocheError:
-        return ()
-
-
-def _removed(opened: Opened, service: str) -> list[str]:
     stored = opened.state.service(service)
     if stored is None:
-        return []
-    kept = kept_revisions(stored.record)
-    images: dict[bool, set[str]] = {True: set(), False: set()}
+        return
+    wanted = kept_revisions(stored.record) | {warm_revision(stored.record, opened.cluster.now())}
+    kept: set[str] = set()
+    dropped: set[str] = set()
     for revision in opened.state.revisions(service):
         if revision.deployment.image is not None:
-            images[revision.number in kept].add(revision.deployment.image)
-    dropped = {image.partition("@")[2] for image in images[False] - images[True]}
-    if not dropped:
-        return []
+            digest = revision.deployment.image.partition("@")[2]
+            (kept if revision.number in wanted else dropped).add(digest)
+    with suppress(ClocheError):
+        _tag(opened, service, kept, dropped - kept)
+
+
+def _tag(opened: Opened, service: str, kept: set[str], dropped: set[str]) -> None:
     asked = references.parse(f"{opened.place.registry}/{service}")
-    registry, name = opened.connections.at(asked.host), asked.name
-    ours = [tag for tag in registry.tags(name) if tag.startswith(prefix(opened))]
-    return [
-        tag
-        for tag in ours
-        if registry.manifest(name, tag).digest in dropped and registry.delete_tag(name, tag)
-    ]
+    registry, name, ours = opened.connections.at(asked.host), asked.name, prefix(opened)
+    tags = [tag for tag in registry.tags(name) if tag.startswith(ours)]
+    if not dropped and len(tags) >= len(kept):
+        return
+    found = {tag: registry.manifest(name, tag).digest for tag in tags}
+    for digest in sorted(kept - set(found.values())):
+        # It was brought back after its tag had been removed.
+        again = registry.manifest(name, digest)
+        tag = f"{ours}{digest.removeprefix('sha256:')[:_MARK]}"
+        registry.put_manifest(name, tag, again.data, again.media_type)
+    for tag, digest in found.items():
+        if digest in dropped:
+            registry.delete_tag(name, tag)

@@ -42,7 +42,7 @@ def test_a_revision_that_is_no_longer_kept_loses_its_tag(
         model = tmp_path / "model.onnx"
         ben.declare(NAME, scaled_maximum(model, 1), target=shared)
         ben.deploy()
-        digests = set()
+        digests: set[str] = set()
         for factor in (1, 2, 3):
             ann.declare(
                 NAME, scaled_maximum(model, factor), target=shared, rollout={"keep": 1, "warm": 0}
@@ -51,9 +51,13 @@ def test_a_revision_that_is_no_longer_kept_loses_its_tag(
             digests |= set(tags(ann, registry).values())
         assert len(digests) == 3
         left = tags(ann, registry)
+        gone = digests - set(left.values())
         assert len(left) == 2, "that of revision 3, and that of the other place"
         history = ann.run("history", NAME, "--json").expect(0).json
         assert 3 in history["restorable"]
+        # Until the registry collects it, what has no tag comes back, and then has one again.
+        ann.run("rollback", NAME, "--to", "2").expect(0)
+        assert set(tags(ann, registry).values()) & gone == gone
         # The other place has the image of revision 1, and nothing was taken from it.
         ben.kubectl("delete", "pods", "--all", "--wait=true")
         until(lambda: len(ben.ready_pods(NAME, 1)) == 1, 60, every=0.5)

@@ -94,7 +94,7 @@ def rights(context: Context) -> Iterator[Found]:
     from cloche.targets.kubernetes import rights as needs
 
     cluster, place = context.cluster, context.place
-    needed = needs.needed(cluster, place.exposure)
+    needed = needs.needed_of(cluster, place.namespace, place.exposure)
     missing = needs.missing(cluster, place.namespace, needed)
     yield from _wrong(missing) or [f"All {len(needed)} rights that a deploy needs are given."]
 

@@ -178,8 +178,7 @@ class Cluster:
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Ask a review, which changes nothing (SelfSubjectReview, SelfSubjectAccessReview)."""
-        what = str(body.get("kind", path))
-        return self._transport.ask(Request("POST", path, what, body=body))
+        return self._transport.ask(Request("POST", path, str(body.get("kind", path)), body=body))
 
     # ── streams ───────────────────────────────────────────────────────────────────────────────
 
@@ -282,8 +281,7 @@ class Cluster:
 
 def _place(body: Mapping[str, Any]) -> tuple[str | None, str]:
     """Return namespace and name of an object."""
-    metadata = body["metadata"]
-    return metadata.get("namespace"), metadata["name"]
+    return body["metadata"].get("namespace"), body["metadata"]["name"]
 
 
 def _unversioned(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -269,22 +269,16 @@ _FROM_ANY = frozenset({401, 403, 404, 429})
 
 def not_kubernetes(asked: Asked) -> ClocheError:
     """Return the error for an answer that is not an API server's."""
-    return ClocheError(
-        "kubernetes.answer",
-        f"The server of context {asked.context} does not answer as Kubernetes does.",
-        where=asked.where,
-        hint="Check `server` in the kubeconfig: it may be another server or a login page.",
-    )
+    what = f"The server of context {asked.context} does not answer as Kubernetes does."
+    hint = "Check `server` in the kubeconfig: it may be another server or a login page."
+    return ClocheError("kubernetes.answer", what, where=asked.where, hint=hint)
 
 
 def unreachable(server: str, why: str, asked: Asked) -> ClocheError:
     """Return the error for a cluster that does not answer; `why` ends a sentence."""
-    return UnavailableError(
-        "kubernetes.unreachable",
-        f"Cannot reach the cluster at {server}: {why}.",
-        where=asked.where,
-        hint="Check that it runs, the network, a VPN and the proxy (proxy-url, HTTPS_PROXY).",
-    )
+    what = f"Cannot reach the cluster at {server}: {why}."
+    hint = "Check that it runs, the network, a VPN and the proxy (proxy-url, HTTPS_PROXY)."
+    return UnavailableError("kubernetes.unreachable", what, where=asked.where, hint=hint)
 
 
 def untrusted(server: str, why: str, asked: Asked) -> ClocheError:

@@ -81,12 +81,17 @@ def kept(kind: Kind) -> tuple[Right, ...]:
     return tuple(Right(verb, kind) for verb in _KEEP)
 
 
+def needed_of(cluster: Cluster, namespace: str, exposure: Exposure) -> tuple[Right, ...]:
+    """Return the rights that the user needs: those to Jobs where they have them instead."""
+    asked = needed(cluster, exposure)
+    if allowed(cluster, namespace, FORWARD) or missing(cluster, namespace, INSTEAD):
+        return asked
+    return (*(right for right in asked if right != FORWARD), *INSTEAD)
+
+
 def require(cluster: Cluster, namespace: str, exposure: Exposure) -> None:
     """Raise ClocheError `kubernetes.rights` with each right that is missing."""
-    asked = needed(cluster, exposure)
-    if not allowed(cluster, namespace, FORWARD) and not missing(cluster, namespace, INSTEAD):
-        asked = tuple(right for right in asked if right != FORWARD)
-    errors = missing(cluster, namespace, asked)
+    errors = missing(cluster, namespace, needed_of(cluster, namespace, exposure))
     if not errors:
         return
     if len(errors) == 1:
