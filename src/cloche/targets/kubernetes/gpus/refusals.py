@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
 from cloche.images.bases import ngc
-from cloche.targets.kubernetes.gpus import fitting, releases, words
+from cloche.targets.kubernetes import fitting
+from cloche.targets.kubernetes.gpus import releases, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
