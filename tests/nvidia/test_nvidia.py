@@ -111,6 +111,17 @@ def test_which_driver_runs_which_cuda(
     assert (found.source is None) == (cuda == "14.0")
 
 
+@pytest.mark.parametrize(
+    ("cuda", "has", "by_compatibility"),
+    [("13.3", "580.95.05", True), ("13.3", "610.43.02", False), ("13.4", "610.43.02", False),
+     ("12.4", "535.183.01", True), ("12.4", "550.54.15", False)],
+)  # fmt: skip
+def test_a_driver_of_an_older_cuda_is_said(cuda: str, has: str, by_compatibility: bool) -> None:
+    found = judge(Software(Cuda.parse(cuda)), driver(has), None, data_centre=None)
+    assert found.verdict is Verdict.NATIVE
+    assert ("minor-version" in found.why) == by_compatibility
+
+
 def test_a_gpu_may_be_too_old() -> None:
     software = Software(Cuda(13, 3), "26.07")
     old = judge(software, driver("580.95.05"), V100, data_centre=True)

@@ -24,6 +24,12 @@ MINIMUM = {
     13: Driver(580, 65, 6, "580.65.06"),
 }
 """The oldest driver for each major version of CUDA: the first data-centre release of its branch."""
+OWN = {
+    Cuda(11, 7): 515, Cuda(11, 8): 520, Cuda(12, 1): 530, Cuda(12, 2): 535, Cuda(12, 3): 545,
+    Cuda(12, 4): 550, Cuda(12, 5): 555, Cuda(12, 6): 560, Cuda(12, 8): 570, Cuda(12, 9): 575,
+    Cuda(13, 0): 580, Cuda(13, 1): 590, Cuda(13, 2): 595, Cuda(13, 3): 610,
+}  # fmt: skip
+"""The branch of the driver that comes with a version of CUDA, from the sources of `releases`."""
 BRANCHES = (
     384, 390, 396, 410, 415, 418, 430, 435, 440, 450, 455, 460, 465, 470, 495, 510, 515, 520, 525,
     530, 535, 545, 550, 555, 560, 565, 570, 575, 580, 590, 595, 610,
@@ -118,8 +124,14 @@ def judge(
     if minimum is None:
         return Judgement(Verdict.UNKNOWN, f"it is not known which driver {software} needs")
     if not driver.is_before(minimum):
-        return Judgement(Verdict.NATIVE, f"driver {driver} runs CUDA {software.cuda}", MINOR)
+        return Judgement(Verdict.NATIVE, _runs(software.cuda, driver), MINOR)
     return _older(software, driver, minimum, data_centre)
+
+
+def _runs(cuda: Cuda | None, driver: Driver) -> str:
+    own = None if cuda is None else OWN.get(cuda)
+    how = ", by minor-version compatibility" if own is not None and driver.branch < own else ""
+    return f"driver {driver} runs CUDA {cuda}{how}"
 
 
 def _older(

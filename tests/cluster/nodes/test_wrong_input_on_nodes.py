@@ -121,6 +121,9 @@ def test_pods_that_never_come_up(ann: ClusterUser, simulated_nodes: Callable[...
     }
     with ThreadPoolExecutor(3) as pool:
         errors = dict(zip(files, pool.map(partial(error_of, ann), files.values()), strict=True))
+    foreign = errors.pop("foreign")
+    assert foreign["code"] == "target.kubernetes.node_selector"
+    assert "are linux/arm64, and the image is for linux/amd64" in foreign["what"]
     assert {error["code"] for error in errors.values()} == {"rollout.replica"}
     assert all(error["where"].startswith(f"{name}-r1-") for name, error in errors.items())
     said = {name: error["what"] for name, error in errors.items()}
@@ -129,7 +132,6 @@ def test_pods_that_never_come_up(ann: ClusterUser, simulated_nodes: Callable[...
     assert "Its image cannot be pulled" in said["misspelt"]
     assert "Its image cannot be pulled" in said["silent"]
     assert "connection refused" in said["silent"]
-    assert "didn't match Pod's node affinity/selector" in said["foreign"]
     assert "untolerated taint" in said["tainted"]
     assert "Insufficient cpu" in said["large"]
     assert "`resources`" in errors["large"]["hint"]

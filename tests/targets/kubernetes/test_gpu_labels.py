@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloche.nvidia import Capability, Driver
-from cloche.targets.kubernetes.gpus import fitting
+from cloche.targets.kubernetes import fitting
 from cloche.targets.kubernetes.gpus.labels import Sharing, memory, parse, sharing
 from fixtures.gpu_nodes import gpu_labels, node
 

@@ -130,6 +130,13 @@ def test_a_label_that_no_node_has(selector: dict[str, str], what: str, hint: str
     assert hint in (found.hint or "")
 
 
+def test_nodes_of_another_architecture() -> None:
+    arm = node("a", gpu_labels() | {"pool": "arm", "kubernetes.io/arch": "arm64"})
+    found = problem(arm, node("b", gpu_labels()), node_selector={"pool": "arm"})
+    assert found.code == "target.kubernetes.node_selector"
+    assert "The nodes with pool=arm are linux/arm64, and the image is for linux/amd64" in found.what
+
+
 def test_taints_that_are_not_tolerated() -> None:
     found = problem(node("a", gpu_labels(), taints=TAINTED))
     assert found.code == "target.kubernetes.gpu_barred"

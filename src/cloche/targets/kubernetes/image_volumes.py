@@ -15,9 +15,10 @@ from cloche.artifacts import Origin, WeightsFrom
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError
+from cloche.targets.kubernetes import fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from cloche.clients.kubernetes.cluster import Cluster
 
@@ -26,7 +27,6 @@ _KUBELET = (1, 35)
 _RUNTIMES = {"containerd": (2, 1), "cri-o": (1, 33)}
 """The first version of each that mounts a folder of an image."""
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
-_KEEPS_OUT = {"NoSchedule", "NoExecute"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,31 +96,8 @@ def eligible(cluster: Cluster, where: Mapping[str, Any]) -> dict[str, str] | Non
     return {
         str(node["metadata"]["name"]): server or _missing(node["status"]["nodeInfo"])
         for node in found
-        if _takes(node, where)
+        if fitting.takes(where, node)
     }
-
-
-def _takes(node: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
-    labels = node["metadata"].get("labels") or {}
-    wanted: Mapping[str, str] = where.get("nodeSelector") or {}
-    if any(labels.get(key) != value for key, value in wanted.items()):
-        return False
-    taints = node["spec"].get("taints") or ()
-    tolerations: Sequence[Mapping[str, Any]] = where.get("tolerations") or ()
-    return all(
-        taint["effect"] not in _KEEPS_OUT or any(_tolerates(each, taint) for each in tolerations)
-        for taint in taints
-        if not taint["key"].startswith("node.kubernetes.io/")  # of a moment, such as unreachable
-    )
-
-
-def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
-    if toleration.get("effect") not in {None, "", taint["effect"]}:
-        return False
-    if toleration.get("operator") == "Exists":
-        return toleration.get("key") in {None, "", taint["key"]}
-    value = toleration.get("value") or ""
-    return bool(toleration.get("key") == taint["key"] and value == (taint.get("value") or ""))
 
 
 def _missing(info: Mapping[str, str]) -> str:

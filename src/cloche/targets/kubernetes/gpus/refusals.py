@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.errors import ClocheError
 from cloche.images.bases import ngc
-from cloche.targets.kubernetes.gpus import fitting, releases, words
+from cloche.targets.kubernetes import fitting
+from cloche.targets.kubernetes.gpus import releases, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,20 +29,41 @@ def of_selector(seen: Nodes, template: Mapping[str, Any]) -> Iterator[ClocheErro
     if any(fitting.chosen(template["spec"], node) for node in seen.nodes):
         return
     known = [fitting.labels_of(node) for node in seen.nodes]
+    chosen = {key: value for key, value in wanted.items() if is_chosen(key)}
+    alike = [each for each in known if chosen.items() <= each.items()]
+    if alike:
+        yield _other_platform(wanted, chosen, alike)
+        return
     missing = {
         key: value
-        for key, value in wanted.items()
+        for key, value in chosen.items()
         if not any(each.get(key) == value for each in known)
     }
-    named = missing or {key: value for key, value in wanted.items() if is_chosen(key)}
-    text = ", ".join(f"{key}={value}" for key, value in named.items())
+    named = missing or chosen
     some = "the label" if len(named) == 1 else "all of these labels:"
     yield ClocheError(
         "target.kubernetes.node_selector",
-        f"No node has {some} {text}.",
+        f"No node has {some} {_listed(named)}.",
         where="node_selector",
         hint=_of_labels(next(iter(named)), known),
     )
+
+
+def _other_platform(
+    wanted: Mapping[str, str], chosen: Mapping[str, str], alike: Sequence[Mapping[str, str]]
+) -> ClocheError:
+    theirs = sorted({"/".join(each.get(key, "?") for key in _OWN) for each in alike})
+    ours = "/".join(wanted.get(key, "?") for key in _OWN)
+    return ClocheError(
+        "target.kubernetes.node_selector",
+        f"The nodes with {_listed(chosen)} are {', '.join(theirs)}, and the image is for {ours}.",
+        where="node_selector",
+        hint="Choose other nodes, or deploy from a machine of their architecture.",
+    )
+
+
+def _listed(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in labels.items())
 
 
 def is_chosen(key: str) -> bool:

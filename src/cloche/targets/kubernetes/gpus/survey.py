@@ -12,8 +12,9 @@ from cloche.artifacts import Gpu
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.nvidia import Judgement, Verdict, judge
-from cloche.targets.kubernetes.gpus import fitting, labels
-from cloche.targets.kubernetes.gpus.fitting import labels_of
+from cloche.targets.kubernetes import fitting
+from cloche.targets.kubernetes.fitting import labels_of
+from cloche.targets.kubernetes.gpus import labels
 from cloche.targets.kubernetes.objects import gpus
 from cloche.units import size_text
 

@@ -1,4 +1,4 @@
-"""Whether a node takes a pod: its labels, its taints, and the GPUs that it hands out.
+"""Whether a node takes a pod: its labels, its taints, and what it hands out (GPUs).
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
 """
@@ -26,6 +26,11 @@ def chosen(pod: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
     """Return whether a node has the labels that the spec of a pod asks for (`nodeSelector`)."""
     labels = labels_of(node)
     return all(labels.get(key) == value for key, value in (pod.get("nodeSelector") or {}).items())
+
+
+def takes(pod: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
+    """Return whether pods of a spec may come to a node, now or when it is well again."""
+    return chosen(pod, node) and untolerated(pod, node) is None
 
 
 def untolerated(pod: Mapping[str, Any], node: Mapping[str, Any]) -> str | None:
