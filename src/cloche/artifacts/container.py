@@ -8,6 +8,8 @@ from pathlib import Path
 
 SHARED_MEMORY = "CLOCHE_SHARED_MEMORY"
 """The variable with the least bytes of /dev/shm that a container needs; absent for none."""
+TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
+"""The variable that, with 0, has NVIDIA's libraries compute FP32 as FP32."""
 
 
 @dataclass(frozen=True, slots=True)

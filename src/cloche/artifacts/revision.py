@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cloche.artifacts.container import TF32_OVERRIDE
 from cloche.artifacts.conversion import Conversion
 from cloche.artifacts.encoding import digest_of, encode
 from cloche.artifacts.model import Finding, ModelFacts, ModelSnapshot, Severity
@@ -78,6 +79,15 @@ class Deployment:
         if self.pod is not None:
             parts += [self.image, self.pod]
         return digest_of(encode(parts))
+
+    @property
+    def tf32(self) -> bool:
+        """Return whether its server may multiply in TF32: it has a GPU, and nothing forbids it."""
+        if self.served.resources.gpu is None or self.pod is None:
+            return False
+        containers = self.pod["spec"]["containers"]
+        given = [entry for each in containers for entry in each.get("env") or ()]
+        return {"name": TF32_OVERRIDE, "value": "0"} not in given
 
     @property
     def reasons(self) -> tuple[Reason, ...]:

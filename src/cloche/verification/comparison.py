@@ -55,12 +55,12 @@ class Tolerances:
     """The tolerance of each output; `noise` is that of `cloche.verification.noise`."""
 
     noise: Mapping[str, float | None] = field(default_factory=dict)
-    gpu: bool = False
-    """Whether the server has a GPU, which may multiply in TF32."""
+    tf32: bool = False
+    """Whether the server may multiply in TF32."""
 
     def of(self, name: str, datatype: str) -> float | None:
         """Return the tolerance of an output; None if its values cannot be compared."""
-        floor = FLOORS.get(datatype, (0.0, 0.0))[self.gpu]
+        floor = FLOORS.get(datatype, (0.0, 0.0))[self.tf32]
         if name not in self.noise:
             return floor
         noise = self.noise[name]

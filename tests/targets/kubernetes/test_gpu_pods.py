@@ -138,3 +138,23 @@ def test_the_least_generation_is_that_of_the_release() -> None:
     template = rendered(Gpu(1), software=Software(triton="26.07")).pod
     assert not admits(template, gpu_labels(family="volta", capability=(7, 0)))
     assert admits(template, gpu_labels())
+
+
+@pytest.mark.parametrize(
+    ("gpu", "patches", "tf32"),
+    [
+        (None, {}, False),
+        (Gpu(1), {}, False),
+        (Gpu(1), {"name": "NVIDIA_TF32_OVERRIDE", "value": "1"}, True),
+    ],
+)
+def test_tf32_is_used_where_it_is_asked_for(
+    gpu: Gpu | None, patches: dict[str, str], tf32: bool
+) -> None:
+    patch = {"containers": [{"name": "server", "env": [patches]}]} if patches else {}
+    options = PodOptions(
+        patches={"Deployment": {"spec": {"template": {"spec": patch}}}} if patch else {}
+    )
+    made = replace(deployment("digits"), served=Served(resources=Resources(gpu=gpu)))
+    made = replace(made, pod=pod.render(made, START, "amd64", options).pod)
+    assert made.tf32 is tf32

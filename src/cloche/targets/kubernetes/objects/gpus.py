@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Origin, Reason
+from cloche.artifacts.container import TF32_OVERRIDE
 from cloche.artifacts.service import WHOLE_GPU
 from cloche.nvidia import Capability, Cuda, Software
 from cloche.nvidia.compatibility import BRANCHES
@@ -29,13 +30,14 @@ _FAMILIES = {
     "volta": Capability(7, 0), "turing": Capability(7, 5), "ampere": Capability(8, 0),
 }  # fmt: skip
 """Generations of GPUs, with the least compute capability that each has."""
-_TF32, _VISIBLE = "NVIDIA_TF32_OVERRIDE", "NVIDIA_VISIBLE_DEVICES"
+_VISIBLE = "NVIDIA_VISIBLE_DEVICES"
 _TAINT = WHOLE_GPU
 """The key of the taint that nodes with GPUs usually have."""
 
 
 _TOLD = {
-    _TF32: "FP32 is computed as FP32, as the golden answer was; TF32 is faster, and less exact.",
+    TF32_OVERRIDE: "FP32 is computed as FP32, as the golden answer was; TF32 is faster, and less"
+    " exact.",
     _VISIBLE: "No GPU is asked for, and the image would take all that its node has.",
 }
 
@@ -72,7 +74,7 @@ def environment(gpu: Gpu | None, software: Software) -> list[dict[str, str]]:
     one of processors.
     """
     if gpu is not None:
-        return [{"name": _TF32, "value": "0"}]
+        return [{"name": TF32_OVERRIDE, "value": "0"}]
     return [] if software.cuda is None else [{"name": _VISIBLE, "value": "void"}]
 
 

@@ -113,8 +113,7 @@ def _tolerances(deployment: Deployment) -> dict[str, float | None]:
     from cloche.verification.comparison import Tolerances
 
     golden, model = deployment.golden, deployment.repository.main
-    gpu = deployment.served.resources.gpu is not None
-    tolerances = Tolerances(golden.noise if golden is not None else {}, gpu)
+    tolerances = Tolerances(golden.noise if golden is not None else {}, deployment.tf32)
     return {each.name: tolerances.of(each.name, each.datatype) for each in model.outputs}
 
 
