@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloche.cli import consents, rendering, rollouts, session
+from cloche.cli import autoscaling, consents, rendering, rollouts, session
 from cloche.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run(
     with cache.under_way(here.settings):
         with session.nothing_on_interrupt():
             deployment = packaged(here, spec, directory)
-        return _deploy(here, deployment, given, timeout=timeout, as_json=as_json)
+        return submit(here, deployment, given, timeout=timeout, as_json=as_json)
 
 
 def run_plan(
@@ -53,10 +53,10 @@ def run_plan(
     with session.nothing_on_interrupt():
         opened = here.opened(acts_for=planned.deployment.service, planned=planned)
         plan_file.require_image(opened.connections, planned)
-    return _deploy(here, planned.deployment, given, timeout=timeout, as_json=as_json)
+    return submit(here, planned.deployment, given, timeout=timeout, as_json=as_json)
 
 
-def _deploy(
+def submit(
     here: Session,
     deployment: Deployment,
     given: frozenset[Consent],
@@ -64,6 +64,7 @@ def _deploy(
     timeout: float,
     as_json: bool,
 ) -> int:
+    """Deploy what is ready for the place, and return the exit code."""
     from cloche.artifacts import Consent
     from cloche.pipeline import cluster_tags
 
@@ -77,6 +78,9 @@ def _deploy(
     code = rollouts.conclude(
         here, control, deployment.service, answer, wait=True, timeout=timeout, as_json=as_json
     )
+    unmeasured = autoscaling.unmeasured(here, control, deployment.service) if code == 0 else None
+    if unmeasured is not None:
+        click.echo(rendering.finding_text(unmeasured), err=True)
     cluster_tags.keep(opened, deployment.service)
     return code
 

@@ -43,6 +43,7 @@ def verify(
     store: Store,
     grpc: str | None = None,
     noise: Callable[[], Noise] | None = None,
+    gpu: bool = False,
     timeout: float = 60.0,
 ) -> Verification:
     """Send the golden request to the server at a base URL and judge the answer.
@@ -50,9 +51,10 @@ def verify(
     A decoupled model is asked over gRPC at the address `grpc`, and each of its answers is judged.
 
     `noise` measures how far the model's own answers differ; it is asked only if an answer differs
-    by more than the floors. A server that refuses the request or violates the protocol fails the
-    verification. Raises UnavailableError if there was no answer (no connection, none within
-    `timeout` seconds, a gateway without replicas): that says nothing about the model.
+    by more than the floors, which are wider for a server with a `gpu`. A server that refuses the
+    request or violates the protocol fails the verification. Raises UnavailableError if there was no
+    answer (no connection, none within `timeout` seconds, a gateway without replicas): that says
+    nothing about the model.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
     server = _Server(url, grpc, model, store, timeout)
@@ -61,7 +63,7 @@ def verify(
     elif request.expected is None:
         judgement = _judge_types(request, server, model)
     else:
-        judgement = _judge_values(request, server, noise)
+        judgement = _judge_values(request, server, noise, gpu=gpu)
     return Verification(
         passed=judgement.detail is None,
         origin=request.origin,
@@ -138,16 +140,18 @@ class _Server:
         return sequences.headers(bodies.parameters_of(request, self.store))
 
 
-def _judge_values(request: Golden, server: _Server, noise: Callable[[], Noise] | None) -> Judgement:
+def _judge_values(
+    request: Golden, server: _Server, noise: Callable[[], Noise] | None, *, gpu: bool
+) -> Judgement:
     assert request.expected is not None  # noqa: S101 - chosen for requests with an answer
     got = server.ask(request.requests[0])
     if isinstance(got, str):
         return Judgement(request.judge, detail=got)
     expected = golden.read_answer(request.expected, server.store)
-    outputs, measured = compare(expected, got, Tolerances(request.noise)), request.noise
+    outputs, measured = compare(expected, got, Tolerances(request.noise, gpu)), request.noise
     if _detail(outputs) and not measured and noise is not None and _only_values(expected, got):
         measured = noise()
-        outputs = compare(expected, got, Tolerances(measured))
+        outputs = compare(expected, got, Tolerances(measured, gpu))
     varying = [output.name for output in outputs if output.by is Judge.TYPES]
     judge = request.judge
     if varying and Judge.TYPES.weaker_than(judge):

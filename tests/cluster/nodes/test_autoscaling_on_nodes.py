@@ -18,6 +18,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fixtures.cluster_users import ClusterUser, Entry
+from fixtures.command_line import scaled_maximum
 from fixtures.local import until
 
 NAME = "surging"
@@ -97,12 +98,24 @@ def wanted(user: ClusterUser) -> int:
     return int(text)
 
 
+def test_a_prometheus_that_does_not_know_the_service(
+    cluster_user: ClusterUser, autoscaling: str, tmp_path: Path
+) -> None:
+    at = {"prometheus_url": autoscaling.replace("prometheus.", "nobody."), "scrape_interval": "5s"}
+    cluster_user.declare(
+        NAME, scaled_maximum(tmp_path / "model.onnx", 2), target=at, replicas="1..2",
+        autoscale={"requests_per_second": 5},
+    )  # fmt: skip
+    told = cluster_user.run("deploy", "--json").expect(0)
+    assert told.json["phase"] == "live"
+    assert "warning[deploy.autoscaler]" in told.err
+
+
 def test_a_surge_is_met_and_a_lost_metric_changes_nothing(
     cluster_user: ClusterUser,
     gateway_entry: Entry,
     autoscaling: str,
     model: Path,
-    record_property: pytest.FixtureRequest,
 ) -> None:
     ann = cluster_user
     at = {

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fixtures.cluster_users import ClusterUser
-from fixtures.command_line import scaled_maximum
+import httpx
+
+from fixtures.asking import Answer, Load
+from fixtures.cluster_users import ClusterUser, Entry
+from fixtures.command_line import finished, scaled_maximum
 from fixtures.local import until
 
 NAME = "asked"
@@ -61,3 +64,29 @@ def test_a_model_whose_process_was_killed_is_started_again(
     until(lambda: restarts(cluster_user) == [1], 60, every=0.5)
     until(lambda: cluster_user.ready_pods(NAME, 1), 60, every=0.5)
     cluster_user.run("verify", NAME).expect(0)
+
+
+def test_a_full_queue_restarts_nothing(
+    cluster_user: ClusterUser, gateway_entry: Entry, tmp_path: Path
+) -> None:
+    """Thirty clients of a model that answers two requests a second, for longer than probes wait."""
+    slow = finished(tmp_path / "repository", NAME, "(time.sleep(0.5), x)[1]")
+    at = cluster_user.through(gateway_entry, NAME)
+    cluster_user.declare(NAME, slow, target=at)
+    cluster_user.deploy()
+    until(lambda: cluster_user.reached(gateway_entry, NAME), 60)
+    given = {"name": "x", "datatype": "FP32", "shape": [4], "data": [1, 2, 3, 4]}
+
+    def send() -> Answer:
+        answer = httpx.post(
+            f"http://{gateway_entry.address}/v2/models/{NAME}/infer", json={"inputs": [given]},
+            headers={"Host": cluster_user.host(NAME)}, timeout=60,
+        )  # fmt: skip
+        return Answer(answer.status_code, said=answer.text)
+
+    with Load(send, 30) as load:
+        for _ in range(16):
+            load.more(10)
+    assert load.lost == []
+    assert restarts(cluster_user) == [0]
+    assert len(cluster_user.ready_pods(NAME, 1)) == 1

@@ -70,6 +70,7 @@ class LocalVerifier:
             model=revision.deployment.repository.main,
             store=self._store,
             noise=partial(self._noise, revision, request, limit),
+            gpu=revision.deployment.served.resources.gpu is not None,
         )
 
     def _noise(self, revision: Revision, request: Golden, limit: float) -> Noise:

@@ -113,7 +113,8 @@ def _tolerances(deployment: Deployment) -> dict[str, float | None]:
     from cloche.verification.comparison import Tolerances
 
     golden, model = deployment.golden, deployment.repository.main
-    tolerances = Tolerances(golden.noise if golden is not None else {})
+    gpu = deployment.served.resources.gpu is not None
+    tolerances = Tolerances(golden.noise if golden is not None else {}, gpu)
     return {each.name: tolerances.of(each.name, each.datatype) for each in model.outputs}
 
 

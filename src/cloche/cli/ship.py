@@ -1,0 +1,77 @@
+"""`cloche ship`: the same digests, from one place in a cluster to another."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloche.cli import cluster_deploy, options, session, specification
+from cloche.errors import UsageError
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Deployment
+
+
+@click.command()
+@options.service
+@click.option("--from", "source", required=True, metavar="TARGET", help="Where it is live.")
+@click.option("--to", "target", required=True, metavar="TARGET", help="Where it goes.")
+@click.option("--revision", type=click.IntRange(min=1), metavar="N",
+              help="Its revision there (default: the live one).")  # fmt: skip
+@options.file
+@options.replace
+@options.accept_interface
+@options.accept_weaker
+@options.accept_nonfinite
+@options.take_over
+@click.option("--create-namespace", is_flag=True,
+              help="Make the namespace of --to if it is missing.")  # fmt: skip
+@options.timeout
+@options.as_json
+def command(
+    *,
+    name: str, source: str, target: str, revision: int | None, file: Path | None, replace: bool,
+    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, take_over: bool,
+    create_namespace: bool, timeout: float, as_json: bool,
+) -> int:  # fmt: skip
+    """Take what is live of service NAME at one target to another, and verify it there.
+
+    The image is copied with its golden request, byte for byte; the pods get the keys of the other
+    target (nodes, limits, registry, Gateway, replicas). Neither the model's registry nor this
+    machine's cache is needed, and nothing is built. What the other target cannot run is refused
+    before anything is copied.
+    """
+    from cloche.artifacts import Consent
+    from cloche.pipeline import cluster, ship
+
+    if source == target:
+        what = "--from and --to are the same target."
+        raise UsageError("ship.same", what, where=source, hint="Name two targets.")
+    given = Consent.given(
+        replace=replace, interface=accept_interface, weaker=accept_weaker,
+        nonfinite=accept_nonfinite, take_over=take_over,
+    )  # fmt: skip
+    here = session.begin()
+    spec, _ = specification.chosen(None, file, None, None)
+    if spec.service_name != name:
+        raise UsageError(
+            "ship.name",
+            f"The cloche.yaml is of {spec.service_name}, not of {name}.",
+            where=name,
+            hint="Name its file with -f: it says how the service is operated at the other target.",
+        )
+    origin_place = specification.place_of(spec, source, file)
+    there = here.at(specification.place_of(spec, target, file))
+    operated = spec.at(target).operated()
+    with session.nothing_on_interrupt():
+        goal = there.opened(acts_for=name, create_namespace=create_namespace)
+        opening = cluster.opened(origin_place, os.environ, acts_for=None, settings=here.settings)
+        with opening as origin:
+            shipped = ship.revision_of(origin, name, revision)
+            shipment = ship.prepare(origin, goal, shipped, operated)
+            ship.carry(shipment, goal, here.progress)
+    deployment: Deployment = shipment.deployment
+    return cluster_deploy.submit(there, deployment, given, timeout=timeout, as_json=as_json)
