@@ -48,7 +48,7 @@ def test_versions_share_the_image_of_the_server(
         second = container(ann, 2)
         ann.run("scale", NAME, "2").expect(0)
         # Its pods are made anew, from the registry.
-        ann.kubectl("delete", "deployment", f"{NAME}-r1", "--wait=true")
+        ann.kubectl("delete", "deployment", f"{NAME}-r1", "--cascade=foreground")
         ann.run("rollback", NAME).expect(0)
         load.more()
         assert load.answers[-1][0] == 2
