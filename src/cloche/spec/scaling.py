@@ -40,19 +40,20 @@ def _percent(value: Any) -> float:
     return float(match[1])
 
 
-def _plain(value: float) -> int | float:
+def plain(value: float) -> int | float:
+    """Return a number without a fraction that is none: `50`."""
     return int(value) if value.is_integer() else value
 
 
 def format_percent(value: float) -> str:
     """Return percent in their written form: `70%`."""
-    return f"{_plain(value)}%"
+    return f"{plain(value)}%"
 
 
 Rate = Annotated[
     float,
     BeforeValidator(_rate),
-    PlainSerializer(_plain),
+    PlainSerializer(plain),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": _MOST}),
 ]
 """Requests a second."""

@@ -13,7 +13,7 @@ from cloche.spec.quantities import (
     format_replicas,
     format_size,
 )
-from cloche.spec.scaling import format_percent
+from cloche.spec.scaling import format_percent, plain
 
 if TYPE_CHECKING:
     from cloche.artifacts import Autoscale, Operated, Served
@@ -70,13 +70,16 @@ def operated(value: Operated) -> dict[str, Any]:
         written |= {f"autoscale.{key}": item for key, item in _followed(follows).items()}
     if value.exposure is not None:
         written |= {key: item for key, item in asked_for(value.exposure).items() if item}
+        if value.exposure.scrape_interval is not None:
+            seconds = value.exposure.scrape_interval
+            written["scrape_interval"] = format_duration(round(seconds * 1e6))
     return written
 
 
 def _followed(value: Autoscale) -> dict[str, Any]:
     """Return what the number of replicas follows, as the file has it."""
     written = {
-        "requests_per_second": value.requests_per_second,
+        "requests_per_second": value.requests_per_second and plain(value.requests_per_second),
         "queue_time": value.queue_time and format_duration(round(value.queue_time * 1e6)),
         "gpu_utilization": value.gpu_utilization and format_percent(value.gpu_utilization),
     }

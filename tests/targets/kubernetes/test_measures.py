@@ -17,7 +17,7 @@ ALL = Autoscale(requests_per_second=100.0, queue_time=0.005, gpu_utilization=70.
 def test_each_measure_has_its_threshold_and_its_kind() -> None:
     found = list(measures.of(PLACED, "vision", ALL, 5.0))
     assert [(each.name, each.threshold, each.per_replica) for each in found] == [
-        ("requests-per-second", 100.0, True), ("queue-time", 5.0, False),
+        ("requests-per-second", 100.0, True), ("queue-time-ms", 5.0, False),
         ("gpu-utilization", 70.0, False),
     ]  # fmt: skip
     assert all("[20000ms]" in each.query for each in found[:2])

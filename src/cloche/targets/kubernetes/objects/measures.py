@@ -45,7 +45,9 @@ def of(
         query = _requests(model, window)
         yield Measure("requests-per-second", query, autoscale.requests_per_second, True)
     if autoscale.queue_time is not None:
-        yield Measure("queue-time", _queue(pods, model, window), autoscale.queue_time * 1e3, False)
+        yield Measure(
+            "queue-time-ms", _queue(pods, model, window), autoscale.queue_time * 1e3, False
+        )
     if autoscale.gpu_utilization is not None:
         yield Measure("gpu-utilization", _gpus(pods), autoscale.gpu_utilization, False)
 
