@@ -232,7 +232,7 @@ modle: ./model.onnx
 model: ./model.onnx
 batching: {max_batch_size: many, max_queue_delay: 5 fortnights}
 replicas: 0
-autoscale: {requests_per_second: 100}
+follow: true
 """
 
 
@@ -245,7 +245,7 @@ def test_all_mistakes_of_a_file_are_shown_with_their_lines(user: User) -> None:
         2: "Unknown key `modle`",
         4: "'many' is not a whole number",
         5: "0 is below 1",
-        6: "This version does not support `autoscale`",
+        6: "This version does not support `follow`",
     }.items():
         assert f"    where: cloche.yaml:{line}\n" in text
         assert words in text

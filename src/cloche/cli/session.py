@@ -155,6 +155,23 @@ def terminable() -> Iterator[None]:
 
 
 @contextmanager
+def interrupt_held() -> Iterator[None]:
+    """Hold back ctrl-C until the block has ended: extension modules lose one while they start."""
+    came: list[None] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: came.append(None))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def nothing_on_interrupt() -> Iterator[None]:
     """Say after ctrl-C within the block that nothing is deployed."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche.cli import session
 from cloche.cli.options import refuse_together
 from cloche.errors import UsageError
 
@@ -35,7 +36,8 @@ def place(target: str | None, file: Path | None = None) -> KubernetesPlace | Non
     """
     if target is None:
         return None
-    from cloche import spec
+    with session.interrupt_held():
+        from cloche import spec
 
     path = file or Path(DEFAULT_FILE)
     if not path.is_file():
@@ -65,7 +67,8 @@ def place_of(loaded: ServiceSpec, target: str, path: Path | None) -> KubernetesP
 def _without_example(
     model: str | None, file: Path | None, name: str | None
 ) -> tuple[ServiceSpec, Path]:
-    from cloche import spec
+    with session.interrupt_held():
+        from cloche import spec
 
     refuse_together(MODEL=model, **{"--file": file})
     if model is not None:

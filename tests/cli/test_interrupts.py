@@ -1,0 +1,22 @@
+"""ctrl-C while an extension module starts: it counts once that has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from cloche.cli import session
+
+
+def test_an_interrupt_is_held_until_the_end_of_the_block() -> None:
+    done = False
+    with pytest.raises(KeyboardInterrupt), session.interrupt_held():
+        os.kill(os.getpid(), signal.SIGINT)
+        done = True
+    assert done
+    with session.interrupt_held():
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
