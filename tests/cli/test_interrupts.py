@@ -11,10 +11,15 @@ from cloche.cli import session
 
 
 def test_an_interrupt_is_held_until_the_end_of_the_block() -> None:
-    done = False
-    with pytest.raises(KeyboardInterrupt), session.interrupt_held():
-        os.kill(os.getpid(), signal.SIGINT)
-        done = True
+    done = []
+
+    def interrupted() -> None:
+        with session.interrupt_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert done
     with session.interrupt_held():
         pass
