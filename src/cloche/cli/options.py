@@ -29,6 +29,17 @@ target = click.option(
 )  # fmt: skip
 
 
+def stacked(*added: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a decorator that adds arguments and options to a verb, in the order of its help."""
+
+    def decorate(verb: Any) -> Any:
+        for option in reversed(added):
+            verb = option(verb)
+        return verb
+
+    return decorate
+
+
 def duration(text: str | float) -> float:
     """Return the seconds of `90`, `90s` or `5m`; a number without a unit is seconds."""
     from cloche.units import parse_duration

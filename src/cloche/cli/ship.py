@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from cloche.cli import cluster_deploy, options, session, specification
 from cloche.errors import UsageError
-
-if TYPE_CHECKING:
-    from cloche.artifacts import Deployment
 
 
 @click.command()
@@ -73,5 +69,6 @@ def command(
             shipped = ship.revision_of(origin, name, revision)
             shipment = ship.prepare(origin, goal, shipped, operated)
             ship.carry(shipment, goal, here.progress)
-    deployment: Deployment = shipment.deployment
-    return cluster_deploy.submit(there, deployment, given, timeout=timeout, as_json=as_json)
+    return cluster_deploy.submit(
+        there, shipment.deployment, given, timeout=timeout, as_json=as_json
+    )

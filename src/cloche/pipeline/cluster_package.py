@@ -15,7 +15,7 @@ from cloche.pipeline import cluster, cluster_tags
 from cloche.version import __version__
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment, KubernetesPlace, Reason
+    from cloche.artifacts import Deployment, Gpu, KubernetesPlace, Reason
     from cloche.clients.oci.reference import ImageReference
     from cloche.images.bases.base import Base
     from cloche.pipeline.cluster import Opened
@@ -45,16 +45,13 @@ def package(
     without it the image is made and goes nowhere. Raises ClocheError `image.…`, `registry.…`,
     `target.kubernetes.weights`, and what the cluster refuses of its pods.
     """
-    from cloche.pipeline import gpu_release
     from cloche.targets.kubernetes import image_volumes
     from cloche.targets.kubernetes.objects import placing
 
     place, connections, gpu = opened.place, opened.connections, deployment.served.resources.gpu
     if push:
         cluster.require_answer(connections.at(cluster.host(place)), place)
-    base = _base(place, release.base, connections, settings=settings, progress=progress)
-    if gpu is not None:
-        gpu_release.require_cuda(base, place.base or release.base)
+    base = _base(place, release.base, gpu, connections, settings=settings, progress=progress)
     where = placing.where(gpu, place.pods, base.platform.architecture)
     choice = image_volumes.chosen(opened.cluster, place.weights, where)
     packing = _Packing(
@@ -79,13 +76,11 @@ def for_others(
     Raises ClocheError `image.…` and `registry.…`.
     """
     from cloche.artifacts import WeightsFrom
-    from cloche.pipeline import gpu_release
     from cloche.targets.kubernetes.image_volumes import Choice
 
     cluster.require_answer(connections.at(cluster.host(place)), place)
-    base = _base(place, ngc.IMAGE, connections, settings=settings, progress=progress)
-    if deployment.served.resources.gpu is not None:
-        gpu_release.require_cuda(base, place.base or ngc.IMAGE)
+    gpu = deployment.served.resources.gpu
+    base = _base(place, ngc.IMAGE, gpu, connections, settings=settings, progress=progress)
     is_volume = place.weights is WeightsFrom.VOLUME
     choice = Choice(True, Origin.SPEC, "The target asks for it.") if is_volume else None
     tags = cluster_tags.EXPORTED
@@ -209,15 +204,19 @@ class _Packing:
 def _base(
     place: KubernetesPlace,
     default: str,
+    gpu: Gpu | None,
     connections: Registries,
     *,
     settings: Settings,
     progress: Progress,
 ) -> Base:
-    """Return the base of a place; its registry is asked as the user's own environment says."""
+    """Return the base of a place, which has CUDA where a GPU is asked for.
+
+    Its registry is asked as the user's own environment says.
+    """
     from cloche.images import platforms
     from cloche.images.bases import base as bases
-    from cloche.pipeline import base_image
+    from cloche.pipeline import base_image, gpu_release
 
     text = place.base or default
     try:
@@ -230,4 +229,6 @@ def _base(
         hint = f"{error.hint or ''} `base:` of the target names another, `cpu` is Cloche's own."
         raise error.with_(hint=hint.strip()) from error
     bases.require_server(found, text)
+    if gpu is not None:
+        gpu_release.require_cuda(found, text)
     return found

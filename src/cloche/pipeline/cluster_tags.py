@@ -31,6 +31,11 @@ def prefix(opened: Opened) -> str:
     return f"revision-{digest.removeprefix('sha256:')[:_HEX]}-"
 
 
+def tag_of(opened: Opened, digest: str) -> str:
+    """Return the tag of a place for an image that was not built for it."""
+    return f"{prefix(opened)}{digest.removeprefix('sha256:')[:_MARK]}"
+
+
 def keep(opened: Opened, service: str) -> None:
     """Have each kept revision under a tag of the place, and no other revision.
 
@@ -61,8 +66,7 @@ def _tag(opened: Opened, service: str, kept: set[str], dropped: set[str]) -> Non
     for digest in sorted(kept - set(found.values())):
         # It was brought back after its tag had been removed.
         again = registry.manifest(name, digest)
-        tag = f"{ours}{digest.removeprefix('sha256:')[:_MARK]}"
-        registry.put_manifest(name, tag, again.data, again.media_type)
+        registry.put_manifest(name, tag_of(opened, digest), again.data, again.media_type)
     for tag, digest in found.items():
         if digest in dropped:
             registry.delete_tag(name, tag)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
     from cloche.targets.kubernetes.gitops.folder import Written
 
-KUBERNETES, KUSTOMIZE, HELM = "kubernetes", "kustomize", "helm"
+KUSTOMIZE, HELM = "kustomize", "helm"
 _DIGITS = 12
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cloche.pipeline.cluster import Opened
     from cloche.progress import Progress
 
-_HEX = 40
 _OWN = "CLOCHE_"
 """How the variables begin that an image has for its server."""
 _ARCHITECTURE = "kubernetes.io/arch"
@@ -96,8 +95,8 @@ def carry(shipment: Shipment, goal: Opened, progress: Progress) -> None:
 
 
 def _place_of(image: str, goal: Opened, service: str) -> ImageReference:
-    digest = image.partition("@")[2].removeprefix("sha256:")[:_HEX]
-    return references.parse(f"{goal.place.registry}/{service}:{cluster_tags.prefix(goal)}{digest}")
+    tag = cluster_tags.tag_of(goal, image.partition("@")[2])
+    return references.parse(f"{goal.place.registry}/{service}:{tag}")
 
 
 def _pinned(target: ImageReference, image: str) -> str:

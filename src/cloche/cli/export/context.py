@@ -65,26 +65,22 @@ class Prepared:
         }
 
 
-def asked(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the arguments and options of `Asked` to a verb."""
-    added = (
-        options.model,
-        options.file,
-        options.name,
-        options.example,
-        click.option(
-            "--base", required=True, metavar="IMAGE",
-            help="The image with the server, in a registry.",
-        ),
-        click.option(
-            "--platform", metavar="OS/ARCH",
-            help="The platform, such as linux/arm64 (default: this one's).",
-        ),
-        click.option("--no-golden", is_flag=True, help="Leave the golden request out."),
-    )  # fmt: skip
-    for option in reversed(added):
-        command = option(command)
-    return command
+asked = options.stacked(
+    options.model,
+    options.file,
+    options.name,
+    options.example,
+    click.option(
+        "--base", required=True, metavar="IMAGE",
+        help="The image with the server, in a registry.",
+    ),
+    click.option(
+        "--platform", metavar="OS/ARCH",
+        help="The platform, such as linux/arm64 (default: this one's).",
+    ),
+    click.option("--no-golden", is_flag=True, help="Leave the golden request out."),
+)  # fmt: skip
+"""The arguments and options of `Asked`."""
 
 
 @contextmanager

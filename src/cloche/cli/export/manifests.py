@@ -13,8 +13,6 @@ from cloche.errors import UsageError
 from cloche.targets.kubernetes.gitops.objects import ADDONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cloche.pipeline.gitops import Exported
 
 
@@ -46,29 +44,25 @@ before an old one ends. The same inputs give the same bytes; files that were cha
 written over."""
 
 
-def _asked(verb: Callable[..., None]) -> Callable[..., None]:
-    added = (
-        options.model,
-        options.file,
-        options.name,
-        options.example,
-        click.option(
-            "--target", required=True, metavar="NAME", help="A place of `targets` in cloche.yaml.",
-        ),
-        click.option(
-            "--with", "addons", multiple=True, type=click.Choice(ADDONS),
-            help="What the cluster has beyond Kubernetes: objects of its kinds are written, too.",
-        ),
-        click.option(
-            "--output", type=click.Path(path_type=Path), metavar="DIR", required=True,
-            help="The folder to write; other files in it stay.",
-        ),
-        click.option("--overwrite", is_flag=True, help="Write over files that were changed."),
-        options.as_json,
-    )  # fmt: skip
-    for option in reversed(added):
-        verb = option(verb)
-    return verb
+_asked = options.stacked(
+    options.model,
+    options.file,
+    options.name,
+    options.example,
+    click.option(
+        "--target", required=True, metavar="NAME", help="A place of `targets` in cloche.yaml.",
+    ),
+    click.option(
+        "--with", "addons", multiple=True, type=click.Choice(ADDONS),
+        help="What the cluster has beyond Kubernetes: objects of its kinds are written, too.",
+    ),
+    click.option(
+        "--output", type=click.Path(path_type=Path), metavar="DIR", required=True,
+        help="The folder to write; other files in it stay.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Write over files that were changed."),
+    options.as_json,
+)  # fmt: skip
 
 
 def _export(

@@ -7,7 +7,6 @@ https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError
 from cloche.targets.kubernetes import fitting
+from cloche.targets.kubernetes.requirements import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ _KUBELET = (1, 35)
 """On by default from here on; whether an older one has it switched on is not to be seen."""
 _RUNTIMES = {"containerd": (2, 1), "cri-o": (1, 33)}
 """The first version of each that mounts a folder of an image."""
-_VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def _missing(info: Mapping[str, str]) -> str:
 
 
 def _lacks(what: str, version: str, least: tuple[int, int]) -> str:
-    found = _VERSION.match(version)
-    if found is not None and (int(found[1]), int(found[2])) >= least:
+    found = version_of(version)
+    if found is not None and found >= least:
         return ""
     return f"{what} {version} is older than {least[0]}.{least[1]}"

@@ -75,10 +75,7 @@ def _waits_for(found: dict[str, Any]) -> str:
     status = found.get("status") or {}
     for container in status.get("containerStatuses") or ():
         waiting = (container.get("state") or {}).get("waiting")
-        if waiting is None or waiting.get("reason") in {
-            "CreateContainerError",
-            "RunContainerError",
-        }:
+        if waiting is None or waiting.get("reason") in _PULLED:
             return ""
         return f"{waiting.get('reason')}: {waiting.get('message') or 'no more is said'}"
     for condition in status.get("conditions") or ():

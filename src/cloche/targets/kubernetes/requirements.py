@@ -33,8 +33,7 @@ def check_version(cluster: Cluster) -> Finding:
     Raises ClocheError `kubernetes.version` for one that is too old.
     """
     text = cluster.version()
-    found = _VERSION.match(text)
-    version = (int(found[1]), int(found[2])) if found is not None else NEWEST
+    version = version_of(text) or NEWEST
     if version < OLDEST:
         raise ClocheError(
             "kubernetes.version",
@@ -46,6 +45,12 @@ def check_version(cluster: Cluster) -> Finding:
         what = f"Kubernetes {text} is newer than {_text(NEWEST)}, the newest that was tried."
         return Finding(Severity.WARNING, "kubernetes.newer", what)
     return Finding(Severity.NOTE, "kubernetes.version", f"Kubernetes {text}.")
+
+
+def version_of(text: str) -> tuple[int, int] | None:
+    """Return the first two numbers of a version; None for text that has none."""
+    found = _VERSION.match(text)
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def _text(version: tuple[int, int]) -> str:

@@ -6,6 +6,7 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any
 
+from cloche.images.export.dockerfile import MARK
 from cloche.targets.kubernetes.gitops.text import text
 from cloche.targets.kubernetes.objects.pod import CONTAINER
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     Object = dict[str, Any]
-
-MARK = "# Written by `cloche export`"
 
 
 def kubernetes(objects: Iterable[Object]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Expose, Exposure, digest_of, encode
+from cloche.artifacts import digest_of, encode
 from cloche.clients.kubernetes import kinds
 from cloche.targets.kubernetes import names, wanted
 from cloche.targets.kubernetes.objects import deployment as workloads
@@ -115,8 +115,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if key != names.MANAGED_BY}
     return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def is_public(desired: Desired) -> bool:
-    """Return whether a load balancer of the cloud leads to a service."""
-    return (desired.operated.exposure or Exposure()).expose is Expose.LOADBALANCER
