@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from cloche.artifacts import digest_of
 from cloche.errors import ClocheError, ConflictError
 from cloche.targets.kubernetes.gitops import folder
 
@@ -51,3 +53,16 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / folder.RECORD).write_text("{")
     with pytest.raises(ClocheError, match="cannot be read"):
         folder.check(tmp_path, overwrite=False)
+
+
+@pytest.mark.parametrize("path", ["../mine.yaml", "sub/../../mine.yaml", "/etc/mine.yaml"])
+def test_a_record_that_leads_out_of_the_folder_removes_nothing(tmp_path: Path, path: str) -> None:
+    mine, out = tmp_path / "mine.yaml", tmp_path / "out"
+    out.mkdir()
+    mine.write_text("mine\n")
+    record = {"files": {path: digest_of(mine.read_bytes())}}
+    (out / folder.RECORD).write_text(json.dumps(record))
+    with pytest.raises(ClocheError, match="leads out of the folder"):
+        folder.write(out, FIRST, overwrite=True)
+    assert mine.exists()
+    assert not (out / "a.yaml").exists()

@@ -59,11 +59,14 @@ def problems(
     service: str,
     freed: Mapping[str, Decimal],
 ) -> Iterator[ConflictError]:
-    """Yield which quotas have no room for so many pods that take `each`, once others are gone."""
+    """Yield which quotas have no room for so many pods that take `each`, once others are gone.
+
+    One that was lowered below what is taken keeps out only who takes more of that.
+    """
     for quota in quotas:
         for resource, room in _room(quota, freed):
             one = each.get(resource, Decimal(0))
-            if one * count > room:
+            if one and one * count > room:
                 pods = f"{count} pods of a new revision of {service}"
                 yield _too_small(quota, resource, pods, room / one)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cloche import files
@@ -68,7 +69,12 @@ def _recorded(folder: Path) -> dict[str, str]:
     """Return the digests of the files that an earlier export wrote."""
     path = folder / RECORD
     try:
-        return dict(json.loads(path.read_bytes())["files"])
+        recorded = dict(json.loads(path.read_bytes())["files"])
+        # The folder may be of someone else, and what it records is removed.
+        for each in map(PurePosixPath, recorded):
+            if each.is_absolute() or ".." in each.parts:
+                raise ValueError(f"{each} leads out of the folder")
+        return recorded
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
