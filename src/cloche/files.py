@@ -9,10 +9,11 @@ An OSError is not translated here: the caller knows what its file means to the u
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,11 +21,49 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a disk that has no room."""
+_AMPLE = 8
+
+
 # ── files ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Replace a file atomically; with `private` only its owner can read it (0600)."""
+def write_atomically(
+    path: Path, data: bytes, *, private: bool = False, reserve: Path | None = None
+) -> None:
+    """Replace a file atomically; with `private` only its owner can read it (0600).
+
+    On a full disk `reserve`, a file of `keep_reserve`, is given up for it.
+    """
+    try:
+        _write_atomically(path, data, private=private)
+    except OSError as error:
+        if reserve is None or error.errno not in FULL or not reserve.exists():
+            raise
+        reserve.unlink(missing_ok=True)
+        _write_atomically(path, data, private=private)
+
+
+def keep_reserve(path: Path, size: int) -> None:
+    """Have a file of `size` bytes that can be given up for others, if the disk has ample room.
+
+    With little room it would take what others need.
+    """
+    with suppress(OSError):
+        disk = os.statvfs(path.parent)
+        if path.exists() or disk.f_bavail * disk.f_frsize < _AMPLE * size:
+            return
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError:
+            path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+
+def _write_atomically(path: Path, data: bytes, *, private: bool) -> None:
     temporary = path.with_name(temporary_name(f".{path.name}"))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600 if private else 0o666)

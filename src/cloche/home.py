@@ -126,6 +126,11 @@ class HomeLayout:
         return self.run / "target.lock"
 
     @property
+    def reserve(self) -> Path:
+        """Return the file that is given up for records when the disk is full."""
+        return self.run / "reserve"
+
+    @property
     def sign_of_life(self) -> Path:
         """Return the file that a control plane touches every second, if it is kept running."""
         return self.run / "alive"

@@ -84,10 +84,10 @@ def test_a_change_that_was_cut_off_leaves_no_route_without_its_cluster(
     gateway.apply(state(100))
     replace = xds.replace
 
-    def killed(path: Path, data: bytes) -> None:
+    def killed(path: Path, data: bytes, **more: Any) -> None:
         if path.name == "applied.json":
             raise KeyboardInterrupt
-        replace(path, data)
+        replace(path, data, **more)
 
     monkeypatch.setattr(xds, "replace", killed)
     with pytest.raises(KeyboardInterrupt):

@@ -19,6 +19,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.errors import UnavailableError
 from cloche.progress import SilentProgress
 from cloche.targets.local import gateway_process, home_lock, logs, processes, records
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from cloche.targets.local.joining import Placed
     from cloche.targets.local.supervised import Record
 
+_RESERVE = 2**20  # bytes for records and routes when the disk is full
 _SLACK = 10.0
 """Seconds added to the limits of draining and ending."""
 
@@ -118,6 +120,7 @@ class LocalHost:
             self.close()
             raise
         self._stage = _Stage.KEEPING
+        files.keep_reserve(self._layout.reserve, _RESERVE)
 
     def _end_undeclared(self, services: tuple[str, ...]) -> None:
         self.local_gateway.keep_only(services)
@@ -137,8 +140,7 @@ class LocalHost:
     def close(self) -> None:
         """Stop keeping the servers; they run on."""
         self._stage = _Stage.CLOSED
-        runners = self.known()
-        for runner in runners:
+        for runner in (runners := self.known()):
             runner.close()
         for runner in runners:
             runner.join(time.monotonic() + _SLACK)
@@ -216,10 +218,7 @@ class LocalHost:
             self._forget_finished()
 
     def runners(self, service: str | None = None) -> list[RevisionRunner]:
-        """Return the running revisions of a service, or of all services.
-
-        Before `start` they are those that `start` would take over.
-        """
+        """Return the running revisions of a service or of all, or what `start` would take over."""
         self._take_over()
         return self.known(service)
 
@@ -283,6 +282,7 @@ class LocalHost:
         return [runner.placed() for runner in self.known()]
 
     def _replicas_changed(self) -> None:
+        files.keep_reserve(self._layout.reserve, _RESERVE)
         self._forget_finished()
         self.local_gateway.wake()
         self._changed()

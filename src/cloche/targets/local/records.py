@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def save(path: Path, value: object) -> None:
-    """Replace a record; raises ClocheError `target.local.disk` if it cannot be written."""
+def save(path: Path, value: object, *, reserve: Path | None = None) -> None:
+    """Replace a record; raises ClocheError `target.local.disk` if it cannot be written.
+
+    `reserve` is given up for it on a full disk.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_atomically(path, artifacts.encode(value))
+        files.write_atomically(path, artifacts.encode(value), reserve=reserve)
     except OSError as error:
         raise disk_error(path, error) from error
 

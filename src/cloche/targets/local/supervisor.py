@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
+from cloche.home import HomeLayout
 from cloche.targets.local import logs, ports, processes, records
 from cloche.targets.local.adoption import resumed
 from cloche.targets.local.alarm import Alarm
@@ -64,6 +65,7 @@ class Supervisor:
         self.supervised = supervised
         self._path = path
         self._home = home
+        self._reserve = HomeLayout(home).reserve
         self.policy = policy
         self._changed = changed
         self._clock = clock
@@ -89,7 +91,7 @@ class Supervisor:
     def start(self) -> None:
         """Write the record and start the thread; raises ClocheError if it cannot be written."""
         try:
-            records.save(self._path, self.record)
+            records.save(self._path, self.record, reserve=self._reserve)
         except ClocheError:
             self._disconnect()
             raise
@@ -242,7 +244,7 @@ class Supervisor:
                 record = replace(record, last_log=last)
             record = replace(record, pid=None, started=None, run=None, ports=(), models=())
         if life.step is not Step.GONE:
-            records.save(self._path, record)
+            records.save(self._path, record, reserve=self._reserve)
         if life.step not in RUNNING:
             self._drop_process()
         self.record = record
@@ -262,7 +264,7 @@ class Supervisor:
             ports=launch.ports,
             log_start=logs.size(self.supervised.log),
         )
-        records.save(self._path, record)
+        records.save(self._path, record, reserve=self._reserve)
         try:
             self._process = processes.spawn(
                 launch.argv, launch.environment, marker=marker, log=self.supervised.log
@@ -273,7 +275,7 @@ class Supervisor:
             return
         # Set only now, so that nobody sees the ports of a start without its process.
         self.record = replace(record, pid=self._process.pid, started=self._process.started)
-        records.save(self._path, self.record)
+        records.save(self._path, self.record, reserve=self._reserve)
 
     def _wait(self, seconds: float | None) -> None:
         if self.gone or self._closing:

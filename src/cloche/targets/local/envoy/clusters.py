@@ -34,6 +34,22 @@ _TYPES = "type.googleapis.com/envoy"
 CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
 _MOST_RETRIES = 1024
 """Retries under way at once; Envoy's default limit for requests."""
+_EJECTION: Json = {
+    "split_external_local_origin_errors": True,
+    "consecutive_local_origin_failure": 1,
+    "enforcing_consecutive_local_origin_failure": 100,
+    "enforcing_local_origin_success_rate": 0,
+    "enforcing_consecutive_5xx": 0,
+    "enforcing_consecutive_gateway_failure": 0,
+    "enforcing_success_rate": 0,
+    "max_ejection_percent": 100,
+    "base_ejection_time": "2s",
+    "max_ejection_time": "2s",
+    "interval": "1s",
+}
+"""Takes out a replica that refuses a connection or breaks it off, at once, so that the request is
+sent again to another one: the one that died has no requests, and would be chosen again. Answers do
+not count, whatever they say."""
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -82,6 +98,7 @@ def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
             "update_merge_window": "0s",
         },
         "health_checks": [health_check(model)],
+        "outlier_detection": _EJECTION,
     }
 
 
@@ -118,9 +135,8 @@ def answers() -> Json:
 def health_check(model: str) -> Json:
     """Return the health check, which takes out a replica even while Cloche does not run.
 
-    A replica that refuses connections, breaks them off or does not accept them gets no more
-    requests within two seconds. Errors and slow answers do not count, since any caller can provoke
-    them: so there is no outlier detection, for which a timeout is one of the former.
+    A replica that does not answer it gets no more requests within two seconds. It also brings back
+    what `_EJECTION` took out, where that answers.
 
     Both clusters of a revision check the HTTP port, since it is one server.
     """

@@ -87,9 +87,18 @@ class EnvoyGateway:
             self._files.write_clusters((), ())
         self._files.write_routes(self._files.written_state())
         listeners = listener.listeners(self.settings, self.folder / "routes")
-        xds.publish(self.folder / "listeners" / "listeners.json", listener.LISTENER_TYPE, listeners)
+        xds.publish(
+            self.folder / "listeners" / "listeners.json",
+            listener.LISTENER_TYPE,
+            listeners,
+            reserve=self._files.reserve,
+        )
         document = bootstrap(self.folder, self._socket)
-        xds.replace(self.folder / "bootstrap.json", json.dumps(document, indent=1).encode())
+        xds.replace(
+            self.folder / "bootstrap.json",
+            json.dumps(document, indent=1).encode(),
+            reserve=self._files.reserve,
+        )
 
     def command(self) -> tuple[list[str], dict[str, str]]:
         """Return the arguments and the environment of the process to start.
@@ -170,7 +179,9 @@ class EnvoyGateway:
         busy = {host.cluster for host in self._hosts() if host.active}
         left = tuple(name for name in retired if name in busy)
         kept = [each for each in present if each["name"] in routed or each["name"] in left]
-        xds.publish(self._files.clusters_file, clusters.CLUSTER_TYPE, kept)
+        xds.publish(
+            self._files.clusters_file, clusters.CLUSTER_TYPE, kept, reserve=self._files.reserve
+        )
         return left
 
     def seen_routes(self) -> tuple[Route, ...]:

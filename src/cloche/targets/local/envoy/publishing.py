@@ -38,6 +38,7 @@ class Publisher:
     def __init__(self, folder: Path, settings: Settings, admin: Admin, log: Path) -> None:
         self.clusters_file = folder / "clusters" / "clusters.json"
         self._routes = folder / "routes"
+        self.reserve = folder.parent / "reserve"
         self._applied = folder / "applied.json"
         self._settings = settings
         self._admin = admin
@@ -54,14 +55,14 @@ class Publisher:
 
     def keep(self, state: GatewayState) -> None:
         """Record the state of the route tables."""
-        xds.replace(self._applied, json.dumps(asdict(state)).encode())
+        xds.replace(self._applied, json.dumps(asdict(state)).encode(), reserve=self.reserve)
 
     def write_clusters(self, services: Iterable[ServiceRoutes], base: Sequence[Json]) -> str:
         """Write the clusters of services beside earlier ones, and return the file's version."""
         wanted = [each for service in services for each in _clusters_of(service)]
         merged = {each["name"]: each for each in [*base, *wanted]}
         ordered = [merged[name] for name in sorted(merged)]
-        return xds.publish(self.clusters_file, clusters.CLUSTER_TYPE, ordered)
+        return xds.publish(self.clusters_file, clusters.CLUSTER_TYPE, ordered, reserve=self.reserve)
 
     def write_routes(self, state: GatewayState) -> dict[str, str]:
         """Write both tables and return their versions."""
@@ -70,7 +71,9 @@ class Publisher:
             routes.grpc_table(state, self._settings),
         )
         return {
-            table["name"]: xds.publish(self._table_file(table["name"]), routes.ROUTES_TYPE, [table])
+            table["name"]: xds.publish(
+                self._table_file(table["name"]), routes.ROUTES_TYPE, [table], reserve=self.reserve
+            )
             for table in tables
         }
 
@@ -186,7 +189,7 @@ class Publisher:
             if words or time.monotonic() > nudge_at:
                 nudge_at = math.inf
                 for file in files:
-                    xds.replace(file, file.read_bytes())
+                    xds.replace(file, file.read_bytes(), reserve=self.reserve)
             return seen >= _TELLING
 
         return words[-1] if self.wait_until(settled) and words else None

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-def publish(path: Path, type_url: str, resources: Sequence[Json]) -> str:
+def publish(
+    path: Path, type_url: str, resources: Sequence[Json], *, reserve: Path | None = None
+) -> str:
     """Write resources for Envoy and return their version.
 
     A file that has them already is not written again.
@@ -31,7 +33,7 @@ def publish(path: Path, type_url: str, resources: Sequence[Json]) -> str:
     version = hashlib.sha256(json.dumps(typed, sort_keys=True).encode()).hexdigest()[:16]
     if version != read_version(path):
         response = {"version_info": version, "type_url": type_url, "resources": typed}
-        replace(path, json.dumps(response).encode())
+        replace(path, json.dumps(response).encode(), reserve=reserve)
     return version
 
 
@@ -55,10 +57,13 @@ def _read(path: Path) -> Json:
     return document if isinstance(document, dict) else {}
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Replace a file atomically; raises ClocheError `gateway.unwritable`."""
+def replace(path: Path, data: bytes, *, reserve: Path | None = None) -> None:
+    """Replace a file atomically; raises ClocheError `gateway.unwritable`.
+
+    `reserve` is given up for it on a full disk.
+    """
     try:
-        files.write_atomically(path, data)
+        files.write_atomically(path, data, reserve=reserve)
     except OSError as error:
         raise ClocheError(
             "gateway.unwritable",
