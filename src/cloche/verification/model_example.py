@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import DATATYPES
 from cloche.errors import ClocheError
 from cloche.inputs import missing
-from cloche.inputs.mlflow_example import Named, Table, Unnamed, parse
+from cloche.inputs.mlflow_example import by_input
 from cloche.inputs.service_requests import request_parameters
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def read(path: Path, specs: tuple[TensorSpec, ...]) -> tuple[Tensors, dict[str, 
         raise _unusable(path, f"it has more than {LARGEST:,} bytes")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        values = _by_input(document, tuple(spec for spec in specs if spec.marks is None))
+        values = by_input(document, tuple(spec for spec in specs if spec.marks is None))
         parameters = document.get("params") if isinstance(document, dict) else None
         return _arrays(values, specs), _parameters(parameters)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
@@ -71,44 +71,6 @@ def _unusable(path: Path, why: str) -> ClocheError:
         where=path.name,
         hint="Log the model with the input example that its signature was inferred from.",
     )
-
-
-def _by_input(document: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
-    """Return the example's values by the name of the input."""
-    example = parse(document, {spec.name for spec in specs})
-    if len(specs) == 1 and specs[0].datatype == "BYTES" and _are_structures(example, specs[0]):
-        values = document if isinstance(document, list) else next(iter(document.values()))
-        return {specs[0].name: values}
-    if isinstance(example, Table):
-        return _of_table(example, specs)
-    if isinstance(example, Named):
-        return _by_name(example.values, specs)
-    if len(specs) == 1:
-        return {specs[0].name: example.value}
-    return {spec.name: [row[i] for row in example.value] for i, spec in enumerate(specs)}
-
-
-def _are_structures(example: Table | Named | Unnamed, spec: TensorSpec) -> bool:
-    """Return whether mappings are the values of one input, and not the rows of a table."""
-    return isinstance(example, Table) and example.records and spec.name not in example.columns
-
-
-def _by_name(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
-    missing = [spec.name for spec in specs if spec.name not in values and not spec.optional]
-    if missing and len(specs) == 1 and len(values) == 1:
-        return {specs[0].name: next(iter(values.values()))}
-    if missing:
-        raise KeyError(f"no value for {', '.join(missing)}")
-    return values
-
-
-def _of_table(table: Table, specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
-    if len(specs) == 1 and specs[0].name not in table.columns:
-        return {specs[0].name: table.rows}
-    columns = {name: table.column(index) for index, name in enumerate(table.columns)}
-    if not {spec.name for spec in specs} & columns.keys():
-        return dict(zip((spec.name for spec in specs), columns.values(), strict=True))
-    return columns
 
 
 def _texts(value: Any, shape: tuple[int, ...]) -> Any:
