@@ -34,7 +34,8 @@ def read(path: Path, specs: tuple[TensorSpec, ...]) -> tuple[Tensors, dict[str, 
         parameters = document.get("params") if isinstance(document, dict) else None
         return _arrays(values, specs), _parameters(parameters)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-        raise _unusable(path, f"{type(error).__name__}: {error}") from None
+        why = error.args[0] if isinstance(error, KeyError) else error
+        raise _unusable(path, str(why).rstrip(".")) from None
 
 
 def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
@@ -49,6 +50,8 @@ def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
         value, mark = values[spec.name], marks.get(spec.name)
         # MLflow writes NaN into JSON where pandas has it.
         gaps = [missing.is_missing(one) for one in value] if isinstance(value, list) else []
+        if any(gaps) and mark is None and not spec.datatype.startswith("FP"):
+            raise ValueError(f"{spec.name} misses a value, and has no way to say so")
         if any(gaps) and mark is not None:
             filler = "" if spec.datatype == "BYTES" else 0
             value = [filler if gap else one for one, gap in zip(value, gaps, strict=True)]
@@ -69,7 +72,7 @@ def _unusable(path: Path, why: str) -> ClocheError:
         "golden.example",
         f"The model's input example does not fit its inputs: {why}.",
         where=path.name,
-        hint="Log the model with the input example that its signature was inferred from.",
+        hint="Log the model with an example of one row, or give a request: --example FILE.",
     )
 
 
@@ -89,15 +92,23 @@ def _texts(value: Any, shape: tuple[int, ...]) -> Any:
     return texts.reshape(sizes)
 
 
-def _array(value: Any, spec: TensorSpec) -> Any:
+def _numbers(value: Any) -> Any:
     import numpy as np
+
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError("its lists differ in length, which one request cannot hold") from None
+
+
+def _array(value: Any, spec: TensorSpec) -> Any:
 
     if spec.datatype == "BYTES":
         array = _texts(value, spec.shape)
         if spec.holds == "binary":
             array = missing.decoded(array)
     else:
-        array = np.asarray(value).astype(DATATYPES[spec.datatype].numpy)
+        array = _numbers(value).astype(DATATYPES[spec.datatype].numpy)
     rank = len(spec.shape)
     if array.ndim == rank - 1:
         # A single item without its batch axis, or one value per row.
