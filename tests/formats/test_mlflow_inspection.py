@@ -155,21 +155,21 @@ def test_a_fixed_first_axis_is_not_a_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "loader", "kind", "options"),
+    ("name", "content", "kind", "options"),
     [
-        ("model.pkl", pickle.dumps([1]), "mlflow.sklearn", "pickle", {"method": "predict"}),
-        ("model.xgb", b'{"learner":{},"version":[3,2,0]}', "mlflow.xgboost", "xgboost", {}),
-        ("model.lgb", b"tree\nversion=v4\n", "mlflow.lightgbm", "lightgbm", {}),
+        ("model.pkl", pickle.dumps([1]), "pickle", {"method": "predict"}),
+        ("model.xgb", b'{"learner":{},"version":[3,2,0]}', "xgboost", {}),
+        ("model.lgb", b"tree\nversion=v4\n", "lightgbm", {}),
     ],
 )
 def test_without_a_signature_the_estimator_tells_its_inputs(
-    tmp_path: Path, name: str, content: bytes, loader: str, kind: str, options: dict[str, str]
+    tmp_path: Path, name: str, content: bytes, kind: str, options: dict[str, str]
 ) -> None:
     (tmp_path / name).write_bytes(content)
     (tmp_path / "MLmodel").write_text("flavors: {}")
     tags = {
         "mlflow_version": "3.17.2",
-        "python_function.loader_module": loader,
+        "python_function.loader_module": "mlflow.sklearn",
         "python_function.predict_fn": "predict",
     }
     facts = facts_of(tmp_path, name, signature=None, tags=tags)

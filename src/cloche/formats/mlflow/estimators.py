@@ -27,7 +27,7 @@ _HELD = {"date": "times", "json": "structures", "binary": "bytes"}
 
 
 def without_signature(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Loading | None:
-    """Return how the estimator in a folder is loaded without MLflow; None if it is not its only one.
+    """Return how the only estimator in a folder is loaded without MLflow; None without one.
 
     The method is the one that MLflow calls, unless another is asked for.
     """
