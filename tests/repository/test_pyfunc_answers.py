@@ -125,6 +125,12 @@ CASES: list[tuple[str, list[TensorSpec], Any, dict[str, Any]]] = [
         {"output": [[1], [0]], "output.missing": [[False], [True]]},
     ),
     (
+        "nothing but gaps",
+        [number("INT64"), TensorSpec("output.missing", "BOOL", (-1, 1), marks="output")],
+        pd.Series([None, None], dtype="Int64"),
+        {"output": [[0], [0]], "output.missing": [[True], [True]]},
+    ),
+    (
         "flags with gaps",
         [number("BOOL"), TensorSpec("output.missing", "BOOL", (-1, 1), marks="output")],
         pd.Series([True, None], dtype="boolean"),

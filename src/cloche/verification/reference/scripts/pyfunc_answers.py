@@ -85,7 +85,7 @@ def _read(value: Any, datatype: str | None, sizes: list[int] | None) -> tuple[Ar
         return _read_text(value, sizes)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return value, None
-    found = _read_numbers(value)
+    found = _read_numbers(value, datatype or "")
     return _read_text(value, sizes) if found is None else found
 
 
@@ -96,7 +96,7 @@ def _of_pandas(column: Any) -> Any:
     return [None if empty else one for one, empty in zip(list(column), gone)]  # noqa: B905
 
 
-def _read_numbers(value: Any) -> tuple[Array, Array | None] | None:
+def _read_numbers(value: Any, datatype: str = "") -> tuple[Array, Array | None] | None:
     """Return numbers, or equally long lists of them, as one array; None for anything else."""
     try:
         array = np.asarray(list(value) if isinstance(value, np.ndarray) else value)
@@ -109,7 +109,8 @@ def _read_numbers(value: Any) -> tuple[Array, Array | None] | None:
     if array.dtype != object or not all(isinstance(one, _NUMBERS) for one in there):
         return None
     for kinds, zero in (((bool, np.bool_), False), ((int, np.integer), 0)):
-        if there and all(isinstance(one, kinds) for one in there):
+        declared = datatype == "BOOL" if zero is False else "INT" in datatype
+        if (there or declared) and all(isinstance(one, kinds) for one in there):
             gone = np.array([one is None for one in elements]).reshape(array.shape)
             whole = [zero if one is None else one for one in elements]
             return np.array(whole).reshape(array.shape), gone
