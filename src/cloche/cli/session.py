@@ -31,7 +31,7 @@ NOTHING = "Nothing has been deployed here yet."
 ENDED = "Nothing runs here: `cloche down` ended it."
 _OPENED = "cloche.opened"
 """Under this name the context of a command has the place that it opened."""
-BRINGS_BACK = "`cloche deploy MODEL` and `cloche serve` bring back what was deployed here."
+BRINGS_BACK = "`cloche up` brings back what was deployed here, as does any `cloche deploy`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Session:
         """
         if self.place is not None:
             return self.opened(acts_for=acts_for).engine
-        from cloche.clients.control import client as control
+        from cloche.clients.control import finding as control
 
         if not self.deployed():
             raise ClocheError(
@@ -106,7 +106,7 @@ class Session:
 
     def launch(self) -> Launched | None:
         """Prepare a control plane if none runs; it changes nothing until it is used."""
-        from cloche.clients.control import client as control
+        from cloche.clients.control import finding as control
 
         launched = control.launch(self.settings)
         context = click.get_current_context(silent=True)
@@ -118,7 +118,7 @@ class Session:
         """Return the control plane; start it in the background if none runs."""
         if self.place is not None:
             return self.opened().engine
-        from cloche.clients.control import client as control
+        from cloche.clients.control import finding as control
 
         return _close_at_end(control.connect_or_start(self.settings, self.progress, launched))
 
