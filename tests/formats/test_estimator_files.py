@@ -147,6 +147,17 @@ def test_a_booster_records_its_release(tmp_path: Path, content: bytes, line: str
     assert facts.loading.kind == "xgboost"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b'{"learner":{"attributes":{},"feature_names":["a', UBJSON[:-1] + b"\x05"],
+)
+def test_a_booster_that_was_cut_off_is_not_whole(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.json").write_bytes(content)
+    with pytest.raises(ClocheError, match="not whole") as refused:
+        inspected(tmp_path / "model.json", ModelFormat.XGBOOST)
+    assert refused.value.code == "inspection.xgboost.damaged"
+
+
 def test_a_skops_file_records_both_releases(tmp_path: Path) -> None:
     skops(tmp_path / "model.skops")
     facts = inspected(tmp_path / "model.skops")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +152,32 @@ def test_a_fixed_first_axis_is_not_a_batch(tmp_path: Path) -> None:
     facts = facts_of(tmp_path, signature=fixed)
     assert not facts.batch.present
     assert "first axis of x" in facts.batch.why
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "options"),
+    [
+        ("model.pkl", pickle.dumps([1]), "pickle", {"method": "predict"}),
+        ("model.xgb", b'{"learner":{},"version":[3,2,0]}', "xgboost", {}),
+        ("model.lgb", b"tree\nversion=v4\n", "lightgbm", {}),
+    ],
+)
+def test_without_a_signature_the_estimator_tells_its_inputs(
+    tmp_path: Path, name: str, content: bytes, kind: str, options: dict[str, str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "MLmodel").write_text("flavors: {}")
+    tags = {
+        "mlflow_version": "3.17.2",
+        "python_function.loader_module": "mlflow.sklearn",
+        "python_function.predict_fn": "predict",
+    }
+    facts = facts_of(tmp_path, name, signature=None, tags=tags)
+    assert facts.loading is not None
+    assert (facts.loading.framework, facts.loading.kind) == ("sklearn", kind)
+    assert (facts.loading.path, facts.loading.options) == (name, options)
+    assert facts.inputs == ()
+    assert "scikit-learn==1.9.1" in facts.requirements
 
 
 def test_flavors_that_cannot_be_served(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def error_of(data: bytes, path: Path) -> ClocheError:
     [
         (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS pointer"),
-        (b"PK\x03\x04" + bytes(100), "zip archive"),
+        (b"PK\x03\x04" + bytes(100), "cut off"),
+        (b"PK\x05\x06" + bytes(18), "is not an ONNX model"),
         (b"\x80\x04\x95" + bytes(100), "pickle"),
         (b"<!DOCTYPE html><html>", "HTML"),
         (b'{"a": 1}', "JSON"),

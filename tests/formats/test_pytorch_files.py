@@ -61,6 +61,15 @@ def test_files_of_libraries_that_are_no_module_alone(
     assert facts_of(path, own).requirements == own.requirements, "the user says what has the class"
 
 
+def test_a_script_needs_the_packages_whose_operators_it_calls(tmp_path: Path) -> None:
+    path = tmp_path / "detector.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("detector/data.pkl", "N.")
+        code = "  x = ops.prim.NumToTensor(1)\n  keep = ops.torchvision.nms(boxes, scores, 0.5)\n"
+        archive.writestr("detector/code/__torch__/net.py", code)
+    assert facts_of(path).requirements == ("torch==2.15.0", "torchvision==0.29.2")
+
+
 def test_weights_in_safetensors_need_a_class(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(tensors(8))

@@ -84,6 +84,75 @@ class Mixed(nn.Module):
         return (floats.double() + whole[:, None], whole * 2, ~flags)
 
 
+class Scaled(nn.Module):
+    """Arguments that are no tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor, times: int, clip: bool, mode: str) -> torch.Tensor:
+        answer = self.layer(x) * times
+        if clip:
+            answer = torch.relu(answer)
+        return -answer if mode == "negative" else answer
+
+
+class Kept(nn.Module):
+    """Calls an operator of torchvision, as its detectors do."""
+
+    def forward(self, boxes: torch.Tensor) -> torch.Tensor:
+        return torchvision.ops.nms(boxes, boxes[:, 0], 0.5)
+
+
+class Summed(nn.Module):
+    """A list of tensors, as torchvision's detectors take their images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        return self.layer(torch.stack(parts).sum(0))
+
+
+class Nested(nn.Module):
+    """An argument that no tensor of a request can be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, parts: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.layer(parts["x"])
+
+
+class Stepped(nn.Module):
+    """A state of several tensors beside the input, and a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.LSTMCell(4, 5)
+
+    def forward(
+        self, x: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor], times: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden, cell = self.layer(x, state)
+        return hidden * times, cell
+
+
+class Backwards(nn.Module):
+    """Layers that were made in another order than they are called in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+        self.table = nn.Embedding(10, 4)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head(self.table(ids).mean(1))
+
+
 class Attention(nn.Module):
     """Two sequences of lengths of their own, whose features no layer tells first."""
 
@@ -155,6 +224,28 @@ def save_of_timm() -> None:
     (FOLDER / "timm.json").write_text(json.dumps(given))
 
 
+def arguments() -> None:
+    """Save models whose arguments are not all tensors in a row."""
+    for name, module in (
+        ("scaled", Scaled()), ("backwards", Backwards()), ("summed", Summed()),
+        ("nested", Nested()), ("kept", Kept()),
+    ):  # fmt: skip
+        torch.jit.script(module).save(FOLDER / f"{name}.pt")
+    rows = {0: Dim("rows")}
+    state = (torch.zeros(3, 5), torch.zeros(3, 5))
+    stepped = torch.export.export(
+        Stepped(), (torch.rand(3, 4), state, 2), dynamic_shapes=(rows, (rows, rows), None)
+    )
+    torch.export.save(stepped, FOLDER / "stepped.pt2")
+    half = torch.export.export(nn.Linear(4, 3).bfloat16(), (torch.rand(3, 4).bfloat16(),))
+    torch.export.save(half, FOLDER / "brain.pt2")
+    dynamic = torch.ao.quantization.quantize_dynamic(
+        nn.Sequential(nn.Linear(4, 3)), {nn.Linear}, dtype=torch.qint8
+    )
+    torch.save(dynamic, FOLDER / "quantised.pt")
+    torch.save(nn.Sequential(nn.EmbeddingBag(9, 4), nn.Linear(4, 3)), FOLDER / "bag.pt")
+
+
 def main() -> None:
     model = trained()
     image = torch.rand(2, 3, 24, 24)
@@ -202,6 +293,7 @@ def main() -> None:
     torch.save(checkpoint, FOLDER / "checkpoint.ckpt")
     torch.save({"epoch": 3, "history": [1.0, 0.5]}, FOLDER / "history.pt")
 
+    arguments()
     save_of_timm()
     examples = {"input_example": np.random.default_rng(0).random((1, 3, 24, 24), np.float32)}
     common = {"pip_requirements": REQUIREMENTS}

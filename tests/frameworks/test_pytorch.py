@@ -108,6 +108,55 @@ def test_inputs_of_several_types_come_from_the_example(pytorch: Saved, prepare: 
     assert outputs == "output_0 FP64 ?,3; output_1 INT32 ?; output_2 BOOL ?"
 
 
+def test_arguments_of_a_script_that_are_no_tensors(pytorch: Saved, prepare: Prepare) -> None:
+    deployment = prepare(pytorch.spec("scaled.pt"))
+    assert described(deployment.main.facts.inputs) == (
+        "x FP32 ?,4; times INT64 ; clip BOOL ; mode BYTES "
+    )
+    assert deployment.golden is not None
+    assert deployment.golden.judge is Judge.REFERENCE
+    assert deployment.main.conversion is None
+    assert "keeps one value" in notes(deployment)["conversion.none"]
+
+
+def test_a_script_that_calls_operators_of_torchvision(pytorch: Saved, prepare: Prepare) -> None:
+    content = pytorch.spec("kept.pt", inputs={"boxes": "FP32 [boxes, 4]"})
+    assert prepare(content).golden is not None
+
+
+def test_nested_and_fixed_arguments_of_a_program(pytorch: Saved, prepare: Prepare) -> None:
+    deployment = prepare(pytorch.spec("stepped.pt2"))
+    assert described(deployment.main.facts.inputs) == (
+        "x FP32 ?,4; state_0 FP32 ?,5; state_1 FP32 ?,5"
+    )
+    assert deployment.main.conversion is not None, notes(deployment)
+    assert deployment.golden is not None
+    assert deployment.golden.judge is Judge.REFERENCE
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs"),
+    [
+        ("backwards.pt", "ids INT64 ?,?"),
+        ("quantised.pt", "input FP32 ?,4"),
+        ("bag.pt", "input INT64 ?,?"),
+    ],
+)
+def test_what_layers_tell_of_the_inputs(
+    pytorch: Saved, prepare: Prepare, model: str, inputs: str
+) -> None:
+    deployment = prepare(pytorch.spec(model))
+    assert described(deployment.main.facts.inputs) == inputs
+    assert deployment.golden is not None
+    assert deployment.golden.judge is Judge.REFERENCE
+
+
+def test_a_list_of_tensors_is_one_of_its_items(pytorch: Saved, prepare: Prepare) -> None:
+    deployment = prepare(pytorch.spec("summed.pt"))
+    assert described(deployment.main.facts.inputs) == "parts FP32 ?,4"
+    assert described(deployment.main.facts.outputs) == "output FP32 3"
+
+
 @pytest.mark.parametrize(
     "model", ["squeezed.pth", "squeezed.safetensors", "parallel.pth", "checkpoint.ckpt"]
 )
@@ -277,6 +326,8 @@ REFUSED: list[tuple[str, dict[str, object], str, str]] = [
     ("history.pt", {"class": "torchvision.models.resnet18"}, "conversion.content", "no weights"),
     ("main.pt", {}, "inspection.pytorch.main", "Reader"),
     ("scripted.pt", {}, "conversion.inputs", "shapes"),
+    ("nested.pt", {}, "conversion.arguments", "Dict[str, Tensor]"),
+    ("brain.pt2", {}, "conversion.inputs", "torch.bfloat16, which clients do not have"),
     ("bilinear.pt", {}, "conversion.inputs", "input1, input2"),
     ("bilinear.pt", {"inputs": {"x": "FP32 [batch, 3]"}}, "conversion.inputs", "x FP32 [batch, 3]"),
     (

@@ -123,11 +123,17 @@ def test_a_flavor_of_mlflow_is_converted_under_its_signature(
     assert deployment.repository.main.max_batch_size > 1
 
 
-def test_a_flavor_of_mlflow_without_a_signature_has_the_declared_inputs(
+def test_a_flavor_of_mlflow_without_a_signature_is_told_by_its_estimator(
     sklearn: Saved, prepare: Prepare
 ) -> None:
     content: dict[str, object] = {"model": str(sklearn.folder / "unsigned")}
-    require_refused(prepare, content, "inspection.mlflow.signature", "no signature")
+    deployment = prepare(content)
+    facts = deployment.main.facts
+    assert not facts.inputs_declared
+    assert described(facts.inputs) == "input FP32 ?,4"
+    assert described(facts.outputs) == "label INT64 ?"
+    assert deployment.golden is not None
+    assert deployment.golden.judge is Judge.REFERENCE
     facts = prepare({**content, "inputs": {"input": "FP64 [batch, 4]"}}).main.facts
     assert facts.inputs_declared
     assert described(facts.inputs) == "input FP64 ?,4"

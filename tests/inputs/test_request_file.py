@@ -158,10 +158,15 @@ def repository(*inputs: TensorSpec) -> ModelRepository:
     )
 
 
+AT = request_example.Addressed(
+    "http://127.0.0.1:8080/v2/models/m/infer", "127.0.0.1:8080", "service"
+)
+
+
 def test_an_example_has_every_required_input():
     made = request_example.of(
         repository(*COLUMNS.inputs, TensorSpec("extra", "FP32", (1,), optional=True)),
-        "http://127.0.0.1:8080/v2/models/m/infer",
+        AT,
     )
     body = json.loads(made["curl"].partition("-d '")[2].removesuffix("'"))
     assert body["inputs"] == [
@@ -173,18 +178,65 @@ def test_an_example_has_every_required_input():
 
 
 def test_an_example_of_a_large_input_is_made_by_a_line_of_python():
-    made = request_example.of(
-        repository(TensorSpec("image", "FP32", (-1, 3, 224, 224))), "http://h/v2/models/m/infer"
-    )
+    made = request_example.of(repository(TensorSpec("image", "FP32", (-1, 3, 224, 224))), AT)
     assert len(made["curl"]) < 400
     assert made["curl"].startswith("python3 -c")
     assert "curl" in made["curl"]
 
 
 def test_an_example_that_json_cannot_carry_points_to_python():
-    made = request_example.of(repository(TensorSpec("x", "FP16", (4,))), "http://h/v2/models/m")
+    made = request_example.of(repository(TensorSpec("x", "FP16", (4,))), AT)
     assert made["curl"].startswith("#")
     assert 'dtype="float16"' in made["python"]
+
+
+def test_an_example_of_a_large_golden_request_keeps_its_shape():
+    golden = {"image": np.full((2, 3, 32, 32), 0.5, np.float32)}
+    made = request_example.of(repository(TensorSpec("image", "FP32", (-1, 3, -1, -1))), AT, golden)
+    assert "'shape': [1, 3, 32, 32]" in made["curl"].replace("'\"'\"'", "'")
+    assert "[0.5] * 3072" in made["curl"]
+    assert 'np.full([1, 3, 32, 32], 0.5, dtype="float32")' in made["python"]
+
+
+@pytest.mark.parametrize(
+    ("datatype", "values", "written"),
+    [
+        ("FP16", np.array([[0.5]], np.float16), 'np.array([0.5], dtype="float16")'),
+        ("FP64", np.array([[np.nan]]), 'np.array([float("nan")], dtype="float64")'),
+        ("BYTES", np.array([[b"\xff"]], object), "np.array([b'\\xff'], dtype=object)"),
+    ],
+)
+def test_a_golden_request_that_json_cannot_carry_is_shown_in_python(datatype, values, written):
+    made = request_example.of(repository(TensorSpec("x", datatype, (-1, 1))), AT, {"x": values})
+    assert made["curl"].startswith("#")
+    assert written in made["python"]
+    compile(made["python"], "example", "exec")
+
+
+def test_the_parameters_of_the_golden_request_are_shown():
+    spec = TensorSpec("x", "FP32", (-1, 1))
+    given = {"sequence_id": 7, "sequence_start": True, "power": 2}
+    made = request_example.of(repository(spec), AT, {"x": np.ones((1, 1), np.float32)}, given)
+    assert json.loads(made["curl"].partition("-d '")[2].removesuffix("'"))["parameters"] == given
+    assert "-H 'cloche-sequence: 7'" in made["curl"]
+    assert "sequence_id=7, sequence_start=True, parameters={'power': 2})" in made["python"]
+    assert "headers={'cloche-sequence': '7'}" in made["python"]
+
+
+def test_a_service_without_a_plain_address_is_named_in_a_header():
+    at = request_example.Addressed("http://b.localhost:1/v2/models/m/infer", "127.0.0.1:1", "b")
+    made = request_example.of(repository(TensorSpec("x", "FP32", (1,))), at)
+    assert "InferenceServerClient('127.0.0.1:1')" in made["python"]
+    assert "headers={'cloche-service': 'b'}" in made["python"]
+
+
+def test_a_model_that_streams_is_asked_over_grpc():
+    spec = TensorSpec("x", "FP32", (1,))
+    member = RepositoryMember("m", "python", (spec,), (spec,), 0, decoupled=True)
+    made = request_example.of(ModelRepository("m", "sha256:0", (), (member,)), AT)
+    assert made["curl"].startswith("#")
+    assert "import tritonclient.grpc" in made["python"]
+    assert "async_stream_infer('m', inputs)" in made["python"]
 
 
 def test_an_input_may_be_called_like_a_part_of_the_protocol(tmp_path):
@@ -195,13 +247,53 @@ def test_an_input_may_be_called_like_a_part_of_the_protocol(tmp_path):
         assert fitted[name].array.tolist() == [[1, 2, 3]]
 
 
-def test_the_parameters_of_a_request(tmp_path):
-    document = {"inputs": [], "parameters": {"sequence_id": 7, "binary_data_output": True}}
-    path = tmp_path / "request.json"
-    path.write_text(json.dumps(document | {"params": {"power": 2}}))
-    assert request_file.parameters(path) == {"sequence_id": 7, "power": 2}
-    path.write_text("1,2\n")
-    assert request_file.parameters(path) == {}
+def test_the_parameters_of_a_request(tmp_path, monkeypatch):
+    entry = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}
+    document = {"inputs": [entry], "parameters": {"sequence_id": 7, "binary_data_output": True}}
+    source = write(tmp_path, "v2.json", json.dumps(document | {"params": {"power": 2}}))
+    tensors, parameters = request_file.request(source, MATRIX)
+    assert tensors["x"].array.tolist() == [[1, 2]]
+    assert parameters == {"sequence_id": 7, "power": 2}
+    assert request_file.request(write(tmp_path, "t.csv", "1,2\n"), MATRIX)[1] == {}
+    monkeypatch.setattr(
+        sys, "stdin", SimpleNamespace(buffer=io.BytesIO(json.dumps(document).encode()))
+    )
+    assert request_file.request("-", MATRIX)[1] == {"sequence_id": 7}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"dataframe_split": {"columns": ["city", "age"], "data": [["Bern", 41], ["Thun", 7]]}},
+        {"dataframe_split": {"data": [[41, "Bern"], [7, "Thun"]]}},
+        {"dataframe_records": [{"age": 41, "city": "Bern"}, {"city": "Thun", "age": 7}]},
+        {
+            "instances": [{"age": 41, "city": "Bern"}, {"city": "Thun", "age": 7}],
+            "params": {"a": 1},
+        },
+        [{"age": 41, "city": "Bern"}, {"city": "Thun", "age": 7}],
+    ],
+)
+def test_tables_as_the_scoring_server_of_mlflow_takes_them(tmp_path, document):
+    source = write(tmp_path, "request.json", json.dumps(document))
+    fitted = fit(COLUMNS, request_file.read(source, COLUMNS))
+    assert fitted["age"].array.tolist() == [[41], [7]]
+    assert fitted["city"].array.tolist() == [["Bern"], ["Thun"]]
+
+
+def test_a_key_that_only_a_later_record_has_is_kept(tmp_path):
+    records = [{"age": 41, "city": "Bern"}, {"age": 7, "city": "Thun", "land": "CH"}]
+    source = write(tmp_path, "request.json", json.dumps({"dataframe_records": records}))
+    with pytest.raises(UsageError, match="no input 'land'"):
+        fit(COLUMNS, request_file.read(source, COLUMNS))
+
+
+def test_a_table_of_other_columns_is_refused_with_its_inputs(tmp_path):
+    source = write(tmp_path, "request.json", '{"dataframe_split": {"data": [[41]]}}')
+    with pytest.raises(UsageError) as refused:
+        request_file.request(source, COLUMNS)
+    assert refused.value.code == "infer.json"
+    assert "age, city" in (refused.value.hint or "")
 
 
 def test_an_empty_cell_is_a_missing_value_where_one_may_be(tmp_path):
@@ -213,15 +305,8 @@ def test_an_empty_cell_is_a_missing_value_where_one_may_be(tmp_path):
     assert fitted["city"].array.tolist() == [["Bern"], [""]]
 
 
-def test_a_ready_request_is_the_golden_one_if_it_can_be_read():
+def test_a_ready_request_is_the_golden_one():
     golden = {"when": np.array([[b"2026-01-31"], [b"2026-02-01"]], object)}
-    made = request_example.of(
-        repository(TensorSpec("when", "BYTES", (-1, 1))), "http://h/v2/models/m", golden
-    )
+    made = request_example.of(repository(TensorSpec("when", "BYTES", (-1, 1))), AT, golden)
     assert '"shape": [1, 1], "datatype": "BYTES", "data": ["2026-01-31"]' in made["curl"]
     assert "np.array(['2026-01-31'], dtype=object).reshape([1, 1])" in made["python"]
-    odd = {"when": np.array([[b"\xff"]], object)}
-    made = request_example.of(
-        repository(TensorSpec("when", "BYTES", (-1, 1))), "http://h/v2/models/m", odd
-    )
-    assert '"text"' in made["curl"]

@@ -181,6 +181,16 @@ def test_a_model_that_cannot_be_loaded_shows_its_last_line(tmp_path: Path) -> No
     assert caught.value.where == "models:/digits/3"
 
 
+def test_a_locale_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    said = "Fail: string_normalizer.cc:235 Failed to construct locale with name:en_US.UTF-8:no"
+    path.write_text(f"import sys; sys.exit({said!r})")
+    broken = asked.Model(str(path), Path(sys.executable), tmp_path, {}, name="./text.onnx")
+    with pytest.raises(ClocheError, match=r"the locale en_US\.UTF-8,") as caught:
+        direct.attempt(broken, [ONE], outputs={}, timeout=60)
+    assert (caught.value.code, caught.value.where) == ("golden.locale", "./text.onnx")
+
+
 def test_when_time_is_up_children_end_too(tmp_path: Path) -> None:
     body = (
         "import subprocess, time; p = subprocess.Popen(['sleep', '600']);"

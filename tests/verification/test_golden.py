@@ -353,6 +353,30 @@ def test_an_example_that_does_not_fit(example: str, tmp_path: Path) -> None:
     assert caught.value.code == "golden.example"
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"columns": ["b"], "data": [["u"], [NaN]]}', "b misses a value"),
+        ('{"columns": ["b"], "data": [["u"], [null]]}', "b misses a value"),
+    ],
+)
+def test_a_missing_text_that_nothing_can_mark_never_becomes_text(
+    content: str, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "example.json"
+    path.write_text(content)
+    with pytest.raises(ClocheError, match=words):
+        model_example.read(path, (TensorSpec("b", "BYTES", (-1, 1)),))
+
+
+def test_lists_of_unequal_length_are_no_example(tmp_path: Path) -> None:
+    path = tmp_path / "example.json"
+    path.write_text('{"columns": ["v"], "data": [[[1.0, 2.0]], [[3.0]]]}')
+    with pytest.raises(ClocheError, match="its lists differ in length") as caught:
+        model_example.read(path, (TensorSpec("v", "FP64", (-1, -1)),))
+    assert "--example" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("gap", [None, float("nan")])
 def test_an_example_of_mlflow_may_miss_values_and_have_parameters(
     gap: float | None, tmp_path: Path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche.artifacts import Judge
 from cloche.cli import answers, options, rendering, session
 from cloche.errors import ClocheError, UsageError
 from cloche.inputs.service_requests import live_repository, request_parameters
@@ -61,8 +62,8 @@ def command(
     status = control.service(name)
     repository = live_repository(control, status)
     if source is None:
-        golden = _golden(control.revision(name, status["live"]).deployment.golden)
-        _show_example(status, repository, golden, as_json)
+        golden, needed = _golden(control.revision(name, status["live"]).deployment.golden)
+        _show_example(status, repository, golden, needed, as_json)
         return
     given = _parameters(parameters)
     with _address(here, status) as server:
@@ -78,28 +79,31 @@ def _address(
     return nullcontext(ReplicaAddress(f"http://{status['grpc']}", status["grpc"]))
 
 
-def _golden(golden: Golden | None) -> dict[str, Any]:
-    """Return the inputs of a golden request that the model accepts; empty if there is none."""
-    if golden is None or golden.expected is None:
-        return {}
+def _golden(golden: Golden | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return inputs and parameters of a golden request; empty if none is known to be accepted."""
+    if golden is None or golden.judge is Judge.NONE:
+        return {}, {}
     from cloche import composition, settings
-    from cloche.clients.kserve.tensors import decode
+    from cloche.verification import bodies
 
-    request = golden.requests[0]
+    request, store = golden.requests[0], composition.store(settings.load())
     try:
-        return decode(
-            composition.store(settings.load()).read(request.digest), request.header_length
-        )
+        return bodies.read(request, store), bodies.parameters_of(request, store)
     except ClocheError:  # the store of another home, or one that was cleaned
-        return {}
+        return {}, {}
 
 
 def _show_example(
-    status: dict[str, Any], repository: ModelRepository, golden: dict[str, Any], as_json: bool
+    status: dict[str, Any],
+    repository: ModelRepository,
+    golden: dict[str, Any],
+    parameters: dict[str, Any],
+    as_json: bool,
 ) -> None:
     from cloche.cli import request_example
 
-    example = request_example.of(repository, status["http"], golden)
+    at = request_example.Addressed(status["http"], status["grpc"], status["service"])
+    example = request_example.of(repository, at, golden, parameters)
     if as_json:
         rendering.show_json({"service": status["service"], **example})
         return
@@ -123,7 +127,8 @@ def _ask(
     from cloche.inputs.declared import Declared
 
     main = repository.main
-    tensors = request_file.tensors(source, Declared.of(main))
+    tensors, written = request_file.request(source, Declared.of(main))
+    parameters = {**written, **parameters}
     body, length = encode(tensors, binary=True, parameters=request_parameters(parameters))
     types = {spec.name: spec.datatype for spec in main.outputs}
     known = answers.classes(repository, of_image=request_file.is_image(source))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING
 
 from cloche.formats.format import Lookalike
@@ -81,6 +82,10 @@ def _is_web_page(_: Path, start: bytes) -> bool:
     return head.startswith((b"<!doctype html", b"<html", b"<?xml"))
 
 
+def _is_cut_archive(path: Path, start: bytes) -> bool:
+    return start.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path)
+
+
 def _is_text(path: Path, start: bytes) -> bool:
     """Return whether a file named like a binary model is text."""
     if not start or path.suffix.lower() not in {".onnx", ""}:
@@ -116,6 +121,10 @@ REPLACEMENTS = (
     Lookalike(
         "a web page (HTML or XML), not a model; probably the answer to a failed download",
         "download the model again, logged in if need be", test=_is_web_page, code="html",
+    ),
+    Lookalike(
+        "a file that was cut off: it begins as an archive and has no end",
+        "download or save the model again", test=_is_cut_archive, code="cut",
     ),
 )  # fmt: skip
 """Look-alikes under the name of any file."""

@@ -87,11 +87,17 @@ def _several(files: list[Path], folder: Path) -> ClocheError:
 
 def _refusal(path: Path, lookalike: Lookalike, formats: Collection[Format]) -> ClocheError:
     remedy = lookalike.remedy if isinstance(lookalike.remedy, str) else lookalike.remedy(path)
-    *titles, last = (form.title for form in formats)
-    served = f"This version serves {', '.join(titles)} and {last}"
+    hint = f"{remedy[0].upper()}{remedy[1:]}."
+    if lookalike.code not in _NOT_WHOLE:
+        *titles, last = (form.title for form in formats)
+        hint += f" This version serves {', '.join(titles)} and {last}."
     return ClocheError(
         f"source.files.{lookalike.code}",
         f"This is {lookalike.what}.",
         where=str(path),
-        hint=f"{remedy[0].upper()}{remedy[1:]}. {served}.",
+        hint=hint,
     )
+
+
+_NOT_WHOLE = frozenset({"cut", "damaged", "html", "lfs"})
+"""What stands in the place of a model, which another format would not mend."""

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+
+    from cloche.artifacts import TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,47 @@ def parse(document: Any, inputs: Collection[str] = ()) -> Table | Named | Unname
     return Unnamed(document)
 
 
+def by_input(document: Any, specs: Sequence[TensorSpec]) -> dict[str, Any]:
+    """Return the values in a JSON document by the name of the input that they are for.
+
+    Raises KeyError, ValueError or IndexError for values that are not those of the inputs.
+    """
+    example = parse(document, {spec.name for spec in specs})
+    if len(specs) == 1 and specs[0].datatype == "BYTES" and _are_structures(example, specs[0]):
+        values = document if isinstance(document, list) else next(iter(document.values()))
+        return {specs[0].name: values}
+    if isinstance(example, Table):
+        return _of_table(example, specs)
+    if isinstance(example, Named):
+        return _by_name(example.values, specs)
+    if len(specs) == 1:
+        return {specs[0].name: example.value}
+    return {spec.name: [row[i] for row in example.value] for i, spec in enumerate(specs)}
+
+
+def _are_structures(example: Table | Named | Unnamed, spec: TensorSpec) -> bool:
+    """Return whether mappings are the values of one input, and not the rows of a table."""
+    return isinstance(example, Table) and example.records and spec.name not in example.columns
+
+
+def _by_name(values: dict[str, Any], specs: Sequence[TensorSpec]) -> dict[str, Any]:
+    missing = [spec.name for spec in specs if spec.name not in values and not spec.optional]
+    if missing and len(specs) == 1 and len(values) == 1:
+        return {specs[0].name: next(iter(values.values()))}
+    if missing:
+        raise KeyError(f"no value for {', '.join(missing)}")
+    return values
+
+
+def _of_table(table: Table, specs: Sequence[TensorSpec]) -> dict[str, Any]:
+    if len(specs) == 1 and specs[0].name not in table.columns:
+        return {specs[0].name: table.rows}
+    columns = {name: table.column(index) for index, name in enumerate(table.columns)}
+    if not {spec.name for spec in specs} & columns.keys():
+        return dict(zip((spec.name for spec in specs), columns.values(), strict=True))
+    return columns
+
+
 def _parse_mapping(document: dict[str, Any], inputs: Collection[str]) -> Table | Named | Unnamed:
     table = document.get("dataframe_split", document)
     if isinstance(table, dict) and {"columns", "data"} <= table.keys():
@@ -70,6 +113,6 @@ def _parse_mapping(document: dict[str, Any], inputs: Collection[str]) -> Table |
 
 
 def _of_records(records: list[dict[str, Any]]) -> Table:
-    columns = tuple(records[0]) if records else ()
+    columns = tuple({column: None for record in records for column in record})
     rows = [[record.get(column) for column in columns] for record in records]
     return Table(tuple(map(str, columns)), rows, records=True)

@@ -17,32 +17,41 @@ if TYPE_CHECKING:
 _ARRAYS = (b"\x93NUMPY", b"PK\x03\x04")
 _BESIDE = frozenset({"outputs", "parameters", "params"})
 """What an example has beside its inputs."""
+_SCORING = ("dataframe_split", "dataframe_records", "instances")
+"""How MLflow's scoring server wraps its input (`inputs` is told apart on its own)."""
 _HINT = "`cloche infer --help` says what a file may hold; --example prints a ready request."
 _IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 
 
-def tensors(source: str, declared: Declared) -> dict[str, Tensor]:
-    """Return the request in a file (or `-`, stdin) as the tensors that a model declares.
+def request(source: str, declared: Declared) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the request in a file (or `-`, stdin): the declared tensors, and its parameters.
 
-    Raises UsageError, or ErrorGroup with everything that does not fit.
+    Parameters are those of a KServe v2 request, or MLflow's `params`. Raises UsageError, or
+    ErrorGroup with everything that does not fit.
     """
     from cloche.inputs.declared import fit
 
+    where = "stdin" if source == "-" else source
     try:
-        return fit(declared, read(source, declared))
+        data = _bytes(source)
+        tensors = fit(declared, _content(data, where, declared))
     except ClocheError as error:
-        raise error.with_(where=error.where or ("stdin" if source == "-" else source)) from error
+        raise error.with_(where=error.where or where) from error
+    return tensors, _parameters(data)
 
 
-def parameters(path: Path) -> dict[str, Any]:
-    """Return the parameters in a JSON file: those of a KServe v2 request, or MLflow's `params`."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
+def tensors(source: str, declared: Declared) -> dict[str, Tensor]:
+    """Return the tensors of a request alone; see `request`."""
+    return request(source, declared)[0]
+
+
+def _parameters(data: bytes) -> dict[str, Any]:
+    if data.lstrip()[:1] != b"{":
         return {}
+    document = json.loads(data)
     given: dict[str, Any] = {}
     for key in ("parameters", "params"):
-        found = document.get(key) if isinstance(document, dict) else None
+        found = document.get(key)
         given |= found if isinstance(found, dict) else {}
     given.pop("binary_data_output", None)
     return given
@@ -53,10 +62,7 @@ def read(source: str, declared: Declared) -> Any:
 
     Raises UsageError for a file that is invalid for its format.
     """
-    try:
-        return _read(source, declared)
-    except UsageError as error:
-        raise error.with_(hint=error.hint or _HINT) from error
+    return _content(_bytes(source), "stdin" if source == "-" else source, declared)
 
 
 def is_image(source: str) -> bool:
@@ -67,9 +73,14 @@ def is_image(source: str) -> bool:
         return _is_image(file.read(16))
 
 
-def _read(source: str, declared: Declared) -> Any:
-    data = _bytes(source)
-    where = "stdin" if source == "-" else source
+def _content(data: bytes, where: str, declared: Declared) -> Any:
+    try:
+        return _read(data, where, declared)
+    except UsageError as error:
+        raise error.with_(hint=error.hint or _HINT) from error
+
+
+def _read(data: bytes, where: str, declared: Declared) -> Any:
     if data.startswith(_ARRAYS):
         return _numpy(data, where)
     if _is_image(data):
@@ -77,7 +88,7 @@ def _read(source: str, declared: Declared) -> Any:
 
         return request_image.read(data, where, declared)
     if data.lstrip()[:1] in {b"{", b"["}:
-        return _json(data, where, {tensor.name for tensor in declared.inputs})
+        return _json(data, where, declared)
     from cloche.inputs import request_table
 
     return request_table.read(_text(data, where), where, declared)
@@ -126,16 +137,19 @@ def _numpy(data: bytes, where: str) -> Any:
         ) from None
 
 
-def _json(data: bytes, where: str, names: set[str]) -> Any:
-    """Return the values in JSON; `names` are those of the model's inputs."""
+def _json(data: bytes, where: str, declared: Declared) -> Any:
+    """Return the values in JSON."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         place = f"{where}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else where
         raise UsageError("infer.json", f"This is not JSON: {error}.", where=place) from None
+    names = {tensor.name for tensor in declared.inputs}
     inputs = document.get("inputs") if isinstance(document, dict) else None
     if inputs is not None and _is_of_protocol(inputs):
         return {name: value for entry in inputs for name, value in [_entry(entry, where)]}
+    if names and _is_of_mlflow(document, names):
+        return _of_mlflow(document, declared)
     if isinstance(inputs, dict):
         return inputs
     if isinstance(inputs, list) and "inputs" not in names:
@@ -144,6 +158,32 @@ def _json(data: bytes, where: str, names: set[str]) -> Any:
         beside = _BESIDE - names
         return {name: value for name, value in document.items() if name not in beside}
     return document
+
+
+def _is_of_mlflow(document: Any, names: set[str]) -> bool:
+    """Return whether a document is as MLflow's scoring server takes it, or a list of records."""
+    if isinstance(document, dict):
+        return any(key in document and key not in names for key in _SCORING)
+    records = isinstance(document, list) and bool(document)
+    return records and all(isinstance(one, dict) and one.keys() <= names for one in document)
+
+
+def _of_mlflow(document: Any, declared: Declared) -> Any:
+    from cloche.inputs import mlflow_example
+
+    specs = [tensor for tensor in declared.inputs if tensor.marks is None]
+    if isinstance(document, dict):
+        document = {key: value for key, value in document.items() if key not in _BESIDE}
+    try:
+        return mlflow_example.by_input(document, specs)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        why = error.args[0] if isinstance(error, KeyError) else error
+        listed = ", ".join(tensor.name for tensor in specs)
+        raise UsageError(
+            "infer.json",
+            f"The table does not fit the model: {why}.",
+            hint=f"Its inputs are {listed}.",
+        ) from None
 
 
 def _is_of_protocol(inputs: Any) -> bool:

@@ -35,7 +35,10 @@ def as_declared(answer: Tensors, specs: tuple[TensorSpec, ...]) -> Tensors:
     found = {name: array for name, array in answer.items() if not _is_mark(name, answer)}
     declared = {}
     for spec, name in _assigned(found, specs):
-        array = _cast(spec, answer[name]) if name in answer else _stacked(found, spec)
+        array = answer[name] if name in answer else _stacked(found)
+        if name + MISSING in answer and spec.datatype.startswith("FP"):
+            array = _with_nan(array, answer[name + MISSING])
+        array = _cast(spec, array)
         declared[spec.name] = _with_axes(array, len(spec.shape))
         mark = next((each for each in specs if each.marks == spec.name), None)
         if mark is not None:
@@ -97,19 +100,25 @@ def _assigned(found: Tensors, specs: tuple[TensorSpec, ...]) -> list[tuple[Tenso
     return list(zip(wanted, found, strict=False))
 
 
-def _stacked(found: Tensors, spec: TensorSpec) -> Array:
+def _stacked(found: Tensors) -> Array:
     import numpy as np
 
-    return _cast(spec, np.column_stack(list(found.values())))
+    return np.column_stack(list(found.values()))
+
+
+def _with_nan(array: Array, missing: Array) -> Array:
+    """Return numbers as floats, NaN where they are missing."""
+    import numpy as np
+
+    return np.where(missing, np.nan, array)
 
 
 def _cast(spec: TensorSpec, array: Array) -> Array:
     import numpy as np
 
     if spec.datatype == "BYTES":
-        if array.dtype.kind == "O":
-            return array
-        text = [str(value).encode() for value in array.ravel().tolist()]
+        elements = array.ravel().tolist()
+        text = [one if isinstance(one, bytes) else str(one).encode() for one in elements]
         cast = np.empty(len(text), dtype=object)
         cast[:] = text
         return cast.reshape(array.shape)
@@ -119,11 +128,26 @@ def _cast(spec: TensorSpec, array: Array) -> Array:
             numbers = array.astype(wanted)
         if wanted.kind == "f" or np.array_equal(numbers, array):
             return numbers
+    if _is_ragged(array):
+        raise ClocheError(
+            "golden.outputs",
+            f"The model answers {spec.name} as lists of different lengths, which no tensor holds.",
+            hint="Return lists of one length, or text (json.dumps). Or serve rows one by one: write"
+            " `batching: {max_batch_size: 0}` and give an `example` of one row.",
+        )
     raise ClocheError(
         "golden.outputs",
         f"The model answers {spec.name} as {'text' if array.dtype.kind == 'O' else array.dtype}, "
         f"and its signature declares {spec.datatype}.",
         hint=_HINT,
+    )
+
+
+def _is_ragged(array: Array) -> bool:
+    """Return whether text is lists in JSON, as which unequal rows of numbers travel."""
+    elements = array.ravel().tolist()
+    return bool(elements) and all(
+        isinstance(one, bytes) and one.startswith(b"[") and one.endswith(b"]") for one in elements
     )
 
 

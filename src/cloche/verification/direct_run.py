@@ -7,6 +7,7 @@ and answers in files (`scripts/job.py` has their form).
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import time
 from contextlib import suppress
@@ -132,7 +133,21 @@ def _crash(model: Model, folder: Path, first: int, ended: Ended) -> Refused:
     return Refused(begun, f"its process ended with {ended.how}{said}", kind)
 
 
+_LOCALE = re.compile(r"construct locale with name: ?([\w-]+(\.[\w-]+)?)")
+"""How ONNX Runtime refuses text operators (StringNormalizer) for want of a locale."""
+
+
 def _crashed(model: Model, ended: Ended) -> ClocheError:
+    locale = _LOCALE.search(ended.last_line)
+    if locale is not None:
+        return ClocheError(
+            "golden.locale",
+            f"The model needs the locale {locale[1]}, which this machine does not have.",
+            where=model.name or None,
+            hint="Install it (on Debian: the package locales, then locale-gen), here and wherever"
+            " the model runs. Or export it for the locale C, which is everywhere; for skl2onnx:"
+            " options={TfidfVectorizer: {'locale': 'C'}}.",
+        )
     return ClocheError(
         "golden.crashed",
         f"The direct run of the model ended with {ended.how}: {model.named_in(ended.last_line)}",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import DATATYPES
 from cloche.errors import ClocheError
 from cloche.inputs import missing
-from cloche.inputs.mlflow_example import Named, Table, Unnamed, parse
+from cloche.inputs.mlflow_example import by_input
 from cloche.inputs.service_requests import request_parameters
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ def read(path: Path, specs: tuple[TensorSpec, ...]) -> tuple[Tensors, dict[str, 
         raise _unusable(path, f"it has more than {LARGEST:,} bytes")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        values = _by_input(document, tuple(spec for spec in specs if spec.marks is None))
+        values = by_input(document, tuple(spec for spec in specs if spec.marks is None))
         parameters = document.get("params") if isinstance(document, dict) else None
         return _arrays(values, specs), _parameters(parameters)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-        raise _unusable(path, f"{type(error).__name__}: {error}") from None
+        why = error.args[0] if isinstance(error, KeyError) else error
+        raise _unusable(path, str(why).rstrip(".")) from None
 
 
 def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
@@ -49,6 +50,8 @@ def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
         value, mark = values[spec.name], marks.get(spec.name)
         # MLflow writes NaN into JSON where pandas has it.
         gaps = [missing.is_missing(one) for one in value] if isinstance(value, list) else []
+        if any(gaps) and mark is None and not spec.datatype.startswith("FP"):
+            raise ValueError(f"{spec.name} misses a value, and has no way to say so")
         if any(gaps) and mark is not None:
             filler = "" if spec.datatype == "BYTES" else 0
             value = [filler if gap else one for one, gap in zip(value, gaps, strict=True)]
@@ -69,46 +72,8 @@ def _unusable(path: Path, why: str) -> ClocheError:
         "golden.example",
         f"The model's input example does not fit its inputs: {why}.",
         where=path.name,
-        hint="Log the model with the input example that its signature was inferred from.",
+        hint="Log the model with an example of one row, or give a request: --example FILE.",
     )
-
-
-def _by_input(document: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
-    """Return the example's values by the name of the input."""
-    example = parse(document, {spec.name for spec in specs})
-    if len(specs) == 1 and specs[0].datatype == "BYTES" and _are_structures(example, specs[0]):
-        values = document if isinstance(document, list) else next(iter(document.values()))
-        return {specs[0].name: values}
-    if isinstance(example, Table):
-        return _of_table(example, specs)
-    if isinstance(example, Named):
-        return _by_name(example.values, specs)
-    if len(specs) == 1:
-        return {specs[0].name: example.value}
-    return {spec.name: [row[i] for row in example.value] for i, spec in enumerate(specs)}
-
-
-def _are_structures(example: Table | Named | Unnamed, spec: TensorSpec) -> bool:
-    """Return whether mappings are the values of one input, and not the rows of a table."""
-    return isinstance(example, Table) and example.records and spec.name not in example.columns
-
-
-def _by_name(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
-    missing = [spec.name for spec in specs if spec.name not in values and not spec.optional]
-    if missing and len(specs) == 1 and len(values) == 1:
-        return {specs[0].name: next(iter(values.values()))}
-    if missing:
-        raise KeyError(f"no value for {', '.join(missing)}")
-    return values
-
-
-def _of_table(table: Table, specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
-    if len(specs) == 1 and specs[0].name not in table.columns:
-        return {specs[0].name: table.rows}
-    columns = {name: table.column(index) for index, name in enumerate(table.columns)}
-    if not {spec.name for spec in specs} & columns.keys():
-        return dict(zip((spec.name for spec in specs), columns.values(), strict=True))
-    return columns
 
 
 def _texts(value: Any, shape: tuple[int, ...]) -> Any:
@@ -127,15 +92,23 @@ def _texts(value: Any, shape: tuple[int, ...]) -> Any:
     return texts.reshape(sizes)
 
 
-def _array(value: Any, spec: TensorSpec) -> Any:
+def _numbers(value: Any) -> Any:
     import numpy as np
+
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError("its lists differ in length, which one request cannot hold") from None
+
+
+def _array(value: Any, spec: TensorSpec) -> Any:
 
     if spec.datatype == "BYTES":
         array = _texts(value, spec.shape)
         if spec.holds == "binary":
             array = missing.decoded(array)
     else:
-        array = np.asarray(value).astype(DATATYPES[spec.datatype].numpy)
+        array = _numbers(value).astype(DATATYPES[spec.datatype].numpy)
     rank = len(spec.shape)
     if array.ndim == rank - 1:
         # A single item without its batch axis, or one value per row.

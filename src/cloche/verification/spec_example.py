@@ -48,19 +48,20 @@ def keep(path: Path, facts: ModelFacts, repository: ModelRepository, store: Stor
     """
     from cloche.inputs import given_outputs, request_file
     from cloche.inputs.declared import Declared
+    from cloche.inputs.service_requests import request_parameters
 
     declared = Declared(facts.inputs, repository.main.max_batch_size)
     try:
-        tensors = request_file.tensors(str(path), declared)
+        tensors, parameters = request_file.request(str(path), declared)
         expected = given_outputs.read(path, repository.main.outputs)
     except ErrorGroup as group:
         placed = [error.with_(where=error.where or str(path)) for error in group.errors]
         raise ErrorGroup("spec.example", "The example does not fit the model.", placed) from None
     except ClocheError as error:
         raise _unusable(path, error.what, error.where, error.hint) from None
-    request = {name: tensor.array for name, tensor in tensors.items()}
+    arrays = {name: tensor.array for name, tensor in tensors.items()}
     return GivenExample(
-        bodies.keep(request, "inputs", store, request_file.parameters(path)),
+        bodies.keep(arrays, "inputs", store, request_parameters(parameters)),
         bodies.keep(expected, "outputs", store) if expected is not None else None,
     )
 

@@ -51,8 +51,12 @@ class Conversion(Converting):
 
     def exports(self, found: Interface) -> Iterator[Exported | str]:
         """Yield the exports by dynamo and by tracing."""
+        if self.model.scalars:
+            listed = ", ".join(self.model.scalars)
+            yield f"a graph keeps one value of an argument that is no tensor ({listed})"
+            return
         ways = pytorch_export.ways_of(self.model)
-        return pytorch_export.exports(self.model, found, ways)
+        yield from pytorch_export.exports(self.model, found, ways)
 
     def values(self) -> Values:
         """Return values with indices that every table of the model has."""

@@ -33,8 +33,27 @@ def discover(
 
     `told` are inputs as a signature or the user has them, `example` a request of the user.
     """
-    proposals = _proposals(model, told, example)
-    return answered(model.call, model.parameters, proposals, example, values)
+    proposals = [_with_scalars(model, tensors) for tensors in _proposals(model, told, example)]
+    return answered(model.call, _tensors(model), proposals, example, values)
+
+
+_OF_SCALARS = {int: "INT64", float: "FP64", bool: "BOOL", str: "BYTES"}
+
+
+def _tensors(model: TorchModel) -> list[str]:
+    """Return the names of the inputs that are tensors."""
+    return [name for name in model.parameters if name not in model.scalars]
+
+
+def _with_scalars(model: TorchModel, tensors: list[Tensor]) -> list[Tensor]:
+    """Return inputs with the arguments that are no tensors, each as one value, in their order."""
+    if not model.scalars:
+        return tensors
+    known = {tensor.name: tensor for tensor in tensors}
+    for name in model.parameters:
+        if name in model.scalars:
+            known[name] = Tensor(name, _OF_SCALARS[model.scalars[name]], [])
+    return _in_order(list(known.values()), model.parameters)
 
 
 # ── what the inputs may be ────────────────────────────────────────────────────────────────────
@@ -51,7 +70,7 @@ def _proposals(
         return [
             [Tensor(n, datatype_of(array), [-1, *array.shape[1:]]) for n, array in example.items()]
         ]
-    names = model.parameters
+    names = _tensors(model)
     return [
         [Tensor(name, datatype, shape) for name, (datatype, shape) in zip(names, shapes)]  # noqa: B905
         for shapes in pytorch_known.shapes(model.module, len(names))
@@ -67,7 +86,7 @@ def _in_order(inputs: list[Tensor], parameters: list[str]) -> list[Tensor]:
 
 def _of_program(model: TorchModel, told: list[dict[str, Any]] | None) -> list[Tensor]:
     """Return the inputs that an exported program fixes, under the names of a signature."""
-    wanted = set(model.program.graph_signature.user_inputs)
+    wanted = set(model.parameters)
     placeholders = [
         node
         for node in model.program.graph.nodes
@@ -76,6 +95,12 @@ def _of_program(model: TorchModel, told: list[dict[str, Any]] | None) -> list[Te
     found = []
     for index, node in enumerate(placeholders):
         value = node.meta["val"]
+        if not torch.is_tensor(value):
+            raise Unusable(
+                "conversion.arguments",
+                f"The program's input {node.name} is a number of any size, which no request gives.",
+                "Export it with that number fixed, or with a tensor in its place.",
+            )
         if value.dtype not in DTYPES:
             raise Unusable(
                 "conversion.inputs",
@@ -90,11 +115,13 @@ def _of_program(model: TorchModel, told: list[dict[str, Any]] | None) -> list[Te
 
 def example_of(model: TorchModel) -> Arrays | None:
     """Return the request that a program was exported with; None if the file does not have it."""
+    from torch.utils import _pytree
+
     given = getattr(model.program, "example_inputs", None)
     if given is None:
         return None
-    tensors = [*given[0], *given[1].values()]
-    if len(tensors) != len(model.parameters) or not all(map(torch.is_tensor, tensors)):
+    tensors = [each for each in _pytree.tree_leaves(given) if torch.is_tensor(each)]
+    if len(tensors) != len(model.parameters) or any(each.dtype not in DTYPES for each in tensors):
         return None
     return {
         name: tensor.detach().cpu().numpy()
@@ -109,6 +136,6 @@ def rows_of_tables(module: Any) -> int:
     tables = [
         len(layer.weight)
         for layer in module.modules()
-        if pytorch_known.kind_of(layer) == "Embedding"
+        if pytorch_known.kind_of(layer) in pytorch_known.TABLES
     ]
     return min(tables, default=2)

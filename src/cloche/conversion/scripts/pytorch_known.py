@@ -2,7 +2,8 @@
 
 torchvision's models document 224 × 224 pixels (299 for Inception), timm's carry `default_cfg`. The
 weights of a first layer tell the features, channels or indices that it takes, in a script as well;
-where sizes stay unknown some are tried. Syntax for Python 3.8.
+where sizes stay unknown some are tried, and layers after it where what it takes is refused. Syntax
+for Python 3.8.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ _IMAGES = (224, 256, 128, 96, 64, 48, 32, 28)
 _FLOATS = {torch.float16: "FP16", torch.float64: "FP64"}
 
 
+_MOST_LAYERS = 8
+"""Layers whose inputs are tried."""
+
+
 def shapes(module: Any, inputs: int) -> list[list[tuple[str, list[int]]]]:
     """Return proposals for a module with one input, in the order in which they are tried."""
     if inputs != 1 or not isinstance(module, torch.nn.Module):
@@ -23,11 +28,10 @@ def shapes(module: Any, inputs: int) -> list[list[tuple[str, list[int]]]]:
     known = _of_class(module)
     if known is not None:
         return [[(_floats(module), [-1, *known])]]
-    layer = next((each for each in module.modules() if kind_of(each) in _LAYERS), None)
-    try:
-        return [[proposal] for proposal in _of_layer(layer)] if layer is not None else []
-    except AttributeError:  # a quantised layer keeps its weights elsewhere
-        return []
+    layers = [each for each in module.modules() if kind_of(each) in _LAYERS]
+    # Layers are listed in the order of their making, which need not be that of the call.
+    proposals = [each for layer in layers[:_MOST_LAYERS] for each in _of_layer(layer)]
+    return [[each] for place, each in enumerate(proposals) if each not in proposals[:place]]
 
 
 def kind_of(layer: Any) -> str:
@@ -53,15 +57,24 @@ def _of_class(module: Any) -> list[int] | None:
     return [3, size, size] if ".detection." not in name and ".video." not in name else None
 
 
+TABLES = ("Embedding", "EmbeddingBag")
+"""Layers that look indices up."""
 _LAYERS = frozenset({
-    "Linear", "Embedding", "BatchNorm1d", "Conv1d", "Conv2d", "ConvTranspose2d", "LSTM", "GRU",
-    "RNN", "MultiheadAttention",
+    "Linear", *TABLES, "BatchNorm1d", "Conv1d", "Conv2d", "ConvTranspose2d", "LSTM", "GRU", "RNN",
+    "MultiheadAttention",
 })  # fmt: skip
 
 
 def _of_layer(layer: Any) -> list[tuple[str, list[int]]]:
+    try:
+        return _of_kind(layer)
+    except AttributeError:  # one that tells nothing, such as a quantised convolution
+        return []
+
+
+def _of_kind(layer: Any) -> list[tuple[str, list[int]]]:
     kind, floats = kind_of(layer), _floats(layer)
-    if kind == "Embedding":
+    if kind in TABLES:
         return [("INT64", [-1, -1])]
     if kind in {"LSTM", "GRU", "RNN", "MultiheadAttention"}:
         width = layer.embed_dim if kind == "MultiheadAttention" else layer.weight_ih_l0.shape[1]
@@ -69,7 +82,8 @@ def _of_layer(layer: Any) -> list[tuple[str, list[int]]]:
     if kind == "BatchNorm1d":
         return [(floats, [-1, len(layer.running_mean)])]
     if kind == "Linear":
-        return [(floats, [-1, layer.weight.shape[1]])]
+        # A quantised layer keeps its weights elsewhere.
+        return [(floats, [-1, getattr(layer, "in_features", None) or layer.weight.shape[1]])]
     # Weights of a convolution are [out, in / groups, …]; transposed, [in, out / groups, …].
     channels = layer.weight.shape[0 if kind == "ConvTranspose2d" else 1]
     channels *= 1 if kind == "ConvTranspose2d" else int(getattr(layer, "groups", 1))

@@ -1,7 +1,8 @@
 """MLflow's flavors of estimators: sklearn, xgboost, lightgbm.
 
 They are served as Python functions, or converted where the answers are those of the function: names
-and types are the same. What a graph of plain tensors cannot carry stays with the function.
+and types are the same. What a graph of plain tensors cannot carry stays with the function. Without
+a signature nothing tells the function's inputs, but the estimator does: its own file is loaded.
 """
 
 from __future__ import annotations
@@ -12,13 +13,51 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import Loading
 from cloche.formats import unloaded
+from cloche.formats.sklearn import contents
+from cloche.formats.xgboost.file import is_booster
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot, TensorSpec
 
 _LOADERS = frozenset({"mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm"})
 """Modules of MLflow that load a Python function of such a flavor."""
 _HELD = {"date": "times", "json": "structures", "binary": "bytes"}
+
+
+def without_signature(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Loading | None:
+    """Return how the only estimator in a folder is loaded without MLflow; None without one.
+
+    The method is the one that MLflow calls, unless another is asked for.
+    """
+    tags = snapshot.metadata.tags
+    if tags.get("python_function.loader_module") not in _LOADERS:
+        return None
+    folder = PurePosixPath(snapshot.entry).parent
+    beside = [entry.path for entry in snapshot.files if PurePosixPath(entry.path).parent == folder]
+    found = [(path, kind) for path in beside if (kind := _kind(root / path)) is not None]
+    if len(found) != 1:
+        return None
+    path, kind = found[0]
+    asked = options.method or tags.get("python_function.predict_fn")
+    method = {"method": asked} if asked and (options.method or kind in _PICKLED) else {}
+    return Loading("sklearn", kind, path, method)
+
+
+_PICKLED = ("pickle", "skops")
+_BOOSTERS = {".lgb": "lightgbm", ".txt": "lightgbm"}
+"""MLflow's names for LightGBM's own format, which is text."""
+
+
+def _kind(path: Path) -> str | None:
+    """Return how the loader calls what a file holds; None for a file that is no estimator."""
+    if contents.is_one(path):
+        return contents.contents(path).kind.value
+    if is_booster(path):
+        return "xgboost"
+    written = path.suffix in _BOOSTERS and path.read_bytes()[:5] == b"tree\n"
+    return "lightgbm" if written else None
 
 
 def convertible(known: ModelFacts, snapshot: ModelSnapshot, options: ModelOptions) -> ModelFacts:

@@ -72,6 +72,11 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
             where=snapshot.pinned,
             hint="Log it with a flavor that has a Python function, or as ONNX (mlflow.onnx).",
         )
+    if _told(snapshot, root) is None and not options.inputs:
+        alone = estimators.without_signature(snapshot, root, options)
+        if alone is not None:
+            declared = _environment(snapshot, root)
+            return logged.facts(snapshot, alone.framework, alone, None, declared)
     known = estimators.convertible(_python(snapshot, root, options), snapshot, options)
     return _of_function(known, flavors)
 

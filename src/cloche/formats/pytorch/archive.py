@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ _LARGEST_TEXT = 256 * 2**20
 _OF_WEIGHTS = ("torch.", "collections.OrderedDict")
 """How names begin that are PyTorch's own: in a state dict there are no others."""
 _MODULES = "torch.nn.modules."
+_OPERATOR = re.compile(rb"\bops\.([A-Za-z_]\w*)\.")
+_OF_TORCH = frozenset({b"aten", b"prim", b"quantized", b"prepacked", b"profiler"})
+"""Namespaces of PyTorch's own operators."""
 
 
 class Kind(enum.StrEnum):
@@ -88,6 +92,8 @@ def contents(path: Path) -> Contents | None:
             return None
         if marks.kind is None:
             return _of_pickles(path)
+        if marks.kind is Kind.TORCHSCRIPT:
+            return Contents(marks.kind, classes=_operators(path))
         return Contents(marks.kind, _release(path, marks.program) if marks.program else None)
     except (zipfile.BadZipFile, OSError, NotImplementedError):
         return None
@@ -112,6 +118,16 @@ def _marks(path: Path) -> _Marks | None:
     if any(name.startswith("code/") for name in inner):
         return _Marks(Kind.TORCHSCRIPT)
     return _Marks(None)
+
+
+def _operators(path: Path) -> tuple[str, ...]:
+    """Return the packages whose operators the code of a script calls (`ops.PACKAGE.name`)."""
+    found: set[bytes] = set()
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.filename.endswith(".py") and member.file_size <= _LARGEST_TEXT:
+                found.update(_OPERATOR.findall(archive.read(member)))
+    return tuple(sorted(name.decode() for name in found - _OF_TORCH))
 
 
 def _is_program(name: str) -> bool:

@@ -35,8 +35,8 @@ class TransformersFormat(WithoutMetadata):
     marked = True
     lookalikes: tuple[Lookalike, ...] = (
         Lookalike(
-            "weights in the safetensors format, without the settings beside them",
-            lambda path: f"name the folder of the model: {path.parent}", suffixes=(".safetensors",),
+            "a damaged file of weights: its safetensors header does not describe its bytes",
+            "download or save it again", suffixes=(".safetensors",), code="damaged",
         ),
         Lookalike(
             "a language model in the GGUF format",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _HEAD = 4096
 _JSON = re.compile(rb'\s*\{\s*"(learner|version)"\s*:')
+_LEARNER = re.compile(rb'\s*\{\s*"learner"\s*:\s*\{\s*"(attributes|feature_names)"\s*:')
+"""How a learner begins: its keys are in order."""
 _UBJSON = re.compile(rb"\{(L\0{7}.|[iU].)(learner|version)", re.DOTALL)
 _VERSION = re.compile(rb'"version"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]')
 _PARAMETERS = 136
@@ -21,9 +23,9 @@ _BOOSTERS = (b"gbtree", b"gblinear", b"dart")
 
 
 def is_booster(path: Path) -> bool:
-    """Return whether a file is a booster in JSON or UBJSON."""
+    """Return whether a file is a booster in JSON or UBJSON; it may be cut off."""
     head = _head(path)
-    if _UBJSON.match(head):
+    if _UBJSON.match(head) or _LEARNER.match(head):
         return True
     return bool(_JSON.match(head)) and _version_in_json(path) is not None
 
@@ -31,6 +33,13 @@ def is_booster(path: Path) -> bool:
 def version(path: Path) -> str | None:
     """Return the release that wrote a booster, None if it does not say so."""
     return version_of_booster(path) if _UBJSON.match(_head(path)) else _version_in_json(path)
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a booster in JSON or UBJSON ends as it has to: both are one object."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - _HEAD))
+        return file.read().rstrip(b" \t\r\n\0").endswith(b"}")
 
 
 def is_binary(path: Path, head: bytes) -> bool:  # noqa: ARG001 - a look-alike's test takes it

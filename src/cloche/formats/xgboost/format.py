@@ -51,11 +51,22 @@ class XgboostFormat(OneFile):
         *,
         service: str | None = None,  # noqa: ARG002 - a file holds one model
     ) -> ModelFacts:
-        """Return what the file tells without being loaded."""
+        """Return what the file tells without being loaded.
+
+        Raises ClocheError `inspection.xgboost.damaged` for a file that was cut off.
+        """
+        from cloche.errors import ClocheError
         from cloche.formats.sklearn import inspection
         from cloche.formats.unloaded import PYTHON
-        from cloche.formats.xgboost.file import version
+        from cloche.formats.xgboost.file import is_whole, version
 
+        if not is_whole(root / snapshot.entry):
+            raise ClocheError(
+                "inspection.xgboost.damaged",
+                "The file is not whole: it ends in the middle.",
+                where=snapshot.pinned,
+                hint="Save or download it again.",
+            )
         written = version(root / snapshot.entry)
         return inspection.facts(
             snapshot, options, "xgboost, a booster", "xgboost",

@@ -1,9 +1,9 @@
 """Serves an MLflow model as a Python function in Triton's Python backend.
 
-This file and the two beside it are written into the model's repository as they are (`1/model.py`,
-`1/pyfunc_inputs.py`, `1/pyfunc_outputs.py`, with the MLflow folder as `1/model/`), and run in the
-model's own environment: they import nothing of Cloche and keep to the syntax of Python 3.8. The
-model's own code and pickles are loaded here and nowhere else.
+This file and those beside it are written into the model's repository as they are (`1/model.py`,
+`1/pyfunc_inputs.py` …, with the MLflow folder as `1/model/`), and run in the model's own
+environment: they import nothing of Cloche and keep to the syntax of Python 3.8. The model's own
+code and pickles are loaded here and nowhere else.
 
 Requests that fit together become one table or array, the model runs once, and its rows are handed
 back to the requests they came from. Where a joint run fails each request runs alone, so that only

@@ -15,6 +15,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pyfunc_categories import categories
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,12 +40,9 @@ class Inputs:
         """Read the model's own schema; without one its saved input example decides."""
         metadata = loaded.metadata
         schema = metadata.get_input_schema()
-        names = {one["name"] for one in inputs}
-        self._inputs = [
-            one
-            for one in inputs
-            if not (one["name"].endswith(MISSING) and one["name"][: -len(MISSING)] in names)
-        ]
+        own = _own_names(schema)
+        self._marks = {one["name"] + MISSING for one in inputs} - own
+        self._inputs = [one for one in inputs if one["name"] not in self._marks]
         ordered = [one["name"] for one in self._inputs]
         self._types: dict[str, Any] = {}
         self._labels: dict[str, Any] = {name: name for name in ordered}
@@ -60,7 +58,11 @@ class Inputs:
                 self._labels = dict(zip(ordered, schema.input_names()))
         self._from_type_hint = _is_from_type_hint(metadata)
         self._parameters = _parameter_names(metadata)
-        self._categories = categories(loaded, self._text_columns()) if self._columns else {}
+        self._categories = (
+            categories(loaded, list(self._labels.values()), self._text_columns())
+            if self._columns
+            else {}
+        )
         # MLflow's schema has no name for categories: the flavor's own wrapper takes them.
         self.predict = loaded._model_impl.predict if self._categories else loaded.predict
 
@@ -132,7 +134,9 @@ class Inputs:
             name = one["name"]
             if name in arrays:
                 column = self._column(name, arrays[name])
-                columns[self._labels[name]] = _without(column, arrays.get(name + MISSING))
+                mark = name + MISSING
+                missing = arrays.get(mark) if mark in self._marks else None
+                columns[self._labels[name]] = _without(column, missing)
         if self._from_type_hint and not self._named:
             return next(iter(columns.values())).tolist()
         frame = pd.DataFrame(columns)
@@ -148,15 +152,44 @@ class Inputs:
 
         declared = self._types.get(name)
         if type(declared).__name__ == "Array" and array.ndim > 1:
-            rows = [row.tolist() if row.dtype.kind == "O" else row for row in array]
-            return pd.Series(rows, dtype=object)
+            return pd.Series(self._lists(name, declared, array), dtype=object)
         flat = array.reshape(-1)
         if getattr(declared, "name", None) == "datetime":
             return pd.Series(_times(name, flat))
-        # MLflow's structured types travel as JSON.
-        if type(declared).__name__ in {"Object", "Map", "AnyType"}:
+        if _is_structure(declared):
             return pd.Series([_parsed(name, text) for text in flat], dtype=object)
         return pd.Series(flat)
+
+    def _lists(self, name: str, declared: Any, array: Array) -> list[Any]:
+        """Return the rows of a column of lists; a type hint wants lists, MLflow else arrays."""
+        inner = declared
+        while type(inner).__name__ == "Array":
+            inner = inner.dtype
+        if _is_structure(inner):
+            array = _each(array, [_parsed(name, text) for text in array.reshape(-1)])
+        elif getattr(inner, "name", None) == "datetime":
+            array = _each(array, list(_times(name, array.reshape(-1))))
+        plain = self._from_type_hint or array.dtype.kind == "O"
+        return [row.tolist() if plain else row for row in array]
+
+
+def _own_names(schema: Any) -> set[str]:
+    """Return the names that the signature itself has; a column may be called like a mark."""
+    named = schema is not None and schema.has_input_names()
+    return {str(name) for name in schema.input_names()} if named else set()
+
+
+def _is_structure(declared: Any) -> bool:
+    """Return whether a type of MLflow is one whose values travel as JSON."""
+    return type(declared).__name__ in {"Object", "Map", "AnyType"}
+
+
+def _each(array: Array, values: list[Any]) -> Array:
+    """Return an array of objects in the shape of another."""
+    objects = np.empty(array.size, dtype=object)
+    for index, value in enumerate(values):
+        objects[index] = value
+    return objects.reshape(array.shape)
 
 
 def _without(column: Any, missing: Array | None) -> Any:
@@ -172,33 +205,6 @@ def _without(column: Any, missing: Array | None) -> Any:
     if column.dtype.kind == "M":
         return column.where(~marked)
     return pd.Series([None if gone else one for one, gone in zip(column.tolist(), marked)])
-
-
-def categories(loaded: Any, text: list[Any]) -> dict[Any, Any]:
-    """Return the pandas type of each column that a gradient-boosted model knows as categories.
-
-    LightGBM keeps the categories of its columns in their order (`pandas_categorical`), XGBoost
-    those of each column by its name (`get_categories`, since 3.1).
-    """
-    import pandas as pd
-
-    inner = getattr(getattr(loaded, "_model_impl", None), "lgb_model", None)
-    lightgbm = getattr(inner, "booster_", inner)
-    known = getattr(lightgbm, "pandas_categorical", None)
-    if known and len(known) == len(text):
-        return {label: pd.CategoricalDtype(values) for label, values in zip(text, known)}
-    inner = getattr(getattr(loaded, "_model_impl", None), "xgb_model", None)
-    booster: Any = inner.get_booster() if inner and hasattr(inner, "get_booster") else inner
-    kinds = getattr(booster, "feature_types", None) or []
-    if "c" not in kinds or not hasattr(booster, "get_categories"):
-        return {}
-    exported = dict(booster.get_categories(export_to_arrow=True).to_arrow())
-    labels = {str(label): label for label in text}
-    return {
-        labels[name]: pd.CategoricalDtype(values.to_pylist())
-        for name, values in exported.items()
-        if values is not None and name in labels
-    }
 
 
 def _is_from_type_hint(metadata: Any) -> bool:

@@ -8,6 +8,7 @@ is marked in the BOOL tensor `COLUMN.missing`. Imports nothing of Cloche. Syntax
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,8 +45,9 @@ class Outputs:
         Raises ValueError for a name, type, shape or number of rows that was not declared.
         """
         arrays = {}
-        for one, value in self._assigned(_found(result)):
-            array, missing = _encoded(one, value)
+        names = [one["name"] for one in self._outputs]
+        for one, value in self._assigned(_found(result, names)):
+            array, missing = _encoded(one, value, self._sizes(one))
             mark = one["name"] + MISSING
             if mark in self._marks:
                 none = np.zeros(array.shape, bool) if missing is None else missing
@@ -74,10 +76,15 @@ class Outputs:
         # Before Python 3.10 zip() knows no strict.
         return list(zip(self._outputs, found.values()))  # noqa: B905
 
+    def _sizes(self, output: dict[str, Any]) -> list[int]:
+        """Return the declared sizes of an answer's axes, -1 for any."""
+        dims = output["reshape"].get("shape", []) if "reshape" in output else output["dims"]
+        return [-1, *dims] if self._batches else list(dims)
+
     def _shaped(self, output: dict[str, Any], array: Array) -> Array:
         """Add or drop a last axis of 1, which a column and a list of values differ by."""
-        dims = output["reshape"].get("shape", []) if "reshape" in output else output["dims"]
-        rank = len(dims) + (1 if self._batches else 0)
+        dims = self._sizes(output)
+        rank = len(dims)
         if array.ndim == rank - 1:
             return array[..., None]
         if array.ndim == rank + 1 and array.shape[-1] == 1:
@@ -88,29 +95,54 @@ class Outputs:
         return array
 
 
-def _found(result: Any) -> dict[str, Any]:
-    """Return what the model returned by name; an array or a list has the name `output`."""
+def _found(result: Any, names: list[str]) -> dict[str, Any]:
+    """Return what the model returned by name; an array or a list has the name `output`.
+
+    A mapping with a single value in it is one row, and a list of mappings whose keys are declared
+    is a table.
+    """
     if hasattr(result, "columns"):
-        return {str(name): result[name].to_numpy() for name in result.columns}
+        columns = [result.iloc[:, index] for index in range(len(result.columns))]
+        return {str(name): _plain_column(column) for name, column in zip(result.columns, columns)}  # noqa: B905
     if isinstance(result, dict):
-        return {str(name): value for name, value in result.items()}
+        row = any(_is_single(value) for value in result.values())
+        return {str(name): [value] if row else value for name, value in result.items()}
+    if isinstance(result, list) and all(isinstance(one, dict) for one in result):
+        rows = [{str(key): value for key, value in one.items()} for one in result]
+        keys = {key: None for row in rows for key in row}
+        if any(name in keys for name in names):
+            return {key: [row.get(key) for row in rows] for key in keys}
     if isinstance(result, tuple):
         return {str(index): value for index, value in enumerate(result)}
     if hasattr(result, "toarray"):
         return {"output": result.toarray()}
-    return {"output": result.to_numpy() if hasattr(result, "to_numpy") else result}
+    return {"output": _plain_column(result) if hasattr(result, "to_numpy") else result}
 
 
-def _encoded(output: dict[str, Any], value: Any) -> tuple[Array, Array | None]:
+def _plain_column(column: Any) -> Any:
+    """Return a column of pandas as an array, or as a list where only pandas has its type."""
+    of_numpy = isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufM"
+    return column.to_numpy() if of_numpy else list(column)
+
+
+def _is_single(value: Any) -> bool:
+    """Return whether a value is one, and not one per row."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0
+    return isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__")
+
+
+def _encoded(output: dict[str, Any], value: Any, sizes: list[int]) -> tuple[Array, Array | None]:
     """Return a value in the declared type, and where it is missing.
 
     Raises ValueError where the declared type would lose something.
     """
-    strings = output["data_type"] == STRINGS
-    array = _array(value, len(output["dims"]) + 1 if strings else None)
-    if strings:
-        return _strings(array)
+    if _is_single(value):
+        value = [value]
+    if output["data_type"] == STRINGS:
+        return _strings(value, sizes)
     wanted = np.dtype(DTYPES[output["data_type"]])
+    array = _array(value)
     if array.dtype == object:
         array = _numbers(array)
     if array.dtype == wanted:
@@ -133,28 +165,16 @@ def _encoded(output: dict[str, Any], value: Any) -> tuple[Array, Array | None]:
     return cast, missing
 
 
-def _array(value: Any, deepest: int | None) -> Array:
-    """Return a value as an array; lists of unlike things, mappings and text are objects.
-
-    Text and structures have at most `deepest` axes: what is deeper is one value.
-    """
+def _array(value: Any) -> Array:
+    """Return a value as an array; lists of unlike things are objects."""
     if isinstance(value, np.ndarray) and value.dtype != object:
         return value
-    elements = list(value) if isinstance(value, (list, tuple, np.ndarray)) else None
-    if elements is None:
-        return np.asarray(value)
-    text = deepest is not None
-    structured = any(
-        isinstance(one, dict) or one is None or (text and _is_missing(one)) for one in elements
-    )
-    if not structured:
+    elements = list(value)
+    if not any(one is None for one in elements):
         try:
-            array = np.asarray(elements)
+            return np.asarray(elements)
         except ValueError:  # ragged
-            structured = True
-        else:
-            if deepest is None or array.ndim <= deepest:
-                return array
+            pass
     array = np.empty(len(elements), dtype=object)
     array[:] = elements
     return array
@@ -163,7 +183,10 @@ def _array(value: Any, deepest: int | None) -> Array:
 def _numbers(array: Array) -> Array:
     """Return an array of objects as numbers: rows of equal lists, or numbers with gaps."""
     if array.size and all(isinstance(one, (list, tuple, np.ndarray)) for one in array.reshape(-1)):
-        return np.stack([np.asarray(one) for one in array.reshape(-1)])
+        rows = [np.asarray(one) for one in array.reshape(-1)]
+        if len({row.shape for row in rows}) > 1:
+            raise ValueError("the rows of an output have different lengths, which no tensor holds")
+        return np.stack(rows)
     if all(isinstance(one, (bool, np.bool_)) for one in array.reshape(-1)):
         return array.astype(bool)
     try:
@@ -173,12 +196,24 @@ def _numbers(array: Array) -> Array:
         return array
 
 
-def _strings(array: Array) -> tuple[Array, Array | None]:
-    encoded = np.empty(array.size, dtype=object)
-    flat = [] if array.size == 0 else list(array.reshape(-1))
+def _strings(value: Any, sizes: list[int]) -> tuple[Array, Array | None]:
+    """Return text; lists of equal length are an axis where one of that size is declared."""
+    if isinstance(value, np.ndarray) and value.ndim == len(sizes):
+        sizes = list(value.shape)  # the columns of a table side by side, as the one output
+    shape = [len(value)]
+    flat = list(value)
+    for wanted in sizes[1:]:
+        if not all(isinstance(one, (list, tuple, np.ndarray)) and np.shape(one) for one in flat):
+            break
+        found = {len(one) for one in flat}
+        if len(found) != 1 or (wanted != -1 and wanted not in found):
+            break
+        shape.extend(found)
+        flat = [inner for one in flat for inner in one]
     missing = np.array([_is_missing(one) for one in flat], dtype=bool)
+    encoded = np.empty(len(flat), dtype=object)
     encoded[:] = [b"" if gone else _bytes(one) for one, gone in zip(flat, missing)]  # noqa: B905
-    return encoded.reshape(array.shape), missing.reshape(array.shape) if missing.any() else None
+    return encoded.reshape(shape), missing.reshape(shape) if missing.any() else None
 
 
 def _is_missing(value: Any) -> bool:
@@ -186,31 +221,38 @@ def _is_missing(value: Any) -> bool:
         return True
     if isinstance(value, (float, np.floating)):
         return bool(np.isnan(value))
-    return isinstance(value, np.datetime64) and bool(np.isnat(value))
+    return isinstance(value, (np.datetime64, np.timedelta64)) and bool(np.isnat(value))
 
 
 def _bytes(value: Any) -> bytes:
     if isinstance(value, (bytes, bytearray)):
         return bytes(value)
-    if isinstance(value, str):
-        return value.encode("utf-8")
-    return _written(value).encode("utf-8")
+    return (value if isinstance(value, str) else _written(value)).encode("utf-8")
 
 
 def _written(value: Any) -> str:
-    """Return a date as ISO 8601, a structure as JSON, anything else as its text."""
-    if isinstance(value, np.datetime64):
-        import pandas as pd
-
-        return str(pd.Timestamp(value).isoformat())
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat())
+    """Return a time as ISO 8601, a structure as JSON, anything else as its text."""
     if isinstance(value, (dict, list, tuple, np.ndarray)):
         return json.dumps(value, default=_plain, ensure_ascii=False)
-    return str(value)
+    plain = _plain(value)
+    return (
+        json.dumps(plain, default=_plain, ensure_ascii=False)
+        if isinstance(plain, dict)
+        else str(plain)
+    )
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "model_dump"):
+    """Return what JSON has for an object: its fields, a time as ISO 8601, else a list or text."""
+    if hasattr(value, "model_dump"):  # pydantic
         return value.model_dump()
-    return value.tolist() if hasattr(value, "tolist") else _written(value)
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if isinstance(value, (np.datetime64, np.timedelta64, timedelta)):
+        import pandas as pd
+
+        time = pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
+        return str(time.isoformat())
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -35,9 +35,14 @@ class PyfuncReference:
             raise ClocheError("golden.environment", "The model's own environment is missing.")
         folder = store.tree_path(snapshot.digest) / PurePosixPath(snapshot.entry).parent
         inputs = [spec for spec in facts.inputs if spec.marks is None]
+        outputs = () if facts.outputs_assumed else facts.outputs
         description = {
             "columns": facts.columns,
             "inputs": [{"name": spec.name, "datatype": spec.datatype} for spec in inputs],
+            "outputs": {
+                spec.name: {"datatype": spec.datatype, "shape": list(spec.shape)}
+                for spec in outputs
+            },
         }
         python, name = interpreters.own, snapshot.reference
         return Model("run_pyfunc.py", python, folder, description, VARIANTS, name)

@@ -14,10 +14,12 @@ Syntax for Python 3.8.
 
 from __future__ import annotations
 
-import inspect
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytorch_arguments
 import pytorch_devices
 import pytorch_names
 import pytorch_weights
@@ -40,9 +42,11 @@ class TorchModel(OwnModel):
         super().__init__()
         self._names = names
         self.module, self.program = module, program
-        self.parameters = _parameters(module, program)
-        self.keywords = _keywords(program)
-        """The last inputs of a program, which it was exported to take by name."""
+        self._arguments = pytorch_arguments.of(module, program)
+        self.parameters = self._arguments.names
+        """The names of the inputs that a call needs, in order."""
+        self.scalars = self._arguments.scalars
+        """The type of each of them that is a number or text of Python, no tensor."""
         if getattr(module, "training", False) and program is None:
             self.notes.append("It was saved in training mode; it is served in evaluation mode.")
             module.eval()
@@ -54,15 +58,13 @@ class TorchModel(OwnModel):
         """Return the answer by name; raises whatever the module raises."""
         if self._names is not None:
             arrays = self._names.in_order(arrays, self.parameters)
-        tensors = {name: as_tensor(array) for name, array in arrays.items()}
         with torch.no_grad():
-            if self.by_name(tensors):
-                answer = self.module(**tensors)
+            if self.by_name(arrays):
+                answer = self.module(**{name: as_tensor(array) for name, array in arrays.items()})
             else:
-                values = list(tensors.values())
-                places = len(values) - len(self.keywords)
-                named = dict(zip(self.keywords, values[places:]))  # noqa: B905 - Python 3.8
-                answer = self.module(*values[:places], **named)
+                values = [as_tensor(array) for array in arrays.values()]
+                places, names = self._arguments.given(values)
+                answer = self.module(*places, **names)
         outputs = flattened(answer)
         return outputs if self._names is None else self._names.named(outputs)
 
@@ -101,9 +103,18 @@ functions of ATen: `training`, `train`, `use_input_stats`)."""
 
 
 def _script(path: str, how: dict[str, Any]) -> TorchModel:
+    with suppress(ImportError):
+        import torchvision  # noqa: F401 - it registers its operators
     try:
         module = torch.jit.load(path, map_location="cpu").eval()
     except RuntimeError as error:
+        unknown = re.search(r"Unknown builtin op: (\w+)::", str(error))
+        if unknown is not None:
+            raise Unusable(
+                "conversion.operator",
+                f"The script calls operators of {unknown[1]}, which PyTorch does not have.",
+                "Name the package that has them, too, under `requirements:` in cloche.yaml.",
+            ) from error
         raise Unusable("conversion.content", f"It is no TorchScript: {error}") from error
     moved = pytorch_devices.move_constants(module)
     names = pytorch_names.Names(how) if "outputs" in how else None
@@ -166,30 +177,9 @@ def _missing_class(error: Exception) -> Unusable:
 # ── calling ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _parameters(module: Any, program: Any) -> list[str]:
-    """Return the names of the inputs that a call needs, in order."""
-    if program is not None:
-        return [str(name) for name in program.graph_signature.user_inputs]
-    if isinstance(module, torch.jit.ScriptModule):
-        arguments = module.forward.schema.arguments[1:]
-        return [arg.name for arg in arguments if not arg.has_default_value()]
-    return [
-        parameter.name
-        for parameter in inspect.signature(module.forward).parameters.values()
-        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
-        and parameter.default is parameter.empty
-    ]
-
-
-def _keywords(program: Any) -> list[str]:
-    """Return the names of the arguments by name; raises Unusable where one is not a tensor."""
-    names = [] if program is None else list(program.call_spec.in_spec.child(1).context)
-    return [str(name) for name in names]
-
-
 def as_tensor(array: Array) -> Any:
-    """Return an array as a tensor of its own memory."""
-    return torch.from_numpy(np.array(array))
+    """Return an array as a tensor of its own memory; text, which no tensor holds, as it is."""
+    return array if array.dtype.kind in "OSU" else torch.from_numpy(np.array(array))
 
 
 def flattened(answer: Any, prefix: str = "") -> Arrays:

@@ -1,8 +1,9 @@
 """Run an MLflow model as a Python function: `run_pyfunc.py FOLDER MODEL`.
 
-`FOLDER/model.json` has `inputs` (`name` and `datatype` of each, in order) and `columns`, true if
-they are the columns of one table. The model's own example is read by MLflow itself. Any other
-request is written as the scoring server's JSON, and MLflow parses it by the model's schema.
+`FOLDER/model.json` has `inputs` (`name` and `datatype` of each, in order), `columns`, true if they
+are the columns of one table, and `outputs`, those of the signature (`datatype` and `shape` by
+name). The model's own example is read by MLflow itself. Any other request is written as the scoring
+server's JSON, and MLflow parses it by the model's schema.
 
 The answer keeps the names and types that the model gave it. Text, dates and structures become
 BYTES: UTF-8, ISO 8601, JSON. `NAME.missing` is true where a column that is not of floats has no
@@ -39,6 +40,7 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         self._folder = folder
         self._inputs = description["inputs"]
         self._columns = description["columns"]
+        self._outputs = description["outputs"]
         self._loaded = mlflow.pyfunc.load_model(folder)
         self._schema = self._loaded.metadata.get_input_schema()
         named = self._schema is not None and self._schema.has_input_names()
@@ -52,11 +54,20 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         """Return what `predict` takes, read by MLflow itself."""
         metadata = self._loaded.metadata
         self._parameters = _with_lists(parameters, metadata)
-        if origin == "stored":
+        if origin == "stored" and not self._read_by_us():
             example = metadata.load_input_example(self._folder)
             if example is not None:
                 return example
         return self._parsed(arrays)
+
+    def _is_hinted(self) -> bool:
+        asked = getattr(self._loaded.metadata, "_is_signature_from_type_hint", None)
+        return bool(asked is not None and asked() and not self._named)
+
+    def _read_by_us(self) -> bool:
+        """Return whether MLflow reads its example as text where its own type hint has no text."""
+        kinds = {getattr(_innermost(kind), "name", "") for kind in self._kinds}
+        return self._is_hinted() and bool(kinds & {"binary", "datetime"})
 
     def run(self, argument: Any) -> dict[str, Array]:
         """Return the outputs by name."""
@@ -71,7 +82,7 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
             # schema has no name for such a column, so the flavor's own wrapper is asked.
             table = _categorical(self._loaded, copy.deepcopy(argument))
             result = self._loaded._model_impl.predict(table, **more)
-        return dict(pyfunc_answers.read(result))
+        return dict(pyfunc_answers.read(result, self._outputs))
 
     def rows_of(self, argument: Any) -> int:
         """Return the number of rows of an argument."""
@@ -103,14 +114,16 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         """Return a request as MLflow's scoring server would read it."""
         from mlflow.utils import proto_json_utils
 
+        own = {one["name"] for one in self._inputs}
+        marks = {name: array for name, array in arrays.items() if name not in own}
         values = {
-            label: self._json(index, arrays[one["name"]], arrays.get(one["name"] + job.MISSING))
+            label: self._json(index, arrays[one["name"]], marks.get(one["name"] + job.MISSING))
             for index, (one, label) in enumerate(zip(self._inputs, self._labels))  # noqa: B905
             if one["name"] in arrays
         }
-        hinted = getattr(self._loaded.metadata, "_is_signature_from_type_hint", None)
-        if hinted is not None and hinted() and not self._named:
-            return next(iter(values.values()))
+        if self._is_hinted():
+            kind = _innermost(self._kinds[0]) if self._kinds else None
+            return _of_hint(next(iter(values.values())), getattr(kind, "name", ""))
         if not self._columns:
             inputs = values if self._named else next(iter(values.values()))
             return proto_json_utils.parse_tf_serving_input({"inputs": inputs}, self._schema)
@@ -156,19 +169,44 @@ def _texts(array: Array, kind: Any) -> Any:
     if getattr(kind, "kind", "") == "S":
         return list(array)
     text = [element.decode("utf-8") for element in array]
-    if type(kind).__name__ in {"Object", "Map", "AnyType"}:
+    if type(_innermost(kind)).__name__ in {"Object", "Map", "AnyType"}:
         return [json.loads(one) for one in text]
     return text
 
 
+def _innermost(kind: Any) -> Any:
+    """Return the type of a column, or of the values in its lists."""
+    while type(kind).__name__ == "Array":
+        kind = kind.dtype
+    return kind
+
+
+def _of_hint(values: Any, kind: str) -> Any:
+    """Return JSON values as Python's, which a function with a type hint is called with."""
+    if isinstance(values, list):
+        return [_of_hint(value, kind) for value in values]
+    if kind == "binary" and isinstance(values, str):
+        return base64.b64decode(values)
+    if kind == "datetime" and isinstance(values, str):
+        import pandas as pd
+
+        return pd.Timestamp(values).to_pydatetime()
+    return values
+
+
 def _categorical(loaded: Any, frame: Any) -> Any:
-    """Return a table whose text columns have the categories that the booster was trained with."""
+    """Return a table whose columns have the categories that the booster was trained with."""
     import pandas as pd
 
     inner = getattr(loaded._model_impl, "lgb_model", None)
     booster = getattr(inner, "booster_", inner)
     known = list(getattr(booster, "pandas_categorical", None) or [])
     columns = [label for label in frame.columns if frame[label].dtype.kind not in "biufcM"]
+    if booster is not None and known:
+        described = booster.dump_model(num_iteration=1).get("feature_infos", {})
+        kinds = [described.get(name, {}).get("values") for name in booster.feature_name()]
+        by_place = [label for label, kind in zip(frame.columns, kinds) if kind]  # noqa: B905
+        columns = by_place if len(by_place) == len(known) else columns
     for label, values in zip(columns, known):  # noqa: B905 - Python 3.8
         frame[label] = pd.Categorical(frame[label], categories=values)
     if not known:
