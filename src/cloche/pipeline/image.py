@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from cloche import composition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from cloche.artifacts import ContainerStart, Deployment
+    from cloche.artifacts import ContainerStart, Deployment, Finding
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
     from cloche.images.bases.base import Base
@@ -65,6 +65,8 @@ class Built:
     """What it is called where it went."""
     server: Built | None = None
     """The image of the server, where the models have one of their own."""
+    findings: tuple[Finding, ...] = ()
+    """What is worth telling of how it was made."""
 
 
 @contextmanager
@@ -191,8 +193,10 @@ class _Making:
     def whole(self, bases: Sequence[Base]) -> Built:
         """Make one image with all in it, for each base."""
         with composition.store(self.settings).working():
-            images = tuple(self._build(self._content(base), base) for base in bases)
-        return self._finished(images, self.destination, self.name)
+            contents = [(base, self._content(base)) for base in bases]
+            images = tuple(self._build(content, base) for base, content in contents)
+        made = self._finished(images, self.destination, self.name)
+        return replace(made, findings=_findings(content for _, content in contents))
 
     def split(self, bases: Sequence[Base]) -> Built:
         """Make an image of the models alone, and one of the server that runs them."""
@@ -206,16 +210,18 @@ class _Making:
                 for base, all_ in contents
             )
         server = self._finished(servers, *self.place_of_server(_digest_of(servers)))
-        return replace(self._finished(models, self.destination, self.name), server=server)
+        made = self._finished(models, self.destination, self.name)
+        return replace(made, server=server, findings=_findings(each for _, each in contents))
 
     def _content(self, base: Base) -> Content:
         from cloche.images import content
-        from cloche.images.layering import environment
+        from cloche.images.layering import compiling, environment
 
         store = composition.store(self.settings)
         start = container_start(self.deployment, base, store)
+        sources = compiling.Sources(self.settings.images_debian_mirror, os.environ)
         made = {
-            lock.digest: environment.make(lock, base, start, store, self.progress, os.environ)
+            lock.digest: environment.make(lock, base, start, store, self.progress, sources)
             for lock in self.deployment.installed_locks
         }
         return content.content_of(self.deployment, base, start, made, store)
@@ -231,6 +237,12 @@ class _Making:
 
         root = building.finish(images, destination, name)
         return Built(root.descriptor.digest, images, name)
+
+
+def _findings(contents: Iterable[Content]) -> tuple[Finding, ...]:
+    """Return what is worth telling of the environments in contents, each once."""
+    found = (each for content in contents for each in content.findings)
+    return tuple(dict.fromkeys(found))
 
 
 def _digest_of(images: tuple[Image, ...]) -> str:
