@@ -12,7 +12,7 @@ import own_base
 import pytest
 
 from cloche import composition, environments
-from cloche.artifacts import ContainerStart, Deployment, Lock, PythonStub
+from cloche.artifacts import BuiltWheel, ContainerStart, Deployment, Lock, PythonStub
 from cloche.environments import compilers, interpreters
 from cloche.errors import ClocheError
 from cloche.images import building, content
@@ -258,3 +258,30 @@ def test_what_every_machine_makes_is_taken_from_the_store(only, fitting, matchin
     made = environment.make(lock, fitting, START, store, SILENT, Sources(MIRROR, user))
     only(Path("/nowhere"), "3.11.99")
     assert environment.make(lock, fitting, START, store, SILENT, Sources(MIRROR, user)) == made
+
+
+@pytest.mark.parametrize(
+    ("file", "glibc", "said"),
+    [
+        (
+            "native-1.0-cp311-cp311-linux_riscv64.whl",
+            "2.17",
+            "for another platform than linux/amd64",
+        ),
+        (
+            "native-1.0-cp311-cp311-linux_x86_64.whl",
+            "2.99",
+            "for glibc 2.99, and the base has 2.36",
+        ),
+    ],
+)
+def test_a_package_that_was_built_for_other_systems_is_named(  # noqa: PLR0917 - fixtures
+    fitting, lock, store, user, file, glibc, said
+):
+    wheel = BuiltWheel("native", "1.0", file, f"sha256:{'0' * 64}", 1, glibc)
+    other = replace(lock, built=(wheel,))
+    with pytest.raises(ClocheError) as refused:
+        environment.make(other, fitting, START, store, SILENT, Sources(MIRROR, user))
+    assert refused.value.code == "image.built"
+    assert "native 1.0 exists only as source" in refused.value.what
+    assert said in refused.value.what

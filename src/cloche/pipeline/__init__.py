@@ -207,7 +207,12 @@ def provision(
         if member.lock is not None:
             from cloche import environments
 
-            environments.materialize(member.lock, settings.layout.environments, progress)
+            environments.materialize(
+                member.lock,
+                settings.layout.environments,
+                progress,
+                store=composition.store(settings),
+            )
 
 
 def _key(

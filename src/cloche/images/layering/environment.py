@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, Severity
-from cloche.environments import bytecode, compilers, unpacking
+from cloche.environments import bytecode, compilers, from_source, portable, unpacking
 from cloche.environments.compilers import RELEASES, Compiler
 from cloche.errors import ClocheError
 from cloche.images.bases.base import BASE_NAME, PYTHONS_LABEL
@@ -112,8 +112,10 @@ class Environment:
 def place_of(lock: Lock, base: Base, start: ContainerStart) -> Place:
     """Return where the environment of a lock lies on a base.
 
-    Raises ClocheError `image.python` if the base has neither its Python nor a stub for it.
+    Raises ClocheError `image.python` if the base has neither its Python nor a stub for it, and
+    `image.built` if a package that was built from source does not run there.
     """
+    _require_built(lock, base)
     root = f"{FOLDER}/{lock.digest.removeprefix('sha256:')[:_HEX]}"
     return Place(root, lock.python, _stub(lock.python, base, start))
 
@@ -137,13 +139,13 @@ def make(  # noqa: PLR0917 - what it is of, what it is on, and how it is made
         progress.task(f"Making the model's environment (Python {lock.python})") as task,
         store.laid_out(()) as folder,
     ):
-        work = _Work(lock, base, found, folder, sources.environment)
+        work = _Work(lock, base, found, folder, sources.environment, store)
 
         def choose() -> Compiler:
             place = folder / "compiler"
             return compiling.choose(lock.python, place, store, sources, progress)
 
-        plans, compiler = work.plans(store, choose)
+        plans, compiler = work.plans(choose)
         layers = tuple(MadeLayer(plan.what, plan.made(store, task)) for plan in plans)
     return Environment(found, layers, _findings(lock, found, compiler))
 
@@ -153,13 +155,13 @@ def known(
 ) -> Environment | None:
     """Return what `make` does if nothing has to be made; raises what `place_of` does."""
     found = place_of(lock, base, start)
-    work = _Work(lock, base, found, store.root, environment)
+    work = _Work(lock, base, found, store.root, environment, store)
 
     def choose() -> Compiler:
         installed = compilers.installed(lock.python, environment, store.root)
         return installed or Compiler(lock.python, ())
 
-    plans, compiler = work.plans(store, choose)
+    plans, compiler = work.plans(choose)
     blobs = [(plan.what, plan.known(store)) for plan in plans]
     layers = tuple(MadeLayer(what, blob) for what, blob in blobs if blob is not None)
     if len(layers) < len(plans):
@@ -189,10 +191,9 @@ class _Work:
     place: Place
     folder: Path
     environment: Mapping[str, str]
+    store: Store
 
-    def plans(
-        self, store: Store, choose: Callable[[], Compiler]
-    ) -> tuple[tuple[TreeLayer, ...], Compiler]:
+    def plans(self, choose: Callable[[], Compiler]) -> tuple[tuple[TreeLayer, ...], Compiler]:
         """Return the layers, and the Python that compiles the packages.
 
         A Python that comes along compiles for itself. `choose` says which one does else; it is not
@@ -204,7 +205,7 @@ class _Work:
             python = interpreter.plan(found, self.place.stub, self.base, self.folder)
             return (python, self._packages(own)), own
         compiler = Compiler(RELEASES.get(self.lock.python, self.lock.python), ())
-        if self._packages(compiler).known(store) is None:
+        if self._packages(compiler).known(self.store) is None:
             compiler = choose()
         return (self._packages(compiler),), compiler
 
@@ -216,10 +217,11 @@ class _Work:
 
         def tree() -> FileTree:
             unpacked = self.folder / "packages"
-            unpacking.unpack(
-                lock.text, unpacked, python=lock.python, architecture=machine, glibc=glibc,
-                environment=self.environment,
-            )  # fmt: skip
+            with from_source.wheels(lock.built, self.store) as wheels:
+                unpacking.unpack(
+                    lock.text, unpacked, python=lock.python, architecture=machine, glibc=glibc,
+                    environment=self.environment, wheels=wheels,
+                )  # fmt: skip
             bytecode.compile_folder(unpacked, compiler, shown=f"/{place.packages}")
             made = FileTree()
             for path, entry in place.own_files().items():
@@ -262,6 +264,28 @@ def _findings(lock: Lock, place: Place, compiler: Compiler) -> tuple[Finding, ..
             hint=f"Install it: `uv python install {chosen}`.",
         ),
     )
+
+
+def _require_built(lock: Lock, base: Base) -> None:
+    """Raise `image.built` for a package that was compiled for other systems than the base's."""
+    machine = MACHINES.get(base.platform.architecture, base.platform.architecture)
+    there = base.software.glibc or _OLDEST_GLIBC
+    for wheel in lock.built:
+        if wheel.glibc is None:
+            continue
+        if not wheel.file.endswith(f"_{machine}.whl"):
+            why = f"for another platform than {base.platform}"
+        elif portable.is_newer(wheel.glibc, there):
+            why = f"for glibc {wheel.glibc}, and the base has {there}"
+        else:
+            continue
+        raise ClocheError(
+            "image.built",
+            f"{wheel.name} {wheel.version} exists only as source, and was built here {why}.",
+            where=base.annotations.get(BASE_NAME, "--base"),
+            hint="Build the image on a machine like the base, or take a release of it that has a"
+            " wheel.",
+        )
 
 
 def _stub(python: str, base: Base, start: ContainerStart) -> PythonStub | None:

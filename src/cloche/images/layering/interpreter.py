@@ -103,7 +103,7 @@ def _tree(found: Interpreter, stub: PythonStub, base: Base, folder: Path) -> Fil
 
 def _require_glibc(whole: PortablePython, found: Interpreter, base: Base) -> None:
     there = base.software.glibc
-    if there is not None and _numbers(whole.glibc) > _numbers(there):
+    if there is not None and portable.is_newer(whole.glibc, there):
         raise ClocheError(
             "environment.python",
             f"Python {whole.version} of this machine is built for glibc {whole.glibc}, and the base"
@@ -112,7 +112,3 @@ def _require_glibc(whole: PortablePython, found: Interpreter, base: Base) -> Non
             hint=f"Install one that runs on older systems, with uv: `uv python install"
             f" {found.minor}`.",
         )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
