@@ -127,9 +127,7 @@ def _gone(wheel: BuiltWheel) -> ClocheError:
     )
 
 
-def _sources(
-    compiler: Compiler, parsed: Requirements, wanted: set[str]
-) -> tuple[SourceFile, ...]:
+def _sources(compiler: Compiler, parsed: Requirements, wanted: set[str]) -> tuple[SourceFile, ...]:
     """Return the sources of packages, and of those that uv names beside them."""
     while wanted:
         try:
