@@ -32,6 +32,7 @@ server:
   parameters: {intra_op_thread_count: 2}
   warmup: false
   graph_optimization: basic
+  release: "26.05"
 """
 
 AT_PROD = """\
@@ -66,7 +67,10 @@ def test_everything_that_is_served() -> None:
         start_timeout="30m",
         rollout=Rollout(keep=5),
         server=Server(
-            parameters={"intra_op_thread_count": "2"}, warmup=False, graph_optimization="basic"
+            parameters={"intra_op_thread_count": "2"},
+            warmup=False,
+            graph_optimization="basic",
+            release="26.05",
         ),
     )
 
@@ -345,3 +349,11 @@ def test_no_text_ends_in_anything_but_a_spec_or_a_clear_error(text: str) -> None
     except ErrorGroup as group:
         errors = group.errors
     assert all(isinstance(error, UsageError) and error.where for error in errors)
+
+
+@pytest.mark.parametrize("release", ["26.05", '"26.13"', '"26.7"', "latest", "[1]"])
+def test_what_is_no_release_of_triton(release: str) -> None:
+    """Without quotes it is a number, of which 26.10 would be 26.1."""
+    (error,) = mistakes(f"model: x\nserver: {{release: {release}}}\n")
+    assert "year and month" in error.what
+    assert error.hint == 'Write one in quotes, such as "26.05".'

@@ -132,8 +132,9 @@ def require_runtime(
     from cloche.pipeline import replica_image
 
     _refuse_gpu(spec)
-    asked = spec.served().runtime
-    return replica_image.findings(asked, replica_image.engine(asked, environment))
+    runtime, release = spec.served().runtime, spec.server.release
+    found = replica_image.findings(runtime, replica_image.engine(runtime, environment))
+    return (*found, *replica_image.release_findings(release))
 
 
 def _refuse_gpu(spec: ServiceSpec) -> None:
