@@ -88,7 +88,10 @@ def test_a_revision_is_made_of_what_is_served_and_not_of_how_it_is_operated() ->
         instances=2,
         resources=artifacts.Resources(cpu=0.5, memory=4 * 2**30),
         server=artifacts.ServerOptions(
-            parameters={"intra_op_thread_count": "2"}, warmup=False, graph_optimization="basic"
+            parameters={"intra_op_thread_count": "2"},
+            warmup=False,
+            graph_optimization="basic",
+            release="26.05",
         ),
     )
     assert written.served(full.served()) == {
