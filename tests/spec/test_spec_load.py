@@ -106,6 +106,7 @@ def test_a_revision_is_made_of_what_is_served_and_not_of_how_it_is_operated() ->
         "server.parameters.intra_op_thread_count": "2",
         "server.warmup": False,
         "server.graph_optimization": "basic",
+        "server.release": "26.05",
     }
     assert full.operated() == Operated(
         replicas=ReplicaRange.exactly(3), start_timeout=1800.0, keep=5
