@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import FileEntry, Finding, Severity
-from cloche.environments import building
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 
@@ -56,6 +55,8 @@ def pinned(
 
     The wheels lie in a temporary folder meanwhile. Raises what `pin` and `building.build` do.
     """
+    from cloche.environments import building  # with archives, which most models need not
+
     built: list[BuiltWheel] = []
     wanted = set(parsed.from_source)
     if parsed.from_source:

@@ -26,9 +26,13 @@ Count = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 
 
 class Section(BaseModel):
-    """A frozen part of the file; unknown keys are refused."""
+    """A frozen part of the file; unknown keys are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    The texts below its keys are for people and editors: `schema` reads them, which takes longer
+    than all else of a class, so that no command does it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _scalar(value: Any) -> str:
