@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.image import Attachment, Platform, Read, SmallBlob
     from cloche.images.names import Name
 
 _BLOBS = "blobs/sha256"
@@ -70,6 +70,10 @@ class ArchiveWriter:
         os.pwrite(self._descriptor, header, begin)
         self._written.add(digesting.digest)
         return digesting.digest
+
+    def has_alike(self, attachment: Attachment, subject: str) -> bool:  # noqa: ARG002
+        """Return False: what is written takes the place of what was there."""
+        return False
 
     def put(self, manifest: SmallBlob) -> None:
         """Write a manifest; the index names one with a subject beside it."""

@@ -25,7 +25,7 @@ from cloche.images.sources.reading import FULL_NAME, INDEXES, REFERENCE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.image import Attachment, Platform, Read, SmallBlob
     from cloche.images.names import Name
 
 MARK = "oci-layout"
@@ -54,6 +54,10 @@ class Layout:
         """Write a blob and return its digest."""
         with disk.writing(self._shown):
             return self._write(read, size)
+
+    def has_alike(self, attachment: Attachment, subject: str) -> bool:  # noqa: ARG002
+        """Return False: what is written takes the place of what was there."""
+        return False
 
     def put(self, manifest: SmallBlob) -> None:
         """Write a manifest; the index names one with a subject beside it."""
