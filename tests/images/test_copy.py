@@ -497,3 +497,29 @@ def test_a_registry_that_names_false_referrers(
     odd_registry.manifests[key] = (tiny_base.INDEX, index.encode())
     pulled = run("image", "pull", f"{odd_registry.host}/a:1", "out", "--json").expect(0).json
     assert pulled["referrers"] == 0
+
+
+@pytest.mark.parametrize("name", ["digits.onnx", "notes.tar", "link.tar"])
+def test_no_file_of_the_user_is_replaced(run: Run, tmp_path: Path, place: str, name: str) -> None:
+    """A model that was named by mistake, and an archive of something else, stay as they are."""
+    run("image", "push", str(tiny_base.layout(tmp_path / "one")), f"{place}/a:1").expect(0)
+    kept = tmp_path / "kept.tar"
+    with tarfile.open(kept, "w") as archive:
+        archive.addfile(tarfile.TarInfo("notes"))
+    if name.startswith("link"):
+        (tmp_path / name).symlink_to("kept.tar")
+    else:
+        (tmp_path / name).write_bytes(kept.read_bytes() if name.endswith("tar") else b"a model")
+    before = (tmp_path / name).read_bytes()
+    for words in (("pull", f"{place}/a:1", name), ("copy", f"{place}/a:1", f"oci-archive:{name}")):
+        assert code(run("image", *words, "--json")) == "image.output"
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_an_archive_of_an_image_and_an_empty_file_are_replaced(
+    run: Run, tmp_path: Path, place: str
+) -> None:
+    run("image", "push", str(tiny_base.layout(tmp_path / "one")), f"{place}/a:1").expect(0)
+    (tmp_path / "out.tar").touch()
+    for _ in range(2):
+        run("image", "pull", f"{place}/a:1", "out.tar").expect(0)

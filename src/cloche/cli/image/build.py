@@ -75,12 +75,12 @@ def build(
 
     reference = checked_tag(tag, push=push)
     require_place(output, push=push)
-    wanted = platforms.parse_all(platform) if platform else (platforms.here(),)
+    wanted = platforms.parse_all(platform) if platform is not None else (platforms.here(),)
     called = names.parse(tag) if tag else None
     here = session.begin()
     how: dict[str, Any] = {"settings": here.settings, "progress": here.progress, "split": split}
     asked_of = _asked_of(here, model, file, name, example)
-    base = base or ngc.asked_for(asked_of.release)
+    base = base if base is not None else ngc.asked_for(asked_of.release)
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
         asked: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
         chosen = [base_image.chosen(base, each, connections, **asked) for each in wanted]
