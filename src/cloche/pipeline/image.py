@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from cloche.artifacts import ContainerStart, Deployment, Finding
+    from cloche.artifacts import ContainerStart, Deployment, Finding, Lock
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
     from cloche.images.bases.base import Base
     from cloche.images.content import Content
     from cloche.images.image import Destination, Image, Platform
+    from cloche.images.layering.environment import Environment
     from cloche.images.names import Name
     from cloche.images.sources.reading import ReadImage
     from cloche.progress import Progress
@@ -215,16 +216,19 @@ class _Making:
 
     def _content(self, base: Base) -> Content:
         from cloche.images import content
-        from cloche.images.layering import compiling, environment
 
         store = composition.store(self.settings)
         start = container_start(self.deployment, base, store)
-        sources = compiling.Sources(self.settings.images_debian_mirror, os.environ)
-        made = {
-            lock.digest: environment.make(lock, base, start, store, self.progress, sources)
-            for lock in self.deployment.installed_locks
-        }
+        locks = self.deployment.installed_locks
+        made = {lock.digest: self._environment(lock, base, start) for lock in locks}
         return content.content_of(self.deployment, base, start, made, store)
+
+    def _environment(self, lock: Lock, base: Base, start: ContainerStart) -> Environment:
+        from cloche.images.layering import compiling, environment
+
+        sources = compiling.Sources(self.settings.images_debian_mirror, os.environ)
+        store = composition.store(self.settings)
+        return environment.make(lock, base, start, store, self.progress, sources)
 
     def _build(self, content: Content, base: Base) -> Image:
         from cloche.images import building

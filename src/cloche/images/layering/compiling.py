@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from cloche.environments import compilers
 from cloche.errors import ClocheError
 from cloche.images import platforms
-from cloche.images.bases.debian import interpreter, packages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +44,8 @@ def choose(
     installed = compilers.installed(python, sources.environment, folder)
     if installed is not None and installed.is_chosen:
         return installed
+    from cloche.images.bases.debian import interpreter, packages
+
     if python == packages.PYTHON and sys.platform == "linux":
         architecture = platforms.here().architecture
         with suppress(ClocheError):  # no mirror is reached, or it is not made for this machine
