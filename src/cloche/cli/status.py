@@ -155,8 +155,16 @@ def _problems(service: dict[str, Any]) -> list[str]:
         lines.append(f"  {service['service']}: error[{failure['code']}]: {failure['what']}")
         if failure.get("hint"):
             lines.append(f"    hint: {failure['hint']}")
-    for replica in service["replicas"]["items"]:
-        if replica["phase"] not in {"ready", "starting", "stopping"}:
-            detail = f": {replica['detail']}" if replica.get("detail") else ""
-            lines.append(f"  {replica['id']} is {replica['phase']}{detail}")
-    return lines
+    return [*lines, *filter(None, map(_replica_problem, service["replicas"]["items"]))]
+
+
+def _replica_problem(replica: dict[str, Any]) -> str | None:
+    """Return what is wrong with a replica, as a line; None if nothing is."""
+    phase, detail = replica["phase"], replica.get("detail")
+    begins = phase == "starting" and replica.get("unready_since") is None
+    if begins or phase == "stopping" or (phase == "ready" and not detail):
+        return None
+    word = "degraded" if phase == "ready" else phase
+    begun = rendering.age_text(replica.get("unready_since") or replica["since"])
+    again = f", restarted {replica['restarts']} times" if replica["restarts"] > 1 else ""
+    return f"  {replica['id']} is {word} ({begun}{again})" + (f": {detail}" if detail else "")

@@ -172,6 +172,8 @@ class Engine:
             outcome = self._verifier.verify(verified, address, limit=limit, golden=golden)
         if url is None and golden is None:
             self._state.attach(name, number, outcome)
+            if outcome.detail is not None:
+                self._target.doubt(name, number, address, outcome.detail)
             self.news.notify()
         return outcome
 
