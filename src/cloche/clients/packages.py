@@ -33,11 +33,12 @@ def fetch(address: str, digest: str, environment: Mapping[str, str]) -> bytes:
     """
     parts = urlsplit(address)
     if parts.scheme == "file":
-        data = Path(unquote(parts.path)).read_bytes()
+        data = _read(Path(unquote(parts.path)))
     else:
         base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         with closing(_Index(base, _authentication(parts.hostname, environment))) as index:
-            data = index.fetch(quote(unquote(parts.path)))
+            asked = f"?{parts.query}" if parts.query else ""
+            data = index.fetch(quote(unquote(parts.path)) + asked)
     if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
         raise ClocheError(
             "environment.digest",
@@ -48,6 +49,22 @@ def fetch(address: str, digest: str, environment: Mapping[str, str]) -> bytes:
     return data
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _refused(str(error.strerror or error), str(path)) from error
+
+
+def _refused(why: str, where: str) -> ClocheError:
+    return UnavailableError(
+        "environment.network",
+        f"A package cannot be fetched from its index: {why}.",
+        where=where,
+        hint="Check the network and the index, and run the command again.",
+    )
+
+
 def _authentication(host: str | None, environment: Mapping[str, str]) -> httpx.Auth | None:
     for name in _INDEXES:
         for entry in environment.get(name, "").split():
@@ -56,10 +73,10 @@ def _authentication(host: str | None, environment: Mapping[str, str]) -> httpx.A
             if known.hostname != host:
                 continue
             key = re.sub(r"[^A-Z0-9]", "_", label.upper())
-            user = known.username or environment.get(f"UV_INDEX_{key}_USERNAME", "")
-            word = known.password or environment.get(f"UV_INDEX_{key}_PASSWORD", "")
+            user = unquote(known.username or "") or environment.get(f"UV_INDEX_{key}_USERNAME", "")
+            word = unquote(known.password or "") or environment.get(f"UV_INDEX_{key}_PASSWORD", "")
             if user or word:
-                return httpx.BasicAuth(unquote(user), unquote(word))
+                return httpx.BasicAuth(user, word)
     netrc = Path(environment.get("NETRC") or Path.home() / ".netrc")
     return httpx.NetRCAuth(str(netrc)) if netrc.is_file() else None
 
@@ -78,7 +95,7 @@ class _Index(HttpReader):
                 for block in answer.blocks():
                     data += block
                     if len(data) > _MOST:
-                        raise self._refused("the file is larger than 1 GiB")
+                        raise _refused("the file is larger than 1 GiB", self.base)
         except BrokenStreamError as error:
             raise error.error from error
         return bytes(data)
@@ -94,16 +111,8 @@ class _Index(HttpReader):
                 " UV_INDEX_<NAME>_PASSWORD or ~/.netrc.",
             )
         if response.status_code >= 300:
-            raise self._refused(f"it answered {response.status_code}")
+            raise _refused(f"it answered {response.status_code}", self.base)
 
     def unreachable(self, error: httpx.RequestError) -> ClocheError:
         """Return the error for an unreachable or silent index."""
-        return self._refused(failure(error))
-
-    def _refused(self, why: str) -> ClocheError:
-        return UnavailableError(
-            "environment.network",
-            f"A package cannot be fetched from its index: {why}.",
-            where=self.base,
-            hint="Check the network and the index, and run the command again.",
-        )
+        return _refused(failure(error), self.base)
