@@ -126,6 +126,11 @@ class Engine:
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def ticks(self) -> bool:
+        """Return whether its loop goes on."""
+        return self.reconciler.ticks
+
     def plan(self, deployment: Deployment) -> DeployPlan:
         return self._commands.plan(deployment)
 
