@@ -23,7 +23,8 @@ from cloche.images.export import build_context, dockerfile, gzip_stream
 from cloche.images.export.kaniko import EXECUTOR, Job
 from cloche.images.image import Platform
 from cloche.images.layering import layers
-from cloche.images.layering.environment import Environment, Place
+from cloche.images.layering.environment import Environment
+from cloche.images.layering.place import Place
 from cloche.pipeline import export
 from cloche.progress import SilentProgress
 from cloche.settings import Settings

@@ -21,8 +21,8 @@ from cloche.images.config import CREATED, USER
 from cloche.images.image import CONFIG, SmallBlob
 from cloche.images.layering import compiling
 from cloche.images.layering.compiling import Sources
-from cloche.images.layering.environment import MACHINES
 from cloche.images.layering.file_tree import FileTree, TreeFile
+from cloche.images.layering.place import MACHINES
 from cloche.images.layering.tree_layers import TreeLayer
 from cloche.progress import SilentProgress
 

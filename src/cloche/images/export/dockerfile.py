@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cloche.images.bases.base import Base
     from cloche.images.content import Content
-    from cloche.images.layering.environment import Place
+    from cloche.images.layering.place import Place
 
 MARK = "# Written by `cloche export`"
 """How the text begins."""
