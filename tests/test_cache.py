@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from cloche import cache, composition, pipeline, spec, testing
-from cloche.artifacts import Consent, Deployment, Lock, Operated, digest_of
+from cloche.artifacts import BuiltWheel, Consent, Deployment, Lock, Operated, digest_of
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.targets.local.envoy import installation as envoy
@@ -173,3 +173,17 @@ def test_servers_of_an_earlier_version_go_when_nothing_runs_from_them(settings: 
         process.wait()
     assert [one.label for one in cleaned.removed] == ["envoy-1.0.0"]
     assert [folder.exists() for folder in (idle, busy, current)] == [False, True, True]
+
+
+def test_a_package_that_was_built_for_a_revision_stays(settings: Settings, tmp_path: Path) -> None:
+    """No index has it: the environment of the revision could not be made again."""
+    store = composition.store(settings)
+    kept, other = (store.add_bytes(bytes([n]) * 1000) for n in (1, 2))
+    wheel = BuiltWheel("alone", "1.0", "alone-1.0-py3-none-any.whl", kept, 1000)
+    lock = Lock(digest_of(b"lock"), "3.11", f"alone==1.0 --hash={kept}\n", built=(wheel,))
+    one = prepare(settings, tmp_path, "one", 1)
+    member = dataclasses.replace(one.main, lock=lock)
+    record(settings, dataclasses.replace(one, members=(member,)))
+    age(settings)
+    cache.clean(settings, 0)
+    assert (store.use(kept), store.use(other)) == (True, False)

@@ -102,6 +102,7 @@ def _digests_of(revision: Revision) -> set[str]:
         digests.add(member.snapshot.digest)
         if member.lock is not None:
             digests.add(member.lock.digest)
+            digests.update(wheel.digest for wheel in member.lock.built)
     bodies = golden.bodies() if golden is not None else ()
     return digests | {body.digest for body in (*bodies, deployment.example) if body is not None}
 

@@ -38,6 +38,7 @@ def test_names_that_are_read(text: str, reference: ImageReference) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
+        ("A b", "letters, digits and single marks"),
         ("", "letters"),
         ("https://ghcr.io/org/net", "without https"),
         ("ghcr.io/Org/net", "org/net"),

@@ -26,11 +26,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     wheels.write(folder, "windows-only", "1.0", tag="py3-none-win_amd64")
     wheels.write(folder, "older", "1.0", tag="cp38-cp38-manylinux_2_17_x86_64")
     wheels.write(folder, "newer", "1.0", python=">=3.14")
-    for name in ("source-alone", "sklearn"):
-        (folder / name).mkdir()
-        archive = f"{name.replace('-', '_')}-1.0.tar.gz"
-        (folder / name / archive).touch()
-        (folder / name / "index.html").write_text(f'<!DOCTYPE html><a href="{archive}">a</a>')
+    (folder / "sklearn").mkdir()
+    (folder / "sklearn" / "sklearn-1.0.tar.gz").touch()
+    (folder / "sklearn" / "index.html").write_text('<!DOCTYPE html><a href="sklearn-1.0.tar.gz">')
     return environment
 
 
@@ -43,7 +41,6 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (("windows-only",), "win_amd64", "`windows-only ; sys_platform != 'linux'`"),
         (("newer",), "requires Python", "newer is for Python >=3.14, and the model"),
         (("older==1.0",), "cp38", "older has no wheel for Python 3.11"),
-        (("source-alone",), "building from source", "a line `--no-binary source-alone`"),
         (("leaf==7.0",), "no version of leaf==7.0", "Check the version"),
         (("branch", "leaf==3.0"), "leaf", "Check the version"),
         (("fork", "leaf==2.0"), "depend on leaf<2", "The pins contradict each other"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import marshal
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from wheels import PYTHON
 from cloche import environments
 from cloche.artifacts import digest_of
 from cloche.environments import bytecode, unpacking
+from cloche.environments.compilers import Compiler
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.store import Store
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import Lock
+
+OWN = Compiler(platform.python_version(), (sys.executable,))
+"""The Python of the tests as the one that compiles."""
 
 
 def unpack(lock: Lock, folder: Path, environment: dict[str, str], machine: str = "x86_64") -> None:
@@ -63,9 +68,7 @@ def test_two_machines_unpack_and_compile_the_same_bytes(
 ) -> None:
     for name in ("one", "two"):
         unpack(lock, tmp_path / name, environment)
-        bytecode.compile_folder(
-            tmp_path / name, python=PYTHON, shown="/cloche/env", environment=environment
-        )
+        bytecode.compile_folder(tmp_path / name, OWN, shown="/cloche/env")
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
@@ -105,9 +108,7 @@ def test_bytecode_is_what_python_imports(tmp_path: Path) -> None:
     (tmp_path / "kept" / "broken.py").write_text("print 'Python 2'")
     compiled = []
     for _ in range(2):
-        bytecode.compile_folder(
-            tmp_path / "kept", python=PYTHON, shown="/cloche/env", environment=dict(os.environ)
-        )
+        bytecode.compile_folder(tmp_path / "kept", OWN, shown="/cloche/env")
         compiled.append(next(tmp_path.rglob("module.*.pyc")).read_bytes())
     assert compiled[0] == compiled[1]
     assert [path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")] == ["module"]

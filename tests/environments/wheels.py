@@ -20,8 +20,9 @@ def write(  # noqa: PLR0917 - as a wheel's name has them
     requires: str | None = None,
     tag: str = "py3-none-any",
     python: str = ">=3",
+    code: str = "",
 ) -> Path:
-    """Write a wheel of a package with one module that knows its version."""
+    """Write a wheel of a package with one module that knows its version, and has some code."""
     module = name.replace("-", "_")
     path = folder / name / f"{module}-{version}-{tag}.whl"
     path.parent.mkdir(exist_ok=True)
@@ -30,7 +31,7 @@ def write(  # noqa: PLR0917 - as a wheel's name has them
     metadata += f"Requires-Python: {python}\n"
     metadata += "".join(f"Requires-Dist: {each}\n" for each in (requires or "").split(", ") if each)
     files = {
-        f"{module}.py": f"VERSION = {version!r}\n",
+        f"{module}.py": f"VERSION = {version!r}\n{code}",
         f"{info}/METADATA": metadata,
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
         f"Tag: {tag}\n",

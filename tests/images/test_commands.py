@@ -171,3 +171,14 @@ def test_what_leaves_the_folder_of_a_model_is_refused(run, tmp_path, what):
     failed = run("image", "build", "./repository", *BASE, "--output", "out", "--json").expect(1)
     assert json.loads(failed.out)["error"]["code"].startswith("source.files.")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [("--platform", ""), ("--base", "")])
+def test_an_empty_word_is_not_the_default(run, tmp_path, words):
+    """As a variable that a script did not set would give it."""
+    given = (*words, *(("--base", "./base") if words[0] != "--base" else ()))
+    refused = run("image", "build", "scores.onnx", "--output", "out", *given, "--json")
+    assert refused.code in {1, 2}
+    code = json.loads(refused.out)["error"]["code"]
+    assert code in {"image.platform.unknown", "image.unknown", "registry.reference"}
+    assert not (tmp_path / "out").exists()

@@ -282,6 +282,73 @@ def test_cut_connections_go_on(run: Run, tmp_path: Path, open_registry: str) -> 
     assert blobs(Path("out")) == blobs(layout.folder)
 
 
+@pytest.fixture
+def two_layers(tmp_path: Path) -> Layout:
+    """An image whose second layer is large."""
+    layout, files = Layout(tmp_path / "two"), os.urandom(6 * 2**20)
+    layout.image(files, tiny_base.configuration(files), zipped=False)
+    return layout
+
+
+def _interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
+    """Interrupt the first pull after so many bytes of a blob; return where blobs are begun."""
+    real, begun = Registry.blob, []
+
+    def blob(self: Registry, name: str, digest: str, start: int = 0, **how: Any) -> Any:
+        begun.append(start)
+        sent = 0
+        for chunk in real(self, name, digest, start, **how):
+            yield chunk
+            sent += len(chunk)
+            if len(begun) < 10 and sent >= after and start == 0 and sent > 2**20:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(Registry, "blob", blob)
+    return begun
+
+
+def test_an_interrupted_pull_goes_on_where_it_broke(
+    run: Run, tmp_path: Path, place: str, two_layers: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no folder before all is there; the bytes that came are not asked for again."""
+    run("image", "push", "two", f"{place}/a:1").expect(0)
+    with monkeypatch.context() as broken:
+        _interrupt(broken, 3 * 2**20)
+        run("image", "pull", f"{place}/a:1", "out").expect(130)
+    assert not Path("out").exists()
+    assert Path(".out.partial").is_dir()
+    begun: list[int] = []
+    real = Registry.blob
+
+    def blob(self: Registry, name: str, digest: str, start: int = 0, **how: Any) -> Any:
+        begun.append(start)
+        return real(self, name, digest, start, **how)
+
+    monkeypatch.setattr(Registry, "blob", blob)
+    run("image", "pull", f"{place}/a:1", "out").expect(0)
+    assert max(begun) >= 3 * 2**20
+    assert blobs(Path("out")) == blobs(two_layers.folder)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_an_interrupted_pull_left_is_checked(
+    run: Run, place: str, two_layers: Layout, whole: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damaged bytes are fetched anew; those of another image are not in the folder."""
+    run("image", "push", "two", f"{place}/a:1").expect(0)
+    run("image", "push", "whole", f"{place}/b:1").expect(0)
+    for other in ("a", "b"):
+        with monkeypatch.context() as broken:
+            _interrupt(broken, 3 * 2**20)
+            run("image", "pull", f"{place}/a:1", "out").expect(130)
+        (partial,) = Path(".out.partial/blobs/sha256").glob("*.partial")
+        partial.write_bytes(os.urandom(partial.stat().st_size))
+        run("image", "pull", f"{place}/{other}:1", "out").expect(0)
+        expected = two_layers if other == "a" else whole
+        assert blobs(Path("out")) == blobs(expected.folder)
+        shutil.rmtree("out")
+
+
 @pytest.mark.parametrize("out", ["out", "out.tar"])
 def test_what_lies_is_not_kept(
     run: Run, tmp_path: Path, odd_registry: OddRegistry, out: str
@@ -430,3 +497,29 @@ def test_a_registry_that_names_false_referrers(
     odd_registry.manifests[key] = (tiny_base.INDEX, index.encode())
     pulled = run("image", "pull", f"{odd_registry.host}/a:1", "out", "--json").expect(0).json
     assert pulled["referrers"] == 0
+
+
+@pytest.mark.parametrize("name", ["digits.onnx", "notes.tar", "link.tar"])
+def test_no_file_of_the_user_is_replaced(run: Run, tmp_path: Path, place: str, name: str) -> None:
+    """A model that was named by mistake, and an archive of something else, stay as they are."""
+    run("image", "push", str(tiny_base.layout(tmp_path / "one")), f"{place}/a:1").expect(0)
+    kept = tmp_path / "kept.tar"
+    with tarfile.open(kept, "w") as archive:
+        archive.addfile(tarfile.TarInfo("notes"))
+    if name.startswith("link"):
+        (tmp_path / name).symlink_to("kept.tar")
+    else:
+        (tmp_path / name).write_bytes(kept.read_bytes() if name.endswith("tar") else b"a model")
+    before = (tmp_path / name).read_bytes()
+    for words in (("pull", f"{place}/a:1", name), ("copy", f"{place}/a:1", f"oci-archive:{name}")):
+        assert code(run("image", *words, "--json")) == "image.output"
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_an_archive_of_an_image_and_an_empty_file_are_replaced(
+    run: Run, tmp_path: Path, place: str
+) -> None:
+    run("image", "push", str(tiny_base.layout(tmp_path / "one")), f"{place}/a:1").expect(0)
+    (tmp_path / "out.tar").touch()
+    for _ in range(2):
+        run("image", "pull", f"{place}/a:1", "out.tar").expect(0)

@@ -8,22 +8,29 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import own_base
 import pytest
 
-from cloche import environments
-from cloche.artifacts import ContainerStart, Deployment, Lock, PythonStub
+from cloche import composition, environments
+from cloche.artifacts import BuiltWheel, ContainerStart, Deployment, Lock, PythonStub
+from cloche.environments import compilers, interpreters
 from cloche.errors import ClocheError
 from cloche.images import building, content
 from cloche.images.bases.base import Base
+from cloche.images.bases.debian import packages
 from cloche.images.destinations.layout import writing
 from cloche.images.image import Platform
 from cloche.images.layering import environment
+from cloche.images.layering.compiling import Sources
 from cloche.model_config.names import STUB_FILE
 from cloche.progress import SilentProgress
+from cloche.settings import Settings
 from cloche.store import Store
-from environments.wheels import PYTHON, index
+from environments.wheels import PYTHON, index, write
 
 SILENT = SilentProgress()
+MIRROR = "http://127.0.0.1:9"
+"""No mirror of Debian."""
 STUB = f"models/scores/{STUB_FILE}"
 START = ContainerStart(
     b"#", {}, (), asking=("scores",),
@@ -52,7 +59,7 @@ def make(lock: Lock, store: Store, user: dict[str, str]):
     def call(
         base: Base, into: Store = store, environ: dict[str, str] = user
     ) -> environment.Environment:
-        return environment.make(lock, base, START, into, SILENT, environ)
+        return environment.make(lock, base, START, into, SILENT, Sources(MIRROR, environ))
 
     return call
 
@@ -154,3 +161,127 @@ def test_a_base_without_its_python_is_refused(base, make, pythons, said, hint):
     assert refused.value.code == "image.python"
     assert said in refused.value.what
     assert hint in refused.value.hint
+
+
+# ── which Python compiles ─────────────────────────────────────────────────────────────────────
+
+MATCHED = """
+def word(value):
+    match value:
+        case int():
+            found = "number"
+        case _:
+            raise ValueError
+    return found
+"""
+"""A function that 3.11.2 and 3.11.7 compile to other bytes."""
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch):
+    """Let this machine have one Python, and no network to fetch another."""
+
+    def call(path: Path, release: str) -> None:
+        monkeypatch.setattr(interpreters, "installed", lambda *_: iter([(path, release)]))
+        monkeypatch.setattr(compilers, "downloaded", lambda *_: None)
+
+    return call
+
+
+@pytest.fixture
+def pythons(tmp_path: Path) -> list[tuple[Path, str]]:
+    """Two Pythons of this machine with one version and different patch releases."""
+    found = list(interpreters.installed(PYTHON, dict(os.environ), tmp_path))
+    if len(found) < 2 or PYTHON != packages.PYTHON:
+        pytest.skip("needs two releases of Python 3.11, such as Debian's beside one of pyenv")
+    return found[:2]
+
+
+@pytest.fixture
+def matching(tmp_path: Path, store: Store) -> tuple[Lock, dict[str, str]]:
+    """A lock whose bytecode tells which release compiled it, and the user that has its index."""
+    (folder := tmp_path / "matched").mkdir()
+    write(folder, "word", "1.0", code=MATCHED)
+    user = {**os.environ, "UV_DEFAULT_INDEX": folder.as_uri(), "UV_CACHE_DIR": f"{folder}-cache"}
+    made = environments.lock(("word",), PYTHON, store=store, progress=SILENT, environment=user)
+    return made, user
+
+
+@pytest.mark.usefixtures("made")
+def test_machines_with_other_patch_releases_make_the_same(  # noqa: PLR0917 - fixtures
+    tmp_path, only, fitting, matching, kept, pythons
+):
+    """What a machine has by chance counts nothing: the chosen release compiles, or Debian's."""
+    digests = []
+    for path, release in pythons:
+        only(path, release)
+        there = Settings(tmp_path / f"home-{release}")
+        own_base.bring_packages(kept, there)
+        lock, user = matching
+        environ = environment.make(
+            lock, fitting, START, composition.store(there), SILENT, Sources(MIRROR, user)
+        )
+        assert not environ.findings
+        digests.append([layer.descriptor for layer in environ.layers])
+    assert digests[0] == digests[1]
+
+
+def test_another_release_that_compiles_is_told(tmp_path, only, fitting, matching, pythons):
+    """With no mirror and no network the packages are compiled all the same."""
+    lock, user = matching
+    sources, digests = Sources(MIRROR, user), set()
+    for path, release in pythons:
+        only(path, release)
+        into = Store(tmp_path / release)
+        found = environment.make(lock, fitting, START, into, SILENT, sources)
+        digests.add(found.layers[-1].descriptor.digest)
+        assert environment.known(lock, fitting, START, into, user) == found
+        if release == compilers.RELEASES[PYTHON]:
+            assert not found.findings
+            continue
+        (finding,) = found.findings
+        assert finding.code == "image.bytecode"
+        assert release in finding.what
+        assert f"uv python install {compilers.RELEASES[PYTHON]}" in finding.hint
+        assert found.layers[-1].what.endswith(f"compiled by {release}")
+    assert len(digests) == 2
+
+
+def test_what_every_machine_makes_is_taken_from_the_store(only, fitting, matching, store, pythons):
+    """A machine that has another release asks for no compiler once the layer is there."""
+    lock, user = matching
+    chosen = compilers.RELEASES[PYTHON]
+    first = next(((path, release) for path, release in pythons if release == chosen), None)
+    if first is None:
+        pytest.skip(f"needs Python {chosen}")
+    only(*first)
+    made = environment.make(lock, fitting, START, store, SILENT, Sources(MIRROR, user))
+    only(Path("/nowhere"), "3.11.99")
+    assert environment.make(lock, fitting, START, store, SILENT, Sources(MIRROR, user)) == made
+
+
+@pytest.mark.parametrize(
+    ("file", "glibc", "said"),
+    [
+        (
+            "native-1.0-cp311-cp311-linux_riscv64.whl",
+            "2.17",
+            "for another platform than linux/amd64",
+        ),
+        (
+            "native-1.0-cp311-cp311-linux_x86_64.whl",
+            "2.99",
+            "for glibc 2.99, and the base has 2.36",
+        ),
+    ],
+)
+def test_a_package_that_was_built_for_other_systems_is_named(  # noqa: PLR0917 - fixtures
+    fitting, lock, store, user, file, glibc, said
+):
+    wheel = BuiltWheel("native", "1.0", file, f"sha256:{'0' * 64}", 1, glibc)
+    other = replace(lock, built=(wheel,))
+    with pytest.raises(ClocheError) as refused:
+        environment.make(other, fitting, START, store, SILENT, Sources(MIRROR, user))
+    assert refused.value.code == "image.built"
+    assert "native 1.0 exists only as source" in refused.value.what
+    assert said in refused.value.what

@@ -13,16 +13,18 @@ import pytest
 import tiny_base
 from ruamel.yaml import YAML
 
-from cloche.artifacts import Deployment
+from cloche.artifacts import BuiltWheel, ContainerStart, Deployment, Lock
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
 from cloche.images import content
 from cloche.images.bases import base as bases
 from cloche.images.bases.base import Base
-from cloche.images.export import dockerfile, gzip_stream
+from cloche.images.export import build_context, dockerfile, gzip_stream
 from cloche.images.export.kaniko import EXECUTOR, Job
 from cloche.images.image import Platform
 from cloche.images.layering import layers
+from cloche.images.layering.environment import Environment
+from cloche.images.layering.place import Place
 from cloche.pipeline import export
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
@@ -241,6 +243,23 @@ def test_the_command_says_what_it_wrote(run, open_registry, tmp_path):
     assert "COPY --chown=0:0 cloche/golden/ /cloche/golden/" in lines
     run(*words, "--no-golden").expect(0)
     assert "golden" not in (tmp_path / "out/Dockerfile").read_text()
+
+
+def test_a_wheel_that_was_built_travels_in_the_context(pinned, asked, store):
+    """No index has it, so pip finds it in the stage."""
+    file = "alone-1.0-py3-none-any.whl"
+    wheel = BuiltWheel("alone", "1.0", file, store.add_bytes(b"a wheel"), 7)
+    lock = Lock(DIGEST, "3.12", f"alone==1.0 --hash={wheel.digest}\n", built=(wheel,))
+    place = Place("cloche/environments/abc", "3.12", None)
+    made = content.content_of(asked, pinned, ContainerStart(b"#", {}, ()), {}, store)
+    locked = build_context.Locked(lock, Environment(place, ()))
+    context = build_context.assemble(made, pinned, [locked], None, store)
+    (there,) = (each for each in context.files if each.path.endswith(".whl"))
+    assert (there.path, there.digest) == (f"build/abc/wheels/{file}", wheel.digest)
+    (text,) = (each for each in context.files if each.path == "Dockerfile")
+    lines = store.read(text.digest).decode()
+    assert "COPY build/abc/wheels/ /build/wheels/\n" in lines
+    assert "--find-links /build/wheels \\\n" in lines
 
 
 # ── a Job of kaniko ───────────────────────────────────────────────────────────────────────────

@@ -97,18 +97,12 @@ def tree(image: ReadImage, base: Base) -> dict[str, tuple]:
         data = io.BytesIO(b"".join(layer.chunks()))
         with tarfile.open(fileobj=data) as archive:
             for member in archive:
-                is_read = member.isreg() and not _differs_by_release(member.name)
-                content = archive.extractfile(member).read() if is_read else b""
+                content = archive.extractfile(member).read() if member.isreg() else b""
                 found[member.name.strip("/")] = (
                     member.type, oct(member.mode & 0o7777), member.uid, member.gid,
                     member.linkname or hashlib.sha256(content).hexdigest(),
                 )  # fmt: skip
     return found
-
-
-def _differs_by_release(path: str) -> bool:
-    """Whether it is bytecode of the base's Python: this machine's may be another 3.11."""
-    return path.endswith(".cpython-311.pyc")
 
 
 def base_of(image: ReadImage, base: Base) -> list[str]:

@@ -187,22 +187,25 @@ def test_an_interrupted_build_leaves_a_layout_as_it_was(tmp_path, build, after):
 
 def test_an_archive_that_is_there_stays_until_the_new_one_is_whole(tmp_path, build):
     path = tmp_path / "out.tar"
-    path.write_text("earlier")
+    build(path)
+    earlier = path.read_bytes()
     with pytest.raises(KeyboardInterrupt):
         build(path, Failing(100))
-    assert path.read_text() == "earlier"
+    assert path.read_bytes() == earlier
 
 
 def test_other_things_are_not_written_over(tmp_path, build):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.txt").write_text("words")
-    (tmp_path / "file").write_text("words")
+    for name in ("file", "thesis.tar"):
+        (tmp_path / name).write_text("words")
     (tmp_path / "folder.tar").mkdir()
-    for name in ("folder", "file", "folder.tar"):
+    for name in ("folder", "file", "thesis.tar", "folder.tar"):
         with pytest.raises(ClocheError) as refused:
             build(tmp_path / name)
         assert refused.value.code == "image.output"
-    assert (tmp_path / "folder" / "thesis.txt").read_text() == "words"
+    for name in ("folder/thesis.txt", "file", "thesis.tar"):
+        assert (tmp_path / name).read_text() == "words"
 
 
 def test_a_damaged_base_is_found_before_anything_is_named(tmp_path, build):

@@ -119,3 +119,15 @@ def test_settings_are_refused_and_not_ignored(store: Store, asked: dict[str, obj
     with pytest.raises(UsageError) as caught:
         pipeline.build("m", taken(store, files), facts_of(store, files), None, spec, store)
     assert caught.value.code == "repository.kept"
+
+
+def test_the_release_of_the_server_is_no_part_of_it(store: Store) -> None:
+    files = {"m/config.pbtxt": PYTHON, "m/1/model.py": ""}
+    plain, other = (
+        pipeline.build(
+            "m", taken(store, files), facts_of(store, files), None,
+            ServiceSpec.model_validate({"model": "x", **asked}), store,
+        )
+        for asked in ({}, {"server": {"release": "26.05"}})
+    )  # fmt: skip
+    assert plain.digest == other.digest

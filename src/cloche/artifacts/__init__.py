@@ -54,6 +54,7 @@ from cloche.artifacts.plan import (
 )
 from cloche.artifacts.repository import (
     ENVIRONMENT_PARAMETER,
+    BuiltWheel,
     Lock,
     ModelRepository,
     Origin,
@@ -109,6 +110,7 @@ __all__ = [
     "Autoscale",
     "BatchAxis",
     "Batching",
+    "BuiltWheel",
     "Capacity",
     "Cause",
     "Certainty",

@@ -11,6 +11,21 @@ from cloche.artifacts.model import FileEntry, Finding, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltWheel:
+    """A package that exists only as source, built once; the wheel is in the store."""
+
+    name: str
+    version: str
+    file: str
+    """`annoy-1.17.3-cp311-cp311-linux_x86_64.whl`"""
+    digest: str
+    size: int
+    """Bytes."""
+    glibc: str | None = None
+    """The oldest C library that it runs on; None for a wheel that runs anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """A model's dependencies, resolved once: pinned, hashed lines and their Python version.
 
@@ -26,6 +41,8 @@ class Lock:
     gives them."""
     findings: tuple[Finding, ...] = ()
     """What resolving them has to say. Neither they nor the sizes are part of the digest."""
+    built: tuple[BuiltWheel, ...] = ()
+    """Packages that no index has as a wheel; the text has the digests of these."""
 
     @property
     def packages(self) -> tuple[str, ...]:

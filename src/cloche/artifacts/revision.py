@@ -110,7 +110,7 @@ class Deployment:
     def findings(self) -> tuple[Finding, ...]:
         """Return what inspection, a run of the model, its lock and its repository have to say."""
         found = [finding for member in self.members for finding in member.findings]
-        return (*found, *self.repository.findings)
+        return tuple(dict.fromkeys((*found, *self.repository.findings)))
 
     def warnings(self) -> tuple[Finding, ...]:
         """Return the findings that are warnings."""

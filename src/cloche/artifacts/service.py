@@ -71,6 +71,8 @@ class ServerOptions:
     parameters: dict[str, str] = field(default_factory=dict)
     warmup: bool | None = None
     graph_optimization: str | None = None
+    release: str | None = None
+    """Of the server in images: `26.05`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cloche.cli.session import Session
     from cloche.spec import ServiceSpec
 
+_NETWORK = "image.network"
+
 
 def run(
     here: Session,
@@ -38,6 +40,9 @@ def run(
     with cache.under_way(here.settings):
         with session.nothing_on_interrupt():
             deployment = packaged(here, spec, directory)
+            for finding in deployment.warnings():
+                if finding.code == _NETWORK:
+                    click.echo(rendering.finding_text(finding), err=True)
         return submit(here, deployment, given, timeout=timeout, as_json=as_json)
 
 
@@ -112,7 +117,8 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = 
     opened.target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
     release = gpu_release.choose(spec, opened.place, opened.cluster, os.environ)
     for finding in (*release.findings, *gpu_release.idle(deployment)):
-        click.echo(rendering.finding_text(finding), err=True)
+        if finding.code != _NETWORK:  # which the deployment says of its base
+            click.echo(rendering.finding_text(finding), err=True)
     return cluster_package.package(
         deployment, opened, release, push=push, settings=here.settings, progress=here.progress
     )

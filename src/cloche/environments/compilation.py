@@ -13,7 +13,7 @@ from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from cloche.environments.pins import Pin
     from cloche.environments.requirements import Requirements
@@ -36,6 +36,17 @@ NO_SOURCE = Source()
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFile:
+    """The source of a package, as its index has it."""
+
+    name: str
+    version: str
+    address: str
+    digest: str
+    """`sha256:<hex>`"""
+
+
+@dataclass(frozen=True, slots=True)
 class Compiler:
     """Resolves requirements for a Python version, on this platform, from a user's indexes."""
 
@@ -43,6 +54,8 @@ class Compiler:
     environment: Mapping[str, str]
     limit: float = 900.0
     """Seconds."""
+    wheels: Path | None = None
+    """A folder with wheels that no index has."""
 
     def pin(self, parsed: Requirements, source: Source = NO_SOURCE) -> tuple[Pin, ...]:
         """Return all packages that are needed, with the digests of their files.
@@ -85,6 +98,25 @@ class Compiler:
         largest = {package["name"]: _largest(package) for package in packages}
         return {name: size for name, size in largest.items() if size is not None}
 
+    def sources(self, parsed: Requirements, names: Collection[str]) -> tuple[SourceFile, ...]:
+        """Return the sources that are taken of packages without a wheel.
+
+        No code of theirs is run: they are taken to depend on nothing. Raises the errors of
+        `uv.run`.
+        """
+        said = ", ".join(f'{{name = "{name}", requires-dist = []}}' for name in sorted(names))
+        files = {
+            "requirements.in": (*parsed.indexes, *parsed.packages),
+            "constraints.txt": parsed.constraints,
+            "uv.toml": (f"dependency-metadata = [{said}]",),
+        }
+        arguments = ["--format", "pylock.toml", "--config-file", "uv.toml"]
+        for name in sorted(names):
+            arguments += ["--no-binary", name]
+        written = tomllib.loads(self._compile(files, arguments, NO_SOURCE, self.limit))
+        found = [package for package in written["packages"] if package["name"] in names]
+        return tuple(_source(package) for package in found)
+
     def _compile(
         self,
         files: Mapping[str, Sequence[str]],
@@ -96,6 +128,7 @@ class Compiler:
             "pip", "compile", "requirements.in", "--python-version", self.python, "--quiet",
             "--only-binary", ":all:", *more, *source.arguments,
         ]  # fmt: skip
+        arguments += ["--find-links", str(self.wheels)] if self.wheels else []
         for name in ("constraints", "overrides"):
             arguments += [f"--{name}", f"{name}.txt"] if files.get(f"{name}.txt") else []
         with tempfile.TemporaryDirectory(prefix="cloche-lock-") as folder:
@@ -105,6 +138,21 @@ class Compiler:
             return uv.run(
                 arguments, environment=self.environment, folder=Path(folder), timeout=timeout
             )
+
+
+def _source(package: Mapping[str, Any]) -> SourceFile:
+    """Return the source of a package in a pylock.toml."""
+    file = package.get("sdist") or package.get("archive") or {}
+    digest = file.get("hashes", {}).get("sha256")
+    if "url" not in file or digest is None:
+        raise ClocheError(
+            "environment.unhashed",
+            f"{package['name']} cannot be locked: the package index has no source with a digest"
+            " for it.",
+            where="requirements.txt",
+            hint="Name a released version of it.",
+        )
+    return SourceFile(package["name"], package.get("version", "0"), file["url"], f"sha256:{digest}")
 
 
 def _largest(package: Mapping[str, Any]) -> int | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche import files
-from cloche.environments import interpreters, pytorch, uv
+from cloche.environments import from_source, interpreters, pytorch, uv
 from cloche.errors import BusyError, ClocheError
 from cloche.units import download_text
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Lock
     from cloche.progress import Progress, Task
+    from cloche.store import Store
 
 MARKER = ".complete"
 _INSTALL_SECONDS = 3000.0
@@ -82,10 +83,12 @@ def materialize(
     progress: Progress,
     *,
     environment: Mapping[str, str] | None = None,
+    store: Store | None = None,
 ) -> Path:
     """Return the environment of a lock under `root`; make it if it is missing.
 
-    Safe for several processes at once and at any kill. Raises ClocheError: `environment.python`,
+    `store` has the wheels that were built for it, if any. Safe for several processes at once and at
+    any kill. Raises ClocheError: `environment.python`, `environment.wheel`,
     `.network`, `.timeout`, `.busy`, `.disk` (all retriable), `.access`, `.failed`.
     """
     folder = path_of(lock, root)
@@ -98,7 +101,8 @@ def materialize(
         title = f"Making the model's environment (Python {lock.python})"
         with progress.task(title) as task, _lock(folder, task) as descriptor:
             if not is_complete(folder):
-                _make(lock, folder, task, variables, descriptor)
+                with from_source.wheels(lock.built, store) as wheels:
+                    _make(lock, folder, task, variables, descriptor, wheels)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise uv.disk_full(folder) from error
@@ -111,8 +115,13 @@ def materialize(
     return folder
 
 
-def _make(
-    lock: Lock, folder: Path, task: Task, environment: Mapping[str, str], descriptor: int
+def _make(  # noqa: PLR0917 - what it is of, and how it is made
+    lock: Lock,
+    folder: Path,
+    task: Task,
+    environment: Mapping[str, str],
+    descriptor: int,
+    wheels: Path | None,
 ) -> None:
     def run(*arguments: str) -> None:
         uv.run(
@@ -129,7 +138,7 @@ def _make(
         [lock.python], environment=environment, folder=folder.parent
     ).executable
     try:
-        _install(lock, folder, python, task, run)
+        _install(lock, folder, python, task, wheels, run)
     except ClocheError:
         # The remains of a failed attempt are useless, and may fill the disk.
         shutil.rmtree(folder, ignore_errors=True)
@@ -137,7 +146,14 @@ def _make(
     _mark_complete(folder, lock.digest)
 
 
-def _install(lock: Lock, folder: Path, python: Path, task: Task, run: Callable[..., None]) -> None:
+def _install(  # noqa: PLR0917 - as `_make`
+    lock: Lock,
+    folder: Path,
+    python: Path,
+    task: Task,
+    wheels: Path | None,
+    run: Callable[..., None],
+) -> None:
     run("venv", "--no-project", "--no-python-downloads", "--python", str(python), str(folder))
     (folder / "requirements.lock").write_text(lock.text, encoding="utf-8")
     files = download_text(lock.sizes, len(lock.packages))
@@ -148,6 +164,7 @@ def _install(lock: Lock, folder: Path, python: Path, task: Task, run: Callable[.
         "pip", "install", "--no-python-downloads", "--python", str(folder / "bin" / "python"),
         "--no-deps", "--require-hashes", "--only-binary", ":all:", "--compile-bytecode",
         "--requirements", str(folder / "requirements.lock"),
+        *(("--find-links", str(wheels)) if wheels else ()),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloche.environments import uv
 from cloche.errors import ClocheError
@@ -59,6 +59,31 @@ class Interpreter:
 
 def probe(executable: Path) -> Interpreter | None:
     """Return an interpreter; None if it does not run or no stub can embed it."""
+    facts = _facts(executable)
+    if facts is None or facts["library"] is None:
+        return None
+    major, minor, micro = facts["version"]
+    return Interpreter(Path(facts["executable"]), (major, minor, micro), Path(facts["library"]))
+
+
+def installed(
+    python: str, environment: Mapping[str, str], folder: Path
+) -> Iterator[tuple[Path, str]]:
+    """Yield each CPython of a version (`3.11`) on this machine with its release (`3.11.2`).
+
+    Stubs may be unable to embed it. Programs that have the same release are yielded once.
+    """
+    seen: set[str] = set()
+    for candidate in _candidates(python, environment, folder):
+        facts = _facts(candidate)
+        release = ".".join(map(str, facts["version"])) if facts else ""
+        if facts and release.startswith(f"{python}.") and release not in seen:
+            seen.add(release)
+            yield Path(facts["executable"]), release
+
+
+def _facts(executable: Path) -> dict[str, Any] | None:
+    """Return what a CPython that is no preview says of itself; None for other programs."""
     try:
         # -I: ignore the user's variables and the current folder.
         result = subprocess.run(
@@ -69,14 +94,11 @@ def probe(executable: Path) -> Interpreter | None:
             stdin=subprocess.DEVNULL,
             cwd="/",
         )
-        facts = json.loads(result.stdout)
+        facts: dict[str, Any] = json.loads(result.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
     usable = facts["cpython"] and facts["final"] and not facts["threaded"] and facts["bits"] == 64
-    if not usable or facts["library"] is None:
-        return None
-    major, minor, micro = facts["version"]
-    return Interpreter(Path(facts["executable"]), (major, minor, micro), Path(facts["library"]))
+    return facts if usable else None
 
 
 def find(minors: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Interpreter:

@@ -68,7 +68,7 @@ def of(interpreter: Interpreter) -> PortablePython:
     for name, path in _libraries(interpreter, binary).items():
         files.setdefault(f"lib/{name}", path)
     return PortablePython(
-        ".".join(map(str, interpreter.version)), files, _oldest_glibc(files.values())
+        ".".join(map(str, interpreter.version)), files, oldest_glibc(_binaries(files.values()))
     )
 
 
@@ -98,14 +98,27 @@ def _libraries(interpreter: Interpreter, binaries: list[Path]) -> dict[str, Path
     return {name: path for name, path in sorted(found.items()) if not _C_LIBRARY.match(name)}
 
 
-def _oldest_glibc(files: Iterable[Path]) -> str:
-    """Return the newest version of the C library that a symbol asks for."""
-    asked = {(2, 17)}
+def _binaries(files: Iterable[Path]) -> Iterator[bytes]:
     for path in files:
         if ".so" in path.name or path.parent.name == "bin":
-            versions = _GLIBC.findall(path.read_bytes())
-            asked |= {(int(major), int(minor)) for major, minor in versions}
+            yield path.read_bytes()
+
+
+def oldest_glibc(binaries: Iterable[bytes]) -> str:
+    """Return the newest version of the C library that a symbol of programs or libraries asks for.
+
+    So it is the oldest one that they run on.
+    """
+    asked = {(2, 17)}
+    for data in binaries:
+        asked |= {(int(major), int(minor)) for major, minor in _GLIBC.findall(data)}
     return ".".join(map(str, max(asked)))
+
+
+def is_newer(glibc: str, there: str) -> bool:
+    """Return whether a C library (`2.36`) is newer than the one that is there."""
+    mine, theirs = (tuple(map(int, version.split("."))) for version in (glibc, there))
+    return mine > theirs
 
 
 def _unknown(interpreter: Interpreter, why: str) -> ClocheError:

@@ -57,12 +57,6 @@ _TABLE = (
         " a release of it that has one, or {other_python}.",
     ),
     _Remedy(
-        r"Wheels are required for `(?P<name>[\w.-]+)`",
-        "{name} has no wheel for Python {python}. Take a release of it that has one, or"
-        " {other_python}. If it is published as source alone, a line `--no-binary {name}` lets it"
-        " be built.",
-    ),
-    _Remedy(
         r"there is no version of (?P<name>[\w.-]+)",
         "Check the version: the index does not have it. If another index has, name that in a line"
         " `--extra-index-url ADDRESS` or in UV_INDEX. {where}",

@@ -58,10 +58,18 @@ class Requirements:
     """Options that name package indexes, as recorded."""
     builds: tuple[str, ...]
     """`--no-binary` options; a source distribution is built only for their packages."""
+    wheels_only: frozenset[str] = frozenset()
+    """Packages that are never built from source (`--only-binary`); `:all:` is all of them."""
     prereleases: bool = False
     """Whether versions that are not final may be chosen (`--pre`)."""
     digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The digests that the lines allow (`--hash`), by the package's name."""
+
+    @property
+    def from_source(self) -> frozenset[str]:
+        """Return the packages that are to be built from source, but `:all:`."""
+        names = (line.replace("=", " ").split()[-1] for line in self.builds)
+        return frozenset(name_of(name) for name in names if not name.startswith(":"))
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -80,12 +88,16 @@ def parse(lines: tuple[str, ...]) -> Requirements:
     _check(filled)
     packages, constraints, indexes, builds = [], [], [], []
     digests: dict[str, frozenset[str]] = {}
+    wheels_only: set[str] = set()
     for line in filled:
         if _INDEX.match(line):
             indexes.append(line)
         elif match := _BUILD.match(line):
-            # Wheels alone are the rule, which an option for some packages would lift for the rest.
-            builds += [line] if match["which"] == "no" else []
+            name = line.replace("=", " ").split()[-1]
+            if match["which"] == "no":
+                builds.append(line)
+            else:  # for uv it is the rule; an option for some packages would lift it for the rest
+                wheels_only.add(name if name.startswith(":") else name_of(name))
         elif match := _CONSTRAINT.match(line):
             constraints.append(match[1].strip())
         elif line != _PRERELEASES:
@@ -98,6 +110,7 @@ def parse(lines: tuple[str, ...]) -> Requirements:
         tuple(constraints),
         tuple(indexes),
         tuple(builds),
+        frozenset(wheels_only),
         _PRERELEASES in filled,
         digests,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloche import artifacts
 from cloche.artifacts import Lock
-from cloche.environments import needless, pytorch, remedies, uv
+from cloche.environments import from_source, needless, pytorch, remedies, uv
 from cloche.environments import requirements as recorded
 from cloche.environments.compilation import Compiler
 from cloche.errors import ClocheError
@@ -17,6 +17,7 @@ from cloche.settings import PYTORCH_INDEX
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cloche.environments.from_source import Pinned
     from cloche.environments.pins import Pin
     from cloche.progress import Progress
     from cloche.store import Store
@@ -36,8 +37,8 @@ def lock(
     """Return the lock of requirements for a Python version (`3.11`) on this platform.
 
     An earlier result is returned unchanged, so that the same model has the same lock even if the
-    package index changes. Only wheels are used, because building a source distribution runs its
-    code before the user serves it; a recorded `--no-binary NAME` allows it. Packages that CPUs
+    package index changes. Only wheels are used: a package that exists only as source, or for which
+    `--no-binary NAME` is recorded, is built once, and its wheel is in the store. Packages that CPUs
     never need are left out, and PyTorch is taken in its build for CPUs where that can be had, from
     its own index or the mirror `pytorch_index`; findings say so. With None, for a model that needs
     a GPU, all stays as the requirements and indexes have it.
@@ -45,39 +46,44 @@ def lock(
     A line may end with a comment that says where it comes from, and an error about its package has
     it. Raises ClocheError: `environment.unresolvable` with the resolver's message,
     `environment.requirement` for a line that cannot be locked, `environment.digest` for a package
-    whose digest is not the recorded one, `environment.network` (retriable).
+    whose digest is not the recorded one, `environment.build` for one that cannot be built,
+    `environment.network` (retriable).
     """
     choice = pytorch.choice(environment, pytorch_index)
     inputs = [requirements, python, *([choice] if choice else [])]
     key = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
     remembered = store.recall(_KIND, key)
     if remembered is not None:
-        return artifacts.decode(Lock, remembered)
+        known = artifacts.decode(Lock, remembered)
+        if from_source.is_whole(known, store):
+            return known
     parsed = recorded.parse(requirements)
     with progress.task(f"Resolving the model's {len(parsed.packages)} requirements") as task:
-        new_lock = _resolve(parsed, Compiler(python, environment), pytorch_index, store)
+        compiler = Compiler(python, environment)
+        with from_source.pinned(parsed, compiler, _pins, store, task) as found:
+            new_lock = _resolve(found, pytorch_index, store)
         task.note(f"{len(new_lock.packages)} packages for Python {python}")
     store.remember(_KIND, key, artifacts.encode(new_lock))
     return new_lock
 
 
-def _resolve(
-    parsed: recorded.Requirements, compiler: Compiler, pytorch_index: str | None, store: Store
-) -> Lock:
-    built = pytorch.for_cpus(parsed, _pins(parsed, compiler), compiler, pytorch_index, store)
+def _resolve(found: Pinned, pytorch_index: str | None, store: Store) -> Lock:
+    parsed, compiler = found.parsed, found.compiler
+    built = pytorch.for_cpus(parsed, found.pins, compiler, pytorch_index, store)
     sizes = compiler.sizes(parsed, built.pins, built.source)
     on_cpus = pytorch.serves_on_cpus(compiler.environment, pytorch_index)
     left_out = needless.left_out(built.pins) if on_cpus else {}
     kept = [pin for pin in built.pins if pin.name not in left_out]
     text = "".join(f"{line}\n" for line in (*parsed.options, *built.pages, *kept))
     sizes_kept = {name: size for name, size in sizes.items() if name not in left_out}
-    findings = pytorch.findings(built, parsed, sizes_kept)
+    findings = (*from_source.findings(found.built), *pytorch.findings(built, parsed, sizes_kept))
     return Lock(
         artifacts.digest_of(f"python {compiler.python}\n{text}".encode()),
         compiler.python,
         text,
         sizes_kept,
         (*findings, needless.finding(left_out, sizes)) if left_out else findings,
+        found.built,
     )
 
 

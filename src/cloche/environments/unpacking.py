@@ -30,12 +30,13 @@ def unpack(
     architecture: str,
     glibc: str,
     environment: Mapping[str, str],
+    wheels: Path | None = None,
 ) -> None:
     """Unpack the packages of a lock's text into a new folder, as they lie in `site-packages`.
 
     `python` is `3.11`, `architecture` `x86_64` or `aarch64`, `glibc` the version of the C library
-    that they will run on (`2.36`). Raises `environment.platform` where a package has no wheel for
-    these, and the errors of `uv.run`.
+    that they will run on (`2.36`). `wheels` is a folder with those that no index has. Raises
+    `environment.platform` where a package has no wheel for these, and the errors of `uv.run`.
     """
     with tempfile.TemporaryDirectory(prefix="cloche-unpack-") as work:
         requirements = Path(work) / "requirements.lock"
@@ -47,6 +48,7 @@ def unpack(
             "--python-platform", platform, "--no-deps", "--require-hashes",
             "--only-binary", ":all:", "--no-compile-bytecode", "--no-python-downloads",
             "--requirements", str(requirements),
+            *(("--find-links", str(wheels)) if wheels else ()),
         ]  # fmt: skip
         try:
             uv.run(

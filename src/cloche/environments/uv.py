@@ -67,8 +67,11 @@ def run(
     folder: Path,
     timeout: float,
     keep_open: Sequence[int] = (),
+    through: Sequence[str] = (),
 ) -> str:
     """Run uv in a folder and return its stdout; `timeout` is in seconds.
+
+    `through` is a program that starts it, with arguments before uv's own.
 
     uv takes index, proxy, credentials and cache from `environment`, that of the user; certificates
     too, else those of the system.
@@ -77,7 +80,7 @@ def run(
     with uv's message.
     """
     variables = _variables(environment)
-    process = _start([find(), *arguments], variables, folder, keep_open)
+    process = _start([*through, find(), *arguments], variables, folder, keep_open)
     try:
         printed, words = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:

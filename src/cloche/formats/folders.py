@@ -16,7 +16,7 @@ _IGNORED = frozenset({
     "__pycache__", ".git", ".gitattributes", ".gitignore", ".DS_Store", ".ipynb_checkpoints",
     "Thumbs.db",
 })  # fmt: skip
-_MOST_FILES = 50_000
+_MOST_FILES = 100_000
 
 
 def list_files(folder: Path) -> dict[str, Path]:

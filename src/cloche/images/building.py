@@ -47,6 +47,8 @@ def build(
         transfer.bring([image.config])
         bill = (_bill(content.bill, image, store),) if content.bill else ()
         for attachment in (*content.attached, *bill):
+            if destination.has_alike(attachment, image.descriptor.digest):
+                continue
             artifact = manifest.attached(attachment, image.descriptor)
             transfer.bring(artifact.blobs)
             destination.put(artifact.root)

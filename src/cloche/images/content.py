@@ -13,7 +13,7 @@ from cloche.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cloche.artifacts import ContainerStart, Deployment
+    from cloche.artifacts import ContainerStart, Deployment, Finding
     from cloche.images.bases.base import Base
     from cloche.images.image import Attachment
     from cloche.images.layering.environment import Environment
@@ -48,6 +48,8 @@ class Content:
     """What goes with the image and is no part of its digest."""
     bill: Callable[..., Attachment] | None = None
     """Its bill of materials, as `sbom.attachment` makes it for the digest of the image."""
+    findings: tuple[Finding, ...] = ()
+    """What is worth telling of how its environments are made."""
 
     def layers(self, free: int) -> tuple[Layer, ...]:
         """Return the layers on the environments, at most `free`, the most shared one first.
@@ -109,6 +111,7 @@ def content_of(
         golden=golden.layer_files(deployment, store),
         attached=(golden.answers(asked, store),) if asked is not None else (),
         bill=partial(sbom.attachment, deployment, base),
+        findings=tuple(finding for each in environments.values() for finding in each.findings),
     )
 
 

@@ -116,7 +116,10 @@ def answers(golden: Golden, store: Store) -> Attachment:
     if golden.expected is not None:
         data, kind = store.read(golden.expected.digest), content_type(golden.expected)
         blobs.append(SmallBlob(data, kind, {_TITLE: "expected"}))
-    return Attachment(ARTIFACT, tuple(blobs), {"cloche.golden.judge": str(golden.judge)})
+    said = {"cloche.golden.judge": str(golden.judge)}
+    if golden.expected is not None:
+        said["cloche.golden.answer"] = golden.expected.digest
+    return Attachment(ARTIFACT, tuple(blobs), said)
 
 
 def content_type(body: InferenceBody) -> str:

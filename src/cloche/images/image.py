@@ -106,6 +106,7 @@ class Attachment:
     blobs: tuple[Blob, ...]
     """At least one."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of what was measured, all that counts: one with the same is as good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,12 @@ class Destination(Protocol):
 
         `digest` is what it has to be. A destination over a network may read again from where it
         broke off.
+        """
+
+    def has_alike(self, attachment: Attachment, subject: str) -> bool:
+        """Return whether something as good as an attachment refers to a manifest there.
+
+        A destination in which a new one takes the place of an old one has none.
         """
 
     def put(self, manifest: SmallBlob) -> None:

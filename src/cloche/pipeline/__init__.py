@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from cloche.artifacts import Finding, Golden, InferenceBody
+    from cloche.artifacts import Finding, Golden
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.spec import ServiceSpec
@@ -132,8 +132,9 @@ def require_runtime(
     from cloche.pipeline import replica_image
 
     _refuse_gpu(spec)
-    asked = spec.served().runtime
-    return replica_image.findings(asked, replica_image.engine(asked, environment))
+    runtime, release = spec.served().runtime, spec.server.release
+    found = replica_image.findings(runtime, replica_image.engine(runtime, environment))
+    return (*found, *replica_image.release_findings(release))
 
 
 def _refuse_gpu(spec: ServiceSpec) -> None:
@@ -207,7 +208,12 @@ def provision(
         if member.lock is not None:
             from cloche import environments
 
-            environments.materialize(member.lock, settings.layout.environments, progress)
+            environments.materialize(
+                member.lock,
+                settings.layout.environments,
+                progress,
+                store=composition.store(settings),
+            )
 
 
 def _key(
@@ -247,14 +253,17 @@ def _recall(store: Store, key: str) -> Deployment | None:
         deployment = artifacts.decode(Deployment, data)
     except msgspec.ValidationError:  # an earlier state of this version wrote it
         return None
-    if not all(store.use(body.digest) for body in _bodies(deployment)):
+    if not all(store.use(digest) for digest in _digests(deployment)):
         return None
     return deployment if store.whole(deployment.repository.digest) else None
 
 
-def _bodies(deployment: Deployment) -> Iterator[InferenceBody]:
-    """Yield the requests and answers of a deployment."""
+def _digests(deployment: Deployment) -> Iterator[str]:
+    """Yield the digests of requests, answers, and packages that were built for a deployment."""
     if deployment.example is not None:
-        yield deployment.example
+        yield deployment.example.digest
     if deployment.golden is not None:
-        yield from deployment.golden.bodies()
+        yield from (body.digest for body in deployment.golden.bodies())
+    for member in deployment.members:
+        if member.lock is not None:
+            yield from (wheel.digest for wheel in member.lock.built)

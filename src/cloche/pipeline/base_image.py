@@ -33,9 +33,10 @@ def make(
     Raises ClocheError `image.debian.…`, and those of unpacking and compiling wheels.
     """
     from cloche.images.bases import own_base
+    from cloche.images.layering.compiling import Sources
 
     server = composition.server().base(own_base.PACKAGES, own_base.PYTHON)
-    sources = own_base.Sources(settings.images_debian_mirror, environment)
+    sources = Sources(settings.images_debian_mirror, environment)
     return own_base.make(server, platform, composition.store(settings), sources, progress)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche import artifacts, composition
-from cloche.artifacts import Origin
+from cloche.artifacts import Finding, Origin, Severity
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
 from cloche.images.bases import ngc
@@ -80,7 +80,8 @@ def for_others(
 
     cluster.require_answer(connections.at(cluster.host(place)), place)
     gpu = deployment.served.resources.gpu
-    base = _base(place, ngc.IMAGE, gpu, connections, settings=settings, progress=progress)
+    asked = ngc.asked_for(deployment.served.server.release)
+    base = _base(place, asked, gpu, connections, settings=settings, progress=progress)
     is_volume = place.weights is WeightsFrom.VOLUME
     choice = Choice(True, Origin.SPEC, "The target asks for it.") if is_volume else None
     tags = cluster_tags.EXPORTED
@@ -188,7 +189,7 @@ class _Packing:
 
         place, choice = self.place, self.choice
         operated = cluster.operated_at(self.deployment, place)
-        found = replace(self.deployment, image=image, operated=operated)
+        found = replace(_warned(self.deployment, self.base), image=image, operated=operated)
         start = images.container_start(found, self.base, composition.store(self.settings))
         source = weights.Source()
         if choice is not None:
@@ -199,6 +200,16 @@ class _Packing:
             found, start, architecture, place.pods, software=software, source=source
         )
         return replace(found, pod=template.pod, pod_reasons=(*self.reasons, *template.reasons))
+
+
+def _warned(deployment: Deployment, base: Base) -> Deployment:
+    """Return a deployment that says which security fixes the server of its base lacks."""
+    why, repository = base.software.untrusted, deployment.repository
+    if why is None:
+        return deployment
+    finding = Finding(Severity.WARNING, "image.network", f"{why}.")
+    findings = (*repository.findings, finding)
+    return replace(deployment, repository=replace(repository, findings=findings))
 
 
 def _base(

@@ -125,6 +125,7 @@ def _locked(
     from cloche.images.export.build_context import Locked
     from cloche.images.layering import environment
     from cloche.images.layering.layers import MadeLayer
+    from cloche.images.layering.place import place_of
 
     locks = deployment.installed_locks
     if not locks:
@@ -132,7 +133,7 @@ def _locked(
     start, locked = container_start(deployment, base, store), []
     with progress.task("Preparing the installation of packages") as task:
         for lock in locks:
-            place = environment.place_of(lock, base, start)
+            place = place_of(lock, base, start)
             with store.laid_out(()) as folder:
                 plans = environment.brought(place, base, folder, os.environ)
                 layers = tuple(MadeLayer(plan.what, plan.made(store, task)) for plan in plans)

@@ -54,12 +54,19 @@ def choose(
     cluster: Cluster,
     environment: Mapping[str, str],
 ) -> GpuRelease:
-    """Return the newest release that every target with GPUs can run natively, as far as is known.
+    """Return the release that is asked for, else the newest that every target with GPUs can run.
+
+    That is natively, as far as is known.
 
     `cluster` is that of `place`; the others are asked if they answer. Where a target names its
     base that one is taken there, and judged like any other.
     """
-    if place.base is not None or spec.at(place.name).served().resources.gpu is None:
+    served = spec.at(place.name).served()
+    if place.base is not None:
+        return GpuRelease()
+    if served.server.release is not None:
+        return _asked(served.server.release)
+    if served.resources.gpu is None:
         return GpuRelease()
     surveys: dict[str, Survey | None] = {}
     findings: list[Finding] = []
@@ -80,6 +87,13 @@ def choose(
         findings.append(_insecure(release, why))
     reason = Reason("base", base, Origin.MEASURED, why)
     return GpuRelease(base, _of_release(release.name), (reason,), tuple(findings))
+
+
+def _asked(release: str) -> GpuRelease:
+    """Return a release that the spec names; raises UsageError `image.release`."""
+    base = ngc.asked_for(release)
+    reason = Reason("base", base, Origin.SPEC, "server.release asks for it.")
+    return GpuRelease(base, _of_release(release), (reason,))
 
 
 def idle(deployment: Deployment) -> Iterator[Finding]:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 from cloche import composition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from cloche.artifacts import ContainerStart, Deployment
+    from cloche.artifacts import ContainerStart, Deployment, Finding, Lock
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
     from cloche.images.bases.base import Base
     from cloche.images.content import Content
     from cloche.images.image import Destination, Image, Platform
+    from cloche.images.layering.environment import Environment
     from cloche.images.names import Name
     from cloche.images.sources.reading import ReadImage
     from cloche.progress import Progress
@@ -65,6 +66,8 @@ class Built:
     """What it is called where it went."""
     server: Built | None = None
     """The image of the server, where the models have one of their own."""
+    findings: tuple[Finding, ...] = ()
+    """What is worth telling of how it was made."""
 
 
 @contextmanager
@@ -191,8 +194,10 @@ class _Making:
     def whole(self, bases: Sequence[Base]) -> Built:
         """Make one image with all in it, for each base."""
         with composition.store(self.settings).working():
-            images = tuple(self._build(self._content(base), base) for base in bases)
-        return self._finished(images, self.destination, self.name)
+            contents = [(base, self._content(base)) for base in bases]
+            images = tuple(self._build(content, base) for base, content in contents)
+        made = self._finished(images, self.destination, self.name)
+        return replace(made, findings=_findings(content for _, content in contents))
 
     def split(self, bases: Sequence[Base]) -> Built:
         """Make an image of the models alone, and one of the server that runs them."""
@@ -206,19 +211,24 @@ class _Making:
                 for base, all_ in contents
             )
         server = self._finished(servers, *self.place_of_server(_digest_of(servers)))
-        return replace(self._finished(models, self.destination, self.name), server=server)
+        made = self._finished(models, self.destination, self.name)
+        return replace(made, server=server, findings=_findings(each for _, each in contents))
 
     def _content(self, base: Base) -> Content:
         from cloche.images import content
-        from cloche.images.layering import environment
 
         store = composition.store(self.settings)
         start = container_start(self.deployment, base, store)
-        made = {
-            lock.digest: environment.make(lock, base, start, store, self.progress, os.environ)
-            for lock in self.deployment.installed_locks
-        }
+        locks = self.deployment.installed_locks
+        made = {lock.digest: self._environment(lock, base, start) for lock in locks}
         return content.content_of(self.deployment, base, start, made, store)
+
+    def _environment(self, lock: Lock, base: Base, start: ContainerStart) -> Environment:
+        from cloche.images.layering import compiling, environment
+
+        sources = compiling.Sources(self.settings.images_debian_mirror, os.environ)
+        store = composition.store(self.settings)
+        return environment.make(lock, base, start, store, self.progress, sources)
 
     def _build(self, content: Content, base: Base) -> Image:
         from cloche.images import building
@@ -231,6 +241,12 @@ class _Making:
 
         root = building.finish(images, destination, name)
         return Built(root.descriptor.digest, images, name)
+
+
+def _findings(contents: Iterable[Content]) -> tuple[Finding, ...]:
+    """Return what is worth telling of the environments in contents, each once."""
+    found = (each for content in contents for each in content.findings)
+    return tuple(dict.fromkeys(found))
 
 
 def _digest_of(images: tuple[Image, ...]) -> str:

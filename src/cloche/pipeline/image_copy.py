@@ -96,7 +96,7 @@ def _destination(
         with archive.writing(target.path) as written:
             yield written
         return
-    with layout.writing(target.path) as folder:
+    with layout.writing(target.path, resumed=True) as folder:
         yield folder
 
 

@@ -53,6 +53,22 @@ def findings(asked: Runtime | None, found: Engine | None) -> tuple[Finding, ...]
     return (Finding(Severity.NOTE, "runtime.container", what),)
 
 
+def release_findings(release: str | None) -> tuple[Finding, ...]:
+    """Return what a plan tells of a release that is asked for, which this machine does not run.
+
+    Raises UsageError `image.release` for one of which nothing is known.
+    """
+    from cloche.images.bases import ngc
+
+    if release is None:
+        return ()
+    base, why = ngc.asked_for(release), ngc.known(release).insecure
+    own = composition.server().release
+    what = f"server.release is for images and clusters ({base}): replicas here run Triton {own}."
+    said = Finding(Severity.NOTE, "server.release", what)
+    return (said, Finding(Severity.WARNING, "image.network", f"{why}.")) if why else (said,)
+
+
 def provide(
     deployment: Deployment,
     found: Engine,

@@ -60,4 +60,9 @@ class Software:
     def _environment(self, lock: Lock) -> Path:
         from cloche import environments
 
-        return environments.materialize(lock, self.settings.layout.environments, self.progress)
+        return environments.materialize(
+            lock,
+            self.settings.layout.environments,
+            self.progress,
+            store=composition.store(self.settings),
+        )

@@ -6,6 +6,7 @@ parameter that names the environment made from it, as a line after those of its 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import (
@@ -98,7 +99,9 @@ def _sequence_idle(repository: FinishedRepository, main: FinishedModel) -> float
 
 
 def _refuse_settings(spec: ServiceSpec) -> None:
-    served = asked_for(spec.served())
+    own = spec.served()
+    # The release of the server is no part of the repository.
+    served = asked_for(replace(own, server=replace(own.server, release=None)))
     keys_set = [key for key in ("batching", "instances", "server") if key in served]
     if keys_set:
         keys = " and ".join(keys_set)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import textwrap
 from typing import Any
 
 from cloche.artifacts.service import DEFAULT_REPLICAS
 from cloche.spec import names
 from cloche.spec.model import ServiceSpec
+from cloche.spec.sections import Section
 
 
 def json_schema() -> dict[str, Any]:
     """Return the schema (JSON Schema 2020-12) of cloche.yaml."""
     schema = ServiceSpec.model_json_schema(mode="validation")
+    _describe(schema, ServiceSpec)
+    for section in _subclasses(Section):
+        if section.__name__ in schema["$defs"]:
+            _describe(schema["$defs"][section.__name__], section)
     schema["properties"]["replicas"]["default"] = DEFAULT_REPLICAS
     name = schema["properties"]["name"]
     name.pop("anyOf")
@@ -26,6 +34,36 @@ def json_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """Return the text of docs/cloche.schema.json."""
     return json.dumps(json_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _subclasses(section: type[Section]) -> list[type[Section]]:
+    return [each for own in section.__subclasses__() for each in (own, *_subclasses(own))]
+
+
+def _describe(schema: dict[str, Any], section: type[Section]) -> None:
+    """Put the text below each key of a section into its schema."""
+    for name, text in _texts(section).items():
+        field = section.model_fields.get(name)
+        if field is not None:
+            schema["properties"][field.alias or name]["description"] = text
+
+
+def _texts(section: type[Section]) -> dict[str, str]:
+    """Return the texts that follow attributes in a class and those that it inherits from."""
+    texts: dict[str, str] = {}
+    for owner in reversed(section.__mro__):
+        if not issubclass(owner, Section):
+            continue
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+        assert isinstance(body, ast.ClassDef)  # noqa: S101 - what the source of a class is
+        for key, text in zip(body.body, body.body[1:], strict=False):
+            match key, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(said))),
+                ):
+                    texts[name] = inspect.cleandoc(said)
+    return texts
 
 
 def _tidy(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,13 +21,18 @@ from cloche.artifacts.service import DEFAULT_KEEP, MOST_KEPT
 from cloche.spec.gpus import Gpus
 from cloche.spec.quantities import Duration, Memory, Processors, problem
 
+RELEASE = re.compile(r"\d\d\.(0[1-9]|1[0-2])")
 Count = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 
 
 class Section(BaseModel):
-    """A frozen part of the file; unknown keys are refused."""
+    """A frozen part of the file; unknown keys are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    The texts below its keys are for people and editors: `schema` reads them, which takes longer
+    than all else of a class, so that no command does it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _scalar(value: Any) -> str:
@@ -103,6 +109,17 @@ class Server(Section):
     """Whether a replica answers the golden request once before it is ready; default true."""
     graph_optimization: Literal["all", "extended", "basic", "none"] | None = None
     """How far ONNX Runtime may rewrite the graph: all, extended, basic or none."""
+    release: str | None = None
+    """The release of Triton in images and clusters, such as "26.05", where it is another than the
+    default one: the base is NVIDIA's image of it. An older one lacks security fixes."""
+
+    @field_validator("release", mode="before")
+    @classmethod
+    def _is_release(cls, value: Any) -> Any:
+        if value is not None and not (isinstance(value, str) and RELEASE.fullmatch(value)):
+            hint = 'Write one in quotes, such as "26.05".'
+            raise problem("it is the year and month of a release of Triton", hint)
+        return value
 
     @field_validator("warmup", mode="before")
     @classmethod

@@ -92,7 +92,7 @@ def prepared(given: Asked, check: Callable[[], None]) -> Iterator[Prepared]:
     from cloche.pipeline import export
     from cloche.pipeline import image as images
 
-    wanted = platforms.parse(given.platform) if given.platform else platforms.here()
+    wanted = platforms.parse(given.platform) if given.platform is not None else platforms.here()
     check()
     here = session.begin()
     with cache.under_way(here.settings):

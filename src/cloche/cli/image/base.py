@@ -42,7 +42,7 @@ def base(
     if output is not None:
         images.check_output(output)
     here = session.begin()
-    wanted = platforms.parse(platform) if platform else platforms.here()
+    wanted = platforms.parse(platform) if platform is not None else platforms.here()
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
         made = base_image.make(
             wanted, os.environ, settings=here.settings, progress=here.progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from cloche.images.bases import ngc
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment
     from cloche.clients.oci.reference import ImageReference
+    from cloche.spec import ServiceSpec
 
 
 @click.command()
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 @options.name
 @options.example
 @click.option(
-    "--base", metavar="IMAGE|PATH|cpu", default=ngc.IMAGE, show_default=True,
+    "--base", metavar="IMAGE|PATH|cpu",
     help="The image with the server: one in a registry, an OCI layout, an archive of"
-    " `docker save`, or `cpu` for Cloche's own.",
+    f" `docker save`, or `cpu` for Cloche's own (default: {ngc.IMAGE}, or that of `server.release`"
+    " in cloche.yaml).",
 )  # fmt: skip
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar",
@@ -54,9 +56,9 @@ if TYPE_CHECKING:
 )
 @options.as_json
 def build(
-    *, model: str | None, file: Path | None, name: str | None, example: Path | None, base: str,
-    output: Path | None, tag: str | None, push: bool, platform: str | None, no_golden: bool,
-    split: bool, as_json: bool,
+    *, model: str | None, file: Path | None, name: str | None, example: Path | None,
+    base: str | None, output: Path | None, tag: str | None, push: bool, platform: str | None,
+    no_golden: bool, split: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make the image of MODEL, or of ./cloche.yaml, in a registry, a folder or a file.
 
@@ -73,10 +75,12 @@ def build(
 
     reference = checked_tag(tag, push=push)
     require_place(output, push=push)
-    wanted = platforms.parse_all(platform) if platform else (platforms.here(),)
+    wanted = platforms.parse_all(platform) if platform is not None else (platforms.here(),)
     called = names.parse(tag) if tag else None
     here = session.begin()
     how: dict[str, Any] = {"settings": here.settings, "progress": here.progress, "split": split}
+    asked_of = _asked_of(here, model, file, name, example)
+    base = base if base is not None else ngc.asked_for(asked_of.release)
     with cache.under_way(here.settings), images.registries(os.environ) as connections:
         asked: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
         chosen = [base_image.chosen(base, each, connections, **asked) for each in wanted]
@@ -84,7 +88,7 @@ def build(
             bases.require_server(each, base)
         if output is not None:
             images.check_output(output, len(wanted), split=split)
-        deployment = _deployment(here, model, file, name, example)
+        deployment = asked_of.deployment(here)
         if no_golden:
             deployment = replace(deployment, golden=None)
         if output is not None:
@@ -101,13 +105,37 @@ def build(
     rendering.show_json(report) if as_json else description.show(report)
 
 
-def _deployment(
+@dataclass(frozen=True, slots=True)
+class _AskedOf:
+    """What an image is made of: what a service serves, or else a spec and the folder of it."""
+
+    recorded: Deployment | None
+    spec: ServiceSpec | None = None
+    directory: Path = Path()
+
+    @property
+    def release(self) -> str | None:
+        """Return the release of the server that it asks for."""
+        served = self.recorded.served if self.recorded is not None else None
+        if self.spec is not None:
+            served = self.spec.served()
+        return served.server.release if served is not None else None
+
+    def deployment(self, here: session.Session) -> Deployment:
+        """Return what is in the image; a model is prepared."""
+        if self.recorded is not None:
+            return self.recorded
+        assert self.spec is not None  # noqa: S101 - one of both
+        return deploy.prepare(here, self.spec, self.directory)
+
+
+def _asked_of(
     here: session.Session,
     model: str | None,
     file: Path | None,
     name: str | None,
     example: Path | None,
-) -> Deployment:
+) -> _AskedOf:
     """Return what is in the image: that of a service by its name, else that of a model."""
     if model is not None and name is None and example is None and here.deployed():
         from cloche.pipeline import recorded
@@ -115,8 +143,8 @@ def _deployment(
         is_word = not any(mark in model for mark in "/:.") and not Path(model).exists()
         found = recorded.deployment_of(model, settings=here.settings) if is_word else None
         if found is not None:
-            return found
-    return deploy.prepare(here, *specification.chosen(model, file, name, example))
+            return _AskedOf(found)
+    return _AskedOf(None, *specification.chosen(model, file, name, example))
 
 
 def _golden(deployment: Deployment) -> dict[str, Any] | None:

@@ -69,7 +69,7 @@ def _run(source: Address, target: Address, platform: str | None, *, as_json: boo
     from cloche.pipeline import image as images
     from cloche.pipeline import image_copy
 
-    wanted = platforms.parse(platform) if platform else None
+    wanted = platforms.parse(platform) if platform is not None else None
     here = session.begin()
     with images.registries(os.environ) as connections:
         copied = image_copy.copy(source, target, wanted, connections, here.progress)

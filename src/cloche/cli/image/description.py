@@ -56,12 +56,13 @@ def of_built(built: Built, path: Path | None) -> dict[str, Any]:
 
     name = built.name.full or built.name.short
     images = [of(reading.of(image, name), path) for image in built.images]
+    told = [*images[0]["findings"], *to_builtins(built.findings)]
     if len(images) == 1:
-        return images[0]
+        return {**images[0], "findings": told}
     return {
         "path": images[0]["path"], "name": name, "digest": built.digest,
         "platforms": [image["platform"] for image in images], "images": images,
-        "findings": list(images[0]["findings"]),
+        "findings": told,
     }  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def diff(*, a: str, b: str, platform: str | None, files: bool, as_json: bool) ->
     from cloche.images.copying import difference
     from cloche.pipeline import image as images
 
-    wanted = platforms.parse(platform) if platform else None
+    wanted = platforms.parse(platform) if platform is not None else None
     here = session.begin()
     with images.registries(os.environ) as connections:
         before, after = (images.read_image(text, wanted, connections) for text in (a, b))

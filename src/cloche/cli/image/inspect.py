@@ -22,7 +22,7 @@ def inspect(*, image: str, platform: str | None, as_json: bool) -> None:
     from cloche.images import addresses, platforms
     from cloche.pipeline import image as images
 
-    wanted = platforms.parse(platform) if platform else None
+    wanted = platforms.parse(platform) if platform is not None else None
     with images.registries(os.environ) as connections:
         found = images.read_image(image, wanted, connections)
     path = addresses.local(image).path if addresses.is_local(image) else None

@@ -87,7 +87,10 @@ def _trouble(text: str, host: str, name: str, tag: str | None, digest: str | Non
     troubles = (
         ("://" in text, "Write HOST/NAME:TAG, without https://."),
         (not is_host, f"{host!r} is not a host: write HOST/NAME:TAG or HOST:PORT/NAME:TAG."),
-        (name != name.lower(), f"The name of an image is in lower case: {name.lower()}."),
+        (
+            _NAME.fullmatch(name) is None and _NAME.fullmatch(name.lower()),
+            f"The name of an image is in lower case: {name.lower()}.",
+        ),
         (
             not _NAME.fullmatch(name),
             "The name of an image has letters, digits and single marks (. _ -) between slashes.",

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from cloche.errors import UsageError
+
 OLDEST = "26.07"
 """The oldest release that NVIDIA's bulletin 5875 leaves in use."""
 _FIXED = {"CVE-2026-24207": "26.03", "CVE-2026-47481": "26.05", "CVE-2026-47627": "26.06"}
@@ -37,6 +39,24 @@ def image(release: str) -> str:
 
 IMAGE = image(OLDEST)
 """The base where none is named."""
+
+
+def asked_for(release: str | None) -> str:
+    """Return the base where none is named and a release may be asked for.
+
+    Raises UsageError `image.release` for one of which nothing is known.
+    """
+    if release is None:
+        return IMAGE
+    if not known(release).pythons:
+        raise UsageError(
+            "image.release",
+            f"Nothing is known of Triton {release}: which Python and C library its image has.",
+            where="server.release",
+            hint=f"Name one from {_SYSTEMS[0][0]} to {_SYSTEMS[-1][1]}, or a base that says by its"
+            " labels what it holds.",
+        )
+    return image(release)
 
 
 def known(name: str | None) -> Release:

@@ -6,25 +6,28 @@ Its layers are what changes least first, each with its inputs: what is there is 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import digest_of, encode
 from cloche.environments import bytecode, unpacking
+from cloche.environments.compilers import RELEASES, Compiler
 from cloche.images import manifest
 from cloche.images.bases import base as bases
 from cloche.images.bases.debian import fetching, filesystem, packages
 from cloche.images.config import CREATED, USER
 from cloche.images.image import CONFIG, SmallBlob
-from cloche.images.layering.environment import MACHINES
+from cloche.images.layering import compiling
+from cloche.images.layering.compiling import Sources
 from cloche.images.layering.file_tree import FileTree, TreeFile
+from cloche.images.layering.place import MACHINES
 from cloche.images.layering.tree_layers import TreeLayer
 from cloche.progress import SilentProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cloche.artifacts import ServerBase, ServerPart
     from cloche.images.bases.debian.packages import Package
@@ -35,19 +38,10 @@ if TYPE_CHECKING:
 
 PYTHON = packages.PYTHON
 PACKAGES = filesystem.PACKAGES
-_FORM = 3
+_FORM = 4
 """Counts the changes of what is taken from the same packages and wheels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where what is not on this machine comes from: Debian's mirror, and the user's environment.
-
-    uv takes index, proxy and certificates from `environment`.
-    """
-
-    mirror: str
-    environment: Mapping[str, str]
+_CHOSEN = Compiler(RELEASES[PYTHON], ())
+"""The Python whose bytecode every machine makes."""
 
 
 def make(
@@ -61,10 +55,11 @@ def make(
     """
     pinned = packages.pinned(platform.architecture)
     with store.working(), ExitStack() as stack:
-        workshop = _Workshop(server, platform, pinned, store, sources, progress, stack)
-        plans = workshop.layers()
-        if any(plan.known(store) is None for plan in plans):
+        workshop = _Workshop(server, platform, pinned, store, sources, progress, _CHOSEN, stack)
+        if any(plan.known(store) is None for plan in workshop.layers()):
             fetching.fetch(pinned, store, sources.mirror, progress)
+            workshop = workshop.with_compiler()
+        plans = workshop.layers()
         with progress.task("Making the base") as task:
             made = tuple(plan.made(store, task) for plan in plans)
         return _image(server, platform, plans, made)
@@ -74,7 +69,8 @@ def known(server: ServerBase, platform: Platform, store: Store) -> Image | None:
     """Return the base if it was made before and is in the store."""
     pinned, nowhere = packages.pinned(platform.architecture), Sources("", {})
     with ExitStack() as stack:
-        workshop = _Workshop(server, platform, pinned, store, nowhere, SilentProgress(), stack)
+        silent = SilentProgress()
+        workshop = _Workshop(server, platform, pinned, store, nowhere, silent, _CHOSEN, stack)
         plans = workshop.layers()
         blobs = [blob for plan in plans if (blob := plan.known(store)) is not None]
     return _image(server, platform, plans, blobs) if len(blobs) == len(plans) else None
@@ -90,16 +86,25 @@ class _Workshop:
     store: Store
     sources: Sources
     progress: Progress
+    compiler: Compiler
     stack: ExitStack = field(repr=False)
+
+    def with_compiler(self) -> _Workshop:
+        """Return a workshop whose compiler can be run."""
+        folder = self._folder() / "compiler"
+        found = compiling.choose(PYTHON, folder, self.store, self.sources, self.progress)
+        return replace(self, compiler=found)
 
     def layers(self) -> tuple[TreeLayer, ...]:
         """Return the layers, the one that changes least first."""
-        debian = (_FORM, digest_of(encode(self.pinned)))
-        wheels = (_FORM, digest_of(self.server.requirements.encode()), PYTHON, packages.GLIBC)
+        form = (_FORM, self.compiler.release)
+        debian = (*form, digest_of(encode(self.pinned)))
+        wheels = (*form, digest_of(self.server.requirements.encode()), PYTHON, packages.GLIBC)
         architecture = self.platform.architecture
+        said = "" if self.compiler.is_chosen else f", compiled by {self.compiler.release}"
         return (
             TreeLayer("Debian 12", ("system", *debian), self._system),
-            TreeLayer(f"Python {PYTHON}", ("python", *debian), self._python),
+            TreeLayer(f"Python {PYTHON}{said}", ("python", *debian), self._python),
             *(
                 TreeLayer(
                     part.what,
@@ -149,9 +154,7 @@ class _Workshop:
                 copy = folder / path.removeprefix(f"{place}/")
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(b"".join(entry.chunks()))
-        bytecode.compile_folder(
-            folder, python=PYTHON, shown=f"/{place}", environment=self.sources.environment
-        )
+        bytecode.compile_folder(folder, self.compiler, shown=f"/{place}")
         tree.add_folder(place, folder, lambda path: not _is_source(path))
 
     def _folder(self) -> Path:

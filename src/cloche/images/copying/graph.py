@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.oci.referrers import subject_of
-from cloche.errors import ClocheError
-from cloche.images.sources import places
+from cloche.images.sources import choosing, places
+from cloche.images.sources.choosing import Candidate
 from cloche.images.sources.reading import (
     INDEXES,
     MANIFESTS,
     is_image,
-    other_platform,
     platform_of,
     runs_somewhere,
 )
@@ -22,6 +21,7 @@ from cloche.images.sources.source import Entry, checking
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cloche.errors import ClocheError
     from cloche.images.image import Blob, Platform, SmallBlob
     from cloche.images.names import Name
     from cloche.images.sources.source import Fields, Source
@@ -150,21 +150,15 @@ class _Reader:
 
     def of_platform(self, entries: list[Entry], wanted: Platform) -> Chosen:
         """Return the only image of a platform."""
-        there: set[str] = set()
-        found: dict[str, Entry] = {}
+        found = []
         for entry in entries:
             for fields in self.images(entry.fields, set()):
                 said = fields.get("platform")
                 own = platform_of(said) if said else self.platform(self.document(fields)[1])
-                if own == wanted:
-                    found[str(fields["digest"])] = Entry(fields, entry.name)
-                elif own is not None:
-                    there.add(str(own))
-        if not found:
-            raise other_platform(self.source.where, wanted, ", ".join(sorted(there)))
-        if len(found) > 1:
-            raise self.several(list(found.values()))
-        (only,) = found.values()
+                if own is not None:
+                    each, digest = Entry(fields, entry.name), str(fields["digest"])
+                    found.append(Candidate(each, own, digest, self._label(each)))
+        only = choosing.choose(found, wanted, self.source.where)
         return Chosen(self.node(only.fields), only.name)
 
     def platform(self, document: dict[str, Any]) -> Platform | None:
@@ -179,14 +173,7 @@ class _Reader:
 
     def several(self, entries: list[Entry]) -> ClocheError:
         """Return the error for several images, of which none is named."""
-        names = ", ".join(sorted(map(self._label, entries)))
-        where = self.source.where
-        return ClocheError(
-            "image.several",
-            f"It holds several images: {names}.",
-            where=where,
-            hint=f"Write one as oci:{where}:NAME; of several platforms name one with --platform.",
-        )
+        return choosing.ambiguous(map(self._label, entries), self.source.where)
 
     def _label(self, entry: Entry) -> str:
         name = entry.name.short if entry.name else str(entry.fields["digest"])

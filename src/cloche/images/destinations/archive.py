@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import encode
@@ -19,13 +19,14 @@ from cloche.images.destinations import disk, layout
 from cloche.images.destinations.digesting import Digesting
 from cloche.images.image import changed
 from cloche.images.layering import tar
+from cloche.images.sources import places
 from cloche.images.sources.reading import is_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.image import Attachment, Platform, Read, SmallBlob
     from cloche.images.names import Name
 
 _BLOBS = "blobs/sha256"
@@ -71,6 +72,10 @@ class ArchiveWriter:
         self._written.add(digesting.digest)
         return digesting.digest
 
+    def has_alike(self, attachment: Attachment, subject: str) -> bool:  # noqa: ARG002
+        """Return False: what is written takes the place of what was there."""
+        return False
+
     def put(self, manifest: SmallBlob) -> None:
         """Write a manifest; the index names one with a subject beside it."""
         self.write(manifest.chunks, manifest.descriptor.size)
@@ -107,11 +112,30 @@ def _path(digest: str) -> str:
 
 
 def check(file: Path) -> None:
-    """Raise ClocheError `image.output` if a folder has that name."""
+    """Raise ClocheError `image.output` for a folder, and for a file that is no image's archive."""
     if file.is_dir():
         raise ClocheError(
             "image.output", "This is a folder.", where=str(file), hint="Name a file."
         )  # fmt: skip
+    if os.path.lexists(file) and not _may_be_replaced(file):
+        raise ClocheError(
+            "image.output",
+            "The file holds something else than an image, and would be replaced.",
+            where=str(file),
+            hint="Name a new file, or remove this one.",
+        )
+
+
+def _may_be_replaced(file: Path) -> bool:
+    """Return whether a file is empty, or the archive of an image."""
+    if not file.is_file():
+        return False
+    if file.stat().st_size == 0:
+        return True
+    with suppress(ClocheError):
+        place = places.opened(file)
+        return any(place.find(name) for name in ("index.json", "manifest.json"))
+    return False
 
 
 def check_split(file: Path, *, split: bool) -> None:
@@ -141,8 +165,8 @@ def check_platforms(file: Path, number: int) -> None:
 def writing(file: Path) -> Iterator[ArchiveWriter]:
     """Yield an archive that appears at `file` when it is whole, in place of an earlier one.
 
-    After an error, ctrl-C included, nothing of it is left. Raises ClocheError `image.output` if a
-    folder has that name.
+    After an error, ctrl-C included, nothing of it is left. Raises ClocheError `image.output` as
+    `check`.
     """
     check(file)
     temporary = file.with_name(temporary_name(f".{file.name}"))

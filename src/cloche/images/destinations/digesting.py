@@ -23,6 +23,12 @@ class Digesting:
         self._sha256 = hashlib.sha256()
         self.size = 0
 
+    def begin(self, chunks: Iterable[bytes]) -> None:
+        """Count bytes that passed before, in an earlier try."""
+        for chunk in chunks:
+            self.size += len(chunk)
+            self._sha256.update(chunk)
+
     def __iter__(self) -> Iterator[bytes]:
         """Yield the chunks; each is hashed while its reader works on it."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cloche-digest") as pool:

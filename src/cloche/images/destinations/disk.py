@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+FULL = "image.full"
+"""The code of the error for a disk without room."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EISDIR,
@@ -27,7 +29,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise ClocheError(
-                "image.full",
+                FULL,
                 "The disk has no room for the image.",
                 where=str(path),
                 hint="Free some space there, or name a place on a larger disk.",

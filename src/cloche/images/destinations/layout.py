@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import encode
@@ -15,7 +12,7 @@ from cloche.clients.oci.reference import DIGEST
 from cloche.clients.oci.referrers import referrer_of, subject_of
 from cloche.errors import ClocheError
 from cloche.files import sync_folder, temporary_name, write_all, write_atomically
-from cloche.images.destinations import disk
+from cloche.images.destinations import begun, disk
 from cloche.images.destinations.digesting import Digesting
 from cloche.images.image import INDEX, PARALLEL, changed
 from cloche.images.manifest import described
@@ -24,11 +21,14 @@ from cloche.images.sources.reading import FULL_NAME, INDEXES, REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.image import Attachment, Platform, Read, SmallBlob
     from cloche.images.names import Name
 
 MARK = "oci-layout"
+_CHANGED = "image.changed"
+_BLOCK = 2**20
 VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -39,21 +39,35 @@ class Layout:
     parallel = PARALLEL
     mounted: frozenset[str] = frozenset()
 
-    def __init__(self, folder: Path, shown: Path) -> None:
-        self._folder, self._shown = folder, shown
+    def __init__(self, folder: Path, shown: Path, *, resumed: bool = False) -> None:
+        self._folder, self._shown, self._resumed = folder, shown, resumed
         self._blobs = folder / "blobs" / "sha256"
         self._referring: list[SmallBlob] = []
         self.added: list[Path] = []
         """The blobs that were written here."""
+        self._asked: set[str] = set()
 
     def holds(self, digest: str) -> bool:
         """Return whether the blob is there: it got its name when it was whole."""
+        self._asked.add(digest)
         return self._path(digest).is_file()
 
-    def write(self, read: Read, size: int, digest: str | None = None) -> str:  # noqa: ARG002
-        """Write a blob and return its digest."""
+    def drop_others(self) -> None:
+        """Remove blobs that nobody asked for: an earlier command began with another image."""
+        for path in self._blobs.iterdir():
+            if f"sha256:{path.name}" not in self._asked:
+                path.unlink()
+
+    def write(self, read: Read, size: int, digest: str | None = None) -> str:
+        """Write a blob and return its digest; go on where an earlier command broke off."""
         with disk.writing(self._shown):
-            return self._write(read, size)
+            if digest is None or not self._resumed:
+                return self._write(read, size)
+            return self._resume(read, size, digest)
+
+    def has_alike(self, attachment: Attachment, subject: str) -> bool:  # noqa: ARG002
+        """Return False: what is written takes the place of what was there."""
+        return False
 
     def put(self, manifest: SmallBlob) -> None:
         """Write a manifest; the index names one with a subject beside it."""
@@ -72,22 +86,45 @@ class Layout:
 
     def _write(self, read: Read, size: int) -> str:
         temporary = self._blobs / temporary_name(".blob")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, 0o666)
         try:
-            digesting = Digesting(read(0))
+            return self._take(temporary, read, size)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _resume(self, read: Read, size: int, digest: str) -> str:
+        partial = self._path(digest).with_suffix(".partial")
+        began_before = partial.exists()
+        try:
+            return self._take(partial, read, size, digest)
+        except ClocheError as error:
+            if error.code != _CHANGED:
+                raise
+            partial.unlink(missing_ok=True)
+            if not began_before:
+                raise
+        return self._take(partial, read, size, digest)  # what was kept was damaged
+
+    def _take(self, path: Path, read: Read, size: int, wanted: str | None = None) -> str:
+        """Write the rest of a blob to a file, and give that its name."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o666)
+        try:
+            with os.fdopen(os.dup(descriptor), "rb") as kept:
+                begin = os.fstat(descriptor).st_size
+                digesting = Digesting(read(begin) if begin < size else ())
+                digesting.begin(iter(lambda: kept.read(_BLOCK), b""))
             for chunk in digesting:
                 write_all(descriptor, chunk)
-            if digesting.size != size:
+            if digesting.size != size or wanted not in {None, digesting.digest}:
                 raise changed(digesting.digest)
             os.fsync(descriptor)
-            path = self._path(digesting.digest)
-            if not path.exists():
-                self.added.append(path)
-            temporary.rename(path)
+            named = self._path(digesting.digest)
+            if not named.exists():
+                self.added.append(named)
+            path.rename(named)
         finally:
             os.close(descriptor)
-            temporary.unlink(missing_ok=True)
+        self._asked.add(digesting.digest)
         return digesting.digest
 
     def _finish(self, root: SmallBlob, name: Name | None, platform: Platform | None) -> None:
@@ -187,11 +224,12 @@ def index(entries: Iterable[dict[str, Any]]) -> bytes:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[Layout]:
+def writing(folder: Path, *, resumed: bool = False) -> Iterator[Layout]:
     """Yield the layout at `folder`; a new one appears whole, with its image.
 
-    After an error, ctrl-C included, a new folder is gone and one that was there is as it was.
-    Raises ClocheError `image.output` for a folder with something else in it.
+    After an error, ctrl-C included, a new folder is gone and one that was there is as it was. What
+    was written of a new one is kept beside it with `resumed`, if another try may help. Raises
+    ClocheError `image.output` for a folder with something else in it.
     """
     if check(folder):
         layout = Layout(folder, folder)
@@ -202,19 +240,13 @@ def writing(folder: Path) -> Iterator[Layout]:
                 path.unlink(missing_ok=True)
             raise
         return
-    with disk.writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with begun.written(folder, kept=resumed) as temporary:
         with disk.writing(folder):
-            (temporary / "blobs" / "sha256").mkdir(parents=True)
+            (temporary / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
             write_atomically(temporary / MARK, VERSION)
-        yield Layout(temporary, folder)
-        temporary.chmod(0o755)
-        temporary.rename(folder)  # takes the place of an empty folder
-        sync_folder(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        layout = Layout(temporary, folder, resumed=resumed)
+        yield layout
+        layout.drop_others()
 
 
 def check(folder: Path) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cloche.clients.oci.reference import ImageReference
     from cloche.clients.oci.registry import Registry
-    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.image import Attachment, Platform, Read, SmallBlob
     from cloche.images.names import Name
 
 
@@ -56,6 +56,15 @@ class RepositoryWriter:
         with SilentProgress().task("") as task:
             self._registry.upload(self.reference.name, digest, size, read, task)
         return digest
+
+    def has_alike(self, attachment: Attachment, subject: str) -> bool:
+        """Return whether the repository has an attachment of this type with these annotations."""
+        if not attachment.annotations:
+            return False
+        name, kind = self.reference.name, attachment.artifact_type
+        wanted = attachment.annotations.items()
+        there = self._registry.referrers(name, subject, kind)
+        return any(wanted <= each.annotations.items() for each in there)
 
     def put(self, manifest: SmallBlob) -> None:
         """Store a manifest under its digest.

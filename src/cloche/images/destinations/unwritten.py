@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cloche.images.destinations.digesting import digest_of_stream
 
 if TYPE_CHECKING:
-    from cloche.images.image import Platform, Read, SmallBlob
+    from cloche.images.image import Attachment, Platform, Read, SmallBlob
     from cloche.images.names import Name
 
 
@@ -28,6 +28,10 @@ class Unwritten:
     def write(self, read: Read, size: int, digest: str | None = None) -> str:  # noqa: ARG002
         """Return the digest of a blob."""
         return digest_of_stream(read(0))
+
+    def has_alike(self, attachment: Attachment, subject: str) -> bool:  # noqa: ARG002
+        """Return False: what is written takes the place of what was there."""
+        return False
 
     def put(self, manifest: SmallBlob) -> None:
         """Keep nothing."""

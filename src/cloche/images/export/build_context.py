@@ -122,11 +122,15 @@ def _install(locked: Locked, files: _Files) -> Install:
             files.links[path] = LayerLink(path, entry.target)
         else:
             files.add(path, b"".join(entry.chunks()))
+    wheels = f"build/{name}/wheels/" if locked.lock.built else None
+    for wheel in locked.lock.built:
+        path = f"{wheels}{wheel.file}"
+        files.files[path] = LayerFile(path, wheel.size, wheel.digest)
     python = None
     for layer in locked.environment.layers:
         python = f"cloche/pythons/{place.python}.tar"
         files.add_blob(python, layer.blob)
-    return Install(name, place, requirements, python)
+    return Install(name, place, requirements, python, wheels)
 
 
 def _copies(layers: Sequence[Layer], files: _Files) -> tuple[Copy, ...]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cloche.images.bases.base import Base
     from cloche.images.content import Content
-    from cloche.images.layering.environment import Place
+    from cloche.images.layering.place import Place
 
 MARK = "# Written by `cloche export`"
 """How the text begins."""
@@ -51,6 +51,8 @@ class Install:
     """Its lock in the context."""
     python: str | None
     """The archive with its Python; None where the base has that."""
+    wheels: str | None = None
+    """The folder of wheels that no index has; None where there are none."""
 
     @property
     def stage(self) -> str:
@@ -97,12 +99,16 @@ def _stage(install: Install, pinned: ImageReference) -> Iterator[str]:
     yield "ADD build/pip.tar /"
     yield "COPY build/normalize.py build/compile.py /build/"
     yield f"COPY {install.requirements} /build/requirements.txt"
+    if install.wheels:
+        yield f"COPY {install.wheels} /build/wheels/"
     yield f"COPY --chown=0:0 {place.root}/ /{place.root}/"
     # Bases may have settings of pip that are for packages of their own.
     yield f"RUN . /{place.root}/bin/activate \\"
     yield f" && PYTHONPATH=/{PACKAGES} PIP_CONSTRAINT= python3 -m pip install \\"
     yield "      --no-deps --require-hashes --only-binary :all: --no-compile --no-cache-dir \\"
     yield "      --no-input --disable-pip-version-check --root-user-action ignore \\"
+    if install.wheels:
+        yield "      --find-links /build/wheels \\"
     yield f"      --target /{place.packages} --requirement /build/requirements.txt \\"
     yield " && PYTHONHASHSEED=0 LC_ALL=C.UTF-8 \\"
     yield f"    python3 -B /build/compile.py /{place.packages} /{place.packages} 0 1 \\"

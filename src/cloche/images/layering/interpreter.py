@@ -14,6 +14,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from cloche.environments import bytecode, interpreters, portable
+from cloche.environments.compilers import Compiler
 from cloche.errors import ClocheError
 from cloche.images import platforms
 from cloche.images.layering.file_tree import FileTree, TreeFile, TreeLink
@@ -37,13 +38,11 @@ def prefix(python: str) -> str:
     return f"cloche/pythons/{python}"
 
 
-def plan(
-    python: str, stub: PythonStub, base: Base, folder: Path, environment: Mapping[str, str]
-) -> TreeLayer:
-    """Return the layer with this machine's Python of a version, made in `folder`.
+def find(python: str, base: Base, folder: Path, environment: Mapping[str, str]) -> Interpreter:
+    """Return this machine's Python of a version; uv, which runs in `folder`, fetches a missing one.
 
     Raises ClocheError `image.python.platform` for an image of another platform, and
-    `environment.python` if there is none that runs on the base.
+    `environment.python` if there is none.
     """
     if base.platform != platforms.here():
         raise ClocheError(
@@ -52,12 +51,24 @@ def plan(
             hint=f"Build on a machine of that platform, or lock the model for Python"
             f" {' or '.join(base.software.pythons)}.",
         )
-    found = interpreters.find([python], environment=environment, folder=folder)
-    version = ".".join(map(str, found.version))
+    return interpreters.find([python], environment=environment, folder=folder)
+
+
+def compiler(found: Interpreter) -> Compiler:
+    """Return the Python as the one that writes the bytecode of what runs on it."""
+    return Compiler(".".join(map(str, found.version)), (str(found.executable),))
+
+
+def plan(found: Interpreter, stub: PythonStub, base: Base, folder: Path) -> TreeLayer:
+    """Return the layer with a Python, made in `folder`.
+
+    Raises ClocheError `environment.python` if it does not run on the base.
+    """
+    version = compiler(found).release
     inputs = ("python", _FORM, version, str(found.executable), _stamp(found), stub)
 
     def tree() -> FileTree:
-        return _tree(found, stub, base, folder / "python", environment)
+        return _tree(found, stub, base, folder / "python")
 
     return TreeLayer(f"Python {version} of the machine that built this", inputs, tree)
 
@@ -71,13 +82,7 @@ def _stamp(found: Interpreter) -> list[int]:
     ]
 
 
-def _tree(
-    found: Interpreter,
-    stub: PythonStub,
-    base: Base,
-    folder: Path,
-    environment: Mapping[str, str],
-) -> FileTree:
+def _tree(found: Interpreter, stub: PythonStub, base: Base, folder: Path) -> FileTree:
     whole = portable.of(found)
     _require_glibc(whole, found, base)
     python, place = found.minor, prefix(found.minor)
@@ -91,16 +96,14 @@ def _tree(
             shutil.copyfile(source, copy)
     for path in stub.libraries:
         tree.add(path, TreeLink(f"/{place}/lib/{found.library.name}"))
-    bytecode.compile_folder(
-        folder, python=python, shown=f"/{place}/{library.rstrip('/')}", environment=environment
-    )
+    bytecode.compile_folder(folder, compiler(found), shown=f"/{place}/{library.rstrip('/')}")
     tree.add_folder(f"{place}/{library.rstrip('/')}", folder, lambda path: path.endswith(".pyc"))
     return tree
 
 
 def _require_glibc(whole: PortablePython, found: Interpreter, base: Base) -> None:
     there = base.software.glibc
-    if there is not None and _numbers(whole.glibc) > _numbers(there):
+    if there is not None and portable.is_newer(whole.glibc, there):
         raise ClocheError(
             "environment.python",
             f"Python {whole.version} of this machine is built for glibc {whole.glibc}, and the base"
@@ -109,7 +112,3 @@ def _require_glibc(whole: PortablePython, found: Interpreter, base: Base) -> Non
             hint=f"Install one that runs on older systems, with uv: `uv python install"
             f" {found.minor}`.",
         )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))

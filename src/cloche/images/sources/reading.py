@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.oci.referrers import subject_of
-from cloche.errors import ClocheError
 from cloche.images import manifest as manifests
 from cloche.images import platforms
 from cloche.images.image import CONFIG, INDEX, LAYER, MANIFEST, Descriptor, Platform
-from cloche.images.sources import places, saved
+from cloche.images.sources import choosing, places, saved
+from cloche.images.sources.choosing import Candidate
 from cloche.images.sources.places import StoredBlob
 
 if TYPE_CHECKING:
@@ -218,36 +218,12 @@ def _saved_image(place: Place, image: SavedImage) -> ReadImage:
 
 
 def _chosen(path: Path, images: list[ReadImage], wanted: Platform | None) -> ReadImage:
-    several = len({image.platform for image in images}) > 1
-    own = [image for image in images if several and image.platform == platforms.here()]
-    if wanted is None:
-        fitting = own or images
-    else:
-        fitting = [image for image in images if image.platform == wanted]
-    there = ", ".join(sorted({str(image.platform) for image in images}))
-    if not fitting:
-        raise other_platform(str(path), wanted, there)
-    # The same image may have several names.
-    if len(fitting) > 1 and (not fitting[0].digest or len({each.digest for each in fitting}) > 1):
-        names = ", ".join(image.name or image.digest or "one without a name" for image in fitting)
-        raise ClocheError(
-            "image.several",
-            f"It holds several images: {names}.",
-            where=str(path),
-            hint=f"Name one of {there} with --platform, or one image as oci:{path}:NAME.",
-        )
-    return fitting[0]
-
-
-def other_platform(where: str, wanted: Platform | None, there: str) -> ClocheError:
-    """Return the error for an image that is there for other platforms alone."""
-    return ClocheError(
-        "image.platform",
-        f"There is no image for {wanted}, only for {there}.",
-        where=where,
-        hint="Name one of these platforms with --platform, or an image that has it:"
-        " `cloche image build --platform` makes one.",
-    )
+    found = [
+        Candidate(image, image.platform, image.digest,
+                  image.name or image.digest or "one without a name")
+        for image in images
+    ]  # fmt: skip
+    return choosing.choose(found, wanted, str(path))
 
 
 def platform_of(fields: Mapping[str, Any]) -> Platform:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from cloche.clients.oci.reference import ImageReference
 from cloche.errors import ClocheError
 from cloche.images import manifest as manifests
-from cloche.images import platforms
 from cloche.images.image import MANIFEST, Descriptor
+from cloche.images.sources import choosing
+from cloche.images.sources.choosing import Candidate
 from cloche.images.sources.reading import (
     INDEXES,
     ReadImage,
     is_image,
     layer_type,
-    other_platform,
     platform_of,
 )
 
@@ -94,8 +94,7 @@ def _read(registry: Registry, reference: ImageReference, platform: Platform | No
     config = _config(registry, reference, manifest["config"])
     layers = tuple(_layer(registry, reference, each) for each in manifest["layers"])
     own = platform_of(config)
-    if platform not in {None, own}:
-        raise other_platform(str(reference), platform, str(own))
+    choosing.choose([Candidate(found, own, found.digest, found.digest)], platform, str(reference))
     if len(config["rootfs"]["diff_ids"]) != len(layers):
         raise _unknown(reference, "image.broken", "layers and diff_ids differ in number")
     return ReadImage(
@@ -104,17 +103,14 @@ def _read(registry: Registry, reference: ImageReference, platform: Platform | No
 
 
 def _chosen(index: dict[str, Any], reference: ImageReference, platform: Platform | None) -> str:
-    """Return the digest of the image for a platform; see `read`."""
+    """Return the digest of the image for a platform; of two for the same the first counts."""
     there: dict[Platform, str] = {}
     for entry in index["manifests"]:
         said = entry.get("platform") or {}
         if said.get("architecture") not in {None, "unknown"}:
             there.setdefault(platform_of(said), str(entry["digest"]))
-    if platform is None:
-        platform = next(iter(there)) if len(there) == 1 else platforms.here()
-    if platform not in there:
-        raise other_platform(str(reference), platform, ", ".join(sorted(map(str, there))))
-    return there[platform]
+    found = [Candidate(digest, own, digest, digest) for own, digest in there.items()]
+    return choosing.choose(found, platform, str(reference))
 
 
 def _config(
