@@ -20,9 +20,10 @@ from cloche.artifacts import (
 from cloche.control import planning, requests
 from cloche.control.records import retry_when_stale
 from cloche.errors import ClocheError, ConflictError, UnavailableError, UsageError
-from cloche.refusals import being_deleted
+from cloche.refusals import adopted_stays, being_deleted
 from cloche.rollout import consent, strategy, words
 from cloche.rollout import record as rules
+from cloche.rollout.adoption import adopt
 from cloche.rollout.decide import placement
 from cloche.rollout.record import Changed
 from cloche.rollout.restart import restart
@@ -93,6 +94,16 @@ class Commands:
         with self._one_at_a_time():
             return retry_when_stale(attempt)
 
+    def adopt(self, deployment: Deployment, *, by: str) -> int:
+        """Record what runs already as the first revision of a new service; return its number.
+
+        Raises StaleError if someone else made the service meanwhile.
+        """
+        with self._one_at_a_time():
+            number = self._add_revision(deployment, by)
+            self._records.put(None, adopt(deployment, number, by=by, at=self._records.now()))
+            return number
+
     def rollback(self, name: str, to: int | None, *, verify: bool, by: str) -> DeployAnswer:
         """Begin a rollout to a recorded revision, from its kept files."""
 
@@ -146,7 +157,10 @@ class Commands:
     def restart(self, name: str, *, by: str) -> None:
         """Have each replica of the live revision replaced by a new one."""
         with self._one_at_a_time():
-            at = self._records.now()
+            at, live = self._records.now(), self._records.stored(name).record.live
+            revision = self._state.revision(name, live) if live is not None else None
+            if revision is not None and (adopted := revision.deployment.adopted) is not None:
+                raise adopted_stays(name, adopted.deployment)
             self._records.change(name, lambda record: restart(record, by=by, at=at))
 
     def delete(self, name: str, *, by: str) -> None:

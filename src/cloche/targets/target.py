@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cloche.artifacts import (
+    Adopted,
     InferenceBody,
     Lock,
     ModelRepository,
@@ -61,6 +62,9 @@ class Placement:
     """Further names of its main model, which lead to it where no other service has them."""
     restarted_at: str | None = None
     """When a restart was last asked for: replicas that were not started for it are replaced."""
+    adopted: Adopted | None = None
+    """What it is where it was made by hand: a target leaves its template as it is, and never
+    removes it."""
 
 
 @dataclass(frozen=True, slots=True)
