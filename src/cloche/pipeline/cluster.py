@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cloche.pipeline.image import Registries
     from cloche.pipeline.plan_file import PlanFile
     from cloche.settings import Settings
-    from cloche.state import State
+    from cloche.state.kubernetes import KubernetesState
     from cloche.targets.kubernetes.target import KubernetesTarget
 
 _WARM = 600.0
@@ -34,7 +34,7 @@ class Opened:
     place: KubernetesPlace
     cluster: Cluster
     engine: Engine
-    state: State
+    state: KubernetesState
     target: KubernetesTarget
     connections: Registries
     user: str

@@ -31,6 +31,10 @@ _ENTRYPOINT = "/cloche/entrypoint"
 _CLEAN = 'rm -rf /dev/shm/* /tmp/*; exec "$0" "$@"'
 """A container that was killed leaves its shared memory in the pod; four of them fill it."""
 _USER = 1000
+_SCRATCH = ("shm", "tmp")
+"""The volumes of a pod that nothing is lost with."""
+_EVICTED_WITH = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+"""The annotation by which an autoscaler of nodes may remove one whose pods have such volumes."""
 _WHOLE = weights.Source()
 
 
@@ -70,10 +74,13 @@ def render(
         "volumes": _volumes(deployment, sizes, source),
         **placing.where(gpu, options, architecture),
     }
-    annotations = {**options.annotations, **gpus.annotations_of(gpu, brings)}
     metadata = {
         "labels": {**options.labels, **gpus.labels_of(gpu), **names.labels(deployment.service)},
-        **({"annotations": annotations} if annotations else {}),
+        "annotations": {
+            _EVICTED_WITH: ",".join(_SCRATCH),
+            **options.annotations,
+            **gpus.annotations_of(gpu, brings),
+        },
     }
     placed = placing.reasons(deployment, options, architecture, brings)
     reasons = (*sizes.reasons, *_reasons(deployment, options), *placed, source.reason)
@@ -135,9 +142,12 @@ def _container(
 def _volumes(
     deployment: Deployment, sizes: resources.Sizes, source: weights.Source
 ) -> list[dict[str, Any]]:
+    scratch: dict[str, dict[str, Any]] = {
+        "shm": {"medium": "Memory", "sizeLimit": sizes.shared_memory},
+        "tmp": {"sizeLimit": sizes.scratch},
+    }
     return [
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": sizes.shared_memory}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": sizes.scratch}},
+        *({"name": name, "emptyDir": scratch[name]} for name in _SCRATCH),
         *weights.volumes(deployment, source),
         *probes.volumes(deployment),
     ]
@@ -173,6 +183,7 @@ def _reasons(deployment: Deployment, options: PodOptions) -> tuple[Reason, ...]:
         "lifecycle.preStop": "Requests still arrive until every proxy knows that the pod ends.",
         "command": "Shared memory of a container that was killed is freed before the next starts.",
         "automountServiceAccountToken": "A model asks nothing of the API server.",
+        f"annotations.{_EVICTED_WITH}": "Nothing is lost with them when a node is taken away.",
     }
     values = {
         "securityContext": "restricted",
@@ -180,6 +191,7 @@ def _reasons(deployment: Deployment, options: PodOptions) -> tuple[Reason, ...]:
         "lifecycle.preStop": f"sleep {_DRAIN}",
         "command": "rm -rf /dev/shm/*",
         "automountServiceAccountToken": "false",
+        f"annotations.{_EVICTED_WITH}": ",".join(_SCRATCH),
     }
     own = tuple(Reason(f"pod.{key}", values[key], default, text) for key, text in why.items())
     patched = Reason("pod.patches", "Deployment", Origin.SPEC, "The target asks for it.")
