@@ -117,6 +117,7 @@ class Commands:
                 changed = rules.stay(record, by=by, at=at, cause=Cause.ROLLBACK)
             else:
                 self._require_kept(record, revisions[number])
+                self._require_room(record, revisions[number])
                 if not verify:
                     self._require_verified(record, number)
                 what = words.rolled_back(number, record.live, verify=verify)
@@ -264,6 +265,18 @@ class Commands:
             hint=f"Deploy its model again (`cloche deploy {reference}`); `rollout.keep` in"
             f" cloche.yaml says how many revisions are kept, now {record.operated.kept}.",
         )
+
+    def _require_room(self, record: ServiceRecord, revision: Revision) -> None:
+        """Raise what a deploy would, if pods that do not run yet would find no place."""
+        deployment = revision.deployment
+        if deployment.pod is None or self._target.observe(record.name).of(revision.number):
+            return
+        desired = Desired(
+            record.name, operated=record.operated, asked=deployment.repository,
+            asked_pod=deployment.pod,
+        )  # fmt: skip
+        self._target.admit(desired)
+        self._target.require_room(desired)
 
     def _require_verified(self, record: ServiceRecord, number: int) -> None:
         """Raise `rollback.unverified` if a revision never passed its golden request."""

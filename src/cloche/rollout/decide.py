@@ -182,6 +182,7 @@ def _desired_service(situation: Situation) -> Desired:
         replace(
             _counted(placement(situation.revisions[number], record.operated), counts.get(number)),
             restarted_at=record.restarted_at if number == record.live else None,
+            returns=capacity.displaced(record) if number == record.live else 0,
         )
         for number in sorted(numbers)
         if number in situation.revisions

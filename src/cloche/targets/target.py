@@ -58,6 +58,9 @@ class Placement:
     """The template of its pods, for targets that run pods."""
     exact: bool = False
     """Whether the number of replicas is a rollout's own, which nothing else may change."""
+    returns: int = 0
+    """How many replicas it had when it gave its room away, to come up with them again; after that
+    an autoscaler sets the number. 0 where it gave none."""
     aliases: tuple[str, ...] = ()
     """Further names of its main model, which lead to it where no other service has them."""
     restarted_at: str | None = None
@@ -248,6 +251,12 @@ class Target(Protocol):
         """Raise ClocheError if this target can never serve what is desired, and change nothing.
 
         That includes missing files, a missing environment or a missing image.
+        """
+
+    def require_room(self, desired: Desired) -> None:
+        """Raise ConflictError if the replicas of `desired.asked` would find no room beside others.
+
+        Where that is not known, nothing is raised. Changes nothing.
         """
 
     def foresee(self, desired: Desired) -> tuple[Finding, ...]:

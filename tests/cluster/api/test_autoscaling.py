@@ -157,8 +157,15 @@ def test_a_rollout_that_replaces_holds_the_autoscaler(keda: Cluster, namespace: 
     ended = replace(shared, placements=(replace(live, replicas=ReplicaRange(0, 0), exact=True),))
     here.apply(ended)
     assert count(keda, namespace) == 0
-    here.apply(wanted(1, live=1))
-    assert (count(keda, namespace), scaler(keda, namespace) is None) == (2, False)
+    # The rollout failed: as many come back as there were, and the autoscaler goes on from there.
+    back = wanted(1, live=1)
+    here.apply(replace(back, placements=(replace(back.placements[0], returns=5),)))
+    found = scaler(keda, namespace)
+    assert found is not None
+    assert (count(keda, namespace), found["spec"]["minReplicaCount"]) == (5, 2)
+    scale(keda, namespace, 3)
+    here.apply(replace(back, placements=(replace(back.placements[0], returns=5),)))
+    assert count(keda, namespace) == 3
 
 
 def test_what_an_autoscaler_makes_of_a_revision_is_seen(keda: Cluster, namespace: str) -> None:

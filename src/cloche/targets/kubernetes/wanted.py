@@ -166,7 +166,8 @@ def replicas(placement: Placement, desired: Desired, found: Seen) -> int | None:
     name = names.of_revision(placement.service, placement.revision)
     if _follows(placement, desired) is not None and found.get(kinds.SCALED_OBJECT, name):
         return None
-    return _within(placement, desired, found).minimum
+    within = _within(placement, desired, found)
+    return max(within.minimum, min(placement.returns, within.maximum))
 
 
 def _follows(placement: Placement, desired: Desired) -> Autoscale | None:
