@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
-from cloche.targets.kubernetes import names, pods, scaling, seen
+from cloche.targets.kubernetes import leftover, names, pods, scaling, seen
 from cloche.targets.kubernetes.objects import adopted, route
 from cloche.targets.kubernetes.objects.pod import PORTS
 from cloche.targets.target import Endpoint, Replica, ReplicaPhase, ServiceObservation
@@ -34,6 +35,10 @@ def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservatio
         lambda pod: events_of(cluster, namespace, pod),
         cluster.now(),
         {number: limit for number, each in workloads.items() if (limit := _schedule_limit(each))},
+    )
+    left = leftover.of(found.objects[kinds.POD].values(), workloads)
+    ours = tuple(
+        replace(each, phase=ReplicaPhase.STOPPING) if each.id in left else each for each in ours
     )
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     split = split_of(found, service)
