@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kubernetes import kinds
 from cloche.errors import ClocheError, UnavailableError
-from cloche.targets.kubernetes import asking, names, pods, rights, seen
-from cloche.targets.kubernetes.objects.pod import PORTS
+from cloche.targets.kubernetes import asking, asking_grpc, names, pods, rights, seen
+from cloche.targets.kubernetes.objects.pod import CONTAINER, PORTS
 from cloche.targets.target import ReplicaAddress
 
 if TYPE_CHECKING:
@@ -27,17 +27,25 @@ def reach(
 ) -> Iterator[ReplicaAddress]:
     """Yield the address of a ready pod while the block lasts.
 
-    Where the user may not forward ports, Jobs send the requests, over HTTP alone.
+    Where the user may not forward ports, Jobs send the requests.
     """
     pod = _ready_pod(cluster, namespace, service, revision, replica)
     name = pod["metadata"]["name"]
     with ExitStack() as stack:
         if not rights.allowed(cluster, namespace, rights.FORWARD):
-            yield ReplicaAddress(stack.enter_context(asking.relay(cluster, pod)))
+            _require_image(cluster, namespace, pod)
+            over_http = stack.enter_context(asking.relay(cluster, pod))
+            yield ReplicaAddress(over_http, stack.enter_context(asking_grpc.relay(cluster, pod)))
             return
         http = stack.enter_context(cluster.forward(name, namespace, PORTS["http"]))
         grpc = stack.enter_context(cluster.forward(name, namespace, PORTS["grpc"]))
         yield ReplicaAddress(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}")
+
+
+def _require_image(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> None:
+    """Raise ClocheError for a pod that Cloche did not make: a Job cannot run its image."""
+    if pods.container_of(pod) != CONTAINER:
+        raise rights.missing(cluster, namespace, [rights.FORWARD])[0]
 
 
 def _ready_pod(
