@@ -70,9 +70,7 @@ def _in_registry(here: Session, name: str) -> Callable[[], None]:
         return lambda: None
     from cloche.pipeline import cluster_tags
 
-    opened = here.opened()
-    documents = opened.state.numbered.documents(name)
-    return lambda: cluster_tags.remove(opened, name, documents)
+    return cluster_tags.removal(here.opened(), name)
 
 
 def _confirm(name: str, replicas: int) -> bool:

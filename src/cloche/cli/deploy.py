@@ -71,7 +71,7 @@ def command(
         here = session.begin()
         spec, directory = specification.chosen(model, file, name, example)
     if target is not None:
-        place = specification.place_of(spec, target, file)
+        place = spec.place(target, file)
         return cluster_deploy.run(
             here.at(place), spec, directory, given,
             create_namespace=create_namespace,

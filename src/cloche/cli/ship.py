@@ -59,8 +59,8 @@ def command(
             where=name,
             hint="Name its file with -f: it says how the service is operated at the other target.",
         )
-    origin_place = specification.place_of(spec, source, file)
-    there = here.at(specification.place_of(spec, target, file))
+    origin_place = spec.place(source, file)
+    there = here.at(spec.place(target, file))
     operated = spec.at(target).operated()
     with session.nothing_on_interrupt():
         goal = there.opened(acts_for=name, create_namespace=create_namespace)

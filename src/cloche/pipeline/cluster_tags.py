@@ -18,7 +18,7 @@ from cloche.rollout.warm import warm_revision
 from cloche.state.kubernetes.registry_documents import tag_of as tag_of_document
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from cloche.pipeline.cluster import Opened
 
@@ -59,6 +59,12 @@ def keep(opened: Opened, service: str) -> None:
             (kept if revision.number in wanted else dropped).add(digest)
     with suppress(ClocheError):
         _tag(opened, service, kept, dropped - kept)
+
+
+def removal(opened: Opened, service: str) -> Callable[[], None]:
+    """Return what removes the tags of a service that is there now, once it has been deleted."""
+    documents = opened.state.numbered.documents(service)
+    return lambda: remove(opened, service, documents)
 
 
 def remove(opened: Opened, service: str, documents: Collection[str]) -> None:

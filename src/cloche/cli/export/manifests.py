@@ -83,7 +83,7 @@ def _export(
 
     here = session.begin()
     spec, directory = specification.chosen(model, file, name, example)
-    place = specification.place_of(spec, target, file)
+    place = spec.place(target, file)
     spec = spec.at(target)
     if spec.autoscale is not None and place.exposure.prometheus_url is None:
         raise UsageError(
