@@ -75,6 +75,12 @@ def adopted_stays(name: str, deployment: str) -> UsageError:
     return UsageError("restart.adopted", what, where=name, hint=hint)
 
 
+def no_prometheus(where: str, hint: str) -> UsageError:
+    """Return the error for an autoscaler that nobody measures for."""
+    what = "Nothing says which Prometheus has the metrics that autoscaling follows."
+    return UsageError("target.kubernetes.prometheus", what, where=where, hint=hint)
+
+
 def not_live(name: str, phase: str) -> UnavailableError:
     """Return the error for a service that has no live revision yet."""
     what = f"{name} has no live revision yet: it is {phase}."

@@ -11,7 +11,7 @@ from cloche.artifacts import Origin
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
 from cloche.images.bases import ngc
-from cloche.pipeline import cluster, cluster_tags
+from cloche.pipeline import cluster, cluster_tags, registry_reach
 from cloche.version import __version__
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def package(
 
     place, connections, gpu = opened.place, opened.connections, deployment.served.resources.gpu
     if push:
-        cluster.require_answer(connections.at(cluster.host(place)), place)
+        registry_reach.require_answer(place, connections)
     base = _base(place, release.base, gpu, connections, settings=settings, progress=progress)
     where = placing.where(gpu, place.pods, base.platform.architecture)
     choice = image_volumes.chosen(opened.cluster, place.weights, where)
@@ -112,7 +112,7 @@ def for_others(
     from cloche.artifacts import WeightsFrom
     from cloche.targets.kubernetes.image_volumes import Choice
 
-    cluster.require_answer(connections.at(cluster.host(place)), place)
+    registry_reach.require_answer(place, connections)
     gpu = deployment.served.resources.gpu
     base = _base(place, ngc.IMAGE, gpu, connections, settings=settings, progress=progress)
     is_volume = place.weights is WeightsFrom.VOLUME
