@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Origin, Reason
+from cloche.errors import UsageError
 from cloche.nvidia import Software
 from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import gpus, patches, placing, probes, resources, weights
@@ -91,8 +92,35 @@ def _patched(template: dict[str, Any], options: PodOptions) -> dict[str, Any]:
     """Return a template with the target's patch of the Deployment on it."""
     patch = options.patches.get("Deployment", {})
     merged: dict[str, Any] = patches.merge({"spec": {"template": template}}, patch)
-    patched: dict[str, Any] = merged["spec"]["template"]
-    return patched
+    patched: Any = (merged.get("spec") or {}).get("template")
+    _require_kept(patched, template)
+    return dict(patched)
+
+
+def _require_kept(patched: Any, template: dict[str, Any]) -> None:
+    """Raise UsageError for a patch that takes away what pods are found, asked and placed by."""
+    metadata, spec = (_mapping(_mapping(patched).get(key)) for key in ("metadata", "spec"))
+    labels, selector = _mapping(metadata.get("labels")), _mapping(spec.get("nodeSelector"))
+    containers = spec.get("containers")
+    named = [_mapping(each).get("name") for each in containers or ()]
+    kept = {
+        "metadata.labels": template["metadata"]["labels"].items() <= labels.items(),
+        "spec.nodeSelector": set(template["spec"]["nodeSelector"]) <= set(selector),
+        f"spec.containers, of which one is called {CONTAINER}": named.count(CONTAINER) == 1,
+        "spec.serviceAccountName": isinstance(spec.get("serviceAccountName"), str),
+    }
+    lost = [what for what, is_kept in kept.items() if not is_kept]
+    if lost:
+        raise UsageError(
+            "target.kubernetes.patches",
+            f"The patch of the target takes away what the pods need: {'; '.join(lost)}.",
+            where="patches",
+            hint="Change parts of the template, and take no such part of it away.",
+        )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def numbered(template: dict[str, Any], service: str, number: int) -> dict[str, Any]:
