@@ -53,7 +53,7 @@ def test_an_autoscaler_of_nodes_may_remove_pods_with_their_scratch_volumes(own: 
     [
         (None, "metadata.labels"),
         ({"metadata": None}, "metadata.labels"),
-        ({"metadata": {"labels": {"cloche.dev/service": None}}}, None),
+        ({"metadata": {"labels": {"cloche.dev/service": None}}}, "metadata.labels"),
         ({"metadata": {"labels": {"app.kubernetes.io/name": "other"}}}, "metadata.labels"),
         ({"spec": None}, "spec.containers"),
         ({"spec": {"containers": None}}, "spec.containers"),
