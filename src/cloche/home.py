@@ -126,6 +126,16 @@ class HomeLayout:
         return self.run / "target.lock"
 
     @property
+    def sign_of_life(self) -> Path:
+        """Return the file that a control plane touches every second, if it is kept running."""
+        return self.run / "alive"
+
+    @property
+    def keeper_lock(self) -> Path:
+        """Return the file that the process which starts the control plane again locks."""
+        return self.run / "keeper.lock"
+
+    @property
     def revisions(self) -> Path:
         """Return the folder with a folder per running revision."""
         return self.run / "revisions"

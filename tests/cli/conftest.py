@@ -13,7 +13,8 @@ import pytest
 
 from cloche import settings as machine
 from cloche.cli import main
-from cloche.clients.control.client import ControlClient, connect
+from cloche.clients.control.client import ControlClient
+from cloche.clients.control.finding import connect
 from cloche.clients.control.rollout_events import follow
 from cloche.testing import deployment
 from fixtures.commands import Outcome

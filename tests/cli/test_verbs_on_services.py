@@ -22,7 +22,7 @@ def test_status_shows_services_as_a_table_and_as_json(run, name):
     assert lines[2].split()[:4] == [name, "1", "live", "1/1"]
 
     report = run("status", name, "--json").json
-    assert set(report) == {"gateway", "services", "kept", "problems"}
+    assert set(report) == {"gateway", "control", "services", "kept", "problems"}
     (service,) = report["services"]
     assert service["http"] == f"http://127.0.0.1:8080/v2/models/{name}/infer"
     assert service["model"]["digest"].startswith("sha256:")

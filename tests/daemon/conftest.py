@@ -10,7 +10,7 @@ import pytest
 from served_control import Served
 
 from cloche.clients.control import record as home
-from cloche.clients.control.client import connect
+from cloche.clients.control.finding import connect
 from cloche.daemon.main import Parts, run
 from cloche.daemon.process import only_one, prepare_home
 from cloche.settings import Settings

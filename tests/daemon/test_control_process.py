@@ -20,7 +20,8 @@ import pytest
 from cloche.artifacts import Standing
 from cloche.clients.control import launch as starting
 from cloche.clients.control import record as home
-from cloche.clients.control.client import ControlClient, connect, connect_or_start, launch
+from cloche.clients.control.client import ControlClient
+from cloche.clients.control.finding import connect, connect_or_start, launch
 from cloche.daemon.access import ensure_access
 from cloche.daemon.process import listen, only_one, prepare_home
 from cloche.errors import ClocheError, UnavailableError
@@ -35,7 +36,7 @@ PROGRESS = SilentProgress()
 LAUNCHING = """
 import sys, time
 from pathlib import Path
-from cloche.clients.control.client import launch
+from cloche.clients.control.finding import launch
 from cloche.settings import Settings
 launched = launch(Settings(Path(sys.argv[1])))
 print(flush=True)

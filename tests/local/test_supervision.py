@@ -22,6 +22,7 @@ from cloche.targets.local import ports, processes
 from cloche.targets.local.lifecycle import Policy
 from cloche.targets.local.target import LocalTarget
 from fixtures.asking import Load, ask
+from fixtures.frozen import frozen
 from fixtures.local import CONFIGURATION, LocalHome, until
 
 MakeTarget = Callable[..., LocalTarget]
@@ -250,11 +251,12 @@ def test_a_replica_that_hangs_is_out_of_the_routes_until_it_answers(
 ) -> None:
     target = local_target(policy=QUICK)
     serve(target, desired)
-    pid = kill(replicas(target)["demo-r1-0"].pid, signal.SIGSTOP)
-    until(lambda: replicas(target)["demo-r1-0"].phase is ReplicaPhase.UNREADY)
-    assert "health check" in (replicas(target)["demo-r1-0"].detail or "")
-    until(lambda: all(ask(url(local_home), "demo", limit=3.0).status == 200 for _ in range(10)))
-    kill(pid, signal.SIGCONT)
+    pid = replicas(target)["demo-r1-0"].pid
+    assert pid is not None
+    with frozen(pid):
+        until(lambda: replicas(target)["demo-r1-0"].phase is ReplicaPhase.UNREADY)
+        assert "health check" in (replicas(target)["demo-r1-0"].detail or "")
+        until(lambda: all(ask(url(local_home), "demo", limit=3.0).status == 200 for _ in range(10)))
     until(lambda: served(target))
     assert replicas(target)["demo-r1-0"].restarts == 0
 

@@ -8,6 +8,7 @@ from cloche.targets import ReplicaPhase
 from cloche.targets.local.lifecycle import (
     RUNNING,
     After,
+    Health,
     Life,
     Policy,
     Seen,
@@ -19,6 +20,12 @@ from cloche.targets.local.lifecycle import (
 
 POLICY = Policy(jitter=0.0)
 ENDED = Seen(ended="ended with exit code 1")
+WELL, MISSED = Health(ready=True), Health(ready=False)
+LATE = Health(ready=False, why="It is late.")
+WRONG = Health(ready=False, why="It is wrong.", replace=True)
+DEAD = Health(ready=False, why="Its model is dead.", replace=True, dead=True)
+DEGRADED = Health(ready=True, why="It is wrong, and the only one.")
+HEALTH = [None, WELL, WELL, MISSED, LATE, WRONG, DEAD, DEGRADED]
 
 
 def test_a_life_from_start_to_ready_and_to_the_end() -> None:
@@ -26,8 +33,8 @@ def test_a_life_from_start_to_ready_and_to_the_end() -> None:
     assert advance(life, Seen(), 9.9, POLICY) == life
     life = advance(life, Seen(), 10.0, POLICY)
     assert (life.step, life.phase) == (Step.STARTING, ReplicaPhase.STARTING)
-    assert advance(life, Seen(healthy=False), 11.0, POLICY) == life
-    life = advance(life, Seen(healthy=True), 12.0, POLICY)
+    assert advance(life, Seen(health=MISSED), 11.0, POLICY) == life
+    life = advance(life, Seen(health=WELL), 12.0, POLICY)
     assert (life.step, life.ready_at) == (Step.READY, 12.0)
     life = advance(life, Seen(stop=True), 13.0, POLICY)
     assert (life.step, life.phase) == (Step.DRAINING, ReplicaPhase.STOPPING)
@@ -42,22 +49,22 @@ def test_a_life_from_start_to_ready_and_to_the_end() -> None:
     ("life", "seen", "at", "step", "after"),
     [
         pytest.param(
-            Life(Step.READY), Seen(healthy=False), 1, Step.READY, After.RESTART, id="one miss"
+            Life(Step.READY), Seen(health=MISSED), 1, Step.READY, After.RESTART, id="one miss"
         ),
         pytest.param(
             Life(Step.READY, misses=1),
-            Seen(healthy=False),
+            Seen(health=MISSED),
             1,
             Step.UNREADY,
             After.RESTART,
             id="two misses",
         ),
         pytest.param(
-            Life(Step.UNREADY), Seen(healthy=True), 5, Step.READY, After.RESTART, id="comes back"
+            Life(Step.UNREADY), Seen(health=WELL), 5, Step.READY, After.RESTART, id="comes back"
         ),
         pytest.param(
             Life(Step.UNREADY),
-            Seen(healthy=False),
+            Seen(health=MISSED),
             POLICY.unready_limit,
             Step.ENDING,
             After.RESTART,
@@ -65,7 +72,7 @@ def test_a_life_from_start_to_ready_and_to_the_end() -> None:
         ),
         pytest.param(
             Life(Step.STARTING),
-            Seen(healthy=False),
+            Seen(health=MISSED),
             POLICY.start_limit,
             Step.ENDING,
             After.FAIL,
@@ -130,17 +137,60 @@ def test_a_taken_port_does_not_count_as_an_end() -> None:
 
 
 def test_without_a_count_of_attempts_it_never_fails() -> None:
-    policy = replace(POLICY, attempts=None)
+    policy = replace(POLICY, endless=True)
     life = advance(Life(Step.STARTING, ends=100), ENDED, 1.0, policy)
     assert life.step is Step.WAITING
-    life = advance(Life(Step.STARTING), Seen(healthy=False), policy.start_limit, policy)
+    life = advance(Life(Step.STARTING), Seen(health=MISSED), policy.start_limit, policy)
     assert (life.step, life.after) == (Step.ENDING, After.RESTART)
 
 
 def test_what_cloche_ended_for_not_answering_keeps_that_as_its_reason() -> None:
-    life = advance(Life(Step.UNREADY), Seen(healthy=False), POLICY.unready_limit, POLICY)
+    life = advance(Life(Step.UNREADY), Seen(health=MISSED), POLICY.unready_limit, POLICY)
     life = advance(life, ENDED, 31.0, POLICY)
     assert life.detail == "It ran, but did not answer its health check for 30 seconds."
+
+
+@pytest.mark.parametrize(
+    ("life", "health", "step", "detail"),
+    [
+        pytest.param(Life(Step.READY), LATE, Step.UNREADY, LATE.why, id="late"),
+        pytest.param(Life(Step.UNREADY, since=-99.0), LATE, Step.UNREADY, LATE.why, id="stays"),
+        pytest.param(Life(Step.UNREADY, detail="late"), WELL, Step.READY, None, id="comes back"),
+        pytest.param(Life(Step.READY), DEGRADED, Step.READY, DEGRADED.why, id="the only one"),
+        pytest.param(Life(Step.READY, detail="wrong"), WELL, Step.READY, None, id="right again"),
+        pytest.param(Life(Step.READY), WRONG, Step.ENDING, WRONG.why, id="finishes its requests"),
+        pytest.param(Life(Step.READY), DEAD, Step.KILLING, DEAD.why, id="has none"),
+        pytest.param(Life(Step.STARTING), DEAD, Step.KILLING, DEAD.why, id="while it starts"),
+        pytest.param(Life(Step.STARTING), LATE, Step.STARTING, None, id="not before it is ready"),
+    ],
+)
+def test_what_a_check_says_of_a_server(
+    life: Life, health: Health, step: Step, detail: str | None
+) -> None:
+    after = advance(life, Seen(health=health), 1.0, POLICY)
+    assert (after.step, after.detail, after.after) == (step, detail, After.RESTART)
+
+
+def test_what_is_replaced_says_why_until_it_is_ready() -> None:
+    life = advance(Life(Step.READY, ready_at=0.0), Seen(health=DEAD), 1.0, POLICY)
+    life = advance(life, replace(ENDED, ended="was ended by signal SIGKILL"), 1.1, POLICY)
+    assert (life.step, life.detail, life.restarts) == (Step.WAITING, DEAD.why, 1)
+    life = advance(life, Seen(), life.due, POLICY)
+    assert advance(life, Seen(health=WELL), life.due + 1, POLICY).detail is None
+
+
+@pytest.mark.parametrize(
+    "life",
+    [
+        Life(Step.WAITING, due=99.0, ends=5, restarts=5),
+        Life(Step.FAILED, ends=6, after=After.FAIL, restarts=6),
+    ],
+)
+def test_who_asks_again_has_it_started_at_once(life: Life) -> None:
+    after = advance(life, Seen(retry=True), 1.0, POLICY)
+    assert (after.step, after.ends, after.restarts) == (Step.STARTING, 0, life.restarts)
+    assert advance(after, ENDED, 2.0, POLICY).step is Step.WAITING
+    assert advance(Life(Step.READY), Seen(retry=True), 1.0, POLICY) == Life(Step.READY)
 
 
 @given(ends=st.integers(1, 10_000), jitter=st.floats(0, 1))
@@ -155,7 +205,7 @@ SEEN = st.builds(
     Seen,
     ended=st.sampled_from([None, None, None, "ended with exit code 1"]),
     collided=st.booleans(),
-    healthy=st.sampled_from([None, True, True, False]),
+    health=st.sampled_from(HEALTH),
     drained=st.booleans(),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -13,9 +15,11 @@ import pytest
 from cloche.artifacts import ModelRepository, ReplicaRange, RepositoryMember, Runtime
 from cloche.targets import Placement, ReplicaPhase
 from cloche.targets.local import processes
+from cloche.targets.local.context import HomeContext
+from cloche.targets.local.health.replica_health import Questions
 from cloche.targets.local.lifecycle import Policy, Step
 from cloche.targets.local.ports import Ports, listens
-from cloche.targets.local.revisions import HomeContext, RevisionRunner
+from cloche.targets.local.revisions import RevisionRunner
 from cloche.targets.local.supervised import Launch, Record
 from fixtures.local import until
 
@@ -61,10 +65,12 @@ class ScriptSoftware:
         words = (str(self.loaded), *map(str, ports))
         return Launch((sys.executable, "-c", SERVER, *words), {}, ports)
 
-    def ready_paths(self, repository: ModelRepository) -> tuple[str, ...]:
-        return ("/ready",)
+    def model_program(self, placement: Placement) -> str | None: ...
 
-    def first_request(self, placement: Placement) -> None: ...
+    def questions(self, placement: Placement) -> Questions:
+        return Questions(("/ready",))
+
+    def judging(self, placement: Placement) -> None: ...
 
     def clean(self, serving: Path, name: str) -> None: ...
 
@@ -86,6 +92,7 @@ class Revisions:
             drained=lambda record: True,
             offered=lambda record: True,
             changed=lambda: None,
+            request_limit=60.0,
         )
 
     def place(self, start_limit: float, replicas: int = 1) -> RevisionRunner:
@@ -170,3 +177,51 @@ def test_the_limit_is_taken_over_with_the_replicas(revisions: Revisions) -> None
     until(lambda: starting_for(runner) > 10 * IMPATIENT.start_limit)
     revisions.loaded.touch()
     until(lambda: phases(runner) == {ReplicaPhase.READY})
+
+
+def test_what_served_is_started_again_without_end(revisions: Revisions) -> None:
+    revisions.loaded.touch()
+    runner = revisions.place(start_limit=60.0)
+    runner.place(replace(runner.placement, proven=True))
+    quick = replace(IMPATIENT, first_delay=0.01, longest_delay=0.01, attempts=2, first_attempts=1)
+    for supervisor in runner._all():
+        supervisor.policy = replace(quick, endless=supervisor.policy.endless, start_limit=60.0)
+    for ended in range(5):
+        until(lambda: phases(runner) == {ReplicaPhase.READY})
+        pid = runner.replicas()[0].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        until(lambda count=ended + 1: runner.replicas()[0].restarts == count)
+    until(lambda: phases(runner) == {ReplicaPhase.READY})
+
+
+def test_a_revision_that_was_never_proven_fails_and_asking_again_starts_it(
+    revisions: Revisions,
+) -> None:
+    runner = revisions.place(start_limit=0.2)
+    until(lambda: phases(runner) == {ReplicaPhase.FAILED})
+    until(lambda: runner.placed().replicas[0].life.step is Step.FAILED)
+    revisions.loaded.touch()
+    asked = replace(runner.placement, start_limit=60.0, retried_at="2026-01-01T00:00:00+00:00")
+    runner.place(asked)
+    until(lambda: phases(runner) == {ReplicaPhase.READY})
+    before = runner.replicas()[0].pid
+    runner.place(asked)
+    assert runner.replicas()[0].pid == before
+
+
+def test_a_replica_is_spared_only_while_another_one_stays(revisions: Revisions) -> None:
+    revisions.loaded.touch()
+    runner = revisions.place(start_limit=60.0, replicas=2)
+    until(lambda: phases(runner) == {ReplicaPhase.READY})
+    first, second = (replica.id for replica in runner.replicas())
+    assert runner._can_spare(first)
+    assert not runner._can_spare(second), "the first one is about to leave"
+    assert runner._can_spare(first)
+
+
+def test_the_only_replica_is_never_spared(revisions: Revisions) -> None:
+    revisions.loaded.touch()
+    runner = revisions.place(start_limit=60.0)
+    until(lambda: phases(runner) == {ReplicaPhase.READY})
+    assert not runner._can_spare(runner.replicas()[0].id)

@@ -11,7 +11,7 @@ import pytest
 from cloche.errors import ClocheError
 from cloche.targets import ReplicaPhase
 from cloche.targets.local import processes, records
-from cloche.targets.local.lifecycle import Life, Policy, Step
+from cloche.targets.local.lifecycle import Health, Life, Policy, Step
 from cloche.targets.local.processes import MarkedProcess, Marker
 from cloche.targets.local.supervised import Launch, Record
 from cloche.targets.local.supervisor import Supervisor
@@ -35,11 +35,15 @@ class ScriptServer:
     """A server that is a Python script, and whose health is a variable."""
 
     name = "m-r1-0"
+    model_program: str | None = None
 
     def __init__(self, home: Path, code: str = SERVING) -> None:
         self.log = home / "logs" / f"{self.name}.log"
         self.code = code
         self.up = True
+        self.given: Health | None = None
+        self.ready_when: str | None = None
+        """A word that its log has once it is ready."""
         self.empty = True
         self.refused: ClocheError | None = None
         self.prepared = self.cleaned = 0
@@ -50,8 +54,11 @@ class ScriptServer:
             raise self.refused
         return Launch((sys.executable, "-c", self.code), {"LANG": "C.UTF-8"}, (1, 2))
 
-    def healthy(self, record: Record) -> bool:
-        return self.up and record.pid is not None
+    def health(self, record: Record) -> Health:
+        if self.given is not None:
+            return self.given
+        said = self.ready_when is None or self.ready_when in self.log.read_text().split()
+        return Health(ready=self.up and said and record.pid is not None)
 
     def drained(self, record: Record) -> bool:
         return self.empty
@@ -171,6 +178,98 @@ def test_a_server_that_stops_answering_is_unready_and_then_started_again(keeper:
     supervised.up = True
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
     assert supervisor.record.pid != first
+
+
+WITH_A_CHILD = """
+import os, signal, time
+if os.fork() == 0:
+    open("/proc/self/comm", "w").write("a-model-process")
+    signal.pause()
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def models(supervisor: Supervisor) -> list[int]:
+    return [pid for pid, _ in supervisor.record.models]
+
+
+def with_a_model(keeper: Keeper) -> Supervisor:
+    supervised = ScriptServer(keeper.home, WITH_A_CHILD)
+    supervised.model_program = "a-model-process-of-a-longer-name"
+    supervised.ready_when = "up"
+    supervisor = keeper.start(supervised)
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    assert len(models(supervisor)) == 1
+    return supervisor
+
+
+def test_a_server_whose_model_died_is_replaced_though_it_says_that_it_is_ready(
+    keeper: Keeper,
+) -> None:
+    supervisor = with_a_model(keeper)
+    first, (model,) = supervisor.record.pid, models(supervisor)
+    os.kill(model, signal.SIGKILL)
+    until(lambda: supervisor.record.life.restarts == 1)
+    assert supervisor.record.life.detail == f"A process of its model ended by itself (pid {model})."
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    assert supervisor.record.pid != first
+    assert models(supervisor) != [model]
+
+
+def test_the_next_supervisor_knows_of_a_model_that_died_meanwhile(keeper: Keeper) -> None:
+    first = with_a_model(keeper)
+    first.close()
+    first.join(5)
+    os.kill(models(first)[0], signal.SIGKILL)
+    second = keeper.resume(first.supervised)
+    until(lambda: second.record.life.restarts == 1)
+
+
+@pytest.mark.parametrize("which", ["the server", "its model"])
+def test_what_a_signal_stopped_is_continued(keeper: Keeper, which: str) -> None:
+    supervisor = with_a_model(keeper)
+    pid = supervisor.record.pid if which == "the server" else models(supervisor)[0]
+    assert pid is not None
+    process = psutil.Process(pid)
+    process.suspend()
+    until(lambda: process.status() != psutil.STATUS_STOPPED)
+    assert supervisor.record.life.restarts == 0
+
+
+def test_a_server_is_degraded_while_it_is_ready_and_something_is_wrong(keeper: Keeper) -> None:
+    supervised = ScriptServer(keeper.home)
+    supervisor = keeper.start(supervised)
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    told = len(keeper.phases)
+    supervised.given = Health(ready=True, why="It answers wrongly.")
+    until(lambda: supervisor.record.life.detail == "It answers wrongly.")
+    until(lambda: len(keeper.phases) > told)
+    assert phase(supervisor) is ReplicaPhase.READY
+    assert supervisor.record.unready_since is None
+
+
+def test_a_record_tells_since_when_a_server_is_not_ready(keeper: Keeper) -> None:
+    supervised = ScriptServer(keeper.home)
+    supervisor = keeper.start(supervised)
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
+    supervised.up, supervised.code = False, "raise SystemExit(7)"
+    kill(supervisor)
+    until(lambda: supervisor.record.life.restarts > 0)
+    since = supervisor.record.unready_since
+    until(lambda: phase(supervisor) is ReplicaPhase.FAILED)
+    assert since is not None
+    assert supervisor.record.unready_since == since
+
+
+def test_what_was_given_up_is_started_when_somebody_asks_again(keeper: Keeper) -> None:
+    supervised = ScriptServer(keeper.home, "raise SystemExit(7)")
+    supervised.up = False
+    supervisor = keeper.start(supervised)
+    until(lambda: phase(supervisor) is ReplicaPhase.FAILED)
+    supervised.code, supervised.up = SERVING, True
+    supervisor.retry()
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)
 
 
 def test_stopping_drains_then_ends_then_kills_and_forgets(keeper: Keeper) -> None:

@@ -100,6 +100,8 @@ class ServiceRecord:
     deleting: bool = False
     restarted_at: str | None = None
     """When a restart of the live revision was last asked for: UTC, ISO 8601."""
+    retried_at: str | None = None
+    """When it was last asked for again while not all of it answered."""
 
     @property
     def rollout(self) -> Rollout | None:

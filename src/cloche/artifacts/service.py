@@ -16,6 +16,8 @@ from cloche.artifacts.cluster import Expose, Exposure
 MOST_REPLICAS = 1000
 DEFAULT_REPLICAS = 1
 DEFAULT_START_TIMEOUT = 600.0
+SHORTEST_TIMEOUT = 0.01
+LONGEST_TIMEOUT = 86_400.0
 """Seconds from the start of a server until its model is loaded."""
 SHORTEST_START_TIMEOUT = 1.0
 LARGEST_TOLERANCE = 1e-2
@@ -183,6 +185,10 @@ class Operated:
     """Seconds that a replica may wait for a machine which is being added for it."""
     front: Front | None = None
     """The Service made by hand that it is reached through, whatever `exposure` says."""
+    timeout: float | None = None
+    """Seconds after which a request is given up; None for the default of its target."""
+    probe: bool | None = None
+    """Whether a replica that answers nothing else is asked the golden request."""
 
     def over(self, before: Operated) -> Operated:
         """Return these values, and those of `before` where a value is None."""

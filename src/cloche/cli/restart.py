@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cloche.progress import Task
 
 POLL_SECONDS = 0.5
+_ATTEMPTS = 3
+"""Ends in a row after which a replica that was never ready does not come up."""
 
 
 @click.command()
@@ -79,16 +81,25 @@ def _followed(
 
 
 def _require_no_failure(name: str, new: list[dict[str, Any]]) -> None:
-    """Raise ClocheError `restart.failed` if a new replica will not come up."""
-    failed = next((each for each in new if each["phase"] == "failed"), None)
+    """Raise ClocheError `restart.failed` if a new replica does not come up.
+
+    Where replicas are started again without end, that is one which ended several times before it
+    was ever ready.
+    """
+    failed = next(filter(_fails, new), None)
     if failed is not None:
         raise ClocheError(
             "restart.failed",
             f"A new replica of {name} does not come up. {failed['detail']}",
             where=failed["id"],
-            hint=f"The others go on answering. {failed['remedy'] or ''}"
-            f" `cloche logs {name}` has its log; then restart it again.".replace("  ", " "),
+            hint=f"The others go on answering. {failed['remedy'] or ''} `cloche logs {name}` has"
+            " its log. It is tried again for as long as it is wanted.".replace("  ", " "),
         )
+
+
+def _fails(replica: dict[str, Any]) -> bool:
+    never_ready = replica["phase"] != "ready" and replica["unready_since"] is None
+    return replica["phase"] == "failed" or (never_ready and replica["restarts"] >= _ATTEMPTS)
 
 
 def _staying(status: dict[str, Any]) -> list[dict[str, Any]]:

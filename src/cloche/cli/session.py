@@ -56,7 +56,7 @@ class Session:
         """
         if self.place is not None:
             return self.opened(acts_for=acts_for).engine
-        from cloche.clients.control import client as control
+        from cloche.clients.control import finding as control
 
         if not self.deployed():
             raise ClocheError(
@@ -106,7 +106,7 @@ class Session:
 
     def launch(self) -> Launched | None:
         """Prepare a control plane if none runs; it changes nothing until it is used."""
-        from cloche.clients.control import client as control
+        from cloche.clients.control import finding as control
 
         launched = control.launch(self.settings)
         context = click.get_current_context(silent=True)
@@ -118,7 +118,7 @@ class Session:
         """Return the control plane; start it in the background if none runs."""
         if self.place is not None:
             return self.opened().engine
-        from cloche.clients.control import client as control
+        from cloche.clients.control import finding as control
 
         return _close_at_end(control.connect_or_start(self.settings, self.progress, launched))
 

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 REFRESH_SECONDS = 2.0
 
 
+_KEPT = {
+    "systemd": "systemd starts it again",
+    "parent": "started again when it dies, but not after a reboot",
+    None: "nothing starts it again: it runs in a terminal",
+}
+
+
 @click.command()
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option("--watch", is_flag=True, help="Show it again every two seconds until ctrl-C.")
@@ -30,7 +37,7 @@ def command(*, name: str | None, place: KubernetesPlace | None, watch: bool, as_
         report = _report(here, name)
         if watch and not as_json:
             click.clear()
-        rendering.show_json(report) if as_json else _show(report)
+        rendering.show_json(report) if as_json else _show(report, whole=name is None)
         if not watch:
             return
         time.sleep(REFRESH_SECONDS)
@@ -53,15 +60,23 @@ def _nothing(settings: Settings, why: str) -> dict[str, Any]:
     gateway = {
         "ready": False, "http": f"http://{address}", "grpc": address, "pid": None, "detail": why,
     }  # fmt: skip
-    return {"gateway": gateway, "services": [], "kept": None, "problems": []}
+    return {"gateway": gateway, "control": None, "services": [], "kept": None, "problems": []}
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show_processes(report: dict[str, Any], *, whole: bool) -> None:
+    """Show the gateway, and in the `whole` report who starts the control plane again."""
     gateway = report["gateway"]
     if gateway is not None:  # in a cluster each service has an address of its own
         state = "ready" if gateway["ready"] else "not ready"
         detail = f"  ({gateway['detail']})" if gateway.get("detail") else ""
         click.echo(f"gateway  {gateway['http']}  {state}{detail}")
+    if whole and report.get("control") is not None:
+        click.echo(f"control  {_KEPT[report['control']['keeper']]}")
+
+
+def _show(report: dict[str, Any], *, whole: bool) -> None:
+    gateway = report["gateway"]
+    _show_processes(report, whole=whole)
     for problem in report.get("problems", ()):
         for line in failures.lines_of(from_dict(problem)):
             click.echo(line)
@@ -155,8 +170,16 @@ def _problems(service: dict[str, Any]) -> list[str]:
         lines.append(f"  {service['service']}: error[{failure['code']}]: {failure['what']}")
         if failure.get("hint"):
             lines.append(f"    hint: {failure['hint']}")
-    for replica in service["replicas"]["items"]:
-        if replica["phase"] not in {"ready", "starting", "stopping"}:
-            detail = f": {replica['detail']}" if replica.get("detail") else ""
-            lines.append(f"  {replica['id']} is {replica['phase']}{detail}")
-    return lines
+    return [*lines, *filter(None, map(_replica_problem, service["replicas"]["items"]))]
+
+
+def _replica_problem(replica: dict[str, Any]) -> str | None:
+    """Return what is wrong with a replica, as a line; None if nothing is."""
+    phase, detail = replica["phase"], replica.get("detail")
+    begins = phase == "starting" and replica.get("unready_since") is None
+    if begins or phase == "stopping" or (phase == "ready" and not detail):
+        return None
+    word = "degraded" if phase == "ready" else phase
+    begun = rendering.age_text(replica.get("unready_since") or replica["since"])
+    again = f", restarted {replica['restarts']} times" if replica["restarts"] > 1 else ""
+    return f"  {replica['id']} is {word} ({begun}{again})" + (f": {detail}" if detail else "")

@@ -28,7 +28,7 @@ from cloche.rollout.decide import placement
 from cloche.rollout.record import Changed
 from cloche.rollout.restart import restart
 from cloche.rollout.rollback import destination
-from cloche.targets import Desired
+from cloche.targets import Desired, ReplicaPhase
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -44,6 +44,9 @@ _CHANGES = {
     ChangeKind.UPDATE: "revision",
     ChangeKind.CREATE: "revision",
 }
+
+
+_WAITING = {ReplicaPhase.RESTARTING, ReplicaPhase.FAILED}
 
 
 class Commands:
@@ -249,8 +252,17 @@ class Commands:
             )  # fmt: skip
             return changed.then(begun)
         if changed.record.live == plan.revision:
-            return changed.then(rules.stay(changed.record, by=by, at=at))
+            again = changed.then(rules.stay(changed.record, by=by, at=at))
+            waiting = self._waiting(again.record)
+            return again.then(rules.retry(again.record, waiting, by=by, at=at))
         return changed
+
+    def _waiting(self, record: ServiceRecord) -> int:
+        """Return how many replicas of the live revision would be started by asking again."""
+        if not self._target.retries or record.live is None:
+            return 0
+        replicas = self._target.observe(record.name).of(record.live)
+        return sum(replica.phase in _WAITING for replica in replicas)
 
     def _require_kept(self, record: ServiceRecord, revision: Revision) -> None:
         """Raise `rollback.gone` if a revision's files are no longer kept."""

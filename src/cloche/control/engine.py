@@ -126,6 +126,11 @@ class Engine:
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def ticks(self) -> bool:
+        """Return whether its loop goes on."""
+        return self.reconciler.ticks
+
     def plan(self, deployment: Deployment) -> DeployPlan:
         return self._commands.plan(deployment)
 
@@ -178,6 +183,8 @@ class Engine:
             outcome = self._verifier.verify(verified, address, limit=limit, golden=golden)
         if url is None and golden is None:
             self._state.attach(name, number, outcome)
+            if outcome.detail is not None:
+                self._target.doubt(name, number, address, outcome.detail)
             self.news.notify()
         return outcome
 

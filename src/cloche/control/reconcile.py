@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ _SLOWEST = 1.0
 _TRANSITIONS = 8
 """More than there are phases: a tick takes a rollout as far as it can get."""
 _LOG_LINES = 20
+_HANGS_AFTER = 120.0
+"""Seconds that no tick takes: what it waits for has limits that are shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,13 @@ class Reconciler:
         self._watch = ReplicaWatch(self.records)
         self._event = threading.Event()
         self._stopping = False
+        self._ticked_at = time.monotonic()
         self._thread: threading.Thread | None = None
+
+    @property
+    def ticks(self) -> bool:
+        """Return whether it goes on: its thread has come round within a minute or two."""
+        return time.monotonic() - self._ticked_at < _HANGS_AFTER
 
     def trouble(self, service: str, number: int) -> ClocheError | None:
         """Return the current error of a revision; None if it has none."""
@@ -132,6 +141,7 @@ class Reconciler:
                 delay = self._attempt()
 
     def _attempt(self) -> float:
+        self._ticked_at = time.monotonic()
         try:
             return self.tick()
         except ClocheError as error:

@@ -46,7 +46,7 @@ class ReplicaWatch:
             self._records.tell(
                 replica.service,
                 EventKind.REPLICA,
-                f"{replica.id} {_phase_text(replica.phase)}" + _why(replica),
+                f"{replica.id} {_phase_text(replica)}" + _why(replica),
                 revision=replica.revision,
                 detail={
                     "replica": replica.id,
@@ -64,11 +64,21 @@ class ReplicaWatch:
 def _differs(before: Replica | None, now: Replica) -> bool:
     if before is None:
         return True
-    return (before.phase, before.restarts) != (now.phase, now.restarts)
+    # Its end is counted a little after it began to end, in the same phase.
+    ended_again = before.restarts != now.restarts and before.since != now.since
+    return ended_again or (before.phase, _degraded(before)) != (now.phase, _degraded(now))
 
 
-def _phase_text(phase: ReplicaPhase) -> str:
-    return "has failed" if phase is ReplicaPhase.FAILED else f"is {phase.value}"
+def _degraded(replica: Replica) -> bool:
+    """Return whether something is wrong with a replica though it is ready."""
+    return replica.phase is ReplicaPhase.READY and replica.detail is not None
+
+
+def _phase_text(replica: Replica) -> str:
+    if _degraded(replica):
+        return "is degraded"
+    failed = replica.phase is ReplicaPhase.FAILED
+    return "has failed" if failed else f"is {replica.phase.value}"
 
 
 def _why(replica: Replica) -> str:

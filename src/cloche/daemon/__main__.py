@@ -12,6 +12,7 @@ from importlib import import_module
 from cloche import settings
 from cloche.clients.control.process_protocol import WHEN_TOLD, error_line
 from cloche.daemon.main import serve
+from cloche.daemon.signs import kept_by
 from cloche.errors import ClocheError, lines_of
 
 _PRELOADED = ("cloche.state.sqlite", "cloche.store", "cloche.targets.local.target")
@@ -27,7 +28,7 @@ def main() -> int:
     if by_command and not _wait_for_command():
         return 0
     try:
-        serve(settings.load())
+        serve(settings.load(), keeper=kept_by(sys.argv[1:], os.environ))
     except ClocheError as error:
         text = error_line(error) if by_command else "\n".join(lines_of(error))
         print(text, file=sys.stderr)  # noqa: T201

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cloche.control import Engine
     from cloche.daemon.changes import Changes
+    from cloche.daemon.signs import KeptBy
     from cloche.targets import Host
 
 _LONGEST_WAIT = 60.0
@@ -46,21 +47,33 @@ class Context:
     home: str
     end: Callable[[], None]
     """Makes the process end when it is idle."""
+    keeper: KeptBy | None = None
+    """Who starts the process again."""
 
 
 @router.get("/health")
 def health(request: Request) -> Response:
-    """Answer `{version, pid, home}` of this control plane."""
-    return _json({"version": __version__, "pid": os.getpid(), "home": _context(request).home})
+    """Answer `{version, pid, home, keeper}` of this control plane.
+
+    `keeper` is who starts it again: `systemd`, `parent` (a process of Cloche), or null.
+    """
+    context = _context(request)
+    about = {"version": __version__, "home": context.home}
+    return _json(about | _control(context))
 
 
 @router.get("/status")
 def status(request: Request) -> Response:
     """Answer `{gateway: {ready, http, grpc, pid, detail}, services: [ServiceStatus], kept}`.
 
-    `kept` is `{bytes, limit}`: the size of the kept revisions, and the cache limit.
+    `kept` is `{bytes, limit}`: the size of the kept revisions, and the cache limit. `control` is
+    `{pid, keeper}` of the control plane.
     """
-    return _json(_engine(request).status())
+    return _json(_engine(request).status() | {"control": _control(_context(request))})
+
+
+def _control(context: Context) -> dict[str, Any]:
+    return {"pid": os.getpid(), "keeper": context.keeper}
 
 
 @router.get("/services/{name}")

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,7 @@ import uvicorn
 
 from cloche import composition
 from cloche.control import Engine
+from cloche.daemon import signs
 from cloche.daemon.access import ensure_access
 from cloche.daemon.app import create_app
 from cloche.daemon.changes import Changes
@@ -36,11 +38,14 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from cloche.control import Verifier
+    from cloche.daemon.signs import KeptBy
     from cloche.settings import Settings
     from cloche.state import Journal, State
 
 _log = logging.getLogger(__name__)
 _GRACE_SECONDS = 2
+_LOOP_SECONDS = 30.0
+"""A loop that does not come round for so long hangs; a busy machine only delays it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,12 @@ def open_parts(settings: Settings) -> Parts:
     )
 
 
-def serve(settings: Settings, parts: Callable[[Settings], Parts] = open_parts) -> None:
-    """Run the control plane of a home until it is told to end.
+def serve(
+    settings: Settings,
+    parts: Callable[[Settings], Parts] = open_parts,
+    keeper: KeptBy | None = None,
+) -> None:
+    """Run the control plane of a home until it is told to end; `keeper` starts it again.
 
     Raises ClocheError if it cannot start: `control.running`, `control.port`, `home.unusable`, or
     an error of the state or the target.
@@ -78,10 +87,15 @@ def serve(settings: Settings, parts: Callable[[Settings], Parts] = open_parts) -
     # Servers inherit the folder, and Python would import modules from a user's folder.
     os.chdir(settings.home)
     with only_one(settings.home):
-        run(settings, parts(settings), told_to_end)
+        run(settings, parts(settings), told_to_end, keeper)
 
 
-def run(settings: Settings, parts: Parts, told_to_end: threading.Event) -> None:
+def run(
+    settings: Settings,
+    parts: Parts,
+    told_to_end: threading.Event,
+    keeper: KeptBy | None = None,
+) -> None:
     """Run a control plane over its parts until it is told to end, and close them."""
     state, target = parts.state, parts.target
     changes = Changes()
@@ -98,9 +112,11 @@ def run(settings: Settings, parts: Parts, told_to_end: threading.Event) -> None:
         target.start(state.services())
         ending.callback(engine.stop)
         engine.start()
-        context = Context(engine, target, changes, str(settings.home), told_to_end.set)
+        context = Context(engine, target, changes, str(settings.home), told_to_end.set, keeper)
         app = create_app(context, access=access)
-        _Server(app, settings.home, listener, changes, told_to_end).run()
+        server = _Server(app, settings.home, listener, changes, told_to_end)
+        with signs.given(settings.home, keeper, lambda: server.ticks and engine.ticks):
+            server.run()
         others = "ended before it" if engine.ending else "run on"
         _log.info("Ended; replicas and gateway %s.", others)
 
@@ -134,6 +150,12 @@ class _Server(uvicorn.Server):
         self._changes = changes
         self._told_to_end = told_to_end
         self._announcement = ExitStack()
+        self._ticked_at = time.monotonic()
+
+    @property
+    def ticks(self) -> bool:
+        """Return whether its loop has come round within the time that any request may take."""
+        return time.monotonic() - self._ticked_at < _LOOP_SECONDS
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer on the listener until the end."""
@@ -149,6 +171,7 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end; uvicorn calls this ten times a second."""
+        self._ticked_at = time.monotonic()
         return await super().on_tick(counter) or self._told_to_end.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -26,7 +26,7 @@ from cloche.rollout.warm import warm_revision
 from cloche.targets import Desired, Placement, ReplicaPhase
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment, InferenceBody, Operated, Revision, Rollout
+    from cloche.artifacts import Operated, Revision, Rollout
     from cloche.rollout.situation import Situation
 
 ROLLING = frozenset({Phase.STARTING, Phase.VERIFYING, Phase.SHIFTING})
@@ -183,6 +183,8 @@ def _desired_service(situation: Situation) -> Desired:
             _counted(placement(situation.revisions[number], record.operated), counts.get(number)),
             restarted_at=record.restarted_at if number == record.live else None,
             returns=capacity.displaced(record) if number == record.live else 0,
+            retried_at=record.retried_at if number == record.live else None,
+            proven=number == record.live,
         )
         for number in sorted(numbers)
         if number in situation.revisions
@@ -240,19 +242,13 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         schedule_limit=operated.schedule_timeout,
         resources=deployment.served.resources,
         lock=deployment.main.lock,
-        first_request=_first_request(deployment),
+        golden=deployment.golden,
+        warm_up=deployment.served.server.warmup is not False,
+        probe=operated.probe is not False,
+        request_limit=operated.timeout,
         runtime=deployment.served.runtime,
         image=deployment.image,
         pod=deployment.pod,
         aliases=() if registered is None or known else (registered,),
         adopted=deployment.adopted,
     )
-
-
-def _first_request(deployment: Deployment) -> InferenceBody | None:
-    """Return the golden request if the model is known to accept it, and may be asked."""
-    golden, asked = deployment.golden, deployment.served.server.warmup
-    stateful = deployment.repository.main.stateful
-    if golden is None or golden.expected is None or asked is False or stateful:
-        return None
-    return golden.requests[0]

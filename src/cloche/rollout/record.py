@@ -103,6 +103,15 @@ def stay(record: ServiceRecord, *, by: str, at: str, cause: Cause = Cause.DEPLOY
     return before.then(Changed(_add(before.record, rollout), (event,)))
 
 
+def retry(record: ServiceRecord, waiting: int, *, by: str, at: str) -> Changed:
+    """Have replicas of the live revision that wait, or were given up, started at once."""
+    if record.live is None or not waiting:
+        return Changed(record)
+    what = words.retried(record.live, waiting)
+    event = Event(at, record.name, record.live, EventKind.RESTARTED, what, by)
+    return Changed(replace(record, retried_at=at), (event,))
+
+
 def operate(record: ServiceRecord, operated: Operated, *, by: str, at: str) -> Changed:
     """Change how a service is operated; None in `operated` leaves a value as it is."""
     after = operated.over(record.operated)
@@ -201,8 +210,9 @@ def complete(record: ServiceRecord, *, at: str) -> Changed:
         rollout, phase=Phase.ENDED, since=at, outcome=Outcome.COMPLETED, ended_at=at,
         weight=strategy.ALL,
     )  # fmt: skip
-    restarted_at = record.restarted_at if record.live == rollout.to else None
-    ended = replace(_with(record, after), live=rollout.to, restarted_at=restarted_at)
+    ended = replace(_with(record, after), live=rollout.to)
+    if record.live != rollout.to:
+        ended = replace(ended, restarted_at=None, retried_at=None)
     return Changed(ended, tuple(events))
 
 

@@ -70,6 +70,13 @@ def restarted(number: int) -> str:
     return f"A restart of revision {number} was requested: its replicas are replaced one by one."
 
 
+def retried(number: int, waiting: int) -> str:
+    """Return the sentence for replicas that are started before their time."""
+    one = waiting == 1
+    which = "1 replica that does not run is" if one else f"{waiting} replicas that do not run are"
+    return f"Revision {number} was requested again: {which} started at once."
+
+
 def deleting(service: str) -> str:
     """Return the sentence for a service whose deletion began."""
     return f"{service} is being deleted."

@@ -99,6 +99,8 @@ class Server(Protocol):
     """The container image of this release."""
     protocols: frozenset[WireProtocol]
     metrics: ServerMetrics
+    model_program: str | None
+    """The program of the children in which it runs models written in Python, if it does so."""
     exit_limit: float
     """Seconds to finish its requests after it is asked to end."""
 

@@ -21,9 +21,9 @@ from cloche.artifacts.service import DEFAULT_REPLICAS
 from cloche.errors import UsageError
 from cloche.spec import names, scaling
 from cloche.spec.inputs import Inputs
-from cloche.spec.quantities import Replicas, StartTimeout, Tolerance, problem
+from cloche.spec.quantities import Replicas, StartTimeout, Timeout, Tolerance, problem
 from cloche.spec.scaling import Autoscale
-from cloche.spec.sections import Batching, Resources, Rollout, Section, Server
+from cloche.spec.sections import Batching, Health, Resources, Rollout, Section, Server
 from cloche.spec.targets import KubernetesTarget, Label
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ class ServiceSpec(Section):
     smallest number."""
     start_timeout: StartTimeout | None = None
     """How long a server may take to load its model, and the model's direct run; default 10m."""
+    timeout: Timeout | None = None
+    """How long a request may take; then it is answered 504; default 60s on this machine."""
+    health: Health = Health()
     runtime: Literal["process", "container"] | None = None
     """What a replica on this machine is: process, of the server's own program, or container, of the
     service's image in Docker or Podman; default process where that program runs."""
@@ -229,6 +232,8 @@ class ServiceSpec(Section):
             warm=self.rollout.warm / 1e6 if self.rollout.warm is not None else None,
             capacity=Capacity(self.rollout.capacity) if self.rollout.capacity else None,
             schedule_timeout=None if waits is None else waits / 1e6,
+            timeout=None if self.timeout is None else self.timeout / 1e6,
+            probe=self.health.probe if "probe" in self.health.model_fields_set else None,
             autoscale=None if self.autoscale is None else self.autoscale.artifact(),
         )
 

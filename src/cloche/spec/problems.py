@@ -9,7 +9,7 @@ from cloche.errors import UsageError
 from cloche.spec.inputs import Input
 from cloche.spec.model import ServiceSpec
 from cloche.spec.scaling import Autoscale
-from cloche.spec.sections import Batching, Resources, Rollout, Server
+from cloche.spec.sections import Batching, Health, Resources, Rollout, Server
 from cloche.spec.targets import KubernetesTarget, Limits, TargetResources, Toleration
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): ServiceSpec,
     ("autoscale",): Autoscale,
     ("batching",): Batching,
+    ("health",): Health,
     ("resources",): Resources,
     ("rollout",): Rollout,
     ("server",): Server,

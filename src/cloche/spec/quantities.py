@@ -10,7 +10,13 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from cloche.artifacts import ReplicaRange
-from cloche.artifacts.service import LARGEST_TOLERANCE, MOST_REPLICAS, SHORTEST_START_TIMEOUT
+from cloche.artifacts.service import (
+    LARGEST_TOLERANCE,
+    LONGEST_TIMEOUT,
+    MOST_REPLICAS,
+    SHORTEST_START_TIMEOUT,
+    SHORTEST_TIMEOUT,
+)
 from cloche.units import parse_duration, parse_size, processors_text
 
 _MICROSECONDS = {"h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
@@ -146,6 +152,13 @@ def _start_timeout(value: Any) -> int:
     return microseconds
 
 
+def _timeout(value: Any) -> int:
+    microseconds = _duration(value)
+    if not SHORTEST_TIMEOUT * 1e6 <= microseconds <= LONGEST_TIMEOUT * 1e6:
+        raise problem(f"{value} is not between 10ms and 1d", "Write one like 30s or 5m.")
+    return microseconds
+
+
 def _tolerance(value: Any) -> float:
     hint = f"Write a number above 0 and at most {LARGEST_TOLERANCE}, such as 1e-3."
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -227,6 +240,16 @@ StartTimeout = Annotated[
     ),
 ]
 """Microseconds, at least a second."""
+
+Timeout = Annotated[
+    int,
+    BeforeValidator(_timeout),
+    PlainSerializer(format_duration),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|min|h|d)$", "examples": ["30s"]}
+    ),
+]
+"""Microseconds, from 10 ms to a day."""
 
 Tolerance = Annotated[
     float,

@@ -1,4 +1,4 @@
-"""The sections of cloche.yaml: batching, resources, server, rollout."""
+"""The sections of cloche.yaml: batching, resources, server, rollout, health."""
 
 from __future__ import annotations
 
@@ -133,3 +133,10 @@ class Rollout(Section):
     one ends first, and nobody answers meanwhile) or partial (replicas take each other's place)."""
     schedule_timeout: Duration | None = None
     """How long replicas may wait for a machine that a cluster adds for them; default 15m."""
+
+
+class Health(Section):
+    """How replicas on this machine are watched."""
+
+    probe: Annotated[bool, Strict()] = True
+    """Whether a replica that answers nothing else is asked the golden request; default true."""

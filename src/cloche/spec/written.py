@@ -53,19 +53,23 @@ def _key(key: str) -> str:
 
 def operated(value: Operated) -> dict[str, Any]:
     """Return the settings that change in place: replicas, and others that are set."""
+    durations = {
+        "start_timeout": value.start_timeout,
+        "rollout.warm": value.warm,
+        "rollout.schedule_timeout": value.schedule_timeout,
+        "timeout": value.timeout,
+    }
+    others = {
+        "rollout.keep": value.keep,
+        "require_verification": value.require_verification,
+        "rollout.capacity": value.capacity and value.capacity.value,
+        "health.probe": value.probe,
+    }
     written: dict[str, Any] = {"replicas": format_replicas(value.replica_range)}
-    if value.start_timeout is not None:
-        written["start_timeout"] = format_duration(round(value.start_timeout * 1e6))
-    if value.keep is not None:
-        written["rollout.keep"] = value.keep
-    if value.require_verification is not None:
-        written["require_verification"] = value.require_verification
-    if value.warm is not None:
-        written["rollout.warm"] = format_duration(round(value.warm * 1e6))
-    if value.capacity is not None:
-        written["rollout.capacity"] = value.capacity.value
-    if value.schedule_timeout is not None:
-        written["rollout.schedule_timeout"] = format_duration(round(value.schedule_timeout * 1e6))
+    for key, seconds in durations.items():
+        if seconds is not None:
+            written[key] = format_duration(round(seconds * 1e6))
+    written |= {key: item for key, item in others.items() if item is not None}
     if (follows := value.autoscaled) is not None:
         written |= {f"autoscale.{key}": item for key, item in _followed(follows).items()}
     if value.exposure is not None:

@@ -1,12 +1,11 @@
 """Where services run: the contracts of a target and of its host."""
 
+from cloche.targets.desired import Desired, Placement
 from cloche.targets.host import Host
 from cloche.targets.target import (
     ApplyError,
-    Desired,
     Endpoint,
     Gateway,
-    Placement,
     Replica,
     ReplicaAddress,
     ReplicaPhase,

@@ -11,86 +11,17 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from cloche.artifacts import (
-    Adopted,
-    InferenceBody,
-    Lock,
-    ModelRepository,
-    Operated,
-    ReplicaRange,
-    Resources,
-    Runtime,
-)
 from cloche.errors import ErrorGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from cloche.artifacts import Finding, ObjectChange
+    from cloche.artifacts import Finding, ObjectChange, Runtime
     from cloche.errors import ClocheError
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A revision that should run."""
-
-    service: str
-    revision: int
-    repository: ModelRepository
-    replicas: ReplicaRange
-    start_limit: float
-    """Seconds that a replica may take until it is ready."""
-    schedule_limit: float | None = None
-    """Seconds that it may wait for a machine that is being added; None for the target's default."""
-    resources: Resources = field(default_factory=Resources)
-    lock: Lock | None = None
-    """The lock of the model's dependencies, if it has any."""
-    first_request: InferenceBody | None = None
-    """A request that the model accepts, to send to each new replica before it is ready."""
-    runtime: Runtime | None = None
-    """What a replica is, where a target has a choice; None for its default."""
-    image: str | None = None
-    """Its image in a registry, `HOST/NAME@sha256:…`, for targets that run images."""
-    pod: dict[str, Any] | None = None
-    """The template of its pods, for targets that run pods."""
-    exact: bool = False
-    """Whether the number of replicas is a rollout's own, which nothing else may change."""
-    returns: int = 0
-    """How many replicas it had when it gave its room away, to come up with them again; after that
-    an autoscaler sets the number. 0 where it gave none."""
-    aliases: tuple[str, ...] = ()
-    """Further names of its main model, which lead to it where no other service has them."""
-    restarted_at: str | None = None
-    """When a restart was last asked for: replicas that were not started for it are replaced."""
-    adopted: Adopted | None = None
-    """What it is where it was made by hand: a target leaves its template as it is, and never
-    removes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """What one whole service should be; a revision without a placement is drained and removed."""
-
-    service: str
-    placements: tuple[Placement, ...] = ()
-    split: Mapping[int, int] = field(default_factory=dict)
-    """Percent of the traffic by revision; with 0 a revision is reached by header only."""
-    operated: Operated = field(default_factory=Operated)
-    asked: ModelRepository | None = None
-    """The repository that a command is about; only `admit` and `foresee` look at it."""
-    runtime: Runtime | None = None
-    """What the replicas of `asked` are to be."""
-    asked_pod: dict[str, Any] | None = None
-    """The template of the pods of `asked`, for targets that run pods."""
-
-    @property
-    def repositories(self) -> tuple[ModelRepository, ...]:
-        """Return the repositories of all placements, and the one that is asked for."""
-        placed = tuple(placement.repository for placement in self.placements)
-        return placed if self.asked is None else (*placed, self.asked)
+    from cloche.targets.desired import Desired
 
 
 class ReplicaPhase(enum.StrEnum):
@@ -127,11 +58,13 @@ class Replica:
     runtime: Runtime | None = None
     """What it is, where a target has a choice."""
     detail: str | None = None
-    """Why it is not ready, as a sentence."""
+    """Why it is not ready, or what is wrong though it is, as a sentence."""
     last_log: tuple[str, ...] = ()
     """The last lines of its log, if it failed."""
     remedy: str | None = None
     """What to do about it, as a sentence, where its log does not say why."""
+    unready_since: str | None = None
+    """When it stopped being ready, if it was before."""
     restarted_at: str | None = None
     """The restart that it was started for: the `restarted_at` of its placement at that time."""
     unplaced: bool = False
@@ -247,6 +180,10 @@ class Target(Protocol):
     def autoscales(self) -> bool:
         """Return whether the number of replicas follows a measure; else a range runs its least."""
 
+    @property
+    def retries(self) -> bool:
+        """Return whether it starts what waits at once when its placement has a new `retried_at`."""
+
     def admit(self, desired: Desired) -> None:
         """Raise ClocheError if this target can never serve what is desired, and change nothing.
 
@@ -294,6 +231,13 @@ class Target(Protocol):
 
         A replica that is removed meanwhile waits for the end of the block, as for a request.
         Raises UnavailableError `target.unreachable` if no replica (or not the named one) is ready.
+        """
+
+    def doubt(self, service: str, revision: int, address: ReplicaAddress, why: str) -> None:
+        """Take note that the replica at an address answered its golden request wrongly.
+
+        A target that judges the answers of its replicas asks it again, and replaces it if that is
+        wrong, too; any other does nothing.
         """
 
     def logs(

@@ -59,6 +59,10 @@ class MemoryTarget:
     def autoscales(self) -> bool:
         return False
 
+    @property
+    def retries(self) -> bool:
+        return False
+
     def admit(self, desired: Desired) -> None:
         for replicas in (desired.operated.replica_range, *(p.replicas for p in desired.placements)):
             if replicas.minimum < 1:
@@ -137,6 +141,9 @@ class MemoryTarget:
                 return
         what = f"No replica of revision {revision} of {service} is ready."
         raise UnavailableError("target.unreachable", what, where=replica or service)
+
+    def doubt(self, service: str, revision: int, address: ReplicaAddress, why: str) -> None:
+        """Do nothing: no answer is judged here."""
 
     def logs(
         self, service: str, revision: int | None, *, lines: int, follow: bool

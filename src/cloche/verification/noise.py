@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cloche import artifacts
 from cloche.verification import direct_run
 
 if TYPE_CHECKING:
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cloche.artifacts import Golden
+    from cloche.store import Store
     from cloche.verification.asked import Model, Request, Tensors
 
 Noise = dict[str, float | None]
+
+_REMEMBERED = "noise"
 
 _TIMES = 3
 """Twice the same request, since random operators begin alike in each process; once moved."""
@@ -38,6 +43,22 @@ def measure(model: Model, request: Request, answer: Tensors, *, timeout: float) 
         name: spread([*(run[name] for run in runs if name in run), array])
         for name, array in answer.items()
     }
+
+
+def recall(repository: str, request: Golden, store: Store) -> Noise | None:
+    """Return what was measured for a golden request to the model of a repository, by its digest."""
+    remembered = store.recall(_REMEMBERED, _key(repository, request))
+    return None if remembered is None else artifacts.decode(dict[str, float | None], remembered)
+
+
+def remember(repository: str, request: Golden, measured: Noise, store: Store) -> None:
+    """Keep what was measured, for `recall`."""
+    store.remember(_REMEMBERED, _key(repository, request), artifacts.encode(measured))
+
+
+def _key(repository: str, request: Golden) -> str:
+    parts = [repository, artifacts.to_builtins(request)]
+    return artifacts.digest_of(artifacts.encode(parts)).removeprefix("sha256:")
 
 
 def spread(arrays: Sequence[NDArray[Any]]) -> float | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import Judge, RequestOrigin, TensorDifference, Verification
 from cloche.clients.kserve import sequences
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, UsageError
 from cloche.verification import answers, bodies, golden
 from cloche.verification.comparison import Answer, Tolerances, compare
 
@@ -96,6 +96,37 @@ def ready(url: str, model: RepositoryMember, *, timeout: float = 60.0) -> Verifi
         why="It was adopted: nobody recorded what it should answer. Its server was asked whether"
         " the model is ready.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with an answer, as sentences; None where nothing is."""
+
+    types: str | None = None
+    """With its outputs, their types and shapes."""
+    values: str | None = None
+    """With its values, where they are compared."""
+
+
+def fault(
+    request: Golden,
+    body: bytes,
+    header_length: int | None,
+    *,
+    model: RepositoryMember,
+    store: Store,
+    tolerances: Tolerances,
+) -> Fault:
+    """Judge a body that was answered to a golden request; raises ClocheError `store.…`."""
+    try:
+        got = answers.read(body, header_length)
+    except UsageError as error:
+        return Fault(error.what)
+    types = _detail(answers.judge_types(model.outputs, got))
+    if types is not None or request.expected is None:
+        return Fault(types)
+    expected = golden.read_answer(request.expected, store)
+    return Fault(values=_detail(compare(expected, got, tolerances)))
 
 
 @dataclass(slots=True)

@@ -191,7 +191,22 @@ def control_plane(settings: Settings) -> Outcome:
             f"This is {__version__}: end process {record.pid} and run any command; services go on."
         )
         return Outcome("control plane", State.WARNING, what, hint)
-    return Outcome("control plane", State.OK, what)
+    return Outcome("control plane", State.OK, f"{what} {_kept(settings)}")
+
+
+def _kept(settings: Settings) -> str:
+    """Return who starts the control plane again, as a sentence."""
+    from cloche.clients import systemd
+    from cloche.clients.control.finding import connect
+
+    with connect(settings) as client:
+        keeper = client.health()["keeper"]
+    if keeper == "systemd":
+        return "systemd starts it again, also after a reboot."
+    way = "`cloche serve --install` covers it" if systemd.runs() else "no systemd runs here"
+    if keeper is None:
+        return f"Nothing starts it again when it dies: it runs in a terminal; {way}."
+    return f"It is started again when it dies; a reboot is not covered ({way})."
 
 
 def gateway(settings: Settings) -> Outcome:
@@ -200,7 +215,7 @@ def gateway(settings: Settings) -> Outcome:
     from cloche.targets.local.envoy import sockets
 
     if control.read_record(settings.home) is not None:
-        from cloche.clients.control.client import connect
+        from cloche.clients.control.finding import connect
 
         with connect(settings) as client:
             seen = client.status()["gateway"]

@@ -1,4 +1,4 @@
-"""The client of the control plane's API, and finding or starting its process.
+"""The client of the control plane's API.
 
 Errors in answers are raised as the original errors, with their exit codes. An unreachable control
 plane is `control.unreachable`.
@@ -7,7 +7,6 @@ plane is `control.unreachable`.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -26,18 +25,13 @@ from cloche.artifacts import (
     Verification,
 )
 from cloche.clients.control import launch as starting
-from cloche.clients.control import record as home
 from cloche.clients.control import transport
-from cloche.errors import BusyError, ClocheError, UnavailableError, from_dict
-from cloche.version import __version__
+from cloche.errors import BusyError, from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
     from types import TracebackType
 
-    from cloche.progress import Progress
-    from cloche.settings import Settings
 
 T = TypeVar("T")
 
@@ -45,77 +39,6 @@ _CALL_SECONDS = 30.0
 _VERIFY_SECONDS = 600.0
 _DOWN_SECONDS = 180.0
 _DELETING_SECONDS = 60.0
-_ANSWER_SECONDS = 15.0
-"""Seconds that a control plane with the lock may take to answer."""
-
-
-class NotRunningError(UnavailableError):
-    """No control plane runs in a home."""
-
-
-def connect(settings: Settings, *, any_version: bool = False) -> ControlClient:
-    """Return a client of the control plane that runs in this home.
-
-    Raises NotRunningError, or ClocheError `control.version` if it has another version of Cloche
-    and `any_version` is False.
-    """
-    deadline = time.monotonic() + _ANSWER_SECONDS
-    while True:
-        record = home.read_record(settings.home)
-        if record is not None:
-            return _client_of(settings.home, record, any_version=any_version)
-        if not home.is_running(settings.home) or time.monotonic() > deadline:
-            raise _not_running(settings.home)
-        time.sleep(0.02)
-
-
-def launch(settings: Settings) -> starting.Launched | None:
-    """Start a process ahead of time if no control plane runs; return None if one does.
-
-    The process loads its modules while the command works, and does nothing until it is given to
-    `connect_or_start`; `abandon` ends it.
-    """
-    return None if home.is_running(settings.home) else starting.Launched(settings)
-
-
-@contextmanager
-def launched(settings: Settings) -> Iterator[starting.Launched | None]:
-    """Yield the result of `launch`; end the process if the block did not use it."""
-    process = launch(settings)
-    try:
-        yield process
-    finally:
-        if process is not None:
-            process.abandon()
-
-
-def connect_or_start(
-    settings: Settings, progress: Progress, launched: starting.Launched | None = None
-) -> ControlClient:
-    """Return a client of this home's control plane, starting one in the background if none runs."""
-    if home.is_running(settings.home):
-        return connect(settings)  # another command started one meanwhile
-    process = launched or starting.Launched(settings)
-    process.wait(progress)
-    return connect(settings)
-
-
-def _client_of(folder: Path, record: home.ControlRecord, *, any_version: bool) -> ControlClient:
-    if record.version != __version__ and not any_version:
-        raise ClocheError(
-            "control.version",
-            f"The running control plane is Cloche {record.version}; this is {__version__}.",
-            where=str(folder),
-            hint=f"End it with `kill {record.pid}`: services go on without it, and the next command"
-            f" starts Cloche {__version__}, which takes them over.",
-        )
-    return ControlClient(f"http://127.0.0.1:{record.port}", home.read_token(folder))
-
-
-def _not_running(folder: Path) -> NotRunningError:
-    hint = "`cloche deploy` starts it in the background, `cloche serve` in the foreground."
-    what = "No control plane answers in this home."
-    return NotRunningError("control.not_running", what, where=str(folder), hint=hint)
 
 
 class ControlClient:

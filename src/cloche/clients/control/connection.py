@@ -32,7 +32,7 @@ class HomeConnection:
 
     def launch(self) -> AbstractContextManager[Launched | None]:
         """Launch a control plane if none runs, for `control` to wait for."""
-        from cloche.clients.control.client import launched
+        from cloche.clients.control.finding import launched
 
         return launched(self._settings)
 
@@ -41,7 +41,7 @@ class HomeConnection:
 
         `start` starts one that was ended on purpose, too. Raises NotRunningError.
         """
-        from cloche.clients.control import client
+        from cloche.clients.control import finding
 
         home = self._settings.home
         running = record.read_record(home)
@@ -49,9 +49,9 @@ class HomeConnection:
             return self._control
         crashed = record.has_services(home) and not record.was_ended(home)
         if start or crashed:
-            self._control = client.connect_or_start(self._settings, self._progress, launched)
+            self._control = finding.connect_or_start(self._settings, self._progress, launched)
         else:
-            self._control = client.connect(self._settings)
+            self._control = finding.connect(self._settings)
         self._record = record.read_record(home)
         return self._control
 
@@ -61,13 +61,13 @@ class HomeConnection:
         That is `replicas` (id, pid), `gateway` and `control` (pids, or None). None: no control
         plane runs, though the home has services.
         """
-        from cloche.clients.control import client
+        from cloche.clients.control import finding
 
         if not record.has_services(self._settings.home):
             return {"replicas": [], "gateway": None, "control": None}
         try:
-            control = client.connect(self._settings, any_version=True)
-        except client.NotRunningError:
+            control = finding.connect(self._settings, any_version=True)
+        except finding.NotRunningError:
             return None
         with control:
             status = control.status()

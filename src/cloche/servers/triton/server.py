@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cloche.servers.server import ServerMetrics, WireProtocol
-from cloche.servers.triton import installation, process
+from cloche.servers.triton import backend_folder, installation, process
 from cloche.servers.triton.installed import InstalledTriton
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class TritonServer:
         queue_microseconds="nv_inference_queue_duration_us",
         pending="nv_inference_pending_request_count",
     )
+    model_program: str | None = backend_folder.STUB
     exit_limit = process.EXIT_SECONDS
 
     def check_host(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Exposure
     from cloche.clients.kubernetes.cluster import Cluster
-    from cloche.targets.target import Desired
+    from cloche.targets.desired import Desired
 
 _NAMED = (kinds.SERVICE, kinds.DEPLOYMENT, kinds.HTTP_ROUTE, kinds.NETWORK_POLICY)
 """Kinds whose object of the service's name may be someone else's."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.clients.kubernetes.kinds import Kind
+    from cloche.targets.desired import Desired, Placement
     from cloche.targets.kubernetes.fields import Difference
-    from cloche.targets.target import Desired, Placement
 
 _REPLICAS = "spec.replicas"
 _KEPT_BY_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.clients.kubernetes.cluster import Cluster
-    from cloche.targets.target import Desired
+    from cloche.targets.desired import Desired
 
 
 def foreseen(cluster: Cluster, namespace: str, desired: Desired) -> tuple[Finding, ...]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.targets.desired import Desired
     from cloche.targets.kubernetes.seen import Seen
-    from cloche.targets.target import Desired
 
 _OF_ALL_PODS = {"NotTerminating", "NotBestEffort"}
 """Scopes that every pod of a service is in; what others count is not known."""

@@ -9,8 +9,8 @@ from cloche.targets.kubernetes.gpus import room as gpus
 
 if TYPE_CHECKING:
     from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.targets.desired import Desired
     from cloche.targets.kubernetes.seen import Seen
-    from cloche.targets.target import Desired
 
 
 def require(

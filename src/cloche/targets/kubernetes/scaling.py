@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.clients.kubernetes.kinds import Kind
+    from cloche.targets.desired import Desired
     from cloche.targets.kubernetes.seen import Seen
-    from cloche.targets.target import Desired
 
 METRICS = "v1beta1.external.metrics.k8s.io"
 """The API from which autoscalers of a cluster read what KEDA measures."""

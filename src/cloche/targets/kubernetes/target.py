@@ -35,14 +35,8 @@ if TYPE_CHECKING:
     from cloche.artifacts import Adopted, Finding, ObjectChange
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.state import Hold
-    from cloche.targets.target import (
-        Desired,
-        Gateway,
-        Placement,
-        ReplicaAddress,
-        ServiceObservation,
-        TargetChange,
-    )
+    from cloche.targets.desired import Desired, Placement
+    from cloche.targets.target import Gateway, ReplicaAddress, ServiceObservation, TargetChange
 
     ProbeFiles = Callable[[str, int], Mapping[str, bytes]]
     """Returns what a revision's pods are asked with before they are ready."""
@@ -76,6 +70,10 @@ class KubernetesTarget:
     @property
     def autoscales(self) -> bool:
         return True
+
+    @property
+    def retries(self) -> bool:
+        return False
 
     def admit(self, desired: Desired) -> None:
         admission.check(self._cluster, self._namespace, desired)
@@ -153,6 +151,9 @@ class KubernetesTarget:
         self, service: str, revision: int, replica: str | None = None
     ) -> AbstractContextManager[ReplicaAddress]:
         return reaching.reach(self._cluster, self._namespace, service, revision, replica)
+
+    def doubt(self, service: str, revision: int, address: ReplicaAddress, why: str) -> None:
+        """Do nothing: no answer is judged here."""
 
     def logs(
         self, service: str, revision: int | None, *, lines: int, follow: bool

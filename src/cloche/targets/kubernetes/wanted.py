@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import Autoscale, Exposure
     from cloche.clients.kubernetes.kinds import Kind
-    from cloche.targets.target import Desired, Placement
+    from cloche.targets.desired import Desired, Placement
 
     Object = tuple[Kind, dict[str, Any]]
     Serves = Callable[[Kind], bool]
@@ -123,7 +123,8 @@ def of_traffic(desired: Desired, namespace: str, serves: Serves) -> Iterator[Obj
     yield kinds.SERVICE, service.of_service(name, namespace, most, exposure)
     if exposure.expose is not Expose.GATEWAY:
         return
-    routed = route.of(name, namespace, _models(desired), desired.split, exposure)
+    limit = desired.operated.timeout
+    routed = route.of(name, namespace, _models(desired), desired.split, exposure, timeout=limit)
     if serves(kinds.BACKEND_TRAFFIC_POLICY):
         for protocol in traffic.PROTOCOLS:
             yield kinds.BACKEND_TRAFFIC_POLICY, traffic.of(name, namespace, protocol, routed)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from cloche.targets.replacing import next_step
 
 if TYPE_CHECKING:
+    from cloche.targets.desired import Placement
     from cloche.targets.local.revisions import RevisionRunner
-    from cloche.targets.target import Placement
 
 
 def difference(runner: RevisionRunner | None, placement: Placement) -> str:

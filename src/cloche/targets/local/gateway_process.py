@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cloche.errors import ClocheError
 from cloche.targets.local import ports, records
 from cloche.targets.local.joining import Placed
+from cloche.targets.local.lifecycle import Health
 from cloche.targets.local.routing import Routing
 from cloche.targets.local.supervised import Launch, Record
 from cloche.targets.local.supervisor import Supervisor
@@ -29,6 +30,8 @@ _CLOSES = 10.0
 class GatewayProcess:
     """Tells a supervisor how to start, check and drain the gateway (see `supervised`)."""
 
+    model_program: str | None = None
+
     def __init__(self, gateway: EnvoyGateway, settings: Settings, log: Path) -> None:
         self.name = NAME
         self.log = log
@@ -43,13 +46,13 @@ class GatewayProcess:
         arguments, environment = self._gateway.command()
         return Launch(tuple(arguments), environment, (self._port,))
 
-    def healthy(self, record: Record) -> bool:
+    def health(self, record: Record) -> Health:
         if record.pid is None or not self._gateway.ready():
-            return False
+            return Health(ready=False)
         if self._listening_pid != record.pid and not ports.listens(record.pid, record.ports):
-            return False
+            return Health(ready=False)
         self._listening_pid = record.pid
-        return True
+        return Health(ready=True)
 
     def drained(self, record: Record) -> bool:  # noqa: ARG002 - see below
         """Return True: the gateway ends after the replicas, which are drained by then."""
@@ -81,7 +84,7 @@ class LocalGateway:
         self._changed = changed
         supervised = GatewayProcess(gateway, settings, layout.log(NAME))
         # It is always started again: without it nothing is served.
-        policy = replace(policy, attempts=None, longest_delay=5.0, start_limit=60.0)
+        policy = replace(policy, endless=True, longest_delay=5.0, start_limit=60.0)
         self._supervisor = Supervisor(
             supervised,
             self._record_path,

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING
 from cloche.errors import UnavailableError
 from cloche.progress import SilentProgress
 from cloche.targets.local import gateway_process, home_lock, logs, processes, records
+from cloche.targets.local.context import HomeContext
 from cloche.targets.local.envoy.gateway import EnvoyGateway
 from cloche.targets.local.envoy.installation import install as install_envoy
 from cloche.targets.local.holds import Holds
 from cloche.targets.local.lifecycle import Policy
 from cloche.targets.local.ports import Ports
-from cloche.targets.local.revisions import SERVING, HomeContext, RevisionRunner
+from cloche.targets.local.revisions import SERVING, RevisionRunner
 from cloche.targets.local.software import ReplicaServer
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class LocalHost:
             drained=self._is_drained,
             offered=self.local_gateway.offered,
             changed=self._replicas_changed,
+            request_limit=settings.gateway_request_timeout,
         )
 
     # ── lifecycle ─────────────────────────────────────────────────────────────────────────────

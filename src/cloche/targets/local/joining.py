@@ -52,7 +52,16 @@ def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayS
             alias for share in shares for alias in known[name, share.revision].placement.aliases
         )
         others = tuple(alias for alias in aliases if alias not in models)
-        services.append(ServiceRoutes(name, tuple(models), revisions, numbered, aliases=others))
+        services.append(
+            ServiceRoutes(
+                name,
+                tuple(models),
+                revisions,
+                numbered,
+                aliases=others,
+                timeout=known[name, shares[0].revision].placement.request_limit,
+            )
+        )
     return GatewayState(tuple(services))
 
 

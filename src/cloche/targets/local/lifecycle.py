@@ -48,6 +48,9 @@ RUNNING = frozenset(
 )
 """The steps that have a process."""
 
+CHECKED = frozenset({Step.STARTING, Step.READY, Step.UNREADY})
+"""The steps in which a process is asked how it is."""
+
 
 class After(enum.StrEnum):
     """What follows the end of the process."""
@@ -55,6 +58,19 @@ class After(enum.StrEnum):
     RESTART = "restart"
     FAIL = "fail"
     REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The result of a health check."""
+
+    ready: bool
+    why: str | None = None
+    """What is wrong, as a sentence; None if nothing is, and if it only did not answer in time."""
+    replace: bool = False
+    """Whether only a new process helps."""
+    dead: bool = False
+    """Whether it answers nothing any more, so that there are no requests to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +85,10 @@ class Policy:
     """The end of a server that was ready for this long counts as its first: delays start over."""
     first_attempts: int = 3
     """Ends in a row after which a server that was never ready has failed."""
-    attempts: int | None = 6
-    """The same for a server that was ready before; None restarts any server forever."""
+    attempts: int = 6
+    """The same for a server that was ready before."""
+    endless: bool = False
+    """Whether a server is started again however often it ended."""
     collisions: int = 10
     """Most starts in a row that do not count because the port was taken."""
     start_limit: float = DEFAULT_START_TIMEOUT
@@ -102,7 +120,7 @@ class Life:
     was_ready: bool = False
     """Whether any process of the server was ever ready."""
     detail: str | None = None
-    """Why it is not ready, as a sentence."""
+    """Why it is not ready, or what is wrong though it is, as a sentence."""
 
     @property
     def phase(self) -> ReplicaPhase:
@@ -133,12 +151,14 @@ class Seen:
     """How its process ended (`ended with exit code 1`) once nothing of it runs; None if it runs."""
     collided: bool = False
     """Whether it ended because a port was taken."""
-    healthy: bool | None = None
+    health: Health | None = None
     """The result of a health check; None without a check."""
     drained: bool = False
     """Whether it has no request and none is on its way to it."""
     stop: bool = False
     """Whether it should be removed."""
+    retry: bool = False
+    """Whether to start it now if it waits for that, or was given up."""
 
 
 def advance(life: Life, seen: Seen, now: float, policy: Policy, jitter: float = 0.5) -> Life:
@@ -147,10 +167,12 @@ def advance(life: Life, seen: Seen, now: float, policy: Policy, jitter: float = 
         life = _stop(life, now)
     if life.step in RUNNING and seen.ended is not None:
         return _after_end(life, seen, now, policy, jitter)
+    if seen.retry and life.step in {Step.WAITING, Step.FAILED}:
+        life = replace(life, step=Step.WAITING, due=now, ends=0, after=After.RESTART)
     if life.step is Step.WAITING and now >= life.due:
         return replace(life, step=Step.STARTING, since=now, misses=0, ready_at=None)
-    if life.step in {Step.STARTING, Step.READY, Step.UNREADY}:
-        return _after_check(life, seen.healthy, now, policy)
+    if life.step in CHECKED:
+        return _after_check(life, seen.health, now, policy)
     if life.step is Step.DRAINING and (seen.drained or now - life.since >= policy.drain_limit):
         return replace(life, step=Step.ENDING, since=now)
     if life.step is Step.ENDING and now - life.since >= policy.end_limit:
@@ -186,11 +208,11 @@ def _stop(life: Life, now: float) -> Life:
             return life
 
 
-def _after_check(life: Life, healthy: bool | None, now: float, policy: Policy) -> Life:
-    if healthy:
-        return _enter_ready(life, now)
+def _after_check(life: Life, health: Health | None, now: float, policy: Policy) -> Life:
+    if health is not None and (health.ready or health.why is not None):
+        return _after_judgement(life, health, now)
     if life.step is Step.READY:
-        return life if healthy is None else _count_miss(life, now, policy)
+        return life if health is None else _count_miss(life, now, policy)
     if life.step is Step.UNREADY and now - life.since >= policy.unready_limit:
         detail = (
             f"It ran, but did not answer its health check for {policy.unready_limit:g} seconds."
@@ -198,16 +220,29 @@ def _after_check(life: Life, healthy: bool | None, now: float, policy: Policy) -
         return replace(life, step=Step.ENDING, since=now, detail=detail)
     if life.step is Step.STARTING and now - life.since >= policy.start_limit:
         detail = f"It was not ready within {policy.start_limit:g} seconds of its start."
-        after = After.RESTART if policy.attempts is None else After.FAIL
+        after = After.RESTART if policy.endless else After.FAIL
         return replace(life, step=Step.ENDING, since=now, after=after, detail=detail)
     return life
 
 
-def _enter_ready(life: Life, now: float) -> Life:
+def _after_judgement(life: Life, health: Health, now: float) -> Life:
+    if health.replace:
+        step = Step.KILLING if health.dead else Step.ENDING
+        return replace(life, step=step, since=now, detail=health.why)
+    if health.ready:
+        return _enter_ready(life, health.why, now)
+    if life.step is Step.STARTING:
+        return life
+    # How long it stays out of the traffic is up to what doubts it.
+    since = now if life.step is Step.READY else life.since
+    return replace(life, step=Step.UNREADY, since=since, misses=0, detail=health.why)
+
+
+def _enter_ready(life: Life, detail: str | None, now: float) -> Life:
     if life.step is Step.READY:
-        return replace(life, misses=0)
+        return replace(life, misses=0, detail=detail)
     ready_at = now if life.ready_at is None else life.ready_at
-    life = replace(life, step=Step.READY, since=now, misses=0, detail=None)
+    life = replace(life, step=Step.READY, since=now, misses=0, detail=detail)
     return replace(life, ready_at=ready_at, was_ready=True)
 
 
@@ -232,8 +267,9 @@ def _after_end(life: Life, seen: Seen, now: float, policy: Policy, jitter: float
         )
     stable = life.ready_at is not None and now - life.ready_at >= policy.stable
     ends = 1 if stable else life.ends + 1
-    # If Cloche ended the server because it did not answer, that is the reason.
-    how = f"It {seen.ended}." if life.step is not Step.ENDING else life.detail
+    # If Cloche ended the server because something was wrong, that is the reason.
+    told = life.step in {Step.ENDING, Step.KILLING} and life.detail is not None
+    how = life.detail if told else f"It {seen.ended}."
     life = replace(life, since=now, ends=ends, collisions=0, misses=0, ready_at=None)
     if _gives_up(life, policy):
         return replace(life, step=Step.FAILED, detail=f"{how} That was the {_nth(ends)} in a row.")
@@ -242,7 +278,7 @@ def _after_end(life: Life, seen: Seen, now: float, policy: Policy, jitter: float
 
 
 def _gives_up(life: Life, policy: Policy) -> bool:
-    if policy.attempts is None:
+    if policy.endless:
         return False
     return life.ends >= (policy.attempts if life.was_ready else policy.first_attempts)
 

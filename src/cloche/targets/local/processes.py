@@ -11,9 +11,7 @@ Children of this process are reaped through it, adopted servers by the system.
 
 from __future__ import annotations
 
-import errno
 import os
-import select
 import signal
 import time
 import uuid
@@ -21,13 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+from cloche.targets.local import proc
+from cloche.targets.local.process_group import ProcessGroup
 
-_PROC = Path("/proc")
-_NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
-"""A process has ended or belongs to another user. Any other error (too many open files, say) tells
-nothing about it, and a server that runs must not be taken for ended: it is raised."""
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +66,13 @@ class MarkedProcess:
 
 def boot() -> str:
     """Return the kernel's ID of this boot: pids in records of another boot mean nothing."""
-    return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return (proc.FOLDER / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def find(home: Path) -> list[MarkedProcess]:
     """Return every running process with a marker of a home; raises OSError."""
     real_home = os.path.realpath(home)
-    processes = filter(None, map(_read_marker, _pids()))
+    processes = filter(None, map(_read_marker, proc.pids()))
     return [process for process in processes if str(process.marker.home) == real_home]
 
 
@@ -89,21 +85,53 @@ class ServerProcess:
         self.marker = marker
         self._descriptor = descriptor
         self._ended: str | None = None
+        self._models: ProcessGroup | None = None
 
-    def fileno(self) -> int:
-        """Return the pidfd, which becomes readable when the process ends."""
-        return self._descriptor
+    def filenos(self) -> tuple[int, ...]:
+        """Return pidfds that become readable when the process, or one of its models', ends."""
+        models = self._models.filenos() if self._models is not None else ()
+        return (self._descriptor, *models)
 
     def ended(self) -> str | None:
         """Reap the process; return how it ended, as the end of a sentence, or None if it runs."""
-        if self._ended is None and _until_readable(self._descriptor, 0):
+        if self._ended is None and proc.until_ended(self._descriptor, 0):
             self._ended = _reap(self._descriptor)
         return self._ended
+
+    def children(self, program: str) -> tuple[tuple[int, int], ...]:
+        """Return pid and start of its children that run a program; raises OSError."""
+        found = ((pid, proc.status(pid)) for pid in proc.pids())
+        return tuple(
+            (pid, status.started)
+            for pid, status in found
+            if status is not None and status.parent == self.pid and status.runs(program)
+        )
+
+    def watch_models(self, models: Iterable[tuple[int, int]]) -> None:
+        """Watch the processes in which it runs its models, each by pid and start."""
+        if self._models is not None:
+            self._models.close()
+        self._models = ProcessGroup(models)
+
+    def ended_model(self) -> int | None:
+        """Return the pid of a watched process of its models that has ended; None if all run."""
+        return self._models.ended() if self._models is not None else None
+
+    def resume_stopped(self) -> bool:
+        """Continue what a signal stopped of it; return whether anything was stopped.
+
+        A stopped process keeps its connections and answers nothing, but has lost nothing.
+        """
+        models = self._models.members if self._models is not None else ()
+        stopped = [each for each in (*models, (self.pid, self.started)) if proc.is_stopped(*each)]
+        for each in stopped:
+            _signal(*each, signal.SIGCONT)
+        return bool(stopped)
 
     def terminate(self) -> None:
         """Send SIGTERM: the server finishes its requests and ends."""
         if self.ended() is None:
-            _send(self._descriptor, signal.SIGTERM)
+            proc.send(self._descriptor, signal.SIGTERM)
 
     def sweep(self, *, limit: float = 2.0) -> bool:
         """Kill the server and all that it started; return False if some run after `limit` seconds.
@@ -124,16 +152,19 @@ class ServerProcess:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+        if self._models is not None:
+            self._models.close()
+            self._models = None
 
     def _members(self) -> list[tuple[int, int]]:
         """Return pid and start of the running processes of this start, by session or marker."""
         members = []
-        for pid in _pids():
-            stat = _stat(pid)
-            if stat is None:
+        for pid in proc.pids():
+            status = proc.status(pid)
+            if status is None:
                 continue
-            session, started = stat
-            if session == self.pid and started >= self.started:
+            started = status.started
+            if status.session == self.pid and started >= self.started:
                 members.append((pid, started))
                 continue
             process = _read_marker(pid)
@@ -168,8 +199,8 @@ def spawn(
         setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM],
     )
     # Nobody else can reap the child, so its pid still refers to it here.
-    stat = _stat(pid, zombies=True)
-    started = stat[1] if stat else 0
+    status = proc.status(pid, zombies=True)
+    started = status.started if status else 0
     return ServerProcess(pid, started, marker, os.pidfd_open(pid))
 
 
@@ -179,7 +210,7 @@ def adopt(pid: int, started: int, marker: Marker) -> ServerProcess | None:
     Raises OSError if that cannot be told.
     """
     # A zombie is adopted too: it may be a child of this process, which nobody else reaps.
-    descriptor = _open(pid, started, zombies=True)
+    descriptor = proc.open_started(pid, started, zombies=True)
     return None if descriptor is None else ServerProcess(pid, started, marker, descriptor)
 
 
@@ -203,87 +234,42 @@ def end_strays(home: Path, kept: Collection[tuple[str, str]], *, limit: float = 
     return names
 
 
-def _pids() -> Iterator[int]:
-    for name in os.listdir(_PROC):  # noqa: PTH208 - thousands of Path objects for one number each
-        if name.isdigit():
-            yield int(name)
-
-
-def _stat(pid: int, *, zombies: bool = False) -> tuple[int, int] | None:
-    """Return (session, start ticks) of a running process; see proc_pid_stat(5)."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_bytes()
-    except _NOT_OURS:
-        return None
-    # The name in parentheses may contain anything: count the fields from its end.
-    fields = text[text.rindex(b")") + 2 :].split()
-    if fields[0] in b"ZX" and not zombies:
-        return None
-    return int(fields[3]), int(fields[19])
-
-
 def _read_marker(pid: int) -> MarkedProcess | None:
     try:
-        variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except _NOT_OURS:
+        variables = (proc.FOLDER / str(pid) / "environ").read_bytes().split(b"\0")
+    except proc.NOT_OURS:
         return None
     values = dict(
         variable.split(b"=", 1) for variable in variables if variable.startswith(b"CLOCHE_")
     )
     if not {b"CLOCHE_HOME", b"CLOCHE_REPLICA", b"CLOCHE_RUN"} <= values.keys():
         return None
-    stat = _stat(pid)
-    if stat is None:
+    status = proc.status(pid)
+    if status is None:
         return None
     home, name, run = (
         os.fsdecode(values[key]) for key in (b"CLOCHE_HOME", b"CLOCHE_REPLICA", b"CLOCHE_RUN")
     )
-    return MarkedProcess(pid, stat[1], stat[0], Marker(Path(home), name, run))
-
-
-def _open(pid: int, started: int, *, zombies: bool = False) -> int | None:
-    """Return a pidfd of the process that started then; None if there is no such process."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except OSError as error:
-        if error.errno in {errno.ESRCH, errno.EINVAL}:  # EINVAL: the pid is now that of a thread
-            return None
-        raise
-    try:
-        # Read after the pidfd was opened, so that both refer to the same process.
-        stat = _stat(pid, zombies=zombies)
-    except OSError:
-        os.close(descriptor)
-        raise
-    if stat is not None and stat[1] == started:
-        return descriptor
-    os.close(descriptor)
-    return None
+    return MarkedProcess(pid, status.started, status.session, Marker(Path(home), name, run))
 
 
 def _kill(pid: int, started: int) -> None:
-    descriptor = _open(pid, started)
+    descriptor = proc.open_started(pid, started)
     if descriptor is None:
         return
     try:
-        _send(descriptor, signal.SIGKILL)
-        _until_readable(descriptor, 1.0)
+        proc.send(descriptor, signal.SIGKILL)
+        proc.until_ended(descriptor, 1.0)
         _reap(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _send(descriptor: int, number: signal.Signals) -> None:
-    try:
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return
-
-
-def _until_readable(descriptor: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+def _signal(pid: int, started: int, number: signal.Signals) -> None:
+    descriptor = proc.open_started(pid, started)
+    if descriptor is not None:
+        proc.send(descriptor, number)
+        os.close(descriptor)
 
 
 def _reap(descriptor: int) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.targets import Placement, Replica, ReplicaPhase
 from cloche.targets.local import ports
-from cloche.targets.local.health import HealthCheck
-from cloche.targets.local.lifecycle import Step
+from cloche.targets.local.health.replica_health import ReplicaHealth, Watching
+from cloche.targets.local.lifecycle import Health, Step
 from cloche.targets.local.software import PORTS
-from cloche.targets.local.warmup import WarmUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,31 +38,35 @@ class ReplicaProcess:
         software: ReplicaServer,
         ports_of_home: Ports,
         drained: Callable[[Record], bool],
+        watching: Watching,
     ) -> None:
         self.name = name
         self.log = log
         self.placement = placement
+        self.model_program = software.model_program(placement)
         self._serving = serving
         self._software = software
         self._ports = ports_of_home
         self._drained = drained
-        self._health = HealthCheck(software.ready_paths(placement.repository))
-        first = software.first_request(placement)
-        self._warm_up = WarmUp(first, placement.start_limit) if first is not None else None
-        self._listening: tuple[int | None, tuple[int, ...]] | None = None
+        self._health = ReplicaHealth(
+            software.questions(placement),
+            partial(software.judging, placement),
+            start_limit=placement.start_limit,
+            watching=watching,
+        )
 
     def prepare(self, marker: Marker) -> Launch:  # noqa: ARG002 - it goes into the environment
         return self._software.launch(self._serving, self.name, self._ports.take(self.name, PORTS))
 
-    def healthy(self, record: Record) -> bool:
-        if record.pid is None or not self._health.ready(record.ports[0]):
-            return False
-        if self._listening != (record.pid, record.ports):
-            if not self._software.listens(self._serving, self.name, record):
-                return False
-            self._listening = (record.pid, record.ports)
-        starting = record.life.step is Step.STARTING
-        return self._warm_up is None or not starting or self._warm_up.done(record)
+    def health(self, record: Record) -> Health:
+        if record.pid is None:
+            return Health(ready=False)
+        listens = partial(self._software.listens, self._serving, self.name, record)
+        return self._health.of(record, listens)
+
+    def doubt(self, why: str) -> None:
+        """Have its next check begin with the golden request: somebody got a wrong answer."""
+        self._health.doubt(why)
 
     def drained(self, record: Record) -> bool:
         # A sequence that is open may go on until it was idle for too long.
@@ -89,14 +93,20 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         phase=life.phase,
         restarts=life.restarts,
         since=record.phase_since,
-        url=f"http://{ports.LOOPBACK}:{record.ports[0]}" if running else None,
+        url=url_of(record),
         grpc=f"{ports.LOOPBACK}:{record.ports[1]}" if running else None,
         pid=record.pid,
         runtime=runtime,
         detail=_detail(record, placement),
         last_log=record.last_log if life.phase in _TELLING else (),
+        unready_since=record.unready_since,
         restarted_at=record.restarted_at,
     )
+
+
+def url_of(record: Record) -> str | None:
+    """Return the base URL of a replica; None if it does not run."""
+    return None if record.pid is None else f"http://{ports.LOOPBACK}:{record.ports[0]}"
 
 
 def _detail(record: Record, placement: Placement) -> str | None:

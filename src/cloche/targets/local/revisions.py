@@ -11,25 +11,25 @@ import shutil
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche.home import HomeLayout
 from cloche.targets import Placement, Replica, ReplicaPhase
 from cloche.targets.local import logs, records
+from cloche.targets.local.health.replica_health import Watching
 from cloche.targets.local.joining import Placed
-from cloche.targets.local.replica import ReplicaProcess, describe
+from cloche.targets.local.replica import ReplicaProcess, describe, url_of
 from cloche.targets.local.supervised import Record
 from cloche.targets.local.supervisor import Supervisor
 from cloche.targets.replacing import Staying, Step, next_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from cloche.targets.local.context import HomeContext
     from cloche.targets.local.lifecycle import Policy
-    from cloche.targets.local.ports import Ports
     from cloche.targets.local.processes import MarkedProcess
-    from cloche.targets.local.software import ReplicaServer
 
 SERVING = "serving"
 _PLACEMENT = "wish.json"
@@ -44,29 +44,6 @@ class PlacementRecord:
     removed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HomeContext:
-    """What all revisions of a target share."""
-
-    home: Path
-    software: ReplicaServer
-    policy: Policy
-    ports: Ports
-    drained: Callable[[Record], bool]
-    offered: Callable[[Record], bool]
-    """Tells whether the gateway sends requests to a replica."""
-    changed: Callable[[], None]
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder of the revisions' folders."""
-        return HomeLayout(self.home).revisions
-
-    def log(self, name: str) -> Path:
-        """Return the log of a server."""
-        return HomeLayout(self.home).log(name)
-
-
 class RevisionRunner:
     """Runs one revision: starts and stops replicas until it has the wanted number."""
 
@@ -77,6 +54,8 @@ class RevisionRunner:
         self._name = f"{placement.service}-r{placement.revision}"
         self.folder = context.folder / self._name
         self._supervisors: dict[str, Supervisor] = {}
+        self._leaving: set[str] = set()
+        """Replicas that are about to leave the traffic."""
         self._lock = threading.RLock()
 
     @staticmethod
@@ -131,10 +110,17 @@ class RevisionRunner:
                 self._context.software.lay_out(placement, serving)
             if placement != self.placement or self.removed or not self._placement_record.exists():
                 records.save(self._placement_record, PlacementRecord(placement))
-            self.placement, self.removed = placement, False
+            before, self.placement, self.removed = self.placement, placement, False
             for supervisor in self._supervisors.values():
                 supervisor.policy = self._policy
             self._converge()
+            if _asks_again(before, placement):
+                self._retry()
+
+    def _retry(self) -> None:
+        """Start at once what waits to be started again, or was given up."""
+        for supervisor in self._supervisors.values():
+            supervisor.retry()
 
     def remove(self) -> None:
         """Drain and stop all replicas, then forget the revision."""
@@ -163,6 +149,14 @@ class RevisionRunner:
         staying = [self._staying(each, placement) for each in supervisors]
         return next_step(staying, placement.replicas.minimum)
 
+    def doubt(self, url: str, why: str) -> None:
+        """Have the replica at a base URL asked its golden request: it answered wrongly before."""
+        for supervisor in self._all():
+            replica = supervisor.supervised
+            if isinstance(replica, ReplicaProcess) and url_of(supervisor.record) == url:
+                replica.doubt(why)
+                supervisor.wake()
+
     def placed(self) -> Placed:
         """Return the placement and the records of its replicas, for routing."""
         return Placed(self.placement, self._records())
@@ -180,7 +174,9 @@ class RevisionRunner:
 
     @property
     def _policy(self) -> Policy:
-        return replace(self._context.policy, start_limit=self.placement.start_limit)
+        policy = replace(self._context.policy, start_limit=self.placement.start_limit)
+        # What served is started again for as long as it is wanted.
+        return replace(policy, endless=True) if self.placement.proven else policy
 
     @property
     def _placement_record(self) -> Path:
@@ -230,6 +226,11 @@ class RevisionRunner:
             software=context.software,
             ports_of_home=context.ports,
             drained=context.drained,
+            watching=Watching(
+                others=partial(self._can_spare, name),
+                request_limit=lambda: self.placement.request_limit or context.request_limit,
+                probe=lambda: self.placement.probe,
+            ),
         )
         return Supervisor(
             supervised,
@@ -239,6 +240,23 @@ class RevisionRunner:
             changed=self._replica_changed,
             restarted_at=self.placement.restarted_at,
         )
+
+    def _can_spare(self, name: str) -> bool:
+        """Return whether a replica may leave the traffic: another one is ready, and stays.
+
+        Whoever is told so leaves, and no other one may rely on it from then on.
+        """
+        with self._lock:
+            ready = {
+                each.supervised.name
+                for each in self._supervisors.values()
+                if each.record.life.phase is ReplicaPhase.READY and not each.stopping
+            }
+            self._leaving &= ready
+            if not ready - self._leaving - {name}:
+                return False
+            self._leaving.add(name)
+            return True
 
     def _replica_changed(self) -> None:
         self._tidy()
@@ -252,6 +270,12 @@ class RevisionRunner:
                     del self._supervisors[name]
             if self.removed and not self._supervisors:
                 shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _asks_again(before: Placement, after: Placement) -> bool:
+    """Return whether what waits, or was given up, is to be started at once."""
+    asked = after.retried_at is not None and after.retried_at != before.retried_at
+    return asked or (after.proven and not before.proven)
 
 
 def _index(name: str) -> int:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloche import environments
-from cloche.artifacts import Runtime
+from cloche.artifacts import Judge, Runtime
 from cloche.errors import ClocheError
 from cloche.servers import ServerPorts
 from cloche.targets.local import ports as listening
 from cloche.targets.local import runtimes
 from cloche.targets.local.containers import Containers
+from cloche.targets.local.health.golden_call import GoldenRequest
+from cloche.targets.local.health.judging import Judging
+from cloche.targets.local.health.replica_health import Questions
 from cloche.targets.local.supervised import Launch
-from cloche.targets.local.warmup import FirstRequest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from cloche.artifacts import ModelRepository
+    from cloche.artifacts import InferenceBody, ModelRepository
     from cloche.servers import InstalledServer, Server
     from cloche.settings import Settings
     from cloche.store import Store
@@ -73,20 +75,41 @@ class ReplicaServer:
         http, grpc, *_ = record.ports
         return record.pid is not None and listening.listens(record.pid, {http, grpc})
 
-    def ready_paths(self, repository: ModelRepository) -> tuple[str, ...]:
-        """Return the paths that a ready replica answers with 200."""
-        return self._server.ready_paths(repository.models)
+    def model_program(self, placement: Placement) -> str | None:
+        """Return the program of the processes in which replicas run their models, if they do.
 
-    def first_request(self, placement: Placement) -> FirstRequest | None:
-        """Return the request that a new replica answers first; None if it is asked nothing."""
-        body = placement.first_request
-        if body is None:
+        Those of a container are not children of the program that keeps it running.
+        """
+        if self.runtime(placement) is Runtime.CONTAINER:
             return None
+        return self._server.model_program
+
+    def questions(self, placement: Placement) -> Questions:
+        """Return what the replicas of a placement are asked.
+
+        A model with state is asked nothing: a sequence would be begun. So is one that answers with
+        streams.
+        """
+        paths = self._server.ready_paths(placement.repository.models)
+        main, golden = placement.repository.main, placement.golden
+        if golden is None or main.stateful or main.decoupled or golden.judge is Judge.NONE:
+            return Questions(paths)
         try:
-            data = self._store.read(body.digest)
-        except ClocheError:  # an old revision: it is not warmed up
+            requests = tuple(self._request(placement, body) for body in golden.requests)
+        except ClocheError:  # an old revision, whose request is no longer kept
+            return Questions(paths)
+        first = requests[0] if placement.warm_up and golden.expected is not None else None
+        return Questions(paths, first, requests if placement.probe else ())
+
+    def _request(self, placement: Placement, body: InferenceBody) -> GoldenRequest:
+        data = self._store.read(body.digest)
+        return GoldenRequest(placement.repository.main.name, data, body.header_length)
+
+    def judging(self, placement: Placement) -> Judging | None:
+        """Return what judges the answers of one process of a replica."""
+        if placement.golden is None:
             return None
-        return FirstRequest(placement.repository.main.name, data, body.header_length)
+        return Judging(placement.golden, placement.repository, self._store)
 
     def clean(self, serving: Path, name: str) -> None:
         """Remove what a replica left behind, after all its processes ended."""

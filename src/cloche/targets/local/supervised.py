@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from cloche.targets.local.lifecycle import Life
+from cloche.targets.local.lifecycle import Health, Life
+from cloche.targets.target import ReplicaPhase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,20 @@ class Record:
     last_log: tuple[str, ...] = ()
     restarted_at: str | None = None
     """The restart of its service that it was started for."""
+    models: tuple[tuple[int, int], ...] = ()
+    """The processes in which it runs its models: pid, and start in clock ticks since boot."""
+    unready_since: str | None = None
+    """When a server that was ready stopped being so."""
+
+    def entering(self, life: Life, now: str) -> Record:
+        """Return the record with another life, and since when it is so; `now` is ISO 8601."""
+        since = self.phase_since if life.phase is self.life.phase else now
+        unready_since = self.unready_since
+        if life.phase is ReplicaPhase.READY:
+            unready_since = None
+        elif self.life.phase is ReplicaPhase.READY:
+            unready_since = now
+        return replace(self, life=life, phase_since=since, unready_since=unready_since)
 
 
 class Supervised(Protocol):
@@ -47,12 +62,14 @@ class Supervised(Protocol):
 
     name: str
     log: Path
+    model_program: str | None
+    """The program of the processes in which it runs its models, if it has such children."""
 
     def prepare(self, marker: Marker) -> Launch:
         """Return what to start; raises ClocheError if it cannot be started."""
 
-    def healthy(self, record: Record) -> bool:
-        """Return whether the server is ready, within two seconds."""
+    def health(self, record: Record) -> Health:
+        """Return whether the server is ready and how well it is, within two seconds."""
 
     def drained(self, record: Record) -> bool:
         """Return whether the server has no request and none is on its way to it."""

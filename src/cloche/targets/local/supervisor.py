@@ -3,15 +3,15 @@
 The thread sleeps until its server ends (pidfd), `wake` is called (eventfd) or the next look is due:
 every 25 ms while a server starts, every two seconds while it is ready. Each decision is recorded
 before it is acted on, so that a supervisor in another process can continue from it.
+
+A process in which the server runs its models ends with it, and what a signal stopped is continued:
+both look alive to whoever only asks whether the server is ready.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import random
-import select
 import threading
 import time
 from dataclasses import replace
@@ -20,9 +20,13 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 from cloche.targets.local import logs, ports, processes, records
+from cloche.targets.local.adoption import resumed
+from cloche.targets.local.alarm import Alarm
 from cloche.targets.local.lifecycle import (
+    CHECKED,
     RUNNING,
     After,
+    Health,
     Life,
     Policy,
     Seen,
@@ -71,31 +75,16 @@ class Supervisor:
         self._start_error: str | None = None
         self._next_check = 0.0
         self._stop = False
+        self._retry = False
         self._closing = False
-        self._wake_lock = threading.Lock()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._alarm = Alarm()
         self._thread = threading.Thread(
             target=self._run, name=f"keep-{supervised.name}", daemon=True
         )
 
     def resume(self, record: Record, running: MarkedProcess | None) -> None:
         """Take over from an earlier supervisor; `running` is the server if it still runs."""
-        life = record.life
-        if record.boot != processes.boot():
-            life = Life(after=life.after, since=self._clock(), due=self._clock())
-            record = replace(record, boot=processes.boot(), life=life, pid=None)
-        if running is not None:
-            record = replace(record, pid=running.pid, started=running.started)
-        if record.pid is not None and record.started is not None:
-            marker = Marker(self._home, record.name, record.run or "")
-            self._process = processes.adopt(record.pid, record.started, marker)
-            if self._process is None:
-                record = replace(record, pid=None, started=None)
-        elif life.step is Step.STARTING and record.pid is None:
-            # Recorded, but never started: there is no process whose end could count.
-            life = replace(life, step=Step.WAITING, due=self._clock())
-            record = replace(record, life=life)
-        self.record = record
+        self.record, self._process = resumed(record, running, self._home, self._clock())
 
     def start(self) -> None:
         """Write the record and start the thread; raises ClocheError if it cannot be written."""
@@ -111,11 +100,14 @@ class Supervisor:
         self._stop = True
         self.wake()
 
+    def retry(self) -> None:
+        """Start the server now if it waits for that, or was given up."""
+        self._retry = True
+        self.wake()
+
     def wake(self) -> None:
         """Look now."""
-        with self._wake_lock:
-            if self._wake >= 0:
-                os.eventfd_write(self._wake, 1)
+        self._alarm.set()
 
     def close(self) -> None:
         """Stop supervising; the server runs on. `join` waits until the thread has ended."""
@@ -168,10 +160,13 @@ class Supervisor:
             self._enter(after)
         elif after != life:
             self.record = replace(self.record, life=after)
+            if after.detail != life.detail:
+                self._changed()
 
     def _look(self, life: Life, now: float) -> Seen:
+        retry, self._retry = self._retry, False
         if life.step not in RUNNING:
-            return Seen(stop=self._stop)
+            return Seen(stop=self._stop, retry=retry)
         if life.step is Step.KILLING and self._process is not None:
             self._process.sweep()
         ended = self._end_of_process()
@@ -180,12 +175,22 @@ class Supervisor:
             return Seen(ended=ended, collided=ports.collided(lines), stop=self._stop)
         if life.step is Step.DRAINING:
             return Seen(drained=self.supervised.drained(self.record), stop=self._stop)
-        healthy = None
-        checked = life.step in {Step.STARTING, Step.READY, Step.UNREADY}
-        if checked and not self._stop and now >= self._next_check:
-            healthy = self.supervised.healthy(self.record)
-            self._next_check = now + (next_look(life, now, self.policy) or 0.0) * 0.9
-        return Seen(healthy=healthy, stop=self._stop)
+        return Seen(health=None if self._stop else self._health(life, now), stop=self._stop)
+
+    def _health(self, life: Life, now: float) -> Health | None:
+        """Return how the server is; None if it was asked just now, or need not be."""
+        if life.step not in CHECKED or self._process is None:
+            return None
+        pid = self._process.ended_model()
+        if pid is not None:
+            why = f"A process of its model ended by itself (pid {pid})."
+            return Health(ready=False, why=why, replace=True, dead=True)
+        if now < self._next_check:
+            return None
+        self._next_check = now + (next_look(life, now, self.policy) or 0.0) * 0.9
+        if self._process.resume_stopped():
+            _log.warning("%s was stopped by a signal, and is continued.", self.supervised.name)
+        return self.supervised.health(self.record)
 
     def _end_of_process(self) -> str | None:
         """Return how the process ended, once nothing that it started runs."""
@@ -210,6 +215,7 @@ class Supervisor:
         if life.step is Step.STARTING and self.record.life.step is Step.WAITING:
             self._launch(life)
         else:
+            self._note_models(life)
             self._write(life)
         if life.step is Step.ENDING and self._process is not None:
             self.supervised.disconnect()  # a server may wait for open connections to close
@@ -219,13 +225,22 @@ class Supervisor:
         self._next_check = 0.0
         self._changed()
 
+    def _note_models(self, life: Life) -> None:
+        """Begin to watch the processes of its models, all of which run when it is first ready."""
+        program = self.supervised.model_program
+        first = life.step is Step.READY and self.record.life.step is Step.STARTING
+        if first and self._process is not None and program is not None:
+            models = self._process.children(program)
+            self._process.watch_models(models)
+            self.record = replace(self.record, models=models)
+
     def _write(self, life: Life) -> None:
-        record = replace(self.record, life=life, phase_since=self._phase_since(life))
+        record = self.record.entering(life, _utc_now())
         if life.step not in RUNNING:
             if self.record.life.step in RUNNING:
                 last = logs.last_words(self.supervised.log, start=record.log_start)
                 record = replace(record, last_log=last)
-            record = replace(record, pid=None, started=None, run=None, ports=())
+            record = replace(record, pid=None, started=None, run=None, ports=(), models=())
         if life.step is not Step.GONE:
             records.save(self._path, record)
         if life.step not in RUNNING:
@@ -242,9 +257,7 @@ class Supervisor:
             self._write(life)
             return
         record = replace(
-            self.record,
-            life=life,
-            phase_since=self._phase_since(life),
+            self.record.entering(life, _utc_now()),
             run=marker.run,
             ports=launch.ports,
             log_start=logs.size(self.supervised.log),
@@ -262,20 +275,12 @@ class Supervisor:
         self.record = replace(record, pid=self._process.pid, started=self._process.started)
         records.save(self._path, self.record)
 
-    def _phase_since(self, life: Life) -> str:
-        return self.record.phase_since if life.phase is self.record.life.phase else _utc_now()
-
     def _wait(self, seconds: float | None) -> None:
         if self.gone or self._closing:
             return
-        poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
         # After the end the descriptor stays readable: then only wait for the time.
-        if self._process is not None and self._process.ended() is None:
-            poll.register(self._process.fileno(), select.POLLIN)
-        poll.poll(None if seconds is None else seconds * 1000)
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
+        runs = self._process is not None and self._process.ended() is None
+        self._alarm.wait(seconds, self._process.filenos() if runs and self._process else ())
 
     def _drop_process(self) -> None:
         if self._process is not None:
@@ -285,11 +290,7 @@ class Supervisor:
     def _disconnect(self) -> None:
         self._drop_process()
         self.supervised.disconnect()
-        # Under the lock: a closed descriptor's number may be reused at once.
-        with self._wake_lock:
-            if self._wake >= 0:
-                os.close(self._wake)
-                self._wake = -1
+        self._alarm.close()
 
 
 def _utc_now() -> str:

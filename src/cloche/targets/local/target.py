@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from cloche.servers import Server
     from cloche.settings import Settings
     from cloche.store import Store
+    from cloche.targets.desired import Desired, Placement
     from cloche.targets.local.lifecycle import Policy
-    from cloche.targets.target import Desired, Gateway, Placement, Replica
+    from cloche.targets.target import Gateway, Replica
 
 
 class LocalTarget:
@@ -64,6 +65,10 @@ class LocalTarget:
     @property
     def autoscales(self) -> bool:
         return False
+
+    @property
+    def retries(self) -> bool:
+        return True
 
     def admit(self, desired: Desired) -> None:
         _require_served(desired.operated.replica_range)
@@ -217,6 +222,11 @@ class LocalTarget:
         return [
             each for each in self.observe(service).ready(revision) if replica in {None, each.id}
         ]
+
+    def doubt(self, service: str, revision: int, address: ReplicaAddress, why: str) -> None:
+        for runner in self._host.runners(service):
+            if runner.placement.revision == revision:
+                runner.doubt(address.http, why)
 
     def logs(
         self, service: str, revision: int | None, *, lines: int, follow: bool

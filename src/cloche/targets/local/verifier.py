@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche import artifacts
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.targets.local import runtimes
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from cloche.verification.asked import Model
     from cloche.verification.noise import Noise
     from cloche.verification.reference import Reference
-
-_REMEMBERED = "noise"
 
 
 class LocalVerifier:
@@ -77,19 +74,19 @@ class LocalVerifier:
 
     def _noise(self, revision: Revision, request: Golden, limit: float) -> Noise:
         """Return how far the model's own answers differ, measured once per request."""
-        key = _key(revision, request)
-        remembered = self._store.recall(_REMEMBERED, key)
+        from cloche.verification import bodies, noise
+
+        repository = revision.deployment.repository.digest
+        remembered = noise.recall(repository, request, self._store)
         if remembered is not None:
-            return artifacts.decode(dict[str, float | None], remembered)
+            return remembered
         model = self._model(revision)
         measured: Noise = {}
         if model is not None and request.expected is not None:
-            from cloche.verification import bodies, noise
-
             own = bodies.request(request.requests[0], request.origin, self._store)
             answer = bodies.read(request.expected, self._store)
             measured = noise.measure(model, own, answer, timeout=limit)
-        self._store.remember(_REMEMBERED, key, artifacts.encode(measured))
+        noise.remember(repository, request, measured, self._store)
         return measured
 
     def _model(self, revision: Revision) -> Model | None:
@@ -106,8 +103,3 @@ class LocalVerifier:
             server=lambda: runtimes.interpreter(self._server, layout.servers, silent),
             environment=lambda lock: environments.existing(lock, layout.environments),
         )
-
-
-def _key(revision: Revision, request: Golden) -> str:
-    parts = [revision.deployment.digest, artifacts.to_builtins(request)]
-    return artifacts.digest_of(artifacts.encode(parts)).removeprefix("sha256:")

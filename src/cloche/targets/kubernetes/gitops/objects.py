@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import digest_of, encode
 from cloche.clients.kubernetes import kinds
+from cloche.targets.desired import Desired
 from cloche.targets.kubernetes import names, wanted
 from cloche.targets.kubernetes.objects import deployment as workloads
 from cloche.targets.kubernetes.objects import golden, probes
-from cloche.targets.target import Desired
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from cloche.clients.kubernetes.kinds import Kind
-    from cloche.targets.target import Placement
+    from cloche.targets.desired import Placement
 
     Object = dict[str, Any]
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloche.clients.kubernetes.cluster import Cluster
+    from cloche.targets.desired import Desired
     from cloche.targets.kubernetes.gpus.survey import Nodes, Survey
     from cloche.targets.kubernetes.seen import Seen
-    from cloche.targets.target import Desired
 
 
 def require(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cloche.artifacts import ReplicaRange
+    from cloche.targets.desired import Placement
     from cloche.targets.kubernetes.objects.measures import Measure
-    from cloche.targets.target import Placement
 
 _POLLING_SECONDS = 5
 _FAILURES = 3

@@ -9,7 +9,7 @@ from cloche.targets.kubernetes.objects import pod
 from cloche.targets.kubernetes.objects.metadata import of_revision
 
 if TYPE_CHECKING:
-    from cloche.targets.target import Placement
+    from cloche.targets.desired import Placement
 
 
 def of(placement: Placement, namespace: str) -> dict[str, Any]:

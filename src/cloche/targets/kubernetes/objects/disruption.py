@@ -8,7 +8,7 @@ from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import metadata
 
 if TYPE_CHECKING:
-    from cloche.targets.target import Placement
+    from cloche.targets.desired import Placement
 
 LEAST = 2
 """Replicas from which on there is a budget: with one it would hold up every drain."""

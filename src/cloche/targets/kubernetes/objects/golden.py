@@ -10,7 +10,7 @@ from cloche.targets.kubernetes.objects import metadata
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cloche.targets.target import Placement
+    from cloche.targets.desired import Placement
 
 
 def of(placement: Placement, namespace: str, content: Mapping[str, bytes]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cloche.artifacts import Autoscale
-    from cloche.targets.target import Placement
+    from cloche.targets.desired import Placement
 
 _SAMPLES = 4
 """Readings that a rate is made of: with one missed there are still two."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.targets.kubernetes import names
 
 if TYPE_CHECKING:
-    from cloche.targets.target import Placement
+    from cloche.targets.desired import Placement
 
 
 def of_service(service: str, namespace: str) -> dict[str, Any]:

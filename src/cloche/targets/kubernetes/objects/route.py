@@ -26,8 +26,12 @@ def of(
     models: Iterable[str],
     split: Mapping[int, int],
     exposure: Exposure,
+    *,
+    timeout: float | None = None,
 ) -> dict[str, Any]:
     """Return the route; nothing that changes a server is on it.
+
+    `timeout` are the seconds that a request over HTTP may take; over gRPC a stream may be longer.
 
     `models` are those of all revisions with a share. gRPC names its model in the message, so its
     methods are routed for any.
@@ -50,7 +54,7 @@ def of(
             }],
             "hostnames": [exposure.host],
             "rules": [
-                *_rules("http", http, _backends(service, split, PORTS["http"])),
+                *_rules("http", http, _backends(service, split, PORTS["http"]), timeout),
                 *_rules("grpc", grpc, _backends(service, split, PORTS["grpc"])),
             ],
         },
@@ -74,14 +78,25 @@ _MOST_MATCHES = 8
 
 
 def _rules(
-    name: str, matches: list[dict[str, Any]], backends: list[dict[str, Any]]
+    name: str,
+    matches: list[dict[str, Any]],
+    backends: list[dict[str, Any]],
+    timeout: float | None = None,
 ) -> list[dict[str, Any]]:
+    limit = {} if timeout is None else {"timeouts": {"request": _duration(timeout)}}
     parts = [matches[i : i + _MOST_MATCHES] for i in range(0, len(matches), _MOST_MATCHES)]
     return [
         {"name": name if number == 0 else f"{name}-{number}", "matches": part,
-         "backendRefs": backends}
+         "backendRefs": backends, **limit}
         for number, part in enumerate(parts)
     ]  # fmt: skip
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration of the Gateway API: whole numbers of at most five digits with a unit."""
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    parts = ((whole, "s"), (thousandths, "ms"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)
 
 
 def _backends(service: str, split: Mapping[int, int], port: int) -> list[dict[str, Any]]:

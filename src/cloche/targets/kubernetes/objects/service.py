@@ -10,7 +10,7 @@ from cloche.targets.kubernetes.objects import metadata
 from cloche.targets.kubernetes.objects.pod import PORTS
 
 if TYPE_CHECKING:
-    from cloche.targets.target import Placement
+    from cloche.targets.desired import Placement
 
 
 def of_revision(placement: Placement, namespace: str) -> dict[str, Any]:

@@ -75,8 +75,8 @@ def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
             }
         },
         "common_lb_config": {
-            # Without a healthy replica, answer 503 at once instead of trying an unhealthy one.
-            "healthy_panic_threshold": {"value": 0},
+            # Without a healthy replica try the others: on a busy machine the check may be late.
+            "healthy_panic_threshold": {"value": 1},
             # Otherwise workers learn of a change of health up to a second after the admin
             # interface shows it, and a route to new replicas would reach them first.
             "update_merge_window": "0s",
@@ -118,15 +118,19 @@ def answers() -> Json:
 def health_check(model: str) -> Json:
     """Return the health check, which takes out a replica even while Cloche does not run.
 
+    A replica that refuses connections, breaks them off or does not accept them gets no more
+    requests within two seconds. Errors and slow answers do not count, since any caller can provoke
+    them: so there is no outlier detection, for which a timeout is one of the former.
+
     Both clusters of a revision check the HTTP port, since it is one server.
     """
     return {
-        "timeout": "2s",
-        "interval": "2s",
+        "timeout": "1s",
+        "interval": "0.5s",
         "no_traffic_interval": "2s",
         "unhealthy_interval": "0.5s",
         "healthy_threshold": 1,
-        "unhealthy_threshold": 3,
+        "unhealthy_threshold": 1,
         "reuse_connection": True,
         "http_health_check": {
             "path": f"/v2/models/{quote(model, safe='')}/ready",

@@ -81,7 +81,10 @@ def _common(settings: Settings) -> list[tuple[Json, str, int | None]]:
         ),
         (
             _flags("UT"),
-            f"the replica did not answer within {seconds:g} s (setting gateway.request_timeout)",
+            (
+                "the replica did not answer in the time that a request may take: `timeout` in"
+                f" cloche.yaml, else {seconds:g} s (setting gateway.request_timeout)"
+            ),
             _DEADLINE_EXCEEDED,
         ),
         (

@@ -40,7 +40,7 @@ def routes(
 
     `rewrite` replaces what is matched of the path.
     """
-    action = _action(settings, stream, rewrite)
+    action = _action(service, settings, stream, rewrite)
     return [
         {"match": match | {"headers": [*headers, chosen]}} | _to(service, protocol, shares, action)
         for chosen, shares in _choices(service)
@@ -57,7 +57,7 @@ def by_weight(
     rewrite: str | None = None,
 ) -> list[Json]:
     """Return the route of requests without a revision header; empty if no revision has weight."""
-    action = _action(settings, stream=False, rewrite=rewrite)
+    action = _action(service, settings, stream=False, rewrite=rewrite)
     return [
         {"match": match | {"headers": [*headers, chosen]}} | _to(service, protocol, shares, action)
         for chosen, shares in _weighted(service)
@@ -122,8 +122,9 @@ def _to(
     return {"route": action | by_sequence | {"weighted_clusters": split}, **hidden}
 
 
-def _action(settings: Settings, stream: bool, rewrite: str | None) -> Json:
-    action: Json = {"timeout": f"{settings.gateway_request_timeout:g}s"}
+def _action(service: ServiceRoutes, settings: Settings, stream: bool, rewrite: str | None) -> Json:
+    limit = settings.gateway_request_timeout if service.timeout is None else service.timeout
+    action: Json = {"timeout": f"{limit:g}s"}
     if stream:
         action = {"timeout": "0s", "idle_timeout": f"{_STREAM_IDLE_SECONDS}s"}
     return action if rewrite is None else action | {"prefix_rewrite": rewrite}

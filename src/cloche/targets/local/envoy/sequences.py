@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
+_LEAST_REQUEST = (
+    "type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest"
+)
+_LEAST_BUSY: Json = {
+    "name": "envoy.load_balancing_policies.least_request",
+    "typed_config": {"@type": _LEAST_REQUEST, "selection_method": "FULL_SCAN"},
+}
+"""Of all replicas the one with the fewest requests. Of two by chance it could be the same one
+twice, and then a replica that answers nothing would soon hold every client."""
 _PLACES = 512
 """Places of a replica on the ring: its share of the sequences differs by some percent."""
 _UNKNOWN_HEADER = "cloche-unknown-sequence"
@@ -36,7 +45,7 @@ def balancing(revision: RevisionEndpoints) -> Json:
     sequences would move among those that stay.
     """
     if not revision.stateful:
-        return {"lb_policy": "LEAST_REQUEST"}
+        return {"load_balancing_policy": {"policies": [{"typed_extension_config": _LEAST_BUSY}]}}
     size = {"value": max(1, len(revision.endpoints)) * _PLACES}
     return {"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": size}}
 

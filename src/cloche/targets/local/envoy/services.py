@@ -55,6 +55,8 @@ class ServiceRoutes:
     """The names that lead here by themselves, though other services may have such a model, too."""
     aliases: tuple[str, ...] = ()
     """Further names of its first model, by which the server does not know it."""
+    timeout: float | None = None
+    """Seconds that a request may take; None for the gateway's own limit."""
 
     def server_name(self, name: str) -> str | None:
         """Return the name by which the server knows a model, None if it is `name` itself."""

@@ -1,4 +1,4 @@
-"""Health checks of replicas over HTTP."""
+"""Short questions to one replica over HTTP."""
 
 from __future__ import annotations
 
@@ -9,31 +9,22 @@ from cloche.targets.local import ports
 _SECONDS = 2.0
 
 
-class HealthCheck:
-    """Health checks of one replica over one connection; for use by one thread.
+class ReplicaConnection:
+    """One connection to a replica, for use by one thread; each question ends within 2 seconds."""
 
-    A ready replica answers 200 to all `paths`.
-    """
-
-    def __init__(self, paths: tuple[str, ...]) -> None:
-        self._paths = paths
+    def __init__(self) -> None:
         self._connection: http.client.HTTPConnection | None = None
         self._port = 0
 
-    def ready(self, port: int) -> bool:
-        """Return whether the replica at a port is ready."""
+    def ready(self, port: int, paths: tuple[str, ...]) -> bool:
+        """Return whether the replica at a port answers 200 to all of some paths."""
+        return all(self.get(port, path) is not None for path in paths)
+
+    def get(self, port: int, path: str) -> bytes | None:
+        """Return the body of an answer with status 200; None for any other, and for none."""
         if port != self._port:
             self.close()
             self._port = port
-        return all(self._ask(path) for path in self._paths)
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _ask(self, path: str) -> bool:
         # A healthy server may close an idle connection: try once more on a new one.
         for fresh in (False, True):
             if fresh or self._connection is None:
@@ -45,14 +36,20 @@ class HealthCheck:
             try:
                 self._connection.request("GET", path)
                 response = self._connection.getresponse()
-                response.read()
+                body = response.read()
             except TimeoutError:
                 self.close()
-                return False
+                return None
             except (OSError, http.client.HTTPException):
                 self.close()
                 if not reused:
-                    return False
+                    return None
                 continue
-            return response.status == http.client.OK
-        return False
+            return body if response.status == http.client.OK else None
+        return None
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

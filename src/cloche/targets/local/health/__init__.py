@@ -1,0 +1,1 @@
+"""Whether a replica answers, and answers rightly: what a supervisor is told of it."""
