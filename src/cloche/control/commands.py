@@ -283,10 +283,8 @@ class Commands:
         deployment = revision.deployment
         if deployment.pod is None or self._target.observe(record.name).of(revision.number):
             return
-        desired = Desired(
-            record.name, operated=record.operated, asked=deployment.repository,
-            asked_pod=deployment.pod,
-        )  # fmt: skip
+        asked, pod = deployment.repository, deployment.pod
+        desired = Desired(record.name, operated=record.operated, asked=asked, asked_pod=pod)
         self._target.admit(desired)
         self._target.require_room(desired)
 
