@@ -76,3 +76,28 @@ def test_what_is_ended_on_purpose_stays_ended(user: User) -> None:
     psutil.wait_procs([keeper], 30)
     assert user.keeper() is None
     assert read_record(user.home) is None
+
+
+def test_up_serves_again_what_was_served_before_down(user: User) -> None:
+    user.run("down").expect(0)
+    said = user.run("up").expect(0).out
+    assert "serves 1 service." in said
+    assert "kept: 2 of 2 replicas ready" in said
+    with Load(user.address, "kept") as load:
+        load.more()
+    assert load.failures == []
+    again = user.run("up", "--json").expect(0).json
+    assert again["services"][0]["replicas"]["ready"] == 2
+
+
+def test_scale_waits_when_it_is_told_to(user: User) -> None:
+    said = user.run("scale", "kept", "3", "--wait").expect(0).out
+    assert "3 replicas wanted, 3 ready" in said
+    assert ready(user, "kept") == 3
+
+
+def test_up_in_an_empty_home_says_what_to_do(user: User) -> None:
+    empty = user.folder / "empty"
+    failed = user.run("up", "--json", CLOCHE_HOME=str(empty)).expect(1).json["error"]
+    assert failed["code"] == "control.nothing_deployed"
+    assert not empty.exists() or list(empty.iterdir()) == []

@@ -14,7 +14,7 @@ from cloche.cli import options, rendering, session
 def command(*, as_json: bool) -> None:
     """Stop all replicas, the gateway and the control plane of this CLOCHE_HOME.
 
-    Services, revisions and the cache stay on record; `cloche serve` brings the services back.
+    Services, revisions and the cache stay on record; `cloche up` brings the services back.
     """
     from cloche.client import Client
 

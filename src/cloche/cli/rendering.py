@@ -33,6 +33,11 @@ def show_json(value: Any) -> None:
     click.echo(json_text(value))
 
 
+def count(number: int, thing: str) -> str:
+    """Return `1 service` or `2 services`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def age_text(timestamp: str, now: datetime | None = None) -> str:
     """Return how long ago an ISO 8601 time was; other text unchanged."""
     try:

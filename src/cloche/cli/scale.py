@@ -9,7 +9,7 @@ import click
 
 from cloche.artifacts import Finding
 from cloche.cli import options, rendering, session
-from cloche.errors import UnavailableError
+from cloche.errors import UnavailableError, UsageError
 from cloche.spec.quantities import format_replicas
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ POLL_SECONDS = 0.5
 @click.command()
 @options.service
 @click.argument("replicas", type=options.replicas)
+@click.option("--wait/--no-wait", default=None,
+              help="Whether to wait until they are ready; at a target it always does.")  # fmt: skip
 @click.option("--timeout", type=options.duration, default="10m", show_default=True,
-              help="How long to wait at a target until they are ready.")  # fmt: skip
+              help="How long to wait for that.")  # fmt: skip
 @options.at_target
 @options.as_json
 def command(
@@ -32,17 +34,21 @@ def command(
     name: str,
     place: KubernetesPlace | None,
     replicas: ReplicaRange,
+    wait: bool | None,
     timeout: float,
     as_json: bool,
 ) -> None:
     """Run REPLICAS replicas of service NAME: a number, or MIN..MAX of one that is autoscaled.
 
-    At a target the command waits until they are ready, at most --timeout.
+    With --wait, and at a target, the command waits until they are ready, at most --timeout.
     """
+    if place is not None and wait is False:
+        what = "At a target the command itself carries the change out, so it waits."
+        raise UsageError("usage.scale", what, hint="Leave --no-wait out.")
     here = session.begin(place)
     control = here.control(acts_for=name)
     status = control.scale(name, replicas.minimum if replicas.fixed else replicas)
-    if place is not None:
+    if place is not None or wait:
         shown = format_replicas(replicas)
         said = session.recorded_on_interrupt(here, f"The change to {shown} replicas")
         with said, here.progress.task(f"Scaling {name} to {shown}") as task:

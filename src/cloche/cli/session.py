@@ -31,7 +31,7 @@ NOTHING = "Nothing has been deployed here yet."
 ENDED = "Nothing runs here: `cloche down` ended it."
 _OPENED = "cloche.opened"
 """Under this name the context of a command has the place that it opened."""
-BRINGS_BACK = "`cloche deploy MODEL` and `cloche serve` bring back what was deployed here."
+BRINGS_BACK = "`cloche up` brings back what was deployed here, as does any `cloche deploy`."
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,78 @@
+"""`cloche up`: what was served before `cloche down`, or before a reboot, is served again."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloche.cli import options, rendering, session
+from cloche.errors import ClocheError, UnavailableError
+
+if TYPE_CHECKING:
+    from cloche.control import ControlPlane
+    from cloche.progress import Task
+
+POLL_SECONDS = 0.5
+
+
+@click.command()
+@click.option("--wait/--no-wait", default=True, show_default=True,
+              help="Whether to wait until every service answers.")  # fmt: skip
+@click.option("--timeout", type=options.duration, default="10m", show_default=True,
+              help="How long to wait for that.")  # fmt: skip
+@options.as_json
+def command(*, wait: bool, timeout: float, as_json: bool) -> None:
+    """Serve again what was served before `cloche down`, from what is kept: no registry is asked.
+
+    Each service comes back with its live revision and its number of replicas.
+    """
+    here = session.begin()
+    if not here.deployed():
+        raise ClocheError(
+            "control.nothing_deployed",
+            session.NOTHING,
+            where=str(here.settings.home),
+            hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",
+        )
+    control = here.started_control()
+    status = control.status()
+    if wait:
+        with here.progress.task("Starting what was served") as task:
+            status = _ready(control, timeout, task)
+    if as_json:
+        rendering.show_json(status)
+        return
+    services = [each for each in status["services"] if each["live"] is not None]
+    click.echo(f"{status['gateway']['http']} serves {rendering.count(len(services), 'service')}.")
+    for each in services:
+        now = each["replicas"]
+        click.echo(f"  {each['service']}: {now['ready']} of {now['wanted']} replicas ready")
+
+
+def _ready(control: ControlPlane, timeout: float, task: Task) -> dict[str, Any]:
+    """Return the status of all services once each live revision has its replicas."""
+    deadline = time.monotonic() + timeout
+    while True:
+        status: dict[str, Any] = control.status()
+        waiting = [each["service"] for each in status["services"] if not _answers(each)]
+        if status["gateway"]["ready"] and not waiting:
+            return status
+        if time.monotonic() > deadline:
+            named = ", ".join(waiting) or "the gateway"
+            raise UnavailableError(
+                "up.timeout",
+                f"Not ready after {timeout:.0f} s: {named}.",
+                where=status["gateway"]["http"],
+                hint="It goes on. `cloche status` says what they wait for.",
+            )
+        count = len(status["services"])
+        task.note(f"{count - len(waiting)} of {rendering.count(count, 'service')} ready")
+        time.sleep(POLL_SECONDS)
+
+
+def _answers(service: dict[str, Any]) -> bool:
+    """Return whether a service answers as it should; one that never went live has nothing to."""
+    now = service["replicas"]
+    return service["live"] is None or now["ready"] >= now["wanted"]
