@@ -85,3 +85,28 @@ def test_what_the_control_plane_refuses_is_raised(tmp_path):
     assert caught.value.code == "rollback.nothing"
     with pytest.raises(cloche.NotFoundError):
         client.status("letters")
+
+
+TARGETS = """
+model: ./digits.onnx
+targets:
+  staging: {kind: kubernetes, context: here, namespace: vision, registry: registry.test/vision}
+"""
+
+
+def test_a_target_that_is_nowhere_is_refused_before_anything_is_asked(tmp_path, engine):
+    file = tmp_path / "cloche.yaml"
+    with pytest.raises(cloche.UsageError, match="says what the target"):
+        cloche.Client(tmp_path, target="staging", file=file)
+    file.write_text(TARGETS)
+    with pytest.raises(cloche.UsageError, match="no target 'prod'") as caught:
+        cloche.Client(tmp_path, target="prod", file=file)
+    assert "staging" in (caught.value.hint or "")
+    with pytest.raises(cloche.UsageError, match="given together"):
+        cloche.Client(tmp_path, target="staging", file=file, control=engine)
+    alone = {"HOME": str(tmp_path)}
+    with cloche.Client(tmp_path, environment=alone, target="staging", file=file) as client:
+        with pytest.raises(cloche.UsageError, match="nothing carries on a rollout"):
+            client.rollback("digits", wait=False)
+        with pytest.raises(cloche.ClocheError, match="no kubeconfig"):
+            client.status()

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def not_a_name(name: str) -> UsageError:
+    """Return the error for what cannot be the name of a service."""
+    hint = "Use lower-case letters, digits and '-', at most 63, with no '-' at the ends."
+    return UsageError("service.name", f"{name!r} is not a service name.", hint=hint)
+
+
 def unknown_service(name: str) -> NotFoundError:
     """Return the error for a service that does not exist."""
     hint = "`cloche status` lists the services."
@@ -60,6 +66,19 @@ def stale_number(service: str, number: int) -> StaleError:
     """Return the error for a revision's number that was given before."""
     what = f"{service} already had a revision {number}."
     return StaleError("state.stale", what, where=service)
+
+
+def adopted_stays(name: str, deployment: str) -> UsageError:
+    """Return the error for a restart of what was adopted: its template is not changed."""
+    what = f"The live revision of {name} is Deployment {deployment}, which Cloche leaves as it is."
+    hint = f"`kubectl rollout restart deployment/{deployment}` restarts it."
+    return UsageError("restart.adopted", what, where=name, hint=hint)
+
+
+def no_prometheus(where: str, hint: str) -> UsageError:
+    """Return the error for an autoscaler that nobody measures for."""
+    what = "Nothing says which Prometheus has the metrics that autoscaling follows."
+    return UsageError("target.kubernetes.prometheus", what, where=where, hint=hint)
 
 
 def not_live(name: str, phase: str) -> UnavailableError:

@@ -12,10 +12,10 @@ import tritonclient.grpc as over_grpc
 import cloche
 from cloche.errors import UsageError
 from fixtures.command_line import User, a_user
+from fixtures.streams import COUNTDOWN, STREAM, repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -58,35 +58,6 @@ sequence_batching {
   }
 }
 """
-COUNTDOWN = """
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    def execute(self, requests):
-        for request in requests:
-            sender = request.get_response_sender()
-            count = int(pb_utils.get_input_tensor_by_name(request, "n").as_numpy()[0])
-            for left in reversed(range(count)):
-                tensor = pb_utils.Tensor("left", np.array([left], np.int32))
-                sender.send(pb_utils.InferenceResponse([tensor]))
-            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-"""
-STREAM = """
-backend: "python"
-max_batch_size: 0
-input { name: "n" data_type: TYPE_INT32 dims: [1] }
-output { name: "left" data_type: TYPE_INT32 dims: [1] }
-model_transaction_policy { decoupled: true }
-"""
-
-
-def repository(folder: Path, model: str, config: str, code: str) -> Path:
-    (folder / model / "1").mkdir(parents=True)
-    (folder / model / "config.pbtxt").write_text(config)
-    (folder / model / "1" / "model.py").write_text(code)
-    return folder
 
 
 @pytest.fixture(scope="module")

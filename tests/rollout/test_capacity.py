@@ -20,6 +20,7 @@ from cloche.artifacts import (
     ReplicaRange,
     ServiceRecord,
 )
+from cloche.rollout import capacity as capacity_rules
 from cloche.rollout import record as rules
 from cloche.rollout.decide import Advance, Complete, Fail, Shift, decide
 from cloche.rollout.situation import Limits, Situation
@@ -71,7 +72,10 @@ class World:
             judged = rules.judge(self.record, PASSED, begun=AT, at=AT)
             self.record = judged.record
         if made.desired is not None:
-            wanted = {one.revision: one.replicas.minimum for one in made.desired.placements}
+            wanted = {
+                one.revision: max(one.replicas.minimum, one.returns)
+                for one in made.desired.placements
+            }
             self.split = dict(made.desired.split)
             for number in (1, 2):
                 self._scale(number, wanted.get(number, 0))
@@ -142,6 +146,37 @@ def test_what_recreate_ended_comes_back_when_the_new_one_fails() -> None:
     assert last.failure is not None
     assert "Revision 1 is started again" in last.failure["hint"]
     assert (here.record.live, here.split, len(here.pods)) == (1, {1: 100}, 2)
+
+
+@pytest.mark.parametrize("breaks", [0, 4])
+def test_as_many_come_back_as_an_autoscaler_had_made(breaks: int) -> None:
+    """Not as few as the range allows."""
+    here = world(Capacity.RECREATE, 2, breaks=breaks, now=5)
+    list(played(here))
+    made = decide(here.situation())
+    assert made.desired is not None
+    (live,) = made.desired.placements
+    assert (live.revision, live.returns, live.replicas) == (1, 5, ReplicaRange(2, 5))
+    assert len(here.pods) == 5
+
+
+def test_a_rollout_that_follows_a_superseded_one_replaces_as_many() -> None:
+    here = world(Capacity.RECREATE, 2, now=5)
+    while here.pods and any(number == 1 for number, _ in here.pods):
+        here.step()
+    again = rules.begin(here.record, 2, Cause.DEPLOY, by="me", at=AT, what="Asked again.")
+    here.record = again.record
+    made = decide(here.situation()).transition
+    assert made == Advance(Phase.STARTING, 5)
+
+
+def test_nothing_comes_back_where_nothing_gave_its_room_away() -> None:
+    for record in (
+        world(Capacity.RECREATE, 2).record,
+        rules.fail(world(Capacity.SURGE, 2).record, {}, at=AT).record,
+        ServiceRecord("digits", Operated(), live=1),
+    ):
+        assert capacity_rules.displaced(record) == 0
 
 
 def test_partial_takes_one_place_after_the_other_and_weights_follow() -> None:

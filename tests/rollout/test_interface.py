@@ -60,3 +60,14 @@ def test_an_optional_input_that_is_needed_now_is_noticed() -> None:
     optional = replace(MEMBER, inputs=(replace(INPUT, optional=True),))
     assert changes(repository(optional), repository(MEMBER))
     assert not changes(repository(MEMBER), repository(optional))
+
+
+def test_a_backend_that_nobody_knows_is_no_change() -> None:
+    unknown = replace(MEMBER, backend="")
+    assert changes(repository(unknown), repository(MEMBER)) == ()
+
+
+def test_models_beside_the_first_one_that_are_gone() -> None:
+    both = replace(repository(MEMBER), members=(MEMBER, replace(MEMBER, name="second")))
+    assert changes(both, repository(MEMBER)) == ("the model second is gone",)
+    assert changes(repository(MEMBER), both) == ()

@@ -7,6 +7,7 @@ bytes holds their digest, written `sha256:<64 hex digits>`. Values hold no paths
 where the bytes are, so a value means the same on every machine.
 """
 
+from cloche.artifacts.adoption import Adopted, Front
 from cloche.artifacts.cluster import Expose, Exposure, KubernetesPlace, PodOptions, WeightsFrom
 from cloche.artifacts.container import (
     ContainerStart,
@@ -106,6 +107,7 @@ from cloche.artifacts.views import conversion_view, deploy_view, model_view
 __all__ = [
     "DATATYPES",
     "ENVIRONMENT_PARAMETER",
+    "Adopted",
     "Attached",
     "Autoscale",
     "BatchAxis",
@@ -131,6 +133,7 @@ __all__ = [
     "FieldChange",
     "FileEntry",
     "Finding",
+    "Front",
     "Golden",
     "Gpu",
     "ImageFile",

@@ -115,13 +115,14 @@ class ModelSnapshot:
 
     `digest` is the digest of the sorted list of files: it depends on their bytes alone. `reference`
     is what the user wrote (`models:/digits@champion`), `pinned` what it resolved to
-    (`models:/digits/3`, an absolute path), `version` the registry's number for it, if any.
+    (`models:/digits/3`, an absolute path), `version` the registry's number for it, if any. The
+    digest is empty where nobody knows the files: a server that was adopted has them.
     """
 
     reference: str
     pinned: str
     source: str
-    """`files`, `mlflow` or `huggingface`."""
+    """`files`, `mlflow`, `huggingface`, or `adopted`."""
     version: str | None
     digest: str
     format: ModelFormat

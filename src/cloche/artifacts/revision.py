@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cloche.artifacts.adoption import Adopted
 from cloche.artifacts.container import TF32_OVERRIDE
 from cloche.artifacts.conversion import Conversion
 from cloche.artifacts.encoding import digest_of, encode
@@ -57,6 +58,8 @@ class Deployment:
     """The template of those pods, rendered once."""
     pod_reasons: tuple[Reason, ...] = ()
     """Why the template is as it is."""
+    adopted: Adopted | None = None
+    """The Deployment that it is, where it was made by hand: then its model's digest is unknown."""
 
     @property
     def main(self) -> Member:
@@ -78,6 +81,8 @@ class Deployment:
         parts: list[Any] = [members, asked_for(self.served), self.repository.digest, example]
         if self.pod is not None:
             parts += [self.image, self.pod]
+        if self.adopted is not None:
+            parts.append(asked_for(self.adopted))
         return digest_of(encode(parts))
 
     @property

@@ -19,6 +19,8 @@ class Cause(enum.StrEnum):
     ROLLBACK = "rollback"
     FOLLOW = "follow"
     """A followed alias moved."""
+    ADOPT = "adopt"
+    """What ran already was taken over as it was."""
 
 
 class Phase(enum.StrEnum):
@@ -160,6 +162,7 @@ class RevisionStatus:
 class EventKind(enum.StrEnum):
     """What happened; further kinds may be added."""
 
+    ADOPTED = "adopted"
     DEPLOYED = "deployed"
     ROLLED_BACK = "rolled_back"
     """A rollback was asked for."""

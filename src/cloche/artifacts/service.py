@@ -10,7 +10,8 @@ import enum
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from cloche.artifacts.cluster import Exposure
+from cloche.artifacts.adoption import Front
+from cloche.artifacts.cluster import Expose, Exposure
 
 MOST_REPLICAS = 1000
 DEFAULT_REPLICAS = 1
@@ -184,6 +185,8 @@ class Operated:
     """Where the replicas of a new revision find room; None for beside the live ones."""
     schedule_timeout: float | None = None
     """Seconds that a replica may wait for a machine which is being added for it."""
+    front: Front | None = None
+    """The Service made by hand that it is reached through, whatever `exposure` says."""
     timeout: float | None = None
     """Seconds after which a request is given up; None for the default of its target."""
     probe: bool | None = None
@@ -202,6 +205,12 @@ class Operated:
     def replica_range(self) -> ReplicaRange:
         """Return the range of replicas, or the default."""
         return self.replicas or ReplicaRange.exactly(DEFAULT_REPLICAS)
+
+    @property
+    def reached(self) -> Exposure:
+        """Return how it is reached: what was made by hand needs nothing more."""
+        exposure = self.exposure or Exposure()
+        return exposure if self.front is None else replace(exposure, expose=Expose.CLUSTERIP)
 
     @property
     def autoscaled(self) -> Autoscale | None:

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 
 def model_view(snapshot: ModelSnapshot) -> dict[str, Any]:
-    """Return `{reference, source, pinned, version, digest, format}` of a model."""
+    """Return `{reference, source, pinned, version, digest, format}` of a model.
+
+    Digest and format are null for one that was adopted: only its server knows its files.
+    """
     return {
         "reference": snapshot.reference,
         "source": snapshot.source,
         "pinned": snapshot.pinned,
         "version": snapshot.version,
-        "digest": snapshot.digest,
-        "format": snapshot.format.value,
+        "digest": snapshot.digest or None,
+        "format": snapshot.format.value if snapshot.digest else None,
     }
 
 

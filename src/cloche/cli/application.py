@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "events": "Show what happened to the services.",
         "history": "List the revisions and rollouts of a service.",
         "rollback": "Bring back an earlier revision of a service.",
+        "adopt": "Take over a Deployment made by hand, with no request lost.",
         "ship": "Take a service from one target to another, with the same digests.",
         "scale": "Change the number of replicas of a service.",
         "restart": "Replace the replicas of a service one by one, with no request lost.",

@@ -104,21 +104,13 @@ def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = 
 
     What the place can never serve is refused before.
     """
-    from cloche import pipeline
-    from cloche.pipeline import cluster, cluster_package, gpu_release
-    from cloche.targets import Desired
+    from cloche.pipeline import cluster_package
 
-    opened = here.opened()
-    deployment = pipeline.prepare(
-        spec.at(opened.place.name), directory=directory,
-        settings=here.settings, progress=here.progress,
+    deployment, findings = cluster_package.prepared(
+        spec, directory, here.opened(),
+        push=push, settings=here.settings, progress=here.progress, environment=os.environ,
     )  # fmt: skip
-    operated = cluster.operated_at(deployment, opened.place)
-    opened.target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
-    release = gpu_release.choose(spec, opened.place, opened.cluster, os.environ)
-    for finding in (*release.findings, *gpu_release.idle(deployment)):
+    for finding in findings:
         if finding.code != _NETWORK:  # which the deployment says of its base
             click.echo(rendering.finding_text(finding), err=True)
-    return cluster_package.package(
-        deployment, opened, release, push=push, settings=here.settings, progress=here.progress
-    )
+    return deployment

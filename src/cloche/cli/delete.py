@@ -12,7 +12,10 @@ from cloche.cli import options, rendering, session
 from cloche.errors import NotFoundError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cloche.artifacts import KubernetesPlace
+    from cloche.cli.session import Session
     from cloche.control import ControlPlane
 
 POLL_SECONDS = 0.2
@@ -40,6 +43,7 @@ def command(
     if not yes and not _confirm(name, replicas):
         click.echo("Nothing was deleted.", err=True)
         return 1
+    removed = _in_registry(here, name)
     control.delete(name)
     said = session.recorded_on_interrupt(here, f"The deletion of {name}")
     with said, here.progress.task(f"Removing {name}"):
@@ -54,9 +58,19 @@ def command(
                     else "The same command goes on with it; `cloche status` shows what is left.",
                 )
             time.sleep(POLL_SECONDS)
+        removed()
     result = {"service": name, "deleted": True}
     rendering.show_json(result) if as_json else click.echo(f"{name} is gone.")
     return 0
+
+
+def _in_registry(here: Session, name: str) -> Callable[[], None]:
+    """Return what removes the tags of a service from the registry of its place, once it is gone."""
+    if here.place is None:
+        return lambda: None
+    from cloche.pipeline import cluster_tags
+
+    return cluster_tags.removal(here.opened(), name)
 
 
 def _confirm(name: str, replicas: int) -> bool:

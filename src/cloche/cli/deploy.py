@@ -11,7 +11,7 @@ import click
 from cloche.cli import cluster_deploy, consents, options, rollouts, session
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment, DeployPlan
+    from cloche.artifacts import Consent, Deployment, DeployPlan
     from cloche.clients.control.launch import Launched
     from cloche.control import ControlPlane
     from cloche.spec import ServiceSpec
@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 @options.file
 @options.name
 @options.example
-@options.replace
-@options.accept_interface
-@options.accept_weaker
-@options.accept_nonfinite
-@options.take_over
+@options.consents
 @options.target
 @click.option("--create-namespace", is_flag=True,
               help="Make the target's namespace if it is missing.")  # fmt: skip
@@ -37,9 +33,8 @@ if TYPE_CHECKING:
 @options.as_json
 def command(
     *,
-    model: str | None, file: Path | None, name: str | None, example: Path | None, replace: bool,
-    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, take_over: bool,
-    target: str | None, create_namespace: bool, plan: Path | None,
+    model: str | None, file: Path | None, name: str | None, example: Path | None,
+    given: frozenset[Consent], target: str | None, create_namespace: bool, plan: Path | None,
     wait: bool, timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Serve MODEL, verified, behind the gateway.
@@ -52,16 +47,8 @@ def command(
     already, a terminal asks; without one, --replace says yes.
     """
     from cloche import cache, pipeline
-    from cloche.artifacts import Consent
     from cloche.cli import specification
 
-    given = Consent.given(
-        replace=replace,
-        interface=accept_interface,
-        weaker=accept_weaker,
-        nonfinite=accept_nonfinite,
-        take_over=take_over,
-    )
     if plan is not None:
         others = {"MODEL": model, "--file": file, "--name": name, "--example": example}
         for other, value in {**others, "--target": target}.items():
@@ -71,7 +58,7 @@ def command(
         here = session.begin()
         spec, directory = specification.chosen(model, file, name, example)
     if target is not None:
-        place = specification.place_of(spec, target, file)
+        place = spec.place(target, file)
         return cluster_deploy.run(
             here.at(place), spec, directory, given,
             create_namespace=create_namespace,

@@ -61,9 +61,13 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     back = "live" if entry["live"] else "yes" if entry["restorable"] else "no"
     return (
         f"{entry['revision']}{mark}", entry["phase"], rendering.age_text(entry["created_at"]),
-        entry["model"]["pinned"], entry["model"]["digest"].removeprefix("sha256:")[:12],
+        entry["model"]["pinned"], _digest(entry["model"]["digest"]),
         rendering.verification_text(entry["verification"]), back, entry["by"] or "-",
     )  # fmt: skip
+
+
+def _digest(digest: str | None) -> str:
+    return "unknown" if digest is None else digest.removeprefix("sha256:")[:12]
 
 
 def _rollout(rollout: dict[str, Any]) -> tuple[str, ...]:

@@ -123,6 +123,32 @@ timeout = click.option(
 )
 
 
+def consents(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a verb take each consent by an option; it gets those that were said as `given`."""
+
+    @functools.wraps(verb)
+    def with_given(
+        *,
+        replace: bool,
+        accept_interface: bool,
+        accept_weaker: bool,
+        accept_nonfinite: bool,
+        take_over: bool,
+        **others: Any,
+    ) -> Any:
+        from cloche.artifacts import Consent
+
+        given = Consent.given(
+            replace=replace, interface=accept_interface, weaker=accept_weaker,
+            nonfinite=accept_nonfinite, take_over=take_over,
+        )  # fmt: skip
+        return verb(given=given, **others)
+
+    asked = (replace, accept_interface, accept_weaker, accept_nonfinite, take_over)
+    decorated: Callable[..., Any] = stacked(*asked)(with_given)
+    return decorated
+
+
 def at_target(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Let a verb about a service be about one at a target, whose place it gets as `place`."""
 

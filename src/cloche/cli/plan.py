@@ -63,7 +63,7 @@ def command(
     spec, directory = specification.chosen(model, file, name, example)
     runtime: tuple[Finding, ...] = ()
     if target is not None:
-        here = here.at(specification.place_of(spec, target, file))
+        here = here.at(spec.place(target, file))
         deployment, planned = _at_place(here, spec, directory, out)
     else:
         runtime = pipeline.require_runtime(spec)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cloche.cli import cluster_deploy, options, session, specification
 from cloche.errors import UsageError
+
+if TYPE_CHECKING:
+    from cloche.artifacts import Consent
 
 
 @click.command()
@@ -18,20 +22,15 @@ from cloche.errors import UsageError
 @click.option("--revision", type=click.IntRange(min=1), metavar="N",
               help="Its revision there (default: the live one).")  # fmt: skip
 @options.file
-@options.replace
-@options.accept_interface
-@options.accept_weaker
-@options.accept_nonfinite
-@options.take_over
+@options.consents
 @click.option("--create-namespace", is_flag=True,
               help="Make the namespace of --to if it is missing.")  # fmt: skip
 @options.timeout
 @options.as_json
 def command(
     *,
-    name: str, source: str, target: str, revision: int | None, file: Path | None, replace: bool,
-    accept_interface: bool, accept_weaker: bool, accept_nonfinite: bool, take_over: bool,
-    create_namespace: bool, timeout: float, as_json: bool,
+    name: str, source: str, target: str, revision: int | None, file: Path | None,
+    given: frozenset[Consent], create_namespace: bool, timeout: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Take what is live of service NAME at one target to another, and verify it there.
 
@@ -40,16 +39,11 @@ def command(
     machine's cache is needed, and nothing is built. What the other target cannot run is refused
     before anything is copied.
     """
-    from cloche.artifacts import Consent
     from cloche.pipeline import cluster, ship
 
     if source == target:
         what = "--from and --to are the same target."
         raise UsageError("ship.same", what, where=source, hint="Name two targets.")
-    given = Consent.given(
-        replace=replace, interface=accept_interface, weaker=accept_weaker,
-        nonfinite=accept_nonfinite, take_over=take_over,
-    )  # fmt: skip
     here = session.begin()
     spec, _ = specification.chosen(None, file, None, None)
     if spec.service_name != name:
@@ -59,8 +53,8 @@ def command(
             where=name,
             hint="Name its file with -f: it says how the service is operated at the other target.",
         )
-    origin_place = specification.place_of(spec, source, file)
-    there = here.at(specification.place_of(spec, target, file))
+    origin_place = spec.place(source, file)
+    there = here.at(spec.place(target, file))
     operated = spec.at(target).operated()
     with session.nothing_on_interrupt():
         goal = there.opened(acts_for=name, create_namespace=create_namespace)

@@ -47,21 +47,7 @@ def place(target: str | None, file: Path | None = None) -> KubernetesPlace | Non
             where=str(path.absolute()),
             hint="Write `targets:` in a cloche.yaml and name it with -f, or go to its folder.",
         )
-    return place_of(spec.load(path), target, path)
-
-
-def place_of(loaded: ServiceSpec, target: str, path: Path | None) -> KubernetesPlace:
-    """Return the place of a name in a spec; raises UsageError `usage.target`."""
-    found = loaded.targets.get(target)
-    if found is None:
-        known = ", ".join(loaded.targets) or "none"
-        raise UsageError(
-            "usage.target",
-            f"There is no target {target!r}.",
-            where=str(path or DEFAULT_FILE),
-            hint=f"The targets there are: {known}.",
-        )
-    return found.place(target)
+    return spec.load(path).place(target, path)
 
 
 def _without_example(

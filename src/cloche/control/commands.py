@@ -20,9 +20,10 @@ from cloche.artifacts import (
 from cloche.control import planning, requests
 from cloche.control.records import retry_when_stale
 from cloche.errors import ClocheError, ConflictError, UnavailableError, UsageError
-from cloche.refusals import being_deleted
+from cloche.refusals import adopted_stays, being_deleted
 from cloche.rollout import consent, strategy, words
 from cloche.rollout import record as rules
+from cloche.rollout.adoption import adopt
 from cloche.rollout.decide import placement
 from cloche.rollout.record import Changed
 from cloche.rollout.restart import restart
@@ -96,6 +97,16 @@ class Commands:
         with self._one_at_a_time():
             return retry_when_stale(attempt)
 
+    def adopt(self, deployment: Deployment, *, by: str) -> int:
+        """Record what runs already as the first revision of a new service; return its number.
+
+        Raises StaleError if someone else made the service meanwhile.
+        """
+        with self._one_at_a_time():
+            number = self._add_revision(deployment, by)
+            self._records.put(None, adopt(deployment, number, by=by, at=self._records.now()))
+            return number
+
     def rollback(self, name: str, to: int | None, *, verify: bool, by: str) -> DeployAnswer:
         """Begin a rollout to a recorded revision, from its kept files."""
 
@@ -109,6 +120,7 @@ class Commands:
                 changed = rules.stay(record, by=by, at=at, cause=Cause.ROLLBACK)
             else:
                 self._require_kept(record, revisions[number])
+                self._require_room(record, revisions[number])
                 if not verify:
                     self._require_verified(record, number)
                 what = words.rolled_back(number, record.live, verify=verify)
@@ -149,7 +161,10 @@ class Commands:
     def restart(self, name: str, *, by: str) -> None:
         """Have each replica of the live revision replaced by a new one."""
         with self._one_at_a_time():
-            at = self._records.now()
+            at, live = self._records.now(), self._records.stored(name).record.live
+            revision = self._state.revision(name, live) if live is not None else None
+            if revision is not None and (adopted := revision.deployment.adopted) is not None:
+                raise adopted_stays(name, adopted.deployment)
             self._records.change(name, lambda record: restart(record, by=by, at=at))
 
     def delete(self, name: str, *, by: str) -> None:
@@ -262,6 +277,16 @@ class Commands:
             hint=f"Deploy its model again (`cloche deploy {reference}`); `rollout.keep` in"
             f" cloche.yaml says how many revisions are kept, now {record.operated.kept}.",
         )
+
+    def _require_room(self, record: ServiceRecord, revision: Revision) -> None:
+        """Raise what a deploy would, if pods that do not run yet would find no place."""
+        deployment = revision.deployment
+        if deployment.pod is None or self._target.observe(record.name).of(revision.number):
+            return
+        asked, pod = deployment.repository, deployment.pod
+        desired = Desired(record.name, operated=record.operated, asked=asked, asked_pod=pod)
+        self._target.admit(desired)
+        self._target.require_room(desired)
 
     def _require_verified(self, record: ServiceRecord, number: int) -> None:
         """Raise `rollback.unverified` if a revision never passed its golden request."""

@@ -139,6 +139,12 @@ class Engine:
         self._wake()
         return answer
 
+    def adopt(self, deployment: Deployment) -> int:
+        """Record what runs already as a new service, and return its revision."""
+        number = self._commands.adopt(deployment, by=self._by)
+        self._wake()
+        return number
+
     def rollback(self, name: str, to: int | None = None, *, verify: bool = True) -> DeployAnswer:
         answer = self._commands.rollback(name, to, verify=verify, by=self._by)
         self._wake()

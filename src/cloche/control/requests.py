@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from cloche.artifacts import Capacity, ReplicaRange, digest_of_files
 from cloche.artifacts.service import MOST_REPLICAS
 from cloche.errors import ConflictError, UsageError
+from cloche.refusals import not_a_name
 from cloche.spec import names
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ def check_deployment(deployment: Deployment) -> None:
     """Refuse a deployment that no command of Cloche makes; raises UsageError."""
     name, repository = deployment.service, deployment.repository
     if not names.is_safe(name):
-        hint = "Use lower-case letters, digits and '-', at most 63, with no '-' at the ends."
-        raise UsageError("service.name", f"{name!r} is not a service name.", hint=hint)
+        raise not_a_name(name)
     if not deployment.members:
         raise UsageError("deployment.invalid", "The deployment has no model.", where=name)
     if repository.service != name:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from cloche.clients.kserve.client import InferenceClient
 
 
+Server = tuple[str, str | None]
+"""Base URL, and the address `host:port` of gRPC."""
+
+
 class Services(Protocol):
     """Looks up services and revisions."""
 
@@ -92,8 +96,13 @@ class ServiceRequests:
         *,
         parameters: Mapping[str, Any] | None = None,
         timeout: float,
+        server: Server | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Send a request and return the outputs by name; see `cloche.Client.infer`."""
+        """Send a request and return the outputs by name; see `cloche.Client.infer`.
+
+        `server` is asked in place of the gateway.
+        """
+        from cloche.clients.kserve.client import InferenceClient
         from cloche.clients.kserve.tensors import decode
         from cloche.inputs import missing
 
@@ -102,8 +111,13 @@ class ServiceRequests:
         if model.decoupled:
             raise streams_only(name)
         body, length = _written(model, inputs, parameters)
-        client = self._client_of(f"http://{status['grpc']}", timeout)
-        answer = client.infer(model.name, body, length, headers=_headers(name, parameters))
+        headers = _headers(name, parameters)
+        if server is None:
+            client = self._client_of(f"http://{status['grpc']}", timeout)
+            answer = client.infer(model.name, body, length, headers=headers)
+        else:
+            with InferenceClient(server[0], timeout=timeout) as client:
+                answer = client.infer(model.name, body, length, headers=headers)
         return missing.with_gaps(decode(answer.body, answer.header_length), model.outputs)
 
     def stream(
@@ -114,6 +128,7 @@ class ServiceRequests:
         *,
         parameters: Mapping[str, Any] | None = None,
         timeout: float,
+        server: Server | None = None,
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Send a request and yield each answer of its stream; see `cloche.Client.stream`."""
         from cloche.clients.kserve import stream
@@ -123,8 +138,9 @@ class ServiceRequests:
         model = self._model(services, status)
         body, length = _written(model, inputs, parameters)
         metadata = tuple(_headers(name, parameters).items())
+        address = status["grpc"] if server is None else server[1] or ""
         for answer in stream.infer(
-            status["grpc"], model.name, body, length or 0, timeout=timeout, metadata=metadata
+            address, model.name, body, length or 0, timeout=timeout, metadata=metadata
         ):
             yield missing.with_gaps(answer.tensors, model.outputs)
 

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 
 from cloche import composition
 from cloche.clients.oci import reference as references
-from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cloche.artifacts import Deployment, KubernetesPlace, Operated
     from cloche.clients.kubernetes.cluster import Cluster
-    from cloche.clients.oci.registry import Registry
     from cloche.control import Engine
     from cloche.pipeline.image import Registries
     from cloche.pipeline.plan_file import PlanFile
     from cloche.settings import Settings
-    from cloche.state import State
+    from cloche.state.kubernetes import KubernetesState
     from cloche.targets.kubernetes.target import KubernetesTarget
 
 _WARM = 600.0
@@ -34,7 +32,7 @@ class Opened:
     place: KubernetesPlace
     cluster: Cluster
     engine: Engine
-    state: State
+    state: KubernetesState
     target: KubernetesTarget
     connections: Registries
     user: str
@@ -74,7 +72,7 @@ def opened(
         connections = stack.enter_context(images.registries(environment))
         registry = connections.at(host(place))
         if create_namespace:
-            _make_namespace(cluster, place, registry)
+            _make_namespace(cluster, place, connections)
         lease = None
         if acts_for is not None:
             admission.check_namespace(cluster, place.namespace)
@@ -110,25 +108,13 @@ def operated_at(deployment: Deployment, place: KubernetesPlace) -> Operated:
     return replace(operated, warm=warm, exposure=place.exposure)
 
 
-def require_answer(registry: Registry, place: KubernetesPlace) -> None:
-    """Raise UnavailableError `registry.…` for a registry that cannot be reached.
-
-    What may be read or written there shows when an image is pushed: many registries refuse to read
-    what is not there yet.
-    """
-    try:
-        registry.has_manifest(references.parse(f"{place.registry}/cloche").name, "latest")
-    except ClocheError as error:
-        if error.retriable:
-            raise
-
-
-def _make_namespace(cluster: Cluster, place: KubernetesPlace, registry: Registry) -> None:
+def _make_namespace(cluster: Cluster, place: KubernetesPlace, connections: Registries) -> None:
     """Make the namespace of a place if it is missing, and the registry answers."""
     from cloche.clients.kubernetes import kinds
+    from cloche.pipeline import registry_reach
 
     if cluster.get(kinds.NAMESPACE, place.namespace) is None:
-        require_answer(registry, place)
+        registry_reach.require_answer(place, connections)
         cluster.create(kinds.NAMESPACE, {"metadata": {"name": place.namespace}})
 
 

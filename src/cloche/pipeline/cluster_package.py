@@ -11,11 +11,14 @@ from cloche.artifacts import Finding, Origin, Severity
 from cloche.clients.oci import reference as references
 from cloche.errors import ClocheError
 from cloche.images.bases import ngc
-from cloche.pipeline import cluster, cluster_tags
+from cloche.pipeline import cluster, cluster_tags, registry_reach
 from cloche.version import __version__
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment, Gpu, KubernetesPlace, Reason
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cloche.artifacts import Deployment, Finding, Gpu, KubernetesPlace, Reason
     from cloche.clients.oci.reference import ImageReference
     from cloche.images.bases.base import Base
     from cloche.pipeline.cluster import Opened
@@ -23,11 +26,42 @@ if TYPE_CHECKING:
     from cloche.pipeline.image import Built, Registries
     from cloche.progress import Progress
     from cloche.settings import Settings
+    from cloche.spec import ServiceSpec
     from cloche.targets.kubernetes.image_volumes import Choice
     from cloche.targets.kubernetes.target import KubernetesTarget
 
 _HEX = 40
 _MISSES_IMAGE = re.compile(r"admission webhook .*(not found|unknown|no such|404)", re.I | re.S)
+
+
+def prepared(
+    spec: ServiceSpec,
+    directory: Path,
+    opened: Opened,
+    *,
+    push: bool = True,
+    settings: Settings,
+    progress: Progress,
+    environment: Mapping[str, str],
+) -> tuple[Deployment, tuple[Finding, ...]]:
+    """Return the deployment that a spec describes at a place, and what there is to know of it.
+
+    Its image is then in the registry there, with `push`; what the place can never serve is refused
+    before. Raises as `cloche.pipeline.prepare` and `package` do.
+    """
+    from cloche import pipeline
+    from cloche.pipeline import gpu_release
+    from cloche.targets import Desired
+
+    deployment = pipeline.prepare(
+        spec.at(opened.place.name), directory=directory,
+        settings=settings, progress=progress, environment=environment,
+    )  # fmt: skip
+    operated = cluster.operated_at(deployment, opened.place)
+    opened.target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
+    release = gpu_release.choose(spec, opened.place, opened.cluster, environment)
+    made = package(deployment, opened, release, push=push, settings=settings, progress=progress)
+    return made, (*release.findings, *gpu_release.idle(deployment))
 
 
 def package(
@@ -50,7 +84,7 @@ def package(
 
     place, connections, gpu = opened.place, opened.connections, deployment.served.resources.gpu
     if push:
-        cluster.require_answer(connections.at(cluster.host(place)), place)
+        registry_reach.require_answer(place, connections)
     base = _base(place, release.base, gpu, connections, settings=settings, progress=progress)
     where = placing.where(gpu, place.pods, base.platform.architecture)
     choice = image_volumes.chosen(opened.cluster, place.weights, where)
@@ -78,7 +112,7 @@ def for_others(
     from cloche.artifacts import WeightsFrom
     from cloche.targets.kubernetes.image_volumes import Choice
 
-    cluster.require_answer(connections.at(cluster.host(place)), place)
+    registry_reach.require_answer(place, connections)
     gpu = deployment.served.resources.gpu
     asked = ngc.asked_for(deployment.served.server.release)
     base = _base(place, asked, gpu, connections, settings=settings, progress=progress)

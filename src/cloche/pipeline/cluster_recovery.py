@@ -8,7 +8,7 @@ from cloche.artifacts import Event, EventKind
 from cloche.clients.kubernetes import kinds
 from cloche.errors import NotFoundError, StaleError
 from cloche.state.kubernetes.recovery import rebuild, sweep
-from cloche.targets.kubernetes import names, observing, seen
+from cloche.targets.kubernetes import observing, seen
 from cloche.targets.kubernetes.writing import replicas_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def recover(
     split = observing.asked_split_of(found, service)
     live = max(split, key=lambda number: split[number], default=None)
     try:
-        rebuild(state, service, live, _replicas(found, service, live))
+        rebuild(state, service, live, _replicas(found, live))
     except NotFoundError:
         return None  # there is no such service
     except StaleError:
@@ -55,9 +55,9 @@ def recover(
     return what
 
 
-def _replicas(found: seen.Seen, service: str, live: int | None) -> int | None:
+def _replicas(found: seen.Seen, live: int | None) -> int | None:
     """Return how many replicas the live revision should have; None if that is not known."""
     if live is None:
         return None
-    workload = found.get(kinds.DEPLOYMENT, names.of_revision(service, live))
+    workload = found.workload(live)
     return replicas_of(workload) if workload is not None else None

@@ -15,11 +15,16 @@ from cloche.errors import ClocheError
 from cloche.pipeline import cluster_identity
 from cloche.rollout.keeping import kept_revisions
 from cloche.rollout.warm import warm_revision
+from cloche.state.kubernetes.registry_documents import tag_of as tag_of_document
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from cloche.pipeline.cluster import Opened
 
 _HEX, _MARK = 8, 40
+REVISION = "revision-"
+"""How the tags of images of revisions begin, at all places."""
 EXPORTED = "exported-"
 """How the tags of images begin that are for clusters which are not asked; they stay."""
 
@@ -28,7 +33,7 @@ def prefix(opened: Opened) -> str:
     """Return how the tags of a place begin; no other place has it."""
     where = cluster_identity.uid_of(opened.cluster) or opened.cluster.server
     digest = artifacts.digest_of(artifacts.encode([where, opened.place.namespace]))
-    return f"revision-{digest.removeprefix('sha256:')[:_HEX]}-"
+    return f"{REVISION}{digest.removeprefix('sha256:')[:_HEX]}-"
 
 
 def tag_of(opened: Opened, digest: str) -> str:
@@ -54,6 +59,29 @@ def keep(opened: Opened, service: str) -> None:
             (kept if revision.number in wanted else dropped).add(digest)
     with suppress(ClocheError):
         _tag(opened, service, kept, dropped - kept)
+
+
+def removal(opened: Opened, service: str) -> Callable[[], None]:
+    """Return what removes the tags of a service that is there now, once it has been deleted."""
+    documents = opened.state.numbered.documents(service)
+    return lambda: remove(opened, service, documents)
+
+
+def remove(opened: Opened, service: str, documents: Collection[str]) -> None:
+    """Remove the tags of a service that was deleted; `documents` are those of its revisions.
+
+    Documents have no tag for each place, so they stay while other places have one there. What the
+    registry refuses is left as it is: that is no error.
+    """
+    asked, ours = references.parse(f"{opened.place.registry}/{service}"), prefix(opened)
+    registry = opened.connections.at(asked.host)
+    with suppress(ClocheError):
+        tags = registry.tags(asked.name)
+        gone = {tag for tag in tags if tag.startswith(ours)}
+        if not any(tag.startswith(REVISION) for tag in set(tags) - gone):
+            gone |= {tag_of_document(digest) for digest in documents}.intersection(tags)
+        for tag in sorted(gone):
+            registry.delete_tag(asked.name, tag)
 
 
 def _tag(opened: Opened, service: str, kept: set[str], dropped: set[str]) -> None:

@@ -53,9 +53,9 @@ def export(
 ) -> Exported:
     """Push the image of a deployment, and write the objects of its service to a folder.
 
-    The cluster is not asked. Raises ClocheError `export.…`, `image.…` and `registry.…`.
+    The cluster is not asked; whether the folder may be written is asked again at the end. Raises
+    ClocheError `export.…`, `image.…` and `registry.…`.
     """
-    folder.check(output, overwrite=overwrite)
     with ExitStack() as stack:
         connections = stack.enter_context(images.registries(environment))
         packed = cluster_package.for_others(

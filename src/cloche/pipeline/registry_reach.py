@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloche import artifacts
 from cloche.clients.oci import reference as references
+from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
     from cloche.artifacts import KubernetesPlace
@@ -28,6 +29,19 @@ def from_here(place: KubernetesPlace, connections: Registries) -> str:
     asked = references.parse(f"{place.registry}/{_NAME}")
     connections.at(asked.host).has_manifest(asked.name, "latest")
     return asked.host
+
+
+def require_answer(place: KubernetesPlace, connections: Registries) -> None:
+    """Raise UnavailableError `registry.…` for a place's registry that cannot be reached.
+
+    What may be read or written there shows when an image is pushed: many registries refuse to read
+    what is not there yet.
+    """
+    try:
+        from_here(place, connections)
+    except ClocheError as error:
+        if error.retriable:
+            raise
 
 
 def from_cluster(

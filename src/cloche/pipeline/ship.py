@@ -54,6 +54,14 @@ def revision_of(origin: Opened, service: str, number: int | None) -> Revision:
         what = f"No revision of {service} is live at {origin.place.name}."
         raise UsageError("ship.nothing", what, where=service, hint="Name one with --revision.")
     found = origin.state.revision(service, wanted)
+    if found is not None and found.deployment.adopted is not None:
+        raise UsageError(
+            "ship.adopted",
+            f"Revision {wanted} of {service} was adopted: Cloche has neither its image nor what it"
+            " should answer.",
+            where=service,
+            hint="Deploy its model with Cloche first, and ship that revision.",
+        )
     if found is None or found.deployment.pod is None:
         raise unknown_revision(service, wanted)
     return found

@@ -8,24 +8,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Capacity, Phase
+from cloche.artifacts import Capacity, Outcome, Phase
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Rollout
+    from cloche.artifacts import Rollout, ServiceRecord
     from cloche.rollout.situation import Situation
 
 
 def size(situation: Situation) -> int:
     """Return how many live replicas a rollout that starts now replaces; 0 where it replaces none.
 
-    That are as many as answer, within the range, so that an autoscaler's number is kept.
+    That are as many as answer, within the range, so that an autoscaler's number is kept; as many as
+    did where a rollout before this one has just ended them.
     """
     record, rollout = situation.record, situation.record.rollout
     if rollout is None or rollout.capacity is Capacity.SURGE or record.live in {None, rollout.to}:
         return 0
     wanted = record.operated.replica_range
     answering = len(situation.observation.ready(record.live)) if record.live is not None else 0
+    answering = answering or displaced(record)
     return max(wanted.minimum, min(answering, wanted.maximum))
+
+
+def displaced(record: ServiceRecord) -> int:
+    """Return how many live replicas gave their room to the last rollout, which did not complete.
+
+    0 where none did. They come back as many as they were, whatever set their number.
+    """
+    for rollout in reversed(record.rollouts):
+        if not rollout.ended or rollout.to == rollout.previous:
+            continue  # one that is under way, or the live one was asked for again
+        failed = rollout.outcome is not Outcome.COMPLETED and rollout.to != record.live
+        return rollout.size if failed else 0
+    return 0
 
 
 def counts(situation: Situation) -> dict[int, int]:

@@ -124,11 +124,11 @@ def _revision_values(deployment: Deployment) -> dict[str, Any]:
     member = deployment.main
     return {
         "model": member.snapshot.pinned,
-        "model.digest": member.snapshot.digest,
+        "model.digest": member.snapshot.digest or None,
         **({"lock.digest": member.lock.digest} if member.lock else {}),
         **({"example.digest": deployment.example.digest} if deployment.example else {}),
         **written.served(deployment.served),
-        "repository.digest": deployment.repository.digest,
+        "repository.digest": deployment.repository.digest or None,
         **({"image": deployment.image} if deployment.image else {}),
         **{
             field: value

@@ -93,6 +93,7 @@ def decide(situation: Situation) -> Decision:
     desired = _desired_service(situation)
     placed = {placement.revision for placement in desired.placements}
     leaving = {replica.revision for replica in situation.observation.replicas} - placed
+    leaving -= _adopted(situation)
     unverified = (
         rollout is not None and rollout.phase is Phase.VERIFYING and not rollout.verification
     )
@@ -181,6 +182,7 @@ def _desired_service(situation: Situation) -> Desired:
         replace(
             _counted(placement(situation.revisions[number], record.operated), counts.get(number)),
             restarted_at=record.restarted_at if number == record.live else None,
+            returns=capacity.displaced(record) if number == record.live else 0,
             retried_at=record.retried_at if number == record.live else None,
             proven=number == record.live,
         )
@@ -200,11 +202,18 @@ def _counted(placed: Placement, count: int | None) -> Placement:
 def _revisions_to_run(situation: Situation) -> set[int]:
     """Return the revisions that should run: the live, the warm one, and that of the rollout."""
     record, rollout = situation.record, situation.record.rollout
-    kept = (record.live, warm_revision(record, situation.now))
+    warm = warm_revision(record, situation.now)
+    kept = (record.live, None if warm in _adopted(situation) else warm)
     numbers = {number for number in kept if number is not None and number in situation.revisions}
     if rollout is not None and rollout.phase in ROLLING:
         numbers.add(rollout.to)
     return numbers
+
+
+def _adopted(situation: Situation) -> set[int]:
+    """Return the revisions that were made by hand: they run on without a placement."""
+    revisions = situation.revisions.items()
+    return {number for number, each in revisions if each.deployment.adopted is not None}
 
 
 def _split(situation: Situation) -> dict[int, int]:
@@ -241,4 +250,5 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         image=deployment.image,
         pod=deployment.pod,
         aliases=() if registered is None or known else (registered,),
+        adopted=deployment.adopted,
     )

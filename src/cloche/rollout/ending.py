@@ -34,6 +34,8 @@ def ending(
     former = recorded.warm.number if recorded is not None and recorded.warm is not None else None
     if number != live:
         former = live if operated.warm_limit > 0 else None
+    if former in revisions and revisions[former].deployment.adopted is not None:
+        former = None  # it runs on without a placement
     kept = sorted({each for each in (former, number) if each in revisions})
     placements = tuple(placement(revisions[each], operated) for each in kept)
     return Desired(deployment.service, placements, {number: strategy.ALL}, operated)

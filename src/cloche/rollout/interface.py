@@ -22,8 +22,10 @@ def changes(before: ModelRepository, after: ModelRepository) -> tuple[str, ...]:
     ]
     if old.name != new.name:
         found.append(f"the model is called {new.name} instead of {old.name}")
-    if old.backend != new.backend:
+    if old.backend and old.backend != new.backend:
         found.append(f"the backend is {new.backend} instead of {old.backend}")
+    gone = [each.name for each in before.members[1:] if each.name not in after.models]
+    found += [f"the model {name} is gone" for name in gone]
     return tuple(found)
 
 

@@ -8,6 +8,11 @@ from cloche.artifacts import Operated, Standing, Verification
 from cloche.rendering import judged_text
 
 
+def adopted(number: int, reference: str) -> str:
+    """Return the sentence for what was taken over as it runs."""
+    return f"{reference} was adopted as revision {number}."
+
+
 def deployed(number: int, reference: str) -> str:
     """Return the sentence for a deploy that makes a revision of a model reference."""
     return f"Revision {number} was requested: {reference}"

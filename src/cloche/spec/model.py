@@ -18,6 +18,7 @@ from pydantic import (
 from cloche import artifacts
 from cloche.artifacts import Capacity, Operated, ReplicaRange, Runtime, Served
 from cloche.artifacts.service import DEFAULT_REPLICAS
+from cloche.errors import UsageError
 from cloche.spec import names, scaling
 from cloche.spec.inputs import Inputs
 from cloche.spec.quantities import Replicas, StartTimeout, Timeout, Tolerance, problem
@@ -27,6 +28,8 @@ from cloche.spec.targets import KubernetesTarget, Label
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cloche.artifacts import KubernetesPlace
 
 T = TypeVar("T")
 
@@ -233,6 +236,21 @@ class ServiceSpec(Section):
             probe=self.health.probe if "probe" in self.health.model_fields_set else None,
             autoscale=None if self.autoscale is None else self.autoscale.artifact(),
         )
+
+    def place(self, target: str, path: Path | None = None) -> KubernetesPlace:
+        """Return the place of one of its targets; raises UsageError `usage.target`.
+
+        `path` is the file that the spec is from.
+        """
+        found = self.targets.get(target)
+        if found is None:
+            raise UsageError(
+                "usage.target",
+                f"There is no target {target!r}.",
+                where=str(path or "cloche.yaml"),
+                hint=f"The targets there are: {', '.join(self.targets) or 'none'}.",
+            )
+        return found.place(target)
 
     def at(self, target: str) -> ServiceSpec:
         """Return the spec as it is at one of its targets."""

@@ -130,6 +130,14 @@ class KubernetesTarget(Section):
                 raise problem(f"{key} is set by Cloche", "Remove it.")
         return given
 
+    @field_validator("node_selector")
+    @classmethod
+    def _is_no_platform(cls, given: dict[str, str]) -> dict[str, str]:
+        for key in given:
+            if key in {"kubernetes.io/os", "kubernetes.io/arch"}:
+                raise problem(f"{key} is set by Cloche: it is that of the image", "Remove it.")
+        return given
+
     @field_validator("patches")
     @classmethod
     def _patches_are_of_pods(cls, given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

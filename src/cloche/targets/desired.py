@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import (
+    Adopted,
     Golden,
     Lock,
     ModelRepository,
@@ -52,12 +53,18 @@ class Placement:
     """The template of its pods, for targets that run pods."""
     exact: bool = False
     """Whether the number of replicas is a rollout's own, which nothing else may change."""
+    returns: int = 0
+    """How many replicas it had when it gave its room away, to come up with them again; after that
+    an autoscaler sets the number. 0 where it gave none."""
     aliases: tuple[str, ...] = ()
     """Further names of its main model, which lead to it where no other service has them."""
     restarted_at: str | None = None
     """When a restart was last asked for: replicas that were not started for it are replaced."""
     retried_at: str | None = None
     """When it was last asked for again: what waits to be started again is started at once."""
+    adopted: Adopted | None = None
+    """What it is where it was made by hand: a target leaves its template as it is, and never
+    removes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,12 @@ class Target(Protocol):
         That includes missing files, a missing environment or a missing image.
         """
 
+    def require_room(self, desired: Desired) -> None:
+        """Raise ConflictError if the replicas of `desired.asked` would find no room beside others.
+
+        Where that is not known, nothing is raised. Changes nothing.
+        """
+
     def foresee(self, desired: Desired) -> tuple[Finding, ...]:
         """Return what a user should know before `desired.asked` is served so; changes nothing."""
 

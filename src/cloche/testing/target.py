@@ -74,6 +74,9 @@ class MemoryTarget:
             if repository.gpu_models and not self.world.gpu:
                 raise needs_gpu("target.memory.gpu", repository.gpu_models)
 
+    def require_room(self, desired: Desired) -> None:
+        """Have room for all."""
+
     def foresee(self, desired: Desired) -> tuple[Finding, ...]:  # noqa: ARG002
         return self.world.findings
 

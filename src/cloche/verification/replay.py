@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Judge, TensorDifference, Verification
+from cloche.artifacts import Judge, RequestOrigin, TensorDifference, Verification
 from cloche.clients.kserve import sequences
 from cloche.errors import ClocheError, UsageError
 from cloche.verification import answers, bodies, golden
@@ -74,6 +74,27 @@ def verify(
         url=url,
         detail=judgement.detail,
         why=judgement.why or request.why,
+    )
+
+
+def ready(url: str, model: RepositoryMember, *, timeout: float = 60.0) -> Verification:
+    """Ask a server at a base URL whether a model is ready, where no request of it is known."""
+    from cloche.clients.kserve.client import InferenceClient
+
+    started = time.perf_counter()
+    with InferenceClient(url, timeout=timeout) as client:
+        passed = client.ready(model.name)
+    return Verification(
+        passed=passed,
+        origin=RequestOrigin.MADE,
+        judge=Judge.NONE,
+        outputs=(),
+        duration_ms=round((time.perf_counter() - started) * 1000, 3),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        url=url,
+        detail=None if passed else f"The server says that {model.name} is not ready.",
+        why="It was adopted: nobody recorded what it should answer. Its server was asked whether"
+        " the model is ready.",
     )
 
 

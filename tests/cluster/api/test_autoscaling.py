@@ -91,6 +91,14 @@ def scale(cluster: Cluster, namespace: str, replicas: int, number: int = 1) -> N
     cluster.scale(kinds.DEPLOYMENT, f"digits-r{number}", namespace, replicas)
 
 
+def scale_by(cluster: Cluster, namespace: str, name: str) -> None:
+    """Make an autoscaler of the first revision."""
+    scaled = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "digits-r1"}
+    spec = {"maxReplicas": 8, "scaleTargetRef": scaled}
+    body = {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+    cluster.create(kinds.HORIZONTAL_POD_AUTOSCALER, body)
+
+
 def codes(cluster: Cluster, namespace: str, operated: Operated) -> set[str]:
     with pytest.raises(ClocheError) as caught:
         target(cluster, namespace).admit(wanted(1, live=1, operated=operated))
@@ -157,8 +165,15 @@ def test_a_rollout_that_replaces_holds_the_autoscaler(keda: Cluster, namespace: 
     ended = replace(shared, placements=(replace(live, replicas=ReplicaRange(0, 0), exact=True),))
     here.apply(ended)
     assert count(keda, namespace) == 0
-    here.apply(wanted(1, live=1))
-    assert (count(keda, namespace), scaler(keda, namespace) is None) == (2, False)
+    # The rollout failed: as many come back as there were, and the autoscaler goes on from there.
+    back = wanted(1, live=1)
+    here.apply(replace(back, placements=(replace(back.placements[0], returns=5),)))
+    found = scaler(keda, namespace)
+    assert found is not None
+    assert (count(keda, namespace), found["spec"]["minReplicaCount"]) == (5, 2)
+    scale(keda, namespace, 3)
+    here.apply(replace(back, placements=(replace(back.placements[0], returns=5),)))
+    assert count(keda, namespace) == 3
 
 
 def test_what_an_autoscaler_makes_of_a_revision_is_seen(keda: Cluster, namespace: str) -> None:
@@ -168,14 +183,7 @@ def test_what_an_autoscaler_makes_of_a_revision_is_seen(keda: Cluster, namespace
 
     made = {"status": {"hpaName": "keda-hpa-digits-r1"}}
     keda.patch(kinds.SCALED_OBJECT, "digits-r1", namespace, made, subresource="status")
-    hpa = {
-        "metadata": {"name": "keda-hpa-digits-r1", "namespace": namespace},
-        "spec": {
-            "maxReplicas": 8,
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "digits-r1"},
-        },
-    }
-    keda.create(kinds.HORIZONTAL_POD_AUTOSCALER, hpa)
+    scale_by(keda, namespace, "keda-hpa-digits-r1")
     name = {"metric": {"name": "s0-prometheus"}}
     status = {
         "desiredReplicas": 5, "currentReplicas": 2,
@@ -211,14 +219,7 @@ def test_what_keeps_a_service_from_being_scaled(keda: Cluster, namespace: str) -
         assert codes(keda, namespace, operated) == {code}
 
     target(keda, namespace).apply(wanted(1, live=1))
-    other = {
-        "metadata": {"name": "by-hand", "namespace": namespace},
-        "spec": {
-            "maxReplicas": 9,
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "digits-r1"},
-        },
-    }
-    keda.create(kinds.HORIZONTAL_POD_AUTOSCALER, other)
+    scale_by(keda, namespace, "by-hand")
     assert codes(keda, namespace, OPERATED) == {"target.kubernetes.other_autoscaler"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -105,6 +106,27 @@ def test_a_quota_that_is_too_small_for_all_pods(
         target(api_cluster, namespace).require_room(three())
     assert caught.value.code == "target.kubernetes.quota"
     assert words in caught.value.what
+
+
+def test_a_range_whose_least_the_quota_forbids(api_cluster: Cluster, namespace: str) -> None:
+    here = target(api_cluster, namespace)
+    quota(api_cluster, namespace, {"pods": "4"}, {"pods": "2"})
+    operated = Operated(replicas=ReplicaRange(3, 9))
+    with pytest.raises(ConflictError, match="room for 2 of the 3 pods"):
+        here.require_room(replace(three(), operated=operated))
+    here.require_room(replace(three(), operated=replace(operated, replicas=ReplicaRange(2, 9))))
+
+
+def test_nodes_of_another_architecture(
+    api_cluster: Cluster, namespace: str, api_nodes: Callable[..., None]
+) -> None:
+    """As where a service is shipped to."""
+    here = target(api_cluster, namespace)
+    api_nodes("arm", {"kubernetes.io/arch": "arm64", "kubernetes.io/os": "linux"})
+    with pytest.raises(ClocheError, match="The nodes are linux/arm64"):
+        here.require_room(three())
+    api_nodes("amd", {"kubernetes.io/os": "linux"})
+    here.require_room(three())
 
 
 def test_a_full_quota_is_no_matter_where_nothing_new_comes_up(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from test_kubernetes_target import desired, placed, target
 
-from cloche.artifacts import EventKind, Operated, ReplicaRange, Revision, ServiceRecord
+from cloche.artifacts import EventKind, Front, Operated, ReplicaRange, Revision, ServiceRecord
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import Cluster
 from cloche.errors import ConflictError
@@ -96,3 +97,19 @@ def test_numbers_that_nobody_uses_go_when_the_server_says_that_they_are_old(
     monkeypatch.setattr(Cluster, "now", lambda _: later)
     recovered(state, journal, api_cluster, namespace)
     assert [each.number for each in state.revisions("digits")] == [1, 2]
+
+
+def test_the_service_that_was_adopted_is_in_a_record_made_anew(
+    state: KubernetesState, journal: KubernetesJournal, api_cluster: Cluster, namespace: str
+) -> None:
+    """It stands with the first revision alone: later ones were deployed without a word of it."""
+    front = Front("inference", {"app": "triton"})
+    first = state.numbered.body("digits", 1)
+    assert first is not None
+    state.numbered.remove(first)
+    made = replace(deployment("digits"), operated=Operated(front=front))
+    state.add_revision(Revision("digits", 1, made.digest, made, "2026-11-26", "me"))
+    recovered(state, journal, api_cluster, namespace)
+    stored = state.service("digits")
+    assert stored is not None
+    assert stored.record.operated.front == front

@@ -6,12 +6,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_kubernetes_target import Held, desired, objects, placed, target, versions
+from test_kubernetes_target import (
+    OPTIONS,
+    START,
+    Held,
+    desired,
+    objects,
+    placed,
+    target,
+    versions,
+)
 
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import Cluster
 from cloche.targets import ApplyError, Desired
 from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes.objects import pod
+from cloche.testing import deployment
 from cluster.harness.api_server import ApiServer
 
 
@@ -29,7 +40,8 @@ def workload(cluster: Cluster, namespace: str, number: int = 1) -> dict[str, Any
 def annotations(cluster: Cluster, namespace: str, number: int = 1) -> dict[str, str]:
     template = workload(cluster, namespace, number)["spec"]["template"]["metadata"]
     given: dict[str, str] = template.get("annotations") or {}
-    return {name: value for name, value in given.items() if name != "example.com/note"}
+    before = pod.render(deployment(), START, "amd64", OPTIONS).pod["metadata"]["annotations"]
+    return {name: value for name, value in given.items() if name not in before}
 
 
 def test_it_is_an_annotation_of_the_pods_of_one_revision(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from cloche.targets.kubernetes import rights
 from cluster.harness.real_cluster import RealCluster
 from fixtures.cluster_users import KINDS, ClusterUser
 from fixtures.command_line import scaled_maximum
+from fixtures.streams import COUNTDOWN, STREAM, repository
 
 NAME, USER = "asked", "carl"
 
@@ -65,3 +67,20 @@ def test_the_golden_request_is_asked_by_a_job(
     assert "cloche-ask-" not in carl.kubectl("get", "configmaps", "-o", "name")
     carl.run("delete", NAME, "--yes").expect(0)
     assert carl.objects(KINDS) == []
+
+
+def test_a_model_that_streams_is_asked_over_grpc_by_a_job(carl: ClusterUser) -> None:
+    made = repository(carl.user.folder / "countdown", "countdown", STREAM, COUNTDOWN)
+    carl.declare("countdown", made)
+    done = carl.deploy()
+    assert (done["phase"], done["verified"]) == ("live", True)
+    assert carl.run("verify", "countdown", "--json").expect(0).json["passed"]
+    answers = carl.user.run(
+        "infer", "countdown", "-i", "-", "--json", "--target", "test", given='{"n": [3]}'
+    ).expect(0)
+    assert [int(each) for each in re.findall(r'"data": \[\s*(\d)', answers.out)] == [2, 1, 0]
+    refused = carl.user.run(
+        "infer", "countdown", "-i", "-", "--target", "test", given='{"n": [[3]]}'
+    )
+    assert refused.code != 0
+    assert carl.kubectl("get", "jobs", "-o", "name") == ""

@@ -105,3 +105,20 @@ def test_the_api_server_is_killed_during_a_rollout(
         cluster_user.deploy()
     serving.more(50)
     assert serving.answers[-1][0] == 3
+
+
+@pytest.mark.parametrize("cascade", ["background", "orphan"])
+def test_a_warm_deployment_is_deleted_and_its_revision_asked_back_at_once(
+    cluster_user: ClusterUser, gateway_entry: Entry, serving: Load, tmp_path: Path, cascade: str
+) -> None:
+    """Its pods are ready for a moment longer: those of the new Deployment have to take over."""
+    at = cluster_user.through(gateway_entry, NAME)
+    cluster_user.declare(NAME, scaled_maximum(tmp_path / "model.onnx", 3), replicas=2, target=at)
+    cluster_user.deploy()
+    serving.more(50)
+    assert serving.answers[-1][0] == 3
+    words = ("delete", "deployment", f"{NAME}-r1", f"--cascade={cascade}", "--wait=false")
+    cluster_user.kubectl(*words)
+    assert cluster_user.run("rollback", NAME, "--json").expect(0).json["revision"] == 1
+    serving.more(300)
+    assert serving.answers[-1][0] == 2

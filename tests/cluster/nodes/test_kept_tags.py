@@ -15,17 +15,17 @@ from fixtures.local import until
 NAME = "few"
 
 
-def tags(user: ClusterUser, registry: str) -> dict[str, str]:
-    """Return the digests of what the tags of revisions name."""
+def tags(user: ClusterUser, registry: str, kind: str = "revision-") -> dict[str, str]:
+    """Return the digests of what the tags of a kind name."""
     host, _, path = registry.partition("/")
     base = f"http://{host}/v2/{path}/{NAME}"
     accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
     with httpx.Client(trust_env=False, headers=accept) as client:
-        found = client.get(f"{base}/tags/list").json()["tags"]
+        found = client.get(f"{base}/tags/list").json().get("tags") or ()
         return {
             tag: client.head(f"{base}/manifests/{tag}").headers["docker-content-digest"]
             for tag in found
-            if tag.startswith("revision-")
+            if tag.startswith(kind)
         }
 
 
@@ -63,5 +63,16 @@ def test_a_revision_that_is_no_longer_kept_loses_its_tag(
         until(lambda: len(ben.ready_pods(NAME, 1)) == 1, 60, every=0.5)
         ben.run("verify", NAME).expect(0)
         assert ben.run("history", NAME, "--json").expect(0).json["restorable"] == [1]
+        # A delete takes the tags of its own place, and the last one the documents, too.
+        of_ben = tags(ben, registry)
+        ann.run("delete", NAME, "--yes").expect(0)
+        left = tags(ann, registry)
+        assert len(left) == 1
+        assert left.items() <= of_ben.items()
+        ben.run("verify", NAME).expect(0)
+        documents = tags(ben, registry, "deployment-")
+        ben.run("delete", NAME, "--yes").expect(0)
+        assert tags(ben, registry) == {}
+        assert len(tags(ben, registry, "deployment-")) < len(documents)
     finally:
         ann.cluster.kubectl("delete", "namespace", other, "--timeout=120s", seconds=150)

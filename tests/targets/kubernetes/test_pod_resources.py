@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cloche.artifacts import ContainerStart, PodOptions, Resources, Served
 from cloche.artifacts.container import SHARED_MEMORY
-from cloche.targets.kubernetes.objects import resources
+from cloche.errors import UsageError
+from cloche.targets.kubernetes.objects import pod, resources
 from cloche.testing import deployment
 
 START = ContainerStart(b"", {SHARED_MEMORY: str(2**24)}, (8000, 8001, 8002))
@@ -34,3 +36,41 @@ def test_a_limit_lowers_a_request(
     assert found.resources == {"requests": requests, "limits": limits}
     (why,) = (each.why for each in found.reasons if each.field == "pod.resources.requests.memory")
     assert ("All that resources.limits" in why) == (requests["memory"] == limits["memory"])
+
+
+@pytest.mark.parametrize("own", [None, "tmp"])
+def test_an_autoscaler_of_nodes_may_remove_pods_with_their_scratch_volumes(own: str | None) -> None:
+    """Each volume that a pod has of its node is named, unless the target says otherwise."""
+    key = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+    options = PodOptions(annotations={} if own is None else {key: own})
+    made = pod.render(replace(deployment(), image="a/b@sha256:0"), START, "amd64", options).pod
+    local = [each["name"] for each in made["spec"]["volumes"] if "emptyDir" in each]
+    assert made["metadata"]["annotations"][key] == (own or ",".join(local))
+
+
+@pytest.mark.parametrize(
+    ("template", "lost"),
+    [
+        (None, "metadata.labels"),
+        ({"metadata": None}, "metadata.labels"),
+        ({"metadata": {"labels": {"cloche.dev/service": None}}}, "metadata.labels"),
+        ({"metadata": {"labels": {"app.kubernetes.io/name": "other"}}}, "metadata.labels"),
+        ({"spec": None}, "spec.containers"),
+        ({"spec": {"containers": None}}, "spec.containers"),
+        ({"spec": {"containers": [{"name": "server", "$patch": "delete"}]}}, "spec.containers"),
+        ({"spec": {"containers": "none"}}, "spec.containers"),
+        ({"spec": {"nodeSelector": None}}, "spec.nodeSelector"),
+        ({"spec": {"serviceAccountName": None}}, "spec.serviceAccountName"),
+        ("none", "spec.containers"),
+        ({"spec": {"hostNetwork": True}}, None),
+    ],
+)
+def test_a_patch_that_takes_away_what_pods_need_is_refused(template: Any, lost: str | None) -> None:
+    options = PodOptions(patches={"Deployment": {"spec": {"template": template}}})
+    made = replace(deployment(), image="a/b@sha256:0")
+    if lost is None:
+        pod.render(made, START, "amd64", options)
+        return
+    with pytest.raises(UsageError, match=lost) as caught:
+        pod.render(made, START, "amd64", options)
+    assert caught.value.code == "target.kubernetes.patches"

@@ -78,7 +78,7 @@ def _examine_place(target: str, file: Path | None, *, pull: bool) -> list[Outcom
     from cloche.cli.doctor import cluster
 
     spec, _ = specification.chosen(None, file, None)
-    place, shown = specification.place_of(spec, target, file), progress.for_terminal()
+    place, shown = spec.place(target, file), progress.for_terminal()
     checks = (*cluster.CHECKS, cluster.PULLING) if pull else cluster.CHECKS
     outcomes: list[Outcome] = []
     with cluster.opened(spec, place, shown) as context:

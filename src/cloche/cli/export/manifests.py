@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import deploy, options, rendering, session, specification
-from cloche.errors import UsageError
+from cloche.refusals import no_prometheus
 from cloche.targets.kubernetes.gitops.objects import ADDONS
 
 if TYPE_CHECKING:
@@ -83,15 +83,11 @@ def _export(
 
     here = session.begin()
     spec, directory = specification.chosen(model, file, name, example)
-    place = specification.place_of(spec, target, file)
+    place = spec.place(target, file)
     spec = spec.at(target)
     if spec.autoscale is not None and place.exposure.prometheus_url is None:
-        raise UsageError(
-            "target.kubernetes.prometheus",
-            "Nothing says which Prometheus has the metrics that autoscaling follows.",
-            where=f"targets.{target}",
-            hint="Write prometheus_url, such as http://prometheus.monitoring.svc:9090.",
-        )
+        hint = "Write prometheus_url, such as http://prometheus.monitoring.svc:9090."
+        raise no_prometheus(f"targets.{target}", hint)
     folder.check(output, overwrite=overwrite)
     with cache.under_way(here.settings):
         deployment = deploy.prepare(here, spec, directory)

@@ -109,6 +109,24 @@ class InferenceClient:
             dict(response.headers),
         )
 
+    def models(self) -> tuple[str, ...]:
+        """Return the names of the models that are ready; empty if the server lists none."""
+        response = self._send("POST", "/v2/repository/index", json={"ready": True})
+        listed = _document(response)
+        if response.status_code != 200 or not isinstance(listed, list):
+            return ()
+        names = (each.get("name") for each in listed if isinstance(each, dict))
+        return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+    def about(self, model: str | None = None, what: str = "") -> dict[str, Any] | None:
+        """Return the metadata of the server or of a model, or its `/config`, as `what` names it.
+
+        None if the server answers otherwise than the protocol has it.
+        """
+        response = self._send("GET", "/v2" if model is None else f"{_path(model, None)}{what}")
+        document = _document(response)
+        return document if response.status_code == 200 and isinstance(document, dict) else None
+
     def _healthy(self, path: str) -> bool:
         try:
             return self._send("GET", path).status_code == 200
@@ -156,12 +174,17 @@ def _path(model: str, version: str | None) -> str:
     return path if version is None else f"{path}/versions/{quote(version, safe='')}"
 
 
+def _document(response: httpx.Response) -> Any:
+    """Return the JSON of an answer; None if it is none."""
+    try:
+        return json.loads(response.content)
+    except ValueError:
+        return None
+
+
 def _words(response: httpx.Response) -> str:
     """Return the server's message: Triton's `{"error": …}`, or a proxy's text."""
-    try:
-        document = json.loads(response.content)
-    except ValueError:
-        document = None
+    document = _document(response)
     message = document.get("error") if isinstance(document, dict) else None
     if isinstance(message, str):
         return message

@@ -79,7 +79,11 @@ def rebuild(
             f" label: cloche.dev/service={service}.",
         )
     latest = revisions[max(revisions)]
-    now = Operated(replicas=ReplicaRange.exactly(replicas) if replicas else None)
+    fronts = (each.deployment.operated.front for each in revisions.values())
+    now = Operated(
+        replicas=ReplicaRange.exactly(replicas) if replicas else None,
+        front=next((front for front in fronts if front is not None), None),
+    )
     record = ServiceRecord(service, now.over(latest.deployment.operated), live)
     version = state.put(record, expect=None)
     stored = state.service(service)

@@ -123,6 +123,10 @@ class Revisions:
             if found[number]["metadata"]["name"] == names.revision_name(service, number)
         }
 
+    def documents(self, service: str) -> frozenset[str]:
+        """Return the digests of the documents of a service's revisions."""
+        return frozenset(_entry_in(body).document.digest for body in self.bodies(service).values())
+
     def remove(self, body: Body) -> None:
         """Remove the object of a revision, if it is still that one."""
         metadata = body["metadata"]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Capacity, Expose, Exposure
+from cloche.artifacts import Capacity, Expose
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError, QuotaError
 from cloche.errors import ClocheError, ConflictError, ErrorGroup, UsageError
-from cloche.targets.kubernetes import names, requirements, scaling
+from cloche.targets.kubernetes import keepers, names, requirements, scaling
 from cloche.targets.kubernetes.gpus import preflight
 from cloche.targets.kubernetes.objects import pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cloche.artifacts import Exposure
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.targets.desired import Desired
 
@@ -46,7 +47,7 @@ def check(cluster: Cluster, namespace: str, desired: Desired) -> None:
 def of_service(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[ClocheError]:
     """Yield what is in the way of a service's names and of how it is reached."""
     yield from _foreign(cluster, namespace, desired.service)
-    exposure = desired.operated.exposure or Exposure()
+    exposure = desired.operated.reached
     if desired.operated.capacity is Capacity.PARTIAL and exposure.expose is not Expose.GATEWAY:
         yield _unsplit()
     if exposure.expose is Expose.GATEWAY:
@@ -167,15 +168,8 @@ def _is_ours(found: dict[str, Any], service: str) -> bool:
 
 def _keeper(found: dict[str, Any]) -> str:
     """Return who keeps an object, as far as it says so: `: Helm keeps it`."""
-    metadata = found["metadata"]
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    known = {
-        "Argo CD": "argocd.argoproj.io/tracking-id" in annotations,
-        "Flux": any(".toolkit.fluxcd.io/" in label for label in labels),
-    }
-    tools = [tool for tool, is_so in known.items() if is_so]
-    kept_by = [*tools, *([labels[names.MANAGED_BY]] if names.MANAGED_BY in labels else [])]
-    return f": {kept_by[0]} keeps it" if kept_by else ""
+    keeper = keepers.keeper_of(found)
+    return f": {keeper} keeps it" if keeper is not None else ""
 
 
 def _gateway(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cloche.clients.kubernetes.cluster import Cluster
 
 _POLL = 0.5
-_LARGEST = 512 * 2**10
+LARGEST = 512 * 2**10
 """Bytes of a body that goes into a ConfigMap; a larger one has to be in the image."""
 _OF_CONNECTIONS = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
 _UNAVAILABLE = 503
@@ -94,16 +94,32 @@ def send(
     Raises UnavailableError `target.kubernetes.ask` if there was none, and ClocheError
     `kubernetes.…`.
     """
+    request = {"port": PORTS["http"], "method": method, "path": path, "headers": dict(headers)}
+    head, data = asked(cluster, pod, "send", request, body)
+    try:
+        return int(head["status"]), [(str(key), str(value)) for key, value in head["headers"]], data
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unanswered(str(head), "Its log has no answer.") from error
+
+
+def asked(
+    cluster: Cluster,
+    pod: dict[str, Any],
+    script: str,
+    request: Mapping[str, Any],
+    body: bytes | None,
+) -> tuple[dict[str, Any], bytes]:
+    """Have a Job run a script of `probe/` for a request; return the head of the answer, and it.
+
+    Raises as `send` does.
+    """
     namespace, name = pod["metadata"]["namespace"], f"cloche-ask-{secrets.token_hex(5)}"
     digest = None if body is None else hashlib.sha256(body).hexdigest()
-    asked = {
-        "host": pod["status"]["podIP"], "port": PORTS["http"], "method": method, "path": path,
-        "headers": dict(headers), "digest": digest,
-    }  # fmt: skip
-    carried = body if body is not None and len(body) <= _LARGEST else None
+    whole = {"host": pod["status"]["podIP"], "digest": digest, **request}
+    carried = body if body is not None and len(body) <= LARGEST else None
     try:
-        cluster.create(kinds.CONFIG_MAP, asking.request(name, asked, carried, pod))
-        cluster.create(kinds.JOB, asking.job(name, pod))
+        cluster.create(kinds.CONFIG_MAP, asking.request(name, whole, carried, pod))
+        cluster.create(kinds.JOB, asking.job(name, pod, script))
         sender = _ended(cluster, namespace, name)
         return _answer(list(cluster.log(sender, namespace, asking.CONTAINER)), name)
     finally:
@@ -128,20 +144,19 @@ def _ended(cluster: Cluster, namespace: str, name: str) -> str:
     raise _unanswered(name, f"It did not end within {asking.LIMIT} s: {why}.")
 
 
-def _answer(lines: list[str], name: str) -> Answer:
-    """Return the answer that is in the log of a Job."""
+def _answer(lines: list[str], name: str) -> tuple[dict[str, Any], bytes]:
+    """Return the answer that is in the log of a Job, and the head that it begins with."""
     try:
         head = json.loads(lines[0])
         if "error" in head:
             raise _unanswered(name, f"It got no answer: {head['error']}.")
         data = b"".join(base64.b64decode(line) for line in lines[1:])
-        headers = [(str(key), str(value)) for key, value in head["headers"]]
-        status, digest = int(head["status"]), head["digest"]
+        digest = head["digest"]
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise _unanswered(name, f"Its log has no answer: {' '.join(lines)[-200:]}") from error
     if hashlib.sha256(data).hexdigest() != digest:
         raise _unanswered(name, "A part of the answer is missing from its log.")
-    return status, headers, data
+    return head, data
 
 
 def _unanswered(name: str, why: str) -> UnavailableError:

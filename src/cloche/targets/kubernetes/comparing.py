@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _REPLICAS = "spec.replicas"
 _KEPT_BY_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
-_NOTES = (names.APPLIED, names.REPLICAS)
+_NOTES = (names.ADOPTED, names.APPLIED, names.REPLICAS)
 
 
 def compare(cluster: Cluster, namespace: str, desired: Desired) -> tuple[ObjectChange, ...]:
@@ -88,11 +88,12 @@ class _Comparison:
         kind, body = wanted.workload(placement, self.namespace)
         name = body["metadata"]["name"]
         current = self.found.get(kind, name)
+        is_asked = placement.adopted is None and wanted.is_asked(body["spec"]["template"])
         if current is None and placement.pod is not None:
             room.require(self.cluster, self.namespace, self.desired, placement.pod, self.found)
         replicas = wanted.replicas(placement, self.desired, self.found)
         yield from self._changed(kind, body, replicas)
-        if current is None and wanted.is_asked(body["spec"]["template"]):
+        if current is None and is_asked:
             yield ObjectChange(
                 ObjectAction.CREATE, kinds.CONFIG_MAP.name, name, revision=placement.revision
             )
@@ -147,7 +148,8 @@ class _Comparison:
         ]
         if not ours:
             return [], _Answer(None)
-        answer = self._asked(kind, whole)
+        agreed = kind is kinds.SERVICE and writing.is_agreed(whole, current)
+        answer = self._asked(kind, whole, force=agreed)
         if answer.body is None:
             return ours, answer
         both = fields.merged(tree, fields.tree_of(answer.body))
@@ -178,10 +180,10 @@ class _Comparison:
             changes.append(FieldChange(_REPLICAS, None, replicas))
         return _change(ObjectAction.CREATE, kind, body, tuple(changes), answer.unasked)
 
-    def _asked(self, kind: Kind, whole: dict[str, Any]) -> _Answer:
-        """Return what the cluster would make of an object."""
+    def _asked(self, kind: Kind, whole: dict[str, Any], *, force: bool = False) -> _Answer:
+        """Return what the cluster would make of an object; `force` says that owners agreed."""
         try:
-            return _Answer(self.cluster.apply(kind, whole, dry_run=True))
+            return _Answer(self.cluster.apply(kind, whole, force=force, dry_run=True))
         except FieldConflictError as error:
             forced = self.cluster.apply(kind, whole, dry_run=True, force=True)
             return _Answer(forced, error.conflicts)

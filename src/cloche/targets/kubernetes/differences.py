@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import Expose, Exposure, Finding, Severity
+from cloche.artifacts import Expose, Finding, Severity
 from cloche.clients.kubernetes import kinds
 from cloche.targets.kubernetes import names, seen, writing
 from cloche.targets.kubernetes.gpus import preflight
@@ -59,7 +59,16 @@ def _scaled_by_others(cluster: Cluster, namespace: str, desired: Desired) -> Ite
 
 
 def _reached(desired: Desired) -> Iterator[Finding]:
-    exposure = desired.operated.exposure or Exposure()
+    exposure, front = desired.operated.reached, desired.operated.front
+    asked = desired.operated.exposure or exposure
+    if front is not None and asked.expose is not exposure.expose:
+        yield Finding(
+            Severity.WARNING,
+            "target.kubernetes.front",
+            f"The service is reached through Service {front.name}, which was adopted: expose:"
+            f" {asked.expose} of the target has no effect.",
+            where=front.name,
+        )
     if exposure.expose is Expose.LOADBALANCER:
         yield Finding(
             Severity.WARNING,

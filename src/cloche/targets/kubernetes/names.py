@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloche.state.kubernetes.names import CLOCHE, MANAGED_BY, NAME, REVISION, SERVICE
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "APPLIED", "CLOCHE", "GPU", "MANAGED_BY", "REPLICAS", "RESTARTED", "REVISION", "SCHEDULE_LIMIT",
-    "SERVICE", "UNNUMBERED", "labels", "of_revision", "of_service", "revision_of", "selector",
-    "selector_text",
+    "ADOPTED", "APPLIED", "CLOCHE", "GPU", "MANAGED_BY", "REPLICAS", "RESTARTED", "REVISION",
+    "SCHEDULE_LIMIT", "SERVICE", "UNNUMBERED", "chosen_text", "labels", "of_revision", "of_service",
+    "revision_of", "selector", "selector_text",
 ]  # fmt: skip
 
+ADOPTED = "cloche.dev/adopted"
+"""The annotation of objects that were made by hand, with what a selector was before, as JSON."""
 APPLIED = "cloche.dev/applied"
 """The annotation with the digest of what was applied."""
 GPU = "cloche.dev/gpu"
@@ -80,6 +82,18 @@ def selector(service: str, revision: int | None = None) -> dict[str, str]:
 def selector_text(service: str) -> str:
     """Return the label selector of all objects of a service."""
     return f"{MANAGED_BY}={CLOCHE},{SERVICE}={service}"
+
+
+def chosen_text(selector: Mapping[str, Any]) -> str:
+    """Return a selector of labels, as a Deployment has it, in the form in which lists ask."""
+    words = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for each in selector.get("matchExpressions") or ():
+        key, values = each["key"], ",".join(each.get("values") or ())
+        words.append({
+            "In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})",
+            "Exists": key, "DoesNotExist": f"!{key}",
+        }[each["operator"]])  # fmt: skip
+    return ",".join(words)
 
 
 def revision_of(labels_of: Mapping[str, str]) -> int | None:

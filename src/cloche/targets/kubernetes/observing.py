@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Expose, Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
-from cloche.targets.kubernetes import names, pods, scaling, seen
-from cloche.targets.kubernetes.objects import route
+from cloche.targets.kubernetes import leftover, names, pods, scaling, seen
+from cloche.targets.kubernetes.objects import adopted, route
 from cloche.targets.kubernetes.objects.pod import PORTS
 from cloche.targets.target import Endpoint, Replica, ReplicaPhase, ServiceObservation
 
@@ -34,6 +35,10 @@ def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservatio
         lambda pod: events_of(cluster, namespace, pod),
         cluster.now(),
         {number: limit for number, each in workloads.items() if (limit := _schedule_limit(each))},
+    )
+    left = leftover.of(found.objects[kinds.POD].values(), workloads)
+    ours = tuple(
+        replace(each, phase=ReplicaPhase.STOPPING) if each.id in left else each for each in ours
     )
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     split = split_of(found, service)
@@ -88,9 +93,20 @@ def asked_split_of(found: seen.Seen, service: str) -> dict[int, int]:
     routed = found.get(kinds.HTTP_ROUTE, names.of_service(service))
     if routed is not None:
         return route.split_of(routed, service)
-    main = found.get(kinds.SERVICE, names.of_service(service))
-    number = names.revision_of((main or {}).get("spec", {}).get("selector") or {})
+    number = _led_to(found, service)
     return {number: 100} if number else {}
+
+
+def _led_to(found: seen.Seen, service: str) -> int | None:
+    """Return the revision that the Service of a service leads to; None if it leads to none."""
+    main = found.main(service)
+    if main is None:
+        return None
+    selector = main["spec"].get("selector") or {}
+    if adopted.is_adopted(main) and selector == adopted.selector_before(main):
+        numbered = found.of_revision(kinds.DEPLOYMENT).items()
+        return next((number for number, each in numbered if adopted.is_adopted(each)), None)
+    return names.revision_of(selector)
 
 
 def problem_of(routed: dict[str, Any]) -> str | None:
@@ -138,7 +154,7 @@ def exposure_of(found: seen.Seen, service: str) -> Exposure:
         parent = routed["spec"]["parentRefs"][0]
         host = (routed["spec"].get("hostnames") or [None])[0]
         return Exposure(Expose.GATEWAY, f"{parent.get('namespace')}/{parent['name']}", host)
-    main = found.get(kinds.SERVICE, names.of_service(service)) or {}
+    main = found.main(service) or {}
     is_public = main.get("spec", {}).get("type") == "LoadBalancer"
     return Exposure(Expose.LOADBALANCER if is_public else Expose.CLUSTERIP)
 
@@ -158,15 +174,25 @@ def _endpoint(
         return Endpoint(
             f"http://{exposure.host}{suffix}", f"{exposure.host}:{port}", problem is None, problem
         )
-    main = found.get(kinds.SERVICE, names.of_service(service))
-    host = f"{names.of_service(service)}.{namespace}.svc"
+    main = found.main(service)
+    host = f"{main['metadata']['name'] if main else names.of_service(service)}.{namespace}.svc"
     if exposure.expose is Expose.LOADBALANCER and main is not None:
         given = (main.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}])[0]
         host = given.get("ip") or given.get("hostname") or host
     problem = None if main is not None else "Its Service is not there yet."
+    ports = _ports(main)
     return Endpoint(
-        f"http://{host}:{PORTS['http']}", f"{host}:{PORTS['grpc']}", main is not None, problem
+        f"http://{host}:{ports['http']}", f"{host}:{ports['grpc']}", main is not None, problem
     )
+
+
+def _ports(main: dict[str, Any] | None) -> dict[str, int]:
+    """Return the ports by which a Service leads to those of pods: one made by hand has its own."""
+    led = {
+        each.get("targetPort", each["port"]): each["port"]
+        for each in (main or {}).get("spec", {}).get("ports") or ()
+    }
+    return {name: led.get(name, led.get(port, port)) for name, port in PORTS.items()}
 
 
 def _listener_port(cluster: Cluster, exposure: Exposure) -> int:

@@ -13,7 +13,7 @@ from cloche.targets.kubernetes.objects.probes import MARK
 from cloche.targets.target import Replica, ReplicaPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _HOPELESS = re.compile(
     r"not found|manifest unknown|no match for platform|unauthori[sz]ed|denied|forbidden"
@@ -221,17 +221,23 @@ def _end_text(pod: dict[str, Any], ended: dict[str, Any], restarts: int) -> str:
 
 
 def _limits(pod: dict[str, Any]) -> dict[str, str]:
-    for container in pod["spec"].get("containers") or ():
-        if container["name"] == template.CONTAINER:
-            return dict((container.get("resources") or {}).get("limits") or {})
-    return {}
+    server = _server(pod["spec"].get("containers") or ())
+    return dict((server.get("resources") or {}).get("limits") or {})
 
 
 def _container(pod: dict[str, Any]) -> dict[str, Any]:
-    for container in pod.get("status", {}).get("containerStatuses") or ():
-        if container["name"] == template.CONTAINER:
-            return dict(container)
-    return {}
+    return _server(pod.get("status", {}).get("containerStatuses") or ())
+
+
+def container_of(pod: Mapping[str, Any]) -> str:
+    """Return the name of the container that answers requests."""
+    return str(_server(pod["spec"]["containers"])["name"])
+
+
+def _server(containers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the container that answers: the first one in pods that Cloche did not make."""
+    named = (each for each in containers if each["name"] == template.CONTAINER)
+    return dict(next(named, containers[0] if containers else {}))
 
 
 def _last_end(container: dict[str, Any]) -> dict[str, Any] | None:

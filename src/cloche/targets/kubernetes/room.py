@@ -1,10 +1,10 @@
-"""Whether a cluster has room for all pods of a new revision: its quotas, and its GPUs."""
+"""Whether a cluster has room for all pods of a new revision: its nodes, quotas and GPUs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.targets.kubernetes import quota
+from cloche.targets.kubernetes import platform, quota
 from cloche.targets.kubernetes.gpus import room as gpus
 
 if TYPE_CHECKING:
@@ -20,5 +20,6 @@ def require(
 
     `found` is what runs of the service.
     """
+    platform.require(cluster, template)
     quota.require_room(cluster, namespace, desired, template, found)
     gpus.require(cluster, namespace, desired, template, found)

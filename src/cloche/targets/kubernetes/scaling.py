@@ -9,6 +9,7 @@ from cloche.artifacts import Exposure
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError, ConflictError, UsageError
+from cloche.refusals import no_prometheus
 from cloche.targets.kubernetes import names, rights
 from cloche.targets.kubernetes.quantities import amount
 from cloche.targets.target import Scaling
@@ -51,12 +52,8 @@ def problems(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Clo
         return
     exposure = desired.operated.exposure or Exposure()
     if exposure.prometheus_url is None:
-        yield UsageError(
-            "target.kubernetes.prometheus",
-            "Nothing says which Prometheus has the metrics that autoscaling follows.",
-            where="targets",
-            hint=f"Write prometheus_url at the target{_likely(cluster, exposure)}",
-        )
+        hint = f"Write prometheus_url at the target{_likely(cluster, exposure)}"
+        yield no_prometheus("targets", hint)
     if not cluster.serves(kinds.SCALED_OBJECT):
         yield ClocheError(
             "target.kubernetes.keda",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes.objects import adopted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.clients.kubernetes.kinds import Kind
@@ -42,6 +43,19 @@ class Seen:
                 found[number] = each
         return found
 
+    def workload(self, number: int) -> dict[str, Any] | None:
+        """Return the Deployment of a revision, whatever it is called; None if it is not there."""
+        return self.of_revision(kinds.DEPLOYMENT).get(number)
+
+    def main(self, service: str) -> dict[str, Any] | None:
+        """Return the Service of a whole service: the one that was adopted, else that of its name.
+
+        None if it is not there.
+        """
+        services = self.objects.get(kinds.SERVICE, {})
+        by_hand = (each for each in services.values() if adopted.is_adopted(each))
+        return next(by_hand, services.get(names.of_service(service)))
+
     def all(self) -> Iterator[tuple[Kind, dict[str, Any]]]:
         """Yield all objects with their kind."""
         for kind, objects in self.objects.items():
@@ -59,7 +73,27 @@ def read(
             continue
         items = _listed(cluster, kind, namespace, service)
         found[kind] = {each["metadata"]["name"]: each for each in items}
+    if kinds.POD in found:
+        workloads = found.get(kinds.DEPLOYMENT, {}).values()
+        found[kinds.POD] |= {
+            each["metadata"]["name"]: each for each in adopted_pods(cluster, namespace, workloads)
+        }
     return Seen(found)
+
+
+def adopted_pods(
+    cluster: Cluster, namespace: str, workloads: Iterable[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the pods of adopted Deployments, with the labels that Cloche's own pods would have."""
+    for workload in workloads:
+        if not adopted.is_adopted(workload):
+            continue
+        labels = workload["metadata"]["labels"]
+        ours = {key: labels[key] for key in (names.SERVICE, names.REVISION)}
+        chosen = names.chosen_text(workload["spec"]["selector"])
+        for pod in cluster.list(kinds.POD, namespace, labels=chosen).items:
+            metadata = pod["metadata"]
+            yield {**pod, "metadata": {**metadata, "labels": metadata["labels"] | ours}}
 
 
 def _listed(cluster: Cluster, kind: Kind, namespace: str, service: str) -> Sequence[dict[str, Any]]:

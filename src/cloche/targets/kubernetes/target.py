@@ -13,6 +13,7 @@ from cloche.errors import ClocheError, StaleError
 from cloche.state.hold import AlwaysHeld
 from cloche.targets.kubernetes import (
     admission,
+    adoption,
     comparing,
     differences,
     image_volumes,
@@ -24,14 +25,14 @@ from cloche.targets.kubernetes import (
     wanted,
 )
 from cloche.targets.kubernetes.objects import golden, metadata, pod, weights
-from cloche.targets.kubernetes.writing import Writer
+from cloche.targets.kubernetes.writing import Writer, replicas_of
 from cloche.targets.target import ApplyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from cloche.artifacts import Finding, ObjectChange
+    from cloche.artifacts import Adopted, Finding, ObjectChange
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.state import Hold
     from cloche.targets.desired import Desired, Placement
@@ -79,6 +80,8 @@ class KubernetesTarget:
         for placement in desired.placements:
             if placement.pod is not None:
                 self._require_images(placement.image, placement.pod)
+            if placement.adopted is not None:
+                adoption.require_same(self._cluster, self._namespace, placement.adopted)
 
     def _require_images(self, image: str | None, template: dict[str, Any]) -> None:
         """Raise ClocheError if pods of a template cannot be started any more."""
@@ -171,6 +174,9 @@ class KubernetesTarget:
 
     def _place(self, placement: Placement, desired: Desired, found: seen.Seen) -> None:
         """Bring the objects of a revision to what they should be."""
+        if placement.adopted is not None:
+            self._place_adopted(placement, placement.adopted, desired, found)
+            return
         name = names.of_revision(placement.service, placement.revision)
         kind, body = wanted.workload(placement, self._namespace)
         current = found.get(kind, name)
@@ -192,6 +198,18 @@ class KubernetesTarget:
         ):  # fmt: skip
             self._writer.apply(kind, body, found.get(kind, name))
 
+    def _place_adopted(
+        self, placement: Placement, adopted: Adopted, desired: Desired, found: seen.Seen
+    ) -> None:
+        """Mark a Deployment that was made by hand as a revision; one of no replicas gets some."""
+        adoption.require_same(self._cluster, self._namespace, adopted)
+        kind, body = wanted.workload(placement, self._namespace)
+        workload = self._writer.apply(kind, body, found.get(kind, adopted.deployment))
+        replicas = wanted.replicas(placement, desired, found)
+        if replicas is not None:
+            is_ours = placement.exact or not replicas_of(workload)
+            self._writer.scale(kind, workload, replicas, is_ours=is_ours)
+
     def _add_probe(self, placement: Placement, workload: dict[str, Any]) -> None:
         """Make the ConfigMap that the pods of a new revision wait for, if it is missing."""
         name = names.of_revision(placement.service, placement.revision)
@@ -205,6 +223,8 @@ class KubernetesTarget:
         """Have the traffic go where it should; with no share left there is no address."""
         for kind, body in wanted.of_traffic(desired, self._namespace, self._cluster.serves):
             current = found.get(kind, body["metadata"]["name"])
+            if current is None and desired.operated.front is not None:
+                current = adoption.service(self._cluster, self._namespace, desired.operated.front)
             self._writer.move(desired.service, kind, body, current)
             if kind is kinds.HTTP_ROUTE and current is not None:
                 _require_accepted(current)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Expose, Exposure, ReplicaRange
+from cloche.artifacts import Expose, ReplicaRange
 from cloche.clients.kubernetes import kinds
 from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import (
     account,
+    adopted,
     autoscaler,
     deployment,
     disruption,
@@ -27,7 +28,7 @@ from cloche.targets.kubernetes.writing import replicas_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from cloche.artifacts import Autoscale
+    from cloche.artifacts import Autoscale, Exposure
     from cloche.clients.kubernetes.kinds import Kind
     from cloche.targets.desired import Desired, Placement
 
@@ -46,12 +47,13 @@ _SCRAPED_SECONDS = 15.0
 
 def of_service(desired: Desired, namespace: str, serves: Serves) -> Iterator[Object]:
     """Yield the objects of the whole service that no request passes through."""
-    if not desired.placements and not desired.split:
-        return
-    name = desired.service
-    yield kinds.NETWORK_POLICY, network.of(name, namespace, _exposure(desired))
+    made = [each for each in desired.placements if each.adopted is None]
+    if not made and (desired.placements or not desired.split):
+        return  # what was adopted has what it needs
+    name, by_hand = desired.service, desired.operated.front is not None
+    yield kinds.NETWORK_POLICY, network.of(name, namespace, _exposure(desired), by_hand=by_hand)
     own = names.of_service(name)
-    if any((each.pod or {})["spec"]["serviceAccountName"] == own for each in desired.placements):
+    if any((each.pod or {})["spec"]["serviceAccountName"] == own for each in made):
         yield kinds.SERVICE_ACCOUNT, account.of(name, namespace)
     if serves(kinds.POD_MONITOR):
         exposure, scaled = _exposure(desired), desired.operated.autoscaled is not None
@@ -61,6 +63,11 @@ def of_service(desired: Desired, namespace: str, serves: Serves) -> Iterator[Obj
 
 def workload(placement: Placement, namespace: str) -> Object:
     """Return the Deployment of a revision, which all its other objects belong to."""
+    if placement.adopted is not None:
+        body = adopted.deployment(
+            placement.service, placement.revision, namespace, placement.adopted
+        )
+        return kinds.DEPLOYMENT, body
     return kinds.DEPLOYMENT, deployment.of(placement, namespace)
 
 
@@ -74,6 +81,8 @@ def of_revision(
     serves: Serves,
 ) -> Iterator[Object]:
     """Yield the objects that go with the Deployment of a revision; `owner` is it, once it is."""
+    if placement.adopted is not None:
+        return
     within = _within(placement, desired, found)
     yield kinds.SERVICE, _owned(service.of_revision(placement, namespace), owner)
     if within.maximum >= disruption.LEAST:
@@ -105,8 +114,13 @@ def of_traffic(desired: Desired, namespace: str, serves: Serves) -> Iterator[Obj
     """
     if not desired.split:
         return
-    name, exposure = desired.service, _exposure(desired)
-    yield kinds.SERVICE, service.of_service(name, namespace, _most(desired.split), exposure)
+    name, exposure, most = desired.service, _exposure(desired), _most(desired.split)
+    front = desired.operated.front
+    if front is not None:
+        is_adopted = any(each.adopted for each in desired.placements if each.revision == most)
+        yield kinds.SERVICE, adopted.service(name, namespace, front, most, is_adopted=is_adopted)
+        return
+    yield kinds.SERVICE, service.of_service(name, namespace, most, exposure)
     if exposure.expose is not Expose.GATEWAY:
         return
     limit = desired.operated.timeout
@@ -119,7 +133,7 @@ def of_traffic(desired: Desired, namespace: str, serves: Serves) -> Iterator[Obj
 
 def unrouted(desired: Desired, found: Seen) -> Iterator[Object]:
     """Yield the objects that a service is no longer reached through."""
-    main = found.get(kinds.SERVICE, names.of_service(desired.service))
+    main = found.main(desired.service)
     if not desired.split and main is not None:
         yield kinds.SERVICE, main
     if desired.split and _exposure(desired).expose is Expose.GATEWAY:
@@ -129,12 +143,16 @@ def unrouted(desired: Desired, found: Seen) -> Iterator[Object]:
 
 
 def leaving(desired: Desired, found: Seen) -> Iterator[Object]:
-    """Yield the revisions without a placement, and with the last one the service's own objects."""
+    """Yield the revisions without a placement, and with the last one the service's own objects.
+
+    What was adopted runs on until then.
+    """
     placed = {placement.revision for placement in desired.placements}
+    stays = bool(placed or desired.split)
     for number, each in found.of_revision(kinds.DEPLOYMENT).items():
-        if number not in placed:
+        if number not in placed and not (stays and adopted.is_adopted(each)):
             yield kinds.DEPLOYMENT, each
-    if not placed and not desired.split:
+    if not stays:
         yield from ((kind, each) for kind, each in found.all() if kind is not kinds.DEPLOYMENT)
 
 
@@ -149,19 +167,21 @@ def replicas(placement: Placement, desired: Desired, found: Seen) -> int | None:
     name = names.of_revision(placement.service, placement.revision)
     if _follows(placement, desired) is not None and found.get(kinds.SCALED_OBJECT, name):
         return None
-    return _within(placement, desired, found).minimum
+    within = _within(placement, desired, found)
+    return max(within.minimum, min(placement.returns, within.maximum))
 
 
 def _follows(placement: Placement, desired: Desired) -> Autoscale | None:
     """Return what the replicas of a revision follow; None where their number is set."""
-    return None if placement.exact else desired.operated.autoscaled
+    is_set = placement.exact or placement.adopted is not None
+    return None if is_set else desired.operated.autoscaled
 
 
 def _within(placement: Placement, desired: Desired, found: Seen) -> ReplicaRange:
     """Return between which numbers of replicas a revision is held."""
     least = _least(placement, desired, found)
     asked = placement.replicas
-    if asked.fixed:
+    if asked.fixed or placement.adopted is not None:
         return ReplicaRange.exactly(least)
     return ReplicaRange(min(least, asked.maximum), asked.maximum)
 
@@ -171,10 +191,7 @@ def _least(placement: Placement, desired: Desired, found: Seen) -> int:
     wanted = placement.replicas.minimum
     if placement.exact or desired.split.get(placement.revision):
         return wanted
-    answering = [
-        found.get(kinds.DEPLOYMENT, names.of_revision(desired.service, number))
-        for number in desired.split
-    ]
+    answering = [found.workload(number) for number in desired.split]
     now = [replicas_of(each) for each in answering if each is not None]
     return max([wanted, *now])
 
@@ -184,7 +201,7 @@ def _owned(body: dict[str, Any], owner: dict[str, Any] | None) -> dict[str, Any]
 
 
 def _exposure(desired: Desired) -> Exposure:
-    return desired.operated.exposure or Exposure()
+    return desired.operated.reached
 
 
 def _scrape_interval(exposure: Exposure, serves: Serves) -> float:

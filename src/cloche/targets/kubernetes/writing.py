@@ -8,6 +8,7 @@ from cloche.artifacts import digest_of, encode
 from cloche.clients.kubernetes import kinds
 from cloche.errors import UnavailableError
 from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes.objects import adopted
 
 if TYPE_CHECKING:
     from cloche.clients.kubernetes.cluster import Cluster
@@ -50,7 +51,8 @@ class Writer:
         if current is not None:
             version = current["metadata"]["resourceVersion"]
             whole["metadata"] = {**whole["metadata"], "resourceVersion": version}
-        self._cluster.apply(kind, whole, force=self.takes_over)
+        force = self.takes_over or (current is not None and is_agreed(body, current))
+        self._cluster.apply(kind, whole, force=force)
 
     def scale(self, kind: Kind, current: dict[str, Any], replicas: int, *, is_ours: bool) -> None:
         """Set the number of replicas, unless someone else has set it; `is_ours` says nobody has.
@@ -87,10 +89,15 @@ class Writer:
     def remove(self, service: str, kind: Kind, current: dict[str, Any]) -> None:
         """Delete an object, if it is the one that was read, while acting is held.
 
-        What owns others stays until they are gone, so that it is seen what still runs.
+        What owns others stays until they are gone, so that it is seen what still runs. What was
+        adopted is given back instead, as it was found.
         """
         self.require(service)
         metadata = current["metadata"]
+        if adopted.is_adopted(current):
+            body = adopted.given_back(current)
+            self._cluster.patch(kind, metadata["name"], metadata["namespace"], body)
+            return
         if metadata.get("deletionTimestamp"):
             return
         self._cluster.delete(
@@ -104,6 +111,16 @@ class Writer:
             what = f"Another command acts for {service} now."
             hint = "It carries on what is recorded; see `cloche status`."
             raise UnavailableError("target.not_held", what, where=service, hint=hint)
+
+
+def is_agreed(body: dict[str, Any], current: dict[str, Any]) -> bool:
+    """Return whether others who own the selector of a Service need not be asked.
+
+    Its adoption was the yes, as long as nobody has changed it since.
+    """
+    if not adopted.is_adopted(body):
+        return False
+    return adopted.is_known(current["spec"].get("selector") or {}, body)
 
 
 def is_applied(whole: dict[str, Any], current: dict[str, Any]) -> bool:

@@ -120,6 +120,9 @@ class LocalTarget:
         if errors:
             raise ApplyError(desired.service, errors)
 
+    def require_room(self, desired: Desired) -> None:
+        """Raise nothing: what this machine has shows when replicas start."""
+
     def foresee(self, desired: Desired) -> tuple[Finding, ...]:
         service, repository = desired.service, desired.asked
         if repository is None:

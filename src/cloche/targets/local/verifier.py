@@ -52,6 +52,8 @@ class LocalVerifier:
         """Send a golden request to a server and return the judgement of the answer."""
         from cloche.verification import replay
 
+        if golden is None and revision.deployment.adopted is not None:
+            return replay.ready(server.http, revision.deployment.repository.main)
         request = golden or revision.deployment.golden
         if request is None:
             raise ClocheError(

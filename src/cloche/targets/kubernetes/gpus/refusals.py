@@ -9,6 +9,7 @@ from cloche.errors import ClocheError
 from cloche.images.bases import ngc
 from cloche.targets.kubernetes import fitting
 from cloche.targets.kubernetes.gpus import releases, words
+from cloche.targets.kubernetes.platform import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 _MOST = 8
 """Values of a label that are shown."""
-_OWN = ("kubernetes.io/os", "kubernetes.io/arch")
 
 
 def of_selector(seen: Nodes, template: Mapping[str, Any]) -> Iterator[ClocheError]:
@@ -52,8 +52,8 @@ def of_selector(seen: Nodes, template: Mapping[str, Any]) -> Iterator[ClocheErro
 def _other_platform(
     wanted: Mapping[str, str], chosen: Mapping[str, str], alike: Sequence[Mapping[str, str]]
 ) -> ClocheError:
-    theirs = sorted({"/".join(each.get(key, "?") for key in _OWN) for each in alike})
-    ours = "/".join(wanted.get(key, "?") for key in _OWN)
+    theirs = sorted({"/".join(each.get(key, "?") for key in OWN) for each in alike})
+    ours = "/".join(wanted.get(key, "?") for key in OWN)
     return ClocheError(
         "target.kubernetes.node_selector",
         f"The nodes with {_listed(chosen)} are {', '.join(theirs)}, and the image is for {ours}.",
@@ -68,7 +68,7 @@ def _listed(labels: Mapping[str, str]) -> str:
 
 def is_chosen(key: str) -> bool:
     """Return whether a label of `nodeSelector` is a target's own choice."""
-    return key not in _OWN
+    return key not in OWN
 
 
 def of_gpus(survey: Survey) -> Iterator[ClocheError]:

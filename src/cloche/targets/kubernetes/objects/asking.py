@@ -24,7 +24,7 @@ _SENDING = 40
 _KEPT = 300
 """Seconds after which the cluster removes it, if the command that made it was killed."""
 _FOLDER = "/cloche/asked"
-_SEND = Path(__file__).parents[1] / "probe" / "send.py"
+_SCRIPTS = Path(__file__).parents[1] / "probe"
 _SIZES = {"cpu": "100m", "memory": "256Mi"}
 _ALIKE = (
     "securityContext", "imagePullSecrets", "nodeSelector", "tolerations", "serviceAccountName",
@@ -43,8 +43,8 @@ def request(
     return {"apiVersion": "v1", "kind": "ConfigMap", **_named(name, target), "binaryData": data}
 
 
-def job(name: str, target: dict[str, Any]) -> dict[str, Any]:
-    """Return the Job of a request to the pod `target`."""
+def job(name: str, target: dict[str, Any], script: str = "send") -> dict[str, Any]:
+    """Return the Job of a request to the pod `target`, which runs a script of `probe/`."""
     labels = {key: target["metadata"]["labels"][key] for key in (names.SERVICE, names.REVISION)}
     near = {"labelSelector": {"matchLabels": labels}, "topologyKey": "kubernetes.io/hostname"}
     (server,) = (each for each in target["spec"]["containers"] if each["name"] == pod.CONTAINER)
@@ -53,7 +53,7 @@ def job(name: str, target: dict[str, Any]) -> dict[str, Any]:
     container = {
         "name": CONTAINER,
         "image": server["image"],
-        "command": ["python3", "-I", "-S", "-c", _SEND.read_text("utf-8")],
+        "command": ["python3", "-I", "-S", "-c", (_SCRIPTS / f"{script}.py").read_text("utf-8")],
         "securityContext": server["securityContext"],
         "resources": {"requests": _SIZES, "limits": _SIZES},
         "volumeMounts": [{"name": "asked", "mountPath": _FOLDER, "readOnly": True}, *mounts],

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 _NAMESPACE = "kubernetes.io/metadata.name"
 
 
-def of(service: str, namespace: str, exposure: Exposure) -> dict[str, Any]:
+def of(
+    service: str, namespace: str, exposure: Exposure, *, by_hand: bool = False
+) -> dict[str, Any]:
     """Return the policy; requests come from the cluster, or from where its Gateway is.
 
+    What leads to the pods of a service that was made by hand (`by_hand`) is not known.
     The proxies of a Gateway may be in another namespace than the Gateway itself, so all namespaces
     may send requests; metrics are read from the named one alone.
     """
     serving = [_port("http"), _port("grpc")]
     anywhere: dict[str, Any] = {"ports": serving}
-    if exposure.expose is not Expose.LOADBALANCER:
+    if exposure.expose is not Expose.LOADBALANCER and not by_hand:
         anywhere["from"] = [{"namespaceSelector": {}}]
     ingress = [anywhere]
     if exposure.prometheus is not None:

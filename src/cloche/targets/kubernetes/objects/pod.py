@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import Origin, Reason
+from cloche.errors import UsageError
 from cloche.nvidia import Software
 from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import gpus, patches, placing, probes, resources, weights
@@ -31,6 +32,10 @@ _ENTRYPOINT = "/cloche/entrypoint"
 _CLEAN = 'rm -rf /dev/shm/* /tmp/*; exec "$0" "$@"'
 """A container that was killed leaves its shared memory in the pod; four of them fill it."""
 _USER = 1000
+_SCRATCH = ("shm", "tmp")
+"""The volumes of a pod that nothing is lost with."""
+_EVICTED_WITH = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+"""The annotation by which an autoscaler of nodes may remove one whose pods have such volumes."""
 _WHOLE = weights.Source()
 
 
@@ -70,10 +75,13 @@ def render(
         "volumes": _volumes(deployment, sizes, source),
         **placing.where(gpu, options, architecture),
     }
-    annotations = {**options.annotations, **gpus.annotations_of(gpu, brings)}
     metadata = {
         "labels": {**options.labels, **gpus.labels_of(gpu), **names.labels(deployment.service)},
-        **({"annotations": annotations} if annotations else {}),
+        "annotations": {
+            _EVICTED_WITH: ",".join(_SCRATCH),
+            **options.annotations,
+            **gpus.annotations_of(gpu, brings),
+        },
     }
     placed = placing.reasons(deployment, options, architecture, brings)
     reasons = (*sizes.reasons, *_reasons(deployment, options), *placed, source.reason)
@@ -84,8 +92,35 @@ def _patched(template: dict[str, Any], options: PodOptions) -> dict[str, Any]:
     """Return a template with the target's patch of the Deployment on it."""
     patch = options.patches.get("Deployment", {})
     merged: dict[str, Any] = patches.merge({"spec": {"template": template}}, patch)
-    patched: dict[str, Any] = merged["spec"]["template"]
-    return patched
+    patched: Any = (merged.get("spec") or {}).get("template")
+    _require_kept(patched, template)
+    return dict(patched)
+
+
+def _require_kept(patched: Any, template: dict[str, Any]) -> None:
+    """Raise UsageError for a patch that takes away what pods are found, asked and placed by."""
+    metadata, spec = (_mapping(_mapping(patched).get(key)) for key in ("metadata", "spec"))
+    labels, selector = _mapping(metadata.get("labels")), _mapping(spec.get("nodeSelector"))
+    containers = spec.get("containers")
+    named = [_mapping(each).get("name") for each in containers or ()]
+    kept = {
+        "metadata.labels": template["metadata"]["labels"].items() <= labels.items(),
+        "spec.nodeSelector": set(template["spec"]["nodeSelector"]) <= set(selector),
+        f"spec.containers, of which one is called {CONTAINER}": named.count(CONTAINER) == 1,
+        "spec.serviceAccountName": isinstance(spec.get("serviceAccountName"), str),
+    }
+    lost = [what for what, is_kept in kept.items() if not is_kept]
+    if lost:
+        raise UsageError(
+            "target.kubernetes.patches",
+            f"The patch of the target takes away what the pods need: {'; '.join(lost)}.",
+            where="patches",
+            hint="Change parts of the template, and take no such part of it away.",
+        )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def numbered(template: dict[str, Any], service: str, number: int) -> dict[str, Any]:
@@ -135,9 +170,12 @@ def _container(
 def _volumes(
     deployment: Deployment, sizes: resources.Sizes, source: weights.Source
 ) -> list[dict[str, Any]]:
+    scratch: dict[str, dict[str, Any]] = {
+        "shm": {"medium": "Memory", "sizeLimit": sizes.shared_memory},
+        "tmp": {"sizeLimit": sizes.scratch},
+    }
     return [
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": sizes.shared_memory}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": sizes.scratch}},
+        *({"name": name, "emptyDir": scratch[name]} for name in _SCRATCH),
         *weights.volumes(deployment, source),
         *probes.volumes(deployment),
     ]
@@ -173,6 +211,7 @@ def _reasons(deployment: Deployment, options: PodOptions) -> tuple[Reason, ...]:
         "lifecycle.preStop": "Requests still arrive until every proxy knows that the pod ends.",
         "command": "Shared memory of a container that was killed is freed before the next starts.",
         "automountServiceAccountToken": "A model asks nothing of the API server.",
+        f"annotations.{_EVICTED_WITH}": "Nothing is lost with them when a node is taken away.",
     }
     values = {
         "securityContext": "restricted",
@@ -180,6 +219,7 @@ def _reasons(deployment: Deployment, options: PodOptions) -> tuple[Reason, ...]:
         "lifecycle.preStop": f"sleep {_DRAIN}",
         "command": "rm -rf /dev/shm/*",
         "automountServiceAccountToken": "false",
+        f"annotations.{_EVICTED_WITH}": ",".join(_SCRATCH),
     }
     own = tuple(Reason(f"pod.{key}", values[key], default, text) for key, text in why.items())
     patched = Reason("pod.patches", "Deployment", Origin.SPEC, "The target asks for it.")
