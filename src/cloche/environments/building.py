@@ -170,9 +170,7 @@ def _glibc(path: Path) -> str | None:
 
 
 def _failed(source: SourceFile, why: str) -> ClocheError:
-    missing = re.search(
-        r"(gcc|g\+\+|cc|clang|cmake|cargo|gfortran)\b.{0,40}(not found|No such)", why
-    )
+    missing = _MISSING.search(why)
     return ClocheError(
         "environment.build",
         f"{source.name} {source.version} exists only as source for this Python, and cannot be built"
