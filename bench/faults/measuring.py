@@ -90,7 +90,9 @@ class Scene:
             for victim, number in [(self._victim(name, hit), hit.number) for hit in fault.hits]:
                 victim.send_signal(number)
             if fault.poison is not None:
+                before = self._replicas(name)
                 clients.poison(fault.poison)
+                self._until_replaced(name, before)
             time.sleep(1.0)  # what happened is seen by then
             whole = self._until_whole(name, _LONGEST, since=began)
             time.sleep(max(0.0, _AFTER - (time.monotonic() - began)))
@@ -143,6 +145,16 @@ class Scene:
         if hit.whom == "model":
             return psutil.Process(leader).children()[0]
         return psutil.Process(leader)
+
+    def _replicas(self, name: str) -> set[int | None]:
+        with self._user.control() as control:
+            return {each["pid"] for each in control.service(name)["replicas"]["items"]}
+
+    def _until_replaced(self, name: str, before: set[int | None]) -> None:
+        """Wait until a replica is another process: until then nobody has noticed a thing."""
+        deadline = time.monotonic() + _LONGEST
+        while self._replicas(name) == before and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def _until_whole(self, name: str, limit: float, since: float | None = None) -> float | None:
         """Return the seconds until all wanted replicas and a control plane run; None if never."""

@@ -17,6 +17,14 @@ _INTRODUCTION = (
     " the gateway and the control plane ran. What a killed process had is lost; `timeout` is 6 s,"
     " so a request that hangs is lost after that."
 )
+_NOTES = (
+    "One round on two cores, on a quiet machine. Each replica is asked whether it answers rightly"
+    " every ten seconds while it has traffic, so a model that begins to answer wrongly does so"
+    " until then: the wrong answers of that row. Where the control plane and the process that keeps"
+    " it die at the same moment nobody is left to start either; what serves goes on, and any"
+    " command, or systemd, brings both back. Without the gateway nothing is answered: it is one"
+    " process. What the killed process had in flight is lost."
+)
 _HEAD = f"""# Faults
 
 {_INTRODUCTION}
@@ -28,11 +36,12 @@ _HEAD = f"""# Faults
 
 def document(measured: Sequence[Measured]) -> str:
     """Return the page of what was measured."""
-    return _HEAD + "".join(
+    rows = "".join(
         f"| {row['fault']} | {row['answered']:,} | {row['lost']} | {row['wrong']}"
         f" | {row['silence']:.2f} | {_seconds(row['whole'])} |\n"
         for row in measured
     )
+    return f"{_HEAD}{rows}\n{_NOTES}\n"
 
 
 def _seconds(whole: float | None) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cloche.targets.local.health import activity
 from cloche.targets.local.health.activity import Activity
-from cloche.targets.local.health.probing import INTERVAL, LATE, Outcome, Probing
+from cloche.targets.local.health.probing import INTERVAL, LATE, REGULARLY, Outcome, Probing
 from cloche.targets.local.lifecycle import Health
 
 LIMIT = 60.0
@@ -46,6 +46,15 @@ def test_a_new_process_is_asked_at_once_and_then_only_when_it_is_silent() -> Non
     probing.note(Activity(7, 0.001), INTERVAL)
     assert not probing.due(2 * INTERVAL - 0.01)
     assert probing.due(2 * INTERVAL)
+
+
+def test_a_busy_replica_is_asked_now_and_then_whether_it_is_right() -> None:
+    probing = probed(RIGHT)
+    for second in range(1, 10):
+        probing.note(Activity(second, 0.001), float(second))
+        assert not probing.due(float(second))
+    probing.note(Activity(10, 0.001), REGULARLY)
+    assert probing.due(REGULARLY)
 
 
 @given(seconds=st.floats(0, 1000), pause=st.floats(0, 200_000))

@@ -1,10 +1,11 @@
 """When a replica is asked its golden request, and what follows from its answers; without I/O.
 
-A replica that answers real requests is not asked. One that is silent is asked, for at most a
-hundredth of its time. It is late only if it finishes nothing at all meanwhile: until it does it
-gets no requests. It is stuck once that lasts longer than any request may take, and wrong after two
-wrong answers in a row: then only a new process helps. A replica that is late or wrong while no
-other one is ready stays in the traffic, since nobody else would answer.
+A replica that is silent is asked soon, one that answers real requests now and then, since those
+do not say whether they are answered rightly; both for at most a hundredth of its time. It is late
+only if it finishes nothing at all meanwhile: until it does it gets no requests. It is stuck once
+that lasts longer than any request may take, and wrong after two wrong answers in a row: then only a
+new process helps. A replica that is late or wrong while no other one is ready stays in the traffic,
+since nobody else would answer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 INTERVAL = 2.0
 """Seconds without an answer after which a replica is asked."""
+REGULARLY = 10.0
+"""Seconds after which it is asked although it answers others."""
 _SHARE = 0.01
 """The most of its time that it answers golden requests."""
 _WRONG = 2
@@ -86,8 +89,9 @@ class Probing:
             return False
         if self._seconds is None or len(self._wrong) == 1:
             return True
-        pause = max(INTERVAL, self._seconds / _SHARE)
-        return now - max(self._progress_at, self._ended_at) >= pause
+        fair = self._seconds / _SHARE
+        silent, unasked = now - max(self._progress_at, self._ended_at), now - self._ended_at
+        return silent >= max(INTERVAL, fair) or unasked >= max(REGULARLY, fair)
 
     def asked(self, now: float) -> None:
         """Note that it is asked."""
