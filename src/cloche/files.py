@@ -118,6 +118,21 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether another process has the lock of a file; raises OSError but for a missing one.
+
+    It is tried shared, so that those who only look do not take each other for its holder.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
 def wait_for_lock(descriptor: int, *, shared: bool, gives_up: Callable[[], bool]) -> bool:
     """Take a lock, or return False as soon as `gives_up` returns True."""
     pause = 0.001

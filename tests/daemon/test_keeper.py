@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from cloche import files
-from cloche.clients.control.process_protocol import WHEN_TOLD
+from cloche.clients.control.process_protocol import KEPT, WHEN_TOLD
 from cloche.daemon import keeper, signs
-from cloche.daemon.keeper import KEPT, Keeper
+from cloche.daemon.keeper import Keeper
 from cloche.daemon.signs import KeptBy, kept_by
 from cloche.home import HomeLayout
 from fixtures.local import until

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloche import errors
+from cloche import errors, files
 from cloche.errors import ClocheError, UsageError
 from cloche.refusals import internal
 from cloche.rendering import json_text
@@ -74,7 +74,7 @@ def _translate(error: Exception) -> ClocheError | None:
     if not isinstance(error, OSError):
         return None
     where = str(error.filename) if error.filename else None
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in files.FULL:
         hint = "Free some space, or run `cloche cache clean`, and try again."
         return ClocheError("disk.full", "The disk is full.", where=where, hint=hint, retriable=True)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:

@@ -58,13 +58,7 @@ class Session:
             return self.opened(acts_for=acts_for).engine
         from cloche.clients.control import finding as control
 
-        if not self.deployed():
-            raise ClocheError(
-                "control.nothing_deployed",
-                NOTHING,
-                where=str(self.settings.home),
-                hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",
-            )
+        self.require_deployed()
         if self.ended():
             raise ClocheError(
                 "control.down",
@@ -121,6 +115,16 @@ class Session:
         from cloche.clients.control import finding as control
 
         return _close_at_end(control.connect_or_start(self.settings, self.progress, launched))
+
+    def require_deployed(self) -> None:
+        """Raise ClocheError `control.nothing_deployed` if this home has no record of services."""
+        if not self.deployed():
+            raise ClocheError(
+                "control.nothing_deployed",
+                NOTHING,
+                where=str(self.settings.home),
+                hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",
+            )
 
     def deployed(self) -> bool:
         """Return whether this home has a record of services."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import options, rendering, session
-from cloche.errors import ClocheError, UnavailableError
+from cloche.errors import UnavailableError
 
 if TYPE_CHECKING:
     from cloche.control import ControlPlane
@@ -29,13 +29,7 @@ def command(*, wait: bool, timeout: float, as_json: bool) -> None:
     Each service comes back with its live revision and its number of replicas.
     """
     here = session.begin()
-    if not here.deployed():
-        raise ClocheError(
-            "control.nothing_deployed",
-            session.NOTHING,
-            where=str(here.settings.home),
-            hint="`cloche deploy MODEL` deploys a model; CLOCHE_HOME names another folder.",
-        )
+    here.require_deployed()
     control = here.started_control()
     status = control.status()
     if wait:

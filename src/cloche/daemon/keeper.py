@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloche import files
+from cloche.clients.control.process_protocol import COMMAND, KEPT
 from cloche.home import HomeLayout, default_home
 
 if TYPE_CHECKING:
@@ -104,11 +105,7 @@ class Keeper:
     def _is_held(self) -> bool:
         """Return whether a control plane has the lock of the home."""
         with suppress(OSError):
-            descriptor = os.open(self._layout.control_lock, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                return not files.try_lock(descriptor, shared=True)
-            finally:
-                os.close(descriptor)
+            return files.is_locked(self._layout.control_lock)
         return False
 
     def _sign(self) -> int:
@@ -126,13 +123,8 @@ def main() -> int:
     except OSError:
         return 1  # the home is gone
     if files.try_lock(held):
-        command = (sys.executable, "-m", "cloche.daemon", KEPT)
-        Keeper(home, command).keep(int(sys.argv[1]))
+        Keeper(home, (*COMMAND, KEPT)).keep(int(sys.argv[1]))
     return 0
-
-
-KEPT = "--kept"
-"""Makes a control plane have a keeper."""
 
 
 def _say(text: str) -> None:

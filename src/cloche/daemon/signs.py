@@ -7,7 +7,6 @@ file (see `cloche.daemon.keeper`). One that runs in a terminal has neither.
 from __future__ import annotations
 
 import enum
-import logging
 import os
 import socket
 import subprocess
@@ -18,13 +17,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cloche import files
+from cloche.clients.control.process_protocol import KEPT, WHEN_TOLD
 from cloche.home import HomeLayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_log = logging.getLogger(__name__)
 _EVERY = 1.0
 _MODULE = "cloche.daemon.keeper"
 
@@ -39,9 +38,6 @@ class KeptBy(enum.StrEnum):
 
 def kept_by(arguments: list[str], environment: dict[str, str] | os._Environ[str]) -> KeptBy | None:
     """Return who keeps this process, by its arguments and its environment."""
-    from cloche.clients.control.process_protocol import WHEN_TOLD
-    from cloche.daemon.keeper import KEPT
-
     if environment.get("NOTIFY_SOCKET"):
         return KeptBy.SYSTEMD
     return KeptBy.PARENT if {KEPT, WHEN_TOLD} & set(arguments) else None
@@ -129,8 +125,4 @@ class _ToKeeper:
             time.sleep(0.05)
 
     def _is_kept(self) -> bool:
-        descriptor = os.open(self._layout.keeper_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            return not files.try_lock(descriptor)
-        finally:
-            os.close(descriptor)
+        return files.is_locked(self._layout.keeper_lock)

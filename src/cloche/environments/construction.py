@@ -11,7 +11,6 @@ under a lock that uv inherits: after a kill of this process nobody starts over b
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from pathlib import Path
@@ -104,7 +103,7 @@ def materialize(
                 with from_source.wheels(lock.built, store) as wheels:
                     _make(lock, folder, task, variables, descriptor, wheels)
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in files.FULL:
             raise uv.disk_full(folder) from error
         raise ClocheError(
             "environment.failed",

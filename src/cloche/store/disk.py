@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.errors import ClocheError
 from cloche.units import size_text
 
@@ -24,7 +25,7 @@ A write to a stored file changes it, so `stat` alone shows that a file was chang
 is when the file was last used.
 """
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL = files.FULL | {errno.EFBIG}
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
 
 

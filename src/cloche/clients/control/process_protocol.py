@@ -20,6 +20,8 @@ COMMAND = (sys.executable, "-m", "cloche.daemon")
 """Does what `cloche serve` does, without loading the command line."""
 WHEN_TOLD = "--when-told"
 """Makes the process wait for the byte and write its errors as JSON."""
+KEPT = "--kept"
+"""Says that a keeper starts the process, and starts it again (see `cloche.daemon.keeper`)."""
 GO = b"\n"
 
 

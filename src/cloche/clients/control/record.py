@@ -37,16 +37,9 @@ class ControlRecord:
 def is_running(home: Path) -> bool:
     """Return whether a control plane has the lock of a home, even if it does not answer yet."""
     try:
-        descriptor = os.open(HomeLayout(home).control_lock, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
+        return files.is_locked(HomeLayout(home).control_lock)
     except OSError as error:
         raise unusable(home, error) from error
-    try:
-        # Shared, so that readers do not take each other for a control plane.
-        return not files.try_lock(descriptor, shared=True)
-    finally:
-        os.close(descriptor)
 
 
 def has_services(home: Path) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.environments import uv
 from cloche.errors import ClocheError, UnavailableError
 
@@ -82,7 +82,7 @@ def explain(error: ClocheError, folder: Path) -> ClocheError:
 
 def translate(error: OSError, folder: Path) -> ClocheError:
     """Return the server's error for a failure of the file system."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in files.FULL:
         return _disk_full(folder)
     return ClocheError(
         "server.triton.install",

@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.environments import interpreters
 from cloche.errors import ClocheError
 from cloche.model_config.names import CONFIG, ENVIRONMENT, OWN_ENVIRONMENT
@@ -65,7 +66,7 @@ def lay_out(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        full = error.errno in files.FULL
         raise ClocheError(
             "server.triton.disk",
             f"Cannot make the serving folder: {error.strerror or error}.",

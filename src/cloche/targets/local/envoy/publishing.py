@@ -38,7 +38,7 @@ class Publisher:
     def __init__(self, folder: Path, settings: Settings, admin: Admin, log: Path) -> None:
         self.clusters_file = folder / "clusters" / "clusters.json"
         self._routes = folder / "routes"
-        self.reserve = folder.parent / "reserve"
+        self.reserve = settings.layout.reserve
         self._applied = folder / "applied.json"
         self._settings = settings
         self._admin = admin

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from cloche.clients.kserve.client import HEADER_LENGTH
 from cloche.targets.local import ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 @dataclass(frozen=True, slots=True)
