@@ -164,6 +164,8 @@ def test_a_second_keeper_of_a_home_ends_at_once(
         ([WHEN_TOLD], {}, KeptBy.PARENT),
         ([KEPT], {}, KeptBy.PARENT),
         ([], {"NOTIFY_SOCKET": "/run/x"}, KeptBy.SYSTEMD),
+        # A command that runs in another unit passes that unit's socket on.
+        ([WHEN_TOLD], {"NOTIFY_SOCKET": "/run/x"}, KeptBy.PARENT),
     ],
 )
 def test_who_keeps_a_control_plane(

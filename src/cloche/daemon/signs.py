@@ -38,9 +38,9 @@ class KeptBy(enum.StrEnum):
 
 def kept_by(arguments: list[str], environment: dict[str, str] | os._Environ[str]) -> KeptBy | None:
     """Return who keeps this process, by its arguments and its environment."""
-    if environment.get("NOTIFY_SOCKET"):
-        return KeptBy.SYSTEMD
-    return KeptBy.PARENT if {KEPT, WHEN_TOLD} & set(arguments) else None
+    if {KEPT, WHEN_TOLD} & set(arguments):
+        return KeptBy.PARENT  # whatever unit the command that started it runs in
+    return KeptBy.SYSTEMD if environment.get("NOTIFY_SOCKET") else None
 
 
 @contextmanager
