@@ -412,8 +412,9 @@ def test_down_leaves_nothing_that_runs(user: User, largest: Path) -> None:
     ended = user.run("down", "--json").expect(0).json["ended"]
     assert {one["id"] for one in ended["replicas"]} == {one["id"] for one in replicas}
     assert (ended["gateway"], ended["control"]) == (status["gateway"]["pid"], control)
-    for pid in (*pids, *stubs, control, status["gateway"]["pid"]):
-        assert not psutil.pid_exists(pid)
+    # What has ended is gone once its parent, the keeper or init, has taken note of it.
+    gone = (*pids, *stubs, control, status["gateway"]["pid"])
+    until(lambda: not any(psutil.pid_exists(pid) for pid in gone), 5)
     assert user.running() == []
     assert not is_running(user.home)
     assert not any((SHARED_MEMORY / name).exists() for name in regions)
