@@ -19,6 +19,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def impatient(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.01)
 
 
@@ -61,6 +62,14 @@ def test_failed_work_says_so(impatient):
     with pytest.raises(OSError, match="full"):
         copy()
     assert "Copying: failed after" in stream.getvalue()
+
+
+def test_a_terminal_that_cannot_draw_gets_lines(impatient, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    with progress.for_terminal(stream).task("Copying"):
+        until(stream.getvalue)
+    assert stream.getvalue().startswith("Copying …\n")
 
 
 @pytest.mark.parametrize("total", [None, 10])

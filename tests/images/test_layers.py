@@ -175,6 +175,7 @@ def rewritten(path: Path) -> None:
 
 
 def truncated(path: Path) -> None:
+    path.chmod(0o644)
     os.truncate(path, 1)
 
 

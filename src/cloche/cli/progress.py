@@ -6,6 +6,7 @@ import the library that draws bars.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -27,9 +28,10 @@ LINE_SECONDS = 10.0
 
 
 def for_terminal(stream: TextIO | None = None) -> Progress:
-    """Return the progress for stderr: drawn on a terminal, else lines."""
+    """Return the progress for stderr: drawn on a terminal that can, else lines."""
     stream = stream or sys.stderr
-    return TerminalProgress(stream) if stream.isatty() else LineProgress(stream)
+    draws = stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
+    return TerminalProgress(stream) if draws else LineProgress(stream)
 
 
 class LineProgress:

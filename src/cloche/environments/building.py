@@ -8,10 +8,11 @@ as its build does: names and times in it are fixed.
 
 from __future__ import annotations
 
+import importlib
 import io
 import platform
 import re
-import tarfile
+import sys
 import tempfile
 import tomllib
 import zipfile
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
     from cloche.environments.compilation import SourceFile
     from cloche.store import Store
+
+tarfile = importlib.import_module(
+    "tarfile" if sys.version_info >= (3, 11, 4) else "backports.tarfile"
+)
+"""Earlier ones, such as Debian 12's, have no filter that keeps members inside."""
 
 _KIND = "built-wheel"
 _FORM = 1
@@ -113,7 +119,7 @@ def _unpack(data: bytes, source: SourceFile, folder: Path) -> Path:
     try:
         if source.address.endswith(".zip"):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                archive.extractall(into)  # noqa: S202 - it keeps members inside
+                archive.extractall(into)  # it keeps members inside
         else:
             with tarfile.open(fileobj=io.BytesIO(data)) as packed:
                 packed.extractall(into, filter="data")
