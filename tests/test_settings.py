@@ -31,6 +31,7 @@ def test_every_field_is_in_the_table_and_nothing_else() -> None:
         gateway_host=st.sampled_from(["127.0.0.1", "::1", "localhost"]),
         gateway_port=st.integers(0, 65535),
         gateway_workers=st.integers(1, 64),
+        gateway_processes=st.integers(1, 8),
         gateway_max_request_bytes=st.integers(0, 2**50),
         gateway_request_timeout=st.floats(1e-9, 1e9),
         control_port=st.integers(0, 65535),
@@ -49,7 +50,7 @@ def test_a_variable_goes_before_the_file(key: machine.Key, tmp_path: Path) -> No
     addresses = dict.fromkeys(
         ("environments_pytorch_index", "images_debian_mirror"), "https://x/whl/cpu"
     )
-    text = {"gateway_host": "::1", **addresses}.get(
+    text = {"gateway_host": "::1", "gateway_processes": "3", **addresses}.get(
         key.field, "77s" if "timeout" in key.field else "77"
     )
     HomeLayout(tmp_path).config.write_text(f'[{key.section}]\n{key.key} = "{text}"\n')

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A signal to one process; `whom` is a replica, model, gateway, control or keeper."""
+    """A signal to one process: a replica, model, gateway, gateway-2, control or keeper."""
 
     whom: str
     number: signal.Signals
@@ -33,6 +33,7 @@ _PARTS = ("replica", "model", "gateway", "control")
 FAULTS = (
     *(Fault(f"{part} killed", (Hit(part, _KILL),)) for part in _PARTS),
     *(Fault(f"{part} stopped", (Hit(part, _STOP),)) for part in _PARTS),
+    Fault("both gateways killed", (Hit("gateway", _KILL), Hit("gateway-2", _KILL))),
     Fault("keeper and control killed", (Hit("keeper", _KILL), Hit("control", _KILL))),
     Fault("model hangs", poison=HANG),
     Fault("model answers wrongly", poison=TURN),

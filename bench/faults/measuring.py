@@ -139,7 +139,7 @@ class Scene:
             keeper = self._user.keeper()
             assert keeper is not None
             return keeper
-        wanted = "gateway" if hit.whom == "gateway" else f"{name}-r1-0"
+        wanted = hit.whom if hit.whom.startswith("gateway") else f"{name}-r1-0"
         found = processes.find(home)
         (leader,) = [each.pid for each in found if each.leads and each.marker.name == wanted]
         if hit.whom == "model":
@@ -177,7 +177,7 @@ class Scene:
         items = [each for each in status["replicas"]["items"] if each["detail"] is None]
         stopped = [p for p in processes.find(self._user.home) if _is_stopped(p.pid)]
         return bool(
-            gateway["ready"]
+            all(each["phase"] == "ready" for each in gateway["processes"])
             and status["rollout"] is None
             and status["replicas"]["ready"] == _REPLICAS == len(items)
             and not stopped

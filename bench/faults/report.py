@@ -22,8 +22,8 @@ _NOTES = (
     " every ten seconds while it has traffic, so a model that begins to answer wrongly does so"
     " until then: the wrong answers of that row. Where the control plane and the process that keeps"
     " it die at the same moment nobody is left to start either; what serves goes on, and any"
-    " command, or systemd, brings both back. Without the gateway nothing is answered: it is one"
-    " process. What the killed process had in flight is lost."
+    " command, or systemd, brings both back. The gateway is two processes on one port; *gateway* is"
+    " one of them. What the killed process had in flight is lost."
 )
 _HEAD = f"""# Faults
 

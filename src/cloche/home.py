@@ -155,10 +155,9 @@ class HomeLayout:
         """Return the folder of Envoy's configuration files."""
         return self.run / "gateway"
 
-    @property
-    def gateway_record(self) -> Path:
-        """Return the record of the gateway's process."""
-        return self.run / "gateway.json"
+    def gateway_record(self, process: str = "gateway") -> Path:
+        """Return the record of a process of the gateway: `gateway`, `gateway-2`."""
+        return self.run / f"{process}.json"
 
     @property
     def logs(self) -> Path:

@@ -4,6 +4,7 @@
     host = "127.0.0.1"        # CLOCHE_GATEWAY_HOST
     port = 8080               # CLOCHE_GATEWAY_PORT
     workers = 1               # CLOCHE_GATEWAY_WORKERS: Envoy's worker threads
+    processes = 2             # CLOCHE_GATEWAY_PROCESSES: Envoys that share the port
     max_request_bytes = "256MiB"  # CLOCHE_GATEWAY_MAX_REQUEST_BYTES
     request_timeout = "60s"   # CLOCHE_GATEWAY_REQUEST_TIMEOUT
 
@@ -25,6 +26,7 @@ Everything that Cloche keeps is in one folder, `CLOCHE_HOME` (default `~/.cloche
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,6 +45,7 @@ PYTORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of its builds for CPUs."""
 DEBIAN_MIRROR = "https://deb.debian.org"
 """Debian's own mirror: `debian/` and `debian-security/` lie under it."""
+_MOST_PROCESSES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Settings:
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8080
     gateway_workers: int = 1
+    gateway_processes: int = 2 if sys.platform == "linux" else 1
+    """How many share the port; elsewhere the kernel does not spread connections over them."""
     gateway_max_request_bytes: int = 256 * 2**20
     gateway_request_timeout: float = 60.0
     control_port: int = 0
@@ -77,6 +82,13 @@ def _count(value: str | int) -> int:
     count = _whole(value)
     if not count:
         raise ValueError(f"{value!r} is not a count of 1 or more")
+    return count
+
+
+def _processes(value: str | int) -> int:
+    count = _count(value)
+    if count > _MOST_PROCESSES:
+        raise ValueError(f"{value!r} is more than {_MOST_PROCESSES}, which is enough")
     return count
 
 
@@ -130,6 +142,7 @@ KEYS = (
     Key("gateway", "host", str),
     Key("gateway", "port", _port),
     Key("gateway", "workers", _count),
+    Key("gateway", "processes", _processes),
     Key("gateway", "max_request_bytes", parse_size),
     Key("gateway", "request_timeout", parse_duration, _seconds),
     Key("control", "port", _port),

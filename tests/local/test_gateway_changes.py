@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -10,10 +11,12 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
-from running_gateway import Calls, Running, installed, running, service
+from running_gateway import Calls, Running, installed, label, running, service
 
 from cloche.errors import ClocheError
+from cloche.targets.local.envoy import sockets
 from cloche.targets.local.envoy.services import GatewayState, Route
+from cloche.targets.local.ports import choose
 from fixtures.local import until
 
 
@@ -165,24 +168,59 @@ def test_no_healthy_replica_is_said(gateway: Running) -> None:
 
 def test_a_restarted_gateway_serves_what_it_served(gateway: Running) -> None:
     gateway.serve("a", (100, gateway.replica("a1")))
-    assert gateway.process is not None
-    gateway.process.kill()
-    gateway.process.wait()
-    assert not gateway.gateway.ready()
+    for process in gateway.processes:
+        process.kill()
+        process.wait()
+    assert not any(process.ready() for process in gateway.gateway.processes)
     gateway.start()
     until(lambda: httpx.post(f"{gateway.url}/v2/models/a/infer", json={}).status_code == 200)
     assert gateway.gateway.seen_routes() == (Route("a", 1, 100),)
 
 
+def test_what_one_process_had_the_others_serve(gateway: Running) -> None:
+    gateway.serve("a", (100, gateway.replica("a1")))
+    killed = gateway.processes[0]
+    killed.kill()
+    killed.wait()
+    for _ in range(20):  # each on a new connection
+        assert httpx.post(f"{gateway.url}/v2/models/a/infer", json={}).status_code == 200
+    # What changes meanwhile, the one that comes back has as well.
+    gateway.serve("a", (100, gateway.replica("a2")))
+    assert gateway.gateway.seen_routes() == (Route("a", 1, 100),)
+    gateway.processes[0] = gateway.started(gateway.gateway.processes[0])
+    assert gateway.gateway.seen_routes() == (Route("a", 1, 100),)
+    gateway.processes[1].kill()
+    gateway.processes[1].wait()
+    until(lambda: label(gateway, "a") == "a2")
+
+
+def test_two_homes_that_start_at_once_never_share_a_port(gateway: Running) -> None:
+    port = choose(1)[0]
+    first, second = (sockets.PortClaim("127.0.0.1", port) for _ in range(2))
+    descriptor = first.take()
+    assert first.take() == descriptor
+    with pytest.raises(ClocheError) as caught:
+        second.take()
+    assert (caught.value.code, caught.value.retriable) == ("gateway.port_taken", True)
+    # Who listens keeps the claim, though who started it is gone.
+    with subprocess.Popen(["sleep", "60"], pass_fds=[descriptor]) as listening:
+        first.close()
+        with pytest.raises(ClocheError):
+            second.take()
+        listening.kill()
+    second.take()
+    second.close()
+
+
 def test_two_gateways_never_share_a_port(gateway: Running, tmp_path: Path) -> None:
     with pytest.raises(ClocheError) as caught:
-        gateway.gateway.check_port()
-    assert f"envoy (pid {gateway.process and gateway.process.pid})" in caught.value.what
+        sockets.PortClaim("127.0.0.1", gateway.gateway.settings.gateway_port).take()
+    assert any(f"envoy (pid {process.pid})" in caught.value.what for process in gateway.processes)
 
 
 def test_the_admin_interface_is_the_users_own(gateway: Running) -> None:
-    sockets = [path for path in gateway.gateway.folder.iterdir() if path.is_socket()]
-    assert [path.stat().st_mode & 0o777 for path in sockets] == [0o600]
+    found = [path for path in gateway.gateway.folder.iterdir() if path.is_socket()]
+    assert [path.stat().st_mode & 0o777 for path in found] == [0o600, 0o600]
 
 
 def test_a_clean_log(gateway: Running) -> None:

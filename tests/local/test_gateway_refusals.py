@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from running_gateway import Running, installed, running, service
+from running_gateway import Running, installed, label, running, service
 
 from cloche.targets.local.envoy.services import (
     Endpoint,
@@ -27,11 +26,6 @@ TOO_HEAVY = 2**32 - 1
 def gateway(tmp_path: Path) -> Iterator[Running]:
     with running(tmp_path, installed()) as found:
         yield found
-
-
-def label(gateway: Running, name: str) -> str | int:
-    answer = httpx.post(f"{gateway.url}/v2/models/{name}/infer", json={})
-    return str(answer.json()["label"]) if answer.status_code == 200 else answer.status_code
 
 
 def heavy(gateway: Running, name: str) -> ServiceRoutes:
@@ -116,10 +110,11 @@ def test_what_was_written_while_no_gateway_ran_is_found_when_it_runs(gateway: Ru
 
 
 def test_a_refused_listener_is_told(gateway: Running) -> None:
-    assert gateway.gateway.listener_refusal(0) is None
+    first = gateway.gateway.processes[0].log
+    assert first.listener_refusal(0) is None
     gateway.stop()
     settings = dataclasses.replace(gateway.gateway.settings, gateway_host="192.0.2.1")
     gateway.gateway.settings = settings
     gateway.start()
-    until(lambda: gateway.gateway.listener_refusal(0) is not None)
-    assert "192.0.2.1" in (gateway.gateway.listener_refusal(0) or "")
+    until(lambda: first.listener_refusal(0) is not None)
+    assert "192.0.2.1" in (first.listener_refusal(0) or "")

@@ -26,6 +26,7 @@ from fixtures.frozen import frozen
 from fixtures.local import CONFIGURATION, LocalHome, until
 
 MakeTarget = Callable[..., LocalTarget]
+GATEWAYS = ["gateway", "gateway-2"]
 QUICK = Policy(first_delay=0.1, check_every=0.2, drain_limit=10.0)
 
 OWNER = """
@@ -123,6 +124,12 @@ def kill(pid: int | None, number: signal.Signals = signal.SIGKILL) -> int:
     return pid
 
 
+def restarted(target: LocalTarget, index: int, former: int) -> bool:
+    """Return whether a process of the gateway is ready again."""
+    process = target.gateway().processes[index]
+    return process.phase is ReplicaPhase.READY and process.pid not in {former, None}
+
+
 def leaders(home: LocalHome) -> list[str]:
     return sorted(one.marker.name for one in processes.find(home.settings.home) if one.leads)
 
@@ -152,11 +159,11 @@ def test_replicas_outlive_the_process_that_owns_them_and_are_adopted(
     owner = Owner(local_home, desired)
     process = owner.start()
     until(lambda: ask(url(local_home), "demo").status == 200, 60)
-    until(lambda: len(leaders(local_home)) == 3)
+    until(lambda: len(leaders(local_home)) == 4)
     before = {(one.pid, one.started) for one in processes.find(local_home.settings.home)}
     with Load(lambda: ask(url(local_home), "demo", 0.02)) as load:
         owner.kill(process)
-        assert leaders(local_home) == ["demo-r1-0", "demo-r1-1", "gateway"]
+        assert leaders(local_home) == ["demo-r1-0", "demo-r1-1", *GATEWAYS]
         target = local_target(policy=QUICK)
         target.start(("demo",))
         until(lambda: served(target))
@@ -183,7 +190,7 @@ def test_an_owner_killed_at_any_moment_leaves_no_orphan_and_no_double(
         assert len(names) == len(set(names))
     target = local_target(policy=QUICK)
     serve(target, desired)
-    assert leaders(local_home) == ["demo-r1-0", "demo-r1-1", "gateway"]
+    assert leaders(local_home) == ["demo-r1-0", "demo-r1-1", *GATEWAYS]
     until(lambda: ask(url(local_home), "demo").status == 200)
     target.close()
     # `cloche down` with no control plane: taken over and ended, with nothing started.
@@ -239,11 +246,24 @@ def test_a_gateway_that_is_killed_comes_back_with_its_routes(
     target = local_target(policy=QUICK)
     serve(target, desired)
     before = {one.id: one.pid for one in target.replicas()}
-    victim = kill(target.gateway().pid)
-    until(lambda: target.gateway().pid not in {victim, None})
+    killed = {kill(each.pid) for each in target.gateway().processes}
+    until(lambda: killed.isdisjoint(each.pid for each in target.gateway().processes))
     until(lambda: served(target))
     assert ask(url(local_home), "demo").status == 200
     assert {one.id: one.pid for one in target.replicas()} == before
+
+
+def test_while_one_process_of_the_gateway_runs_nothing_is_refused(
+    local_home: LocalHome, local_target: MakeTarget, desired: Desired
+) -> None:
+    target = local_target(policy=QUICK)
+    serve(target, desired)
+    with Load(lambda: ask(url(local_home), "demo", 0.02)) as load:  # each on a new connection
+        for index in range(2):
+            victim = kill(target.gateway().processes[index].pid)
+            until(lambda: restarted(target, index, victim))  # noqa: B023
+            load.more()
+    assert len(load.lost) <= 2 * 4, "more than one request of each client was lost each time"
 
 
 def test_a_replica_that_hangs_is_out_of_the_routes_until_it_answers(
@@ -287,6 +307,6 @@ def test_a_gateway_with_another_port_than_it_is_to_have_is_replaced(
         second.start(())
         until(lambda: second.gateway().ready)
         assert second.gateway().http.endswith(f":{settings.gateway_port}")
-        assert leaders(local_home) == ["gateway"]
+        assert leaders(local_home) == GATEWAYS
     finally:
         second.close()

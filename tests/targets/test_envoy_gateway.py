@@ -40,7 +40,7 @@ def state(*weights: int, port: int = 18001) -> GatewayState:
 @pytest.fixture
 def gateway(tmp_path: Path) -> EnvoyGateway:
     settings = Settings(home=tmp_path, gateway_port=18080)
-    made = EnvoyGateway(tmp_path / "g", settings, installed, tmp_path / "log")
+    made = EnvoyGateway(tmp_path / "g", settings, installed, tmp_path.joinpath)
     made.prepare()
     return made
 
@@ -56,7 +56,7 @@ def test_without_a_process_everything_is_written_for_its_start(gateway: EnvoyGat
     assert (applied.seen, applied.held) == (False, ())
     assert cluster_names(gateway) == ["a.r1.grpc", "a.r1.http"]
     assert "a.r1.http" in (gateway.folder / "routes" / "cloche.http.json").read_text()
-    assert not gateway.ready()
+    assert not any(process.ready() for process in gateway.processes)
     assert gateway.seen_routes() == ()
     assert gateway.is_done_with(Endpoint(18002, 18102))
 
@@ -72,7 +72,7 @@ def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: EnvoyGateway)
 def test_a_new_object_over_the_same_folder_goes_on(gateway: EnvoyGateway) -> None:
     gateway.apply(state(100))
     files = {p: p.read_bytes() for p in gateway.folder.rglob("*.json")}
-    other = EnvoyGateway(gateway.folder, gateway.settings, installed, gateway.folder / "log")
+    other = EnvoyGateway(gateway.folder, gateway.settings, installed, gateway.folder.joinpath)
     other.prepare()
     other.apply(state(100))
     assert {p: p.read_bytes() for p in gateway.folder.rglob("*.json")} == files
@@ -140,7 +140,7 @@ def test_the_environment_of_the_process_holds_nothing_of_the_user(
     gateway: EnvoyGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
-    _, environment = gateway.command()
+    _, environment = gateway.processes[0].command(Path("/envoy"))
     assert set(environment) == {"PATH"}
 
 

@@ -101,7 +101,7 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Left]:
             settings, NAME, (http, grpc, metrics),
             layout.revisions / "digits-r1" / "replicas" / f"{NAME}.json",
         ),
-        started(settings, "gateway", (gateway_port,), layout.gateway_record),
+        started(settings, "gateway", (gateway_port,), layout.gateway_record()),
     )  # fmt: skip
     placement = Placement("digits", 1, REPOSITORY, ReplicaRange.exactly(1), 60.0)
     records.save(made.placement_record, PlacementRecord(placement))
@@ -129,9 +129,12 @@ def test_down_with_no_control_plane_needs_no_network(left: Left) -> None:
     assert ended == {
         "replicas": [{"id": NAME, "pid": left.replica.pid}],
         "gateway": left.gateway.pid,
+        "gateway_processes": [left.gateway.pid],
         "control": None,
     }
-    assert again == {"replicas": [], "gateway": None, "control": None}
+    assert again == {
+        "replicas": [], "gateway": None, "gateway_processes": [], "control": None,
+    }  # fmt: skip
     assert processes.find(left.settings.home) == []
 
 
@@ -179,7 +182,7 @@ def test_what_cannot_be_read_costs_no_server(
         "record": left.record,
         "placement_record": left.placement_record,
         "replicas": left.record.parent,
-        "gateway_record": left.settings.layout.gateway_record,
+        "gateway_record": left.settings.layout.gateway_record(),
         "routes": left.settings.layout.routes,
     }[unreadable]
     with monkeypatch.context() as failing:

@@ -29,7 +29,7 @@ def command(*, as_json: bool) -> None:
 
 def _show(ended: dict[str, Any]) -> None:
     lines = [f"replica {replica['id']}" for replica in ended["replicas"]]
-    lines += [f"gateway (process {ended['gateway']})"] if ended["gateway"] else []
+    lines += [f"gateway (process {pid})" for pid in ended["gateway_processes"]]
     lines += [f"control plane (process {ended['control']})"] if ended["control"] else []
     if not lines:
         click.echo("Nothing was running.")

@@ -59,6 +59,7 @@ def _nothing(settings: Settings, why: str) -> dict[str, Any]:
     address = f"{settings.gateway_host}:{settings.gateway_port}"
     gateway = {
         "ready": False, "http": f"http://{address}", "grpc": address, "pid": None, "detail": why,
+        "processes": [],
     }  # fmt: skip
     return {"gateway": gateway, "control": None, "services": [], "kept": None, "problems": []}
 

@@ -107,5 +107,6 @@ class Home:
         return {
             "replicas": [{"id": replica.id, "pid": replica.pid} for replica in replicas],
             "gateway": gateway.pid,
+            "gateway_processes": [each.pid for each in gateway.processes if each.pid is not None],
             "control": None,
         }

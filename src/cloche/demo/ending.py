@@ -19,7 +19,10 @@ GRACE_SECONDS = 10.0
 def end(places: Places, progress: Progress) -> dict[str, Any]:
     """End the services and MLflow; return the result of `cloche down`, and MLflow's process."""
     if not _is_left(places):
-        return {"replicas": [], "gateway": None, "control": None, "mlflow": None}
+        return {
+            "replicas": [], "gateway": None, "gateway_processes": [], "control": None,
+            "mlflow": None,
+        }  # fmt: skip
     with progress.task("Stopping the demo"):
         return {**places.client(progress).down(), "mlflow": _end_registry(places)}
 

@@ -93,8 +93,20 @@ class Gateway:
     grpc: str
     """`127.0.0.1:8080`"""
     pid: int | None = None
+    """The process that answers, or the first of several."""
     detail: str | None = None
-    """Why it is not ready, as a sentence."""
+    """Why it is not ready, or not all of it, as a sentence."""
+    processes: tuple[GatewayProcess, ...] = ()
+    """The processes that share its port; one that does not run has no pid."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayProcess:
+    """A process of the gateway."""
+
+    pid: int | None
+    phase: ReplicaPhase
+    restarts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,13 +58,14 @@ class HomeConnection:
     def down(self) -> dict[str, Any] | None:
         """End the control plane with all that it runs, and return what ended.
 
-        That is `replicas` (id, pid), `gateway` and `control` (pids, or None). None: no control
-        plane runs, though the home has services.
+        That is `replicas` (id, pid), `gateway` and `control` (pids, or None), and all processes of
+        the gateway in `gateway_processes`. None: no control plane runs, though the home has
+        services.
         """
         from cloche.clients.control import finding
 
         if not record.has_services(self._settings.home):
-            return {"replicas": [], "gateway": None, "control": None}
+            return {"replicas": [], "gateway": None, "gateway_processes": [], "control": None}
         try:
             control = finding.connect(self._settings, any_version=True)
         except finding.NotRunningError:
@@ -77,7 +78,14 @@ class HomeConnection:
             ended = {
                 "replicas": [{"id": item["id"], "pid": item["pid"]} for item in items],
                 "gateway": status["gateway"]["pid"],
+                "gateway_processes": _pids(status["gateway"]),
                 "control": control.health()["pid"],
             }
             control.down()
         return ended
+
+
+def _pids(gateway: dict[str, Any]) -> list[int]:
+    """Return the processes of a gateway; an earlier Cloche names one alone."""
+    found = [each["pid"] for each in gateway.get("processes", [gateway])]
+    return [pid for pid in found if pid is not None]

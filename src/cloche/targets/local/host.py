@@ -77,9 +77,8 @@ class LocalHost:
         self.holds = Holds()
         # Envoy is installed at its first start: a running gateway is adopted, or ended, without it.
         install = partial(install_envoy, settings.layout.servers, SilentProgress())
-        gateway_log = self._layout.log(gateway_process.NAME)
         self.local_gateway = gateway_process.LocalGateway(
-            EnvoyGateway(self._layout.gateway, settings, install, gateway_log),
+            EnvoyGateway(self._layout.gateway, settings, install, self._layout.log),
             settings,
             self._policy,
             placed=self._placed_revisions,
@@ -176,7 +175,7 @@ class LocalHost:
 
     def _keep_to_end(self, runners: Sequence[RevisionRunner]) -> None:
         """Begin to supervise what was taken over only to be ended."""
-        if self.local_gateway.record.pid is None:
+        if not self.local_gateway.runs:
             self.local_gateway.stop()  # it does not run; do not start it only to end it
         for runner in runners:
             runner.start()

@@ -25,6 +25,9 @@ from cloche.targets.local.process_group import ProcessGroup
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+_INHERITED = 3
+"""The number of an inherited descriptor, the first that is free."""
+
 
 @dataclass(frozen=True, slots=True)
 class Marker:
@@ -174,12 +177,17 @@ class ServerProcess:
 
 
 def spawn(
-    argv: Sequence[str], environment: Mapping[str, str], *, marker: Marker, log: Path
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    marker: Marker,
+    log: Path,
+    inherited: int | None = None,
 ) -> ServerProcess:
     """Start a server in its own session, with its output appended to `log`.
 
-    Its whole environment is `environment` and the marker. Raises OSError if the program cannot be
-    run.
+    Its whole environment is `environment` and the marker; it has the descriptor `inherited` open.
+    Raises OSError if the program cannot be run.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     # Append mode: the log is truncated while the server writes to it (see logs.py).
@@ -192,6 +200,7 @@ def spawn(
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), writing, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *([] if inherited is None else [(os.POSIX_SPAWN_DUP2, inherited, _INHERITED)]),
         ],
         setsid=True,
         setsigmask=[],

@@ -1,8 +1,8 @@
 """The routes of the gateway: the wanted splits, joined with the ready replicas.
 
 A thread of its own tells the gateway about each change of routes or replicas, then reads what it
-serves until that is what is wanted. A gateway that was started anew is told again: only a running
-one says what it refuses.
+serves until that is what is wanted. Where a process of it was started anew it is told again: only a
+running one says what it refuses.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Routing:
         addresses: Path,
         *,
         placed: Callable[[], Sequence[Placed]],
-        running: Callable[[], bool],
+        running: Callable[[], frozenset[int]],
         changed: Callable[[], None],
     ) -> None:
         self._gateway = gateway
@@ -93,7 +93,7 @@ class Routing:
         self._applied = GatewayState()
         self._applied_at: float | None = None
         self._held = False
-        self._was_running = False
+        self._told = frozenset[int]()
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._closing = False
@@ -174,7 +174,7 @@ class Routing:
 
     def offered(self, record: Record) -> bool:
         """Return whether every worker thread of the gateway sends requests to a replica."""
-        return self._running() and self._is_settled() and self._offers(_endpoint(record))
+        return bool(self._running()) and self._is_settled() and self._offers(_endpoint(record))
 
     def _is_settled(self) -> bool:
         applied_at = self._applied_at
@@ -204,13 +204,13 @@ class Routing:
     def _turn(self) -> float | None:
         """Tell the gateway what is new; return the seconds until the next turn, None for `wake`."""
         state, running = self._state(), self._running()
-        if running and not self._was_running:
+        if running - self._told:
             self._applied_at = None
-        self._was_running = running
+        self._told = running
         if state != self._applied or self._applied_at is None or self._held:
             self._apply(state)
         if not self._running():
-            self.seen, self._was_running = (), False
+            self.seen, self._told = (), frozenset()
             return None  # the gateway's supervisor wakes this thread when it runs
         seen = tuple(sorted(self._gateway.seen_routes(), key=order))
         if seen != self.seen:

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to start: the argument list, the whole environment, the ports that it binds."""
+    """What to start: the argument list, the whole environment, the ports that it binds.
+
+    `inherited` is a descriptor that it has open as long as it runs.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     ports: tuple[int, ...] = ()
+    inherited: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,7 +267,11 @@ class Supervisor:
         records.save(self._path, record, reserve=self._reserve)
         try:
             self._process = processes.spawn(
-                launch.argv, launch.environment, marker=marker, log=self.supervised.log
+                launch.argv,
+                launch.environment,
+                marker=marker,
+                log=self.supervised.log,
+                inherited=launch.inherited,
             )
         except OSError as error:
             self._start_error = f"could not be started: {error.strerror or error}"

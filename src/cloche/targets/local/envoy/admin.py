@@ -20,17 +20,18 @@ _SOCKET_PATH_LIMIT = 100
 """`sun_path` holds 108 bytes (unix(7)); the rest is left for Envoy."""
 
 
-def socket_path(folder: Path) -> Path:
-    """Return the path of a gateway folder's admin socket.
+def socket_path(folder: Path, name: str = "admin.sock") -> Path:
+    """Return the path of an admin socket of a gateway's folder; `name` begins with `admin`.
 
     It is in the folder itself, or, if that path is too long for a socket, in a folder of the user
     under the system's temporary folder.
     """
-    inside = folder / "admin.sock"
+    inside = folder / name
     if len(os.fsencode(inside)) <= _SOCKET_PATH_LIMIT:
         return inside
     digest = sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"cloche-{os.getuid()}" / f"{digest}.sock"
+    short = f"{digest}{name.removeprefix('admin')}"
+    return Path(tempfile.gettempdir()) / f"cloche-{os.getuid()}" / short
 
 
 def make_socket_folder(path: Path) -> None:

@@ -1,10 +1,15 @@
-"""The gateway: this object tells an Envoy process, which its caller starts, what to serve.
+"""The gateway: this object tells Envoy processes, which its caller starts, what to serve.
 
-    gateway = Gateway(folder, settings, install)
-    gateway.prepare()                  # writes the files that Envoy starts from
-    arguments, environment = gateway.command()
-    …start it, or adopt a running one…
+    gateway = EnvoyGateway(folder, settings, install, log)
+    gateway.prepare()                  # writes the files that all processes read
+    for process in gateway.processes:
+        process.prepare()
+        arguments, environment = process.command(binary)
+        …start it, or adopt a running one…
     gateway.apply(state)               # after each change, with what should be served
+
+The processes listen on one port (SO_REUSEPORT, see socket(7)): the kernel gives each connection to
+one of them, and when one dies the others go on.
 
 Everything is in files: a new object over the same folder continues, and Envoy runs without either.
 `apply` never makes a route to a missing cluster: it writes clusters and waits until the gateway has
@@ -14,15 +19,15 @@ requests left.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cloche.errors import UnavailableError
 from cloche.targets.local.envoy import clusters, listener, routes, sockets, xds
-from cloche.targets.local.envoy.admin import Admin, Host, make_socket_folder, socket_path
-from cloche.targets.local.envoy.bootstrap import bootstrap
+from cloche.targets.local.envoy.admins import Admins
+from cloche.targets.local.envoy.process import NAME, EnvoyProcess
 from cloche.targets.local.envoy.publishing import Publisher
+from cloche.targets.local.envoy.refusals import EnvoyLogs
 from cloche.targets.local.envoy.services import Endpoint, GatewayState, Route, ServiceRoutes
 from cloche.targets.local.envoy.switching import (
     ready_to_switch,
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.settings import Settings
+    from cloche.targets.local.envoy.admin import Host
     from cloche.targets.local.envoy.installation import EnvoyInstallation
 
 
@@ -55,86 +61,74 @@ class EnvoyGateway:
     """One gateway over a folder of its own."""
 
     def __init__(
-        self, folder: Path, settings: Settings, install: Callable[[], EnvoyInstallation], log: Path
+        self,
+        folder: Path,
+        settings: Settings,
+        install: Callable[[], EnvoyInstallation],
+        log: Callable[[str], Path],
     ) -> None:
         """Use a folder, which may not exist; `install` is called before Envoy starts.
 
-        `log` is where the output of its process goes.
+        `log` returns where the output of a process goes, by its name.
         """
         self.folder = folder
         self.settings = settings
         self.install = install
-        self._socket = socket_path(folder)
-        self._admin = Admin(self._socket)
-        self._files = Publisher(folder, settings, self._admin, log)
+        names = [NAME, *(f"{NAME}-{number}" for number in range(2, settings.gateway_processes + 1))]
+        self.claim = sockets.PortClaim(settings.gateway_host, settings.gateway_port)
+        self._use(tuple(EnvoyProcess(name, folder, settings, log(name)) for name in names))
         self._refused: dict[str, tuple[ServiceRoutes, str]] = {}
         """By service: what the running Envoy refused, and its words."""
+
+    def _use(self, processes: tuple[EnvoyProcess, ...]) -> None:
+        self.processes = processes
+        """The processes that share the port; each is started, watched and ended on its own."""
+        self._admin = Admins([process.admin for process in processes])
+        logs = EnvoyLogs([process.log for process in processes])
+        self._files = Publisher(self.folder, self.settings, self._admin, logs)
 
     @property
     def address(self) -> str:
         """Return `host:port`, the address of both HTTP and gRPC."""
         return f"{self.settings.gateway_host}:{self.settings.gateway_port}"
 
-    # ── the process ───────────────────────────────────────────────────────────────────────────
+    # ── the processes ───────────────────────────────────────────────────────────────────────────
 
-    def prepare(self) -> None:
-        """Write the files that Envoy starts from; keep the routes that it serves."""
+    def prepare(self, *, listeners: bool = True) -> None:
+        """Write the files that every process reads; keep the routes that are served."""
         for name in ("clusters", "listeners", "routes"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        make_socket_folder(self._socket)
         self._refused = {}
         if not self._files.clusters_file.exists():
             self._files.write_clusters((), ())
         self._files.write_routes(self._files.written_state())
-        listeners = listener.listeners(self.settings, self.folder / "routes")
-        xds.publish(
-            self.folder / "listeners" / "listeners.json",
-            listener.LISTENER_TYPE,
-            listeners,
-            reserve=self._files.reserve,
-        )
-        document = bootstrap(self.folder, self._socket)
-        xds.replace(
-            self.folder / "bootstrap.json",
-            json.dumps(document, indent=1).encode(),
-            reserve=self._files.reserve,
-        )
+        if listeners:
+            xds.publish(
+                self._listeners,
+                listener.LISTENER_TYPE,
+                listener.listeners(self.settings, self.folder / "routes"),
+                reserve=self._files.reserve,
+            )
 
-    def command(self) -> tuple[list[str], dict[str, str]]:
-        """Return the arguments and the environment of the process to start.
+    def shares_port(self) -> bool:
+        """Return whether the listener on disk lets several processes listen."""
+        found = xds.read_resources(self._listeners)
+        return any(each.get("enable_reuse_port", False) for each in found)
 
-        The environment is complete and has nothing of the user's. SIGTERM ends Envoy at once, so it
-        is ended only when its replicas have no requests left.
-        """
-        arguments = [
-            str(self.install().binary),
-            "--config-path",
-            str(self.folder / "bootstrap.json"),
-            "--concurrency",
-            str(self.settings.gateway_workers),
-            "--disable-hot-restart",
-            "--log-level",
-            "warning",
-            # A request that is too large is not logged: the sender gets an error.
-            "--component-log-level",
-            "http:critical",
-        ]
-        return arguments, {"PATH": "/usr/bin:/bin"}
+    def keep_to_first(self) -> None:
+        """Have only the first process."""
+        self._use(self.processes[:1])
 
-    def check_port(self) -> None:
-        """Raise `gateway.port_taken` with the process that has the gateway's port, if any."""
-        sockets.check(self.settings.gateway_host, self.settings.gateway_port)
-
-    def ready(self) -> bool:
-        """Return whether the gateway takes requests."""
-        return self._admin.live()
+    @property
+    def _listeners(self) -> Path:
+        return self.folder / "listeners" / "listeners.json"
 
     # ── routes ────────────────────────────────────────────────────────────────────────────────
 
     def apply(self, state: GatewayState) -> Applied:
         """Make the gateway serve a state; safe to repeat and to interrupt.
 
-        Returns when the running gateway is seen to have it, or after some seconds if it does not
+        Returns when the running processes are seen to have it, or after some seconds if it does not
         follow. If it does not run, returns at once: it reads the files when it starts. A service
         that Envoy refuses keeps what it had; all others are served as they should be.
         """
@@ -164,10 +158,6 @@ class EnvoyGateway:
         """Return the words for services that are as they were when this Envoy refused them."""
         known = ((each, self._refused.get(each.name)) for each in state.services)
         return {each.name: found[1] for each, found in known if found and found[0] == each}
-
-    def listener_refusal(self, since: int) -> str | None:
-        """Return why Envoy refused its listener since an offset of its log, None if it did not."""
-        return self._files.log.listener_refusal(since)
 
     def sweep(self) -> tuple[str, ...]:
         """Remove clusters without routes and requests; return those that still have requests."""
@@ -201,8 +191,7 @@ class EnvoyGateway:
         own = {endpoint.http_port, endpoint.grpc_port}
         if any(host.port in own for host in self._hosts()):
             return False
-        process = self._admin.process()
-        return process is None or not sockets.is_connected(process, own)
+        return not any(sockets.is_connected(pid, own) for pid in self._admin.processes())
 
     # ── the running gateway ───────────────────────────────────────────────────────────────────
 
@@ -215,6 +204,14 @@ class EnvoyGateway:
                 raise
             return ()
 
+    def _healthy_clusters(self) -> frozenset[str]:
+        try:
+            return self._admin.healthy_clusters()
+        except UnavailableError:
+            if self._admin.running():
+                raise
+            return frozenset()
+
     def _wait_until_healthy(self, before: GatewayState, state: GatewayState) -> frozenset[str]:
         """Return the services whose routes may change, after waiting for their replicas."""
         healthy: frozenset[str] = frozenset()
@@ -222,8 +219,7 @@ class EnvoyGateway:
 
         def all_ready() -> bool:
             nonlocal healthy
-            hosts = {host.cluster for host in self._hosts() if host.healthy}
-            healthy = frozenset(ready_to_switch(before, state, hosts))
+            healthy = frozenset(ready_to_switch(before, state, self._healthy_clusters()))
             return waited_for <= healthy
 
         self._files.wait_until(all_ready)

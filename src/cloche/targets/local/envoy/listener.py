@@ -47,8 +47,8 @@ def _gateway(settings: Settings, folder: Path) -> Json:
                 "port_value": settings.gateway_port,
             }
         },
-        # A second process on the same port must fail, not share it.
-        "enable_reuse_port": False,
+        # The processes of one gateway share it; those of two never do (see `sockets.PortClaim`).
+        "enable_reuse_port": True,
         "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER,
         "listener_filters": [
             _typed_config(

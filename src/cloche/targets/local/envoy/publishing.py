@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import UnavailableError
 from cloche.targets.local.envoy import clusters, routes, xds
 from cloche.targets.local.envoy.isolation import isolate
-from cloche.targets.local.envoy.refusals import EnvoyLog
 from cloche.targets.local.envoy.services import GatewayState, ServiceRoutes
 from cloche.targets.local.envoy.switching import decode
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.settings import Settings
-    from cloche.targets.local.envoy.admin import Admin
+    from cloche.targets.local.envoy.admins import Admins
+    from cloche.targets.local.envoy.refusals import EnvoyLogs
 
 Json = dict[str, Any]
 
@@ -28,21 +29,22 @@ WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _NUDGE_SECONDS = 0.5
 _TELLING = 3
-"""How many refusals are needed to blame the last files: the first may be of files that Envoy read
-while they were replaced, and the second of files that it began to read before that was seen."""
+"""How many refusals by one process are needed to blame the last files: the first may be of files
+that it read while they were replaced, and the second of files that it began to read before that was
+seen."""
 
 
 class Publisher:
     """The files of one gateway, and the running process that reads them."""
 
-    def __init__(self, folder: Path, settings: Settings, admin: Admin, log: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings, admin: Admins, logs: EnvoyLogs) -> None:
         self.clusters_file = folder / "clusters" / "clusters.json"
         self._routes = folder / "routes"
         self.reserve = settings.layout.reserve
         self._applied = folder / "applied.json"
         self._settings = settings
         self._admin = admin
-        self.log = EnvoyLog(log)
+        self._logs = logs
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────
 
@@ -113,11 +115,11 @@ class Publisher:
         ]
 
         def offer(offered: Sequence[ServiceRoutes]) -> str | None:
-            mark = self.log.size()
+            marks = self._logs.sizes()
             version = self.write_clusters(offered, base)
             names = {each["name"] for service in offered for each in _clusters_of(service)}
             return self._refusal(
-                mark, [self.clusters_file], lambda: self._has_clusters(names, version)
+                marks, [self.clusters_file], lambda: self._has_clusters(names, version)
             )
 
         return isolate(changed, offer)
@@ -129,7 +131,7 @@ class Publisher:
         has those of `state` as they are; of the others, those that it has or that routes lead to.
         """
         present = xds.read_resources(self.clusters_file)
-        if self._admin.clusters_version() in {None, xds.read_version(self.clusters_file)}:
+        if self._admin.clusters_versions() <= {xds.read_version(self.clusters_file)}:
             return present
         wanted = {each["name"] for service in state.services for each in _clusters_of(service)}
         needed = (self._admin.clusters() | self.clusters_with_routes()) - wanted
@@ -149,10 +151,11 @@ class Publisher:
             nonlocal taken, versions
             now = in_use | {each.name: each for each in offered}
             names = [each.name for each in after.services if each.name in now]
-            taken, mark = GatewayState(tuple(now[name] for name in names)), self.log.size()
+            taken = GatewayState(tuple(now[name] for name in names))
+            marks = self._logs.sizes()
             versions = self.write_routes(taken)
             files = [self._table_file(name) for name in versions]
-            return self._refusal(mark, files, lambda: self._has_routes(versions))
+            return self._refusal(marks, files, lambda: self._has_routes(versions))
 
         refused = isolate(changed, offer)
         return self._has_routes(versions), taken, refused
@@ -168,34 +171,34 @@ class Publisher:
         )
 
     def _refusal(
-        self, mark: int, files: Collection[Path], accepted: Callable[[], bool]
+        self, marks: tuple[int, ...], files: Collection[Path], accepted: Callable[[], bool]
     ) -> str | None:
         """Wait until Envoy took files or refused them; return its words in the latter case.
 
-        `mark` is the size of the log before they were written. Each refusal that is seen makes
+        `marks` are the sizes of the logs before they were written. Each refusal that is seen makes
         Envoy read the files again (see `_TELLING`). So does silence: it may have refused them when
         it started.
         """
-        seen, words, nudge_at = 0, list[str](), time.monotonic() + _NUDGE_SECONDS
+        seen, words, nudge_at = Counter[int](), "", time.monotonic() + _NUDGE_SECONDS
 
         def settled() -> bool:
-            nonlocal mark, seen, words, nudge_at
+            nonlocal marks, words, nudge_at
             if accepted():
-                words = []
+                words = ""
                 return True
-            words = self.log.refusals(mark)
-            if words:
-                seen, mark = seen + 1, self.log.size()
-            if words or time.monotonic() > nudge_at:
+            if refusals := self._logs.refusals(marks):
+                seen.update(refusals.keys())
+                words, marks = next(iter(refusals.values())), self._logs.sizes()
+            if refusals or time.monotonic() > nudge_at:
                 nudge_at = math.inf
                 for file in files:
                     xds.replace(file, file.read_bytes(), reserve=self.reserve)
-            return seen >= _TELLING
+            return max(seen.values(), default=0) >= _TELLING
 
-        return words[-1] if self.wait_until(settled) and words else None
+        return words if self.wait_until(settled) and words else None
 
     def _has_clusters(self, names: set[str], version: str) -> bool:
-        taken = self._admin.clusters_version() in {None, version}
+        taken = self._admin.clusters_versions() <= {version}
         return taken and names <= self._admin.clusters()
 
     def _has_routes(self, versions: dict[str, str]) -> bool:

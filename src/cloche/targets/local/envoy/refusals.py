@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _ENTRY = re.compile(rb"^\[\d{4}-\d\d-\d\d [^\n]*?\]\[\d+\]\[\w+\]", re.MULTILINE)
@@ -55,6 +56,22 @@ class EnvoyLog:
             return []
         starts = [match.start() for match in _ENTRY.finditer(data)]
         return [data[start:end] for start, end in pairwise([*starts, len(data)])]
+
+
+class EnvoyLogs:
+    """The logs of the processes of one gateway."""
+
+    def __init__(self, each: Sequence[EnvoyLog]) -> None:
+        self._each = tuple(each)
+
+    def sizes(self) -> tuple[int, ...]:
+        """Return the bytes written so far, from which `refusals` can read on."""
+        return tuple(log.size() for log in self._each)
+
+    def refusals(self, since: tuple[int, ...]) -> dict[int, str]:
+        """Return, by log, why its process last refused a file since an offset, if it did."""
+        found = (log.refusals(start) for log, start in zip(self._each, since, strict=True))
+        return {index: words[-1] for index, words in enumerate(found) if words}
 
 
 def _text(entry: bytes) -> str:

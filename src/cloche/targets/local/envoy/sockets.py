@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,46 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def check(host: str, port: int) -> None:
-    """Raise `gateway.port_taken`, with the process, if something listens on the port.
+class PortClaim:
+    """Sees to it that the processes of two homes never share a port.
 
-    The port does not stay bound: a process may take it before Envoy starts, which then fails.
+    With SO_REUSEPORT the kernel lets any process of this user listen beside the first one. Whoever
+    finds nobody there claims the port by a name first: that of an abstract socket (see unix(7)),
+    which like a port belongs to a network namespace. The processes that listen inherit it, so that
+    it is taken for as long as one of them runs.
     """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._name = f"\0cloche/{os.getuid()}/gateway/{host}:{port}"
+        self._held: socket.socket | None = None
+
+    def take(self) -> int:
+        """Return the descriptor of the claim, for a process that is to listen.
+
+        Raises `gateway.port_taken`, with the process, if something listens on the port.
+        """
+        check(self._host, self._port)
+        if self._held is None:
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                claim.bind(self._name)
+            except OSError as error:
+                claim.close()
+                owner = "the gateway of another home, which starts"
+                raise _explain(error, self._host, self._port, owner) from error
+            self._held = claim
+        return self._held.fileno()
+
+    def close(self) -> None:
+        """Leave the claim to the processes that inherited it."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+
+def check(host: str, port: int) -> None:
+    """Raise `gateway.port_taken`, with the process, if something listens on the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # Connections of an earlier gateway in TIME_WAIT do not count.
@@ -41,12 +77,12 @@ def is_connected(pid: int, ports: Collection[int]) -> bool:
     return any(connection.raddr and connection.raddr.port in ports for connection in connections)
 
 
-def _explain(error: OSError, host: str, port: int) -> ClocheError:
+def _explain(error: OSError, host: str, port: int, owner: str | None = None) -> ClocheError:
     where = f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
         return ClocheError(
             "gateway.port_taken",
-            f"The gateway's port {port} is taken by {_owner(port)}.",
+            f"The gateway's port {port} is taken by {owner or _owner(port)}.",
             where=where,
             hint="End that process, or give the gateway another port with CLOCHE_GATEWAY_PORT or"
             " gateway.port in config.toml.",
