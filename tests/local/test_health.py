@@ -143,7 +143,11 @@ def test_a_stopped_server_goes_on_and_loses_nothing(user: User) -> None:
 
 
 def test_a_stopped_model_process_costs_at_most_what_it_had(user: User) -> None:
-    """Triton gives up a model's process that does not answer for a second."""
+    """Triton gives up a model's process that does not answer for a second.
+
+    What it had is lost then, and what it was sent until its replica was ended for that. Each
+    process of the gateway and each protocol sees for itself that the replica is slow.
+    """
     faulty(user, "paused", 2)
     process = stub_of(items(user, "paused")[0])
     with Load(user.address, "paused", pause=0.002) as load:
@@ -152,7 +156,7 @@ def test_a_stopped_model_process_costs_at_most_what_it_had(user: User) -> None:
         load.more(200)
         until(lambda: ready(user, "paused") == 2, 60)
         load.more()
-    assert len(load.failures) <= load.clients, load.failures
+    assert len(load.failures) <= 2 * load.clients, load.failures
     delete(user, "paused")
 
 
