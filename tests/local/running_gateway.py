@@ -44,7 +44,7 @@ class Replica(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.healthy = True
         self.asked: list[str] = []
         self.gate = threading.Event()
-        """Requests for `/generate` wait for it."""
+        """Requests for `/generate`, and over gRPC, wait for it."""
         self.gate.set()
         self.waiting = threading.Semaphore(0)
         self._connections: list[socket.socket] = []
@@ -98,6 +98,7 @@ class Replica(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.endpoint = Endpoint(self._http.server_port, grpc_port)
 
     def ModelInfer(self, request: Any, context: object) -> Any:  # noqa: N802
+        self.gate.wait(30)
         self.asked.append(f"ModelInfer {request.model_name}")
         return service_pb2.ModelInferResponse(model_name=self.label, id=str(request.ByteSize()))
 

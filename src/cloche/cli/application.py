@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Services": {
         "status": "Show the gateway, the services and their replicas.",
+        "top": "Show the requests of the services, again and again.",
         "infer": "Send a request to a service.",
         "logs": "Show the logs of a service's replicas.",
         "events": "Show what happened to the services.",

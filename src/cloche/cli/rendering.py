@@ -49,6 +49,13 @@ def age_text(timestamp: str, now: datetime | None = None) -> str:
     return duration_text(max(0.0, ((now or datetime.now(UTC)) - then).total_seconds()))
 
 
+def milliseconds_text(value: float | None) -> str:
+    """Return a time that the gateway measured, in whole milliseconds: `<1 ms`, `12 ms`."""
+    if value is None:
+        return "-"
+    return f"{value:.0f} ms" if value >= 1 else "<1 ms"
+
+
 def tensor_text(tensor: dict[str, Any]) -> str:
     """Return `input FP32 [batch, 64]`; a dynamic axis without a name is `?`."""
     labels = [*tensor.get("labels", ()), *[None] * len(tensor["shape"])]

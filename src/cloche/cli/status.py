@@ -103,7 +103,9 @@ def _show(report: dict[str, Any], *, whole: bool) -> None:
 def _show_details(service: dict[str, Any]) -> None:
     """Show what judged the only service that is shown, and what there is to know about it."""
     conversion, verification = service["conversion"], service["verification"]
-    scaling = service["replicas"]["scaling"]
+    scaling, traffic = service["replicas"]["scaling"], service["traffic"]
+    if traffic is not None:
+        click.echo(f"  {_traffic_text(traffic)}")
     if scaling is not None:
         click.echo(f"  {_scaling_text(scaling)}")
     if any(each["runtime"] == "container" for each in service["replicas"]["items"]):
@@ -151,6 +153,20 @@ def _replicas_text(replicas: dict[str, Any]) -> str:
     if "most" in replicas:
         return f"{replicas['ready']} of {replicas['wanted']}..{replicas['most']}"
     return f"{replicas['ready']}/{replicas['wanted']}"
+
+
+def _traffic_text(traffic: dict[str, Any]) -> str:
+    """Return how a service is asked and answers, as a line."""
+    last = f"in the last {traffic['seconds']:.0f} s"
+    if not traffic["requests"] and not traffic["lost"]:
+        return f"traffic: no request {last}."
+    p50, p99 = (rendering.milliseconds_text(traffic[key]) for key in ("p50_ms", "p99_ms"))
+    asked = rendering.count(traffic["requests"], "request")
+    bad = f"{rendering.count(traffic['errors'], 'error')}, {traffic['lost']} lost"
+    return (
+        f"traffic: {traffic['requests_per_second']:.1f}/s; {last} {asked}, {bad}, p50 {p50},"
+        f" p99 {p99}."
+    )
 
 
 def _scaling_text(scaling: dict[str, Any]) -> str:

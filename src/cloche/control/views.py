@@ -12,7 +12,7 @@ from cloche.rollout import record as rules
 if TYPE_CHECKING:
     from cloche.artifacts import Revision, Rollout, ServiceRecord
     from cloche.errors import ClocheError
-    from cloche.targets import Gateway, ServiceObservation
+    from cloche.targets import Gateway, ServiceObservation, ServiceTraffic
 
 
 def gateway_view(gateway: Gateway | None) -> dict[str, Any] | None:
@@ -52,6 +52,7 @@ def service_view(
         "grpc": observation.endpoint.grpc,
         "verification": artifacts.to_builtins(attached.verification),
         "replicas": _replicas_view(record, shown, observation),
+        "traffic": _traffic_view(observation.traffic),
         "failure": failure or (trouble.to_dict() if trouble else None),
         "warnings": artifacts.to_builtins(shown.deployment.warnings()),
         "created_at": shown.created_at,
@@ -73,6 +74,15 @@ def _replicas_view(
         "scaling": artifacts.to_builtins(observation.scaling.get(shown.number)),
         "items": artifacts.to_builtins(observation.replicas),
     }
+
+
+def _traffic_view(traffic: ServiceTraffic | None) -> dict[str, Any] | None:
+    """Return a Traffic with `seconds` and `revisions`; None where it is not counted."""
+    if traffic is None:
+        return None
+    total: dict[str, Any] = artifacts.to_builtins(traffic.total)
+    revisions = {str(number): each for number, each in traffic.revisions.items()}
+    return {"seconds": traffic.seconds, **total, "revisions": artifacts.to_builtins(revisions)}
 
 
 def revision_status(

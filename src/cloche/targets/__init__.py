@@ -10,6 +10,7 @@ from cloche.targets.target import (
     ReplicaAddress,
     ReplicaPhase,
     ServiceObservation,
+    ServiceTraffic,
     Target,
     TargetChange,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "ReplicaAddress",
     "ReplicaPhase",
     "ServiceObservation",
+    "ServiceTraffic",
     "Target",
     "TargetChange",
 ]

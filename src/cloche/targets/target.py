@@ -139,6 +139,33 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """Requests as the gateway saw them."""
+
+    requests: int
+    """Those that were answered, whatever the answer."""
+    requests_per_second: float
+    """In the last ten seconds."""
+    errors: int
+    """Answers 5xx, and what gRPC has for them: not the caller's fault."""
+    lost: int
+    """Nobody answered, or too late: 503 and 504, UNAVAILABLE and DEADLINE_EXCEEDED."""
+    p50_ms: float | None
+    """Milliseconds in which half of the requests were answered; 0 is less than one."""
+    p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTraffic:
+    """The traffic of a service, all of it and by revision."""
+
+    seconds: float
+    """How long ago counting began, at most a minute."""
+    total: Traffic
+    revisions: Mapping[int, Traffic]
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceObservation:
     """The state of one service at one moment."""
 
@@ -149,6 +176,8 @@ class ServiceObservation:
     replicas: tuple[Replica, ...]
     scaling: Mapping[int, Scaling] = field(default_factory=dict)
     """By revision, where an autoscaler sets the number of replicas."""
+    traffic: ServiceTraffic | None = None
+    """None where this target's gateway does not count, or has not counted yet."""
 
     @property
     def empty(self) -> bool:

@@ -13,6 +13,7 @@ from cloche.targets.local.lifecycle import Health
 from cloche.targets.local.routing import Routing
 from cloche.targets.local.supervised import Launch, Record
 from cloche.targets.local.supervisor import Supervisor
+from cloche.targets.local.traffic import TrafficMeter
 from cloche.targets.target import Gateway, GatewayProcess, ReplicaPhase
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class LocalGateway:
             running=lambda: frozenset(each.pid for each in self.records if each.pid is not None),
             changed=changed,
         )
+        self.traffic = TrafficMeter(gateway.counts)
         self.route = self._routing.route
         self.wanted_split = self._routing.wanted_split
         self.owner = self._routing.owner
@@ -201,9 +203,11 @@ class LocalGateway:
         for supervisor in self._supervisors:
             supervisor.start()
         self._routing.start()
+        self.traffic.start()
 
     def close(self) -> None:
         """Stop supervising the gateway, which runs on with its routes."""
+        self.traffic.close()
         self._routing.close()
         for supervisor in self._supervisors:
             supervisor.close()

@@ -199,7 +199,10 @@ class LocalTarget:
         for runner in self._host.runners(service):
             replicas += runner.replicas()
         split = self._host.local_gateway.seen_split(service)
-        return ServiceObservation(service, self._endpoint(service), split, tuple(replicas))
+        traffic = self._host.local_gateway.traffic.of(service)
+        return ServiceObservation(
+            service, self._endpoint(service), split, tuple(replicas), traffic=traffic
+        )
 
     def gateway(self) -> Gateway:
         return self._host.gateway()

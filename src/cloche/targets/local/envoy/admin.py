@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cloche.errors import UnavailableError
+from cloche.targets.local.envoy import statistics
 
 _SOCKET_PATH_LIMIT = 100
 """`sun_path` holds 108 bytes (unix(7)); the rest is left for Envoy."""
@@ -137,6 +138,11 @@ class Admin:
             for cluster in document.get("cluster_statuses", [])
             for host in cluster.get("host_statuses", [])
         )
+
+    def counts(self) -> dict[statistics.Key, statistics.Counts]:
+        """Return what was counted of each revision since the process started."""
+        path = "/stats?usedonly&format=json&histogram_buckets=detailed&filter=%5Ecluster%5C."
+        return statistics.counts_in(self._get_json(path))
 
     def _dump(self, resource: str, fields: str) -> list[dict[str, Any]]:
         """Return some fields of all resources of a kind; all fields would be megabytes."""

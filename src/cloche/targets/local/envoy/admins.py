@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cloche.targets.local.envoy.admin import Admin, Host
+    from cloche.targets.local.envoy.statistics import Counts, Key
 
 T = TypeVar("T")
 
@@ -63,6 +64,11 @@ class Admins:
                 for hosts in self._ask(lambda admin: admin.hosts())
             )
         )
+
+    def counts(self) -> dict[int, dict[Key, Counts]]:
+        """Return what each process has counted since it started, by its pid."""
+        found = self._ask(lambda admin: (admin.process(), admin.counts()))
+        return {pid: counts for pid, counts in found if pid is not None}
 
     def _ask(self, question: Callable[[Admin], T]) -> list[T]:
         """Return the answer of each process that runs; there is at least one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.targets.local.envoy import clusters
+from cloche.targets.local.envoy import clusters, statistics
 from cloche.targets.local.envoy.revision_routes import REVISION_HEADER, SERVICE_HEADER
 
 if TYPE_CHECKING:
@@ -56,12 +56,19 @@ def bootstrap(folder: Path, admin_socket: Path) -> Json:
             for name in (SERVICE_HEADER, REVISION_HEADER)
             for kind in ("REQUEST_HEADER", "RESPONSE_HEADER")
         ],
-        # Every counter costs time in each request; Cloche reads those of hosts and replicas, and
-        # which version of each file is in use.
+        # Every counter costs time in each request.
         "stats_config": {
-            "stats_matcher": {"inclusion_list": {"patterns": [{"suffix": ".version_text"}]}},
+            "stats_matcher": {
+                "inclusion_list": {
+                    "patterns": [
+                        {"suffix": ".version_text"},
+                        {"safe_regex": {"regex": statistics.PATTERN}},
+                    ]
+                }
+            },
             "use_all_default_tags": False,
         },
+        "stats_flush_interval": f"{statistics.MERGED_EVERY}s",
         "overload_manager": _FEWER_CONNECTIONS_THAN_DESCRIPTORS,
     }
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from cloche.settings import Settings
     from cloche.targets.local.envoy.admin import Host
     from cloche.targets.local.envoy.installation import EnvoyInstallation
+    from cloche.targets.local.envoy.statistics import Counts, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,13 @@ class EnvoyGateway:
         if any(host.port in own for host in self._hosts()):
             return False
         return not any(sockets.is_connected(pid, own) for pid in self._admin.processes())
+
+    def counts(self) -> dict[int, dict[Key, Counts]]:
+        """Return what each process has counted of each revision since it started, by its pid.
+
+        Raises UnavailableError if none answers.
+        """
+        return self._admin.counts()
 
     # ── the running gateway ───────────────────────────────────────────────────────────────────
 

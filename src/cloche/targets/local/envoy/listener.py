@@ -118,7 +118,17 @@ def _http2(settings: Settings, folder: Path) -> Json:
         folder,
         routes.GRPC_TABLE,
         codec="HTTP2",
-        filters=[_size_limit(settings), *({**each, "disabled": True} for each in filters)],
+        filters=[
+            _size_limit(settings),
+            *({**each, "disabled": True} for each in filters),
+            # The status of a gRPC answer is not that of HTTP, which the router counts. After all
+            # filters that choose a route: it counts for the cluster that it sees first.
+            _typed_config(
+                "envoy.filters.http.grpc_stats",
+                "http.grpc_stats.v3.FilterConfig",
+                stats_for_all_methods=False,
+            ),
+        ],
         more={
             "http2_protocol_options": {"max_concurrent_streams": 1024},
             "local_reply_config": replies.http2(settings),
@@ -163,7 +173,7 @@ def _connections(
             "generate_request_id": False,
             "server_header_transformation": "PASS_THROUGH",
             "skip_xff_append": True,
-            "http_filters": [*filters, router()],
+            "http_filters": [*filters, router(counts=True)],
             **more,
         },
     )
@@ -210,12 +220,12 @@ def _answers() -> Json:
     }
 
 
-def router() -> Json:
-    """Return the router filter, without counters and without headers of Envoy."""
+def router(*, counts: bool = False) -> Json:
+    """Return the router filter, without headers of Envoy; it `counts` answers by cluster."""
     return _typed_config(
         "envoy.filters.http.router",
         "http.router.v3.Router",
-        dynamic_stats=False,
+        dynamic_stats=counts,
         suppress_envoy_headers=True,
     )
 
