@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fixtures.command_line import User, a_user
-from fixtures.saved_models import Saved, give_locks
+from fixtures.saved_models import PYTHON, Saved, give_locks
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -79,6 +79,7 @@ def repository(user: User, name: str, model: Path, **config: object) -> Path:
     folder = user.folder / f"{name}-repository" / name
     (folder / "1").mkdir(parents=True)
     shutil.copyfile(model, folder / "1" / "model.pt")
+    (folder / ".python-version").write_text(PYTHON)  # the one that is there
     common = {"reshape": "", "batch": 0, "input": "x", "output": "output__0"}
     (folder / "config.pbtxt").write_text(LIBTORCH.format(**{**common, **config}))
     return folder.parent
