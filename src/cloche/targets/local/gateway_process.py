@@ -31,6 +31,7 @@ class GatewayProcess:
     """Tells a supervisor how to start, check and drain the gateway (see `supervised`)."""
 
     model_program: str | None = None
+    memory_limit: int | None = None
 
     def __init__(self, gateway: EnvoyGateway, settings: Settings, log: Path) -> None:
         self.name = NAME
