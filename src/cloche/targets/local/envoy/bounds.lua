@@ -13,6 +13,8 @@ local OUTSIDE, INSIDE, ESCAPED = 0, 1, 2 -- where a byte is: in a string, after 
 local NO_SHAPE, NAMED, LISTED = 0, 1, 2 -- after `"shape":`, and in its list
 local LONGEST_KEY = 64 -- that of a shape has at most 30 bytes, all of them as \u0073
 
+local LONGEST_AXIS = 2 ^ 40 -- one of 2^63 is negative to Triton, so that an axis of 0 hides nothing
+
 local NESTING, QUOTES = ffi.new("int32_t[256]"), ffi.new("int32_t[256]")
 local MARKS = ffi.new("int32_t[256]")
 NESTING[OPENS_LIST], NESTING[OPENS_OBJECT] = 1, 1
@@ -45,7 +47,11 @@ local function has_modest_shapes(text, most)
     local product = tonumber(list)
     if not product then
       product = 1
-      for number in list:gmatch("%d+") do product = product * tonumber(number) end
+      for text_of_size in list:gmatch("%d+") do
+        local size = tonumber(text_of_size)
+        if size > LONGEST_AXIS then return false end
+        product = product * size
+      end
     end
     declared, at = declared + product, after
   end
@@ -120,7 +126,8 @@ local function read_shape(reader, byte)
     return
   end
   if byte == COMMA or byte == CLOSES_LIST then
-    reader.product, reader.number = reader.product * reader.number, 0
+    local size = reader.number > LONGEST_AXIS and math.huge or reader.number
+    reader.product, reader.number = reader.product * size, 0
   end
   if byte == CLOSES_LIST then
     reader.declared, reader.shape = reader.declared + reader.product, NO_SHAPE
@@ -183,7 +190,9 @@ local function read(reader, text, size)
     local byte = bytes[at]
     if reader.shape == LISTED then
       read_shape(reader, byte)
-      if reader.declared > reader.elements then return WORDS.shape end
+      if reader.declared > reader.elements or not (reader.product < math.huge) then
+        return WORDS.shape -- 0 times infinity is no number
+      end
     end
     if byte == QUOTE then
       reader.place, reader.length, reader.text, reader.escaped = INSIDE, 0, "", false
