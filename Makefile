@@ -28,7 +28,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images bench-kubernetes faults sync clean
+.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images bench-kubernetes faults fuzz sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -46,6 +46,7 @@ help:
 	@echo "make conformance    ONNX's whole backend suite on real Triton; writes docs/conformance.md"
 	@echo "make formats        one model of each format on real Triton; writes docs/formats.md"
 	@echo "make faults         what faults cost the clients of a service; docs/benchmarks/faults.md"
+	@echo "make fuzz           100,000 mutated requests to the gateway with real Triton behind it"
 	@echo "make docs           write the generated reference pages anew"
 	@echo "make base-packages  pin the newest packages of Debian for Cloche's own base"
 	@echo "make bench-serving  requests per second and latency beside other servers"
@@ -142,6 +143,9 @@ bench-kubernetes: sync
 
 faults: sync
 	PYTHONPATH=tests $(RUN) python -m bench.faults $(ARGS)
+
+fuzz: sync
+	PYTHONPATH=tests:tests/local $(RUN) python -m gateway_fuzz $(ARGS)
 
 # Says what it does only where there is something to do: that may take a minute.
 sync: $(UV)

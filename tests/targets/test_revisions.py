@@ -61,11 +61,15 @@ class ScriptSoftware:
     def listens(self, serving: Path, name: str, record: Record) -> bool:
         return record.pid is not None and listens(record.pid, record.ports)
 
-    def launch(self, serving: Path, name: str, ports: tuple[int, ...]) -> Launch:
+    def launch(
+        self, serving: Path, name: str, ports: tuple[int, ...], memory: int | None
+    ) -> Launch:
         words = (str(self.loaded), *map(str, ports))
         return Launch((sys.executable, "-c", SERVER, *words), {}, ports)
 
     def model_program(self, placement: Placement) -> str | None: ...
+
+    def memory_limit(self, placement: Placement) -> int | None: ...
 
     def questions(self, placement: Placement) -> Questions:
         return Questions(("/ready",))

@@ -115,6 +115,14 @@ def test_a_container_is_reached_on_loopback_alone(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert {"--read-only", "--cap-drop", "never", f"{2**27}b"} <= set(words)
     assert words[-1] == IMAGE.id
+    assert "--memory" not in words
+
+
+def test_a_container_has_the_memory_that_is_asked_for(tmp_path: Path) -> None:
+    containers = Containers(tmp_path, tmp_path / "containers")
+    words = containers.launch(IMAGE, "digits-r1-0", (1, 2, 3), 2**30).argv
+    assert words[words.index("--memory") + 1] == f"{2**30}b"
+    assert words[words.index("--memory-swap") + 1] == f"{2**30}b"
 
 
 def test_no_secret_of_the_user_is_written_down() -> None:

@@ -36,6 +36,7 @@ class ScriptServer:
 
     name = "m-r1-0"
     model_program: str | None = None
+    memory_limit: int | None = None
 
     def __init__(self, home: Path, code: str = SERVING) -> None:
         self.log = home / "logs" / f"{self.name}.log"
@@ -400,3 +401,31 @@ def test_times_have_the_form_of_all_other_times(tmp_path: Path) -> None:
     )  # fmt: skip
     assert supervisor.record.phase_since.endswith("+00:00")
     supervisor.close()
+
+
+HOARDING = """
+import subprocess, sys, time
+held = bytearray(b"x") * (100 * 2**20) if sys.argv[1:] else None
+print("up", flush=True)
+if not held:
+    subprocess.Popen([sys.executable, __file__, "child"])
+time.sleep(600)
+"""
+
+
+def test_what_has_too_much_memory_is_ended_and_started_again(
+    keeper: Keeper, tmp_path: Path
+) -> None:
+    script = tmp_path / "hoarding.py"
+    script.write_text(HOARDING)
+    supervised = ScriptServer(tmp_path, f"import runpy; runpy.run_path({str(script)!r})")
+    supervised.memory_limit = 64 * 2**20
+    supervisor = keeper.start(supervised)
+    until(lambda: supervisor.record.life.restarts >= 1)
+    detail = supervisor.record.life.detail
+    assert detail is not None
+    assert detail.startswith("It had ")
+    assert detail.endswith(" MiB of memory; `resources.memory` allows 64.0 MiB.")
+    supervised.memory_limit = 2**30
+    supervisor.retry()
+    until(lambda: phase(supervisor) is ReplicaPhase.READY)

@@ -16,6 +16,11 @@ def published(port: int, inside: int) -> tuple[str, ...]:
     return "--publish", f"{LOOPBACK}:{port or ''}:{inside}"
 
 
+def bounded(memory: int | None) -> tuple[str, ...]:
+    """Return the options of a container that may have so many bytes of memory, swap included."""
+    return () if memory is None else ("--memory", f"{memory}b", "--memory-swap", f"{memory}b")
+
+
 def hardened(shared_memory: int) -> tuple[str, ...]:
     """Return the options of every container; its server needs so many bytes of /dev/shm."""
     if shared_memory <= _SHARED:

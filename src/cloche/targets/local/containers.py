@@ -51,8 +51,13 @@ class Containers:
         """Return the image of a revision's folder; None if its replicas are processes."""
         return records.load(serving / _RECORD, ReplicaImage)
 
-    def launch(self, image: ReplicaImage, replica: str, ports: tuple[int, ...]) -> Launch:
-        """Return how to start a replica on ports of loopback: HTTP, gRPC, metrics."""
+    def launch(
+        self, image: ReplicaImage, replica: str, ports: tuple[int, ...], memory: int | None = None
+    ) -> Launch:
+        """Return how to start a replica on ports of loopback: HTTP, gRPC, metrics.
+
+        `memory` bounds the bytes that it may have.
+        """
         published = [
             word
             for port, inside in zip(ports, image.ports, strict=True)
@@ -63,7 +68,7 @@ class Containers:
             "--label", self._label, "--label", f"cloche.replica={replica}",
             # What it prints goes to the replica's log, and nowhere else.
             "--pull", "never", "--log-driver", "none",
-            *published, *options.hardened(image.shared_memory),
+            *published, *options.hardened(image.shared_memory), *options.bounded(memory),
             image.id,
         )  # fmt: skip
         return Launch(argv, image.environment, ports)

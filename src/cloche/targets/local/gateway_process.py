@@ -33,6 +33,7 @@ class SupervisedEnvoy:
     """Tells a supervisor how to start, check and drain a process of the gateway (`supervised`)."""
 
     model_program: str | None = None
+    memory_limit: int | None = None
 
     def __init__(
         self, process: EnvoyProcess, gateway: EnvoyGateway, log: Path, others: Callable[[], bool]

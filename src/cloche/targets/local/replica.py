@@ -44,6 +44,7 @@ class ReplicaProcess:
         self.log = log
         self.placement = placement
         self.model_program = software.model_program(placement)
+        self.memory_limit = software.memory_limit(placement)
         self._serving = serving
         self._software = software
         self._ports = ports_of_home
@@ -56,7 +57,9 @@ class ReplicaProcess:
         )
 
     def prepare(self, marker: Marker) -> Launch:  # noqa: ARG002 - it goes into the environment
-        return self._software.launch(self._serving, self.name, self._ports.take(self.name, PORTS))
+        ports_taken = self._ports.take(self.name, PORTS)
+        memory = self.placement.resources.memory
+        return self._software.launch(self._serving, self.name, ports_taken, memory)
 
     def health(self, record: Record) -> Health:
         if record.pid is None:

@@ -59,11 +59,13 @@ class ReplicaServer:
             environment=environment,
         )
 
-    def launch(self, serving: Path, name: str, ports: tuple[int, ...]) -> Launch:
+    def launch(
+        self, serving: Path, name: str, ports: tuple[int, ...], memory: int | None
+    ) -> Launch:
         """Return how to start the replica `name` on the folder of its revision."""
         image = self._containers.image(serving)
         if image is not None:
-            return self._containers.launch(image, name, ports)
+            return self._containers.launch(image, name, ports, memory)
         command = self._installation().command(serving, ServerPorts(*ports), identity=name)
         return Launch(command.argv, command.env, ports)
 
@@ -74,6 +76,15 @@ class ReplicaServer:
             return self._containers.listens(image, name, record.ports)
         http, grpc, *_ = record.ports
         return record.pid is not None and listening.listens(record.pid, {http, grpc})
+
+    def memory_limit(self, placement: Placement) -> int | None:
+        """Return the bytes of memory above which a replica is to be ended.
+
+        What a container has is bounded by its engine.
+        """
+        if self.runtime(placement) is Runtime.CONTAINER:
+            return None
+        return placement.resources.memory
 
     def model_program(self, placement: Placement) -> str | None:
         """Return the program of the processes in which replicas run their models, if they do.

@@ -68,6 +68,8 @@ class Supervised(Protocol):
     log: Path
     model_program: str | None
     """The program of the processes in which it runs its models, if it has such children."""
+    memory_limit: int | None
+    """Bytes of memory above which it is ended and started again."""
 
     def prepare(self, marker: Marker) -> Launch:
         """Return what to start; raises ClocheError if it cannot be started."""

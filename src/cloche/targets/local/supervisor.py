@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 from cloche.home import HomeLayout
-from cloche.targets.local import logs, ports, processes, records
+from cloche.targets.local import faults, logs, ports, processes, records
 from cloche.targets.local.adoption import resumed
 from cloche.targets.local.alarm import Alarm
 from cloche.targets.local.lifecycle import (
@@ -150,7 +150,8 @@ class Supervisor:
         except Exception:  # noqa: BLE001 - a defect must not leave a server unsupervised
             _log.exception("Supervising %s", self.supervised.name)
             return _TROUBLE_PAUSE
-        return next_look(self.record.life, self._clock(), self.policy)
+        life, limit = self.record.life, self.supervised.memory_limit
+        return faults.pause(life.step, next_look(life, self._clock(), self.policy), limit)
 
     def _turn(self) -> None:
         now = self._clock()
@@ -183,10 +184,9 @@ class Supervisor:
         """Return how the server is; None if it was asked just now, or need not be."""
         if life.step not in CHECKED or self._process is None:
             return None
-        pid = self._process.ended_model()
-        if pid is not None:
-            why = f"A process of its model ended by itself (pid {pid})."
-            return Health(ready=False, why=why, replace=True, dead=True)
+        fault = faults.of(self._process, self.supervised.memory_limit)
+        if fault is not None:
+            return fault
         if now < self._next_check:
             return None
         self._next_check = now + (next_look(life, now, self.policy) or 0.0) * 0.9
@@ -267,12 +267,9 @@ class Supervisor:
         records.save(self._path, record, reserve=self._reserve)
         try:
             self._process = processes.spawn(
-                launch.argv,
-                launch.environment,
-                marker=marker,
-                log=self.supervised.log,
+                launch.argv, launch.environment, marker=marker, log=self.supervised.log,
                 inherited=launch.inherited,
-            )
+            )  # fmt: skip
         except OSError as error:
             self._start_error = f"could not be started: {error.strerror or error}"
             self.record = record

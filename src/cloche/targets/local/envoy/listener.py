@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.targets.local.envoy import (
     answers,
+    bounds,
     grpc_routes,
     protobuf,
     renaming,
@@ -73,7 +74,11 @@ def _http1(settings: Settings, folder: Path) -> Json:
         folder,
         routes.HTTP_TABLE,
         codec="HTTP1",
-        filters=[_size_limit(settings), renaming.http_filter()],
+        filters=[
+            _size_limit(settings),
+            bounds.http_filter(settings),
+            renaming.http_filter(),
+        ],
         more={
             "http_protocol_options": {"accept_http_10": True},
             "local_reply_config": replies.http1(settings),
@@ -120,6 +125,7 @@ def _http2(settings: Settings, folder: Path) -> Json:
         codec="HTTP2",
         filters=[
             _size_limit(settings),
+            bounds.http_filter_beside_grpc(settings),
             *({**each, "disabled": True} for each in filters),
             # The status of a gRPC answer is not that of HTTP, which the router counts. After all
             # filters that choose a route: it counts for the cluster that it sees first.

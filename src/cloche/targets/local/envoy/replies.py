@@ -20,6 +20,18 @@ _IS_GRPC: Json = {
 _NOT_GRPC: Json = {
     "header_filter": {"header": {**_IS_GRPC["header_filter"]["header"], "invert_match": True}}
 }
+_OWN_WORDS: Json = {
+    "filter": {
+        "extension_filter": {
+            "name": "envoy.access_loggers.extension_filters.cel",
+            "typed_config": {
+                "@type": _FILTERS,
+                "expression": "response.code_details == 'lua_response'",
+            },
+        }
+    }
+}
+"""What a script answers keeps its words, whatever its status (bounds.lua)."""
 _RESOURCE_EXHAUSTED, _INVALID_ARGUMENT, _DEADLINE_EXCEEDED = 8, 3, 4
 _NAME_IT = "name the service with the metadata cloche-service or the host NAME.localhost"
 
@@ -35,7 +47,7 @@ def name_limit(settings: Settings) -> int:
 def http1(settings: Settings) -> Json:
     """Return the error format of HTTP/1.1 requests: JSON with one key, `error`."""
     mappers = [{"filter": match, "body": _text(words)} for match, words, _ in _common(settings)]
-    return {"mappers": mappers, "body_format": _JSON_FORMAT}
+    return {"mappers": [_OWN_WORDS, *mappers], "body_format": _JSON_FORMAT}
 
 
 def http2(settings: Settings) -> Json:
@@ -66,7 +78,8 @@ def http2(settings: Settings) -> Json:
         for match, words, _ in _common(settings)
     ]
     rest = {"filter": _NOT_GRPC, "body_format_override": _JSON_FORMAT}
-    return {"mappers": [*grpc, *http, rest]}
+    own = {**_OWN_WORDS, "body_format_override": _JSON_FORMAT}
+    return {"mappers": [own, *grpc, *http, rest]}
 
 
 def _common(settings: Settings) -> list[tuple[Json, str, int | None]]:

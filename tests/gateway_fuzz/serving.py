@@ -1,0 +1,56 @@
+"""A small model on real Triton behind the real gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from running_gateway import installed, running
+
+from cloche.targets.local.envoy.services import (
+    Endpoint,
+    GatewayState,
+    RevisionEndpoints,
+    ServiceRoutes,
+)
+from fixtures.local import CONFIGURATION
+from fixtures.triton import TritonStarter
+from gateway_fuzz.watching import Watched
+
+_DOUBLING = """
+import triton_python_backend_utils as utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        answers = []
+        for request in requests:
+            x = utils.get_input_tensor_by_name(request, "x").as_numpy()
+            answers.append(utils.InferenceResponse([utils.Tensor("y", x * 2)]))
+        return answers
+"""
+
+
+@contextmanager
+def serving(starter: TritonStarter, folder: Path) -> Iterator[tuple[str, list[Watched]]]:
+    """Yield the gateway's address, where `double` answers, and the processes to be watched."""
+    tree = folder / "tree"
+    (tree / "double" / "1").mkdir(parents=True)
+    (tree / "double" / "config.pbtxt").write_text(CONFIGURATION)
+    (tree / "double" / "1" / "model.py").write_text(_DOUBLING)
+    triton = starter.start(tree, ["double"])
+    with running(folder / "gateway", installed()) as gateway:
+        revision = RevisionEndpoints(1, 100, (Endpoint(triton.ports.http, triton.ports.grpc),))
+        gateway.gateway.apply(
+            GatewayState((ServiceRoutes("double", ("double",), (revision,), plain=("double",)),))
+        )
+        server = psutil.Process(triton.process.pid)
+        (stub,) = server.children()
+        envoys = [psutil.Process(process.pid) for process in gateway.processes]
+        yield gateway.address, [
+            Watched("Triton", server), Watched("stub", stub),
+            *(Watched(f"Envoy {number}", envoy) for number, envoy in enumerate(envoys, 1)),
+        ]  # fmt: skip
+        assert "lua" not in gateway.log()
