@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cloche.store import Store
     from cloche.targets.kubernetes.target import KubernetesTarget
     from cloche.targets.local.installations import LocalInstallations
+    from cloche.targets.local.resting import RestingTarget
     from cloche.targets.local.target import LocalTarget
     from cloche.verification.reference import Reference
 
@@ -190,6 +191,27 @@ def journal(settings: Settings) -> Journal:
 def target(settings: Settings) -> LocalTarget:
     """Return the local target, which is also its host: it adopts what runs in this home."""
     return targets()["local"](settings)
+
+
+def recorded_state(settings: Settings) -> State:
+    """Return what this home has recorded now of services and revisions; nothing is written."""
+    from cloche.state.sqlite import SqliteState
+
+    return SqliteState(settings.layout.state, copied=True)
+
+
+def recorded_journal(settings: Settings) -> Journal:
+    """Return the events that this home has recorded by now; nothing is written."""
+    from cloche.state.sqlite import SqliteJournal
+
+    return SqliteJournal(settings.layout.state, copied=True)
+
+
+def resting_target(settings: Settings, why: str) -> RestingTarget:
+    """Return the local target while nothing of it runs; `why` says so, as a sentence."""
+    from cloche.targets.local.resting import RestingTarget
+
+    return RestingTarget(settings, store(settings), server(), why)
 
 
 def installations(settings: Settings) -> LocalInstallations:

@@ -15,8 +15,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from cloche.errors import ClocheError, UnavailableError
 
@@ -28,13 +29,16 @@ _BUSY_SECONDS = 10.0
 
 
 class Database:
-    """A connection that several threads share in turns."""
+    """A connection that several threads share in turns.
 
-    def __init__(self, path: Path) -> None:
+    With `copied` it is to a copy of the file in memory: the file and its folder stay as they are.
+    """
+
+    def __init__(self, path: Path, *, copied: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
         with self._translating_errors():
-            self._connection = _open(path)
+            self._connection = _copy(path) if copied else _open(path)
 
     def close(self) -> None:
         """Close the file; no call may follow."""
@@ -101,6 +105,26 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _copy(path: Path) -> sqlite3.Connection:
+    # Even a reader makes files beside a database with a WAL; one that was closed has none, and is
+    # read as a file that nobody changes. So a full disk, or one that is read-only, is read as well.
+    wal = path.with_name(path.name + "-wal")
+    has_wal = wal.exists()
+    how = "mode=ro" if has_wal else "mode=ro&immutable=1"
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        copy.row_factory = sqlite3.Row
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True)) as source:
+            source.backup(copy)
+    except BaseException:
+        copy.close()
+        raise
+    if not has_wal and wal.exists():  # somebody opened it meanwhile, and may have written
+        copy.close()
+        return _copy(path)
+    return copy
 
 
 def _translate(error: sqlite3.Error, path: Path) -> ClocheError:

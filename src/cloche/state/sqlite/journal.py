@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 
 class SqliteJournal:
-    """Implements `cloche.state.Journal`; keeps the latest `most_events` events per service."""
+    """Implements `cloche.state.Journal`; keeps the latest `most_events` events per service.
 
-    def __init__(self, path: Path, *, most_events: int = 5000) -> None:
+    With `copied` it is what the file has now, and the file stays as it is.
+    """
+
+    def __init__(self, path: Path, *, most_events: int = 5000, copied: bool = False) -> None:
         self._most_events = most_events
-        self._database = schema.open_migrated(path)
+        self._database = schema.open_migrated(path, copied=copied)
 
     def close(self) -> None:
         self._database.close()

@@ -115,9 +115,12 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
 """The n-th migration leads to version n."""
 
 
-def open_migrated(path: Path) -> Database:
-    """Open a file, made if it is missing, with this version's tables."""
-    database = Database(path)
+def open_migrated(path: Path, *, copied: bool = False) -> Database:
+    """Open a file, made if it is missing, with this version's tables.
+
+    With `copied` it is read into memory, migrated there, and never changed.
+    """
+    database = Database(path, copied=copied)
     try:
         migrate(database)
     except BaseException:

@@ -23,10 +23,13 @@ _MOST_ATTACHED = 50
 
 
 class SqliteState:
-    """Implements `cloche.state.State`; `database` lists the errors of the file."""
+    """Implements `cloche.state.State`; `database` lists the errors of the file.
 
-    def __init__(self, path: Path) -> None:
-        self._database = schema.open_migrated(path)
+    With `copied` it is what the file has now, and the file stays as it is.
+    """
+
+    def __init__(self, path: Path, *, copied: bool = False) -> None:
+        self._database = schema.open_migrated(path, copied=copied)
 
     def close(self) -> None:
         self._database.close()
