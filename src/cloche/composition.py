@@ -161,7 +161,10 @@ def states() -> Mapping[str, Callable[[Settings], State]]:
     """Return the kinds of states, each opened for a home."""
     from cloche.state.sqlite import SqliteState
 
-    return {"sqlite": lambda settings: SqliteState(settings.layout.state)}
+    def sqlite(settings: Settings) -> State:
+        return SqliteState(settings.layout.state, reserve=settings.layout.state_reserve)
+
+    return {"sqlite": sqlite}
 
 
 def journals() -> Mapping[str, Callable[[Settings], Journal]]:

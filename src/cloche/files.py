@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of a disk that has no room."""
+RESERVE = 2**20
+"""Bytes of a file that is given up on a full disk: for some dozens of records."""
 _AMPLE = 8
 
 
@@ -51,8 +53,7 @@ def keep_reserve(path: Path, size: int) -> None:
     With little room it would take what others need.
     """
     with suppress(OSError):
-        disk = os.statvfs(path.parent)
-        if path.exists() or disk.f_bavail * disk.f_frsize < _AMPLE * size:
+        if path.exists() or not has_room(path.parent, _AMPLE * size):
             return
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -61,6 +62,12 @@ def keep_reserve(path: Path, size: int) -> None:
             path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
+
+
+def has_room(folder: Path, size: int) -> bool:
+    """Return whether the disk of a folder has `size` bytes left for this user."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize >= size
 
 
 def _write_atomically(path: Path, data: bytes, *, private: bool) -> None:

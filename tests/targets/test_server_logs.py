@@ -1,3 +1,4 @@
+import errno
 import threading
 from pathlib import Path
 
@@ -127,6 +128,21 @@ def test_a_log_is_cut_while_its_server_holds_it(tmp_path: Path) -> None:
     assert log.read_bytes() == b"line 100\n"
     assert logs.older(log).stat().st_size <= 1000
     assert logs.tail(log, 3) == ("line 98", "line 99", "line 100")
+
+
+def test_on_a_full_disk_a_log_is_cut_without_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "a.log"
+    log.write_bytes(b"x" * 10_000)
+
+    def full(_descriptor: int, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cloche.files.write_all", full)
+    logs.bound(log, limit=1000)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.log"]
+    assert log.stat().st_size == 0
 
 
 def test_of_a_log_that_outgrew_its_limit_the_end_is_kept(tmp_path: Path) -> None:

@@ -66,14 +66,13 @@ def _running(home: Path) -> ClocheError:
 @contextmanager
 def announce(home: Path, port: int) -> Iterator[None]:
     """Write control.json with the address of the API, and remove it after the block."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    write_private(
-        HomeLayout(home).control_record, encode(ControlRecord(os.getpid(), port, __version__, now))
-    )
+    now, layout = datetime.now(UTC).isoformat(timespec="milliseconds"), HomeLayout(home)
+    record = encode(ControlRecord(os.getpid(), port, __version__, now))
+    write_private(layout.control_record, record, reserve=layout.reserve)
     try:
         yield
     finally:
-        HomeLayout(home).control_record.unlink(missing_ok=True)
+        layout.control_record.unlink(missing_ok=True)
 
 
 def listen(port: int) -> socket.socket:

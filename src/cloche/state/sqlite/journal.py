@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from cloche import artifacts
+from cloche import artifacts, files
 from cloche.artifacts import Event, EventKind
-from cloche.errors import UsageError
+from cloche.errors import ClocheError, UsageError
 from cloche.state.sqlite import schema
+from cloche.state.sqlite.database import FULL
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +31,15 @@ class SqliteJournal:
         self._database.close()
 
     def append(self, events: Iterable[Event]) -> None:
+        # What a reserve has freed is for records.
+        if files.has_room(self._database.path.parent, files.RESERVE):
+            try:
+                self._append(events)
+            except ClocheError as error:
+                if error.code != FULL:
+                    raise
+
+    def _append(self, events: Iterable[Event]) -> None:
         with self._database.transaction():
             for event in events:
                 self._database.run(

@@ -99,6 +99,7 @@ class LocalGateway:
             placed=placed,
             running=lambda: self.record.pid is not None,
             changed=changed,
+            reserve=layout.reserve,
         )
         self.route = self._routing.route
         self.wanted_split = self._routing.wanted_split

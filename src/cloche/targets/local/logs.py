@@ -13,10 +13,12 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.targets.local import start_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from io import FileIO
     from pathlib import Path
 
 LIMIT = 16 * 2**20
@@ -39,20 +41,32 @@ def older(log: Path) -> Path:
 
 
 def bound(log: Path, limit: int = LIMIT) -> None:
-    """Copy and truncate a log that is larger than `limit` bytes."""
+    """Copy and truncate a log that is larger than `limit` bytes; on a full disk, without a copy."""
     try:
         if log.stat().st_size <= limit:
             return
     except FileNotFoundError:
         return
     partial = log.with_name(log.name + ".partial")
-    with log.open("rb+", buffering=0) as source, partial.open("wb", buffering=0) as copy:
-        # Of a log far beyond the limit only the end is copied.
-        source.seek(max(0, os.fstat(source.fileno()).st_size - 2 * limit))
-        while copy.tell() <= 2 * limit and (block := source.read(_BLOCK)):
-            copy.write(block)
+    with log.open("rb+", buffering=0) as source:
+        try:
+            _copy_end(source, partial, limit)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            if error.errno not in files.FULL:
+                raise
+            source.truncate(0)
+            return
         source.truncate(0)
     partial.replace(older(log))
+
+
+def _copy_end(source: FileIO, partial: Path, limit: int) -> None:
+    """Copy a log; of one far beyond the limit only the end."""
+    with partial.open("wb", buffering=0) as copy:
+        source.seek(max(0, os.fstat(source.fileno()).st_size - 2 * limit))
+        while copy.tell() <= 2 * limit and (block := source.read(_BLOCK)):
+            files.write_all(copy.fileno(), block)
 
 
 def tail(log: Path, lines: int, *, start: int = 0) -> tuple[str, ...]:
