@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -85,6 +86,23 @@ def _write_atomically(path: Path, data: bytes, *, private: bool) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that only its owner can enter, whatever the umask; tighten one that is there.
+
+    A folder that is somebody else's, or shared by its sticky bit as /tmp is, stays as it is, and so
+    does one behind a link.
+    """
+    if not path.parent.exists():
+        private_folder(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+        return
+    status = path.lstat()
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    if ours and status.st_mode & 0o077 and not status.st_mode & stat.S_ISVTX:
+        path.chmod(0o700)
 
 
 def temporary_name(prefix: str) -> str:

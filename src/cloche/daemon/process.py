@@ -25,11 +25,14 @@ _LOCK_SECONDS = 2.0
 
 
 def prepare_home(home: Path) -> None:
-    """Make the folder of a home and those for logs and processes, for their owner only (0700)."""
+    """Make the folder of a home and those for logs and processes, for their owner only (0700).
+
+    A home that others could enter is closed to them.
+    """
+    layout = HomeLayout(home)
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (HomeLayout(home).logs, HomeLayout(home).run):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (home, layout.logs, layout.run):
+            files.private_folder(folder)
     except OSError as error:
         raise unusable(home, error) from error
     if not os.access(home, os.W_OK | os.X_OK):
