@@ -73,6 +73,18 @@ def record(settings: Settings, *made: Deployment) -> None:
             testing.settle(engine)
 
 
+def test_the_cache_says_which_revisions_need_an_entry(settings: Settings, tmp_path: Path) -> None:
+    first, other = prepare(settings, tmp_path, "one", 1), prepare(settings, tmp_path, "two", 2)
+    second = prepare(settings, tmp_path, "one", 3)
+    record(settings, first, second)
+    record(settings, other)
+    holders = cache.holders(settings)
+    assert holders[first.repository.digest] == [("one", 1)]
+    assert holders[second.main.snapshot.digest] == [("one", 2)]
+    assert holders[other.repository.digest] == [("two", 1)]
+    assert set(holders) == cache.needed_digests(settings)
+
+
 def test_the_longest_unused_goes_when_another_model_needs_the_room(
     settings: Settings, tmp_path: Path
 ) -> None:

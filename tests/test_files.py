@@ -18,6 +18,32 @@ class HeldError(Exception):
     """Another one holds the lock."""
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_private_folder_is_so_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        wide = tmp_path / "wide"
+        wide.mkdir()
+        for folder in (wide, tmp_path / "new" / "inner"):
+            files.private_folder(folder)
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_a_shared_folder_and_one_behind_a_link_stay_as_they_are(tmp_path: Path) -> None:
+    shared, linked = tmp_path / "shared", tmp_path / "linked"
+    for folder, mode in ((shared, 0o1777), (linked, 0o755)):
+        folder.mkdir()
+        folder.chmod(mode)
+    (tmp_path / "link").symlink_to(linked)
+    files.private_folder(shared)
+    files.private_folder(tmp_path / "link")
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+    assert stat.S_IMODE(linked.stat().st_mode) == 0o755
+
+
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     files.write_atomically(path, b"one")

@@ -75,24 +75,29 @@ def clean(settings: Settings, target_size: int | None = None) -> Cleaned:
 
 
 def needed_digests(settings: Settings) -> set[str]:
-    """Return the digests of all entries that are needed to bring back a kept revision.
+    """Return the digests of all entries that are needed to bring back a kept revision."""
+    return set(holders(settings))
 
-    `cloche.rollout.keeping` chooses the kept revisions.
+
+def holders(settings: Settings) -> dict[str, list[tuple[str, int]]]:
+    """Return the services and kept revisions that need each entry, by its digest.
+
+    `cloche.rollout.keeping` chooses the kept revisions. Writes nothing, so a full disk is no limit.
     """
     from cloche.clients.control import record as home
 
+    found: dict[str, list[tuple[str, int]]] = {}
     if not home.has_services(settings.home):
-        return set()
-    digests: set[str] = set()
-    with closing(composition.state(settings)) as state:
+        return found
+    with closing(composition.recorded_state(settings)) as state:
         for name in state.services():
             stored = state.service(name)
             numbers = keeping.kept_revisions(stored.record) if stored is not None else ()
-            for number in numbers:
+            for number in sorted(numbers):
                 revision = state.revision(name, number)
-                if revision is not None:
-                    digests |= _digests_of(revision)
-    return digests
+                for digest in _digests_of(revision) if revision is not None else ():
+                    found.setdefault(digest, []).append((name, number))
+    return found
 
 
 def _digests_of(revision: Revision) -> set[str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cloche.store import Store
     from cloche.targets.kubernetes.target import KubernetesTarget
     from cloche.targets.local.installations import LocalInstallations
+    from cloche.targets.local.resting import RestingTarget
     from cloche.targets.local.target import LocalTarget
     from cloche.verification.reference import Reference
 
@@ -160,7 +161,10 @@ def states() -> Mapping[str, Callable[[Settings], State]]:
     """Return the kinds of states, each opened for a home."""
     from cloche.state.sqlite import SqliteState
 
-    return {"sqlite": lambda settings: SqliteState(settings.layout.state)}
+    def sqlite(settings: Settings) -> State:
+        return SqliteState(settings.layout.state, reserve=settings.layout.state_reserve)
+
+    return {"sqlite": sqlite}
 
 
 def journals() -> Mapping[str, Callable[[Settings], Journal]]:
@@ -190,6 +194,27 @@ def journal(settings: Settings) -> Journal:
 def target(settings: Settings) -> LocalTarget:
     """Return the local target, which is also its host: it adopts what runs in this home."""
     return targets()["local"](settings)
+
+
+def recorded_state(settings: Settings) -> State:
+    """Return what this home has recorded now of services and revisions; nothing is written."""
+    from cloche.state.sqlite import SqliteState
+
+    return SqliteState(settings.layout.state, copied=True)
+
+
+def recorded_journal(settings: Settings) -> Journal:
+    """Return the events that this home has recorded by now; nothing is written."""
+    from cloche.state.sqlite import SqliteJournal
+
+    return SqliteJournal(settings.layout.state, copied=True)
+
+
+def resting_target(settings: Settings, why: str) -> RestingTarget:
+    """Return the local target while nothing of it runs; `why` says so, as a sentence."""
+    from cloche.targets.local.resting import RestingTarget
+
+    return RestingTarget(settings, store(settings), server(), why)
 
 
 def installations(settings: Settings) -> LocalInstallations:

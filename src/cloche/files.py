@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of a disk that has no room."""
+RESERVE = 2**20
+"""Bytes of a file that is given up on a full disk: for some dozens of records."""
 _AMPLE = 8
 
 
@@ -51,8 +54,7 @@ def keep_reserve(path: Path, size: int) -> None:
     With little room it would take what others need.
     """
     with suppress(OSError):
-        disk = os.statvfs(path.parent)
-        if path.exists() or disk.f_bavail * disk.f_frsize < _AMPLE * size:
+        if path.exists() or not has_room(path.parent, _AMPLE * size):
             return
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -61,6 +63,12 @@ def keep_reserve(path: Path, size: int) -> None:
             path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
+
+
+def has_room(folder: Path, size: int) -> bool:
+    """Return whether the disk of a folder has `size` bytes left for this user."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize >= size
 
 
 def _write_atomically(path: Path, data: bytes, *, private: bool) -> None:
@@ -78,6 +86,23 @@ def _write_atomically(path: Path, data: bytes, *, private: bool) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that only its owner can enter, whatever the umask; tighten one that is there.
+
+    A folder that is somebody else's, or shared by its sticky bit as /tmp is, stays as it is, and so
+    does one behind a link.
+    """
+    if not path.parent.exists():
+        private_folder(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+        return
+    status = path.lstat()
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    if ours and status.st_mode & 0o077 and not status.st_mode & stat.S_ISVTX:
+        path.chmod(0o700)
 
 
 def temporary_name(prefix: str) -> str:

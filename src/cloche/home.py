@@ -2,6 +2,7 @@
 
     config.toml      the settings of this machine        cloche.schema.json   for editors
     state.db         services, revisions, events         store/               files by digest
+    state.reserve    given up for the state on a full disk
     environments/    models' virtual environments        servers/             Triton, Envoy
     containers/      images that were loaded for replicas
     documents/       revisions of clusters, by the digest of their document
@@ -50,6 +51,11 @@ class HomeLayout:
     def state(self) -> Path:
         """Return the database of services, revisions and events."""
         return self.root / "state.db"
+
+    @property
+    def state_reserve(self) -> Path:
+        """Return the file that is given up for the state when the disk is full."""
+        return self.root / "state.reserve"
 
     @property
     def store(self) -> Path:

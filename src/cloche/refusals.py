@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+ENDED = "Nothing runs here: `cloche down` ended it."
+"""Why a home with services has no control plane, no gateway and no replica."""
+
+
 def not_a_name(name: str) -> UsageError:
     """Return the error for what cannot be the name of a service."""
     hint = "Use lower-case letters, digits and '-', at most 63, with no '-' at the ends."

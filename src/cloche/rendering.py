@@ -4,22 +4,65 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _GAP = "  "
+_LEAST = 36
+"""Characters that text beside a head has in a line, or it begins further left."""
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose columns are as wide as their widest cell."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None) -> str:
+    """Return a table whose columns are as wide as their widest cell.
+
+    If it would be wider than `width`, the cells of its widest columns stand below their rows, each
+    with the name of its column. Words, such as URLs, are never broken.
+    """
     lines = [list(header), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
+    beside, below = _columns(widths, width)
+    name_width = max((len(header[column]) for column in below), default=0)
+    shown = []
+    for number, line in enumerate(lines):
+        cells = (line[column].ljust(widths[column]) for column in beside)
+        shown.append(_GAP.join(cells).rstrip())
+        for column in below if number else ():
+            head = f"{_GAP}{header[column].lower().ljust(name_width)}{_GAP}"
+            head = head if name_width else _GAP
+            shown += [hanging(head, line[column], width or 0)] if line[column] else []
+    return "\n".join(shown)
+
+
+def _columns(widths: Sequence[int], width: int | None) -> tuple[list[int], list[int]]:
+    """Return the columns that stand beside each other within a width, and the others.
+
+    The first one stays.
+    """
+    beside = list(range(len(widths)))
+    while width is not None and len(beside) > 1:
+        if sum(widths[each] for each in beside) + len(_GAP) * (len(beside) - 1) <= width:
+            break
+        beside.remove(max(beside[1:], key=lambda each: (widths[each], each)))
+    return beside, [each for each in range(len(widths)) if each not in beside]
+
+
+def hanging(head: str, text: str, width: int) -> str:
+    """Return text after a head, in lines of at most `width` that begin where the first one does.
+
+    Where too little would be left for them, they begin further left. Words are never broken.
+    """
+    indent = " " * (len(head) if width - len(head) >= _LEAST else 2 * len(_GAP))
+    lines = textwrap.TextWrapper(
+        width=width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+    filled = []
+    for number, line in enumerate(text.split("\n")):
+        lines.initial_indent = indent if number else head
+        filled.append(lines.fill(line.strip() if number else line))
+    return "\n".join(filled)
 
 
 def fields(pairs: Iterable[tuple[str, str]]) -> str:

@@ -44,6 +44,11 @@ def parse_duration(text: str | float) -> float:
     return float(match[1]) * _DURATIONS[match[2]]
 
 
+def count_text(number: float | str, thing: str) -> str:
+    """Return `1 replica`, `2 replicas` or `2..10 replicas`."""
+    return f"{number} {thing}" if str(number) == "1" else f"{number} {thing}s"
+
+
 def processors_text(count: float) -> str:
     """Return processors in thousandths where they are no whole number: `2`, `500m`."""
     thousandths = round(count * 1000)
@@ -66,7 +71,7 @@ def download_text(sizes: Mapping[str, int], count: int) -> str:
 
     `sizes` has the bytes at most of those packages whose size is known.
     """
-    packages = f"{count} package" + ("s" if count != 1 else "")
+    packages = count_text(count, "package")
     if not sizes:
         return packages
     largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_LARGEST]

@@ -13,11 +13,12 @@ from cloche.testing import deployment
 from fixtures.local import until
 
 
-def test_status_shows_services_as_a_table_and_as_json(run, name):
+def test_status_shows_services_as_a_table_and_as_json(run, name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     lines = run("status", name).out.splitlines()
     assert lines[0] == "gateway  http://127.0.0.1:8080  ready"
     assert lines[1].split() == [
-        "NAME", "REVISION", "PHASE", "REPLICAS", "MODEL", "VERIFIED", "URL",
+        "NAME", "REVISION", "PHASE", "REPLICAS", "VERIFIED", "MODEL", "URL",
     ]  # fmt: skip
     assert lines[2].split()[:4] == [name, "1", "live", "1/1"]
 
@@ -30,9 +31,22 @@ def test_status_shows_services_as_a_table_and_as_json(run, name):
     assert service in run("status", "--json").json["services"]
 
 
-def test_history_is_newest_first_and_says_what_is_live(run, control, name):
+@pytest.mark.parametrize("verb", ["status", "history", "events"])
+def test_what_is_told_of_a_service_fits_a_narrow_terminal(run, name, monkeypatch, verb):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    url = f"http://127.0.0.1:8080/v2/models/{name}/infer"
+    text = run(verb, name).out
+    assert all(len(line) <= 80 for line in text.splitlines())
+    if verb == "status":
+        assert f"  url  {url}\n" in text
+        monkeypatch.setenv("COLUMNS", "40")
+        assert f"  url       {url}\n" in run(verb, name).out
+
+
+def test_history_is_newest_first_and_says_what_is_live(run, control, name, monkeypatch):
     control.deploy(deployment(name, model="b"))
     until(lambda: control.service(name)["live"] == 2)
+    monkeypatch.setenv("COLUMNS", "200")
     revisions, rollouts = (part.splitlines() for part in run("history", name).out.split("\n\n"))
     assert [line.split()[0] for line in revisions[1:]] == ["2", "1"]
     assert revisions[1].split()[1] == "*"
@@ -74,6 +88,8 @@ def test_scale_changes_the_replicas_in_place(run, control, name):
     outcome = run("scale", name, "3")
     assert outcome.code == 0
     assert "3 replicas wanted" in outcome.out
+    assert f"{name}: 1 replica wanted, " in run("scale", name, "1").out
+    run("scale", name, "3")
     until(lambda: control.service(name)["replicas"]["ready"] == 3)
     assert control.service(name)["revision"] == 1
     assert run("scale", name, "1", "--json").json["replicas"]["wanted"] == 1

@@ -28,6 +28,7 @@ from cloche.errors import ClocheError, UnavailableError
 from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
+from cloche.store import Store
 from cloche.testing import deployment
 from fixtures.local import until
 
@@ -70,6 +71,19 @@ def refusal(call: Callable[[], object]) -> ClocheError:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_home_is_private_whatever_the_umask_and_whoever_made_it(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    before = os.umask(0o000)
+    try:
+        folder.mkdir()  # as anybody makes a folder
+        Store(folder / "store", 2**20).add_bytes(b"weights")
+        assert mode(folder / "store") == 0o700
+        prepare_home(folder)
+    finally:
+        os.umask(before)
+    assert [mode(each) for each in (folder, folder / "logs", folder / "run")] == [0o700] * 3
 
 
 def test_it_starts_in_the_background_and_ends_when_asked(settings: Settings) -> None:

@@ -30,9 +30,11 @@ import json, os, signal, sys, time
 home = sys.argv[1]
 os.makedirs(f"{home}/run", exist_ok=True)
 open(f"{home}/starts", "a").write("x")
+record = f"{home}/control.json"
+if os.path.exists(record):
+    os.unlink(record)
 if os.path.exists(f"{home}/broken"):
     sys.exit(3)
-record = f"{home}/control.json"
 def end(*_):
     os.unlink(record)
     sys.exit(0)

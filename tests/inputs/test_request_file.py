@@ -75,6 +75,16 @@ def test_csv_flags_and_gaps(tmp_path):
     assert np.isnan(fitted["at"].array[1, 0])
 
 
+def test_a_csv_error_names_the_column_and_the_line_of_the_file(tmp_path):
+    source = write(tmp_path, "table.csv", 'city,age\n"Bern\nBrig",41\n\nThun,old\nVisp,\n')
+    with pytest.raises(UsageError) as caught:
+        request_file.read(source, COLUMNS)
+    assert caught.value.what.startswith("Column 'age' has 'old', which is not ")
+    assert caught.value.where == f"{source}:5"
+    with pytest.raises(UsageError, match="Column 'age' has an empty cell, which is not"):
+        request_file.read(write(tmp_path, "gap.csv", "city,age\nVisp,\n"), COLUMNS)
+
+
 def test_a_csv_that_begins_like_a_bitmap_is_a_csv(tmp_path):
     source = write(tmp_path, "table.csv", "BMI,weight\n1,2\n")
     assert request_file.read(source, MATRIX) == [[1.0, 2.0]]
@@ -88,8 +98,11 @@ def test_a_csv_that_begins_like_a_bitmap_is_a_csv(tmp_path):
         ('{"inputs": [{"name": "x"}]}', "infer.json", "a name, a shape"),
         ('{"inputs": [{"name": "x", "shape": [3], "datatype": "FP32", "data": [1]}]}',
          "infer.json", "does not fill its shape"),
-        ("1,2\n3\n", "infer.csv", "Line 2 has 1 cells"),
-        ("1,2\n3,x\n", "infer.csv", "'x' is not FP32"),
+        ("1,2\n3\n", "infer.csv", "Line 2 has 1 cell, line 1 has 2."),
+        ("a,b\n3\n", "infer.csv", "It has nothing for the column 'b'."),
+        ("1,2\n3,x\n", "infer.csv", "Column 2 has 'x', which is not FP32."),
+        ("a,b\n3,x\n", "infer.csv", "Column 'b' has 'x', which is not FP32."),
+        ('a,b\n1,"2\n3', "infer.csv", "Column 'b' has"),
         ("", "infer.csv", "empty"),
         (b"\xff\xfe\x00binary\x00", "infer.format", "neither JSON"),
         (b"\x93NUMPY\x01\x00", "infer.numpy", "cannot be read"),

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from cloche.clients.control.record import read_record
-from fixtures.command_line import User, a_user, scaled_maximum
+from fixtures.command_line import User, a_user, end, scaled_maximum
 from fixtures.load import Load, ready
 from fixtures.local import until
 
@@ -80,7 +80,15 @@ def test_what_is_ended_on_purpose_stays_ended(user: User) -> None:
 
 def test_up_serves_again_what_was_served_before_down(user: User) -> None:
     user.run("down").expect(0)
+    follower = user.begin("events", "kept", "--follow", "--lines", "1")
+    assert follower.stdout is not None
+    follower.stdout.readline()  # the last one of before
+    assert "kept" in user.run("status").expect(0).out
+    assert read_record(user.home) is None, "a look at what is recorded starts nothing"
     said = user.run("up").expect(0).out
+    assert "is ready." in follower.stdout.readline()
+    follower.terminate()
+    assert "New events come after `cloche up`." in end(follower).err
     assert "serves 1 service." in said
     assert "kept: 2 of 2 replicas ready" in said
     with Load(user.address, "kept") as load:

@@ -42,7 +42,8 @@ def test_no_request_is_lost(user: User, count: int) -> None:
         load.more()
         until(lambda: ready(user, name) == count, 60)
         load.more()
-    assert f"{name}: {count} of {count} replicas are new." in said.out
+    told = "1 of 1 replica is new" if count == 1 else f"{count} of {count} replicas are new"
+    assert f"{name}: {told}." in said.out
     assert load.failures == []
     assert {value for value, _ in load.answers} == {10}
     assert not before & processes(user, name)

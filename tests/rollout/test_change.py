@@ -15,8 +15,10 @@ from cloche.artifacts import (
     Lock,
     Member,
     Operated,
+    Origin,
     Outcome,
     Phase,
+    Reason,
     ReplicaRange,
     Revision,
     Rollout,
@@ -116,6 +118,34 @@ def test_another_model_is_an_update_and_its_replicas_come_along() -> None:
     fields = {one.field for one in found.changes}
     assert {"model", "model.digest", "repository.digest", "replicas"} <= fields
     assert "instances" not in fields
+
+
+def test_a_default_that_changed_is_told_with_its_old_value() -> None:
+    def made(digest: str, *reasons: Reason) -> Deployment:
+        whole = deployment()
+        kept = replace(whole.repository, digest=digest, reasons=reasons)
+        return replace(whole, repository=kept)
+
+    asked = Reason("instance_group.count", "1", Origin.SPEC, "asked for")
+    before = made(
+        "sha256:0", asked,
+        Reason("max_batch_size", "4", Origin.DEFAULT, "so it was"),
+        Reason("model_warmup", "none", Origin.DEFAULT, "so it was"),
+        Reason("backend", "onnxruntime", Origin.MODEL, "the model is ONNX"),
+    )  # fmt: skip
+    after = made(
+        "sha256:1", replace(asked, value="2"),
+        Reason("max_batch_size", "64", Origin.MEASURED, "so it is"),
+        Reason("optimization.graph.level", "all", Origin.DEFAULT, "new"),
+        Reason("model_warmup", "none", Origin.DEFAULT, "so it is"),
+        Reason("backend", "python", Origin.MODEL, "another"),
+    )  # fmt: skip
+    found = decide_change(after, recorded(before, replicas(1)))
+    assert [(one.field, one.before, one.after) for one in found.changes[1:]] == [
+        ("repository.digest", "sha256:0", "sha256:1"),
+        ("config.max_batch_size", "4", "64"),
+        ("config.optimization.graph.level", None, "all"),
+    ]
 
 
 def test_the_same_bytes_from_another_place_change_nothing() -> None:

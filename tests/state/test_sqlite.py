@@ -50,6 +50,36 @@ def refusal(path: Path) -> ClocheError:
     return caught.value
 
 
+def test_a_copy_leaves_the_file_and_its_folder_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    state = SqliteState(path)
+    deploy(state)
+    state.close()
+    before = {each.name: each.stat() for each in tmp_path.iterdir()}
+    tmp_path.chmod(0o500)
+    try:
+        copy, journal = SqliteState(path, copied=True), SqliteJournal(path, copied=True)
+    finally:
+        tmp_path.chmod(0o700)
+    assert (copy.services(), copy.last_number("digits")) == (("digits",), 1)
+    assert journal.read() == ()
+    deploy(copy, "b")  # what is done to a copy stays in it
+    copy.close()
+    journal.close()
+    assert {each.name: each.stat() for each in tmp_path.iterdir()} == before
+
+
+def test_a_copy_has_what_another_connection_has_committed(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    state = SqliteState(path)
+    deploy(state)
+    copy = SqliteState(path, copied=True)
+    deploy(state, "b")
+    assert (copy.last_number("digits"), state.last_number("digits")) == (1, 2)
+    copy.close()
+    state.close()
+
+
 def test_what_was_returned_survives_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     code = WRITER.format(path=str(path))

@@ -1,3 +1,4 @@
+import errno
 import threading
 from pathlib import Path
 
@@ -37,6 +38,67 @@ def test_tail_since_an_offset(tmp_path: Path) -> None:
     assert logs.tail(log, 10, start=start) == ("of this start",)
 
 
+STARTS = """\
+2026-11-26T23:50:58Z I 16356 model_lifecycle.cc:839] "successfully loaded 'm'"
+2026-11-26T23:50:58Z I 16356 server.cc:604]\x20
++------------------+------+
+| Repository Agent | Path |
++------------------+------+
++------------------+------+
+
+2026-11-26T23:50:58Z I 16356 server.cc:674]\x20
++-------+---------+--------+
+| Model | Version | Status |
++-------+---------+--------+
+| m     | 1       | READY  |
++-------+---------+--------+
+
+2026-11-26T23:50:58Z I 16356 tritonserver.cc:2598]\x20
++----------------------------------+----------------------+
+| Option                           | Value                |
++----------------------------------+----------------------+
+| server_id                        | m-r1-0               |
++----------------------------------+----------------------+
+
+2026-11-26T23:50:58Z I 16356 grpc_server.cc:2558] "Started GRPCInferenceService"
+"""
+PRINTED = "+-----+\n| Option | Value |\n+-----+\n| of | the model |\n"
+
+
+def test_the_tables_of_options_are_not_shown(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text(STARTS + PRINTED)
+    shown = logs.shown_tail(log, 100)
+    loaded, model, *table = shown[:2] + shown[2:7]
+    assert "successfully loaded" in loaded
+    assert model.endswith("server.cc:674] ")
+    assert table == STARTS.splitlines()[8:13]
+    assert shown[7] == ""
+    assert "Started GRPC" in shown[8]
+    assert list(shown[9:]) == PRINTED.splitlines(), "what a model prints is shown as it is"
+    for count in range(len(shown) + 2):
+        assert logs.shown_tail(log, count) == shown[len(shown) - min(count, len(shown)) :]
+
+
+def test_a_follower_is_not_shown_them_either(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("")
+    lines = logs.follow(lambda: {"a": log}, lines=0, every=0.01)
+    assert next(lines) == ("", "")
+    with log.open("a") as file:
+        for line in (STARTS + PRINTED + STARTS.splitlines()[1]).splitlines(keepends=True):
+            file.write(line)
+            file.flush()
+        file.write("\n")
+    found: list[str] = []
+    while len(found) < 14:
+        name, line = next(lines)
+        found += [line] if name else []
+    lines.close()
+    assert found[:13] == list(logs.shown_tail(log, 14))[:13]
+    assert found[13].endswith("server.cc:604] "), "what may begin a table comes when none does"
+
+
 def test_last_words_are_not_hidden_by_tables(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("before\nE failed to load 'm'\n\n" + "+---+\n| a |\n+---+\n" * 50 + "end\n")
@@ -66,6 +128,21 @@ def test_a_log_is_cut_while_its_server_holds_it(tmp_path: Path) -> None:
     assert log.read_bytes() == b"line 100\n"
     assert logs.older(log).stat().st_size <= 1000
     assert logs.tail(log, 3) == ("line 98", "line 99", "line 100")
+
+
+def test_on_a_full_disk_a_log_is_cut_without_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "a.log"
+    log.write_bytes(b"x" * 10_000)
+
+    def full(_descriptor: int, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cloche.files.write_all", full)
+    logs.bound(log, limit=1000)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.log"]
+    assert log.stat().st_size == 0
 
 
 def test_of_a_log_that_outgrew_its_limit_the_end_is_kept(tmp_path: Path) -> None:

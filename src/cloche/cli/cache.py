@@ -26,12 +26,15 @@ def show(*, as_json: bool) -> None:
     from cloche.store.disk import folder_size
 
     here = session.begin()
-    layout = here.settings.layout
+    layout, holders = here.settings.layout, cache.holders(here.settings)
     report = {
         "home": str(layout.root),
         "size": composition.store(here.settings).size(),
         "max_size": here.settings.cache_max_size,
-        "entries": [_entry(usage) for usage in cache.usage(here.settings)],
+        "entries": [
+            {**_entry(usage), "held_by": _held_by(holders.get(usage.digest or "", []))}
+            for usage in cache.usage(here.settings)
+        ],
         "environments": folder_size(layout.environments),
         "servers": folder_size(layout.servers),
     }
@@ -82,6 +85,10 @@ def _entry(usage: Usage) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _held_by(revisions: list[tuple[str, int]]) -> list[dict[str, Any]]:
+    return [{"service": service, "revision": number} for service, number in revisions]
+
+
 def _show(report: dict[str, Any]) -> None:
     size, limit = size_text(report["size"]), size_text(report["max_size"])
     click.echo(
@@ -99,9 +106,17 @@ def _show(report: dict[str, Any]) -> None:
             entry["label"] or entry["kind"],
             (entry["digest"] or "").removeprefix("sha256:")[:12],
             size_text(entry["size"]),
-            "in use" if entry["kept"] else "",
+            _holders_text(entry["held_by"]) or ("in use" if entry["kept"] else "-"),
         )
         for entry in report["entries"]
     ]
     if rows:
-        click.echo(rendering.table(("WHAT", "DIGEST", "SIZE", ""), rows))
+        click.echo(rendering.table(("WHAT", "DIGEST", "SIZE", "HELD BY"), rows))
+
+
+def _holders_text(held_by: list[dict[str, Any]]) -> str:
+    """Return `digits 1, 2; wine 1`: each service with its revisions."""
+    numbers: dict[str, list[str]] = {}
+    for each in held_by:
+        numbers.setdefault(each["service"], []).append(str(each["revision"]))
+    return "; ".join(f"{service} {', '.join(found)}" for service, found in numbers.items())

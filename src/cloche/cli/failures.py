@@ -89,7 +89,7 @@ def _keep(details: str) -> Path | None:
 
     path = HomeLayout(default_home(os.environ)).log("cli-error")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.private_folder(path.parent)
         files.write_atomically(path, details.encode("utf-8", "replace"), private=True)
     except OSError:
         return None

@@ -21,17 +21,17 @@ def command(*, name: str, place: KubernetesPlace | None, as_json: bool) -> None:
 
     ROLLBACK says whether `cloche rollback NAME --to N` can bring a revision back.
     """
-    control = session.begin(place).control()
-    live, history = control.service(name)["live"], control.history(name)
-    restorable = set(history["restorable"])
-    revisions = [
-        _entry(revision, live=revision.number == live, restorable=revision.number in restorable)
-        for revision in reversed(control.revisions(name))
-    ]
+    with session.begin(place).reading() as control:
+        live, history = control.service(name)["live"], control.history(name)
+        restorable = set(history["restorable"])
+        revisions = [
+            _entry(revision, live=revision.number == live, restorable=revision.number in restorable)
+            for revision in reversed(control.revisions(name))
+        ]
     if as_json:
         rendering.show_json({**history, "revisions": revisions})
         return
-    header = ("REVISION", "PHASE", "AGE", "MODEL", "DIGEST", "VERIFIED", "ROLLBACK", "BY")
+    header = ("REVISION", "PHASE", "AGE", "VERIFIED", "ROLLBACK", "BY", "DIGEST", "MODEL")
     click.echo(rendering.table(header, [_row(entry) for entry in revisions]))
     click.echo()
     columns = ("ROLLOUT", "CAUSE", "OUTCOME", "AGE", "BY", "")
@@ -61,8 +61,8 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     back = "live" if entry["live"] else "yes" if entry["restorable"] else "no"
     return (
         f"{entry['revision']}{mark}", entry["phase"], rendering.age_text(entry["created_at"]),
-        entry["model"]["pinned"], _digest(entry["model"]["digest"]),
-        rendering.verification_text(entry["verification"]), back, entry["by"] or "-",
+        rendering.judge_text(entry["verification"]), back, entry["by"] or "-",
+        _digest(entry["model"]["digest"]), entry["model"]["pinned"],
     )  # fmt: skip
 
 

@@ -137,7 +137,7 @@ def _show(plan: DeployPlan) -> None:
     click.echo(headline[plan.kind])
     width = max((len(change.field) for change in plan.changes), default=0)
     for change in plan.changes:
-        click.echo(f"  {_change(change, width)}")
+        click.echo(rendering.hanging(*_change(change, width)))
     if any(change.field == "lock.digest" and change.after for change in plan.changes):
         for environment in plan.environments:
             files = download_text(environment.sizes, environment.packages)
@@ -154,7 +154,8 @@ def _update(plan: DeployPlan) -> str:
     return f"{plan.service}: a new revision would take over."
 
 
-def _change(change: Change, width: int) -> str:
+def _change(change: Change, width: int) -> tuple[str, str]:
+    """Return a change as the head of its line and the values."""
     mark, color = MARKS[change.kind]
     if change.before is not None and change.after is None:
         mark, color = "-", "red"
@@ -163,7 +164,7 @@ def _change(change: Change, width: int) -> str:
         value = rendering.value_text(change.before) + (
             f" → {value}" if change.after is not None else ""
         )
-    return f"{click.style(mark, fg=color)} {change.field.ljust(width)}  {value}"
+    return f"  {click.style(mark, fg=color)} {change.field.ljust(width)}  ", value
 
 
 def _show_reasons(plan: DeployPlan) -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.rendering import fields, json_text, judged_text, parity_text, table, verification_text
-from cloche.units import duration_text
+from cloche import rendering
+from cloche.rendering import json_text, judged_text, parity_text, verification_text
+from cloche.units import count_text, duration_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from cloche.artifacts import Finding
 
 __all__ = [
     "age_text",
+    "count_text",
     "fields",
     "finding_text",
+    "hanging",
     "json_text",
+    "judge_text",
     "judged_text",
     "parity_text",
     "show_json",
@@ -25,6 +33,7 @@ __all__ = [
     "tensor_text",
     "value_text",
     "verification_text",
+    "width",
 ]
 
 
@@ -33,9 +42,32 @@ def show_json(value: Any) -> None:
     click.echo(json_text(value))
 
 
-def count(number: int, thing: str) -> str:
-    """Return `1 service` or `2 services`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def width() -> int:
+    """Return the columns of the terminal; 80 where the output is none."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table that fits the terminal; see `cloche.rendering.table`."""
+    return rendering.table(header, rows, width())
+
+
+def fields(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return `name  value` lines that fit the terminal, with the values aligned."""
+    pairs = list(pairs)
+    longest = max((len(name) for name, _ in pairs), default=0)
+    return "\n".join(hanging(f"{name.ljust(longest)}  ", value).rstrip() for name, value in pairs)
+
+
+def hanging(head: str, text: str) -> str:
+    """Return text after a head, which may be styled, in lines that fit the terminal.
+
+    Where the output is none it is one line, for programs that choose lines.
+    """
+    if not sys.stdout.isatty():
+        return head + text
+    plain = click.unstyle(head)
+    return head + rendering.hanging(plain, text, width())[len(plain) :]
 
 
 def age_text(timestamp: str, now: datetime | None = None) -> str:
@@ -69,12 +101,19 @@ def tensor_text(tensor: dict[str, Any]) -> str:
 
 def finding_text(finding: Finding) -> str:
     """Return `warning[onnx.batch]: … (where) hint: …` in the form of an error."""
-    lines = [f"{finding.severity}[{finding.code}]: {finding.what}"]
+    lines = [hanging(f"{finding.severity}[{finding.code}]: ", finding.what)]
     if finding.where:
-        lines.append(f"  where: {finding.where}")
+        lines.append(hanging("  where: ", finding.where))
     if finding.hint:
-        lines.append(f"  hint: {finding.hint}")
+        lines.append(hanging("  hint: ", finding.hint))
     return "\n".join(lines)
+
+
+def judge_text(verification: dict[str, Any] | None) -> str:
+    """Return what a golden request was judged by, `no` if it failed, `-` if there was none."""
+    if verification is None:
+        return "-"
+    return str(verification["judge"]) if verification["passed"] else "no"
 
 
 def value_text(value: Any) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloche.cli import options, rendering, session
+from cloche.cli.waiting import Look, until_done
 from cloche.errors import ClocheError, SupersededError, UnavailableError
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from cloche.control import ControlPlane
     from cloche.progress import Task
 
-POLL_SECONDS = 0.5
 _ATTEMPTS = 3
 """Ends in a row after which a replica that was never ready does not come up."""
 
@@ -50,34 +49,37 @@ def command(
         return
     new, count = len(_new(status)), len(_staying(status))
     rest = "" if new == count else " The others follow one by one."
-    click.echo(f"{name}: {new} of {count} replicas are new.{rest}")
+    replicas = rendering.count_text(count, "replica")
+    click.echo(f"{name}: {new} of {replicas} {'is' if new == 1 else 'are'} new.{rest}")
 
 
 def _followed(
     control: ControlPlane, name: str, timeout: float, task: Task, *, wait: bool
 ) -> dict[str, Any]:
     """Return the status of a service whose restart has ended, or without `wait` has begun."""
-    deadline = time.monotonic() + timeout
-    while True:
+
+    def look() -> Look:
         status = control.service(name)
         if status["restarted_at"] is None:
             what = f"Revision {status['live']} of {name} went live during the restart."
             raise SupersededError("restart.superseded", what, where=name)
         staying, new = _staying(status), _new(status)
         is_ready = all(each["phase"] == "ready" for each in staying)
-        if new and (not wait or (len(new) == len(staying) and is_ready)):
-            return status
-        _require_no_failure(name, new)
-        so_far = f"{len(new)} of {len(staying)} replicas"
-        if time.monotonic() > deadline:
-            raise UnavailableError(
-                "restart.timeout",
-                f"{so_far} of {name} were new after {timeout:.0f} s.",
-                where=name,
-                hint=f"It goes on. `cloche status {name}` says what they wait for.",
-            )
-        task.note(f"{so_far} are new")
-        time.sleep(POLL_SECONDS)
+        done = bool(new) and (not wait or (len(new) == len(staying) and is_ready))
+        if not done:
+            _require_no_failure(name, new)
+        replicas = rendering.count_text(len(staying), "replica")
+        return Look(status, done, f"{len(new)} of {replicas} new")
+
+    def late(found: Look) -> UnavailableError:
+        return UnavailableError(
+            "restart.timeout",
+            f"After {timeout:.0f} s {name} had {found.so_far}.",
+            where=name,
+            hint=f"It goes on. `cloche status {name}` says what they wait for.",
+        )
+
+    return until_done(look, task, timeout, late)
 
 
 def _require_no_failure(name: str, new: list[dict[str, Any]]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloche.artifacts import Finding
 from cloche.cli import options, rendering, session
+from cloche.cli.waiting import Look, until_done
 from cloche.errors import UnavailableError, UsageError
 from cloche.spec.quantities import format_replicas
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from cloche.artifacts import KubernetesPlace, ReplicaRange
     from cloche.control import ControlPlane
     from cloche.progress import Task
-
-POLL_SECONDS = 0.5
 
 
 @click.command()
@@ -49,15 +47,16 @@ def command(
     control = here.control(acts_for=name)
     status = control.scale(name, replicas.minimum if replicas.fixed else replicas)
     if place is not None or wait:
-        shown = format_replicas(replicas)
-        said = session.recorded_on_interrupt(here, f"The change to {shown} replicas")
+        shown = rendering.count_text(format_replicas(replicas), "replica")
+        said = session.recorded_on_interrupt(here, f"The change to {shown}")
         with said, here.progress.task(f"Scaling {name} to {shown}") as task:
             status = status | _scaled(control, name, replicas, timeout, task)
     if as_json:
         rendering.show_json(status)
         return
     now = status["replicas"]
-    click.echo(f"{name}: {format_replicas(replicas)} replicas wanted, {now['ready']} ready.")
+    wanted = rendering.count_text(format_replicas(replicas), "replica")
+    click.echo(f"{name}: {wanted} wanted, {now['ready']} ready.")
     for finding in status.get("findings", ()):
         click.echo(rendering.finding_text(Finding(**finding)))
 
@@ -66,20 +65,22 @@ def _scaled(
     control: ControlPlane, name: str, replicas: ReplicaRange, timeout: float, task: Task
 ) -> dict[str, Any]:
     """Return the status of a service when its live revision has that many ready replicas."""
-    wanted = format_replicas(replicas)
-    deadline = time.monotonic() + timeout
-    while True:
+    wanted = rendering.count_text(format_replicas(replicas), "replica")
+
+    def look() -> Look:
         status = control.service(name)
         now = status["replicas"]
         live = [each for each in now["items"] if each["revision"] == status["live"]]
         staying = sum(each["phase"] != "stopping" for each in live)
-        if now["ready"] == staying and replicas.minimum <= staying <= replicas.maximum:
-            return status
-        if time.monotonic() > deadline:
-            raise UnavailableError(
-                "scale.timeout",
-                f"{name} had {now['ready']} of {wanted} replicas ready after {timeout:.0f} s.",
-                hint=f"`cloche status {name}` says what they wait for.",
-            )
-        task.note(f"{now['ready']} of {wanted} replicas are ready")
-        time.sleep(POLL_SECONDS)
+        fits = replicas.minimum <= staying <= replicas.maximum
+        return Look(status, now["ready"] == staying and fits, f"{now['ready']} of {wanted} ready")
+
+    def late(found: Look) -> UnavailableError:
+        return UnavailableError(
+            "scale.timeout",
+            f"After {timeout:.0f} s {name} had {found.so_far}.",
+            where=name,
+            hint=f"`cloche status {name}` says what they wait for.",
+        )
+
+    return until_done(look, task, timeout, late)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloche import refusals
 from cloche import settings as machine
 from cloche.cli import progress as terminal
 from cloche.errors import ClocheError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 
 NOTHING = "Nothing has been deployed here yet."
-ENDED = "Nothing runs here: `cloche down` ended it."
 _OPENED = "cloche.opened"
 """Under this name the context of a command has the place that it opened."""
 BRINGS_BACK = "`cloche up` brings back what was deployed here, as does any `cloche deploy`."
@@ -62,11 +62,25 @@ class Session:
         if self.ended():
             raise ClocheError(
                 "control.down",
-                ENDED,
+                refusals.ENDED,
                 where=str(self.settings.home),
                 hint=BRINGS_BACK,
             )
         return _close_at_end(control.connect_or_start(self.settings, self.progress))
+
+    @contextmanager
+    def reading(self) -> Iterator[ControlPlane]:
+        """Yield the control plane for queries, or what is recorded if `cloche down` ended it.
+
+        Raises ClocheError if nothing was ever deployed.
+        """
+        if not self.is_down():
+            yield self.control()
+            return
+        from cloche.pipeline import recorded
+
+        with recorded.at_rest(self.settings) as control:
+            yield control
 
     def opened(
         self,
@@ -137,6 +151,10 @@ class Session:
         from cloche.clients.control import record as home
 
         return self.deployed() and home.was_ended(self.settings.home)
+
+    def is_down(self) -> bool:
+        """Return whether the services are of this machine, and `cloche down` ended them."""
+        return self.place is None and self.ended()
 
 
 def begin(place: KubernetesPlace | None = None) -> Session:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche import units
+from cloche import refusals, units
 from cloche.cli import failures, options, rendering, session
 from cloche.errors import from_dict
 
@@ -45,21 +45,19 @@ def command(*, name: str | None, place: KubernetesPlace | None, watch: bool, as_
 
 def _report(here: session.Session, name: str | None) -> dict[str, Any]:
     if name is None and here.place is None and not here.deployed():
-        return _nothing(here.settings, session.NOTHING)
-    if name is None and here.place is None and here.ended():
-        return _nothing(here.settings, session.ENDED)
-    control = here.control()
-    report: dict[str, Any] = control.status()
-    if name is not None:
-        return report | {"services": [control.service(name)]}
-    return report
+        return _nothing(here.settings)
+    with here.reading() as control:
+        report: dict[str, Any] = {"control": None} | control.status()
+        if name is not None:
+            return report | {"services": [control.service(name)]}
+        return report
 
 
-def _nothing(settings: Settings, why: str) -> dict[str, Any]:
+def _nothing(settings: Settings) -> dict[str, Any]:
     address = f"{settings.gateway_host}:{settings.gateway_port}"
     gateway = {
-        "ready": False, "http": f"http://{address}", "grpc": address, "pid": None, "detail": why,
-        "processes": [],
+        "ready": False, "http": f"http://{address}", "grpc": address, "pid": None,
+        "detail": session.NOTHING, "processes": [],
     }  # fmt: skip
     return {"gateway": gateway, "control": None, "services": [], "kept": None, "problems": []}
 
@@ -70,7 +68,7 @@ def _show_processes(report: dict[str, Any], *, whole: bool) -> None:
     if gateway is not None:  # in a cluster each service has an address of its own
         state = "ready" if gateway["ready"] else "not ready"
         detail = f"  ({gateway['detail']})" if gateway.get("detail") else ""
-        click.echo(f"gateway  {gateway['http']}  {state}{detail}")
+        click.echo(rendering.hanging("gateway  ", f"{gateway['http']}  {state}{detail}"))
     if whole and report.get("control") is not None:
         click.echo(f"control  {_KEPT[report['control']['keeper']]}")
 
@@ -82,14 +80,15 @@ def _show(report: dict[str, Any], *, whole: bool) -> None:
         for line in failures.lines_of(from_dict(problem)):
             click.echo(line)
     if not report["services"] and not report.get("problems"):
-        ended = gateway is not None and gateway.get("detail") == session.ENDED
-        advice = "No services. `cloche deploy MODEL` makes one."
-        click.echo(session.BRINGS_BACK if ended else advice)
-        return
+        click.echo("No services. `cloche deploy MODEL` makes one.")
     if not report["services"]:
         return
-    header = ("NAME", "REVISION", "PHASE", "REPLICAS", "MODEL", "VERIFIED", "URL")
-    click.echo(rendering.table(header, [_row(service) for service in report["services"]]))
+    ended = gateway is not None and gateway.get("detail") == refusals.ENDED
+    header = ("NAME", "REVISION", "PHASE", "REPLICAS", "VERIFIED", "MODEL", "URL")
+    rows = [_row(service, ended=ended) for service in report["services"]]
+    click.echo(rendering.table(header, rows))
+    if ended:
+        click.echo(session.BRINGS_BACK)
     for service in report["services"]:
         for line in _problems(service):
             click.echo(line)
@@ -112,12 +111,16 @@ def _show_details(service: dict[str, Any]) -> None:
         click.echo("  replicas: containers of the service's image.")
     if conversion is not None:
         close = rendering.parity_text(conversion["parity"], conversion["requests"])
-        click.echo(f"  converted: {conversion['converter']}: {close}.")
+        _tell("converted", f"{conversion['converter']}: {close}.")
     if verification is not None:
         judged = rendering.judged_text(verification["origin"], verification["judge"])
-        click.echo(f"  verified: {judged}. {verification['why'] or ''}".rstrip())
+        _tell("verified", f"{judged}. {verification['why'] or ''}".rstrip())
     for warning in service["warnings"]:
-        click.echo(f"  warning[{warning['code']}]: {warning['what']}")
+        _tell(f"warning[{warning['code']}]", warning["what"])
+
+
+def _tell(what: str, text: str) -> None:
+    click.echo(rendering.hanging(f"  {what}: ", text))
 
 
 def _cache_warning(kept: dict[str, int] | None) -> str | None:
@@ -131,20 +134,18 @@ def _cache_warning(kept: dict[str, int] | None) -> str | None:
     )
 
 
-def _row(service: dict[str, Any]) -> tuple[str, ...]:
+def _row(service: dict[str, Any], *, ended: bool) -> tuple[str, ...]:
+    """Return the cells of a service; where all was `ended`, what was live is down."""
     live, wanted = service["live"], service["wanted"]
     revision = str(live or wanted)
     if live is not None and wanted != live:
         revision = f"{live} → {wanted}"
-    verification = service["verification"]
-    verified = "-"
-    if verification is not None:
-        verified = verification["judge"] if verification["passed"] else "no"
+    verified = rendering.judge_text(service["verification"])
     replicas = service["replicas"]
+    phase = "down" if ended and service["phase"] == "live" else service["phase"]
     return (
-        service["service"], revision, service["phase"],
-        _replicas_text(replicas), service["model"]["pinned"], verified,
-        service["http"],
+        service["service"], revision, phase, _replicas_text(replicas), verified,
+        service["model"]["pinned"], service["http"],
     )  # fmt: skip
 
 
@@ -161,8 +162,8 @@ def _traffic_text(traffic: dict[str, Any]) -> str:
     if not traffic["requests"] and not traffic["lost"]:
         return f"traffic: no request {last}."
     p50, p99 = (rendering.milliseconds_text(traffic[key]) for key in ("p50_ms", "p99_ms"))
-    asked = rendering.count(traffic["requests"], "request")
-    bad = f"{rendering.count(traffic['errors'], 'error')}, {traffic['lost']} lost"
+    asked = units.count_text(traffic["requests"], "request")
+    bad = f"{units.count_text(traffic['errors'], 'error')}, {traffic['lost']} lost"
     return (
         f"traffic: {traffic['requests_per_second']:.1f}/s; {last} {asked}, {bad}, p50 {p50},"
         f" p99 {p99}."
@@ -176,7 +177,8 @@ def _scaling_text(scaling: dict[str, Any]) -> str:
     if scaling["replicas"] is None:
         return "autoscaler: it has measured nothing yet."
     measured = ", ".join(f"{name} {value}" for name, value in scaling["measured"].items())
-    return f"autoscaler: {scaling['replicas']} replicas for {measured or 'what it measures'}."
+    replicas = rendering.count_text(scaling["replicas"], "replica")
+    return f"autoscaler: {replicas} for {measured or 'what it measures'}."
 
 
 def _problems(service: dict[str, Any]) -> list[str]:
@@ -184,9 +186,10 @@ def _problems(service: dict[str, Any]) -> list[str]:
     lines = []
     failure = service.get("failure")
     if failure:
-        lines.append(f"  {service['service']}: error[{failure['code']}]: {failure['what']}")
+        head = f"  {service['service']}: error[{failure['code']}]: "
+        lines.append(rendering.hanging(head, failure["what"]))
         if failure.get("hint"):
-            lines.append(f"    hint: {failure['hint']}")
+            lines.append(rendering.hanging("    hint: ", failure["hint"]))
     return [*lines, *filter(None, map(_replica_problem, service["replicas"]["items"]))]
 
 
@@ -199,4 +202,5 @@ def _replica_problem(replica: dict[str, Any]) -> str | None:
     word = "degraded" if phase == "ready" else phase
     begun = rendering.age_text(replica.get("unready_since") or replica["since"])
     again = f", restarted {replica['restarts']} times" if replica["restarts"] > 1 else ""
-    return f"  {replica['id']} is {word} ({begun}{again})" + (f": {detail}" if detail else "")
+    head = f"  {replica['id']} is {word} ({begun}{again})"
+    return rendering.hanging(f"{head}: ", detail) if detail else head

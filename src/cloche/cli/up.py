@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloche.cli import options, rendering, session
+from cloche.cli.waiting import Look, until_done
 from cloche.errors import UnavailableError
 
 if TYPE_CHECKING:
     from cloche.control import ControlPlane
     from cloche.progress import Task
-
-POLL_SECONDS = 0.5
 
 
 @click.command()
@@ -39,31 +37,38 @@ def command(*, wait: bool, timeout: float, as_json: bool) -> None:
         rendering.show_json(status)
         return
     services = [each for each in status["services"] if each["live"] is not None]
-    click.echo(f"{status['gateway']['http']} serves {rendering.count(len(services), 'service')}.")
+    served = rendering.count_text(len(services), "service")
+    click.echo(f"{status['gateway']['http']} serves {served}.")
     for each in services:
         now = each["replicas"]
-        click.echo(f"  {each['service']}: {now['ready']} of {now['wanted']} replicas ready")
+        wanted = rendering.count_text(now["wanted"], "replica")
+        click.echo(f"  {each['service']}: {now['ready']} of {wanted} ready")
 
 
 def _ready(control: ControlPlane, timeout: float, task: Task) -> dict[str, Any]:
     """Return the status of all services once each live revision has its replicas."""
-    deadline = time.monotonic() + timeout
-    while True:
+
+    def look() -> Look:
         status: dict[str, Any] = control.status()
-        waiting = [each["service"] for each in status["services"] if not _answers(each)]
-        if status["gateway"]["ready"] and not waiting:
-            return status
-        if time.monotonic() > deadline:
-            named = ", ".join(waiting) or "the gateway"
-            raise UnavailableError(
-                "up.timeout",
-                f"Not ready after {timeout:.0f} s: {named}.",
-                where=status["gateway"]["http"],
-                hint="It goes on. `cloche status` says what they wait for.",
-            )
+        waiting = _waiting(status)
         count = len(status["services"])
-        task.note(f"{count - len(waiting)} of {rendering.count(count, 'service')} ready")
-        time.sleep(POLL_SECONDS)
+        so_far = f"{count - len(waiting)} of {rendering.count_text(count, 'service')} ready"
+        return Look(status, status["gateway"]["ready"] and not waiting, so_far)
+
+    def late(found: Look) -> UnavailableError:
+        named = ", ".join(_waiting(found.status)) or "the gateway"
+        return UnavailableError(
+            "up.timeout",
+            f"Not ready after {timeout:.0f} s: {named}.",
+            where=found.status["gateway"]["http"],
+            hint="It goes on. `cloche status` says what they wait for.",
+        )
+
+    return until_done(look, task, timeout, late)
+
+
+def _waiting(status: dict[str, Any]) -> list[str]:
+    return [each["service"] for each in status["services"] if not _answers(each)]
 
 
 def _answers(service: dict[str, Any]) -> bool:

@@ -79,10 +79,13 @@ def _user() -> str:
         return str(os.geteuid())
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file atomically; only its owner can read it."""
+def write_private(path: Path, data: bytes, *, reserve: Path | None = None) -> None:
+    """Replace a file atomically; only its owner can read it.
+
+    `reserve` is given up for it on a full disk.
+    """
     try:
-        files.write_atomically(path, data, private=True)
+        files.write_atomically(path, data, private=True, reserve=reserve)
     except OSError as error:
         raise unusable(path.parent, error) from error
 

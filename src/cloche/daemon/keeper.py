@@ -46,17 +46,28 @@ class Keeper:
 
     def keep(self, pid: int) -> None:
         """Watch a control plane, and those that follow it, until one ends in order."""
-        pause = _FIRST_PAUSE
-        while True:
-            self._watch(pid)
+        started: int | None = pid
+        while started is not None:
+            self._watch(started)
             if self._ended_in_order():
                 return
+            started = self._started()
+
+    def _started(self) -> int | None:
+        """Start a control plane, however often that takes; None if the home was ended meanwhile.
+
+        One that does not come up has taken the record of the one before away.
+        """
+        pause = _FIRST_PAUSE
+        while self._layout.run.exists():
             time.sleep(pause)
             started = self._start()
-            if started is None:
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            else:
-                pid, pause = started, _FIRST_PAUSE
+            if started is not None:
+                return started
+            if self._child is not None and self._child.returncode == 0:
+                return None  # it was told to end while it came up
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        return None
 
     def _watch(self, pid: int) -> None:
         """Return when a process has ended; kill it if it hangs."""

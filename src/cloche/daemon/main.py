@@ -21,7 +21,7 @@ import uvicorn
 
 from cloche import composition
 from cloche.control import Engine
-from cloche.daemon import signs
+from cloche.daemon import reserves, signs
 from cloche.daemon.access import ensure_access
 from cloche.daemon.app import create_app
 from cloche.daemon.changes import Changes
@@ -115,6 +115,7 @@ def run(
         context = Context(engine, target, changes, str(settings.home), told_to_end.set, keeper)
         app = create_app(context, access=access)
         server = _Server(app, settings.home, listener, changes, told_to_end)
+        ending.enter_context(reserves.kept(settings.layout, lambda: engine.ending))
         with signs.given(settings.home, keeper, lambda: server.ticks and engine.ticks):
             server.run()
         others = "ended before it" if engine.ending else "run on"

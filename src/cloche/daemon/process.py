@@ -25,11 +25,14 @@ _LOCK_SECONDS = 2.0
 
 
 def prepare_home(home: Path) -> None:
-    """Make the folder of a home and those for logs and processes, for their owner only (0700)."""
+    """Make the folder of a home and those for logs and processes, for their owner only (0700).
+
+    A home that others could enter is closed to them.
+    """
+    layout = HomeLayout(home)
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (HomeLayout(home).logs, HomeLayout(home).run):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (home, layout.logs, layout.run):
+            files.private_folder(folder)
     except OSError as error:
         raise unusable(home, error) from error
     if not os.access(home, os.W_OK | os.X_OK):
@@ -66,14 +69,13 @@ def _running(home: Path) -> ClocheError:
 @contextmanager
 def announce(home: Path, port: int) -> Iterator[None]:
     """Write control.json with the address of the API, and remove it after the block."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    write_private(
-        HomeLayout(home).control_record, encode(ControlRecord(os.getpid(), port, __version__, now))
-    )
+    now, layout = datetime.now(UTC).isoformat(timespec="milliseconds"), HomeLayout(home)
+    record = encode(ControlRecord(os.getpid(), port, __version__, now))
+    write_private(layout.control_record, record, reserve=layout.reserve)
     try:
         yield
     finally:
-        HomeLayout(home).control_record.unlink(missing_ok=True)
+        layout.control_record.unlink(missing_ok=True)
 
 
 def listen(port: int) -> socket.socket:

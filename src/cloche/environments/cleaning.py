@@ -14,6 +14,7 @@ from cloche.environments.construction import MARKER
 from cloche.store import Cleaned, Usage
 from cloche.store.disk import folder_size
 from cloche.store.partials import size_of
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -69,7 +70,7 @@ def _label(folder: Path) -> str:
     except (FileNotFoundError, StopIteration):
         return "unfinished environment"
     lock = Lock(f"sha256:{folder.name}", python, text)
-    return f"Python {python}, {len(lock.packages)} packages"
+    return f"Python {python}, {count_text(len(lock.packages), 'package')}"
 
 
 def _last_used(folder: Path) -> float:

@@ -96,7 +96,7 @@ def materialize(
         return folder
     variables = os.environ if environment is None else environment
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        files.private_folder(root)
         title = f"Making the model's environment (Python {lock.python})"
         with progress.task(title) as task, _lock(folder, task) as descriptor:
             if not is_complete(folder):

@@ -13,6 +13,7 @@ from cloche.environments import requirements as recorded
 from cloche.environments.compilation import Compiler
 from cloche.errors import ClocheError
 from cloche.settings import PYTORCH_INDEX
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,11 +59,12 @@ def lock(
         if from_source.is_whole(known, store):
             return known
     parsed = recorded.parse(requirements)
-    with progress.task(f"Resolving the model's {len(parsed.packages)} requirements") as task:
+    asked = count_text(len(parsed.packages), "requirement")
+    with progress.task(f"Resolving the model's {asked}") as task:
         compiler = Compiler(python, environment)
         with from_source.pinned(parsed, compiler, _pins, store, task) as found:
             new_lock = _resolve(found, pytorch_index, store)
-        task.note(f"{len(new_lock.packages)} packages for Python {python}")
+        task.note(f"{count_text(len(new_lock.packages), 'package')} for Python {python}")
     store.remember(_KIND, key, artifacts.encode(new_lock))
     return new_lock
 

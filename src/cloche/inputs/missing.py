@@ -33,8 +33,9 @@ def filled(tensor: TensorSpec, value: Any, *, marked: bool) -> tuple[Any, Array 
     """
     array = _objects(value)
     if array is None and _has_gaps(value) and not tensor.datatype.startswith(("FP", "BF")):
-        # A table turns whole numbers with gaps into floats.
-        array = np.array([int(v) if v == v // 1 else v for v in value.ravel()], dtype=object)
+        flat = value.ravel()  # a table turns whole numbers with gaps into floats
+        whole = [int(v) if np.isfinite(v) and v == v // 1 else v for v in flat]
+        array = np.array(whole, dtype=object)
         array = array.reshape(value.shape)
     if array is None:
         return _decoded(tensor, value), None

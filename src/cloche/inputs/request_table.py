@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import UsageError
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from cloche.inputs.declared import Declared
@@ -17,34 +19,61 @@ def read(text: str, where: str, declared: Declared) -> Any:
 
     A first line that names the inputs, or has no number, is the header.
     """
+    reader = csv.reader(io.StringIO(text))
     try:
-        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+        # A row may have several lines, and empty lines are none.
+        rows = [_Row(reader.line_num, cells) for cells in reader if cells]
     except csv.Error as error:
-        raise UsageError("infer.csv", f"This is not CSV: {error}.", where=where) from None
+        place = f"{where}:{reader.line_num}"
+        raise UsageError("infer.csv", f"This is not CSV: {error}.", where=place) from None
     if not rows:
         raise UsageError("infer.csv", "The file is empty.", where=where)
     _refuse_ragged(rows, where)
-    names = [cell.strip() for cell in rows[0]]
+    names = [cell.strip() for cell in rows[0].cells]
     inputs = {tensor.name: tensor for tensor in declared.inputs}
     if len(inputs) > 1 or set(inputs) <= set(names):
         return _columns(names, rows[1:], inputs, where)
     (only,) = inputs.values()
-    body = rows if any(_is_number(cell) for cell in rows[0]) else rows[1:]
-    if only.datatype == "BYTES":
-        return body
-    return [[_number(cell, only.datatype, where, line) for cell in row]
-            for line, row in enumerate(body, 1 + len(rows) - len(body))]  # fmt: skip
+    return _rows(names, rows, only.datatype, where)
 
 
-def _refuse_ragged(rows: list[list[str]], where: str) -> None:
-    for line, row in enumerate(rows, 1):
-        if len(row) != len(rows[0]):
-            what = f"Line {line} has {len(row)} cells, the first line has {len(rows[0])}."
-            raise UsageError("infer.csv", what, where=f"{where}:{line}")
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    """The last line of the file that it has."""
+    cells: list[str]
+
+
+def _refuse_ragged(rows: list[_Row], where: str) -> None:
+    first = rows[0]
+    for row in rows:
+        if len(row.cells) != len(first.cells):
+            has = count_text(len(row.cells), "cell")
+            what = f"Line {row.line} has {has}, line {first.line} has {len(first.cells)}."
+            left = [cell.strip() for cell in first.cells[len(row.cells) :]]
+            if left and not any(map(_is_number, first.cells)):
+                what += f" It has nothing for the column {left[0]!r}."
+            raise UsageError("infer.csv", what, where=f"{where}:{row.line}")
+
+
+def _rows(names: list[str], rows: list[_Row], datatype: str, where: str) -> list[list[Any]]:
+    """Return the rows of one tensor; a column without a name has a number."""
+    is_headed = not any(_is_number(cell) for cell in rows[0].cells)
+    body = rows[1:] if is_headed else rows
+    if datatype == "BYTES":
+        return [row.cells for row in body]
+    titles = [repr(name) if is_headed else str(at) for at, name in enumerate(names, 1)]
+    return [
+        [
+            _number(cell, datatype, f"{where}:{row.line}", title)
+            for cell, title in zip(row.cells, titles, strict=True)
+        ]
+        for row in body
+    ]
 
 
 def _columns(
-    names: list[str], rows: list[list[str]], inputs: dict[str, Any], where: str
+    names: list[str], rows: list[_Row], inputs: dict[str, Any], where: str
 ) -> dict[str, list[Any]]:
     """Return all columns; those that are not inputs are refused by name later.
 
@@ -57,9 +86,9 @@ def _columns(
         datatype = tensor.datatype if tensor is not None else "BYTES"
         columns[name] = [
             None
-            if name in nullable and not row[index].strip()
-            else _number(row[index], datatype, where, line)
-            for line, row in enumerate(rows, 2)
+            if name in nullable and not row.cells[index].strip()
+            else _number(row.cells[index], datatype, f"{where}:{row.line}", repr(name))
+            for row in rows
         ]
     return columns
 
@@ -72,7 +101,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _number(cell: str, datatype: str, where: str, line: int) -> Any:
+def _number(cell: str, datatype: str, where: str, column: str) -> Any:
     """Return a cell in the datatype; an empty one is NaN if the datatype has it."""
     text = cell.strip()
     if datatype == "BYTES":
@@ -84,6 +113,6 @@ def _number(cell: str, datatype: str, where: str, line: int) -> Any:
             return float(text or "nan")
         return int(text)
     except ValueError:
-        raise UsageError(
-            "infer.csv", f"{cell!r} is not {datatype}.", where=f"{where}:{line}"
-        ) from None
+        found = f"{cell!r}, which" if text else "an empty cell, which"
+        what = f"Column {column} has {found} is not {datatype}."
+        raise UsageError("infer.csv", what, where=where) from None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.errors import UsageError
 from cloche.model_config.names import LABELS_FILE
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from cloche.artifacts import ModelFacts, TensorSpec
@@ -27,10 +28,12 @@ def fill(config: Any, facts: ModelFacts, reasons: Reasons) -> bytes | None:
     if len(scores) != 1:
         count = len(facts.labels)
         sizes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in facts.outputs)
+        labels, are = count_text(count, "label"), "is" if count == 1 else "are"
+        scored = count_text(count, "score")
         which = "no output has" if not scores else "more than one output has"
         raise UsageError(
             "repository.labels",
-            f"There are {count} labels, and {which} {count} scores for each item: {sizes}.",
+            f"There {are} {labels}, and {which} {scored} for each item: {sizes}.",
             hint="Give a label for each score of one output, in their order.",
         )
     (found,) = scores

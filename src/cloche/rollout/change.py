@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Change, ChangeKind, DeployPlan, PlannedEnvironment
+from cloche.artifacts import Change, ChangeKind, DeployPlan, Origin, PlannedEnvironment
 from cloche.rollout import consent
 from cloche.spec import written
 
@@ -80,8 +80,20 @@ def _served_changes(deployment: Deployment, recorded: Recorded) -> list[Change]:
     current = recorded.rolling or recorded.live
     if current is not None and current.digest == deployment.digest:
         return []  # another reference to the same bytes makes no difference
-    before = _revision_values(current.deployment) if current is not None else {}
-    return _differences(ChangeKind.UPDATE, before, _revision_values(deployment))
+    if current is None:
+        return _differences(ChangeKind.UPDATE, {}, _revision_values(deployment))
+    before = _revision_values(current.deployment) | _chosen_values(current.deployment)
+    after = _revision_values(deployment) | _chosen_values(deployment)
+    return _differences(ChangeKind.UPDATE, before, after)
+
+
+def _chosen_values(deployment: Deployment) -> dict[str, Any]:
+    """Return the values of config.pbtxt that Cloche chose: another version may choose others."""
+    return {
+        f"config.{reason.field}": reason.value
+        for reason in deployment.repository.reasons
+        if reason.origin in {Origin.DEFAULT, Origin.MEASURED}
+    }
 
 
 def _first_values(deployment: Deployment) -> list[Change]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from cloche.artifacts import Operated, Standing, Verification
 from cloche.rendering import judged_text
+from cloche.units import count_text
 
 
 def adopted(number: int, reference: str) -> str:
@@ -59,7 +60,8 @@ def operated(service: str, before: Operated, after: Operated) -> str:
     """Return the sentence for a change of how a service is operated."""
     first, second = before.replica_range, after.replica_range
     if first != second and first.fixed and second.fixed:
-        return f"{service} goes from {first.minimum} to {second.minimum} replicas."
+        replicas = count_text(second.minimum, "replica")
+        return f"{service} goes from {first.minimum} to {replicas}."
     if first != second:
         return f"{service} runs {second.minimum} to {second.maximum} replicas."
     return f"How {service} is operated has changed."

@@ -23,7 +23,8 @@ class Journal(Protocol):
     def append(self, events: Iterable[Event]) -> None:
         """Add events in order; the journal sets their cursors.
 
-        Where nothing is left of a deleted service, its events go, too.
+        Where nothing is left of a deleted service, its events go, too. On a full disk they are left
+        out: what they tell of has happened.
         """
 
     def read(

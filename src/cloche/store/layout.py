@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cloche import files
 from cloche.artifacts import FileEntry, decode
 from cloche.store.blobs import hex_of
 
@@ -55,7 +56,8 @@ class Layout:
         return self.root / "lock"
 
     def make(self) -> None:
-        """Make the folders."""
+        """Make the folders; nobody else can enter the one that has them all."""
+        files.private_folder(self.root)
         for folder in (self.blobs, self.trees, self.index, self.partial, self.leases):
             folder.mkdir(parents=True, exist_ok=True)
 

@@ -41,7 +41,7 @@ def test_pods_are_replaced_and_no_request_is_lost(
     with ann.load(gateway_entry, NAME) as load:
         said = ann.run("restart", NAME).expect(0)
         load.more(50)
-        assert f"{NAME}: 1 of 1 replicas are new." in said.out
+        assert f"{NAME}: 1 of 1 replica is new." in said.out
         assert not before & names_of(ann, 2)
 
         # An autoscaler sets the number, whatever Cloche asked for.

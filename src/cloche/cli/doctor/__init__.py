@@ -116,9 +116,10 @@ def _of_error(name: str, error: ClocheError) -> list[Outcome]:
 
 def _show(outcome: Outcome, width: int) -> None:
     mark, color = MARKS[outcome.state]
-    click.echo(f"{click.style(mark, fg=color)} {outcome.name.ljust(width)}  {outcome.what}")
+    head = f"{click.style(mark, fg=color)} {outcome.name.ljust(width)}  "
+    click.echo(rendering.hanging(head, outcome.what))
     indent = " " * (width + 4)
     if outcome.where:
-        click.echo(f"{indent}where: {outcome.where}")
+        click.echo(rendering.hanging(f"{indent}where: ", outcome.where))
     if outcome.hint:
-        click.echo(f"{indent}hint: {outcome.hint}")
+        click.echo(rendering.hanging(f"{indent}hint: ", outcome.hint))

@@ -15,6 +15,7 @@ from cloche.artifacts import Finding, Severity
 from cloche.clients.kubernetes import kinds
 from cloche.errors import ClocheError
 from cloche.nvidia import Software
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -125,7 +126,8 @@ def quota(context: Context) -> Iterator[Found]:
     each = quotas.of_pod({"containers": [{"resources": asked}]})
     count, service = desired.operated.replica_range.minimum, desired.service
     wrong = _wrong(quotas.problems(found, each, count, service, {}))
-    fine = f"{len(found)} quotas have room." if found else "No quota bounds the namespace."
+    has = "quota has" if len(found) == 1 else "quotas have"
+    fine = f"{len(found)} {has} room." if found else "No quota bounds the namespace."
     yield from wrong or [fine]
 
 
@@ -209,7 +211,7 @@ def nodes(context: Context) -> Iterator[Found]:
     yield from _wrong(preflight.problems_of(seen, outline, None))
     found = surveys.survey(seen, outline, None)
     if found is None:
-        yield f"{len(seen.nodes)} nodes; no GPU is asked for."
+        yield f"{count_text(len(seen.nodes), 'node')}; no GPU is asked for."
         return
     yield from preflight.each_node(found)
     yield from preflight.free(found, context.desired.operated.replica_range.minimum)

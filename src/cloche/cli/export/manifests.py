@@ -11,6 +11,7 @@ import click
 from cloche.cli import deploy, options, rendering, session, specification
 from cloche.refusals import no_prometheus
 from cloche.targets.kubernetes.gitops.objects import ADDONS
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from cloche.pipeline.gitops import Exported
@@ -29,7 +30,7 @@ def _verb(form: str, summary: str, then: str) -> click.Command:
         click.echo(rendering.fields([
             ("image", exported.image),
             ("objects", ", ".join(exported.objects)),
-            ("written", f"{len(exported.files.written)} files to {output}"),
+            ("written", f"{count_text(len(exported.files.written), 'file')} to {output}"),
             *([("removed", ", ".join(exported.files.removed))] if exported.files.removed else []),
         ]))  # fmt: skip
         click.echo(f"\n{then.format(output=output)}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError, ErrorGroup
 from cloche.formats.folders import inside, special
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +31,7 @@ def weights(model: Path, needed: Iterable[ExternalData], codes: Codes) -> dict[s
             files[location] = _file(model, location, data.size, codes)
         except ClocheError as error:
             errors.append(error)
-    what = f"{len(errors)} files of weights of {model.name} cannot be used."
+    what = f"{count_text(len(errors), 'file')} of weights of {model.name} cannot be used."
     ErrorGroup(codes.external, what, errors).raise_if_any()
     return files
 

@@ -123,7 +123,7 @@ def install(
         return existing
     host.check()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        files.private_folder(root)
         # One lock for all Python versions: two processes never choose differently.
         with (
             (progress or SilentProgress()).task(f"Installing Triton {RELEASE}") as task,

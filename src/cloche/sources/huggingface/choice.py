@@ -17,7 +17,7 @@ from cloche.errors import ClocheError
 from cloche.formats import libraries, weight_files
 from cloche.sources.huggingface import weights
 from cloche.sources.huggingface.weights import Weights
-from cloche.units import size_text
+from cloche.units import count_text, size_text
 
 ShardsOf = Callable[[str], Collection[str]]
 """Returns the paths of the shards that an index names."""
@@ -131,7 +131,7 @@ def _count(paths: Collection[str], sizes: Mapping[str, int]) -> str:
 
 
 def _files(paths: Collection[str]) -> str:
-    return "1 file" if len(paths) == 1 else f"{len(paths)} files"
+    return count_text(len(paths), "file")
 
 
 def _size(paths: Collection[str], sizes: Mapping[str, int]) -> int:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import digest_of
-from cloche.files import write_atomically
+from cloche.files import private_folder, write_atomically
 from cloche.store import Cleaned, Usage
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def keep(folder: Path, digest: str, data: bytes) -> None:
     """Keep a document; where that is not possible, it is fetched again."""
     with suppress(OSError):
         if read(folder, digest) is None:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             write_atomically(_file(folder, digest), data, private=True)
 
 

@@ -15,26 +15,35 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
+from cloche import files
 from cloche.errors import ClocheError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+T = TypeVar("T")
 _BUSY_SECONDS = 10.0
+FULL = "state.full"
 
 
 class Database:
-    """A connection that several threads share in turns."""
+    """A connection that several threads share in turns.
 
-    def __init__(self, path: Path) -> None:
+    With `copied` it is to a copy of the file in memory: the file and its folder stay as they are.
+    `reserve`, a file of `cloche.files.keep_reserve`, is given up when the disk is full.
+    """
+
+    def __init__(self, path: Path, *, copied: bool = False, reserve: Path | None = None) -> None:
         self.path = path
+        self._reserve = reserve
         self._lock = threading.RLock()
         with self._translating_errors():
-            self._connection = _open(path)
+            self._connection = _copy(path) if copied else self._open()
 
     def close(self) -> None:
         """Close the file; no call may follow."""
@@ -70,6 +79,36 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    def change(self, statements: Callable[[], T]) -> T:
+        """Run statements in a transaction and return their result; again if the reserve helps."""
+        with self._lock:
+            try:
+                with self.transaction():
+                    return statements()
+            except ClocheError as error:
+                if error.code != FULL or not self._gave_up_reserve():
+                    raise
+            with self.transaction():
+                return statements()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return _open(self.path)
+        except (sqlite3.OperationalError, OSError):  # of several kinds on a full disk
+            if not self._gave_up_reserve():
+                raise
+        return _open(self.path)
+
+    def _gave_up_reserve(self) -> bool:
+        """Return whether there was a reserve to be given up."""
+        if self._reserve is None or files.has_room(self.path.parent, files.RESERVE):
+            return False
+        try:
+            self._reserve.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
     @contextmanager
     def _translating_errors(self) -> Iterator[None]:
         try:
@@ -103,13 +142,33 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _copy(path: Path) -> sqlite3.Connection:
+    # Even a reader makes files beside a database with a WAL; one that was closed has none, and is
+    # read as a file that nobody changes. So a full disk, or one that is read-only, is read as well.
+    wal = path.with_name(path.name + "-wal")
+    has_wal = wal.exists()
+    how = "mode=ro" if has_wal else "mode=ro&immutable=1"
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        copy.row_factory = sqlite3.Row
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True)) as source:
+            source.backup(copy)
+    except BaseException:
+        copy.close()
+        raise
+    if not has_wal and wal.exists():  # somebody opened it meanwhile, and may have written
+        copy.close()
+        return _copy(path)
+    return copy
+
+
 def _translate(error: sqlite3.Error, path: Path) -> ClocheError:
     # The low byte is the primary code; the rest refines it (https://sqlite.org/rescode.html).
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         hint = "Free some space, or run `cloche cache clean`, and try again."
         what = "The disk is full: the state cannot be written."
-        return ClocheError("state.full", what, where=str(path), hint=hint, retriable=True)
+        return ClocheError(FULL, what, where=str(path), hint=hint, retriable=True)
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return _unwritable(path, str(error))
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from cloche import artifacts
+from cloche import artifacts, files
 from cloche.artifacts import Event, EventKind
-from cloche.errors import UsageError
+from cloche.errors import ClocheError, UsageError
 from cloche.state.sqlite import schema
+from cloche.state.sqlite.database import FULL
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,16 +18,28 @@ if TYPE_CHECKING:
 
 
 class SqliteJournal:
-    """Implements `cloche.state.Journal`; keeps the latest `most_events` events per service."""
+    """Implements `cloche.state.Journal`; keeps the latest `most_events` events per service.
 
-    def __init__(self, path: Path, *, most_events: int = 5000) -> None:
+    With `copied` it is what the file has now, and the file stays as it is.
+    """
+
+    def __init__(self, path: Path, *, most_events: int = 5000, copied: bool = False) -> None:
         self._most_events = most_events
-        self._database = schema.open_migrated(path)
+        self._database = schema.open_migrated(path, copied=copied)
 
     def close(self) -> None:
         self._database.close()
 
     def append(self, events: Iterable[Event]) -> None:
+        # What a reserve has freed is for records.
+        if files.has_room(self._database.path.parent, files.RESERVE):
+            try:
+                self._append(events)
+            except ClocheError as error:
+                if error.code != FULL:
+                    raise
+
+    def _append(self, events: Iterable[Event]) -> None:
         with self._database.transaction():
             for event in events:
                 self._database.run(

@@ -115,9 +115,13 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
 """The n-th migration leads to version n."""
 
 
-def open_migrated(path: Path) -> Database:
-    """Open a file, made if it is missing, with this version's tables."""
-    database = Database(path)
+def open_migrated(path: Path, *, copied: bool = False, reserve: Path | None = None) -> Database:
+    """Open a file, made if it is missing, with this version's tables.
+
+    With `copied` it is read into memory, migrated there, and never changed. See `Database` for its
+    `reserve`.
+    """
+    database = Database(path, copied=copied, reserve=reserve)
     try:
         migrate(database)
     except BaseException:
@@ -132,9 +136,10 @@ def migrate(database: Database) -> None:
     Raises `state.newer` for a file of a later Cloche, which this version might misread, and leaves
     the file as it is.
     """
+    if _version(database) == len(MIGRATIONS):
+        return  # nothing is written: the disk may be full
     with database.transaction():
-        row = database.one("PRAGMA user_version")
-        version = int(row[0]) if row else 0
+        version = _version(database)
         if version > len(MIGRATIONS):
             raise ClocheError(
                 "state.newer",
@@ -146,3 +151,8 @@ def migrate(database: Database) -> None:
         for migration in MIGRATIONS[version:]:
             migration(database)
         database.run(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _version(database: Database) -> int:
+    row = database.one("PRAGMA user_version")
+    return int(row[0]) if row else 0

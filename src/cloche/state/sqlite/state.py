@@ -23,10 +23,14 @@ _MOST_ATTACHED = 50
 
 
 class SqliteState:
-    """Implements `cloche.state.State`; `database` lists the errors of the file."""
+    """Implements `cloche.state.State`; `database` lists the errors of the file.
 
-    def __init__(self, path: Path) -> None:
-        self._database = schema.open_migrated(path)
+    With `copied` it is what the file has now, and the file stays as it is. `reserve` is a file that
+    is given up for it on a full disk.
+    """
+
+    def __init__(self, path: Path, *, copied: bool = False, reserve: Path | None = None) -> None:
+        self._database = schema.open_migrated(path, copied=copied, reserve=reserve)
 
     def close(self) -> None:
         self._database.close()
@@ -47,7 +51,7 @@ class SqliteState:
         return Stored(_record(row["record"]), str(row["version"]))
 
     def put(self, record: ServiceRecord, *, expect: str | None) -> str:
-        with self._database.transaction():
+        def write() -> str:
             version = self._require_version(record.name, expect) + 1
             self._database.run(
                 "INSERT INTO services (name, version, record, last) VALUES (?, ?, ?, 0)"
@@ -55,16 +59,20 @@ class SqliteState:
                 " record = excluded.record",
                 *(record.name, version, _text(record)),
             )
-        return str(version)
+            return str(version)
+
+        return self._database.change(write)
 
     def delete(self, name: str, *, expect: str) -> None:
-        with self._database.transaction():
+        def write() -> None:
             version = self._require_version(name, expect) + 1
             self._database.run("DELETE FROM attachments WHERE service = ?", name)
             self._database.run("DELETE FROM revisions WHERE service = ?", name)
             self._database.run(
                 "UPDATE services SET version = ?, record = NULL WHERE name = ?", version, name
             )
+
+        self._database.change(write)
 
     def last_number(self, name: str) -> int:
         row = self._database.one("SELECT last FROM services WHERE name = ?", name)
@@ -74,7 +82,8 @@ class SqliteState:
 
     def add_revision(self, revision: Revision) -> None:
         service, number = revision.service, revision.number
-        with self._database.transaction():
+
+        def write() -> None:
             if number <= self.last_number(service):
                 raise stale_number(service, number)
             self._database.run(
@@ -87,6 +96,8 @@ class SqliteState:
                 *(service, number, _text(revision)),
             )
 
+        self._database.change(write)
+
     def revisions(self, service: str) -> tuple[Revision, ...]:
         query = "SELECT revision FROM revisions WHERE service = ? ORDER BY number"
         return tuple(_revision(row["revision"]) for row in self._database.all(query, service))
@@ -98,7 +109,8 @@ class SqliteState:
 
     def attach(self, service: str, number: int, value: Verification) -> None:
         of = (service, number, "verification")
-        with self._database.transaction():
+
+        def write() -> None:
             if self.revision(service, number) is None:
                 raise unknown_revision(service, number)
             self._database.run(
@@ -111,6 +123,8 @@ class SqliteState:
                 " AND kind = ? ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
                 *(*of, *of, _MOST_ATTACHED),
             )
+
+        self._database.change(write)
 
     def attached(self, service: str, number: int) -> Attached:
         rows = self._database.all(

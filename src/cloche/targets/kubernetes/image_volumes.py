@@ -16,6 +16,7 @@ from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError
 from cloche.targets.kubernetes import fitting
 from cloche.targets.kubernetes.requirements import version_of
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +64,8 @@ def chosen(cluster: Cluster, asked: WeightsFrom, where: Mapping[str, Any]) -> Ch
         )
     if lacking:
         return Choice(False, Origin.MEASURED, f"Not every node can mount it. {'; '.join(lacking)}.")
-    why = f"Each of {len(nodes)} nodes can mount it: Kubernetes and its runtime are new enough."
+    counted = count_text(len(nodes), "node")
+    why = f"Each of {counted} can mount it: Kubernetes and its runtime are new enough."
     return Choice(True, Origin.SPEC if is_asked else Origin.MEASURED, why)
 
 

@@ -16,6 +16,7 @@ from cloche.errors import ConflictError
 from cloche.targets.kubernetes import admission, observing
 from cloche.targets.kubernetes.quantities import amount
 from cloche.targets.kubernetes.writing import replicas_of
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -67,7 +68,7 @@ def problems(
         for resource, room in _room(quota, freed):
             one = each.get(resource, Decimal(0))
             if one and one * count > room:
-                pods = f"{count} pods of a new revision of {service}"
+                pods = f"{count_text(count, 'pod')} of a new revision of {service}"
                 yield _too_small(quota, resource, pods, room / one)
 
 

@@ -37,6 +37,11 @@ class HomeContext:
         """Return the folder of the revisions' folders."""
         return HomeLayout(self.home).revisions
 
+    @property
+    def reserve(self) -> Path:
+        """Return the file that is given up for records on a full disk."""
+        return HomeLayout(self.home).reserve
+
     def log(self, name: str) -> Path:
         """Return the log of a server."""
         return HomeLayout(self.home).log(name)

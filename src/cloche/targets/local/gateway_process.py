@@ -142,6 +142,7 @@ class LocalGateway:
             placed=placed,
             running=lambda: frozenset(each.pid for each in self.records if each.pid is not None),
             changed=changed,
+            reserve=layout.reserve,
         )
         self.traffic = TrafficMeter(gateway.counts)
         self.route = self._routing.route

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from cloche.targets.local.joining import Placed
     from cloche.targets.local.supervised import Record
 
-_RESERVE = 2**20  # bytes for records and routes when the disk is full
 _SLACK = 10.0
 """Seconds added to the limits of draining and ending."""
 
@@ -119,7 +118,7 @@ class LocalHost:
             self.close()
             raise
         self._stage = _Stage.KEEPING
-        files.keep_reserve(self._layout.reserve, _RESERVE)
+        files.keep_reserve(self._layout.reserve, files.RESERVE)
 
     def _end_undeclared(self, services: tuple[str, ...]) -> None:
         self.local_gateway.keep_only(services)
@@ -281,7 +280,7 @@ class LocalHost:
         return [runner.placed() for runner in self.known()]
 
     def _replicas_changed(self) -> None:
-        files.keep_reserve(self._layout.reserve, _RESERVE)
+        files.keep_reserve(self._layout.reserve, files.RESERVE)
         self._forget_finished()
         self.local_gateway.wake()
         self._changed()

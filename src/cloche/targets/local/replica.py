@@ -93,7 +93,7 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         id=record.name,
         service=placement.service,
         revision=placement.revision,
-        phase=life.phase,
+        phase=_phase(record),
         restarts=life.restarts,
         since=record.phase_since,
         url=url_of(record),
@@ -105,6 +105,13 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         unready_since=record.unready_since,
         restarted_at=record.restarted_at,
     )
+
+
+def _phase(record: Record) -> ReplicaPhase:
+    """Return the phase; a server whose process has just ended is not ready, whatever comes next."""
+    phase = record.life.phase
+    ended = phase is ReplicaPhase.READY and record.pid is None
+    return ReplicaPhase.RESTARTING if ended else phase
 
 
 def url_of(record: Record) -> str | None:

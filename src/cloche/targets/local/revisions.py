@@ -10,10 +10,12 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cloche.errors import ClocheError
 from cloche.targets import Placement, Replica, ReplicaPhase
 from cloche.targets.local import logs, records
 from cloche.targets.local.health.replica_health import Watching
@@ -109,7 +111,7 @@ class RevisionRunner:
             if not serving.exists():
                 self._context.software.lay_out(placement, serving)
             if placement != self.placement or self.removed or not self._placement_record.exists():
-                records.save(self._placement_record, PlacementRecord(placement))
+                self._record(PlacementRecord(placement))
             before, self.placement, self.removed = self.placement, placement, False
             for supervisor in self._supervisors.values():
                 supervisor.policy = self._policy
@@ -126,11 +128,16 @@ class RevisionRunner:
         """Drain and stop all replicas, then forget the revision."""
         with self._lock:
             if not self.removed:
-                records.save(self._placement_record, PlacementRecord(self.placement, removed=True))
+                # Where it cannot be written, whoever takes over is told again what is wanted.
+                with suppress(ClocheError):
+                    self._record(PlacementRecord(self.placement, removed=True))
                 self.removed = True
             for supervisor in self._supervisors.values():
                 supervisor.stop()
         self._tidy()
+
+    def _record(self, value: PlacementRecord) -> None:
+        records.save(self._placement_record, value, reserve=self._context.reserve)
 
     def close(self) -> None:
         """Stop supervising the replicas, which run on; `join` waits until that is done."""

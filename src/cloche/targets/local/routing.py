@@ -81,8 +81,10 @@ class Routing:
         placed: Callable[[], Sequence[Placed]],
         running: Callable[[], frozenset[int]],
         changed: Callable[[], None],
+        reserve: Path | None = None,
     ) -> None:
         self._gateway = gateway
+        self._reserve = reserve
         self._path = path
         self._placed = placed
         self._running = running
@@ -149,14 +151,14 @@ class Routing:
 
     def _keep_addresses(self, addresses: Addresses) -> None:
         if addresses != self._addresses:
-            records.save(self._addresses_path, addresses)
+            records.save(self._addresses_path, addresses, reserve=self._reserve)
             self._addresses = addresses
 
     def _want(self, routes: Iterable[Route]) -> None:
         wanted = Wanted(tuple(sorted(routes, key=order)))
         if wanted == self._wanted:
             return
-        records.save(self._path, wanted)
+        records.save(self._path, wanted, reserve=self._reserve)
         self._wanted = wanted
         self.wake()
 

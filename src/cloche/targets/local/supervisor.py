@@ -2,7 +2,7 @@
 
 The thread sleeps until its server ends (pidfd), `wake` is called (eventfd) or the next look is due:
 every 25 ms while a server starts, every two seconds while it is ready. Each decision is recorded
-before it is acted on, so that a supervisor in another process can continue from it.
+before it is acted on, if the disk has room, so that one in another process can continue from it.
 
 A process in which the server runs its models ends with it, and what a signal stopped is continued:
 both look alive to whoever only asks whether the server is ready.
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
 from cloche.home import HomeLayout
-from cloche.targets.local import faults, logs, ports, processes, records
+from cloche.targets.local import faults, logs, ports, processes
 from cloche.targets.local.adoption import resumed
 from cloche.targets.local.alarm import Alarm
 from cloche.targets.local.lifecycle import (
@@ -34,8 +34,9 @@ from cloche.targets.local.lifecycle import (
     Step,
     advance,
     next_look,
-)
+)  # fmt: skip
 from cloche.targets.local.processes import MarkedProcess, Marker, ServerProcess
+from cloche.targets.local.record_file import RecordFile
 from cloche.targets.local.supervised import Record
 
 if TYPE_CHECKING:
@@ -63,9 +64,8 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.supervised = supervised
-        self._path = path
         self._home = home
-        self._reserve = HomeLayout(home).reserve
+        self._file = RecordFile(path, HomeLayout(home).reserve)
         self.policy = policy
         self._changed = changed
         self._clock = clock
@@ -91,7 +91,7 @@ class Supervisor:
     def start(self) -> None:
         """Write the record and start the thread; raises ClocheError if it cannot be written."""
         try:
-            records.save(self._path, self.record, reserve=self._reserve)
+            self._file.begin(self.record)
         except ClocheError:
             self._disconnect()
             raise
@@ -151,12 +151,14 @@ class Supervisor:
             _log.exception("Supervising %s", self.supervised.name)
             return _TROUBLE_PAUSE
         life, limit = self.record.life, self.supervised.memory_limit
-        return faults.pause(life.step, next_look(life, self._clock(), self.policy), limit)
+        pause = faults.pause(life.step, next_look(life, self._clock(), self.policy), limit)
+        return self._file.pause(pause)
 
     def _turn(self) -> None:
         now = self._clock()
         life = self.record.life
         seen = self._look(life, now)
+        self._file.catch_up(self.record)
         logs.bound(self.supervised.log)
         after = advance(life, seen, now, self.policy, random.random())  # noqa: S311
         if after.step is not life.step or after.after is not life.after:
@@ -223,7 +225,7 @@ class Supervisor:
             self.supervised.disconnect()  # a server may wait for open connections to close
             self._process.terminate()
         if life.step is Step.GONE:
-            self._path.unlink(missing_ok=True)
+            self._file.remove()
         self._next_check = 0.0
         self._changed()
 
@@ -244,7 +246,7 @@ class Supervisor:
                 record = replace(record, last_log=last)
             record = replace(record, pid=None, started=None, run=None, ports=(), models=())
         if life.step is not Step.GONE:
-            records.save(self._path, record, reserve=self._reserve)
+            self._file.write(record)
         if life.step not in RUNNING:
             self._drop_process()
         self.record = record
@@ -264,7 +266,7 @@ class Supervisor:
             ports=launch.ports,
             log_start=logs.size(self.supervised.log),
         )
-        records.save(self._path, record, reserve=self._reserve)
+        self._file.write(record)
         try:
             self._process = processes.spawn(
                 launch.argv, launch.environment, marker=marker, log=self.supervised.log,
@@ -276,7 +278,7 @@ class Supervisor:
             return
         # Set only now, so that nobody sees the ports of a start without its process.
         self.record = replace(record, pid=self._process.pid, started=self._process.started)
-        records.save(self._path, self.record, reserve=self._reserve)
+        self._file.write(self.record)
 
     def _wait(self, seconds: float | None) -> None:
         if self.gone or self._closing:

@@ -6,7 +6,6 @@ Its calls record what should run and return; the threads of the host start it an
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -238,21 +237,16 @@ class LocalTarget:
             yield from logs.follow(lambda: self._logs_of(service, revision), lines=lines)
             return
         for name, log in self._logs_of(service, revision).items():
-            yield from ((name, line) for line in logs.tail(log, lines))
+            yield from ((name, line) for line in logs.shown_tail(log, lines))
 
     def _logs_of(self, service: str, revision: int | None) -> dict[str, Path]:
         """Return the logs of a revision; None is the placed revisions, else the newest one."""
-        pattern = re.compile(rf"{re.escape(service)}-r(\d+)-\d+\.log")
-        by_revision: dict[int, list[Path]] = {}
-        for log in sorted(self._layout.logs.glob(f"{service}-r*.log")):
-            if match := pattern.fullmatch(log.name):
-                by_revision.setdefault(int(match[1]), []).append(log)
         if revision is not None:
-            shown = {revision}
-        else:
-            placed = {runner.placement.revision for runner in self._host.runners(service)}
-            shown = placed & by_revision.keys() or set(sorted(by_revision)[-1:])
-        return {log.stem: log for number in sorted(shown) for log in by_revision.get(number, ())}
+            return logs.of_revision(self._layout.logs, service, revision)
+        return logs.of_service(self._layout.logs, service, self._placed(service))
+
+    def _placed(self, service: str) -> set[int]:
+        return {runner.placement.revision for runner in self._host.runners(service)}
 
     def _endpoint(self, service: str) -> Endpoint:
         """Return the address of a service: by host if its model's name leads to another one."""

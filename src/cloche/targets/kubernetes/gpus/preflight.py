@@ -9,6 +9,7 @@ from cloche.nvidia import Verdict
 from cloche.refusals import needs_gpu
 from cloche.targets.kubernetes.gpus import refusals, words
 from cloche.targets.kubernetes.gpus import survey as surveys
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -115,7 +116,8 @@ def free(found: Survey, replicas: int) -> Iterator[Finding]:
     if found.free is not None and found.usable and found.free < replicas:
         yield Finding(
             Severity.WARNING, "target.kubernetes.gpus_free",
-            f"GPUs are free for {found.free} of {replicas} pods: {words.free(found.usable)}.",
+            f"GPUs are free for {found.free} of {count_text(replicas, 'pod')}:"
+            f" {words.free(found.usable)}.",
             where=found.gpu.resource,
             hint="Pods of a new revision come up beside those of the live one, unless"
             " rollout.capacity says otherwise. Scale something down, or add nodes.",
@@ -142,4 +144,4 @@ def _code(verdict: Verdict) -> str:
 
 
 def _count(nodes: Sequence[GpuNode]) -> str:
-    return f"{len(nodes)} nodes" if len(nodes) > 1 else "1 node"
+    return count_text(len(nodes), "node")

@@ -9,6 +9,7 @@ from cloche.errors import ConflictError
 from cloche.targets.kubernetes import observing, quota
 from cloche.targets.kubernetes.gpus import survey as surveys
 from cloche.targets.kubernetes.gpus import words
+from cloche.units import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,8 +68,8 @@ def _no_room(survey: Survey, service: str, count: int, *, is_beside: bool) -> Co
     beside = " beside the live one" if is_beside else ""
     return ConflictError(
         "target.kubernetes.gpu_room",
-        f"GPUs are free for {survey.free} of {count} pods of a new revision of {service}{beside}:"
-        f" {words.free(survey.usable)}.",
+        f"GPUs are free for {survey.free} of {count_text(count, 'pod')} of a new revision of"
+        f" {service}{beside}: {words.free(survey.usable)}.",
         where=survey.gpu.resource,
         hint=ways,
     )

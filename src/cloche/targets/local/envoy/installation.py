@@ -57,7 +57,7 @@ def install(
     if installation.binary.is_file():
         return installation
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        files.private_folder(root)
         with progress.task(f"Installing Envoy {VERSION}"), _alone(root) as lock:
             if not installation.binary.is_file():
                 _make(home, os.environ if environment is None else environment, lock)
