@@ -10,6 +10,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
+from mlflow.types.llm import ChatChoice, ChatCompletionResponse, ChatMessage
+from mlflow.types.responses import ResponsesAgentResponse
 from sklearn.linear_model import LinearRegression
 
 
@@ -71,6 +73,22 @@ class Centred(mlflow.pyfunc.PythonModel):
         return (model_input["x"] - model_input["x"].mean()).to_numpy()
 
 
+class Echo(mlflow.pyfunc.ChatModel):
+    """Answers a conversation, as MLflow's own chat models do."""
+
+    def predict(self, context, messages, params):
+        said = ChatMessage(role="assistant", content=messages[-1].content[::-1])
+        return ChatCompletionResponse(choices=[ChatChoice(index=0, message=said)], created=7)
+
+
+class Responses(mlflow.pyfunc.ResponsesAgent):
+    """Answers in the protocol of responses, one object with an `output` of its own."""
+
+    def predict(self, request):
+        item = self.create_text_output_item(str(request.input[-1].content)[::-1], id="one")
+        return ResponsesAgentResponse(output=[item], custom_outputs=request.custom_inputs)
+
+
 def main(folder):
     needed = [f"{n}=={version(n)}" for n in ("mlflow", "scikit-learn", "pandas", "numpy", "skops")]
 
@@ -92,6 +110,8 @@ def main(folder):
     save("names", Names(), signature=infer_signature(x, pd.DataFrame({"yhat": [1.0], "up": [1.0]})))
     save("tickets", Tickets(), input_example=x)
     save("centred", Centred(), input_example=x)
+    save("echo", Echo())
+    save("responses", Responses())
 
 
 if __name__ == "__main__":

@@ -163,8 +163,13 @@ def _texts(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _reshape(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array in the declared shape, with an axis of 1 added if only that is missing."""
+    """Return the array in the declared shape, with an axis of 1 added if only that is missing.
+
+    A single value has every axis of size 1.
+    """
     candidates = [array.shape, (1, *array.shape), (*array.shape, 1)]
+    if not array.ndim:
+        candidates.append((1,) * len(tensor.shape))  # the value of one row
     for shape in candidates:
         if _matches(tensor.shape, shape):
             return array.reshape(shape)

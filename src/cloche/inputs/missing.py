@@ -92,6 +92,8 @@ def _objects(value: Any) -> Array | None:
             texts[np.isnat(value)] = None
             return np.vectorize(_shortened, otypes=[object])(texts) if texts.size else texts
         return value if value.dtype == object else None
+    if value is None or isinstance(value, dict):  # of one row
+        return np.array(value, dtype=object)
     if not isinstance(value, (list, tuple)):
         return None
     try:

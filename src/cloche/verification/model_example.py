@@ -48,6 +48,8 @@ def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
         if spec.name not in values or spec.marks is not None:
             continue
         value, mark = values[spec.name], marks.get(spec.name)
+        if value is None and spec.optional:
+            continue
         # MLflow writes NaN into JSON where pandas has it.
         gaps = [missing.is_missing(one) for one in value] if isinstance(value, list) else []
         if any(gaps) and mark is None and not spec.datatype.startswith("FP"):
@@ -110,7 +112,9 @@ def _array(value: Any, spec: TensorSpec) -> Any:
     else:
         array = _numbers(value).astype(DATATYPES[spec.datatype].numpy)
     rank = len(spec.shape)
-    if array.ndim == rank - 1:
+    if not array.ndim:
+        array = array.reshape((1,) * rank)  # the value of one row
+    elif array.ndim == rank - 1:
         # A single item without its batch axis, or one value per row.
         array = array[..., None] if spec.shape[-1] == 1 else array[None, ...]
     if array.ndim != rank or any(

@@ -25,13 +25,21 @@ from cloche.artifacts import (
     Signature,
     TensorSpec,
 )
-from cloche.artifacts.model import MISSING
 from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 from cloche.formats import declared_inputs, unloaded
+from cloche.formats.mlflow import (
+    columns,
+    conversations,
+    estimators,
+    example,
+    logged,
+    pytorch,
+    tensorflow,
+    transformers,
+)
 from cloche.formats.mlflow import declared as environment
-from cloche.formats.mlflow import estimators, example, logged, pytorch, tensorflow, transformers
 from cloche.formats.unloaded import Environment
 from cloche.model_config.names import onnx_file_of
 
@@ -164,7 +172,10 @@ def _python(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Model
     signature, findings = _signature(snapshot, root, options)
     declared = _environment(snapshot, root)
     findings += (*declared.findings, *transformers.of_text(snapshot))
-    outputs = signature.outputs
+    one = conversations.answers_one(metadata)
+    if one:
+        signature = conversations.of_one(signature)
+    outputs = columns.with_marks(signature.outputs, columns=True)
     if not outputs:
         outputs = (TensorSpec("output", "FP64", (-1, -1)),)
         what = "The signature has no outputs: a run of the model has to tell them."
@@ -175,11 +186,11 @@ def _python(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Model
         format=ModelFormat.MLFLOW,
         framework=flavors[0] if flavors else "python",
         backend="python",
-        inputs=_with_marks(signature),
+        inputs=columns.with_marks(signature.inputs, columns=signature.columns),
         outputs=outputs,
         inputs_declared=_told(snapshot, root) is None,
         outputs_assumed=not signature.outputs,
-        batch=_batch(signature, outputs),
+        batch=conversations.BATCH if one else _batch(signature, outputs),
         size_bytes=snapshot.size,
         memory_bytes=None,
         python=declared.python,
@@ -187,22 +198,6 @@ def _python(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Model
         columns=signature.columns,
         findings=tuple(findings),
     )
-
-
-def _with_marks(signature: Signature) -> tuple[TensorSpec, ...]:
-    """Return the inputs, each with a mark if it is a column whose values may be missing.
-
-    Floats need none: they miss values as NaN.
-    """
-    names = {spec.name for spec in signature.inputs}
-    inputs: list[TensorSpec] = []
-    for spec in signature.inputs:
-        inputs.append(spec)
-        mark = spec.name + MISSING
-        nullable = signature.columns and spec.optional and not spec.datatype.startswith("FP")
-        if nullable and mark not in names:
-            inputs.append(TensorSpec(mark, "BOOL", (-1, 1), optional=True, marks=spec.name))
-    return tuple(inputs)
 
 
 def _parameters(written: str | None) -> list[Finding]:

@@ -45,7 +45,7 @@ class TritonPythonModel:
         loaded = mlflow.pyfunc.load_model(str(folder))
         self._batches = int(config.get("max_batch_size", 0)) > 0
         self._inputs = Inputs(config["input"], loaded)
-        self._outputs = Outputs(config["output"], self._batches)
+        self._outputs = Outputs(config["output"], self._batches, loaded)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Return one response per request, an error where its own input is to blame."""
@@ -112,10 +112,16 @@ def _split(outputs: Arrays, rows: list[int]) -> Iterator[Arrays]:
     return ({name: parts[name][index] for name in parts} for index in range(len(rows)))
 
 
+def _is_of_schema(answer: Any) -> bool:
+    """Return whether MLflow refused a request by the schema of the model, before it was asked."""
+    known = type(answer).__name__ == "MlflowException"
+    return known and getattr(answer, "error_code", "") == "INVALID_PARAMETER_VALUE"
+
+
 def _response(answer: Any) -> Any:
     import triton_python_backend_utils as pb_utils
 
-    if isinstance(answer, WrongInput):
+    if isinstance(answer, WrongInput) or _is_of_schema(answer):
         error = pb_utils.TritonError(str(answer), pb_utils.TritonError.INVALID_ARG)
         return pb_utils.InferenceResponse(error=error)
     if isinstance(answer, Exception):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyfunc_categories import categories
+from pyfunc_parameters import Parameters, WrongInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 
 UNNAMED = "input"
 MISSING = ".missing"
-_OF_TRITON = ("sequence_", "binary_data", "triton_", "priority", "timeout", "headers")
-"""How the names of request parameters begin that the protocol itself defines."""
-
-
-class WrongInput(ValueError):
-    """A request's input is not what the model takes; the text says which and what is expected."""
 
 
 class Inputs:
@@ -57,7 +52,7 @@ class Inputs:
             if self._named:
                 self._labels = dict(zip(ordered, schema.input_names()))
         self._from_type_hint = _is_from_type_hint(metadata)
-        self._parameters = _parameter_names(metadata)
+        self._parameters = Parameters(metadata)
         self._categories = (
             categories(loaded, list(self._labels.values()), self._text_columns())
             if self._columns
@@ -81,7 +76,7 @@ class Inputs:
             if one["name"] not in arrays and not one.get("optional"):
                 message = f"the input {one['name']} is missing; it is {one['data_type'][5:]}"
                 raise WrongInput(message)
-        return self.decoded(arrays), self._read_parameters(request)
+        return self.decoded(arrays), self._parameters.read(request)
 
     def decoded(self, arrays: Arrays) -> Arrays:
         """Return tensors with text in place of its UTF-8."""
@@ -89,20 +84,6 @@ class Inputs:
             name: array if self._holds_bytes(name) else _text(name, array)
             for name, array in arrays.items()
         }
-
-    def _read_parameters(self, request: Any) -> str:
-        written = request.parameters() if hasattr(request, "parameters") else None
-        given = json.loads(written) if written else {}
-        wanted = {name: value for name, value in given.items() if not name.startswith(_OF_TRITON)}
-        for name in wanted:
-            if name not in self._parameters:
-                known = ", ".join(self._parameters) or "none"
-                message = f"the model has no parameter {name}; it has {known}"
-                raise WrongInput(message)
-        return json.dumps(
-            {name: _parameter(value, self._parameters[name]) for name, value in wanted.items()},
-            sort_keys=True,
-        )
 
     def make(self, arrays: Arrays) -> Any:
         """Return a DataFrame, a list, an array or a dict of arrays; WrongInput names the input."""
@@ -210,24 +191,6 @@ def _without(column: Any, missing: Array | None) -> Any:
 def _is_from_type_hint(metadata: Any) -> bool:
     asked = getattr(metadata, "_is_signature_from_type_hint", None)
     return bool(asked()) if asked is not None else False
-
-
-def _parameter_names(metadata: Any) -> dict[str, Any]:
-    """Return the model's inference parameters by name."""
-    asked = getattr(metadata, "get_params_schema", None)
-    schema = asked() if asked is not None else None
-    return {} if schema is None else {one.name: one for one in schema.params}
-
-
-def _parameter(value: Any, spec: Any) -> Any:
-    """Return a parameter's value; a list travels as JSON, since the protocol has none."""
-    if getattr(spec, "shape", None) is None or not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        message = f"the parameter {spec.name} takes a list as JSON, such as [1, 2]"
-        raise WrongInput(message) from None
 
 
 def _text(name: str, array: Array) -> Array:

@@ -10,7 +10,7 @@ from cloche.verification.asked import Model
 from cloche.verification.reference.own import VARIANTS
 
 if TYPE_CHECKING:
-    from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot
+    from cloche.artifacts import ModelFacts, ModelRepository, ModelSnapshot, Signature
     from cloche.store import Store
     from cloche.verification.reference.reference import Interpreters
 
@@ -42,7 +42,17 @@ class PyfuncReference:
             "outputs": {
                 spec.name: {"datatype": spec.datatype, "shape": list(spec.shape)}
                 for spec in outputs
+                if spec.marks is None
             },
+            "whole": _is_whole(snapshot.metadata.signature),
         }
         python, name = interpreters.own, snapshot.reference
         return Model("run_pyfunc.py", python, folder, description, VARIANTS, name)
+
+
+def _is_whole(signature: Signature | None) -> bool:
+    """Return whether a mapping that is returned is one value: that of an output without a name."""
+    outputs = () if signature is None else signature.outputs
+    if signature is None or len(outputs) != 1:
+        return False
+    return outputs[0].name in signature.unnamed and outputs[0].holds == "json"

@@ -150,7 +150,7 @@ def _to_bytes(element: Any) -> bytes:
     if time is not None:
         return time.encode("utf-8")
     if isinstance(element, (dict, list, tuple, np.ndarray)) or _fields(element) is not None:
-        return json.dumps(element, default=_to_plain, ensure_ascii=False).encode("utf-8")
+        return json.dumps(element, default=to_plain, ensure_ascii=False).encode("utf-8")
     return str(element).encode("utf-8")
 
 
@@ -173,7 +173,8 @@ def _fields(value: Any) -> Any:
     return dataclasses.asdict(value) if is_object else None
 
 
-def _to_plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """Return what JSON has for an object."""
     fields = _fields(value)
     if fields is not None:
         return fields

@@ -41,6 +41,7 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         self._inputs = description["inputs"]
         self._columns = description["columns"]
         self._outputs = description["outputs"]
+        self._whole = description["whole"]
         self._loaded = mlflow.pyfunc.load_model(folder)
         self._schema = self._loaded.metadata.get_input_schema()
         named = self._schema is not None and self._schema.has_input_names()
@@ -57,8 +58,19 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         if origin == "stored" and not self._read_by_us():
             example = metadata.load_input_example(self._folder)
             if example is not None:
-                return example
+                return self._as_table(example)
         return self._parsed(arrays)
+
+    def _as_table(self, example: Any) -> Any:
+        """Return an example; a mapping that MLflow takes for one row of a table as that table."""
+        if not self._columns or not isinstance(example, dict):
+            return example
+        import pandas as pd
+
+        kinds = {type(kind).__name__ for kind in self._kinds}
+        single = all(np.isscalar(one) or one is None or _are_texts(one) for one in example.values())
+        # As `_enforce_schema` of mlflow/models/utils.py tells rows from columns.
+        return pd.DataFrame([example]) if single or kinds & {"Array", "Object"} else example
 
     def _is_hinted(self) -> bool:
         asked = getattr(self._loaded.metadata, "_is_signature_from_type_hint", None)
@@ -82,6 +94,8 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
             # schema has no name for such a column, so the flavor's own wrapper is asked.
             table = _categorical(self._loaded, copy.deepcopy(argument))
             result = self._loaded._model_impl.predict(table, **more)
+        if self._whole and isinstance(result, dict):
+            result = [json.dumps(result, default=pyfunc_answers.to_plain, ensure_ascii=False)]
         return dict(pyfunc_answers.read(result, self._outputs))
 
     def rows_of(self, argument: Any) -> int:
@@ -147,6 +161,10 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
             return values
         marked = missing.reshape(-1).tolist()
         return [None if gone else one for one, gone in zip(values, marked)]  # noqa: B905
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _with_lists(parameters: dict[str, Any], metadata: Any) -> dict[str, Any]:
