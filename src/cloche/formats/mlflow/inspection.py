@@ -60,7 +60,7 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
     """
     flavors = snapshot.metadata.flavors
     if "onnx" in flavors:
-        return _onnx(snapshot, root)
+        return _onnx(snapshot, root, options)
     loaded = pytorch.loading(snapshot, root, options)
     if loaded is not None:
         told, declared = _told(snapshot, root), _environment(snapshot, root)
@@ -101,7 +101,7 @@ def _of_function(known: ModelFacts, flavors: Collection[str]) -> ModelFacts:
     return unloaded.unconverted(known, why, hint)
 
 
-def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
+def _onnx(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> ModelFacts:
     from cloche.formats.onnx.inspection import inspect_file
 
     paths = [entry.path for entry in snapshot.files]
@@ -114,7 +114,8 @@ def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
             where=snapshot.pinned,
             hint="Log the model again with mlflow.onnx.log_model.",
         )
-    facts = inspect_file(root / chosen, f"{snapshot.pinned}/{chosen}")
+    asked = declared_inputs.specs(options)
+    facts = inspect_file(root / chosen, f"{snapshot.pinned}/{chosen}", asked)
     compared = _differences(snapshot.metadata.signature, facts)
     return replace(facts, format=ModelFormat.MLFLOW, findings=(*facts.findings, *compared))
 
