@@ -81,6 +81,18 @@ class Echo(mlflow.pyfunc.ChatModel):
         return ChatCompletionResponse(choices=[ChatChoice(index=0, message=said)], created=7)
 
 
+class Ragged(mlflow.pyfunc.PythonModel):
+    """Takes and gives lists of any length in its rows, one of them nested."""
+
+    def predict(self, context, model_input, params=None):
+        return pd.DataFrame({
+            "words": [",".join(row) for row in model_input["words"]],
+            "twice": [[2 * value for value in row] for row in model_input["x"]],
+            "deep": [[list(map(float, one)) for one in row] for row in model_input["deep"]],
+            "roles": ["".join(one["role"] for one in row) for row in model_input["said"]],
+        })  # fmt: skip
+
+
 class Responses(mlflow.pyfunc.ResponsesAgent):
     """Answers in the protocol of responses, one object with an `output` of its own."""
 
@@ -112,6 +124,14 @@ def main(folder):
     save("centred", Centred(), input_example=x)
     save("echo", Echo())
     save("responses", Responses())
+    lists = pd.DataFrame({
+        "x": [[1.0, 2.0, 3.0], [4.0]], "words": [["a"], ["b", "c"]],
+        "deep": [[[1.0], [2.0, 3.0]], [[4.0]]], "said": [[{"role": "x"}], [{"role": "y"}] * 2],
+    })  # fmt: skip
+    answer = pd.DataFrame({
+        "words": ["a"], "twice": [[2.0]], "deep": [[[1.0]]], "roles": ["x"],
+    })  # fmt: skip
+    save("ragged", Ragged(), input_example=lists, signature=infer_signature(lists, answer))
 
 
 if __name__ == "__main__":

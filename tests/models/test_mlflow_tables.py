@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MODELS = (
     "numbered", "gaps", "nested", "power", "dates", "tickets", "centred", "echo", "responses",
+    "ragged",
 )  # fmt: skip
 
 
@@ -102,6 +103,7 @@ def served(
         ("centred", RequestOrigin.STORED, Judge.REFERENCE),
         ("echo", RequestOrigin.STORED, Judge.REFERENCE),
         ("responses", RequestOrigin.STORED, Judge.REFERENCE),
+        ("ragged", RequestOrigin.STORED, Judge.REFERENCE),
     ],
 )
 def test_what_is_served_is_what_mlflow_answers(
@@ -170,6 +172,22 @@ def test_a_conversation_is_one_request(served: Served) -> None:
     answer = served.ask("echo", {"messages": messages, "temperature": 0.5, "stop": ["x", "y"]})
     assert '"content": "cba"' in answer["choices"][0].decode()
     assert (answer["id"], answer["created"], answer["usage"]) == ([None], [7], [None])
+
+
+def test_lists_of_unequal_length_both_ways(served: Served) -> None:
+    assert served.deployments["ragged"].repository.main.max_batch_size > 1
+    table = pd.DataFrame({
+        "x": [[1.0], [], [2.0, 3.0]],
+        "words": [["a", "b"], ["c"], []],
+        "deep": [[[1.0, 2.0], []], [], [[3.0]]],
+        "said": [[{"role": "x"}], [], [{"role": "y"}, {"role": "z"}]],
+    })  # fmt: skip
+    assert served.ask("ragged", table) == {
+        "words": [b"a,b", b"c", b""],
+        "twice": [[2.0], [], [4.0, 6.0]],
+        "deep": [[[1.0, 2.0], []], [], [[3.0]]],
+        "roles": [b"x", b"", b"yz"],
+    }
 
 
 def test_an_answer_without_a_name_is_whole(served: Served) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 from cloche.errors import UsageError
@@ -58,10 +59,22 @@ def _columns(
         columns[name] = [
             None
             if name in nullable and not row[index].strip()
-            else _number(row[index], datatype, where, line)
+            else _cell(row[index], tensor, datatype, where, line)
             for line, row in enumerate(rows, 2)
         ]
     return columns
+
+
+def _cell(cell: str, tensor: Any, datatype: str, where: str, line: int) -> Any:
+    """Return a cell; a list in a column of lists is JSON."""
+    lists = tensor is not None and len(tensor.shape) > 1 and tensor.shape[-1] != 1
+    if not lists or not cell.lstrip().startswith("["):
+        return _number(cell, datatype, where, line)
+    try:
+        return json.loads(cell)
+    except ValueError:
+        what = f"{cell!r} is no list in JSON."
+        raise UsageError("infer.csv", what, where=f"{where}:{line}") from None
 
 
 def _is_number(cell: str) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES, TensorSpec
-from cloche.artifacts.model import MISSING
+from cloche.artifacts.model import LENGTHS, MISSING
 from cloche.errors import ClocheError
+from cloche.inputs.ragged import lengths_of, marks_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,9 +36,14 @@ def as_declared(answer: Tensors, specs: tuple[TensorSpec, ...]) -> Tensors:
     found = {name: array for name, array in answer.items() if not _is_mark(name, answer)}
     declared: Tensors = {}
     for spec, name in _assigned(found, specs):
-        mark = next((each for each in specs if each.marks == spec.name), None)
+        mark = marks_of(specs).get(spec.name)
+        told = lengths_of(specs).get(spec.name)
+        if told is not None and name is not None and name + LENGTHS in answer:
+            declared[spec.name] = _cast(spec, answer[name])
+            declared[told.name] = answer[name + LENGTHS]
+            continue
         if name is None:
-            declared |= _left_out(spec, mark, answer)
+            declared |= _left_out(spec, mark, told, answer)
             continue
         array = answer[name] if name in answer else _stacked(found)
         if name + MISSING in answer and spec.datatype.startswith("FP"):
@@ -68,10 +74,12 @@ def found_outputs(answer: Tensors) -> tuple[TensorSpec, ...]:
 def with_marks(specs: tuple[TensorSpec, ...], answer: Tensors) -> tuple[TensorSpec, ...]:
     """Return declared outputs, each with a mark of missing values if its answer has some."""
     found = {name: array for name, array in answer.items() if not _is_mark(name, answer)}
-    known = {spec.marks: spec for spec in specs if spec.marks is not None}
+    known, lengths = marks_of(specs), lengths_of(specs)
     marked: list[TensorSpec] = []
     for spec, name in _assigned(found, specs):
         marked.append(spec)
+        if spec.name in lengths:
+            marked.append(lengths[spec.name])
         if spec.name in known:
             marked.append(known[spec.name])
         elif name is None or spec.datatype.startswith("FP"):
@@ -84,10 +92,14 @@ def with_marks(specs: tuple[TensorSpec, ...], answer: Tensors) -> tuple[TensorSp
 
 
 def _is_mark(name: str, answer: Tensors) -> bool:
-    return name.endswith(MISSING) and name.removesuffix(MISSING) in answer
+    return any(
+        name.endswith(end) and name.removesuffix(end) in answer for end in (MISSING, LENGTHS)
+    )
 
 
-def _left_out(spec: TensorSpec, mark: TensorSpec | None, answer: Tensors) -> Tensors:
+def _left_out(
+    spec: TensorSpec, mark: TensorSpec | None, lengths: TensorSpec | None, answer: Tensors
+) -> Tensors:
     """Return an optional output that the answer lacks: a row without a value for each of its."""
     import numpy as np
 
@@ -97,6 +109,9 @@ def _left_out(spec: TensorSpec, mark: TensorSpec | None, answer: Tensors) -> Ten
     value = np.nan if spec.datatype.startswith("FP") else filler
     dtype = object if spec.datatype == "BYTES" else DATATYPES[spec.datatype].numpy
     left_out = {spec.name: np.full(shape, value, dtype)}
+    if lengths is not None:
+        left_out[spec.name] = left_out[spec.name][..., :0]
+        left_out[lengths.name] = np.full((rows,) + (1,) * (len(lengths.shape) - 1), -1)
     if mark is not None:
         left_out[mark.name] = np.ones((rows,) + (1,) * (len(mark.shape) - 1), bool)
     return left_out

@@ -177,6 +177,11 @@ def _python(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Model
     if one:
         signature = conversations.of_one(signature)
     outputs = columns.with_marks(signature.outputs, columns=True)
+    inputs = columns.with_marks(signature.inputs, columns=signature.columns)
+    if signature.columns:
+        inputs = columns.with_lengths(inputs, text=True)
+    if signature.lists:
+        outputs = columns.with_lengths(outputs, text=False)
     if not outputs:
         outputs = (TensorSpec("output", "FP64", (-1, -1)),)
         what = "The signature has no outputs: a run of the model has to tell them."
@@ -187,7 +192,7 @@ def _python(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Model
         format=ModelFormat.MLFLOW,
         framework=flavors[0] if flavors else "python",
         backend="python",
-        inputs=columns.with_marks(signature.inputs, columns=signature.columns),
+        inputs=inputs,
         outputs=outputs,
         inputs_declared=_told(snapshot, root) is None,
         outputs_assumed=not signature.outputs,

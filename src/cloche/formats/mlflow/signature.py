@@ -36,6 +36,7 @@ def parse_signature(document: dict[str, Any], where: str) -> Signature | None:
             inputs=tuple(_specs(inputs, "input", made_up)),
             outputs=tuple(_specs(outputs, "output", made_up)),
             columns=any(item["type"] != "tensor" for item in inputs),
+            lists=any(item["type"] == "array" for item in outputs),
             unnamed=tuple(made_up),
         )
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:

@@ -86,7 +86,7 @@ class TritonPythonModel:
                 answers[group[0][0]] = error
             return
         for (index, _), part in zip(group, parts):  # noqa: B905 - Python 3.8
-            answers[index] = part
+            answers[index] = self._outputs.alone(part)
 
     def finalize(self) -> None:
         """Let go of the model."""

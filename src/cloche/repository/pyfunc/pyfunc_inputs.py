@@ -15,6 +15,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyfunc_lists
 from pyfunc_categories import categories
 from pyfunc_parameters import Parameters, WrongInput
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     Arrays = dict[str, Array]
 
 UNNAMED = "input"
-MISSING = ".missing"
+MISSING, LENGTHS = ".missing", ".lengths"
 
 
 class Inputs:
@@ -36,7 +37,8 @@ class Inputs:
         metadata = loaded.metadata
         schema = metadata.get_input_schema()
         own = _own_names(schema)
-        self._marks = {one["name"] + MISSING for one in inputs} - own
+        names = [one["name"] for one in inputs]
+        self._marks = {name + end for name in names for end in (MISSING, LENGTHS)} - own
         self._inputs = [one for one in inputs if one["name"] not in self._marks]
         ordered = [one["name"] for one in self._inputs]
         self._types: dict[str, Any] = {}
@@ -114,7 +116,8 @@ class Inputs:
         for one in self._inputs:
             name = one["name"]
             if name in arrays:
-                column = self._column(name, arrays[name])
+                lengths = arrays.get(name + LENGTHS) if name + LENGTHS in self._marks else None
+                column = self._column(name, arrays[name], lengths)
                 mark = name + MISSING
                 missing = arrays.get(mark) if mark in self._marks else None
                 columns[self._labels[name]] = _without(column, missing)
@@ -127,19 +130,31 @@ class Inputs:
             frame.columns = pd.RangeIndex(len(frame.columns))
         return frame
 
-    def _column(self, name: str, array: Array) -> Any:
+    def _column(self, name: str, array: Array, lengths: Array | None) -> Any:
         """Return one value per row as a Series."""
         import pandas as pd
 
         declared = self._types.get(name)
         if type(declared).__name__ == "Array" and array.ndim > 1:
-            return pd.Series(self._lists(name, declared, array), dtype=object)
+            if lengths is None:
+                return pd.Series(self._lists(name, declared, array), dtype=object)
+            rows = pyfunc_lists.cut(array, lengths)
+            return pd.Series([self._list(name, declared, row) for row in rows], dtype=object)
         flat = array.reshape(-1)
         if getattr(declared, "name", None) == "datetime":
             return pd.Series(_times(name, flat))
         if _is_structure(declared):
             return pd.Series([_parsed(name, text) for text in flat], dtype=object)
         return pd.Series(flat)
+
+    def _list(self, name: str, declared: Any, row: Any) -> Any:
+        """Return one row of a column of lists of unequal length; None is no list."""
+        inner = declared.dtype
+        if row is None:
+            return None
+        if type(inner).__name__ == "Array":
+            return [self._list(name, inner, one) for one in row]
+        return self._lists(name, declared, np.asarray(row)[None])[0]
 
     def _lists(self, name: str, declared: Any, array: Array) -> list[Any]:
         """Return the rows of a column of lists; a type hint wants lists, MLflow else arrays."""

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyfunc_lists
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,7 @@ DTYPES = {
     "TYPE_INT64": "int64", "TYPE_FP16": "float16", "TYPE_FP32": "float32", "TYPE_FP64": "float64",
 }  # fmt: skip
 STRINGS = "TYPE_STRING"
-MISSING = ".missing"
+MISSING, LENGTHS = ".missing", ".lengths"
 CONVERSATIONS = {"chat_model", "chat_agent", "responses_agent"}
 """The modules of mlflow.pyfunc.loaders that answer one conversation per request."""
 
@@ -36,7 +37,7 @@ class Outputs:
     def __init__(self, outputs: list[dict[str, Any]], batches: bool, loaded: Any = None) -> None:
         """Take the outputs of the configuration in order, and the loaded model."""
         names = {one["name"] for one in outputs}
-        marks = {name + MISSING for name in names} & names
+        marks = {name + end for name in names for end in (MISSING, LENGTHS)} & names
         self._marks = marks
         self._outputs = [one for one in outputs if one["name"] not in marks]
         self._batches = batches
@@ -58,6 +59,12 @@ class Outputs:
         names = [one["name"] for one in self._outputs]
         found = {names[0]: [result]} if self._is_whole(result) else _found(result, names)
         for one, value in self._assigned(found):
+            if one["name"] + LENGTHS in self._marks:
+                lists = [None if _is_missing(row) else row for row in value]
+                dtype, axes = DTYPES[one["data_type"]], len(self._sizes(one))
+                filled = pyfunc_lists.fill(lists, axes, dtype)
+                arrays[one["name"]], arrays[one["name"] + LENGTHS] = filled
+                continue
             array, missing = _encoded(one, value, self._sizes(one))
             mark = one["name"] + MISSING
             if mark in self._marks:
@@ -71,6 +78,12 @@ class Outputs:
             if self._batches and len(array) != rows:
                 message = f"the output {name} has {len(array)} rows for {rows} rows of input"
                 raise ValueError(message)
+        return arrays
+
+    def alone(self, arrays: Arrays) -> Arrays:
+        """Return the answer of one request without what others filled its lists up to."""
+        for name in [name for name in arrays if name + LENGTHS in self._marks]:
+            arrays[name] = pyfunc_lists.trimmed(arrays[name], arrays[name + LENGTHS])
         return arrays
 
     def _is_whole(self, result: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from cloche.artifacts.model import LENGTHS
 from cloche.errors import ClocheError
 from cloche.verification.asked import Model
 from cloche.verification.reference.own import VARIANTS
@@ -36,11 +37,16 @@ class PyfuncReference:
         folder = store.tree_path(snapshot.digest) / PurePosixPath(snapshot.entry).parent
         inputs = [spec for spec in facts.inputs if spec.marks is None]
         outputs = () if facts.outputs_assumed else facts.outputs
+        lists = {spec.marks for spec in outputs if spec.name == f"{spec.marks}{LENGTHS}"}
         description = {
             "columns": facts.columns,
             "inputs": [{"name": spec.name, "datatype": spec.datatype} for spec in inputs],
             "outputs": {
-                spec.name: {"datatype": spec.datatype, "shape": list(spec.shape)}
+                spec.name: {
+                    "datatype": spec.datatype,
+                    "shape": list(spec.shape),
+                    "lists": spec.name in lists,
+                }
                 for spec in outputs
                 if spec.marks is None
             },

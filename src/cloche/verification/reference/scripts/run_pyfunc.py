@@ -131,7 +131,10 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         own = {one["name"] for one in self._inputs}
         marks = {name: array for name, array in arrays.items() if name not in own}
         values = {
-            label: self._json(index, arrays[one["name"]], marks.get(one["name"] + job.MISSING))
+            label: _with_lengths(
+                self._json(index, arrays[one["name"]], marks.get(one["name"] + job.MISSING)),
+                marks.get(one["name"] + pyfunc_answers.LENGTHS),
+            )
             for index, (one, label) in enumerate(zip(self._inputs, self._labels))  # noqa: B905
             if one["name"] in arrays
         }
@@ -153,6 +156,7 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         if not self._columns:
             return _texts(array, kind) if array.dtype.kind == "O" else array.tolist()
         if type(kind).__name__ == "Array" and array.ndim > 1:
+            # What fills a list of structures up is null in JSON.
             values = [_texts(row, kind) if row.dtype.kind == "O" else row.tolist() for row in array]
         else:
             flat = array.reshape(-1)
@@ -161,6 +165,24 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
             return values
         marked = missing.reshape(-1).tolist()
         return [None if gone else one for one, gone in zip(values, marked)]  # noqa: B905
+
+
+def _with_lengths(rows: Any, lengths: Array | None) -> Any:
+    """Return nested lists cut to their lengths; one of length -1 is not there."""
+    if lengths is None:
+        return rows
+    flat = lengths[:, 0] if lengths.ndim == 2 and not _is_deep(rows) else lengths
+    return [_cut(row, length) for row, length in zip(rows, flat)]  # noqa: B905
+
+
+def _is_deep(rows: Any) -> bool:
+    return any(isinstance(one, list) for row in rows for one in row)
+
+
+def _cut(row: Any, length: Any) -> Any:
+    if np.ndim(length):
+        return [_cut(one, each) for one, each in zip(row, length) if np.ndim(each) or each >= 0]  # noqa: B905
+    return None if length < 0 else row[: int(length)]
 
 
 def _are_texts(value: Any) -> bool:
