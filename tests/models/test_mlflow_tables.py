@@ -45,6 +45,8 @@ class Served:
     store: Store
     deployments: dict[str, Deployment]
     client: InferenceClient
+    place: Path
+    """The folder that the server stands in."""
 
     def ask(self, model: str, given: Any, **parameters: Any) -> dict[str, Any]:
         main = self.deployments[model].repository.main
@@ -87,7 +89,7 @@ def served(
         store.tree_path(store.put_tree(files)), MODELS, environment=environment
     )
     with InferenceClient(running.url) as client:
-        yield Served(store, made, client)
+        yield Served(store, made, client, running.serving)
     running.stop()
 
 
@@ -196,6 +198,11 @@ def test_an_answer_without_a_name_is_whole(served: Served) -> None:
     document = json.loads(answer)
     assert document["output"][0]["content"][0]["text"] == "cba"
     assert document["custom_outputs"] == {"a": [1]}
+
+
+def test_agents_of_mlflow_write_no_traces_where_the_server_stands(served: Served) -> None:
+    served.ask("responses", {"input": [{"role": "user", "content": "abc"}]})
+    assert not [path.name for path in served.place.iterdir() if path.name.startswith("ml")]
 
 
 def test_dates_are_iso_8601_and_outputs_are_found_by_a_run(served: Served) -> None:

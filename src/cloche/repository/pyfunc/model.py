@@ -13,6 +13,7 @@ the one that is wrong gets an error.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ class TritonPythonModel:
 
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"], args["model_version"], "model")
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            _disable_traces()
         loaded = mlflow.pyfunc.load_model(str(folder))
         self._batches = int(config.get("max_batch_size", 0)) > 0
         self._inputs = Inputs(config["input"], loaded)
@@ -91,6 +94,18 @@ class TritonPythonModel:
     def finalize(self) -> None:
         """Let go of the model."""
         del self._inputs
+
+
+def _disable_traces() -> None:
+    """Keep MLflow from writing a trace of each request into the folder that the server stands in.
+
+    Its agents trace themselves; without an address it takes the working directory for its server.
+    """
+    import mlflow
+
+    tracing = getattr(mlflow, "tracing", None)
+    if hasattr(tracing, "disable"):
+        tracing.disable()
 
 
 def _layout(arrays: Arrays) -> tuple[Any, ...]:
