@@ -9,7 +9,9 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.models import infer_signature
+import pydantic
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import ColSpec, Schema
 from mlflow.types.llm import ChatChoice, ChatCompletionResponse, ChatMessage
 from mlflow.types.responses import ResponsesAgentResponse
 from sklearn.linear_model import LinearRegression
@@ -93,6 +95,25 @@ class Ragged(mlflow.pyfunc.PythonModel):
         })  # fmt: skip
 
 
+class Reader(pydantic.BaseModel):
+    name: str
+    born: int | None = None
+
+
+class Greeting(mlflow.pyfunc.PythonModel):
+    """Takes objects of pydantic by its type hint, and was logged without an example."""
+
+    def predict(self, model_input: list[Reader], params=None) -> list[str]:
+        return [f"{one.name} {one.born}" for one in model_input]
+
+
+class Answered(mlflow.pyfunc.PythonModel):
+    """Hands truth values on that may be missing."""
+
+    def predict(self, context, model_input, params=None):
+        return pd.DataFrame({"ok": [None if pd.isna(one) else one for one in model_input["ok"]]})
+
+
 class Responses(mlflow.pyfunc.ResponsesAgent):
     """Answers in the protocol of responses, one object with an `output` of its own."""
 
@@ -124,6 +145,10 @@ def main(folder):
     save("centred", Centred(), input_example=x)
     save("echo", Echo())
     save("responses", Responses())
+    save("greeting", Greeting())
+    maybe = Schema([ColSpec("boolean", "ok", required=False)])
+    said = pd.DataFrame({"ok": [True, None]})
+    save("answered", Answered(), input_example=said, signature=ModelSignature(maybe, maybe))
     lists = pd.DataFrame({
         "x": [[1.0, 2.0, 3.0], [4.0]], "words": [["a"], ["b", "c"]],
         "deep": [[[1.0], [2.0, 3.0]], [[4.0]]], "said": [[{"role": "x"}], [{"role": "y"}] * 2],

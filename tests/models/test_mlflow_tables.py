@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MODELS = (
     "numbered", "gaps", "nested", "power", "dates", "tickets", "centred", "echo", "responses",
-    "ragged",
+    "ragged", "greeting", "answered",
 )  # fmt: skip
 
 
@@ -106,6 +106,8 @@ def served(
         ("echo", RequestOrigin.STORED, Judge.REFERENCE),
         ("responses", RequestOrigin.STORED, Judge.REFERENCE),
         ("ragged", RequestOrigin.STORED, Judge.REFERENCE),
+        ("greeting", RequestOrigin.MADE, Judge.REFERENCE),
+        ("answered", RequestOrigin.STORED, Judge.REFERENCE),
     ],
 )
 def test_what_is_served_is_what_mlflow_answers(
@@ -127,6 +129,11 @@ def test_columns_that_are_numbers(served: Served) -> None:
 def test_values_are_missing_both_ways(served: Served) -> None:
     answer = served.ask("gaps", pd.DataFrame({"city": ["Bern", None]}))
     assert answer == {"known": [True, False], "upper": [b"BERN", None], "size": [4, None]}
+
+
+def test_truth_values_are_missing_both_ways(served: Served) -> None:
+    answer = served.ask("answered", pd.DataFrame({"ok": [None, True, False]}))
+    assert answer == {"ok": [None, True, False]}
 
 
 def test_structures_are_json_both_ways(served: Served) -> None:

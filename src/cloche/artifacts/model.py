@@ -64,6 +64,8 @@ class Signature:
     """True when the inputs are columns of one table (MLflow's ColSpec), False for tensors."""
     lists: bool = False
     """Whether the outputs are columns, some of which hold lists."""
+    samples: dict[str, str] = field(default_factory=dict)
+    """A value as JSON that the schema of an input of structures allows, by its name."""
     unnamed: tuple[str, ...] = ()
     """Names that Cloche made up because the registry recorded none."""
 
@@ -242,6 +244,8 @@ class ModelFacts:
     requirements: tuple[str, ...] = ()
     columns: bool = False
     """True when the inputs are the columns of one table."""
+    samples: dict[str, str] = field(default_factory=dict)
+    """A value as JSON that an input of structures accepts by its schema."""
     opened: tuple[str, ...] = ()
     """Inputs of an ONNX file with an axis of size 0, which is declared open where it is served."""
     inputs_declared: bool = False

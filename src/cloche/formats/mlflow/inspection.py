@@ -202,6 +202,7 @@ def _python(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Model
         python=declared.python,
         requirements=_requirements(declared.requirements, metadata.tags.get("mlflow_version")),
         columns=signature.columns,
+        samples=signature.samples,
         findings=tuple(findings),
     )
 

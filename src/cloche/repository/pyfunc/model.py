@@ -104,8 +104,9 @@ def _disable_traces() -> None:
     import mlflow
 
     tracing = getattr(mlflow, "tracing", None)
-    if hasattr(tracing, "disable"):
-        tracing.disable()
+    disable = getattr(tracing, "disable", None)
+    if disable is not None:
+        disable()
 
 
 def _layout(arrays: Arrays) -> tuple[Any, ...]:

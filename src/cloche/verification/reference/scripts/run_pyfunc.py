@@ -58,8 +58,8 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         if origin == "stored" and not self._read_by_us():
             example = metadata.load_input_example(self._folder)
             if example is not None:
-                return self._as_table(example)
-        return self._parsed(arrays)
+                return self._with_gaps(self._as_table(example), arrays)
+        return self._with_gaps(self._parsed(arrays), arrays)
 
     def _as_table(self, example: Any) -> Any:
         """Return an example; a mapping that MLflow takes for one row of a table as that table."""
@@ -71,6 +71,22 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         single = all(np.isscalar(one) or one is None or _are_texts(one) for one in example.values())
         # As `_enforce_schema` of mlflow/models/utils.py tells rows from columns.
         return pd.DataFrame([example]) if single or kinds & {"Array", "Object"} else example
+
+    def _with_gaps(self, argument: Any, arrays: dict[str, Array]) -> Any:
+        """Return a table whose columns of truth values miss what the request says is missing.
+
+        MLflow reads null in such a column as false; its function takes None there.
+        """
+        for index, (one, label) in enumerate(zip(self._inputs, self._labels)):  # noqa: B905
+            missing = arrays.get(one["name"] + job.MISSING)
+            kind = self._kinds[index] if index < len(self._kinds) else None
+            if missing is None or not hasattr(argument, "columns") or label not in argument:
+                continue
+            gaps = missing.reshape(-1)
+            if getattr(kind, "name", "") == "boolean" and len(gaps) == len(argument):
+                argument[label] = argument[label].astype(object)
+                argument.loc[gaps, label] = None
+        return argument
 
     def _is_hinted(self) -> bool:
         asked = getattr(self._loaded.metadata, "_is_signature_from_type_hint", None)
