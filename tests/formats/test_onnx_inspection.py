@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import FLOAT, mlp, model, node
 
-from cloche.artifacts import ModelFacts, Severity
+from cloche.artifacts import ModelFacts, Severity, TensorSpec
 from cloche.errors import ClocheError, ErrorGroup
 from cloche.formats import require_servable
 from cloche.formats.onnx import inspection
@@ -69,6 +69,40 @@ def test_a_shape_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ErrorGroup) as caught:
         require_servable(facts, "here")
     assert [error.where for error in caught.value.errors] == ["here", "here"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "weights", "more", "axes"),
+    [
+        ("Gemm", {"w": [3, 2]}, {}, 2),
+        ("Conv", {"w": [2, 3, 3, 3]}, {}, 4),
+        ("Conv", {"w": [2, 3, 3]}, {}, 3),
+        ("MaxPool", {}, {"kernel_shape": [2, 2]}, 4),
+    ],
+)
+def test_an_operator_tells_the_axes_of_an_input_without_a_shape(
+    operator: str, weights: dict[str, list[int]], more: dict[str, Any], axes: int, tmp_path: Path
+) -> None:
+    inputs = " ".join(["x", *weights])
+    held = {name: np.ones(shape, "f4") for name, shape in weights.items()}
+    taken: Any = {"x": (FLOAT, None)}
+    proto = model([node(operator, inputs, "y", **more)], taken, {"y": (FLOAT, None)}, held)
+    facts = facts_of(proto, tmp_path)
+    assert [len(spec.shape) for spec in (*facts.inputs, *facts.outputs)] == [axes, axes]
+    assert facts.opened == ("x",)
+    assert [found.code for found in facts.findings][:1] == ["inspection.onnx.unshaped"]
+
+
+def test_inputs_without_a_shape_get_that_of_cloche_yaml(tmp_path: Path) -> None:
+    taken: Any = {"x": (FLOAT, None)}
+    onnx.save(model([node("Relu", "x", "y")], taken, {"y": (FLOAT, None)}), tmp_path / "m.onnx")
+    (refused,) = inspection.inspect_file(tmp_path / "m.onnx").findings[:1]
+    assert refused.severity is Severity.ERROR
+    assert "`inputs: {x: {shape: [batch, 4], datatype: FP32}}`" in (refused.hint or "")
+    asked = TensorSpec("x", "FP32", (-1, 4), ("batch", None))
+    facts = inspection.inspect_file(tmp_path / "m.onnx", declared=(asked,))
+    assert (facts.inputs, facts.outputs[0].shape) == ((asked,), (-1, 4))
+    assert facts.batch.present
 
 
 def test_operators_in_subgraphs_and_functions_count_and_calls_do_not(tmp_path: Path) -> None:

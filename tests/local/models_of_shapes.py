@@ -36,8 +36,8 @@ class Case:
 
 
 def _model(
-    inputs: list[tuple[str, int, Shape]],
-    outputs: list[tuple[str, int, Shape]],
+    inputs: list[tuple[str, int, Shape | None]],
+    outputs: list[tuple[str, int, Shape | None]],
     nodes: list[onnx.NodeProto],
     constants: list[onnx.TensorProto] | None = None,
 ) -> onnx.ModelProto:
@@ -99,6 +99,16 @@ def _with_a_default() -> onnx.ModelProto:
         [("y", FLOAT, [BATCH, 3])],
         [helper.make_node("Mul", ["x", "scale"], ["y"])],
         [helper.make_tensor("scale", FLOAT, [1], [2])],
+    )
+
+
+def _without_shapes() -> onnx.ModelProto:
+    """y = Σ x[b, :], whose input and output declare no axes at all."""
+    return _model(
+        [("x", FLOAT, None)],
+        [("y", FLOAT, None)],
+        [helper.make_node("Gemm", ["x", "ones"], ["y"])],
+        [helper.make_tensor("ones", FLOAT, [3, 1], [1, 1, 1])],
     )
 
 
@@ -214,5 +224,6 @@ CASES = (
         {"x": [-1, 3], "scale": [1]},
         {"batching": {"max_batch_size": 0}},
     ),
+    Case("no-shape", _without_shapes, {"x": _X}, {"y": _X.sum(1, keepdims=True)}, 32, {"x": [-1]}),
     Case("default-when-joined", _with_a_default, {"x": _X}, {"y": _X * 2}, 1024, {"x": [3]}),
 )

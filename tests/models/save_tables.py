@@ -9,7 +9,11 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.models import infer_signature
+import pydantic
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import ColSpec, Schema
+from mlflow.types.llm import ChatChoice, ChatCompletionResponse, ChatMessage
+from mlflow.types.responses import ResponsesAgentResponse
 from sklearn.linear_model import LinearRegression
 
 
@@ -71,6 +75,53 @@ class Centred(mlflow.pyfunc.PythonModel):
         return (model_input["x"] - model_input["x"].mean()).to_numpy()
 
 
+class Echo(mlflow.pyfunc.ChatModel):
+    """Answers a conversation, as MLflow's own chat models do."""
+
+    def predict(self, context, messages, params):
+        said = ChatMessage(role="assistant", content=messages[-1].content[::-1])
+        return ChatCompletionResponse(choices=[ChatChoice(index=0, message=said)], created=7)
+
+
+class Ragged(mlflow.pyfunc.PythonModel):
+    """Takes and gives lists of any length in its rows, one of them nested."""
+
+    def predict(self, context, model_input, params=None):
+        return pd.DataFrame({
+            "words": [",".join(row) for row in model_input["words"]],
+            "twice": [[2 * value for value in row] for row in model_input["x"]],
+            "deep": [[list(map(float, one)) for one in row] for row in model_input["deep"]],
+            "roles": ["".join(one["role"] for one in row) for row in model_input["said"]],
+        })  # fmt: skip
+
+
+class Reader(pydantic.BaseModel):
+    name: str
+    born: int | None = None
+
+
+class Greeting(mlflow.pyfunc.PythonModel):
+    """Takes objects of pydantic by its type hint, and was logged without an example."""
+
+    def predict(self, model_input: list[Reader], params=None) -> list[str]:
+        return [f"{one.name} {one.born}" for one in model_input]
+
+
+class Answered(mlflow.pyfunc.PythonModel):
+    """Hands truth values on that may be missing."""
+
+    def predict(self, context, model_input, params=None):
+        return pd.DataFrame({"ok": [None if pd.isna(one) else one for one in model_input["ok"]]})
+
+
+class Responses(mlflow.pyfunc.ResponsesAgent):
+    """Answers in the protocol of responses, one object with an `output` of its own."""
+
+    def predict(self, request):
+        item = self.create_text_output_item(str(request.input[-1].content)[::-1], id="one")
+        return ResponsesAgentResponse(output=[item], custom_outputs=request.custom_inputs)
+
+
 def main(folder):
     needed = [f"{n}=={version(n)}" for n in ("mlflow", "scikit-learn", "pandas", "numpy", "skops")]
 
@@ -92,6 +143,20 @@ def main(folder):
     save("names", Names(), signature=infer_signature(x, pd.DataFrame({"yhat": [1.0], "up": [1.0]})))
     save("tickets", Tickets(), input_example=x)
     save("centred", Centred(), input_example=x)
+    save("echo", Echo())
+    save("responses", Responses())
+    save("greeting", Greeting())
+    maybe = Schema([ColSpec("boolean", "ok", required=False)])
+    said = pd.DataFrame({"ok": [True, None]})
+    save("answered", Answered(), input_example=said, signature=ModelSignature(maybe, maybe))
+    lists = pd.DataFrame({
+        "x": [[1.0, 2.0, 3.0], [4.0]], "words": [["a"], ["b", "c"]],
+        "deep": [[[1.0], [2.0, 3.0]], [[4.0]]], "said": [[{"role": "x"}], [{"role": "y"}] * 2],
+    })  # fmt: skip
+    answer = pd.DataFrame({
+        "words": ["a"], "twice": [[2.0]], "deep": [[[1.0]]], "roles": ["x"],
+    })  # fmt: skip
+    save("ragged", Ragged(), input_example=lists, signature=infer_signature(lists, answer))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from cloche.artifacts import Golden
     from fixtures.triton import TritonStarter
 
-MODELS = ("numbered", "gaps", "nested", "power", "dates", "tickets", "centred")
+MODELS = (
+    "numbered", "gaps", "nested", "power", "dates", "tickets", "centred", "echo", "responses",
+    "ragged", "greeting", "answered",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Served:
     store: Store
     deployments: dict[str, Deployment]
     client: InferenceClient
+    place: Path
+    """The folder that the server stands in."""
 
     def ask(self, model: str, given: Any, **parameters: Any) -> dict[str, Any]:
         main = self.deployments[model].repository.main
@@ -83,7 +89,7 @@ def served(
         store.tree_path(store.put_tree(files)), MODELS, environment=environment
     )
     with InferenceClient(running.url) as client:
-        yield Served(store, made, client)
+        yield Served(store, made, client, running.serving)
     running.stop()
 
 
@@ -97,6 +103,11 @@ def served(
         ("dates", RequestOrigin.MADE, Judge.REFERENCE),
         ("tickets", RequestOrigin.STORED, Judge.TYPES),
         ("centred", RequestOrigin.STORED, Judge.REFERENCE),
+        ("echo", RequestOrigin.STORED, Judge.REFERENCE),
+        ("responses", RequestOrigin.STORED, Judge.REFERENCE),
+        ("ragged", RequestOrigin.STORED, Judge.REFERENCE),
+        ("greeting", RequestOrigin.MADE, Judge.REFERENCE),
+        ("answered", RequestOrigin.STORED, Judge.REFERENCE),
     ],
 )
 def test_what_is_served_is_what_mlflow_answers(
@@ -120,6 +131,11 @@ def test_values_are_missing_both_ways(served: Served) -> None:
     assert answer == {"known": [True, False], "upper": [b"BERN", None], "size": [4, None]}
 
 
+def test_truth_values_are_missing_both_ways(served: Served) -> None:
+    answer = served.ask("answered", pd.DataFrame({"ok": [None, True, False]}))
+    assert answer == {"ok": [None, True, False]}
+
+
 def test_structures_are_json_both_ways(served: Served) -> None:
     answer = served.ask("nested", [{"values": [1.0]}, {"values": []}])
     assert answer["output"] == [b'{"doubled": [2.0]}', b'{"doubled": []}']
@@ -130,6 +146,70 @@ def test_parameters_are_passed_and_checked(served: Served) -> None:
     assert served.ask("power", {"x": [3.0]})["output"] == [9.0]
     with pytest.raises(ClocheError, match="no parameter pwr; it has power, weights"):
         served.ask("power", {"x": [3.0]}, pwr=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"power": "three"}, 'the parameter power takes long, and "three" is none'),
+        ({"power": 2.5}, "the parameter power takes long, and 2.5 is none"),
+        ({"weights": "half"}, r"weights takes a list of double as JSON, such as \[0.5, 0.5\]"),
+        ({"weights": [1.0, "a"]}, "the parameter weights takes a list of double"),
+        ({"weights": {"a": 1}}, "the parameter weights takes a list of double"),
+    ],
+)
+def test_a_parameter_of_another_type_is_the_clients_mistake(
+    given: dict[str, Any], words: str, served: Served
+) -> None:
+    with pytest.raises(ClocheError, match=words) as refused:
+        served.ask("power", {"x": [3.0]}, **given)
+    assert "status 400" in refused.value.what
+
+
+def test_what_mlflow_refuses_by_its_schema_is_the_clients_mistake(served: Served) -> None:
+    with pytest.raises(ClocheError, match="Failed to enforce schema") as refused:
+        served.ask("echo", {"messages": [{"content": "no role"}]})
+    assert "status 400" in refused.value.what
+
+
+def test_a_conversation_is_one_request(served: Served) -> None:
+    facts = served.deployments["echo"].main.facts
+    assert {spec.name: spec.shape for spec in facts.inputs if spec.name in {"messages", "n"}} == {
+        "messages": (1, -1), "n": (1, 1),
+    }  # fmt: skip
+    messages = [{"role": "user", "content": "a"}, {"role": "user", "content": "abc"}]
+    answer = served.ask("echo", {"messages": messages, "temperature": 0.5, "stop": ["x", "y"]})
+    assert '"content": "cba"' in answer["choices"][0].decode()
+    assert (answer["id"], answer["created"], answer["usage"]) == ([None], [7], [None])
+
+
+def test_lists_of_unequal_length_both_ways(served: Served) -> None:
+    assert served.deployments["ragged"].repository.main.max_batch_size > 1
+    table = pd.DataFrame({
+        "x": [[1.0], [], [2.0, 3.0]],
+        "words": [["a", "b"], ["c"], []],
+        "deep": [[[1.0, 2.0], []], [], [[3.0]]],
+        "said": [[{"role": "x"}], [], [{"role": "y"}, {"role": "z"}]],
+    })  # fmt: skip
+    assert served.ask("ragged", table) == {
+        "words": [b"a,b", b"c", b""],
+        "twice": [[2.0], [], [4.0, 6.0]],
+        "deep": [[[1.0, 2.0], []], [], [[3.0]]],
+        "roles": [b"x", b"", b"yz"],
+    }
+
+
+def test_an_answer_without_a_name_is_whole(served: Served) -> None:
+    given = {"input": [{"role": "user", "content": "abc"}], "custom_inputs": {"a": [1]}}
+    (answer,) = served.ask("responses", given)["output"]
+    document = json.loads(answer)
+    assert document["output"][0]["content"][0]["text"] == "cba"
+    assert document["custom_outputs"] == {"a": [1]}
+
+
+def test_agents_of_mlflow_write_no_traces_where_the_server_stands(served: Served) -> None:
+    served.ask("responses", {"input": [{"role": "user", "content": "abc"}]})
+    assert not [path.name for path in served.place.iterdir() if path.name.startswith("ml")]
 
 
 def test_dates_are_iso_8601_and_outputs_are_found_by_a_run(served: Served) -> None:

@@ -18,6 +18,12 @@ class FileEntry:
 
 MISSING = ".missing"
 """The end of the name of a tensor that marks where another one has no value."""
+LENGTHS = ".lengths"
+"""The end of the name of a tensor that says how many values the lists of another one have.
+
+It has the axes of the other without the last one, and at least two. A list shorter than the last
+axis is filled up; -1 stands where there is no list.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class TensorSpec:
     declared: tuple[int, ...] | None = None
     """The shape that the file declares, where the runtime loads another."""
     marks: str | None = None
-    """The tensor whose missing values this one marks: true where there is none."""
+    """The tensor whose missing values or lengths of lists this one tells."""
     holds: str | None = None
     """What BYTES stand for if not text: `binary` (base64 in JSON), `date` (ISO 8601), `json`."""
 
@@ -56,6 +62,10 @@ class Signature:
     outputs: tuple[TensorSpec, ...] = ()
     columns: bool = False
     """True when the inputs are columns of one table (MLflow's ColSpec), False for tensors."""
+    lists: bool = False
+    """Whether the outputs are columns, some of which hold lists."""
+    samples: dict[str, str] = field(default_factory=dict)
+    """A value as JSON that the schema of an input of structures allows, by its name."""
     unnamed: tuple[str, ...] = ()
     """Names that Cloche made up because the registry recorded none."""
 
@@ -234,6 +244,8 @@ class ModelFacts:
     requirements: tuple[str, ...] = ()
     columns: bool = False
     """True when the inputs are the columns of one table."""
+    samples: dict[str, str] = field(default_factory=dict)
+    """A value as JSON that an input of structures accepts by its schema."""
     opened: tuple[str, ...] = ()
     """Inputs of an ONNX file with an axis of size 0, which is declared open where it is served."""
     inputs_declared: bool = False

@@ -41,7 +41,7 @@ def applied(known: ModelFacts, options: ModelOptions, where: str) -> ModelFacts:
                 "inspection.inputs",
                 f"`inputs:` says {_text(declared)}, and the model itself {_text(known.inputs)}.",
                 where=where,
-                hint="Remove `inputs:` from cloche.yaml: the model tells them.",
+                hint="Correct `inputs:` in cloche.yaml, or remove it where the model tells them.",
             )
         return known
     what = f"Its inputs are those of `inputs:` in cloche.yaml: {_text(declared)}."

@@ -16,7 +16,7 @@ import numpy as np
 from cloche.artifacts import DATATYPES
 from cloche.clients.kserve.tensors import Tensor
 from cloche.errors import ErrorGroup, UsageError
-from cloche.inputs import missing
+from cloche.inputs import missing, ragged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,13 +57,18 @@ def fit(declared: Declared, given: Any) -> dict[str, Tensor]:
     named = _by_name(declared, given)
     arrays: dict[str, NDArray[Any]] = {}
     errors: list[UsageError] = _wrong_names(declared, named)
-    marks = {tensor.marks: tensor for tensor in declared.inputs if tensor.marks is not None}
+    marks, lengths = ragged.marks_of(declared.inputs), ragged.lengths_of(declared.inputs)
     for tensor in declared.inputs:
         if tensor.name not in named:
             continue
         mark = marks.get(tensor.name)
         try:
-            value, gaps = missing.filled(tensor, named[tensor.name], marked=mark is not None)
+            value = named[tensor.name]
+            if tensor.name in lengths:
+                value, told = ragged.padded(tensor, value)
+                if told is not None:
+                    arrays[lengths[tensor.name].name] = told
+            value, gaps = missing.filled(tensor, value, marked=mark is not None)
             arrays[tensor.name] = _fit(tensor, value)
             if gaps is not None and mark is not None:
                 arrays[mark.name] = gaps.reshape(arrays[tensor.name].shape)
@@ -163,8 +168,13 @@ def _texts(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _reshape(tensor: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array in the declared shape, with an axis of 1 added if only that is missing."""
+    """Return the array in the declared shape, with an axis of 1 added if only that is missing.
+
+    A single value has every axis of size 1.
+    """
     candidates = [array.shape, (1, *array.shape), (*array.shape, 1)]
+    if not array.ndim:
+        candidates.append((1,) * len(tensor.shape))  # the value of one row
     for shape in candidates:
         if _matches(tensor.shape, shape):
             return array.reshape(shape)

@@ -72,8 +72,14 @@ def _decoded(tensor: TensorSpec, value: Any) -> Any:
 
 
 def with_gaps(outputs: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[str, Array]:
-    """Return outputs with None where a mark says that there is no value, and without the marks."""
-    marks = {spec.name: spec.marks for spec in specs if spec.marks is not None}
+    """Return outputs with None where a mark says that there is no value, and without the marks.
+
+    Lists of unequal length are lists again.
+    """
+    from cloche.inputs import ragged
+
+    marks = {spec.name: of for of, spec in ragged.marks_of(specs).items()}
+    outputs = ragged.with_lists(outputs, specs)
     result = {name: array for name, array in outputs.items() if name not in marks}
     for name, of in marks.items():
         if name not in outputs or of not in result or not outputs[name].any():
@@ -93,6 +99,8 @@ def _objects(value: Any) -> Array | None:
             texts[np.isnat(value)] = None
             return np.vectorize(_shortened, otypes=[object])(texts) if texts.size else texts
         return value if value.dtype == object else None
+    if value is None or isinstance(value, dict):  # of one row
+        return np.array(value, dtype=object)
     if not isinstance(value, (list, tuple)):
         return None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,10 +88,22 @@ def _columns(
         columns[name] = [
             None
             if name in nullable and not row.cells[index].strip()
-            else _number(row.cells[index], datatype, f"{where}:{row.line}", repr(name))
+            else _cell(row.cells[index], tensor, datatype, f"{where}:{row.line}", repr(name))
             for row in rows
         ]
     return columns
+
+
+def _cell(cell: str, tensor: Any, datatype: str, where: str, column: str) -> Any:
+    """Return a cell; a list in a column of lists is JSON."""
+    lists = tensor is not None and len(tensor.shape) > 1 and tensor.shape[-1] != 1
+    if not lists or not cell.lstrip().startswith("["):
+        return _number(cell, datatype, where, column)
+    try:
+        return json.loads(cell)
+    except ValueError:
+        what = f"Column {column} has {cell!r}, which is no list in JSON."
+        raise UsageError("infer.csv", what, where=where) from None
 
 
 def _is_number(cell: str) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES, TensorSpec
-from cloche.artifacts.model import MISSING
+from cloche.artifacts.model import LENGTHS, MISSING
 from cloche.errors import ClocheError
+from cloche.inputs.ragged import lengths_of, marks_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,14 +34,22 @@ def as_declared(answer: Tensors, specs: tuple[TensorSpec, ...]) -> Tensors:
     type that would lose something.
     """
     found = {name: array for name, array in answer.items() if not _is_mark(name, answer)}
-    declared = {}
+    declared: Tensors = {}
     for spec, name in _assigned(found, specs):
+        mark = marks_of(specs).get(spec.name)
+        told = lengths_of(specs).get(spec.name)
+        if told is not None and name is not None and name + LENGTHS in answer:
+            declared[spec.name] = _cast(spec, answer[name])
+            declared[told.name] = answer[name + LENGTHS]
+            continue
+        if name is None:
+            declared |= _left_out(spec, mark, told, answer)
+            continue
         array = answer[name] if name in answer else _stacked(found)
         if name + MISSING in answer and spec.datatype.startswith("FP"):
             array = _with_nan(array, answer[name + MISSING])
         array = _cast(spec, array)
         declared[spec.name] = _with_axes(array, len(spec.shape))
-        mark = next((each for each in specs if each.marks == spec.name), None)
         if mark is not None:
             none = answer.get(name + MISSING)
             declared[mark.name] = _with_axes(_none_missing(array, none), len(mark.shape))
@@ -65,10 +74,17 @@ def found_outputs(answer: Tensors) -> tuple[TensorSpec, ...]:
 def with_marks(specs: tuple[TensorSpec, ...], answer: Tensors) -> tuple[TensorSpec, ...]:
     """Return declared outputs, each with a mark of missing values if its answer has some."""
     found = {name: array for name, array in answer.items() if not _is_mark(name, answer)}
+    known, lengths = marks_of(specs), lengths_of(specs)
     marked: list[TensorSpec] = []
     for spec, name in _assigned(found, specs):
         marked.append(spec)
-        if name + MISSING in answer and not spec.datatype.startswith("FP"):
+        if spec.name in lengths:
+            marked.append(lengths[spec.name])
+        if spec.name in known:
+            marked.append(known[spec.name])
+        elif name is None or spec.datatype.startswith("FP"):
+            continue
+        elif name + MISSING in answer:
             marked.append(
                 TensorSpec(spec.name + MISSING, "BOOL", spec.shape, spec.labels, marks=spec.name)
             )
@@ -76,21 +92,45 @@ def with_marks(specs: tuple[TensorSpec, ...], answer: Tensors) -> tuple[TensorSp
 
 
 def _is_mark(name: str, answer: Tensors) -> bool:
-    return name.endswith(MISSING) and name.removesuffix(MISSING) in answer
+    return any(
+        name.endswith(end) and name.removesuffix(end) in answer for end in (MISSING, LENGTHS)
+    )
 
 
-def _assigned(found: Tensors, specs: tuple[TensorSpec, ...]) -> list[tuple[TensorSpec, str]]:
+def _left_out(
+    spec: TensorSpec, mark: TensorSpec | None, lengths: TensorSpec | None, answer: Tensors
+) -> Tensors:
+    """Return an optional output that the answer lacks: a row without a value for each of its."""
+    import numpy as np
+
+    rows = max(len(array) for array in answer.values() if array.ndim)
+    shape = (rows,) + (1,) * (len(spec.shape) - 1)
+    filler: Any = b"" if spec.datatype == "BYTES" else 0
+    value = np.nan if spec.datatype.startswith("FP") else filler
+    dtype = object if spec.datatype == "BYTES" else DATATYPES[spec.datatype].numpy
+    left_out = {spec.name: np.full(shape, value, dtype)}
+    if lengths is not None:
+        left_out[spec.name] = left_out[spec.name][..., :0]
+        left_out[lengths.name] = np.full((rows,) + (1,) * (len(lengths.shape) - 1), -1)
+    if mark is not None:
+        left_out[mark.name] = np.ones((rows,) + (1,) * (len(mark.shape) - 1), bool)
+    return left_out
+
+
+def _assigned(found: Tensors, specs: tuple[TensorSpec, ...]) -> list[tuple[TensorSpec, str | None]]:
     """Return each declared output with the name that the answer has for it.
 
-    The name is empty if the one declared output is the columns of a table side by side.
+    The name is empty if the one declared output is the columns of a table side by side, None for
+    an optional one that the answer lacks.
     """
     wanted = [spec for spec in specs if spec.marks is None]
     if len(wanted) == 1 and len(found) > 1 and wanted[0].name not in found:
         return [(wanted[0], "")]
-    absent = [spec.name for spec in wanted if spec.name not in found]
-    if not absent:
-        return [(spec, spec.name) for spec in wanted]
-    if len(absent) < len(wanted) or len(found) < len(wanted):
+    fits = any(spec.name in found for spec in wanted)
+    absent = [spec.name for spec in wanted if spec.name not in found and not spec.optional]
+    if fits and not absent:
+        return [(spec, spec.name if spec.name in found else None) for spec in wanted]
+    if fits or len(found) < len(wanted):
         raise ClocheError(
             "golden.outputs",
             f"The model answers {', '.join(found)}, and its signature declares "

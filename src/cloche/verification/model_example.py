@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import DATATYPES
 from cloche.errors import ClocheError
-from cloche.inputs import missing
+from cloche.inputs import missing, ragged
 from cloche.inputs.mlflow_example import by_input
 from cloche.inputs.service_requests import request_parameters
 
@@ -42,12 +42,18 @@ def _arrays(values: dict[str, Any], specs: tuple[TensorSpec, ...]) -> Tensors:
     """Return the tensors of an example; a value that is none is marked where it can be."""
     import numpy as np
 
-    marks = {spec.marks: spec for spec in specs if spec.marks is not None}
+    marks, lengths = ragged.marks_of(specs), ragged.lengths_of(specs)
     arrays: Tensors = {}
     for spec in specs:
         if spec.name not in values or spec.marks is not None:
             continue
         value, mark = values[spec.name], marks.get(spec.name)
+        if value is None and spec.optional:
+            continue
+        if spec.name in lengths:
+            value, told = ragged.padded(spec, value)
+            if told is not None:
+                arrays[lengths[spec.name].name] = told
         # MLflow writes NaN into JSON where pandas has it.
         gaps = [missing.is_missing(one) for one in value] if isinstance(value, list) else []
         if any(gaps) and mark is None and not spec.datatype.startswith("FP"):
@@ -110,7 +116,9 @@ def _array(value: Any, spec: TensorSpec) -> Any:
     else:
         array = _numbers(value).astype(DATATYPES[spec.datatype].numpy)
     rank = len(spec.shape)
-    if array.ndim == rank - 1:
+    if not array.ndim:
+        array = array.reshape((1,) * rank)  # the value of one row
+    elif array.ndim == rank - 1:
         # A single item without its batch axis, or one value per row.
         array = array[..., None] if spec.shape[-1] == 1 else array[None, ...]
     if array.ndim != rank or any(

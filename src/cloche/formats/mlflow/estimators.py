@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import Loading
+from cloche.artifacts.model import LENGTHS
 from cloche.formats import unloaded
 from cloche.formats.sklearn import contents
 from cloche.formats.xgboost.file import is_booster
@@ -83,6 +84,8 @@ def convertible(known: ModelFacts, snapshot: ModelSnapshot, options: ModelOption
 
 def _reason(spec: TensorSpec, known: ModelFacts) -> str | None:
     """Return why an input keeps a model from being converted."""
+    if spec.name.endswith(LENGTHS) and spec.marks is not None:
+        return f"the column {spec.marks} holds lists"
     if spec.marks is not None:
         return f"the column {spec.marks} may miss values, for which ONNX has no text"
     if spec.holds is not None:

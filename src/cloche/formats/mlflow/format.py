@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from cloche.formats.variant import Variant
     from cloche.store import Store
 
-_REMEMBERED = "mlmodel"
+_REMEMBERED = "mlmodel-2"
+"""Its number grows with what is read: metadata that lacks something would give other digests."""
 
 
 def _models_in(folder: Path) -> list[Path]:

@@ -25,13 +25,21 @@ from cloche.artifacts import (
     Signature,
     TensorSpec,
 )
-from cloche.artifacts.model import MISSING
 from cloche.environments.interpreters import PYTHONS
 from cloche.environments.requirements import name_of
 from cloche.errors import ClocheError
 from cloche.formats import declared_inputs, unloaded
+from cloche.formats.mlflow import (
+    columns,
+    conversations,
+    estimators,
+    example,
+    logged,
+    pytorch,
+    tensorflow,
+    transformers,
+)
 from cloche.formats.mlflow import declared as environment
-from cloche.formats.mlflow import estimators, example, logged, pytorch, tensorflow, transformers
 from cloche.formats.unloaded import Environment
 from cloche.model_config.names import onnx_file_of
 
@@ -52,7 +60,7 @@ def inspect_folder(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -
     """
     flavors = snapshot.metadata.flavors
     if "onnx" in flavors:
-        return _onnx(snapshot, root)
+        return _onnx(snapshot, root, options)
     loaded = pytorch.loading(snapshot, root, options)
     if loaded is not None:
         told, declared = _told(snapshot, root), _environment(snapshot, root)
@@ -93,7 +101,7 @@ def _of_function(known: ModelFacts, flavors: Collection[str]) -> ModelFacts:
     return unloaded.unconverted(known, why, hint)
 
 
-def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
+def _onnx(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> ModelFacts:
     from cloche.formats.onnx.inspection import inspect_file
 
     paths = [entry.path for entry in snapshot.files]
@@ -106,7 +114,8 @@ def _onnx(snapshot: ModelSnapshot, root: Path) -> ModelFacts:
             where=snapshot.pinned,
             hint="Log the model again with mlflow.onnx.log_model.",
         )
-    facts = inspect_file(root / chosen, f"{snapshot.pinned}/{chosen}")
+    asked = declared_inputs.specs(options)
+    facts = inspect_file(root / chosen, f"{snapshot.pinned}/{chosen}", asked)
     compared = _differences(snapshot.metadata.signature, facts)
     return replace(facts, format=ModelFormat.MLFLOW, findings=(*facts.findings, *compared))
 
@@ -164,7 +173,15 @@ def _python(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Model
     signature, findings = _signature(snapshot, root, options)
     declared = _environment(snapshot, root)
     findings += (*declared.findings, *transformers.of_text(snapshot))
-    outputs = signature.outputs
+    one = conversations.answers_one(metadata)
+    if one:
+        signature = conversations.of_one(signature)
+    outputs = columns.with_marks(signature.outputs, columns=True)
+    inputs = columns.with_marks(signature.inputs, columns=signature.columns)
+    if signature.columns:
+        inputs = columns.with_lengths(inputs, text=True)
+    if signature.lists:
+        outputs = columns.with_lengths(outputs, text=False)
     if not outputs:
         outputs = (TensorSpec("output", "FP64", (-1, -1)),)
         what = "The signature has no outputs: a run of the model has to tell them."
@@ -175,34 +192,19 @@ def _python(snapshot: ModelSnapshot, root: Path, options: ModelOptions) -> Model
         format=ModelFormat.MLFLOW,
         framework=flavors[0] if flavors else "python",
         backend="python",
-        inputs=_with_marks(signature),
+        inputs=inputs,
         outputs=outputs,
         inputs_declared=_told(snapshot, root) is None,
         outputs_assumed=not signature.outputs,
-        batch=_batch(signature, outputs),
+        batch=conversations.BATCH if one else _batch(signature, outputs),
         size_bytes=snapshot.size,
         memory_bytes=None,
         python=declared.python,
         requirements=_requirements(declared.requirements, metadata.tags.get("mlflow_version")),
         columns=signature.columns,
+        samples=signature.samples,
         findings=tuple(findings),
     )
-
-
-def _with_marks(signature: Signature) -> tuple[TensorSpec, ...]:
-    """Return the inputs, each with a mark if it is a column whose values may be missing.
-
-    Floats need none: they miss values as NaN.
-    """
-    names = {spec.name for spec in signature.inputs}
-    inputs: list[TensorSpec] = []
-    for spec in signature.inputs:
-        inputs.append(spec)
-        mark = spec.name + MISSING
-        nullable = signature.columns and spec.optional and not spec.datatype.startswith("FP")
-        if nullable and mark not in names:
-            inputs.append(TensorSpec(mark, "BOOL", (-1, 1), optional=True, marks=spec.name))
-    return tuple(inputs)
 
 
 def _parameters(written: str | None) -> list[Finding]:

@@ -18,6 +18,10 @@ _HELD = {
     "binary": "binary", "datetime": "date", "object": "json", "map": "json", "any": "json",
 }  # fmt: skip
 """What the BYTES of a column stand for, by its type."""
+_SAMPLES: dict[str, Any] = {
+    "long": 1, "integer": 1, "double": 0.5, "float": 0.5, "boolean": True,
+    "datetime": "2024-01-31T12:00:00", "binary": "bm9ydGg=",
+}  # fmt: skip
 _OF_TENSOR = {dtype: name for name, datatype in DATATYPES.items() for dtype in datatype.tensors}
 
 
@@ -32,10 +36,17 @@ def parse_signature(document: dict[str, Any], where: str) -> Signature | None:
         inputs = json.loads(document.get("inputs") or "[]")
         outputs = json.loads(document.get("outputs") or "[]")
         made_up: list[str] = []
+        taken = tuple(_specs(inputs, "input", made_up))
         parsed = Signature(
-            inputs=tuple(_specs(inputs, "input", made_up)),
+            inputs=taken,
             outputs=tuple(_specs(outputs, "output", made_up)),
             columns=any(item["type"] != "tensor" for item in inputs),
+            lists=any(item["type"] == "array" for item in outputs),
+            samples={
+                spec.name: json.dumps(_sample(_inmost(item)))
+                for spec, item in zip(taken, inputs, strict=True)
+                if spec.holds == "json"
+            },
             unnamed=tuple(made_up),
         )
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -64,9 +75,26 @@ def _specs(items: list[dict[str, Any]], prefix: str, made_up: list[str]) -> list
 
 def _innermost(item: dict[str, Any]) -> Any:
     """Return the type of a column, or of the values in its lists."""
+    return _inmost(item)["type"]
+
+
+def _inmost(item: dict[str, Any]) -> dict[str, Any]:
     while item["type"] == "array":
         item = item["items"]
-    return item["type"]
+    return item
+
+
+def _sample(item: dict[str, Any]) -> Any:
+    """Return a value of a type, with the properties alone that an object has to have."""
+    kind = item["type"]
+    if kind == "object":
+        properties = item["properties"].items()
+        return {name: _sample(each) for name, each in properties if each.get("required", True)}
+    if kind == "array":
+        return [_sample(item["items"])]
+    if kind == "map":
+        return {"north": _sample(item["values"])}
+    return _SAMPLES.get(kind, "north")
 
 
 def _tensor(item: dict[str, Any]) -> tuple[str, tuple[int, ...]]:

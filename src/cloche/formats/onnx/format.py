@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import ModelFormat, decode, encode
 from cloche.errors import ClocheError
-from cloche.formats import weight_files
+from cloche.formats import declared_inputs, weight_files
 from cloche.formats.format import Lookalike, ModelFiles
 from cloche.formats.one_file import WithoutMetadata
 from cloche.formats.onnx.codes import SOURCE
 from cloche.formats.onnx.external import weights
 from cloche.formats.onnx.file import ExternalData, external_data
 from cloche.formats.onnx.lookalikes import LOOKALIKES
-from cloche.formats.variant import EXAMPLE, LABELS, From, Served, Variant
+from cloche.formats.variant import EXAMPLE, INPUTS, LABELS, From, Served, Variant
 from cloche.model_config.names import ONNX_FILE
 from cloche.store.index import stat_key
 
@@ -38,7 +38,7 @@ class OnnxFormat(WithoutMetadata):
         Variant(
             "onnx", "an ONNX file, with its weights inside or beside it",
             "onnx.save(model, 'model.onnx')",
-            (From.FILE, From.FOLDER, From.HUB), Served.ONNX, (LABELS, EXAMPLE),
+            (From.FILE, From.FOLDER, From.HUB), Served.ONNX, (INPUTS, LABELS, EXAMPLE),
         ),
     )  # fmt: skip
 
@@ -61,14 +61,15 @@ class OnnxFormat(WithoutMetadata):
         self,
         snapshot: ModelSnapshot,
         root: Path,
-        options: ModelOptions,  # noqa: ARG002 - the file says all
+        options: ModelOptions,
         *,
         service: str | None = None,  # noqa: ARG002 - a file holds one model
     ) -> ModelFacts:
         """Return the facts of the file."""
         from cloche.formats.onnx.inspection import inspect_file
 
-        return inspect_file(root / snapshot.entry, snapshot.pinned)
+        asked = declared_inputs.specs(options)
+        return inspect_file(root / snapshot.entry, snapshot.pinned, asked)
 
 
 def _only(folder: Path) -> Path:

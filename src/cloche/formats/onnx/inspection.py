@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cloche.artifacts import Finding, ModelFacts, ModelFormat, Severity
 from cloche.errors import ClocheError, ErrorGroup
 from cloche.formats import lookalikes
-from cloche.formats.onnx import batch, defaults, empty, operators, shapes, uses
+from cloche.formats.onnx import batch, defaults, empty, operators, shapes, unshaped, uses
 from cloche.formats.onnx import graph as walk
 from cloche.formats.onnx.codes import INSPECTION, not_a_model
 from cloche.formats.onnx.external import weights
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 
     from onnx import ModelProto
 
+    from cloche.artifacts import TensorSpec
 
-def inspect_file(path: Path, where: str | None = None) -> ModelFacts:
+
+def inspect_file(
+    path: Path, where: str | None = None, declared: tuple[TensorSpec, ...] = ()
+) -> ModelFacts:
     """Return the facts of an ONNX file whose weights are in it or beside it.
 
-    `where` is the file as the user knows it, if `path` is a copy of it; errors name it.
+    `where` is the file as the user knows it, if `path` is a copy of it; errors name it. `declared`
+    are the inputs in cloche.yaml, which tell the axes of those that have no shape in the file.
     `memory_bytes` counts the weights and the values that are alive at once when every dynamic axis
     is 1, but not the runtime itself and its arenas. Raises ClocheError for a file that is not a
     model, is cut off, lacks its weights, or has inputs or outputs that are not tensors.
     """
     shown = where or str(path)
     with _shown_as(path, shown):
-        return _facts(path, shown)
+        return _facts(path, shown, declared)
 
 
 @contextmanager
@@ -55,11 +60,12 @@ def _placed(error: ClocheError, path: Path, where: str) -> ClocheError:
     return error.with_(where=str(PurePath(where).parent / Path(error.where).name))
 
 
-def _facts(path: Path, where: str) -> ModelFacts:
+def _facts(path: Path, where: str, declared: tuple[TensorSpec, ...]) -> ModelFacts:
     model = read(path, where)
     external = weights(path, external_data(path, INSPECTION), INSPECTION)
     held = shapes.weights(model)
     shapes.strip_weights(model)
+    given = unshaped.declare(model, declared)
     shapes.complete_outputs(model)
     inputs = walk.specs(walk.inputs(model.graph), "input", model, where)
     outputs = walk.specs(model.graph.output, "output", model, where)
@@ -70,6 +76,7 @@ def _facts(path: Path, where: str) -> ModelFacts:
     activations = shapes.peak_activations(model, shapes.infer(model, first=1, dynamic=1))
     findings = operators.findings(counted, opsets, model.ir_version)
     findings += _shapes_missing(model)
+    findings += unshaped.findings(given)
     findings += empty.findings(inputs, outputs)
     findings += offered.findings
     noted = batch.finding(axis)
@@ -79,7 +86,7 @@ def _facts(path: Path, where: str) -> ModelFacts:
         framework=_framework(model),
         backend="onnxruntime",
         inputs=(*empty.opened(inputs), *offered.inputs),
-        opened=tuple(spec.name for spec in inputs if 0 in spec.shape),
+        opened=tuple(spec.name for spec in inputs if 0 in spec.shape or spec.name in given),
         outputs=empty.served(outputs),
         batch=axis,
         size_bytes=path.stat().st_size + sum(file.stat().st_size for file in external.values()),
@@ -128,19 +135,20 @@ def _refuse_lookalike(path: Path, name: str) -> None:
 
 
 def _shapes_missing(model: ModelProto) -> list[Finding]:
-    values = [*walk.inputs(model.graph), *model.graph.output]
-    names = [value.name for value in values if walk.dimensions(value)[0] is None]
-    if not names:
+    inputs, outputs = (
+        [value.name for value in values if walk.dimensions(value)[0] is None]
+        for values in (walk.inputs(model.graph), model.graph.output)
+    )
+    if not inputs and not outputs:
         return []
-    return [
-        Finding(
-            Severity.ERROR,
-            "inspection.onnx.shape",
-            f"The model declares no shape for {', '.join(names)}, and none can be inferred.",
-            hint="Set the shape, with onnx.tools.update_model_dims or in the exporter; Triton "
-            "needs the number of dimensions of each input and output.",
-        )
-    ]
+    way = "Set the shape, with onnx.tools.update_model_dims or in the exporter"
+    if inputs:
+        way = "Write the axes of the inputs in cloche.yaml, with a name for each of any size: "
+        way += f"`inputs: {{{inputs[0]}: {{shape: [batch, 4], datatype: FP32}}}}`"
+    what = f"The model declares no shape for {', '.join([*inputs, *outputs])}, "
+    what += "and none can be inferred."
+    hint = f"{way}; Triton needs the number of axes of each input and output."
+    return [Finding(Severity.ERROR, "inspection.onnx.shape", what, hint=hint)]
 
 
 def _framework(model: ModelProto) -> str:

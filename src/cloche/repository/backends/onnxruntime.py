@@ -88,7 +88,8 @@ class OnnxRuntime:
         filename = PurePosixPath(entry).name if taken else ONNX_FILE
         model = next(file for file in snapshot.files if file.path == entry)
         if facts.opened:
-            model = onnx_axes.open_empty(model, facts.opened, store)
+            chosen = [spec for spec in facts.inputs if spec.name in facts.opened]
+            model = onnx_axes.declare(model, chosen, store)
         files = [FileEntry(filename, model.size, model.digest), *beside]
         return BackendFiles(
             tuple(FileEntry(f"{VERSION}/{file.path}", file.size, file.digest) for file in files),

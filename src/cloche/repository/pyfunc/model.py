@@ -13,6 +13,7 @@ the one that is wrong gets an error.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,10 +43,12 @@ class TritonPythonModel:
 
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"], args["model_version"], "model")
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            _disable_traces()
         loaded = mlflow.pyfunc.load_model(str(folder))
         self._batches = int(config.get("max_batch_size", 0)) > 0
         self._inputs = Inputs(config["input"], loaded)
-        self._outputs = Outputs(config["output"], self._batches)
+        self._outputs = Outputs(config["output"], self._batches, loaded)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Return one response per request, an error where its own input is to blame."""
@@ -86,11 +89,24 @@ class TritonPythonModel:
                 answers[group[0][0]] = error
             return
         for (index, _), part in zip(group, parts):  # noqa: B905 - Python 3.8
-            answers[index] = part
+            answers[index] = self._outputs.alone(part)
 
     def finalize(self) -> None:
         """Let go of the model."""
         del self._inputs
+
+
+def _disable_traces() -> None:
+    """Keep MLflow from writing a trace of each request into the folder that the server stands in.
+
+    Its agents trace themselves; without an address it takes the working directory for its server.
+    """
+    import mlflow
+
+    tracing = getattr(mlflow, "tracing", None)
+    disable = getattr(tracing, "disable", None)
+    if disable is not None:
+        disable()
 
 
 def _layout(arrays: Arrays) -> tuple[Any, ...]:
@@ -112,10 +128,16 @@ def _split(outputs: Arrays, rows: list[int]) -> Iterator[Arrays]:
     return ({name: parts[name][index] for name in parts} for index in range(len(rows)))
 
 
+def _is_of_schema(answer: Any) -> bool:
+    """Return whether MLflow refused a request by the schema of the model, before it was asked."""
+    known = type(answer).__name__ == "MlflowException"
+    return known and getattr(answer, "error_code", "") == "INVALID_PARAMETER_VALUE"
+
+
 def _response(answer: Any) -> Any:
     import triton_python_backend_utils as pb_utils
 
-    if isinstance(answer, WrongInput):
+    if isinstance(answer, WrongInput) or _is_of_schema(answer):
         error = pb_utils.TritonError(str(answer), pb_utils.TritonError.INVALID_ARG)
         return pb_utils.InferenceResponse(error=error)
     if isinstance(answer, Exception):

@@ -15,7 +15,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyfunc_lists
 from pyfunc_categories import categories
+from pyfunc_parameters import Parameters, WrongInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,13 +26,7 @@ if TYPE_CHECKING:
     Arrays = dict[str, Array]
 
 UNNAMED = "input"
-MISSING = ".missing"
-_OF_TRITON = ("sequence_", "binary_data", "triton_", "priority", "timeout", "headers")
-"""How the names of request parameters begin that the protocol itself defines."""
-
-
-class WrongInput(ValueError):
-    """A request's input is not what the model takes; the text says which and what is expected."""
+MISSING, LENGTHS = ".missing", ".lengths"
 
 
 class Inputs:
@@ -41,7 +37,8 @@ class Inputs:
         metadata = loaded.metadata
         schema = metadata.get_input_schema()
         own = _own_names(schema)
-        self._marks = {one["name"] + MISSING for one in inputs} - own
+        names = [one["name"] for one in inputs]
+        self._marks = {name + end for name in names for end in (MISSING, LENGTHS)} - own
         self._inputs = [one for one in inputs if one["name"] not in self._marks]
         ordered = [one["name"] for one in self._inputs]
         self._types: dict[str, Any] = {}
@@ -57,7 +54,7 @@ class Inputs:
             if self._named:
                 self._labels = dict(zip(ordered, schema.input_names()))
         self._from_type_hint = _is_from_type_hint(metadata)
-        self._parameters = _parameter_names(metadata)
+        self._parameters = Parameters(metadata)
         self._categories = (
             categories(loaded, list(self._labels.values()), self._text_columns())
             if self._columns
@@ -81,7 +78,7 @@ class Inputs:
             if one["name"] not in arrays and not one.get("optional"):
                 message = f"the input {one['name']} is missing; it is {one['data_type'][5:]}"
                 raise WrongInput(message)
-        return self.decoded(arrays), self._read_parameters(request)
+        return self.decoded(arrays), self._parameters.read(request)
 
     def decoded(self, arrays: Arrays) -> Arrays:
         """Return tensors with text in place of its UTF-8."""
@@ -89,20 +86,6 @@ class Inputs:
             name: array if self._holds_bytes(name) else _text(name, array)
             for name, array in arrays.items()
         }
-
-    def _read_parameters(self, request: Any) -> str:
-        written = request.parameters() if hasattr(request, "parameters") else None
-        given = json.loads(written) if written else {}
-        wanted = {name: value for name, value in given.items() if not name.startswith(_OF_TRITON)}
-        for name in wanted:
-            if name not in self._parameters:
-                known = ", ".join(self._parameters) or "none"
-                message = f"the model has no parameter {name}; it has {known}"
-                raise WrongInput(message)
-        return json.dumps(
-            {name: _parameter(value, self._parameters[name]) for name, value in wanted.items()},
-            sort_keys=True,
-        )
 
     def make(self, arrays: Arrays) -> Any:
         """Return a DataFrame, a list, an array or a dict of arrays; WrongInput names the input."""
@@ -133,7 +116,8 @@ class Inputs:
         for one in self._inputs:
             name = one["name"]
             if name in arrays:
-                column = self._column(name, arrays[name])
+                lengths = arrays.get(name + LENGTHS) if name + LENGTHS in self._marks else None
+                column = self._column(name, arrays[name], lengths)
                 mark = name + MISSING
                 missing = arrays.get(mark) if mark in self._marks else None
                 columns[self._labels[name]] = _without(column, missing)
@@ -146,19 +130,31 @@ class Inputs:
             frame.columns = pd.RangeIndex(len(frame.columns))
         return frame
 
-    def _column(self, name: str, array: Array) -> Any:
+    def _column(self, name: str, array: Array, lengths: Array | None) -> Any:
         """Return one value per row as a Series."""
         import pandas as pd
 
         declared = self._types.get(name)
         if type(declared).__name__ == "Array" and array.ndim > 1:
-            return pd.Series(self._lists(name, declared, array), dtype=object)
+            if lengths is None:
+                return pd.Series(self._lists(name, declared, array), dtype=object)
+            rows = pyfunc_lists.cut(array, lengths)
+            return pd.Series([self._list(name, declared, row) for row in rows], dtype=object)
         flat = array.reshape(-1)
         if getattr(declared, "name", None) == "datetime":
             return pd.Series(_times(name, flat))
         if _is_structure(declared):
             return pd.Series([_parsed(name, text) for text in flat], dtype=object)
         return pd.Series(flat)
+
+    def _list(self, name: str, declared: Any, row: Any) -> Any:
+        """Return one row of a column of lists of unequal length; None is no list."""
+        inner = declared.dtype
+        if row is None:
+            return None
+        if type(inner).__name__ == "Array":
+            return [self._list(name, inner, one) for one in row]
+        return self._lists(name, declared, np.asarray(row)[None])[0]
 
     def _lists(self, name: str, declared: Any, array: Array) -> list[Any]:
         """Return the rows of a column of lists; a type hint wants lists, MLflow else arrays."""
@@ -210,24 +206,6 @@ def _without(column: Any, missing: Array | None) -> Any:
 def _is_from_type_hint(metadata: Any) -> bool:
     asked = getattr(metadata, "_is_signature_from_type_hint", None)
     return bool(asked()) if asked is not None else False
-
-
-def _parameter_names(metadata: Any) -> dict[str, Any]:
-    """Return the model's inference parameters by name."""
-    asked = getattr(metadata, "get_params_schema", None)
-    schema = asked() if asked is not None else None
-    return {} if schema is None else {one.name: one for one in schema.params}
-
-
-def _parameter(value: Any, spec: Any) -> Any:
-    """Return a parameter's value; a list travels as JSON, since the protocol has none."""
-    if getattr(spec, "shape", None) is None or not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        message = f"the parameter {spec.name} takes a list as JSON, such as [1, 2]"
-        raise WrongInput(message) from None
 
 
 def _text(name: str, array: Array) -> Array:

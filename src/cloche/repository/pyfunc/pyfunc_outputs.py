@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyfunc_lists
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,19 +26,29 @@ DTYPES = {
     "TYPE_INT64": "int64", "TYPE_FP16": "float16", "TYPE_FP32": "float32", "TYPE_FP64": "float64",
 }  # fmt: skip
 STRINGS = "TYPE_STRING"
-MISSING = ".missing"
+MISSING, LENGTHS = ".missing", ".lengths"
+CONVERSATIONS = {"chat_model", "chat_agent", "responses_agent"}
+"""The modules of mlflow.pyfunc.loaders that answer one conversation per request."""
 
 
 class Outputs:
     """How what the model returns becomes the declared outputs."""
 
-    def __init__(self, outputs: list[dict[str, Any]], batches: bool) -> None:
-        """Take the outputs of the configuration in order."""
+    def __init__(self, outputs: list[dict[str, Any]], batches: bool, loaded: Any = None) -> None:
+        """Take the outputs of the configuration in order, and the loaded model."""
         names = {one["name"] for one in outputs}
-        marks = {name + MISSING for name in names} & names
+        marks = {name + end for name in names for end in (MISSING, LENGTHS)} & names
         self._marks = marks
         self._outputs = [one for one in outputs if one["name"] not in marks]
         self._batches = batches
+        schema = None if loaded is None else loaded.metadata.get_output_schema()
+        declared = [] if schema is None else schema.inputs
+        self._whole = len(declared) == 1 and not declared[0].name and _is_structure(declared[0])
+        # The schema of a conversation is that of MLflow's protocol; an answer leaves parts out.
+        protocol = getattr(loaded, "loader_module", "").rpartition(".")[2] in CONVERSATIONS
+        self._optional = {
+            str(one.name) for one in declared if protocol or not getattr(one, "required", True)
+        }
 
     def read(self, result: Any, rows: int) -> Arrays:
         """Return the declared outputs by name.
@@ -46,7 +57,14 @@ class Outputs:
         """
         arrays = {}
         names = [one["name"] for one in self._outputs]
-        for one, value in self._assigned(_found(result, names)):
+        found = {names[0]: [result]} if self._is_whole(result) else _found(result, names)
+        for one, value in self._assigned(found):
+            if one["name"] + LENGTHS in self._marks:
+                lists = [None if _is_missing(row) else row for row in value]
+                dtype, axes = DTYPES[one["data_type"]], len(self._sizes(one))
+                filled = pyfunc_lists.fill(lists, axes, dtype)
+                arrays[one["name"]], arrays[one["name"] + LENGTHS] = filled
+                continue
             array, missing = _encoded(one, value, self._sizes(one))
             mark = one["name"] + MISSING
             if mark in self._marks:
@@ -62,15 +80,27 @@ class Outputs:
                 raise ValueError(message)
         return arrays
 
+    def alone(self, arrays: Arrays) -> Arrays:
+        """Return the answer of one request without what others filled its lists up to."""
+        for name in [name for name in arrays if name + LENGTHS in self._marks]:
+            arrays[name] = pyfunc_lists.trimmed(arrays[name], arrays[name + LENGTHS])
+        return arrays
+
+    def _is_whole(self, result: Any) -> bool:
+        """Return whether a mapping is the value of the only output, which has no name."""
+        return self._whole and isinstance(result, dict)
+
     def _assigned(self, found: dict[str, Any]) -> list[tuple[dict[str, Any], Any]]:
         """Return each declared output with its value."""
         wanted = [one["name"] for one in self._outputs]
         if len(wanted) == 1 and len(found) > 1 and wanted[0] not in found:
             return [(self._outputs[0], np.column_stack(list(found.values())))]
-        absent = [name for name in wanted if name not in found]
-        if not absent:
-            return [(one, found[one["name"]]) for one in self._outputs]
-        if len(absent) < len(wanted) or len(found) < len(wanted):
+        fits = any(name in found for name in wanted)
+        absent = [name for name in wanted if name not in found and name not in self._optional]
+        if fits and not absent:
+            rows = max(map(_rows, found.values()))
+            return [(one, found.get(one["name"], [None] * rows)) for one in self._outputs]
+        if fits or len(found) < len(wanted):
             message = f"the model returned {', '.join(found)}, and not {', '.join(absent)}"
             raise ValueError(message)
         # Before Python 3.10 zip() knows no strict.
@@ -93,6 +123,15 @@ class Outputs:
             message = f"the output {output['name']} has the shape {list(array.shape)}, not {dims}"
             raise ValueError(message)
         return array
+
+
+def _rows(value: Any) -> int:
+    return 1 if _is_single(value) else len(value)
+
+
+def _is_structure(spec: Any) -> bool:
+    """Return whether a column of MLflow's schema holds values that travel as JSON."""
+    return type(getattr(spec, "type", None)).__name__ in {"Object", "Map", "AnyType"}
 
 
 def _found(result: Any, names: list[str]) -> dict[str, Any]:

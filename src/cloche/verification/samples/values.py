@@ -74,7 +74,7 @@ def _tensor(
     import numpy as np
 
     if spec.datatype == "BYTES":
-        return _text(shape, kind, generator)
+        return _text(shape, kind, generator, facts.samples.get(spec.name))
     dtype = np.dtype(DATATYPES[spec.datatype].numpy)
     limit = None if kind is Kind.UNASKED else facts.ranges.get(spec.name)
     if limit is not None and len(limit.values) == math.prod(shape):
@@ -101,9 +101,13 @@ def _chosen(
     return None
 
 
-def _text(shape: tuple[int, ...], kind: Kind, generator: Generator) -> NDArray[Any]:
+def _text(
+    shape: tuple[int, ...], kind: Kind, generator: Generator, sample: str | None
+) -> NDArray[Any]:
     import numpy as np
 
+    if sample is not None:
+        return np.full(shape, sample, dtype=object)
     words = {Kind.DIGITS: _DIGITS, Kind.TIMES: _TIMES}.get(kind, _WORDS)
     chosen = generator.integers(0, len(words), size=shape)
     return np.array([words[i] for i in np.ravel(chosen)], dtype=object).reshape(shape)

@@ -38,6 +38,7 @@ FINITE, PARTLY, POOR = 2, 1, 0
 """The values of an answer: finite ones only; some in each output; an output without any."""
 
 MISSING = ".missing"
+LENGTHS = ".lengths"
 _OF_THE_MODEL = (
     ImportError, AttributeError, NameError, NotImplementedError, OSError, SyntaxError, SystemError,
 )  # fmt: skip
@@ -172,9 +173,25 @@ def _joined(folder: Path, job: dict[str, Any], framework: Framework, index: int)
 def _concatenated(answers: list[Arrays]) -> Arrays:
     names = {name: None for answer in answers for name in answer}
     return {
-        name: np.concatenate([np.atleast_1d(_part(answer, name)) for answer in answers])
+        name: np.concatenate(_widened(name, [_part(answer, name) for answer in answers]))
         for name in names
     }
+
+
+def _widened(name: str, arrays: list[Array]) -> list[Array]:
+    """Return arrays that differ in their first axis alone: shorter lists are filled up."""
+    arrays = [np.atleast_1d(array) for array in arrays]
+    inner = {array.shape[1:] for array in arrays}
+    if len(inner) == 1 or len({len(shape) for shape in inner}) > 1:
+        return arrays
+    size = tuple(max(sizes) for sizes in zip(*inner))  # noqa: B905 - Python 3.8
+    filler: Any = -1 if name.endswith(LENGTHS) else b"" if arrays[0].dtype == object else 0
+    widened = []
+    for array in arrays:
+        wide = np.full((len(array), *size), filler, array.dtype)
+        wide[tuple(slice(count) for count in array.shape)] = array
+        widened.append(wide)
+    return widened
 
 
 def _part(answer: Arrays, name: str) -> Array:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Declared = dict[str, dict[str, Any]]
 
 MISSING = ".missing"
+LENGTHS = ".lengths"
 UNNAMED = "output"
 _NUMBERS = (bool, np.bool_, int, float, np.number)
 
@@ -37,10 +38,47 @@ def read(result: Any, declared: Declared | None = None) -> Iterator[tuple[str, A
     in_order = [] if by_name or len(parts) > len(known) else list(known.values())
     for position, (name, value) in enumerate(parts):
         form = in_order[position] if in_order else known.get(name, {})
+        if form.get("lists"):
+            array, lengths = _read_lists(value, len(form["shape"]))
+            yield name, array
+            yield name + LENGTHS, lengths
+            continue
         array, missing = _read(value, form.get("datatype"), form.get("shape"))
         yield name, array
         if missing is not None:
             yield name + MISSING, missing
+
+
+def _read_lists(value: Any, depth: int) -> tuple[Array, Array]:
+    """Return nested lists filled up to the longest of each level, and the lengths of the inmost.
+
+    A list that is not there has the length -1.
+    """
+    numbers: dict[tuple[int, ...], Any] = {}
+    lengths: dict[tuple[int, ...], int] = {}
+    longest = [0] * depth
+
+    def walk(part: Any, place: tuple[int, ...]) -> None:
+        if len(place) == depth:
+            numbers[place] = part
+            return
+        if place and _is_one(part):
+            return
+        longest[len(place)] = max(longest[len(place)], len(part))
+        if len(place) == depth - 1:
+            lengths[place] = len(part)
+        for index, each in enumerate(part):
+            walk(each, (*place, index))
+
+    walk(list(value), ())
+    kinds = {np.asarray(number).dtype for number in numbers.values()}
+    array = np.zeros(longest, np.result_type(*kinds) if kinds else float)
+    for place, number in numbers.items():
+        array[place] = number
+    told = np.full(longest[:-1], -1, np.int64)
+    for place, length in lengths.items():
+        told[place] = length
+    return array, told.reshape(-1, 1) if depth == 2 else told
 
 
 def _parts(result: Any, declared: Declared) -> Iterator[tuple[str, Any]]:
@@ -150,7 +188,7 @@ def _to_bytes(element: Any) -> bytes:
     if time is not None:
         return time.encode("utf-8")
     if isinstance(element, (dict, list, tuple, np.ndarray)) or _fields(element) is not None:
-        return json.dumps(element, default=_to_plain, ensure_ascii=False).encode("utf-8")
+        return json.dumps(element, default=to_plain, ensure_ascii=False).encode("utf-8")
     return str(element).encode("utf-8")
 
 
@@ -173,7 +211,8 @@ def _fields(value: Any) -> Any:
     return dataclasses.asdict(value) if is_object else None
 
 
-def _to_plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """Return what JSON has for an object."""
     fields = _fields(value)
     if fields is not None:
         return fields

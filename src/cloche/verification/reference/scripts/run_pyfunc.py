@@ -41,6 +41,7 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         self._inputs = description["inputs"]
         self._columns = description["columns"]
         self._outputs = description["outputs"]
+        self._whole = description["whole"]
         self._loaded = mlflow.pyfunc.load_model(folder)
         self._schema = self._loaded.metadata.get_input_schema()
         named = self._schema is not None and self._schema.has_input_names()
@@ -57,8 +58,35 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         if origin == "stored" and not self._read_by_us():
             example = metadata.load_input_example(self._folder)
             if example is not None:
-                return example
-        return self._parsed(arrays)
+                return self._with_gaps(self._as_table(example), arrays)
+        return self._with_gaps(self._parsed(arrays), arrays)
+
+    def _as_table(self, example: Any) -> Any:
+        """Return an example; a mapping that MLflow takes for one row of a table as that table."""
+        if not self._columns or not isinstance(example, dict):
+            return example
+        import pandas as pd
+
+        kinds = {type(kind).__name__ for kind in self._kinds}
+        single = all(np.isscalar(one) or one is None or _are_texts(one) for one in example.values())
+        # As `_enforce_schema` of mlflow/models/utils.py tells rows from columns.
+        return pd.DataFrame([example]) if single or kinds & {"Array", "Object"} else example
+
+    def _with_gaps(self, argument: Any, arrays: dict[str, Array]) -> Any:
+        """Return a table whose columns of truth values miss what the request says is missing.
+
+        MLflow reads null in such a column as false; its function takes None there.
+        """
+        for index, (one, label) in enumerate(zip(self._inputs, self._labels)):  # noqa: B905
+            missing = arrays.get(one["name"] + job.MISSING)
+            kind = self._kinds[index] if index < len(self._kinds) else None
+            if missing is None or not hasattr(argument, "columns") or label not in argument:
+                continue
+            gaps = missing.reshape(-1)
+            if getattr(kind, "name", "") == "boolean" and len(gaps) == len(argument):
+                argument[label] = argument[label].astype(object)
+                argument.loc[gaps, label] = None
+        return argument
 
     def _is_hinted(self) -> bool:
         asked = getattr(self._loaded.metadata, "_is_signature_from_type_hint", None)
@@ -82,6 +110,8 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
             # schema has no name for such a column, so the flavor's own wrapper is asked.
             table = _categorical(self._loaded, copy.deepcopy(argument))
             result = self._loaded._model_impl.predict(table, **more)
+        if self._whole and isinstance(result, dict):
+            result = [json.dumps(result, default=pyfunc_answers.to_plain, ensure_ascii=False)]
         return dict(pyfunc_answers.read(result, self._outputs))
 
     def rows_of(self, argument: Any) -> int:
@@ -117,7 +147,10 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         own = {one["name"] for one in self._inputs}
         marks = {name: array for name, array in arrays.items() if name not in own}
         values = {
-            label: self._json(index, arrays[one["name"]], marks.get(one["name"] + job.MISSING))
+            label: _with_lengths(
+                self._json(index, arrays[one["name"]], marks.get(one["name"] + job.MISSING)),
+                marks.get(one["name"] + pyfunc_answers.LENGTHS),
+            )
             for index, (one, label) in enumerate(zip(self._inputs, self._labels))  # noqa: B905
             if one["name"] in arrays
         }
@@ -139,6 +172,7 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
         if not self._columns:
             return _texts(array, kind) if array.dtype.kind == "O" else array.tolist()
         if type(kind).__name__ == "Array" and array.ndim > 1:
+            # What fills a list of structures up is null in JSON.
             values = [_texts(row, kind) if row.dtype.kind == "O" else row.tolist() for row in array]
         else:
             flat = array.reshape(-1)
@@ -147,6 +181,28 @@ class PythonFunction(job.Framework):  # type: ignore[misc]
             return values
         marked = missing.reshape(-1).tolist()
         return [None if gone else one for one, gone in zip(values, marked)]  # noqa: B905
+
+
+def _with_lengths(rows: Any, lengths: Array | None) -> Any:
+    """Return nested lists cut to their lengths; one of length -1 is not there."""
+    if lengths is None:
+        return rows
+    flat = lengths[:, 0] if lengths.ndim == 2 and not _is_deep(rows) else lengths
+    return [_cut(row, length) for row, length in zip(rows, flat)]  # noqa: B905
+
+
+def _is_deep(rows: Any) -> bool:
+    return any(isinstance(one, list) for row in rows for one in row)
+
+
+def _cut(row: Any, length: Any) -> Any:
+    if np.ndim(length):
+        return [_cut(one, each) for one, each in zip(row, length) if np.ndim(each) or each >= 0]  # noqa: B905
+    return None if length < 0 else row[: int(length)]
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _with_lists(parameters: dict[str, Any], metadata: Any) -> dict[str, Any]:
