@@ -194,6 +194,22 @@ def test_what_one_process_had_the_others_serve(gateway: Running) -> None:
     until(lambda: label(gateway, "a") == "a2")
 
 
+def test_one_process_takes_all_connections_until_it_dies(gateway: Running) -> None:
+    gateway.serve("a", (100, gateway.replica("a1")))
+    for process, started in zip(gateway.gateway.processes, gateway.processes, strict=True):
+        process.prefer_one(started.pid)
+    for _ in range(20):  # each on a new connection
+        assert label(gateway, "a") == "a1"
+    asked = {pid for pid, counts in gateway.gateway.counts().items() if counts}
+    assert len(asked) == 1
+    for process in gateway.processes:
+        if process.pid in asked:
+            process.kill()
+            process.wait()
+    for _ in range(20):
+        assert label(gateway, "a") == "a1"
+
+
 def test_two_homes_that_start_at_once_never_share_a_port(gateway: Running) -> None:
     port = choose(1)[0]
     first, second = (sockets.PortClaim("127.0.0.1", port) for _ in range(2))

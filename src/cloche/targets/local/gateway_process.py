@@ -81,6 +81,7 @@ class SupervisedEnvoy:
             return False
         if self._listening_pid != record.pid and ports.listens(record.pid, (self._port,)):
             self._listening_pid = record.pid
+            self._process.prefer_one(record.pid)
         return self._listening_pid == record.pid
 
     def refusal(self, record: Record) -> str | None:

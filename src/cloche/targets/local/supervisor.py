@@ -34,7 +34,7 @@ from cloche.targets.local.lifecycle import (
     Step,
     advance,
     next_look,
-)  # fmt: skip
+)
 from cloche.targets.local.processes import MarkedProcess, Marker, ServerProcess
 from cloche.targets.local.record_file import RecordFile
 from cloche.targets.local.supervised import Record
@@ -260,12 +260,9 @@ class Supervisor:
             self._start_error = f"could not be started: {error.what.rstrip('.')}"
             self._write(life)
             return
-        record = replace(
-            self.record.entering(life, _utc_now()),
-            run=marker.run,
-            ports=launch.ports,
-            log_start=logs.size(self.supervised.log),
-        )
+        begun = self.record.entering(life, _utc_now())
+        size = logs.size(self.supervised.log)
+        record = replace(begun, run=marker.run, ports=launch.ports, log_start=size)
         self._file.write(record)
         try:
             self._process = processes.spawn(

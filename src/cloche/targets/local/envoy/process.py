@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from cloche.targets.local.envoy import xds
+from cloche.targets.local.envoy import steering, xds
 from cloche.targets.local.envoy.admin import Admin, make_socket_folder, socket_path
 from cloche.targets.local.envoy.bootstrap import bootstrap
 from cloche.targets.local.envoy.refusals import EnvoyLog
@@ -46,14 +46,12 @@ class EnvoyProcess:
         The environment is complete and has nothing of the user's. SIGTERM ends Envoy at once, so it
         is ended only when its replicas have no requests left.
         """
-        # The threads of all processes together are as many as were asked for.
-        threads = -(-self._settings.gateway_workers // self._settings.gateway_processes)
         arguments = [
             str(binary),
             "--config-path",
             str(self._file),
             "--concurrency",
-            str(threads),
+            str(self._threads),
             "--disable-hot-restart",
             "--log-level",
             "warning",
@@ -62,6 +60,19 @@ class EnvoyProcess:
             "http:critical",
         ]
         return arguments, {"PATH": "/usr/bin:/bin"}
+
+    @property
+    def _threads(self) -> int:
+        """Those of all processes together are as many as were asked for, or one each."""
+        return -(-self._settings.gateway_workers // self._settings.gateway_processes)
+
+    def prefer_one(self, pid: int) -> None:
+        """Have one process take all connections, where one thread is to do all the work.
+
+        `pid` is this process, which listens.
+        """
+        if self._settings.gateway_workers == 1 and self._settings.gateway_processes > 1:
+            steering.prefer_first(pid, self._settings.gateway_port)
 
     def ready(self) -> bool:
         """Return whether it takes requests."""
