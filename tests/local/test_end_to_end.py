@@ -384,7 +384,12 @@ def test_a_killed_server_and_a_killed_gateway_come_back(user: User, largest: Pat
         gateway = control.status()["gateway"]["pid"]
         killed(gateway)
         until(lambda: control.status()["gateway"]["pid"] not in {gateway, None}, 60)
-        until(lambda: control.status()["gateway"]["ready"], 60)
+
+        def is_whole() -> bool:
+            processes = control.status()["gateway"]["processes"]
+            return all(process["phase"] == "ready" for process in processes)
+
+        until(is_whole, 60)
         told = [event.what for event in control.events("largest") if event.kind == "replica"]
     assert any("restarting" in what for what in told)
     with over_http.InferenceServerClient(user.address) as client:

@@ -92,7 +92,7 @@ def test_the_commands_of_the_readme(reader: Reader, port: dict[str, str]) -> Non
     assert "Nothing changed: digits is at revision 1 (live)." in said
     assert "wine is gone." in said
     assert re.search(r"image +\S+/model\.tar", said), said
-    assert re.search(r"MiB +Triton 24\.10", said), said
+    assert re.search(r"MiB\s+(what +)?Triton 24\.10", said), said
     until(lambda: not (reader.home / ".cloche" / "control.json").exists())
 
 

@@ -184,9 +184,10 @@ def test_a_server_that_stops_answering_is_unready_and_then_started_again(keeper:
 WITH_A_CHILD = """
 import os, signal, time
 if os.fork() == 0:
-    open("/proc/self/comm", "w").write("a-model-process")
+    with open("/proc/self/comm", "w") as name:
+        name.write("a-model-process")
+    print("up", flush=True)  # only now has it its name
     signal.pause()
-print("up", flush=True)
 time.sleep(600)
 """
 
