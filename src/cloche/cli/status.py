@@ -67,6 +67,9 @@ def _show_processes(report: dict[str, Any], *, whole: bool) -> None:
     gateway = report["gateway"]
     if gateway is not None:  # in a cluster each service has an address of its own
         state = "ready" if gateway["ready"] else "not ready"
+        phases = [process["phase"] for process in gateway.get("processes", ())]
+        if gateway["ready"] and phases.count("ready") < len(phases):
+            state += f", {phases.count('ready')} of {len(phases)} processes"
         detail = f"  ({gateway['detail']})" if gateway.get("detail") else ""
         click.echo(rendering.hanging("gateway  ", f"{gateway['http']}  {state}{detail}"))
     if whole and report.get("control") is not None:

@@ -95,7 +95,7 @@ class Gateway:
     pid: int | None = None
     """The process that answers, or the first of several."""
     detail: str | None = None
-    """Why it is not ready, or not all of it, as a sentence."""
+    """Why it is not ready, as a sentence."""
     processes: tuple[GatewayProcess, ...] = ()
     """The processes that share its port; one that does not run has no pid."""
 
@@ -176,8 +176,9 @@ class ServiceObservation:
     replicas: tuple[Replica, ...]
     scaling: Mapping[int, Scaling] = field(default_factory=dict)
     """By revision, where an autoscaler sets the number of replicas."""
-    traffic: ServiceTraffic | None = None
-    """None where this target's gateway does not count, or has not counted yet."""
+    traffic: ServiceTraffic | None = field(default=None, compare=False)
+    """None where this target's gateway does not count, or has not counted yet. It always changes,
+    and so tells nothing of whether two observations are of the same state."""
 
     @property
     def empty(self) -> bool:

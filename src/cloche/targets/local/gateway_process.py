@@ -250,15 +250,13 @@ class LocalGateway:
         )
 
     def _detail(self) -> str | None:
-        """Return why the gateway is not ready, or not at full strength, as a sentence."""
+        """Return why the gateway is not ready, as a sentence; None if a process of it is."""
         waiting = [each for each in self.records if each.life.phase is not ReplicaPhase.READY]
-        if not waiting:
+        if len(waiting) < len(self.records):
             return None
         words = self._listener_refusal()
-        why = f"Envoy refuses its listener: {words}" if words else waiting[0].life.detail
-        if len(waiting) == len(self.records):
-            return why or "It is starting."
-        return f"{len(waiting)} of its {len(self.records)} processes: {why or 'starting'}"
+        refused = f"Envoy refuses its listener: {words}" if words else None
+        return refused or waiting[0].life.detail or "It is starting."
 
     def refusal(self, service: str) -> ClocheError | None:
         """Return why the gateway does not serve a service as it should; None if it does."""
