@@ -145,7 +145,7 @@ def test_a_quota_that_is_used_up(doctor: Doctor, api_cluster: Cluster, namespace
     status = {"status": {"hard": {"pods": "1"}, "used": {"pods": "1"}}}
     api_cluster.patch(kinds.RESOURCE_QUOTA, "few", namespace, status, subresource="status")
     (found,) = doctor(code=1)["quota"]
-    assert "room for 0 of the 1 pods" in found["what"]
+    assert "room for 0 of the 1 pod" in found["what"]
 
 
 @pytest.mark.parametrize(
