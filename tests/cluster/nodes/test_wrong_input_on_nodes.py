@@ -144,7 +144,7 @@ def test_what_the_cluster_does_not_admit(ann: ClusterUser, wrong: Callable[..., 
         ann.kubectl("wait", "--for=jsonpath={.status.hard}", "resourcequota/few")
         error = wrong("digits")
         assert error["code"] == "target.kubernetes.quota"
-        assert "few has room for 0 of the 1 pods" in error["what"]
+        assert "few has room for 0 of the 1 pod" in error["what"]
     with made(ann, {**quota, "spec": {"hard": {"pods": "1"}}}):
         ann.kubectl("wait", "--for=jsonpath={.status.hard}", "resourcequota/few")
         error = wrong("pair", replicas=2)
