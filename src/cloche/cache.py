@@ -13,6 +13,7 @@ from cloche import composition
 from cloche.rollout import keeping
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AbstractContextManager
 
     from cloche.artifacts import Revision
@@ -29,13 +30,16 @@ def under_way(settings: Settings) -> AbstractContextManager[None]:
     return composition.store(settings).working()
 
 
-def usage(settings: Settings) -> list[Usage]:
-    """Return the entries of the cache, environments and images, least recently used first."""
+def usage(settings: Settings, keep: Collection[str] | None = None) -> list[Usage]:
+    """Return the entries of the cache, environments and images, least recently used first.
+
+    `keep` are the needed digests, if they are known.
+    """
     from cloche import environments
     from cloche.state.kubernetes import document_cache
     from cloche.targets.local import replica_images
 
-    keep = needed_digests(settings)
+    keep = needed_digests(settings) if keep is None else keep
     entries = [
         *composition.store(settings).usage(keep),
         *environments.usage(settings.layout.environments, keep),

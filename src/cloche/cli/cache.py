@@ -33,7 +33,7 @@ def show(*, as_json: bool) -> None:
         "max_size": here.settings.cache_max_size,
         "entries": [
             {**_entry(usage), "held_by": _held_by(holders.get(usage.digest or "", []))}
-            for usage in cache.usage(here.settings)
+            for usage in cache.usage(here.settings, holders.keys())
         ],
         "environments": folder_size(layout.environments),
         "servers": folder_size(layout.servers),

@@ -13,10 +13,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from cloche.repeating import repeated
 from cloche.units import duration_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from rich.progress import Progress as RichProgress
     from rich.progress import Task as RichTask
@@ -103,22 +105,9 @@ class _LineTask:
             self._stream.flush()
 
 
-@contextmanager
-def _ticking(tick: Callable[[], None]) -> Iterator[None]:
-    """Call `tick` after a quiet moment and then every second, in a separate thread."""
-    over = threading.Event()
-
-    def run() -> None:
-        while not over.wait(QUIET_SECONDS):
-            tick()
-
-    thread = threading.Thread(target=run, daemon=True, name="progress")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def _ticking(tick: Callable[[], None]) -> AbstractContextManager[None]:
+    """Call `tick` after a quiet moment and again after each, in a separate thread."""
+    return repeated(tick, QUIET_SECONDS, name="progress", first=QUIET_SECONDS)
 
 
 class TerminalProgress:

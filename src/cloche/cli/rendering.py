@@ -27,6 +27,7 @@ __all__ = [
     "json_text",
     "judge_text",
     "judged_text",
+    "milliseconds_text",
     "parity_text",
     "show_json",
     "table",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloche.cli import options, rendering, session
-from cloche.cli.waiting import Look, until_done
-from cloche.errors import ClocheError, SupersededError, UnavailableError
+from cloche.cli.waiting import Look, late, until_done
+from cloche.errors import ClocheError, SupersededError
 
 if TYPE_CHECKING:
     from cloche.artifacts import KubernetesPlace
@@ -71,15 +71,10 @@ def _followed(
         replicas = rendering.count_text(len(staying), "replica")
         return Look(status, done, f"{len(new)} of {replicas} new")
 
-    def late(found: Look) -> UnavailableError:
-        return UnavailableError(
-            "restart.timeout",
-            f"After {timeout:.0f} s {name} had {found.so_far}.",
-            where=name,
-            hint=f"It goes on. `cloche status {name}` says what they wait for.",
-        )
-
-    return until_done(look, task, timeout, late)
+    hint = f"It goes on. `cloche status {name}` says what they wait for."
+    return until_done(
+        look, task, timeout, lambda found: late("restart.timeout", found, name, timeout, hint)
+    )
 
 
 def _require_no_failure(name: str, new: list[dict[str, Any]]) -> None:

@@ -8,8 +8,8 @@ import click
 
 from cloche.artifacts import Finding
 from cloche.cli import options, rendering, session
-from cloche.cli.waiting import Look, until_done
-from cloche.errors import UnavailableError, UsageError
+from cloche.cli.waiting import Look, late, until_done
+from cloche.errors import UsageError
 from cloche.spec.quantities import format_replicas
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ def _scaled(
         fits = replicas.minimum <= staying <= replicas.maximum
         return Look(status, now["ready"] == staying and fits, f"{now['ready']} of {wanted} ready")
 
-    def late(found: Look) -> UnavailableError:
-        return UnavailableError(
-            "scale.timeout",
-            f"After {timeout:.0f} s {name} had {found.so_far}.",
-            where=name,
-            hint=f"`cloche status {name}` says what they wait for.",
-        )
-
-    return until_done(look, task, timeout, late)
+    hint = f"`cloche status {name}` says what they wait for."
+    return until_done(
+        look, task, timeout, lambda found: late("scale.timeout", found, name, timeout, hint)
+    )

@@ -52,14 +52,11 @@ def _reports(name: str | None, every: float, looks: int | None) -> Iterator[dict
     control = session.begin().control()
     made = 0
     while True:
-        if name is not None:
-            services, gateway = [control.service(name)], control.status()["gateway"]
-        else:
-            status = control.status()
-            services, gateway = status["services"], status["gateway"]
+        status = control.status()
+        services = status["services"] if name is None else [control.service(name)]
         yield {
             "at": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "gateway": gateway,
+            "gateway": status["gateway"],
             "services": [_view(service) for service in services],
         }
         made += 1

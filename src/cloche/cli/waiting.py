@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cloche.errors import UnavailableError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,12 +27,18 @@ class Look:
     """How far it is, for people: `2 of 3 replicas are ready`."""
 
 
+def late(code: str, found: Look, name: str, timeout: float, hint: str) -> UnavailableError:
+    """Return the error for what took a service longer than `timeout` seconds."""
+    what = f"After {timeout:.0f} s {name} had {found.so_far}."
+    return UnavailableError(code, what, where=name, hint=hint)
+
+
 def until_done(
-    look: Callable[[], Look], task: Task, timeout: float, late: Callable[[Look], ClocheError]
+    look: Callable[[], Look], task: Task, timeout: float, error: Callable[[Look], ClocheError]
 ) -> dict[str, Any]:
     """Return the status of the first look that found what is waited for.
 
-    Raises the error of `late` if the look after `timeout` seconds does not, and what a look raises.
+    Raises its `error` if the look after `timeout` seconds does not, and what a look raises.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -38,6 +46,6 @@ def until_done(
         if found.done:
             return found.status
         if time.monotonic() > deadline:
-            raise late(found)
+            raise error(found)
         task.note(found.so_far)
         time.sleep(POLL_SECONDS)

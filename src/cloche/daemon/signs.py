@@ -11,7 +11,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from cloche import files
 from cloche.clients.control.process_protocol import KEPT, WHEN_TOLD
 from cloche.home import HomeLayout
+from cloche.repeating import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,25 +49,18 @@ def given(home: Path, keeper: KeptBy | None, alive: Callable[[], bool]) -> Itera
     if keeper is None:
         yield
         return
-    over = threading.Event()
-    layout = HomeLayout(home)
-    signs = _ToSystemd() if keeper is KeptBy.SYSTEMD else _ToKeeper(layout)
+    signs = _ToSystemd() if keeper is KeptBy.SYSTEMD else _ToKeeper(HomeLayout(home))
 
-    def run() -> None:
-        while not over.is_set():
-            if alive():
-                with suppress(OSError):
-                    signs.give()
-            over.wait(_EVERY)
+    def give() -> None:
+        if alive():
+            with suppress(OSError):
+                signs.give()
 
-    thread = threading.Thread(target=run, name="cloche-signs", daemon=True)
     signs.begin()
-    thread.start()
     try:
-        yield
+        with repeated(give, _EVERY, name="cloche-signs"):
+            yield
     finally:
-        over.set()
-        thread.join()
         signs.end()
 
 

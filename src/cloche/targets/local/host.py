@@ -19,7 +19,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche import files
 from cloche.errors import UnavailableError
 from cloche.progress import SilentProgress
 from cloche.targets.local import gateway_process, home_lock, logs, processes, records
@@ -118,7 +117,6 @@ class LocalHost:
             self.close()
             raise
         self._stage = _Stage.KEEPING
-        files.keep_reserve(self._layout.reserve, files.RESERVE)
 
     def _end_undeclared(self, services: tuple[str, ...]) -> None:
         self.local_gateway.keep_only(services)
@@ -280,7 +278,6 @@ class LocalHost:
         return [runner.placed() for runner in self.known()]
 
     def _replicas_changed(self) -> None:
-        files.keep_reserve(self._layout.reserve, files.RESERVE)
         self._forget_finished()
         self.local_gateway.wake()
         self._changed()

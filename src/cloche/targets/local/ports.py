@@ -90,18 +90,22 @@ def listens(pid: int, wanted: Collection[int]) -> bool:
 
     A server counts as ready only then: another server on its ports may answer its health check.
     """
+    return set(wanted) <= listening(pid).keys()
+
+
+def listening(pid: int) -> dict[int, int]:
+    """Return the descriptors with which a process itself listens, by their ports."""
     import psutil
 
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
     except psutil.Error:
-        return False
-    listening = {
-        connection.laddr.port
+        return {}
+    return {
+        connection.laddr.port: int(connection.fd)
         for connection in connections
         if connection.status == psutil.CONN_LISTEN
     }
-    return set(wanted) <= listening
 
 
 def collided(lines: Sequence[str]) -> bool:

@@ -104,19 +104,15 @@ class TrafficMeter:
             intervals = list(self._intervals)
         if not intervals:
             return None
-        end = intervals[-1].end
-        recent = [each for each in intervals if end - each.begin <= _RECENT + EVERY / 2]
-        lately = _sums(service, recent or intervals[-1:])
-        seconds = end - (recent or intervals[-1:])[0].begin
+        end, last = intervals[-1].end, intervals[-1:]
+        recent = [each for each in intervals if end - each.begin <= _RECENT + EVERY / 2] or last
+        all_of, lately = _sums(service, intervals), _sums(service, recent)
+        seconds, none = end - recent[0].begin, Counts()
         revisions = {
-            number: _traffic(counts, lately.get(number, Counts()), seconds)
-            for number, counts in sorted(_sums(service, intervals).items())
+            number: _traffic(counts, lately.get(number, none), seconds)
+            for number, counts in sorted(all_of.items())
         }
-        total = _traffic(
-            sum(_sums(service, intervals).values(), Counts()),
-            sum(lately.values(), Counts()),
-            seconds,
-        )
+        total = _traffic(sum(all_of.values(), none), sum(lately.values(), none), seconds)
         return ServiceTraffic(round(end - intervals[0].begin, 1), total, revisions)
 
     def _run(self) -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
-from cloche.targets.local.envoy import protobuf
+from cloche.targets.local.envoy import protobuf, scripts
 from cloche.version import __version__
 
 Json = dict[str, Any]
@@ -69,5 +68,5 @@ def _direct(path: str, body: bytes, content_type: str) -> Json:
     }
 
 
-EXPLANATION = Path(__file__).with_name("explanation.lua").read_text(encoding="utf-8")
+EXPLANATION = scripts.joined("json_string.lua", "explanation.lua")
 """Explains why a request has no route. It decides nothing: it only gets requests without one."""

@@ -7,8 +7,9 @@ for a shape of 8 * 10^8, and 27 s for 100,000 parameters. Over gRPC nothing of t
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cloche.targets.local.envoy import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ OPENED_BYTES = 32 * 2**20
 
 NAME = "cloche.bounds"
 _TYPES = "type.googleapis.com"
-_SOURCES = ("bounds.lua", "inflate.lua", "bounds_entry.lua")
+_SOURCES = ("bounds.lua", "inflate.lua", "json_string.lua", "bounds_entry.lua")
 
 
 def http_filter(settings: Settings) -> Json:
@@ -102,9 +103,8 @@ def _script(settings: Settings) -> Json:
         "opened": OPENED_BYTES,
         "body": settings.gateway_max_request_bytes,
     }
-    folder = Path(__file__).parent
-    sources = [(folder / source).read_text(encoding="utf-8") for source in _SOURCES]
-    code = "\n".join([_table("LIMITS", limits), _table("WORDS", words(settings)), *sources])
+    tables = _table("LIMITS", limits), _table("WORDS", words(settings))
+    code = "\n".join([*tables, scripts.joined(*_SOURCES)])
     kind = f"{_TYPES}/envoy.extensions.filters.http.lua.v3.Lua"
     return {"@type": kind, "default_source_code": {"inline_string": code}}
 

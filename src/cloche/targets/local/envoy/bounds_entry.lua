@@ -112,13 +112,6 @@ function envoy_on_request(handle)
   end
 end
 
-local function json_string(text)
-  local function escape(character)
-    return string.format("\\u%04x", character:byte())
-  end
-  return '"' .. text:gsub('[%c"\\]', escape) .. '"'
-end
-
 function envoy_on_response(handle)
   if blanked == 0 then return end
   local known = handle:streamInfo():dynamicMetadata():get(STATE)

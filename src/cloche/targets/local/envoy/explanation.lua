@@ -15,13 +15,6 @@ local SAY_SEQUENCE = "the model keeps the state of a sequence, and each of its r
 
 local INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNIMPLEMENTED = 3, 5, 7, 12
 
-local function json_string(text)
-  local function escape(character)
-    return string.format("\\u%04x", character:byte())
-  end
-  return '"' .. text:gsub('[%c"\\]', escape) .. '"'
-end
-
 local function path_of(headers)
   return (headers:get(":path"):gsub("%?.*$", ""))
 end

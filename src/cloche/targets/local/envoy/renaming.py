@@ -8,8 +8,9 @@ messages (rename.lua). Inference over HTTP and answers in a stream carry the ser
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cloche.targets.local.envoy import scripts
 
 if TYPE_CHECKING:
     from cloche.targets.local.envoy.services import ServiceRoutes
@@ -23,7 +24,7 @@ _TYPES = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
 
 def http_filter() -> Json:
     """Return the filter that renames, which runs only where a route says so."""
-    text = Path(__file__).with_name("rename.lua").read_text(encoding="utf-8")
+    text = scripts.joined("rename.lua")
     return {
         "name": FILTER,
         "disabled": True,

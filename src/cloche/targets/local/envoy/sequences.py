@@ -9,10 +9,10 @@ then asks the other replicas in the order of the ring. The first is the one that
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kserve.sequences import HEADER
+from cloche.targets.local.envoy import scripts
 from cloche.targets.local.envoy.retries import RETRIES
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def filters(revision: RevisionEndpoints) -> Json:
     """Return what makes a cluster mark the answers by which other replicas are asked."""
     if not revision.stateful or len(revision.endpoints) < 2:
         return {}
-    lua = Path(__file__).with_name("unknown_sequence.lua").read_text(encoding="utf-8")
+    lua = scripts.joined("unknown_sequence.lua")
     marking = {
         "@type": f"{_FILTERS}.lua.v3.Lua",
         "default_source_code": {"inline_string": lua},

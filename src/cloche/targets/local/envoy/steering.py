@@ -16,6 +16,8 @@ import os
 import socket
 import struct
 
+from cloche.targets.local import ports
+
 _PIDFD_GETFD = 438
 """The number of the system call, the same on every architecture."""
 _SO_ATTACH_REUSEPORT_CBPF = 51
@@ -28,7 +30,7 @@ def prefer_first(pid: int, port: int) -> bool:
 
     Returns whether that could be done; it holds until none of them listens any more.
     """
-    descriptor = _listening(pid, port)
+    descriptor = ports.listening(pid).get(port)
     if descriptor is None:
         return False
     try:
@@ -40,21 +42,6 @@ def prefer_first(pid: int, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _listening(pid: int, port: int) -> int | None:
-    """Return the descriptor with which a process listens on a port."""
-    import psutil
-
-    try:
-        connections = psutil.Process(pid).net_connections(kind="tcp")
-    except psutil.Error:
-        return None
-    for connection in connections:
-        listens = connection.status == psutil.CONN_LISTEN
-        if listens and connection.laddr and connection.laddr.port == port:
-            return int(connection.fd)
-    return None
 
 
 def _copied(pid: int, descriptor: int) -> socket.socket:
