@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,10 +16,9 @@ from cloche.clients.control.finding import connect
 from cloche.clients.control.rollout_events import follow
 from cloche.testing import deployment
 from fixtures.commands import Outcome
-from fixtures.local import until
+from fixtures.control_plane import control_process
 
 NUMBERS = itertools.count()
-PROCESS = Path(__file__).parents[1] / "daemon" / "control_process.py"
 
 
 Run = Callable[..., Outcome]
@@ -55,14 +52,8 @@ def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 def control_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home with a control plane, for the tests of one module; each has a service of its own."""
     folder = tmp_path_factory.mktemp("control")
-    environment = os.environ | {"CLOCHE_HOME": str(folder)}
-    process = subprocess.Popen([sys.executable, PROCESS], env=environment)
-    try:
-        until(lambda: (folder / "control.json").exists() or process.poll() is not None)
+    with control_process(folder):
         yield folder
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,26 +12,17 @@ from cloche import testing
 from cloche.clients.control import finding, record
 from cloche.clients.control.rollout_events import follow
 from cloche.settings import load
-from fixtures.local import until
-
-PROCESS = Path(__file__).parents[1] / "daemon" / "control_process.py"
+from fixtures.control_plane import control_process
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home in which `digits` was served, until `cloche down`."""
     home = tmp_path_factory.mktemp("ended")
-    environment = os.environ | {"CLOCHE_HOME": str(home)}
-    process = subprocess.Popen([sys.executable, PROCESS], env=environment)
-    try:
-        until(lambda: (home / "control.json").exists() or process.poll() is not None)
-        with finding.connect(load(environment)) as control:
-            control.deploy(testing.deployment("digits"))
-            list(follow(lambda: control, "digits", 1, timeout=20))
-            control.down()
-    finally:
-        process.terminate()
-        process.wait(20)
+    with control_process(home) as environment, finding.connect(load(environment)) as control:
+        control.deploy(testing.deployment("digits"))
+        list(follow(lambda: control, "digits", 1, timeout=20))
+        control.down()
     shutil.rmtree(home / "run")  # as the local target does at its end; this one is in memory
     (home / "logs").mkdir(exist_ok=True)
     for name in ("digits-r1-0", "gateway", "control"):

@@ -7,15 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from running_gateway import installed, running
+from running_gateway import doubling
 
-from cloche.targets.local.envoy.services import (
-    Endpoint,
-    GatewayState,
-    RevisionEndpoints,
-    ServiceRoutes,
-)
-from fixtures.local import CONFIGURATION
 from fixtures.triton import TritonStarter
 from gateway_fuzz.watching import Watched
 
@@ -31,21 +24,13 @@ class TritonPythonModel:
             answers.append(utils.InferenceResponse([utils.Tensor("y", x * 2)]))
         return answers
 """
+"""Unlike the model of other tests it never waits, whatever it is asked."""
 
 
 @contextmanager
 def serving(starter: TritonStarter, folder: Path) -> Iterator[tuple[str, list[Watched]]]:
     """Yield the gateway's address, where `double` answers, and the processes to be watched."""
-    tree = folder / "tree"
-    (tree / "double" / "1").mkdir(parents=True)
-    (tree / "double" / "config.pbtxt").write_text(CONFIGURATION)
-    (tree / "double" / "1" / "model.py").write_text(_DOUBLING)
-    triton = starter.start(tree, ["double"])
-    with running(folder / "gateway", installed()) as gateway:
-        revision = RevisionEndpoints(1, 100, (Endpoint(triton.ports.http, triton.ports.grpc),))
-        gateway.gateway.apply(
-            GatewayState((ServiceRoutes("double", ("double",), (revision,), plain=("double",)),))
-        )
+    with doubling(starter, folder, _DOUBLING) as (triton, gateway):
         server = psutil.Process(triton.process.pid)
         (stub,) = server.children()
         envoys = [psutil.Process(process.pid) for process in gateway.processes]

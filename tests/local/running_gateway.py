@@ -33,7 +33,8 @@ from cloche.targets.local.envoy.services import (
 )
 from cloche.targets.local.ports import choose
 from fixtures.cache import cache_folder
-from fixtures.local import until
+from fixtures.local import CONFIGURATION, DOUBLING, until
+from fixtures.triton import RunningTriton, TritonStarter
 
 
 class Replica(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -214,6 +215,24 @@ def running(folder: Path, installation: EnvoyInstallation, **options: Any) -> It
         made.stop()
         for replica in made.replicas:
             replica.stop()
+
+
+@contextmanager
+def doubling(
+    starter: TritonStarter, folder: Path, code: str = DOUBLING.replace("FACTOR", "2")
+) -> Iterator[tuple[RunningTriton, Running]]:
+    """Serve `double`, a small Python model on real Triton, behind a gateway."""
+    tree = folder / "tree"
+    (tree / "double" / "1").mkdir(parents=True)
+    (tree / "double" / "config.pbtxt").write_text(CONFIGURATION)
+    (tree / "double" / "1" / "model.py").write_text(code)
+    triton = starter.start(tree, ["double"])
+    with running(folder / "home", installed()) as gateway:
+        revision = RevisionEndpoints(1, 100, (Endpoint(triton.ports.http, triton.ports.grpc),))
+        gateway.gateway.apply(
+            GatewayState((ServiceRoutes("double", ("double",), (revision,), plain=("double",)),))
+        )
+        yield triton, gateway
 
 
 def installed() -> EnvoyInstallation:

@@ -15,17 +15,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from running_gateway import Running, installed, running
+from running_gateway import Running, doubling
 
 from cloche.settings import Settings
 from cloche.targets.local.envoy import bounds
-from cloche.targets.local.envoy.services import (
-    Endpoint,
-    GatewayState,
-    RevisionEndpoints,
-    ServiceRoutes,
-)
-from fixtures.local import CONFIGURATION, DOUBLING
 from fixtures.triton import RunningTriton, TritonStarter
 
 MIB = 2**20
@@ -51,17 +44,8 @@ class Served:
 def served(
     triton_starter: TritonStarter, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    tree = tmp_path_factory.mktemp("tree")
-    (tree / "double" / "1").mkdir(parents=True)
-    (tree / "double" / "config.pbtxt").write_text(CONFIGURATION)
-    (tree / "double" / "1" / "model.py").write_text(DOUBLING.replace("FACTOR", "2"))
-    triton = triton_starter.start(tree, ["double"])
-    with running(tmp_path_factory.mktemp("gateway"), installed()) as gateway:
-        revision = RevisionEndpoints(1, 100, (Endpoint(triton.ports.http, triton.ports.grpc),))
-        gateway.gateway.apply(
-            GatewayState((ServiceRoutes("double", ("double",), (revision,), plain=("double",)),))
-        )
-        yield Served(triton, gateway)
+    with doubling(triton_starter, tmp_path_factory.mktemp("double")) as served:
+        yield Served(*served)
 
 
 @pytest.fixture(autouse=True)

@@ -10,15 +10,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
-from running_gateway import installed, running
+from running_gateway import doubling
 
-from cloche.targets.local.envoy.services import (
-    Endpoint,
-    GatewayState,
-    RevisionEndpoints,
-    ServiceRoutes,
-)
-from fixtures.local import CONFIGURATION, DOUBLING
 from fixtures.triton import TritonStarter
 
 X = np.arange(40, 48, dtype=np.float32)
@@ -28,16 +21,7 @@ X = np.arange(40, 48, dtype=np.float32)
 def address(
     triton_starter: TritonStarter, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    tree = tmp_path_factory.mktemp("tree")
-    (tree / "double" / "1").mkdir(parents=True)
-    (tree / "double" / "config.pbtxt").write_text(CONFIGURATION)
-    (tree / "double" / "1" / "model.py").write_text(DOUBLING.replace("FACTOR", "2"))
-    triton = triton_starter.start(tree, ["double"])
-    with running(tmp_path_factory.mktemp("gateway"), installed()) as gateway:
-        revision = RevisionEndpoints(1, 100, (Endpoint(triton.ports.http, triton.ports.grpc),))
-        gateway.gateway.apply(
-            GatewayState((ServiceRoutes("double", ("double",), (revision,), plain=("double",)),))
-        )
+    with doubling(triton_starter, tmp_path_factory.mktemp("double")) as (_, gateway):
         yield gateway.address
 
 
