@@ -43,6 +43,12 @@ class Power(mlflow.pyfunc.PythonModel):
 
     def predict(self, context, model_input, params=None):
         weights = np.sum(params["weights"])
+        if model_input["x"].min() < 0:
+            raise mlflow.exceptions.MlflowException(
+                "x is not negative", mlflow.protos.databricks_pb2.BAD_REQUEST
+            )
+        if model_input["x"].max() > 100:
+            raise ValueError("x was never seen as large")
         return model_input["x"].to_numpy() ** params["power"] * weights
 
 

@@ -172,6 +172,18 @@ def test_what_mlflow_refuses_by_its_schema_is_the_clients_mistake(served: Served
     assert "status 400" in refused.value.what
 
 
+@pytest.mark.parametrize(
+    ("x", "words", "status"),
+    [(-1.0, "x is not negative", 400), (101.0, "ValueError: x was never seen as large", 500)],
+)
+def test_a_model_says_itself_whose_mistake_it_is(
+    x: float, words: str, status: int, served: Served
+) -> None:
+    with pytest.raises(ClocheError, match=words) as refused:
+        served.ask("power", {"x": [x]}, power=2)
+    assert f"status {status}" in refused.value.what
+
+
 def test_a_conversation_is_one_request(served: Served) -> None:
     facts = served.deployments["echo"].main.facts
     assert {spec.name: spec.shape for spec in facts.inputs if spec.name in {"messages", "n"}} == {

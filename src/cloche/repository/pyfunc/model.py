@@ -128,16 +128,19 @@ def _split(outputs: Arrays, rows: list[int]) -> Iterator[Arrays]:
     return ({name: parts[name][index] for name in parts} for index in range(len(rows)))
 
 
-def _is_of_schema(answer: Any) -> bool:
-    """Return whether MLflow refused a request by the schema of the model, before it was asked."""
-    known = type(answer).__name__ == "MlflowException"
-    return known and getattr(answer, "error_code", "") == "INVALID_PARAMETER_VALUE"
+def _is_refusal(answer: Any) -> bool:
+    """Return whether MLflow or the model refused a request as the caller's mistake.
+
+    MLflow does by the schema of the model; a model says so with an MlflowException of status 400.
+    """
+    status = getattr(answer, "get_http_status_code", None)
+    return type(answer).__name__ == "MlflowException" and status is not None and status() == 400
 
 
 def _response(answer: Any) -> Any:
     import triton_python_backend_utils as pb_utils
 
-    if isinstance(answer, WrongInput) or _is_of_schema(answer):
+    if isinstance(answer, WrongInput) or _is_refusal(answer):
         error = pb_utils.TritonError(str(answer), pb_utils.TritonError.INVALID_ARG)
         return pb_utils.InferenceResponse(error=error)
     if isinstance(answer, Exception):
