@@ -4,7 +4,8 @@ TOOLS ?= $(HOME)/.cache/cloche-tools
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
-# Tests that start real servers: one group at a time, so that none of them starves another.
+# Tests that start real servers: one group at a time and two files of it, in the order of their
+# names: the longest have few tests, and would come last.
 SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance)
 # Tests against a real API server, and on real nodes; of those the story of the README runs each time.
 CLUSTER := tests/cluster
@@ -12,6 +13,7 @@ STORY := tests/cluster/nodes/test_story.py
 # Tests that load models with their own frameworks, which waits much: two files at a time.
 FRAMEWORKS := tests/frameworks
 PYTEST := $(RUN) pytest
+PAIRS := $(PYTEST) -n 2 --dist loadfile
 HARNESS := PYTHONPATH=tests $(RUN) python -m cluster.harness
 
 # uv trusts the authorities of this machine, as git and curl do, unless it is told whom to trust. The
@@ -82,13 +84,13 @@ lint: sync
 	$(RUN) lint-imports
 
 units: sync
-	$(PYTEST) -n 2 --dist loadfile $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS) $(CLUSTER)) tests
+	$(PAIRS) $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS) $(CLUSTER)) tests
 
 servers: sync kubernetes-api
-	@set -e; for group in $(SERVERS); do $(PYTEST) $$group; done
-	$(PYTEST) -n 2 --dist loadfile $(CLUSTER)/api
+	@set -e; for group in $(SERVERS); do $(PAIRS) --no-loadscope-reorder $$group; done
+	$(PAIRS) $(CLUSTER)/api
 	$(PYTEST) $(STORY)
-	$(PYTEST) -n 2 --dist loadfile $(FRAMEWORKS)
+	$(PAIRS) $(FRAMEWORKS)
 
 # Built once, in a few minutes. Where it cannot be, the tests that need it say so and are skipped.
 kubernetes-api: sync

@@ -416,9 +416,10 @@ def test_down_leaves_nothing_that_runs(user: User, largest: Path) -> None:
     control = user.control_pid()
     ended = user.run("down", "--json").expect(0).json["ended"]
     assert {one["id"] for one in ended["replicas"]} == {one["id"] for one in replicas}
-    assert (ended["gateway"], ended["control"]) == (status["gateway"]["pid"], control)
+    processes = [each["pid"] for each in status["gateway"]["processes"]]
+    assert (set(ended["gateway_processes"]), ended["control"]) == (set(processes), control)
     # What has ended is gone once its parent, the keeper or init, has taken note of it.
-    gone = (*pids, *stubs, control, status["gateway"]["pid"])
+    gone = (*pids, *stubs, control, *processes)
     until(lambda: not any(psutil.pid_exists(pid) for pid in gone), 5)
     assert user.running() == []
     assert not is_running(user.home)

@@ -215,6 +215,9 @@ def test_deploying_the_same_again_starts_what_waits_to_be_started(user: User) ->
     until(lambda: items(user, "broken")[0]["restarts"] >= 4, 60)
     shown = user.run("status", "broken").expect(0).out
     assert "restarted" in shown
+    # It has just failed again, and waits for some seconds: longer than a deploy takes to ask.
+    failed = items(user, "broken")[0]["restarts"]
+    until(lambda: items(user, "broken")[0]["restarts"] > failed, 60)
     needed.touch()
     user.run("deploy", "-f", "broken.yaml").expect(0)
     until(lambda: ready(user, "broken") == 1, 60)
