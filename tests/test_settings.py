@@ -34,6 +34,8 @@ def test_every_field_is_in_the_table_and_nothing_else() -> None:
         gateway_processes=st.integers(1, 8),
         gateway_max_request_bytes=st.integers(0, 2**50),
         gateway_request_timeout=st.floats(1e-9, 1e9),
+        gateway_hosts=st.sampled_from([(), ("x.example",), ("*.lab", "y")]),
+        gateway_cors=st.sampled_from([(), ("*",), ("https://x", "http://y:1")]),
         control_port=st.integers(0, 65535),
         cache_max_size=st.integers(0, 2**50),
         environments_pytorch_index=st.sampled_from(["https://x/y", "http://10.0.0.1:8080/whl/cpu"]),
@@ -50,9 +52,12 @@ def test_a_variable_goes_before_the_file(key: machine.Key, tmp_path: Path) -> No
     addresses = dict.fromkeys(
         ("environments_pytorch_index", "images_debian_mirror"), "https://x/whl/cpu"
     )
-    text = {"gateway_host": "::1", "gateway_processes": "3", **addresses}.get(
-        key.field, "77s" if "timeout" in key.field else "77"
-    )
+    text = {
+        "gateway_host": "::1",
+        "gateway_processes": "3",
+        "gateway_cors": "http://x",
+        **addresses,
+    }.get(key.field, "77s" if "timeout" in key.field else "77")
     HomeLayout(tmp_path).config.write_text(f'[{key.section}]\n{key.key} = "{text}"\n')
     from_file = machine.load({"CLOCHE_HOME": str(tmp_path)})
     assert getattr(from_file, key.field) == key.parse(text)
@@ -88,3 +93,18 @@ def test_an_index_is_an_address_without_credentials(
         machine.load(variables)
     assert words in str(caught.value.to_dict())
     assert "secret" not in str(caught.value.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("hosts", '"a b"'), ("hosts", '"http://x"'), ("hosts", '"x:80"'), ("hosts", "[7]"),
+        ("hosts", '"*"'), ("cors", '"x"'), ("cors", '"https://x/path"'), ("cors", "true"),
+        ("cors", '"https://*.x"'),
+    ],
+)  # fmt: skip
+def test_a_wrong_host_or_origin_is_told(setting: str, value: str, tmp_path: Path) -> None:
+    HomeLayout(tmp_path).config.write_text(f"[gateway]\n{setting} = {value}\n")
+    with pytest.raises(ErrorGroup) as caught:
+        machine.load({"CLOCHE_HOME": str(tmp_path)})
+    assert f"gateway.{setting}: " in str(caught.value.to_dict())

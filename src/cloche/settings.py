@@ -7,6 +7,8 @@
     processes = 2             # CLOCHE_GATEWAY_PROCESSES: Envoys that share the port
     max_request_bytes = "256MiB"  # CLOCHE_GATEWAY_MAX_REQUEST_BYTES
     request_timeout = "60s"   # CLOCHE_GATEWAY_REQUEST_TIMEOUT
+    hosts = []                # CLOCHE_GATEWAY_HOSTS: further names that lead to the gateway
+    cors = []                 # CLOCHE_GATEWAY_CORS: origins of web pages that may use it
 
     [control]
     port = 0                  # CLOCHE_CONTROL_PORT: 0 takes a free one
@@ -26,6 +28,7 @@ Everything that Cloche keeps is in one folder, `CLOCHE_HOME` (default `~/.cloche
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -46,6 +49,9 @@ PYTORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 DEBIAN_MIRROR = "https://deb.debian.org"
 """Debian's own mirror: `debian/` and `debian-security/` lie under it."""
 _MOST_PROCESSES = 8
+_LABELS = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*"
+_HOST = re.compile(rf"(\*\.)?{_LABELS}", re.IGNORECASE)
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_LABELS}|\[[0-9a-f:.]+\])(:\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,10 @@ class Settings:
     """How many share the port; elsewhere the kernel does not spread connections over them."""
     gateway_max_request_bytes: int = 256 * 2**20
     gateway_request_timeout: float = 60.0
+    gateway_hosts: tuple[str, ...] = ()
+    """Names, or `*.example.com`, beside those that lead to this machine anyway."""
+    gateway_cors: tuple[str, ...] = ()
+    """Origins, such as `https://app.example.com`; `*` is every one."""
     control_port: int = 0
     cache_max_size: int = 50 * 2**30
     environments_pytorch_index: str = PYTORCH_INDEX
@@ -106,6 +116,33 @@ def _address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _hosts(value: str | list[str]) -> tuple[str, ...]:
+    for name in _texts(value):
+        if not _HOST.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a host, such as models.example.com")
+    return _texts(value)
+
+
+def _origins(value: str | list[str]) -> tuple[str, ...]:
+    for origin in _texts(value):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is not an origin, such as https://app.example.com")
+    return _texts(value)
+
+
+def _texts(value: str | list[str]) -> tuple[str, ...]:
+    """Return a list, which in an environment variable is divided by commas."""
+    texts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{value!r} is not a list of texts")
+    return tuple(text.strip() for text in texts if text.strip())
+
+
+def _joined(texts: tuple[str, ...]) -> str:
+    """Return texts divided by commas; of none a comma, since an empty variable counts as unset."""
+    return ",".join(texts) or ","
+
+
 def _seconds(value: float) -> str:
     """Return seconds in a form that `parse_duration` reads, which has no exponent."""
     from decimal import Decimal
@@ -145,6 +182,8 @@ KEYS = (
     Key("gateway", "processes", _processes),
     Key("gateway", "max_request_bytes", parse_size),
     Key("gateway", "request_timeout", parse_duration, _seconds),
+    Key("gateway", "hosts", _hosts, _joined),
+    Key("gateway", "cors", _origins, _joined),
     Key("control", "port", _port),
     Key("cache", "max_size", parse_size),
     Key("environments", "pytorch_index", _address),

@@ -13,6 +13,7 @@ from cloche.targets.local.envoy import (
     renaming,
     replies,
     routes,
+    visitors,
 )
 
 if TYPE_CHECKING:
@@ -75,12 +76,17 @@ def _http1(settings: Settings, folder: Path) -> Json:
         routes.HTTP_TABLE,
         codec="HTTP1",
         filters=[
+            *visitors.http_filters(settings),
             _size_limit(settings),
             bounds.http_filter(settings),
             renaming.http_filter(),
         ],
         more={
-            "http_protocol_options": {"accept_http_10": True},
+            "http_protocol_options": {
+                "accept_http_10": True,
+                "default_host_for_http_10": "localhost",
+            },
+            "strip_any_host_port": True,
             "local_reply_config": replies.http1(settings),
             # One timer for the whole request; resetting one with each piece costs 3% more.
             "request_timeout": f"{_UPLOAD_SECONDS}s",

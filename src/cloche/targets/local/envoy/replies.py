@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cloche.targets.local.envoy import visitors
+
 if TYPE_CHECKING:
     from cloche.settings import Settings
 
@@ -20,17 +22,18 @@ _IS_GRPC: Json = {
 _NOT_GRPC: Json = {
     "header_filter": {"header": {**_IS_GRPC["header_filter"]["header"], "invert_match": True}}
 }
-_OWN_WORDS: Json = {
-    "filter": {
+
+
+def _cel(expression: str) -> Json:
+    return {
         "extension_filter": {
             "name": "envoy.access_loggers.extension_filters.cel",
-            "typed_config": {
-                "@type": _FILTERS,
-                "expression": "response.code_details == 'lua_response'",
-            },
+            "typed_config": {"@type": _FILTERS, "expression": expression},
         }
     }
-}
+
+
+_OWN_WORDS: Json = {"filter": _cel("response.code_details == 'lua_response'")}
 """What a script answers keeps its words, whatever its status (bounds.lua)."""
 _RESOURCE_EXHAUSTED, _INVALID_ARGUMENT, _DEADLINE_EXCEEDED = 8, 3, 4
 _NAME_IT = "name the service with the metadata cloche-service or the host NAME.localhost"
@@ -46,7 +49,8 @@ def name_limit(settings: Settings) -> int:
 
 def http1(settings: Settings) -> Json:
     """Return the error format of HTTP/1.1 requests: JSON with one key, `error`."""
-    mappers = [{"filter": match, "body": _text(words)} for match, words, _ in _common(settings)]
+    all_words = [*_refused_visitors(), *((match, words) for match, words, _ in _common(settings))]
+    mappers = [{"filter": match, "body": _text(words)} for match, words in all_words]
     return {"mappers": [_OWN_WORDS, *mappers], "body_format": _JSON_FORMAT}
 
 
@@ -80,6 +84,19 @@ def http2(settings: Settings) -> Json:
     rest = {"filter": _NOT_GRPC, "body_format_override": _JSON_FORMAT}
     own = {**_OWN_WORDS, "body_format_override": _JSON_FORMAT}
     return {"mappers": [own, *grpc, *http, rest]}
+
+
+def _refused_visitors() -> list[tuple[Json, str]]:
+    return [
+        (
+            _cel(f"response.code_details.contains('{visitors.FOREIGN_HOST}')"),
+            "this gateway answers only its own hosts (setting gateway.hosts allows more)",
+        ),
+        (
+            _cel(f"response.code_details.contains('{visitors.FOREIGN_ORIGIN}')"),
+            "pages of this origin may not use this gateway (setting gateway.cors allows them)",
+        ),
+    ]
 
 
 def _common(settings: Settings) -> list[tuple[Json, str, int | None]]:
@@ -132,16 +149,10 @@ def _status_is(status: int) -> Json:
 
 def _details(word: str) -> Json:
     """Return a log filter for errors of the HTTP filter that reads the model's name."""
-    expression = (
+    return _cel(
         "response.code_details.startsWith('grpc_field_extraction')"
         f" && response.code_details.contains('{word}')"
     )
-    return {
-        "extension_filter": {
-            "name": "envoy.access_loggers.extension_filters.cel",
-            "typed_config": {"@type": _FILTERS, "expression": expression},
-        }
-    }
 
 
 def _text(words: str) -> Json:

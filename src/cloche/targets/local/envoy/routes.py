@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from cloche.targets.local.envoy import clusters, grpc_routes, renaming, revision_routes
+from cloche.targets.local.envoy import clusters, grpc_routes, renaming, revision_routes, visitors
 from cloche.targets.local.envoy.retries import RETRIES
 from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, absent, equals
 from cloche.targets.local.envoy.services import ClusterName, plain_owners
@@ -51,7 +51,7 @@ _ANY_VERSION = "[1-9][0-9]*"
 def http_table(state: GatewayState, settings: Settings) -> Json:
     """Return the routes of HTTP/1.1 requests."""
     everyone, hosts = _http_routes(state, settings)
-    return _table(HTTP_TABLE, state, everyone, hosts)
+    return _table(HTTP_TABLE, state, everyone, hosts, visitors.of_host(settings))
 
 
 def grpc_table(state: GatewayState, settings: Settings) -> Json:
@@ -91,8 +91,13 @@ def clusters_of(table: Json) -> set[str]:
 
 
 def _table(
-    name: str, state: GatewayState, everyone: list[Json], hosts: dict[str, list[Json]]
+    name: str,
+    state: GatewayState,
+    everyone: list[Json],
+    hosts: dict[str, list[Json]],
+    more: Json | None = None,
 ) -> Json:
+    """Return a table; each virtual host has `more`, too."""
     shares = [
         {"service": service.name, "revision": each.revision, "weight": each.weight}
         for service in state.services
@@ -105,9 +110,9 @@ def _table(
         "metadata": {"filter_metadata": {"cloche": {"routes": shares}}},
         "ignore_port_in_host_matching": True,
         "virtual_hosts": [
-            _host("everyone", "*", everyone),
+            _host("everyone", "*", everyone) | (more or {}),
             *(
-                _host(service, f"{service}.localhost", routes)
+                _host(service, f"{service}.localhost", routes) | (more or {})
                 for service, routes in sorted(hosts.items())
             ),
         ],
