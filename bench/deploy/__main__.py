@@ -32,7 +32,7 @@ from bench.serving.models import resnet50
 from cloche import composition, pipeline, settings
 from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
-from cloche.servers import ServerPorts
+from cloche.servers import ServerAddresses
 
 
 def main() -> None:
@@ -131,12 +131,12 @@ def _bare(home: Path, name: str, path: Path, folder: Path) -> float:
         serving, composition.store(machine).tree_path(prepared.repository.digest),
         models=prepared.repository.models, environment=None,
     )  # fmt: skip
-    ports = ServerPorts(http=free_port(), grpc=free_port(), metrics=free_port())
-    command = installed.command(serving, ports, identity=f"bench-{ports.http}")
+    addresses = ServerAddresses(*(f"127.0.0.1:{free_port()}" for _ in range(3)))
+    command = installed.command(serving, addresses, identity=serving.name)
     start = time.perf_counter()
     with running(
         command.argv, folder / "bare.log", environment=command.env,
-        ready=f"http://127.0.0.1:{ports.http}/v2/health/ready",
+        ready=f"http://{addresses.http}/v2/health/ready",
     ):  # fmt: skip
         return time.perf_counter() - start
 

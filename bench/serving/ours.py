@@ -19,7 +19,7 @@ from bench.serving.peers import v2_binary, v2_json
 from cloche import composition, pipeline, settings, spec
 from cloche.home import HomeLayout
 from cloche.progress import SilentProgress
-from cloche.servers import ServerPorts
+from cloche.servers import ServerAddresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,9 +143,9 @@ def _triton(model: BenchModel, folder: Path) -> Iterator[str]:
     tree = composition.store(home).tree_path(prepared.repository.digest)
     serving = folder / "serving"
     installed.lay_out(serving, tree, models=prepared.repository.models, environment=None)
-    ports = ServerPorts(http=free_port(), grpc=free_port(), metrics=free_port())
-    command = installed.command(serving, ports, identity=f"bench-{ports.http}")
-    url = f"http://127.0.0.1:{ports.http}"
+    addresses = ServerAddresses(*(f"127.0.0.1:{free_port()}" for _ in range(3)))
+    command = installed.command(serving, addresses, identity=f"bench-{model.name}")
+    url = f"http://{addresses.http}"
     with running(
         command.argv, folder / "triton.log", ready=f"{url}/v2/health/ready",
         environment=command.env,

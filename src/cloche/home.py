@@ -115,6 +115,11 @@ class HomeLayout:
         return self.root / "token"
 
     @property
+    def sockets(self) -> Path:
+        """Return the folder of the sockets of replicas."""
+        return self.run / "sockets"
+
+    @property
     def principal(self) -> Path:
         """Return the file with the owner of the token."""
         return self.root / "principal"

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,10 @@ from cloche.clients.kserve.client import InferenceClient
 from cloche.clients.kserve.tensors import decode, encode
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
-from cloche.servers import ServerPorts, WireProtocol
+from cloche.servers import ServerAddresses, WireProtocol
 from cloche.spec import ServiceSpec
 from cloche.store import Store
+from fixtures.asking import client_at
 from fixtures.cache import cache_folder
 
 if TYPE_CHECKING:
@@ -46,22 +47,32 @@ class Replica:
     """A running server with one model, which doubles its input `x`."""
 
     process: subprocess.Popen[bytes]
-    ports: ServerPorts
+    addresses: ServerAddresses
     serving: Path
     log: Path
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports.http}"
+        address = self.addresses.http
+        return address if address.startswith("unix:") else f"http://{address}"
 
     def ready(self, server: Server) -> bool:
         try:
             return all(
-                httpx.get(self.url + path, trust_env=False).status_code == 200
+                get(self.addresses.http, path).status_code == 200
                 for path in server.ready_paths([MODEL])
             )
         except httpx.TransportError:
             return False
+
+
+def get(address: str, path: str) -> httpx.Response:
+    """Return the answer of a server at an address to a GET."""
+    base = address if address.startswith("unix:") else f"http://{address}"
+    if base == address and not Path(address.removeprefix("unix:")).is_socket():
+        raise httpx.ConnectError("no socket yet")  # httpx leaves its own one open then
+    with client_at(base) as client:
+        return client.get(path)
 
 
 @pytest.fixture(params=sorted(composition.servers()), scope="module")
@@ -110,27 +121,28 @@ def lay_out(
     )  # fmt: skip
 
 
-def free_ports() -> ServerPorts:
+def free_addresses() -> ServerAddresses:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
-        return ServerPorts(*(one.getsockname()[1] for one in sockets))
+        return ServerAddresses(*(f"127.0.0.1:{one.getsockname()[1]}" for one in sockets))
 
 
 @contextmanager
 def started(
-    server: Server, installed: InstalledServer, serving: Path, **given: str
+    server: Server,
+    installed: InstalledServer,
+    serving: Path,
+    addresses: ServerAddresses | None = None,
 ) -> Iterator[Replica]:
     """Start a server on a serving folder; whatever is left of it is ended."""
-    ports, log = free_ports(), serving.parent / "log"
-    command = installed.command(
-        serving, ports, identity="suite-r1-0", environment={**os.environ, **given}
-    )
+    log, addresses = serving.parent / "log", addresses or free_addresses()
+    command = installed.command(serving, addresses, identity="suite-r1-0")
     with log.open("wb") as output:
         process = subprocess.Popen(
             command.argv, env=command.env, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        yield Replica(process, ports, serving, log)
+        yield Replica(process, addresses, serving, log)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -146,16 +158,21 @@ def wait_until_ready(replica: Replica, server: Server) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def replica(
+@pytest.fixture(scope="module", params=["ports", "sockets"])
+def replica(  # noqa: PLR0917 - fixtures
+    request: pytest.FixtureRequest,
     server: Server,
     installed: InstalledServer,
     store: Store,
     repository: ModelRepository,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Replica]:
-    serving = lay_out(installed, store, repository, tmp_path_factory.mktemp("running"))
-    with started(server, installed, serving) as running:
+    """Run a replica, at ports and at sockets."""
+    folder = tmp_path_factory.mktemp("running")
+    serving = lay_out(installed, store, repository, folder)
+    on_sockets = request.param == "sockets"
+    addresses = installed.sockets(folder, "one") if on_sockets else free_addresses()
+    with started(server, installed, serving, addresses) as running:
         wait_until_ready(running, server)
         yield running
 
@@ -200,28 +217,34 @@ def test_a_model_that_is_not_there_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_has_no_secret_and_keeps_to_its_ports(
+def test_the_command_has_no_secret_and_keeps_to_its_addresses(
     installed: InstalledServer, tmp_path: Path
 ) -> None:
-    ports = ServerPorts(18001, 18002, 18003)
+    addresses = ServerAddresses("127.0.0.1:18001", "127.0.0.1:18002", "127.0.0.1:18003")
     given = {"HOME": "/home/u", "AWS_SECRET_ACCESS_KEY": "s3cr3t", "LD_PRELOAD": "/evil.so"}
-    command = installed.command(tmp_path / "serving", ports, identity="x-r1-0", environment=given)
+    command = installed.command(
+        tmp_path / "serving", addresses, identity="x-r1-0", environment=given
+    )
     words = " ".join(command.argv)
     assert Path(command.argv[0]) == installed.executable
-    assert all(str(port) in words for port in (ports.http, ports.grpc, ports.metrics))
+    assert all(port in words for port in ("18001", "18002", "18003"))
     assert "s3cr3t" not in words + str(command.env)
     assert "LD_PRELOAD" not in command.env
 
 
-def test_it_listens_on_loopback_alone(replica: Replica) -> None:
+def test_it_listens_where_it_was_told_and_nowhere_else(replica: Replica) -> None:
+    process = psutil.Process(replica.process.pid)
+    addresses = astuple(replica.addresses)
+    if replica.url.startswith("unix:"):
+        paths = {connection.laddr for connection in process.net_connections("unix")}
+        assert {each.removeprefix("unix:") for each in addresses} <= paths
+        addresses = ()
     listening = {
-        connection.laddr
-        for connection in psutil.Process(replica.process.pid).net_connections("tcp")
+        f"{connection.laddr.ip.removeprefix('::ffff:')}:{connection.laddr.port}"
+        for connection in process.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
     }
-    assert {ip.removeprefix("::ffff:") for ip, _ in listening} == {"127.0.0.1"}
-    ports = replica.ports
-    assert {ports.http, ports.grpc, ports.metrics} <= {port for _, port in listening}
+    assert listening == set(addresses)
 
 
 def test_it_speaks_http(server: Server, replica: Replica) -> None:
@@ -240,22 +263,21 @@ def test_it_speaks_grpc(server: Server, replica: Replica) -> None:
 
     tensor = grpc.InferInput("x", X.shape, "FP32")
     tensor.set_data_from_numpy(X)
-    with grpc.InferenceServerClient(f"127.0.0.1:{replica.ports.grpc}") as client:
+    with grpc.InferenceServerClient(replica.addresses.grpc) as client:
         answer = client.infer(MODEL, [tensor])
     np.testing.assert_array_equal(answer.as_numpy("y"), 2 * X)
 
 
 def test_a_model_that_it_does_not_have_is_never_ready(server: Server, replica: Replica) -> None:
     for path in server.ready_paths(["another"]):
-        assert httpx.get(replica.url + path, trust_env=False).status_code != 200
+        assert get(replica.addresses.http, path).status_code != 200
 
 
 def test_it_counts_by_model_under_the_names_it_gives(server: Server, replica: Replica) -> None:
     names = server.metrics
-    url = f"http://127.0.0.1:{replica.ports.metrics}/metrics"
 
     def counted(name: str) -> float:
-        lines = httpx.get(url, trust_env=False).text.splitlines()
+        lines = get(replica.addresses.metrics, "/metrics").text.splitlines()
         of_model = [
             one for one in lines if one.startswith(f"{name}{{") and f'model="{MODEL}"' in one
         ]

@@ -67,7 +67,7 @@ def test_replicas_come_up_by_themselves_before_they_have_traffic(place: Place) -
         assert (one.service, one.revision) == ("demo", 1)
         assert (one.detail, one.restarts, one.last_log) == (None, 0, ())
         assert datetime.fromisoformat(one.since).utcoffset() == timedelta(0)
-        assert (one.url or "").startswith("http://")
+        assert (one.url or "").startswith(("http://", "unix:/"))
     assert dict(seen.split) == {}
 
 

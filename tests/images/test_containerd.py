@@ -22,8 +22,9 @@ from cloche.images.image import Image
 from cloche.pipeline import base_image
 from cloche.pipeline.image import write_image
 from cloche.progress import SilentProgress
+from cloche.servers.triton.process import listening
 from cloche.settings import Settings
-from fixtures.triton import free_ports
+from fixtures.triton import free_addresses
 from formats.onnx_models import mlp
 
 ASKED = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 64], "data": [0.5] * 64}]}
@@ -62,16 +63,14 @@ def layout(tmp_path: Path, containerd: Containerd, made: Image, deployment, sett
 def served(containerd: Containerd, image: str, *options: str | Path) -> Iterator[str]:
     """Run an image on free ports of loopback, as its own user; yield its HTTP address."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    ports = free_ports()
+    addresses = free_addresses()
     containerd(
         "run", "--detach", *HARDENED, *options, image, name, "/cloche/entrypoint",
-        "--http-address=127.0.0.1", f"--http-port={ports.http}",
-        "--grpc-address=127.0.0.1", f"--grpc-port={ports.grpc}",
-        "--metrics-address=127.0.0.1", f"--metrics-port={ports.metrics}",
+        *listening(addresses),
     )  # fmt: skip
     try:
         assert "uid=1000" in containerd("task", "exec", "--exec-id", "id", name, "id")
-        yield f"http://127.0.0.1:{ports.http}"
+        yield f"http://{addresses.http}"
     finally:
         containerd("task", "rm", "--force", name)
         containerd("containers", "rm", name)

@@ -96,7 +96,7 @@ class Replica(service_pb2_grpc.GRPCInferenceServiceServicer):
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._grpc)
         grpc_port = self._grpc.add_insecure_port("127.0.0.1:0")
         self._grpc.start()
-        self.endpoint = Endpoint(self._http.server_port, grpc_port)
+        self.endpoint = Endpoint(f"127.0.0.1:{self._http.server_port}", f"127.0.0.1:{grpc_port}")
 
     def ModelInfer(self, request: Any, context: object) -> Any:  # noqa: N802
         self.gate.wait(30)
@@ -228,7 +228,8 @@ def doubling(
     (tree / "double" / "1" / "model.py").write_text(code)
     triton = starter.start(tree, ["double"])
     with running(folder / "home", installed()) as gateway:
-        revision = RevisionEndpoints(1, 100, (Endpoint(triton.ports.http, triton.ports.grpc),))
+        endpoint = Endpoint(triton.addresses.http, triton.addresses.grpc)
+        revision = RevisionEndpoints(1, 100, (endpoint,))
         gateway.gateway.apply(
             GatewayState((ServiceRoutes("double", ("double",), (revision,), plain=("double",)),))
         )

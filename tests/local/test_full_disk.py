@@ -9,11 +9,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from cloche.clients.control.record import read_record
 from cloche.targets.local.envoy.admin import Admin, socket_path
+from fixtures.asking import client_at
 from fixtures.cache import cache_folder
 from fixtures.command_line import User, a_user, scaled_maximum
 from fixtures.load import Load, ready
@@ -135,7 +135,8 @@ def test_nothing_is_shown_ready_that_is_not(user: User) -> None:
     for _ in range(100):
         for each in user.service("ended")["replicas"]["items"]:
             if each["phase"] == "ready":
-                assert httpx.get(f"{each['url']}/v2/health/ready", timeout=10).is_success
+                with client_at(each["url"], timeout=10) as client:
+                    assert client.get("/v2/health/ready").is_success
     taken.unlink()
     until(lambda: ready(user, "ended") == 1 and routed_to(user, "ended"), 120)
 
@@ -167,8 +168,8 @@ def routed(user: User) -> bool:
 def routed_to(user: User, service: str) -> bool:
     replicas = user.service(service)["replicas"]["items"]
     hosts = Admin(socket_path(user.settings.layout.gateway)).hosts()
-    well = {host.port for host in hosts if host.healthy and host.cluster == f"{service}.r1.http"}
-    return well == {int(each["url"].rpartition(":")[2]) for each in replicas if each["url"]}
+    well = {host.address for host in hosts if host.healthy and host.cluster == f"{service}.r1.http"}
+    return well == {each["url"] for each in replicas if each["url"]}
 
 
 def pids(user: User, service: str = "full") -> set[int]:

@@ -28,6 +28,9 @@ def gateway(tmp_path: Path) -> Iterator[Running]:
         yield found
 
 
+NONSENSE = Endpoint("nonsense:1", "nonsense:2")
+
+
 def heavy(gateway: Running, name: str) -> ServiceRoutes:
     """A service whose weights together are more than Envoy counts."""
     return service(name, (TOO_HEAVY, gateway.replicas[0]), (TOO_HEAVY, gateway.replicas[-1]))
@@ -74,7 +77,10 @@ def test_who_is_refused_keeps_the_routes_that_it_had(gateway: Running) -> None:
 
 @pytest.mark.parametrize(
     ("endpoint", "words"),
-    [(Endpoint(1, 2, "nonsense"), "malformed IP address"), (Endpoint(70_000, 2), "65535")],
+    [
+        (NONSENSE, "malformed IP address"),
+        (Endpoint("127.0.0.1:70000", "127.0.0.1:2"), "65535"),
+    ],
 )
 def test_refused_clusters_are_told_as_well(
     gateway: Running, endpoint: Endpoint, words: str
@@ -95,7 +101,11 @@ def test_what_was_written_while_no_gateway_ran_is_found_when_it_runs(gateway: Ru
     gateway.replica("two")
     gateway.stop()
     state = GatewayState(
-        (service("a", (100, one)), heavy(gateway, "b"), elsewhere("c", Endpoint(1, 2, "nonsense")))
+        (
+            service("a", (100, one)),
+            heavy(gateway, "b"),
+            elsewhere("c", NONSENSE),
+        )
     )
     assert gateway.gateway.apply(state).refused == {}
     gateway.start()

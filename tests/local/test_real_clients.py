@@ -102,7 +102,8 @@ def address(
     names = [*MODELS, "repeat-int32"]
     triton = triton_starter.start(tree, names)
     with running(tmp_path_factory.mktemp("gateway"), installed()) as gateway:
-        revision = RevisionEndpoints(1, 100, (Endpoint(triton.ports.http, triton.ports.grpc),))
+        endpoint = Endpoint(triton.addresses.http, triton.addresses.grpc)
+        revision = RevisionEndpoints(1, 100, (endpoint,))
         services = [served(name, revision) for name in names]
         assert gateway.gateway.apply(GatewayState(tuple(services))).refused == {}
         until(lambda: all(host.healthy for host in gateway.gateway._hosts()))

@@ -16,6 +16,7 @@ from test_sequences_and_streams import COUNTER, SEQUENCE, repository
 from tritonclient.utils import InferenceServerException
 
 import cloche
+from fixtures.asking import client_at
 from fixtures.command_line import User, a_user
 from fixtures.local import until
 
@@ -114,7 +115,10 @@ def grpc(user: User) -> Iterator[Any]:
 def executed(user: User, service: str) -> list[int]:
     """Return how many requests each replica has answered."""
     urls = [item["url"] for item in user.service(service)["replicas"]["items"]]
-    found = [httpx.get(f"{url}/v2/models/{service}/stats").json()["model_stats"] for url in urls]
+    found = []
+    for url in urls:
+        with client_at(url) as client:
+            found.append(client.get(f"/v2/models/{service}/stats").json()["model_stats"])
     return [int(stats[0]["inference_stats"]["success"]["count"]) for stats in found]
 
 

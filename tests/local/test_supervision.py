@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -210,19 +211,20 @@ def test_down_leaves_nothing(
     target = local_target(policy=QUICK)
     serve(target, desired)
     bound = [
-        int(str(address).rpartition(":")[2])
+        Path(str(address).removeprefix("unix:"))
         for one in target.replicas()
         for address in (one.url, one.grpc)
     ]
+    assert all(path.is_socket() for path in bound)
     kill(replicas(target)["demo-r1-0"].pid)  # it cannot clean up after itself
     target.down()
     assert processes.find(home) == []
     assert not (home / "run").exists()
     left = [clean_shared_memory(serving, name) for name in ("demo-r1-0", "demo-r1-1")]
     assert left == [0, 0]
-    for port in [*bound, local_home.settings.gateway_port]:
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert not any(path.exists() or path.parent.exists() for path in bound)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", local_home.settings.gateway_port)) != 0
 
 
 def test_a_repository_that_triton_refuses_fails_with_its_words(

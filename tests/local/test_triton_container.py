@@ -14,10 +14,10 @@ import pytest
 from cloche.artifacts import ModelRepository, RepositoryMember, TensorSpec
 from cloche.clients.kserve.client import InferenceClient
 from cloche.servers.triton import TritonServer, container
-from cloche.servers.triton.process import shared_memory_prefix
+from cloche.servers.triton.process import listening, shared_memory_prefix
 from cloche.servers.triton.serving import MODELS
 from fixtures.local import CONFIGURATION, DOUBLING
-from fixtures.triton import RunningTriton, free_ports
+from fixtures.triton import RunningTriton, free_addresses
 
 if TYPE_CHECKING:
     from fixtures.triton import TritonStarter
@@ -67,19 +67,18 @@ def entered(triton_starter: TritonStarter, tree: Path, tmp_path_factory) -> Iter
 def command(starter: TritonStarter, tree: Path, folder: Path, **given: str) -> RunningTriton:
     installed = starter.installation
     serving = installed.lay_out(folder / "serving", tree, models=["double"], environment=None)
-    ports, identity = free_ports(), "container"
+    addresses, identity = free_addresses(), "container"
     start = container.start(repository("python"), tree)
     script = folder / "entrypoint"
     script.write_bytes(start.script)
     script.chmod(0o755)
-    local = installed.command(serving, ports, identity=identity).env
+    local = installed.command(serving, addresses, identity=identity).env
     environment = {
         **local, **start.environment, "CLOCHE_MODELS": str(serving / MODELS),
         "PATH": f"{installed.executable.parent}:{local['PATH']}", **given,
     }  # fmt: skip
     options = [
-        f"--http-port={ports.http}", f"--grpc-port={ports.grpc}", f"--metrics-port={ports.metrics}",
-        "--http-address=127.0.0.1", "--grpc-address=127.0.0.1", "--metrics-address=127.0.0.1",
+        *listening(addresses),
         f"--backend-directory={installed.backends}",
         "--backend-config=python,shm-region-prefix-name=" + shared_memory_prefix(serving, identity),
     ]  # fmt: skip
@@ -89,7 +88,7 @@ def command(starter: TritonStarter, tree: Path, folder: Path, **given: str) -> R
             [script, *options], env=environment, stdout=output, stderr=output, cwd="/",
             start_new_session=True,
         )  # fmt: skip
-    return RunningTriton(process, ports, serving, identity, log)
+    return RunningTriton(process, addresses, serving, identity, log)
 
 
 def test_it_serves_the_models(entered: RunningTriton):

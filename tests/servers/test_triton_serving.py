@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloche.errors import ClocheError
-from cloche.servers import ServerPorts
+from cloche.servers import ServerAddresses
 from cloche.servers.triton import TritonInstallation
 from cloche.servers.triton.completeness import is_complete, top_level_fields
 from cloche.servers.triton.process import clean_shared_memory, command, shared_memory_prefix
@@ -130,7 +130,11 @@ def test_the_command_keeps_to_loopback_and_passes_no_secret_on(
     given = {"HOME": "/home/u", "AWS_SECRET_ACCESS_KEY": "s", "MLFLOW_TRACKING_PASSWORD": "s",
              "PATH": "/evil", "LD_PRELOAD": "/evil.so", "PYTHONPATH": "/evil"}  # fmt: skip
     started = command(
-        installation, serving, ServerPorts(1, 2, 3), identity="x-r1-0", environment=given
+        installation,
+        serving,
+        ServerAddresses("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"),
+        identity="x-r1-0",
+        environment=given,
     )
     text = " ".join([*started.argv, *started.env.values()])
     assert "evil" not in text

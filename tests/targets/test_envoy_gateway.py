@@ -12,8 +12,9 @@ import pytest
 
 from cloche.errors import ClocheError
 from cloche.settings import Settings
+from cloche.targets.local import socket_folder
 from cloche.targets.local.envoy import sockets, xds
-from cloche.targets.local.envoy.admin import make_socket_folder, socket_path
+from cloche.targets.local.envoy.admin import socket_path
 from cloche.targets.local.envoy.gateway import EnvoyGateway
 from cloche.targets.local.envoy.installation import EnvoyInstallation
 from cloche.targets.local.envoy.services import (
@@ -29,9 +30,13 @@ def installed() -> EnvoyInstallation:
     return EnvoyInstallation("0", Path("/nowhere/envoy"))
 
 
+def at(port: int) -> Endpoint:
+    return Endpoint(f"127.0.0.1:{port}", f"127.0.0.1:{port + 100}")
+
+
 def state(*weights: int, port: int = 18001) -> GatewayState:
     revisions = tuple(
-        RevisionEndpoints(number, weight, (Endpoint(port + number, port + 100 + number),))
+        RevisionEndpoints(number, weight, (at(port + number),))
         for number, weight in enumerate(weights, start=1)
     )
     return GatewayState((ServiceRoutes("a", ("a",), revisions),))
@@ -58,7 +63,7 @@ def test_without_a_process_everything_is_written_for_its_start(gateway: EnvoyGat
     assert "a.r1.http" in (gateway.folder / "routes" / "cloche.http.json").read_text()
     assert not any(process.ready() for process in gateway.processes)
     assert gateway.seen_routes() == ()
-    assert gateway.is_done_with(Endpoint(18002, 18102))
+    assert gateway.is_done_with(at(18002))
 
 
 def test_what_lost_its_routes_goes_once_it_has_no_request(gateway: EnvoyGateway) -> None:
@@ -168,8 +173,8 @@ def test_the_admin_socket_fits_its_address_and_is_nobody_elses(
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     path = socket_path(tmp_path / ("long" * 40))
     assert path != socket_path(tmp_path / ("other" * 40))
-    make_socket_folder(path)
+    socket_folder.make(path.parent)
     assert path.parent.stat().st_mode & 0o777 == 0o700
     path.parent.chmod(0o755)
-    make_socket_folder(path)
+    socket_folder.make(path.parent)
     assert path.parent.stat().st_mode & 0o777 == 0o700

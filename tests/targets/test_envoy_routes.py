@@ -24,7 +24,7 @@ from cloche.targets.local.envoy.services import (
 )
 
 SETTINGS = Settings(home=Path("/nowhere"))
-ENDPOINT = Endpoint(18001, 18002)
+ENDPOINT = Endpoint("127.0.0.1:18001", "127.0.0.1:18002")
 
 
 def service(name: str, *models: str, weights: tuple[int, ...] = (100,)) -> ServiceRoutes:

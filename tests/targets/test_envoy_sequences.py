@@ -23,8 +23,12 @@ SETTINGS = Settings(home=Path("/nowhere"))
 Json = dict[str, Any]
 
 
+def endpoint(at: int) -> Endpoint:
+    return Endpoint(f"127.0.0.1:{18000 + at}", f"127.0.0.1:{19000 + at}")
+
+
 def revision(number: int, replicas: int, *, stateful: bool, weight: int = 100) -> RevisionEndpoints:
-    endpoints = tuple(Endpoint(18000 + at, 19000 + at) for at in range(replicas))
+    endpoints = tuple(map(endpoint, range(replicas)))
     return RevisionEndpoints(number, weight, endpoints, stateful, stateful and replicas > 1)
 
 
@@ -85,7 +89,7 @@ def test_a_replica_has_one_place_on_the_rings_of_both_protocols() -> None:
             for each in endpoints[0]["lb_endpoints"]
         ]
 
-    assert places("http") == places("grpc") == ["18000", "18001"]
+    assert places("http") == places("grpc") == ["127.0.0.1:18000", "127.0.0.1:18001"]
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -125,7 +129,7 @@ def test_a_split_goes_by_the_header_too(*, stateful: bool) -> None:
 
 
 def test_what_will_have_more_replicas_is_ready_for_them() -> None:
-    one = RevisionEndpoints(1, 100, (Endpoint(18000, 19000),), stateful=True, spread=True)
+    one = RevisionEndpoints(1, 100, (endpoint(0),), stateful=True, spread=True)
     assert all("retry_policy" in route["route"] for route in to_replicas(table("http", one)))
     assert refusals(table("http", one))
 

@@ -61,7 +61,7 @@ class Server:
 
     def record(self, pid: int, step: Step = Step.STARTING) -> Record:
         port = self.http.server_address[1]
-        return Record("m-r1-0", "boot", Life(step), "", pid=pid, ports=(port,))
+        return Record("m-r1-0", "boot", Life(step), "", pid=pid, addresses=(f"127.0.0.1:{port}",))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_each_new_process_is_asked_once_and_any_answer_will_do(server: Server, s
 
 def test_a_process_that_takes_no_connection_is_not_ready() -> None:
     watched = Watched(Questions(READY, first=REQUEST))
-    gone = Record("m-r1-0", "boot", Life(Step.STARTING), "", pid=1, ports=(9,))
+    gone = Record("m-r1-0", "boot", Life(Step.STARTING), "", pid=1, addresses=("127.0.0.1:9",))
     assert watched.look(gone) == (False, False)
 
 

@@ -14,11 +14,11 @@ import pytest
 
 from cloche.artifacts import ModelRepository, ReplicaRange, RepositoryMember, Runtime
 from cloche.targets import Placement, ReplicaPhase
-from cloche.targets.local import processes
+from cloche.targets.local import ports, processes
 from cloche.targets.local.context import HomeContext
 from cloche.targets.local.health.replica_health import Questions
 from cloche.targets.local.lifecycle import Policy, Step
-from cloche.targets.local.ports import Ports, listens
+from cloche.targets.local.processes import Marker
 from cloche.targets.local.revisions import RevisionRunner
 from cloche.targets.local.supervised import Launch, Record
 from fixtures.local import until
@@ -59,13 +59,14 @@ class ScriptSoftware:
         serving.mkdir(parents=True)
 
     def listens(self, serving: Path, name: str, record: Record) -> bool:
-        return record.pid is not None and listens(record.pid, record.ports)
+        return record.pid is not None and ports.listens(record.pid, ports.of(record.addresses))
 
-    def launch(
-        self, serving: Path, name: str, ports: tuple[int, ...], memory: int | None
-    ) -> Launch:
-        words = (str(self.loaded), *map(str, ports))
-        return Launch((sys.executable, "-c", SERVER, *words), {}, ports)
+    def launch(self, serving: Path, marker: Marker, memory: int | None) -> Launch:
+        taken = ports.choose(3)
+        words = (str(self.loaded), *map(str, taken))
+        return Launch((sys.executable, "-c", SERVER, *words), {}, tuple(map(ports.address, taken)))
+
+    def keep(self, record: Record) -> None: ...
 
     def model_program(self, placement: Placement) -> str | None: ...
 
@@ -92,7 +93,6 @@ class Revisions:
             self.home,
             ScriptSoftware(self.loaded),
             IMPATIENT,
-            Ports(),
             drained=lambda record: True,
             offered=lambda record: True,
             changed=lambda: None,

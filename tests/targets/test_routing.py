@@ -20,6 +20,10 @@ from cloche.targets.local.supervised import Record
 from fixtures.local import until
 
 
+def endpoint(port: int) -> Endpoint:
+    return Endpoint(f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}")
+
+
 def placed(
     service: str,
     revision: int,
@@ -39,7 +43,9 @@ def placed(
             Life(step),
             "",
             pid=1,
-            ports=(revision * 1000 + index * 10, revision * 1000 + index * 10 + 1, 0),
+            addresses=tuple(
+                f"127.0.0.1:{revision * 1000 + index * 10 + each}" for each in range(3)
+            ),
         )
         for index, step in enumerate(steps)
     )
@@ -51,7 +57,7 @@ def placed(
 def test_endpoints_follow_readiness() -> None:
     steps = (Step.STARTING, Step.READY, Step.UNREADY, Step.DRAINING, Step.ENDING)
     state = gateway_state([Route("a", 1, 100)], [placed("a", 1, *steps)])
-    assert state.services[0].revisions[0].endpoints == (Endpoint(1010, 1011),)
+    assert state.services[0].revisions[0].endpoints == (endpoint(1010),)
 
 
 def test_revisions_share_a_service_and_the_heaviest_names_its_first_model() -> None:
@@ -67,11 +73,18 @@ def test_revisions_share_a_service_and_the_heaviest_names_its_first_model() -> N
     )
     assert state == GatewayState(
         (
-            ServiceRoutes("a", ("a",), (RevisionEndpoints(1, 100, (Endpoint(1000, 1001),)),)),
+            ServiceRoutes(
+                "a",
+                ("a",),
+                (RevisionEndpoints(1, 100, (endpoint(1000),)),),
+            ),
             ServiceRoutes(
                 "b",
                 ("b", "b.new", "b.old"),
-                (RevisionEndpoints(1, 25, (Endpoint(1000, 1001),)), RevisionEndpoints(2, 75)),
+                (
+                    RevisionEndpoints(1, 25, (endpoint(1000),)),
+                    RevisionEndpoints(2, 75),
+                ),
             ),
         )
     )

@@ -107,8 +107,11 @@ def test_a_runtime_is_part_of_what_is_served() -> None:
     assert spec.from_reference("./digits.onnx").served().runtime is None
 
 
+AT = ("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3")
+
+
 def test_a_container_is_reached_on_loopback_alone(tmp_path: Path) -> None:
-    launch = Containers(tmp_path, tmp_path / "containers").launch(IMAGE, "digits-r1-0", (1, 2, 3))
+    launch = Containers(tmp_path, tmp_path / "containers").launch(IMAGE, "digits-r1-0", AT)
     words = list(launch.argv)
     assert [words[at + 1] for at, word in enumerate(words) if word == "--publish"] == [
         "127.0.0.1:1:8000", "127.0.0.1:2:8001", "127.0.0.1:3:8002",
@@ -120,7 +123,7 @@ def test_a_container_is_reached_on_loopback_alone(tmp_path: Path) -> None:
 
 def test_a_container_has_the_memory_that_is_asked_for(tmp_path: Path) -> None:
     containers = Containers(tmp_path, tmp_path / "containers")
-    words = containers.launch(IMAGE, "digits-r1-0", (1, 2, 3), 2**30).argv
+    words = containers.launch(IMAGE, "digits-r1-0", AT, 2**30).argv
     assert words[words.index("--memory") + 1] == f"{2**30}b"
     assert words[words.index("--memory-swap") + 1] == f"{2**30}b"
 

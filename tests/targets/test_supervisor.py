@@ -29,6 +29,7 @@ POLICY = Policy(
     check_every=0.05,
     start_check_every=0.01,
 )
+ADDRESSES = ("127.0.0.1:1", "127.0.0.1:2")
 
 
 class ScriptServer:
@@ -53,7 +54,7 @@ class ScriptServer:
         self.prepared += 1
         if self.refused:
             raise self.refused
-        return Launch((sys.executable, "-c", self.code), {"LANG": "C.UTF-8"}, (1, 2))
+        return Launch((sys.executable, "-c", self.code), {"LANG": "C.UTF-8"}, ADDRESSES)
 
     def health(self, record: Record) -> Health:
         if self.given is not None:
@@ -334,7 +335,7 @@ def test_a_closed_supervisor_leaves_its_server_to_the_next_one(keeper: Keeper) -
     first.join(5)
     second = keeper.resume(supervised)
     assert (phase(second), second.record.pid) == (ReplicaPhase.READY, first.record.pid)
-    assert second.record.ports == (1, 2)
+    assert second.record.addresses == ADDRESSES
     kill(second)
     until(lambda: second.record.life.restarts == 1 and phase(second) is ReplicaPhase.READY)
     assert len(processes.find(keeper.home)) == 1
@@ -349,7 +350,7 @@ def test_a_server_that_was_started_but_not_recorded_is_adopted(keeper: Keeper) -
     started.close()
     until(lambda: keeper.leader(marker.run) is not None)
     life = Life(Step.STARTING)
-    record = Record(supervised.name, processes.boot(), life, "", run=marker.run, ports=(1, 2))
+    record = Record(supervised.name, processes.boot(), life, "", run=marker.run)
     records.save(keeper.path, record)
     supervisor = keeper.resume(supervised)
     until(lambda: phase(supervisor) is ReplicaPhase.READY)

@@ -78,7 +78,14 @@ def started(settings: Settings, name: str, bound: tuple[int, ...], record: Path)
     life = Life(Step.READY, since=time.monotonic(), ready_at=time.monotonic(), was_ready=True)
     now = "2026-11-01T12:00:00.000+00:00"
     kept = Record(
-        name, processes.boot(), life, now, marker.run, process.pid, process.started, bound
+        name,
+        processes.boot(),
+        life,
+        now,
+        marker.run,
+        process.pid,
+        process.started,
+        tuple(map(ports.address, bound)),
     )
     records.save(record, kept)
     return process

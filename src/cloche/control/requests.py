@@ -87,10 +87,14 @@ def check_capacity(service: str, operated: Operated) -> None:
 
 
 def server_url(url: str) -> str:
-    """Return a base URL without its final slash; raises UsageError `verify.url`."""
+    """Return the URL of a server without its final slash; raises UsageError `verify.url`.
+
+    It may be `unix:PATH`.
+    """
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and not parts.username
+        usable = usable or (parts.scheme == "unix" and parts.path.startswith("/"))
     except ValueError:
         usable = False
     if not usable:

@@ -3,17 +3,17 @@
 from cloche.servers.server import (
     InstalledServer,
     Server,
+    ServerAddresses,
     ServerCommand,
     ServerMetrics,
-    ServerPorts,
     WireProtocol,
 )
 
 __all__ = [
     "InstalledServer",
     "Server",
+    "ServerAddresses",
     "ServerCommand",
     "ServerMetrics",
-    "ServerPorts",
     "WireProtocol",
 ]

@@ -22,12 +22,12 @@ class WireProtocol(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ServerPorts:
-    """The loopback ports of one replica."""
+class ServerAddresses:
+    """Where one replica listens: `127.0.0.1:18000`, or `unix:/run/a.http`, as gRPC writes them."""
 
-    http: int
-    grpc: int
-    metrics: int
+    http: str
+    grpc: str
+    metrics: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,13 @@ class InstalledServer(Protocol):
         Replaces a folder at `destination`. Raises ClocheError `server.…`.
         """
 
+    def sockets(self, folder: Path, name: str) -> ServerAddresses:
+        """Return the addresses of a replica on Unix sockets in a folder, whose names begin so."""
+
     def command(
         self,
         serving: Path,
-        ports: ServerPorts,
+        addresses: ServerAddresses,
         *,
         identity: str,
         environment: Mapping[str, str] | None = None,

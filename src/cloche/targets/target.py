@@ -51,7 +51,10 @@ class Replica:
     since: str
     """When the phase began: UTC, ISO 8601."""
     url: str | None
-    """Base URL of the replica's own HTTP endpoint, if it can be reached from here."""
+    """Base URL of the replica's own HTTP endpoint, if it can be reached from here.
+
+    `unix:PATH` is one on a Unix socket.
+    """
     grpc: str | None = None
     pid: int | None = None
     """Its process, if it runs on this machine."""
@@ -78,9 +81,9 @@ class ReplicaAddress:
     """Where one server can be asked."""
 
     http: str
-    """Base URL."""
+    """Base URL, or `unix:PATH` for a Unix socket."""
     grpc: str | None = None
-    """`host:port`; None if only HTTP is known."""
+    """`host:port` or `unix:PATH`; None if only HTTP is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,18 @@ def home(settings: Settings) -> Outcome:
     return Outcome("home", State.OK, f"{settings.home} can be written{note}.")
 
 
+def replicas(settings: Settings) -> Outcome:
+    """Tell whether other users of this machine can reach replicas past the gateway."""
+    from cloche.targets.local.replica_sockets import ReplicaSockets
+
+    if ReplicaSockets.usable(settings.layout.sockets) is None:
+        what = "They listen on ports of loopback, where any user of this machine reaches them."
+        hint = "This kernel does not tell who is connected to a Unix socket (sock_diag)."
+        return Outcome("replicas", State.WARNING, what, hint)
+    what = "They listen on Unix sockets that only you can reach; those in containers on ports."
+    return Outcome("replicas", State.OK, what)
+
+
 def disk(settings: Settings) -> Outcome:
     """Compare the free space with the needs of servers and environments."""
     folder = _existing(settings.home)
@@ -235,6 +247,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Outcome]], ...] = (
     ("uv", uv),
     ("memory", memory),
     ("home", home),
+    ("replicas", replicas),
     ("disk", disk),
     ("triton", triton),
     ("envoy", envoy),

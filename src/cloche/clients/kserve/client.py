@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import httpx
 
 HEADER_LENGTH = "inference-header-content-length"
+UNIX = "unix:"
+"""What the address of a server on a Unix socket begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class InferenceAnswer:
 
 class InferenceClient:
     """A client of one base URL, such as `http://127.0.0.1:8080`; `timeout` is per call in seconds.
+
+    `unix:PATH` is a server on a Unix socket.
 
     Every method raises UnavailableError `inference.unreachable` or `inference.timeout` if nothing
     answers, and ClocheError `inference.refused` with the server's message if it refuses. Keeps
@@ -52,8 +56,10 @@ class InferenceClient:
         self._timeout = timeout
         # Servers and gateways are addressed directly, past any proxy, and answer uncompressed:
         # Triton takes longer to compress an answer than to send it.
+        path = base_url.removeprefix(UNIX) if base_url.startswith(UNIX) else None
         self._http = httpx.Client(
-            base_url=base_url.rstrip("/"),
+            base_url=base_url.rstrip("/") if path is None else "http://localhost",
+            transport=None if path is None else httpx.HTTPTransport(uds=path),
             timeout=timeout,
             headers={"accept-encoding": "identity", **(headers or {})},
             trust_env=False,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from cloche.servers.server import ServerCommand, ServerPorts
+    from cloche.servers.server import ServerAddresses, ServerCommand
 
 
 class InstalledTriton(TritonInstallation):
@@ -34,13 +34,17 @@ class InstalledTriton(TritonInstallation):
             destination, tree, models=models, environment=environment, installation=self
         )
 
+    def sockets(self, folder: Path, name: str) -> ServerAddresses:
+        """Return the addresses of a replica on Unix sockets; see `process.sockets`."""
+        return process.sockets(folder, name)
+
     def command(
         self,
         serving: Path,
-        ports: ServerPorts,
+        addresses: ServerAddresses,
         *,
         identity: str,
         environment: Mapping[str, str] | None = None,
     ) -> ServerCommand:
         """Return the command of a replica on a serving folder; see `process.command`."""
-        return process.command(self, serving, ports, identity=identity, environment=environment)
+        return process.command(self, serving, addresses, identity=identity, environment=environment)

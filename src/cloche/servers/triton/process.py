@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloche.servers.server import ServerCommand
+from cloche.servers.server import ServerAddresses, ServerCommand
 from cloche.servers.triton import host
 from cloche.servers.triton.completeness import is_complete
 from cloche.servers.triton.serving import LIBRARIES, MODELS
@@ -16,7 +16,6 @@ from cloche.servers.triton.serving import LIBRARIES, MODELS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cloche.servers.server import ServerPorts
     from cloche.servers.triton.installation import TritonInstallation
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  POSIX shared memory on Linux
@@ -42,7 +41,7 @@ STUB_TIMEOUT = "python,stub-timeout-seconds=120"
 def command(
     installation: TritonInstallation,
     serving: Path,
-    ports: ServerPorts,
+    addresses: ServerAddresses,
     *,
     identity: str,
     environment: Mapping[str, str] | None = None,
@@ -53,14 +52,14 @@ def command(
     only what a server needs of `environment` (default: this process's).
     """
     given = os.environ if environment is None else environment
-    argv = _arguments(installation, serving, ports, identity)
+    argv = _arguments(installation, serving, addresses, identity)
     return ServerCommand(tuple(argv), _environment(installation, serving, given))
 
 
 def _arguments(
-    installation: TritonInstallation, serving: Path, ports: ServerPorts, identity: str
+    installation: TritonInstallation, serving: Path, addresses: ServerAddresses, identity: str
 ) -> list[str]:
-    # Nobody knows this word, so the APIs behind it are closed to all who reach the port.
+    # Nobody knows this word, so the APIs behind it are closed to all who reach the server.
     word = secrets.token_hex(16)
     prefix = shared_memory_prefix(serving, identity)
     return [
@@ -70,20 +69,41 @@ def _arguments(
         f"--backend-directory={installation.backends}",
         *HARDENED,
         *completion(serving / MODELS),
-        "--http-address=127.0.0.1",
-        f"--http-port={ports.http}",
+        *listening(addresses),
         f"--http-thread-count={_http_threads()}",
         f"--http-restricted-api={CLOSED_APIS}:cloche-closed={word}",
-        "--grpc-address=127.0.0.1",
-        f"--grpc-port={ports.grpc}",
         f"--grpc-restricted-protocol={CLOSED_APIS}:cloche-closed={word}",
-        "--metrics-address=127.0.0.1",
-        f"--metrics-port={ports.metrics}",
         "--allow-gpu-metrics=false",
         *_pinned_memory(),
         f"--backend-config=python,shm-region-prefix-name={prefix}",
         f"--backend-config={STUB_TIMEOUT}",
     ]
+
+
+def sockets(folder: Path, name: str) -> ServerAddresses:
+    """Return the addresses of a replica on Unix sockets in a folder, whose names begin so.
+
+    Triton's options know hosts and ports alone. Its HTTP library takes an address `unix:PATH` for a
+    socket and leaves out the port; its gRPC library gets both, joined by a colon, as one path.
+    """
+    path = f"unix:{folder / name}"
+    return ServerAddresses(f"{path}.http", f"{path}.grpc:1", f"{path}.metrics")
+
+
+def listening(addresses: ServerAddresses) -> list[str]:
+    """Return the options by which Triton listens at addresses; see `sockets`."""
+    return [
+        *_address("http", addresses.http),
+        *_address("grpc", addresses.grpc),
+        *_address("metrics", addresses.metrics),
+    ]
+
+
+def _address(service: str, address: str) -> list[str]:
+    host, port = address, "1"
+    if service == "grpc" or not address.startswith("unix:"):
+        host, _, port = address.rpartition(":")
+    return [f"--{service}-address={host}", f"--{service}-port={port}"]
 
 
 def shared_memory_prefix(serving: Path, identity: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cloche.clients.engine import options
 from cloche.errors import ClocheError
-from cloche.targets.local import records, replica_images
+from cloche.targets.local import ports, records, replica_images
 from cloche.targets.local.replica_images import ReplicaImage
 from cloche.targets.local.supervised import Launch
 
@@ -52,15 +52,19 @@ class Containers:
         return records.load(serving / _RECORD, ReplicaImage)
 
     def launch(
-        self, image: ReplicaImage, replica: str, ports: tuple[int, ...], memory: int | None = None
+        self,
+        image: ReplicaImage,
+        replica: str,
+        addresses: tuple[str, ...],
+        memory: int | None = None,
     ) -> Launch:
-        """Return how to start a replica on ports of loopback: HTTP, gRPC, metrics.
+        """Return how to start a replica at ports of loopback: HTTP, gRPC, metrics.
 
         `memory` bounds the bytes that it may have.
         """
         published = [
             word
-            for port, inside in zip(ports, image.ports, strict=True)
+            for port, inside in zip(ports.of(addresses), image.ports, strict=True)
             for word in options.published(port, inside)
         ]
         argv = (
@@ -71,14 +75,14 @@ class Containers:
             *published, *options.hardened(image.shared_memory), *options.bounded(memory),
             image.id,
         )  # fmt: skip
-        return Launch(argv, image.environment, ports)
+        return Launch(argv, image.environment, addresses)
 
-    def listens(self, image: ReplicaImage, replica: str, ports: tuple[int, ...]) -> bool:
-        """Return whether the engine leads the ports for HTTP and gRPC to a replica."""
+    def listens(self, image: ReplicaImage, replica: str, addresses: tuple[str, ...]) -> bool:
+        """Return whether the engine leads the addresses for HTTP and gRPC to a replica."""
         name, engine = self._name(replica), image.engine
         return all(
-            engine.address(name, inside) == f"{options.LOOPBACK}:{port}"
-            for port, inside in zip(ports[:2], image.ports[:2], strict=True)
+            engine.address(name, inside) == address
+            for address, inside in zip(addresses[:2], image.ports[:2], strict=True)
         )
 
     def remove(self, image: ReplicaImage, replica: str) -> None:

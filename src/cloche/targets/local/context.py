@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.targets.local.lifecycle import Policy
-    from cloche.targets.local.ports import Ports
     from cloche.targets.local.software import ReplicaServer
     from cloche.targets.local.supervised import Record
 
@@ -24,7 +23,6 @@ class HomeContext:
     home: Path
     software: ReplicaServer
     policy: Policy
-    ports: Ports
     drained: Callable[[Record], bool]
     offered: Callable[[Record], bool]
     """Tells whether the gateway sends requests to a replica."""

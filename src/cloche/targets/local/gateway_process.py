@@ -53,7 +53,7 @@ class SupervisedEnvoy:
             self._gateway.prepare()
         self._process.prepare()
         arguments, environment = self._process.command(self._gateway.install().binary)
-        return Launch(tuple(arguments), environment, (self._port,), inherited=claim)
+        return Launch(tuple(arguments), environment, (ports.address(self._port),), inherited=claim)
 
     def _claim(self) -> int | None:
         """Return the claim of the port; None if a process of this gateway listens there.
@@ -173,7 +173,7 @@ class LocalGateway:
         adopted = set[tuple[str, str]]()
         for process, supervisor in zip(self._processes, self._supervisors, strict=True):
             record = records.load(self._layout.gateway_record(process.name), Record)
-            if record is None or record.ports not in {(), (self._port,)}:
+            if record is None or record.addresses not in {(), (ports.address(self._port),)}:
                 continue  # a gateway on another port is ended as a stray
             running = leaders.get(record.run or "")
             supervisor.resume(record, running)

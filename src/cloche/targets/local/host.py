@@ -7,6 +7,7 @@ servers running; `down` ends them all.
 
     run/revisions/   see `revisions`        run/routes.json   the split of each service
     run/gateway/     Envoy's files          run/gateway.json  the record of its process
+    run/sockets/     those of replicas
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from cloche.targets.local.envoy.gateway import EnvoyGateway
 from cloche.targets.local.envoy.installation import install as install_envoy
 from cloche.targets.local.holds import Holds
 from cloche.targets.local.lifecycle import Policy
-from cloche.targets.local.ports import Ports
 from cloche.targets.local.revisions import SERVING, RevisionRunner
 from cloche.targets.local.software import ReplicaServer
 
@@ -86,7 +86,6 @@ class LocalHost:
             home=self._home,
             software=ReplicaServer(server, settings, store),
             policy=self._policy,
-            ports=Ports(),
             drained=self._is_drained,
             offered=self.local_gateway.offered,
             changed=self._replicas_changed,

@@ -83,7 +83,7 @@ def _is_numbered(repository: ModelRepository) -> bool:
 def _endpoints(replicas: Iterable[Record]) -> tuple[Endpoint, ...]:
     return tuple(
         sorted(
-            Endpoint(record.ports[0], record.ports[1])
+            Endpoint(record.addresses[0], record.addresses[1])
             for record in replicas
             if record.pid is not None and record.life.step is Step.READY
         )

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.errors import UnavailableError
+from cloche.targets.local.local_http import UNIX
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 LOOPBACK = "127.0.0.1"
 _LOWEST = 18000
@@ -83,6 +84,16 @@ def free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def address(port: int) -> str:
+    """Return the address of a port."""
+    return f"{LOOPBACK}:{port}"
+
+
+def of(addresses: Iterable[str]) -> tuple[int, ...]:
+    """Return the ports among addresses."""
+    return tuple(int(each.rpartition(":")[2]) for each in addresses if not each.startswith(UNIX))
 
 
 def listens(pid: int, wanted: Collection[int]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import select
 import signal
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
 """A process has ended or belongs to another user. Any other error (too many open files, say) tells
 nothing about it, and a server that runs must not be taken for ended: it is raised."""
 _NAME_BYTES = 15
+_SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,21 @@ def is_stopped(pid: int, started: int) -> bool:
     """Return whether a signal stopped the process that started then; a debugger does not count."""
     now = status(pid)
     return now is not None and now.started == started and now.state == "T"
+
+
+def sockets(pid: int) -> frozenset[int]:
+    """Return the inodes of the sockets that a process has open; none if it is not ours."""
+    found = set()
+    try:
+        with os.scandir(FOLDER / str(pid) / "fd") as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                    match = _SOCKET.fullmatch(os.readlink(entry.path))  # noqa: PTH115 - no Path each
+                    if match is not None:
+                        found.add(int(match[1]))
+    except NOT_OURS:
+        return frozenset()
+    return frozenset(found)
 
 
 def open_started(pid: int, started: int, *, zombies: bool = False) -> int | None:

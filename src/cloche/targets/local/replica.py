@@ -7,17 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche.targets import Placement, Replica, ReplicaPhase
-from cloche.targets.local import ports
 from cloche.targets.local.health.replica_health import ReplicaHealth, Watching
 from cloche.targets.local.lifecycle import Health, Step
-from cloche.targets.local.software import PORTS
+from cloche.targets.local.local_http import UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from cloche.artifacts import Runtime
-    from cloche.targets.local.ports import Ports
     from cloche.targets.local.processes import Marker
     from cloche.targets.local.software import ReplicaServer
     from cloche.targets.local.supervised import Launch, Record
@@ -36,7 +34,6 @@ class ReplicaProcess:
         serving: Path,
         log: Path,
         software: ReplicaServer,
-        ports_of_home: Ports,
         drained: Callable[[Record], bool],
         watching: Watching,
     ) -> None:
@@ -47,7 +44,6 @@ class ReplicaProcess:
         self.memory_limit = software.memory_limit(placement)
         self._serving = serving
         self._software = software
-        self._ports = ports_of_home
         self._drained = drained
         self._health = ReplicaHealth(
             software.questions(placement),
@@ -56,10 +52,8 @@ class ReplicaProcess:
             watching=watching,
         )
 
-    def prepare(self, marker: Marker) -> Launch:  # noqa: ARG002 - it goes into the environment
-        ports_taken = self._ports.take(self.name, PORTS)
-        memory = self.placement.resources.memory
-        return self._software.launch(self._serving, self.name, ports_taken, memory)
+    def prepare(self, marker: Marker) -> Launch:
+        return self._software.launch(self._serving, marker, self.placement.resources.memory)
 
     def health(self, record: Record) -> Health:
         if record.pid is None:
@@ -79,7 +73,6 @@ class ReplicaProcess:
     def clean(self) -> None:
         self._health.close()
         self._software.clean(self._serving, self.name)
-        self._ports.release(self.name)
 
     def disconnect(self) -> None:
         self._health.close()
@@ -97,7 +90,7 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         restarts=life.restarts,
         since=record.phase_since,
         url=url_of(record),
-        grpc=f"{ports.LOOPBACK}:{record.ports[1]}" if running else None,
+        grpc=record.addresses[1] if running else None,
         pid=record.pid,
         runtime=runtime,
         detail=_detail(record, placement),
@@ -115,8 +108,11 @@ def _phase(record: Record) -> ReplicaPhase:
 
 
 def url_of(record: Record) -> str | None:
-    """Return the base URL of a replica; None if it does not run."""
-    return None if record.pid is None else f"http://{ports.LOOPBACK}:{record.ports[0]}"
+    """Return the base URL of a replica, `unix:PATH` for a socket; None if it does not run."""
+    if record.pid is None:
+        return None
+    address = record.addresses[0]
+    return address if address.startswith(UNIX) else f"http://{address}"
 
 
 def _detail(record: Record, placement: Placement) -> str | None:

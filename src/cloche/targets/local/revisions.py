@@ -84,9 +84,9 @@ class RevisionRunner:
                 path.unlink(missing_ok=True)
                 continue
             process = leaders.get(record.run or "")
-            if process is not None and process.marker.name == record.name:
+            if process is not None and process.marker.name == record.name and record.addresses:
                 kept.add((record.name, process.marker.run))
-                self._context.ports.keep(record.name, record.ports)
+                self._context.software.keep(record)
             else:
                 process = None
             supervisor = self._supervisor(record.name)
@@ -231,7 +231,6 @@ class RevisionRunner:
             serving=self.folder / SERVING,
             log=context.log(name),
             software=context.software,
-            ports_of_home=context.ports,
             drained=context.drained,
             watching=Watching(
                 others=partial(self._can_spare, name),

@@ -262,7 +262,7 @@ class Routing:
 
 
 def _endpoint(record: Record) -> Endpoint:
-    http, grpc, *_ = record.ports
+    http, grpc, *_ = record.addresses
     return Endpoint(http, grpc)
 
 

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche import environments
 from cloche.artifacts import Judge, Runtime
 from cloche.errors import ClocheError
-from cloche.servers import ServerPorts
-from cloche.targets.local import ports as listening
-from cloche.targets.local import runtimes
+from cloche.servers import ServerAddresses
+from cloche.targets.local import ports, runtimes
 from cloche.targets.local.containers import Containers
 from cloche.targets.local.health.golden_call import GoldenRequest
 from cloche.targets.local.health.judging import Judging
 from cloche.targets.local.health.replica_health import Questions
+from cloche.targets.local.local_http import UNIX
+from cloche.targets.local.replica_sockets import ReplicaSockets
 from cloche.targets.local.supervised import Launch
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from cloche.artifacts import InferenceBody, ModelRepository
     from cloche.servers import InstalledServer, Server
     from cloche.settings import Settings
     from cloche.store import Store
     from cloche.targets import Placement
+    from cloche.targets.local.processes import Marker
     from cloche.targets.local.supervised import Record
 
-PORTS = 3
+_PORTS = 3
 """HTTP, gRPC and metrics, in this order."""
 
 
@@ -40,6 +42,8 @@ class ReplicaServer:
         self._store = store
         self._installed: InstalledServer | None = None
         self._containers = Containers(settings.home, settings.layout.containers)
+        self._ports = ports.Ports()
+        self._sockets = ReplicaSockets.usable(settings.layout.sockets)
 
     def runtime(self, placement: Placement) -> Runtime:
         """Return what the replicas of a placement are."""
@@ -59,23 +63,41 @@ class ReplicaServer:
             environment=environment,
         )
 
-    def launch(
-        self, serving: Path, name: str, ports: tuple[int, ...], memory: int | None
-    ) -> Launch:
-        """Return how to start the replica `name` on the folder of its revision."""
-        image = self._containers.image(serving)
+    def launch(self, serving: Path, marker: Marker, memory: int | None) -> Launch:
+        """Return how to start a replica on the folder of its revision."""
+        name, image = marker.name, self._containers.image(serving)
         if image is not None:
-            return self._containers.launch(image, name, ports, memory)
-        command = self._installation().command(serving, ServerPorts(*ports), identity=name)
-        return Launch(command.argv, command.env, ports)
+            return self._containers.launch(image, name, self._free_ports(name), memory)
+        addresses = self._addresses(marker)
+        command = self._installation().command(serving, addresses, identity=name)
+        return Launch(
+            command.argv, command.env, (addresses.http, addresses.grpc, addresses.metrics)
+        )
+
+    def _addresses(self, marker: Marker) -> ServerAddresses:
+        if self._sockets is None:
+            return ServerAddresses(*self._free_ports(marker.name))
+        return self._installation().sockets(self._sockets.make(), self._sockets.name(marker))
+
+    def _free_ports(self, name: str) -> tuple[str, ...]:
+        return tuple(map(ports.address, self._ports.take(name, _PORTS)))
+
+    def keep(self, record: Record) -> None:
+        """Give no other replica the ports of one that was taken over."""
+        self._ports.keep(record.name, ports.of(record.addresses))
 
     def listens(self, serving: Path, name: str, record: Record) -> bool:
-        """Return whether it is the replica `name` that listens on the ports of its record."""
-        image = self._containers.image(serving)
+        """Return whether it is the replica `name` that listens at the addresses of its record.
+
+        Sockets are its own by their names.
+        """
+        image, addresses = self._containers.image(serving), record.addresses[:2]
         if image is not None:
-            return self._containers.listens(image, name, record.ports)
-        http, grpc, *_ = record.ports
-        return record.pid is not None and listening.listens(record.pid, {http, grpc})
+            return self._containers.listens(image, name, addresses)
+        sockets = [each.removeprefix(UNIX) for each in addresses if each.startswith(UNIX)]
+        if sockets:
+            return all(Path(path).is_socket() for path in sockets)
+        return record.pid is not None and ports.listens(record.pid, ports.of(addresses))
 
     def memory_limit(self, placement: Placement) -> int | None:
         """Return the bytes of memory above which a replica is to be ended.
@@ -129,10 +151,15 @@ class ReplicaServer:
             self._containers.remove(image, name)
         else:
             self._server.clean(serving, name)
+            if self._sockets is not None:
+                self._sockets.remove(name)
+        self._ports.release(name)
 
     def sweep(self, kept: Collection[str]) -> None:
         """Remove what replicas that are not in `kept` left, where no folder tells of them."""
         self._containers.sweep(kept)
+        if self._sockets is not None and not kept:
+            self._sockets.remove_all()
 
     def _installation(self) -> InstalledServer:
         if self._installed is None or not self._installed.executable.exists():

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to start: the argument list, the whole environment, the ports that it binds.
+    """What to start: the argument list, the whole environment, the addresses that it binds.
 
     `inherited` is a descriptor that it has open as long as it runs.
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
-    ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
     inherited: int | None = None
 
 
@@ -39,7 +39,8 @@ class Record:
     run: str | None = None
     pid: int | None = None
     started: int | None = None
-    ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
+    """`127.0.0.1:18000` or `unix:/run/a.http`; a replica's are for HTTP, gRPC and metrics."""
     log_start: int = 0
     """Size of the log in bytes when this process began to write."""
     last_log: tuple[str, ...] = ()

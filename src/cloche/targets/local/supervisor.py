@@ -244,7 +244,7 @@ class Supervisor:
             if self.record.life.step in RUNNING:
                 last = logs.last_words(self.supervised.log, start=record.log_start)
                 record = replace(record, last_log=last)
-            record = replace(record, pid=None, started=None, run=None, ports=(), models=())
+            record = replace(record, pid=None, started=None, run=None, addresses=(), models=())
         if life.step is not Step.GONE:
             self._file.write(record)
         if life.step not in RUNNING:
@@ -262,7 +262,7 @@ class Supervisor:
             return
         begun = self.record.entering(life, _utc_now())
         size = logs.size(self.supervised.log)
-        record = replace(begun, run=marker.run, ports=launch.ports, log_start=size)
+        record = replace(begun, run=marker.run, addresses=launch.addresses, log_start=size)
         self._file.write(record)
         try:
             self._process = processes.spawn(
@@ -273,7 +273,7 @@ class Supervisor:
             self._start_error = f"could not be started: {error.strerror or error}"
             self.record = record
             return
-        # Set only now, so that nobody sees the ports of a start without its process.
+        # Set only now, so that nobody sees the addresses of a start without its process.
         self.record = replace(record, pid=self._process.pid, started=self._process.started)
         self._file.write(self.record)
 

@@ -5,49 +5,21 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import socket
 import struct
-import tempfile
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from cloche.errors import UnavailableError
+from cloche.targets.local import socket_folder
 from cloche.targets.local.envoy import statistics
-
-_SOCKET_PATH_LIMIT = 100
-"""`sun_path` holds 108 bytes (unix(7)); the rest is left for Envoy."""
+from cloche.targets.local.local_http import UNIX, LocalConnection
 
 
 def socket_path(folder: Path, name: str = "admin.sock") -> Path:
-    """Return the path of an admin socket of a gateway's folder; `name` begins with `admin`.
-
-    It is in the folder itself, or, if that path is too long for a socket, in a folder of the user
-    under the system's temporary folder.
-    """
-    inside = folder / name
-    if len(os.fsencode(inside)) <= _SOCKET_PATH_LIMIT:
-        return inside
-    digest = sha256(os.fsencode(folder)).hexdigest()[:16]
-    short = f"{digest}{name.removeprefix('admin')}"
-    return Path(tempfile.gettempdir()) / f"cloche-{os.getuid()}" / short
-
-
-def make_socket_folder(path: Path) -> None:
-    """Make the folder of an admin socket, which only this user can enter."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.parent.lstat()
-    if status.st_uid != os.getuid() or path.parent.is_symlink():
-        raise UnavailableError(
-            "gateway.socket_folder",
-            "The folder for the gateway's admin socket belongs to another user.",
-            where=str(path.parent),
-            hint="Use a shorter CLOCHE_HOME.",
-        )
-    if status.st_mode & 0o077:
-        path.parent.chmod(0o700)
+    """Return the path of an admin socket of a gateway's folder."""
+    return socket_folder.place(folder, len(name)) / name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +27,11 @@ class Host:
     """One endpoint of a cluster in the gateway."""
 
     cluster: str
-    port: int
+    address: str
+    """`127.0.0.1:18000` or `unix:/run/a.http`"""
     active: int
     """Requests that it has not answered yet."""
     healthy: bool
-
-
-class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
 
 
 class Admin:
@@ -160,7 +120,7 @@ class Admin:
         return document if isinstance(document, dict) else {}
 
     def _get(self, path: str, expected: int | None = None) -> bytes:
-        connection = _SocketConnection(self._path, self._timeout)
+        connection = LocalConnection(f"{UNIX}{self._path}", self._timeout)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -182,6 +142,13 @@ class Admin:
         return body
 
 
+def _address(address: dict[str, Any]) -> str:
+    if "pipe" in address:
+        return f"{UNIX}{address['pipe'].get('path', '')}"
+    at = address.get("socket_address", {})
+    return f"{at.get('address', '')}:{at.get('port_value', 0)}"
+
+
 def _host(cluster: str, status: dict[str, Any]) -> Host:
     health = status.get("health_status", {})
     stats = {each.get("name"): int(each.get("value", 0)) for each in status.get("stats", [])}
@@ -189,7 +156,7 @@ def _host(cluster: str, status: dict[str, Any]) -> Host:
     configured = health.get("eds_health_status", "HEALTHY")
     return Host(
         cluster=cluster,
-        port=status.get("address", {}).get("socket_address", {}).get("port_value", 0),
+        address=_address(status.get("address", {})),
         active=stats.get("rq_active", 0),
         healthy=not failing and configured in {"HEALTHY", "UNKNOWN"},
     )

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from cloche.targets.local.envoy import sequences
 from cloche.targets.local.envoy.services import ClusterName
+from cloche.targets.local.local_http import UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +139,7 @@ def health_check(model: str) -> Json:
     A replica that does not answer it gets no more requests within two seconds. It also brings back
     what `_EJECTION` took out, where that answers.
 
-    Both clusters of a revision check the HTTP port, since it is one server.
+    Both clusters of a revision check by HTTP, since it is one server.
     """
     return {
         "timeout": "1s",
@@ -156,10 +157,16 @@ def health_check(model: str) -> Json:
 
 
 def _endpoint(name: ClusterName, endpoint: Endpoint) -> Json:
-    port = endpoint.grpc_port if name.protocol == "grpc" else endpoint.http_port
     return {
         "endpoint": {
-            "address": {"socket_address": {"address": endpoint.host, "port_value": port}},
-            "health_check_config": {"port_value": endpoint.http_port},
+            "address": _address(endpoint.grpc if name.protocol == "grpc" else endpoint.http),
+            "health_check_config": {"address": _address(endpoint.http)},
         },
     }
+
+
+def _address(address: str) -> Json:
+    if address.startswith(UNIX):
+        return {"pipe": {"path": address.removeprefix(UNIX)}}
+    host, _, port = address.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}

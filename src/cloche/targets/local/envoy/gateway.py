@@ -189,8 +189,8 @@ class EnvoyGateway:
         While the replica is one of its hosts, the gateway may send to it. After that it closes
         each connection as soon as that has no request.
         """
-        own = {endpoint.http_port, endpoint.grpc_port}
-        if any(host.port in own for host in self._hosts()):
+        own = {endpoint.http, endpoint.grpc}
+        if any(host.address in own for host in self._hosts()):
             return False
         return not any(sockets.is_connected(pid, own) for pid in self._admin.processes())
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from cloche.targets.local import socket_folder
 from cloche.targets.local.envoy import steering, xds
-from cloche.targets.local.envoy.admin import Admin, make_socket_folder, socket_path
+from cloche.targets.local.envoy.admin import Admin, socket_path
 from cloche.targets.local.envoy.bootstrap import bootstrap
 from cloche.targets.local.envoy.refusals import EnvoyLog
 
@@ -35,7 +36,7 @@ class EnvoyProcess:
 
     def prepare(self) -> None:
         """Write the file that it starts from."""
-        make_socket_folder(self._socket)
+        socket_folder.make(self._socket.parent)
         document = bootstrap(self._folder, self._socket)
         data = json.dumps(document, indent=1).encode()
         xds.replace(self._file, data, reserve=self._settings.layout.reserve)

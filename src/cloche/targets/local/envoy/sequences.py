@@ -54,7 +54,7 @@ def place(revision: RevisionEndpoints, endpoint: Endpoint) -> Json:
     """Return what places a replica on the rings of both protocols: a sequence may use both."""
     if not revision.stateful:
         return {}
-    key = {"hash_key": str(endpoint.http_port)}
+    key = {"hash_key": endpoint.http}
     return {"metadata": {"filter_metadata": {"envoy.lb": key}}}
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
-    """One replica: its HTTP and gRPC ports on loopback."""
+    """One replica: its addresses for HTTP and gRPC, `127.0.0.1:18000` or `unix:/run/a.http`."""
 
-    http_port: int
-    grpc_port: int
-    host: str = "127.0.0.1"
+    http: str
+    grpc: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Who has the gateway's port, and the ports that the gateway is connected to."""
+"""Who has the gateway's port, and the replicas that the gateway is connected to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import socket
 from typing import TYPE_CHECKING
 
 from cloche.errors import ClocheError
+from cloche.targets.local import ports, proc, socket_peers
+from cloche.targets.local.local_http import UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -64,8 +66,14 @@ def check(host: str, port: int) -> None:
             raise _explain(error, host, port) from error
 
 
-def is_connected(pid: int, ports: Collection[int]) -> bool:
-    """Return whether a process has a connection to one of these ports."""
+def is_connected(pid: int, addresses: Collection[str]) -> bool:
+    """Return whether a process has a connection to one of these addresses."""
+    paths = [each.removeprefix(UNIX) for each in addresses if each.startswith(UNIX)]
+    own = ports.of(addresses)
+    return (bool(own) and _has_port(pid, own)) or (bool(paths) and _has_socket(pid, paths))
+
+
+def _has_port(pid: int, own: Collection[int]) -> bool:
     import psutil
 
     try:
@@ -74,7 +82,15 @@ def is_connected(pid: int, ports: Collection[int]) -> bool:
         # It ended, or another user's process has its pid now.
         return False
     # A closed connection that waits for its last packets has no socket of the process.
-    return any(connection.raddr and connection.raddr.port in ports for connection in connections)
+    return any(connection.raddr and connection.raddr.port in own for connection in connections)
+
+
+def _has_socket(pid: int, paths: Collection[str]) -> bool:
+    try:
+        peers = socket_peers.of(paths)
+        return bool(peers) and not peers.isdisjoint(proc.sockets(pid))
+    except OSError:
+        return True  # it cannot be told now, and draining has a limit
 
 
 def _explain(error: OSError, host: str, port: int, owner: str | None = None) -> ClocheError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cloche.clients.kserve.client import HEADER_LENGTH
-from cloche.targets.local import ports
+from cloche.targets.local.local_http import LocalConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +62,8 @@ class GoldenCall:
         self._answer = self._ask()
 
 
-def send(request: GoldenRequest, port: int, limit: float) -> GoldenAnswer | None:
-    """Ask the replica at a port; return None if it does not answer within `limit` seconds.
+def send(request: GoldenRequest, address: str, limit: float) -> GoldenAnswer | None:
+    """Ask the replica at an address; return None if it does not answer within `limit` seconds.
 
     The end of its process is seen by its supervisor, and counts as its end.
     """
@@ -71,7 +71,7 @@ def send(request: GoldenRequest, port: int, limit: float) -> GoldenAnswer | None
     if request.header_length is not None:
         headers[HEADER_LENGTH] = str(request.header_length)
     path = f"/v2/models/{quote(request.model, safe='')}/infer"
-    connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=limit)
+    connection = LocalConnection(address, limit)
     began = time.monotonic()
     try:
         connection.request("POST", path, request.body, headers)

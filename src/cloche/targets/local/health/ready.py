@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 
-from cloche.targets.local import ports
+from cloche.targets.local.local_http import LocalConnection
 
 _SECONDS = 2.0
 
@@ -13,25 +13,23 @@ class ReplicaConnection:
     """One connection to a replica, for use by one thread; each question ends within 2 seconds."""
 
     def __init__(self) -> None:
-        self._connection: http.client.HTTPConnection | None = None
-        self._port = 0
+        self._connection: LocalConnection | None = None
+        self._address = ""
 
-    def ready(self, port: int, paths: tuple[str, ...]) -> bool:
-        """Return whether the replica at a port answers 200 to all of some paths."""
-        return all(self.get(port, path) is not None for path in paths)
+    def ready(self, address: str, paths: tuple[str, ...]) -> bool:
+        """Return whether the replica at an address answers 200 to all of some paths."""
+        return all(self.get(address, path) is not None for path in paths)
 
-    def get(self, port: int, path: str) -> bytes | None:
+    def get(self, address: str, path: str) -> bytes | None:
         """Return the body of an answer with status 200; None for any other, and for none."""
-        if port != self._port:
+        if address != self._address:
             self.close()
-            self._port = port
+            self._address = address
         # A healthy server may close an idle connection: try once more on a new one.
         for fresh in (False, True):
             if fresh or self._connection is None:
                 self.close()
-                self._connection = http.client.HTTPConnection(
-                    ports.LOOPBACK, self._port, timeout=_SECONDS
-                )
+                self._connection = LocalConnection(self._address, _SECONDS)
             reused = self._connection.sock is not None
             try:
                 self._connection.request("GET", path)

@@ -69,11 +69,11 @@ class ReplicaHealth:
         self._begin(None)
 
     def of(self, record: Record, listens: Callable[[], bool]) -> Health:
-        """Return the health of a running process; `listens` tells whether the ports are its own."""
-        port = record.ports[0]
+        """Return the health of a running process; `listens` tells whether it listens itself."""
+        address = record.addresses[0]
         if record.pid != self._pid:
             self._begin(record.pid)
-        if not self._connection.ready(port, self._questions.ready_paths):
+        if not self._connection.ready(address, self._questions.ready_paths):
             return Health(ready=False)
         if not self._is_own and not listens():
             return Health(ready=False)
@@ -107,20 +107,20 @@ class ReplicaHealth:
         if first is None:
             return True
         if self._warm_up is None:
-            ask = partial(send, first, record.ports[0], self._start_limit)
+            ask = partial(send, first, record.addresses[0], self._start_limit)
             self._warm_up = GoldenCall(ask, f"warm-{record.name}")
         return self._warm_up.ended
 
     def _probed(self, record: Record) -> Health:
-        probing, port = self._probing, record.ports[0]
+        probing, address = self._probing, record.addresses[0]
         doubt, self._doubt = self._doubt, None
         if doubt is not None:
             probing.doubt(doubt)
-        probing.note(activity.read(self._connection.get(port, activity.PATH)), self._clock())
+        probing.note(activity.read(self._connection.get(address, activity.PATH)), self._clock())
         if self._call is None and probing.due(self._clock()):
             probing.asked(self._clock())
             request = self._questions.probes[self._chosen]
-            ask = partial(send, request, port, 2 * self._watching.request_limit())
+            ask = partial(send, request, address, 2 * self._watching.request_limit())
             self._call = GoldenCall(ask, f"probe-{record.name}")
         if self._call is not None and self._call.ended:
             probing.ended(self._outcome(self._call.answer), self._clock())
