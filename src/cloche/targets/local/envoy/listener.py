@@ -79,7 +79,7 @@ def _http1(settings: Settings, folder: Path) -> Json:
         codec="HTTP1",
         filters=[
             _size_limit(settings),
-            bounds.http_filter(settings),
+            *bounds.http_filters(settings),
             renaming.http_filter(),
         ],
         more={
@@ -128,7 +128,7 @@ def _http2(settings: Settings, folder: Path) -> Json:
         codec="HTTP2",
         filters=[
             _size_limit(settings),
-            bounds.http_filter_beside_grpc(settings),
+            *bounds.http_filters(settings, beside_grpc=True),
             *({**each, "disabled": True} for each in filters),
             # The status of a gRPC answer is not that of HTTP, which the router counts. After all
             # filters that choose a route: it counts for the cluster that it sees first.
