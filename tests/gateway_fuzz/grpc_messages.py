@@ -8,6 +8,14 @@ from dataclasses import dataclass
 from tritonclient.grpc import service_pb2
 
 SERVICE = "/inference.GRPCInferenceService/"
+_LONG_TEXTS = ("n" * 30_000, "n" * 70_000, "é%" * 15_000)
+"""Triton repeats them in errors, which are headers: with 64 KiB they end an HTTP/2 connection."""
+_LONG_METADATA = (
+    (("x-long", "v" * 12_000),),
+    (("x-longer", "v" * 50_000),),
+    (("x" * 20_000, "v"),),
+    tuple((f"x-{number}", "v" * 300) for number in range(90)),
+)
 _SIZES = (0, 1, -1, 2, 2**31, 2**32, 2**40, 2**62, 2**63 - 1, -(2**63))
 _DATATYPES = ("FP32", "FP32", "FP16", "BYTES", "BOOL", "INT64", "", "x" * 9)
 _PARAMETERS = (
@@ -45,6 +53,8 @@ def make(chance: random.Random, model: str) -> GrpcCall:
             b"\x0a" + bytes([len(model)]) + model.encode() + chance.randbytes(chance.randrange(3))
         )
     named = (("cloche-service", model),) if chance.random() < 0.5 else ()
+    if chance.random() < 0.05:
+        named += chance.choice(_LONG_METADATA)
     return GrpcCall(SERVICE + method, data, named, stream)
 
 
@@ -59,15 +69,15 @@ def _request(chance: random.Random, model: str) -> service_pb2.ModelInferRequest
         if chance.random() < 0.2:
             tensor.datatype = chance.choice(_DATATYPES)
         if chance.random() < 0.1:
-            tensor.name = chance.choice(("", "y", "x" * 10, "n" * 30_000))
+            tensor.name = chance.choice(("", "y", "x" * 10, *_LONG_TEXTS))
         _fill(chance, request, tensor, count)
     if chance.random() < 0.2:
         _put_parameter(chance, request.parameters)
     if chance.random() < 0.2:
-        output = request.outputs.add(name=chance.choice(("y", "", "z")))
+        output = request.outputs.add(name=chance.choice(("y", "", "z", *_LONG_TEXTS)))
         _put_parameter(chance, output.parameters)
     if chance.random() < 0.05:
-        request.model_version = chance.choice(("1", "2", "-1", "x"))
+        request.model_version = chance.choice(("1", "2", "-1", "x", *_LONG_TEXTS))
     return request
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway_fuzz.bystander import Bystander
 from gateway_fuzz.sending import Sender
 from gateway_fuzz.watching import Watched, answers_right
 
@@ -31,7 +32,13 @@ def run(plan: Plan, address: str, model: str, watched: Sequence[Watched]) -> dic
     def stops() -> bool:
         return over or time.monotonic() - began > plan.seconds
 
-    answers_right(address, model)
+    bystander = Bystander(address, model)
+
+    def ask() -> None:
+        answers_right(address, model)
+        bystander.ask()
+
+    ask()
     for each in watched:
         each.begin()
     share = plan.requests // plan.connections
@@ -42,11 +49,12 @@ def run(plan: Plan, address: str, model: str, watched: Sequence[Watched]) -> dic
     try:
         for sender in senders:
             sender.start()
-        _watch(senders, watched, lambda: answers_right(address, model))
+        _watch(senders, watched, ask)
     except AssertionError as error:
         raise AssertionError(_told(error, plan, senders)) from error
     finally:
         over = True
+        bystander.close()
         for sender in senders:
             sender.join(60)
     return _report(plan, senders, watched, time.monotonic() - began)

@@ -12,7 +12,7 @@ from running_gateway import doubling
 from fixtures.triton import TritonStarter
 from gateway_fuzz.watching import Watched
 
-_DOUBLING = """
+DOUBLING = """
 import triton_python_backend_utils as utils
 
 
@@ -30,7 +30,7 @@ class TritonPythonModel:
 @contextmanager
 def serving(starter: TritonStarter, folder: Path) -> Iterator[tuple[str, list[Watched]]]:
     """Yield the gateway's address, where `double` answers, and the processes to be watched."""
-    with doubling(starter, folder, _DOUBLING) as (triton, gateway):
+    with doubling(starter, folder, DOUBLING) as (triton, gateway):
         server = psutil.Process(triton.process.pid)
         (stub,) = server.children()
         envoys = [psutil.Process(process.pid) for process in gateway.processes]

@@ -219,15 +219,18 @@ def running(folder: Path, installation: EnvoyInstallation, **options: Any) -> It
 
 @contextmanager
 def doubling(
-    starter: TritonStarter, folder: Path, code: str = DOUBLING.replace("FACTOR", "2")
+    starter: TritonStarter,
+    folder: Path,
+    code: str = DOUBLING.replace("FACTOR", "2"),
+    **options: Any,
 ) -> Iterator[tuple[RunningTriton, Running]]:
-    """Serve `double`, a small Python model on real Triton, behind a gateway."""
+    """Serve `double`, a small Python model on real Triton, behind a gateway with settings."""
     tree = folder / "tree"
     (tree / "double" / "1").mkdir(parents=True)
     (tree / "double" / "config.pbtxt").write_text(CONFIGURATION)
     (tree / "double" / "1" / "model.py").write_text(code)
     triton = starter.start(tree, ["double"])
-    with running(folder / "home", installed()) as gateway:
+    with running(folder / "home", installed(), **options) as gateway:
         endpoint = Endpoint(triton.addresses.http, triton.addresses.grpc)
         revision = RevisionEndpoints(1, 100, (endpoint,))
         gateway.gateway.apply(

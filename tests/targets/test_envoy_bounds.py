@@ -20,4 +20,4 @@ def test_the_guide_has_all_refusals_word_for_word() -> None:
 def test_json_is_never_allowed_more_than_any_request() -> None:
     settings = Settings(home=Path("/home"), gateway_max_request_bytes=1000)
     assert "1000 bytes" in bounds.words(settings)["json"]
-    assert "json = 1000," in json.dumps(bounds.http_filter(settings))
+    assert "json = 1000," in json.dumps(bounds.http_filters(settings))

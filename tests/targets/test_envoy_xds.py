@@ -28,13 +28,22 @@ def test_a_file_holds_a_discovery_response(tmp_path: Path) -> None:
     assert document == {"version_info": version, "type_url": "type/a", "resources": []}
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"resources": 1}'])
+CUT = b'{"version_info":"1","type_url":"type/a","resources":[{'
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"resources": 1}', CUT])
 def test_what_is_not_whole_counts_as_nothing(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "x.json"
     if content is not None:
         path.write_bytes(content)
     assert xds.read_resources(path) == []
     assert xds.read_version(path) is None
+
+
+def test_a_file_of_an_earlier_release_has_a_version(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"version_info": "1", "type_url": "type/a", "resources": []}))
+    assert xds.read_version(path) == "1"
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -53,6 +53,21 @@ def test_an_end_is_told_and_reaped(tmp_path: Path, code: str, how: str) -> None:
     process.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of other processes are Linux's")
+def test_a_server_may_open_as_many_files_as_it_may_ask_for(tmp_path: Path) -> None:
+    given, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, given), most))
+    try:
+        process = run(tmp_path, "import time; time.sleep(60)")
+        allowed = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (given, most))
+    enough = 2**16 if most == resource.RLIM_INFINITY else min(most, 2**16)
+    assert allowed == (enough, most)
+    process.sweep()
+    process.close()
+
+
 def test_output_and_errors_go_to_the_log_and_only_what_is_given_to_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

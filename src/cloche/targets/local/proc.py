@@ -6,8 +6,10 @@ import contextlib
 import errno
 import os
 import re
+import resource
 import select
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
 nothing about it, and a server that runs must not be taken for ended: it is raised."""
 _NAME_BYTES = 15
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
+_MOST_FILES = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +119,17 @@ def send(descriptor: int, number: signal.Signals) -> None:
         signal.pidfd_send_signal(descriptor, number)
     except ProcessLookupError:
         return
+
+
+def raise_limit_of_files(pid: int) -> None:
+    """Let a process have as many files open as it could ask for itself, up to `_MOST_FILES`.
+
+    Most systems begin with 1024: so many clients that send slowly would keep out all others.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError):  # it may have ended
+        given, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        enough = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
+        if resource.RLIM_INFINITY != given < enough:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (enough, most))

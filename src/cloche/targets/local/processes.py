@@ -208,6 +208,7 @@ def spawn(
         setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM],
     )
     # Nobody else can reap the child, so its pid still refers to it here.
+    proc.raise_limit_of_files(pid)
     status = proc.status(pid, zombies=True)
     started = status.started if status else 0
     return ServerProcess(pid, started, marker, os.pidfd_open(pid))

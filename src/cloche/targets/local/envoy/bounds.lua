@@ -2,8 +2,9 @@
 -- nesting ends it; it makes room for as many elements as a shape declares before it sees any; and
 -- it looks through all parameters for each of them. What else is wrong with a request Triton says.
 --
--- `screen` passes nearly all small requests, in a loop without branches and a search for shapes.
--- All others are read byte by byte, once; what is known passes from piece to piece of a body.
+-- `screen` passes nearly all small requests: it counts what opens and what has a value, two bytes at
+-- a time, and searches for shapes. All others are read byte by byte, once; what is known passes from
+-- piece to piece of a body.
 
 local bit, ffi = require("bit"), require("ffi")
 
@@ -16,24 +17,46 @@ local LONGEST_KEY = 64 -- that of a shape has at most 30 bytes, all of them as \
 local LONGEST_AXIS = 2 ^ 40 -- one of 2^63 is negative to Triton, so that an axis of 0 hides nothing
 
 local NESTING, QUOTES = ffi.new("int32_t[256]"), ffi.new("int32_t[256]")
-local MARKS = ffi.new("int32_t[256]")
 NESTING[OPENS_LIST], NESTING[OPENS_OBJECT] = 1, 1
 NESTING[CLOSES_LIST], NESTING[CLOSES_OBJECT] = -1, -1
 QUOTES[QUOTE] = -1 -- turns all bits of what NESTING counts by: brackets in strings are none
-MARKS[COLON], MARKS[BACKSLASH] = 1, 2 ^ 16
 
--- Returns whether JSON is not too deep, has no object of too many members and no backslash.
-local function is_plain(text, size)
+local MEMBER = 2 ^ 17 -- more than `screen` can count of what opens
+local MARKS = ffi.new("int32_t[65536]") -- of two bytes, in either order
+for other = 0, 255 do
+  for byte, mark in pairs({ [OPENS_LIST] = 1, [OPENS_OBJECT] = 1, [COLON] = MEMBER }) do
+    MARKS[byte + other * 256] = MARKS[byte + other * 256] + mark
+    MARKS[other + byte * 256] = MARKS[other + byte * 256] + mark
+  end
+end
+
+-- Returns how many colons and how many opening brackets there are, in strings and outside.
+local function count(text, size)
+  local pairs_of_bytes = ffi.cast("const uint16_t *", text) -- a byte of 0 follows the last one
+  local marks = 0
+  for at = 0, math.floor((size - 1) / 2) do marks = marks + MARKS[pairs_of_bytes[at]] end
+  return math.floor(marks / MEMBER), marks % MEMBER
+end
+
+-- Returns how deep JSON without a backslash is.
+local function depth_of(text, size)
   local bytes = ffi.cast("const uint8_t *", text)
-  local outside, depth, deepest, marks = -1, 0, 0, 0
+  local outside, depth, deepest = -1, 0, 0
   for at = 0, size - 1 do
     local byte = bytes[at]
     outside = bit.bxor(outside, QUOTES[byte])
     depth = depth + bit.band(NESTING[byte], outside)
     deepest = math.max(deepest, depth)
-    marks = marks + MARKS[byte]
   end
-  return deepest <= LIMITS.depth and marks <= LIMITS.members
+  return deepest
+end
+
+-- Returns whether JSON is not too deep, has no object of too many members and no backslash.
+local function is_plain(text, size)
+  if text:find("\\", 1, true) then return false end
+  local members, opened = count(text, size)
+  if members > LIMITS.members then return false end
+  return opened <= LIMITS.depth or depth_of(text, size) <= LIMITS.depth
 end
 
 -- Returns whether all shapes in a plain text are lists of numbers, and declare no more than `most`.

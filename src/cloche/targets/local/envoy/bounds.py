@@ -30,35 +30,44 @@ OPENED_BYTES = 32 * 2**20
 
 NAME = "cloche.bounds"
 _TYPES = "type.googleapis.com"
-_SOURCES = ("bounds.lua", "inflate.lua", "json_string.lua", "bounds_entry.lua")
+_HELD = ("bounds.lua", "inflate.lua", "bounds_held.lua")
+_SMALL = (*_HELD, "bounds_small.lua")
+_LARGE = (*_HELD, "json_string.lua", "bounds_large.lua")
 
 
-def http_filter(settings: Settings) -> Json:
-    """Return the filter that reads the JSON of all requests of a connection."""
-    return {"name": NAME, "typed_config": _script(settings)}
+def http_filters(settings: Settings, *, beside_grpc: bool = False) -> list[Json]:
+    """Return the filters that read the JSON of all requests of a connection.
+
+    A request meets one of them, a gRPC call none: each call of a script costs time.
+    """
+    grpc = [_header("content-type", {"prefix": "application/grpc"})] if beside_grpc else []
+    small = _header("content-length", {"safe_regex": {"google_re2": {}, "regex": "[0-9]{1,5}"}})
+    return [
+        _skipped(NAME, _script(settings, *_SMALL), grpc),
+        _skipped(f"{NAME}.large", _script(settings, *_LARGE), [*grpc, small]),
+    ]
 
 
-def http_filter_beside_grpc(settings: Settings) -> Json:
-    """Return the same filter, left out for gRPC calls, which would pay for it."""
-    content_type = {
-        "@type": f"{_TYPES}/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
-        "header_name": "content-type",
-    }
-    of_grpc = {
-        "single_predicate": {
-            "input": {"name": "content-type", "typed_config": content_type},
-            "value_match": {"prefix": "application/grpc"},
-        }
-    }
+def _header(name: str, value: Json) -> Json:
+    """Return a predicate of a request's header."""
+    kind = f"{_TYPES}/envoy.type.matcher.v3.HttpRequestHeaderMatchInput"
+    given = {"name": name, "typed_config": {"@type": kind, "header_name": name}}
+    return {"single_predicate": {"input": given, "value_match": value}}
+
+
+def _skipped(name: str, script: Json, predicates: list[Json]) -> Json:
+    """Return a filter that is left out for requests of which a predicate holds."""
+    if not predicates:
+        return {"name": name, "typed_config": script}
     skip = f"{_TYPES}/envoy.extensions.filters.common.matcher.action.v3.SkipFilter"
     action = {"name": "skip", "typed_config": {"@type": skip}}
-    matchers = [{"predicate": of_grpc, "on_match": {"action": action}}]
+    matchers = [{"predicate": each, "on_match": {"action": action}} for each in predicates]
     config = {
         "@type": f"{_TYPES}/envoy.extensions.common.matching.v3.ExtensionWithMatcher",
-        "extension_config": http_filter(settings),
+        "extension_config": {"name": name, "typed_config": script},
         "xds_matcher": {"matcher_list": {"matchers": matchers}},
     }
-    return {"name": NAME, "typed_config": config}
+    return {"name": name, "typed_config": config}
 
 
 def words(settings: Settings) -> dict[str, str]:
@@ -93,7 +102,7 @@ def words(settings: Settings) -> dict[str, str]:
     }
 
 
-def _script(settings: Settings) -> Json:
+def _script(settings: Settings, *sources: str) -> Json:
     limits = {
         "depth": DEPTH,
         "members": MEMBERS,
@@ -104,7 +113,7 @@ def _script(settings: Settings) -> Json:
         "body": settings.gateway_max_request_bytes,
     }
     tables = _table("LIMITS", limits), _table("WORDS", words(settings))
-    code = "\n".join([*tables, scripts.joined(*_SOURCES)])
+    code = "\n".join([*tables, scripts.joined(*sources)])
     kind = f"{_TYPES}/envoy.extensions.filters.http.lua.v3.Lua"
     return {"@type": kind, "default_source_code": {"inline_string": code}}
 

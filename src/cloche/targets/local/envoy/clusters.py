@@ -33,8 +33,24 @@ ANSWERS = "cloche.answers"
 
 _TYPES = "type.googleapis.com/envoy"
 CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
+_MOST_AT_ONCE = 2**20
+"""Connections and requests of a cluster: more than there can be clients. Envoy's own limit of 1024
+would let so many slow uploads keep out everybody else."""
 _MOST_RETRIES = 1024
 """Retries under way at once; Envoy's default limit for requests."""
+_GRPC_IDLE_SECONDS = 1
+"""How long a connection for gRPC is kept without a call; a new one takes a fraction of a
+millisecond. Envoy keeps those of clients that have gone, too."""
+_LIMITS: Json = {
+    "max_connections": _MOST_AT_ONCE,
+    "max_pending_requests": _MOST_AT_ONCE,
+    "max_requests": _MOST_AT_ONCE,
+    # When a replica dies, all its requests are retried at once; Envoy's default limit is 3.
+    "max_retries": _MOST_RETRIES,
+}
+_GRPC_CONNECTIONS: Json = {
+    "common_http_protocol_options": {"idle_timeout": f"{_GRPC_IDLE_SECONDS}s"}
+}
 _EJECTION: Json = {
     "split_external_local_origin_errors": True,
     "consecutive_local_origin_failure": 1,
@@ -78,8 +94,10 @@ def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
         "type": "STATIC",
         "connect_timeout": "1s",
         **sequences.balancing(revision),
-        # When a replica dies, all its requests are retried at once; Envoy's default limit is 3.
-        "circuit_breakers": {"thresholds": [{"max_retries": _MOST_RETRIES}]},
+        "circuit_breakers": {"thresholds": [_LIMITS]},
+        # What a caller sends can end a connection to Triton: it repeats names in its errors, and
+        # an error of more than 64 KiB is one that HTTP/2 cannot carry. So none is shared.
+        "connection_pool_per_downstream_connection": grpc,
         "load_assignment": {
             "cluster_name": str(name),
             "endpoints": [{"lb_endpoints": replicas}],
@@ -88,6 +106,7 @@ def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
             _PROTOCOL_OPTIONS: {
                 "@type": f"type.googleapis.com/{_PROTOCOL_OPTIONS}",
                 "explicit_http_config": protocol,
+                **(_GRPC_CONNECTIONS if grpc else {}),
                 **sequences.filters(revision),
             }
         },

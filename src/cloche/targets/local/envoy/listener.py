@@ -30,6 +30,9 @@ NAME = "cloche.gateway"
 _CONNECTION_BUFFER = 2**16
 """Bytes read before they are sent on. Small, so that a replica reads while a client sends: with
 1 MiB a request of 600 KB took a tenth longer."""
+_HTTP2_HEADERS_KIB = 15
+"""Triton's gRPC takes 16 KiB of metadata. Of more than one frame, which is as long, it mixes up the
+calls on a connection; and a refusal that repeats longer names ends the connection."""
 _UPLOAD_SECONDS = 300
 """How long a request may take to arrive, and how long an HTTP/2 stream may be silent."""
 
@@ -78,7 +81,7 @@ def _http1(settings: Settings, folder: Path) -> Json:
         filters=[
             *visitors.http_filters(settings),
             _size_limit(settings),
-            bounds.http_filter(settings),
+            *bounds.http_filters(settings),
             renaming.http_filter(),
         ],
         more={
@@ -131,7 +134,7 @@ def _http2(settings: Settings, folder: Path) -> Json:
         codec="HTTP2",
         filters=[
             _size_limit(settings),
-            bounds.http_filter_beside_grpc(settings),
+            *bounds.http_filters(settings, beside_grpc=True),
             *({**each, "disabled": True} for each in filters),
             # The status of a gRPC answer is not that of HTTP, which the router counts. After all
             # filters that choose a route: it counts for the cluster that it sees first.
@@ -143,6 +146,7 @@ def _http2(settings: Settings, folder: Path) -> Json:
         ],
         more={
             "http2_protocol_options": {"max_concurrent_streams": 1024},
+            "max_request_headers_kb": _HTTP2_HEADERS_KIB,
             "local_reply_config": replies.http2(settings),
             "stream_idle_timeout": f"{_UPLOAD_SECONDS}s",
         },

@@ -45,6 +45,8 @@ class Publisher:
         self._settings = settings
         self._admin = admin
         self._logs = logs
+        self._routed: dict[str, tuple[str | None, set[str]]] = {}
+        """By table: its version on disk, and the clusters that its routes lead to."""
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────
 
@@ -72,22 +74,35 @@ class Publisher:
             routes.http_table(state, self._settings),
             routes.grpc_table(state, self._settings),
         )
-        return {
+        versions = {
             table["name"]: xds.publish(
                 self._table_file(table["name"]), routes.ROUTES_TYPE, [table], reserve=self.reserve
             )
             for table in tables
         }
+        for table in tables:
+            name = table["name"]
+            self._routed[name] = versions[name], routes.clusters_of(table)
+        return versions
 
     def clusters_with_routes(self) -> set[str]:
         """Return the clusters of all routes: of the last state, on disk, and in use."""
         names = {str(name) for name, _, _ in clusters.clusters_in(self.written_state())}
         for name in (routes.HTTP_TABLE, routes.GRPC_TABLE):
-            for table in xds.read_resources(self._table_file(name)):
-                names |= routes.clusters_of(table)
+            names |= self._clusters_on_disk(name)
         for _, table in self.tables().values():
             names |= routes.clusters_of(table)
         return names
+
+    def _clusters_on_disk(self, name: str) -> set[str]:
+        """Return the clusters that a table on disk leads to; it is read only if that is new."""
+        file = self._table_file(name)
+        version = xds.read_version(file)
+        known = self._routed.get(name)
+        if known is None or version is None or known[0] != version:
+            found = (routes.clusters_of(table) for table in xds.read_resources(file))
+            known = self._routed[name] = version, set[str]().union(*found)
+        return known[1]
 
     def _table_file(self, name: str) -> Path:
         return self._routes / f"{name}.json"
@@ -145,20 +160,25 @@ class Publisher:
         """
         in_use = {each.name: each for each in self._services_in_use()}
         changed = [each for each in after.services if in_use.get(each.name) != each]
-        taken, versions = after, dict[str, str]()
+        taken, versions, seen = after, dict[str, str](), False
+
+        def accepted() -> bool:
+            nonlocal seen
+            seen = self._has_routes(versions)
+            return seen
 
         def offer(offered: Sequence[ServiceRoutes]) -> str | None:
-            nonlocal taken, versions
+            nonlocal taken, versions, seen
             now = in_use | {each.name: each for each in offered}
             names = [each.name for each in after.services if each.name in now]
             taken = GatewayState(tuple(now[name] for name in names))
             marks = self._logs.sizes()
-            versions = self.write_routes(taken)
+            versions, seen = self.write_routes(taken), False
             files = [self._table_file(name) for name in versions]
-            return self._refusal(marks, files, lambda: self._has_routes(versions))
+            return self._refusal(marks, files, accepted)
 
         refused = isolate(changed, offer)
-        return self._has_routes(versions), taken, refused
+        return seen, taken, refused
 
     def _services_in_use(self) -> tuple[ServiceRoutes, ...]:
         """Return the services of the state on disk whose routes the running gateway has."""

@@ -34,7 +34,7 @@ def _cel(expression: str) -> Json:
 
 
 _OWN_WORDS: Json = {"filter": _cel("response.code_details == 'lua_response'")}
-"""What a script answers keeps its words, whatever its status (bounds.lua)."""
+"""What a script answers keeps its words, whatever its status (bounds_held.lua)."""
 _RESOURCE_EXHAUSTED, _INVALID_ARGUMENT, _DEADLINE_EXCEEDED = 8, 3, 4
 _NAME_IT = "name the service with the metadata cloche-service or the host NAME.localhost"
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from cloche import files
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_HEAD = re.compile(rb'\{"version_info": ?"([^"\\]*)", ?"type_url":')
+_HEAD_BYTES = 256
+
 
 def publish(
     path: Path, type_url: str, resources: Sequence[Json], *, reserve: Path | None = None
@@ -30,17 +35,26 @@ def publish(
     A file that has them already is not written again.
     """
     typed = [{"@type": type_url, **resource} for resource in resources]
-    version = hashlib.sha256(json.dumps(typed, sort_keys=True).encode()).hexdigest()[:16]
+    # Tables of hundreds of services have megabytes: they are written as text once, and short.
+    text = json.dumps(typed, sort_keys=True, separators=(",", ":"))
+    version = hashlib.sha256(text.encode()).hexdigest()[:16]
     if version != read_version(path):
-        response = {"version_info": version, "type_url": type_url, "resources": typed}
-        replace(path, json.dumps(response).encode(), reserve=reserve)
+        head = f'"version_info":"{version}","type_url":{json.dumps(type_url)}'
+        replace(path, f'{{{head},"resources":{text}}}'.encode(), reserve=reserve)
     return version
 
 
 def read_version(path: Path) -> str | None:
-    """Return the version of a file's resources; None if the file is missing or broken."""
-    version = _read(path).get("version_info")
-    return version if isinstance(version, str) else None
+    """Return the version of a file's resources; None if the file is missing or not whole."""
+    try:
+        with path.open("rb") as file:
+            head = _HEAD.match(file.read(_HEAD_BYTES))
+            if head is None:
+                return None
+            file.seek(-2, os.SEEK_END)
+            return head[1].decode() if file.read() == b"]}" else None
+    except FileNotFoundError:
+        return None
 
 
 def read_resources(path: Path) -> list[Json]:
