@@ -27,6 +27,11 @@ _LARGEST_TEXT = 256 * 2**20
 _OF_WEIGHTS = ("torch.", "collections.OrderedDict")
 """How names begin that are PyTorch's own: in a state dict there are no others."""
 _MODULES = "torch.nn.modules."
+_COLLECTIONS = frozenset({"dict", "collections.OrderedDict", "collections.defaultdict"})
+_PLAIN = frozenset({"tuple", "str", "int", "bytes", "NoneType"})
+"""Types that are no module."""
+_TENSORS = ("torch._utils._rebuild_", "torch._tensor.", "torch.nn.parameter.")
+_SHOWN = 6
 _OPERATOR = re.compile(rb"\bops\.([A-Za-z_]\w*)\.")
 _OF_TORCH = frozenset({b"aten", b"prim", b"quantized", b"prepacked", b"profiler"})
 """Namespaces of PyTorch's own operators."""
@@ -54,6 +59,8 @@ class Contents:
     """What the pickle of a module names, other than PyTorch's own."""
     main: tuple[str, ...] = ()
     """What it names of the script or notebook that wrote it."""
+    other: str | None = None
+    """What it holds in place of a module or its weights, if it is neither: `a dict`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,5 +162,23 @@ def _of_pickles(path: Path) -> Contents:
     named = [name for name in found.names if not name.module.startswith("__torch__")]
     classes = sorted({str(name) for name in named if not str(name).startswith(_OF_WEIGHTS)})
     if not classes and not any(name.module.startswith(_MODULES) for name in named):
-        return Contents(Kind.STATE_DICT)
-    return Contents(Kind.MODULE, classes=tuple(classes), main=found.main)
+        return Contents(Kind.STATE_DICT, other=_no_weights(found))
+    other = _named(found) if found.made in _COLLECTIONS | _PLAIN else None
+    return Contents(Kind.MODULE, classes=tuple(classes), main=found.main, other=other)
+
+
+def _no_weights(found: pickles.Scan) -> str | None:
+    """Return what a file of tensors and plain values holds, if that is no dictionary of tensors."""
+    if found.made in _PLAIN:
+        return _named(found)
+    if found.made is not None and found.made.startswith(_TENSORS):
+        return "a tensor"
+    if found.made in _COLLECTIONS and found.torch is None:
+        return f"{_named(found)} without tensors"
+    return None
+
+
+def _named(found: pickles.Scan) -> str:
+    keys = found.torch.keys[:_SHOWN] if found.torch is not None else ()
+    with_keys = f" with the keys {', '.join(keys)}" if keys else ""
+    return f"a {(found.made or '').rpartition('.')[2]}{with_keys}"
