@@ -126,11 +126,21 @@ _TENSOR = (
 """A tensor of one element, as torch.save writes it."""
 
 
+def test_the_arguments_of_a_training_beside_its_weights_are_no_hindrance(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        pickled = f"(dVmodel\n(dVw\n{_TENSOR}ssVargs\ncargparse\nNamespace\n(tRs."
+        archive.writestr("checkpoint/data.pkl", pickled)
+    facts = facts_of(path, ModelOptions(class_name="torchvision.models.resnet18"))
+    assert facts.loading is not None
+    assert facts.loading.kind == "state_dict"
+
+
 @pytest.mark.parametrize(
     ("pickled", "what"),
     [
         ("(dVmodel\n(Vtouch /tmp/x\ntp0\n0cposix\nsystem\n(Vid\ntRs.", "posix.system"),
-        (f"(dVstate_dict\n(dVw\n{_TENSOR}ssVargs\ncargparse\nNamespace\n(tRs.", "argparse"),
+        (f"(dVstate_dict\n(dVw\n{_TENSOR}ssVargs\ncnet\nArguments\n(tRs.", "net.Arguments"),
         (f"(dVnet\ncnet\nNet\n(tRsVw\n{_TENSOR}s.", "a dict with the keys net, w, not a module"),
         (f"({_TENSOR}I3\nt.", "no weights of a module, but a tuple"),
         (f"{_TENSOR}.", "no weights of a module, but a tensor"),

@@ -30,6 +30,11 @@ _MODULES = "torch.nn.modules."
 _COLLECTIONS = frozenset({"dict", "collections.OrderedDict", "collections.defaultdict"})
 _PLAIN = frozenset({"tuple", "str", "int", "bytes", "NoneType"})
 """Types that are no module."""
+_HARMLESS = frozenset({
+    "argparse.Namespace", "_codecs.encode", "numpy.dtype", "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+})  # fmt: skip
+"""What checkpoints of training hold beside weights, and `pytorch_weights.py` lets through."""
 _TENSORS = ("torch._utils._rebuild_", "torch._tensor.", "torch.nn.parameter.")
 _SHOWN = 6
 _OPERATOR = re.compile(rb"\bops\.([A-Za-z_]\w*)\.")
@@ -163,6 +168,8 @@ def _of_pickles(path: Path) -> Contents:
     classes = sorted({str(name) for name in named if not str(name).startswith(_OF_WEIGHTS)})
     if not classes and not any(name.module.startswith(_MODULES) for name in named):
         return Contents(Kind.STATE_DICT, other=_no_weights(found))
+    if found.made in _COLLECTIONS and found.torch is not None and _HARMLESS.issuperset(classes):
+        return Contents(Kind.STATE_DICT)
     other = _named(found) if found.made in _COLLECTIONS | _PLAIN else None
     return Contents(Kind.MODULE, classes=tuple(classes), main=found.main, other=other)
 
