@@ -141,6 +141,8 @@ def test_the_arguments_of_a_training_beside_its_weights_are_no_hindrance(tmp_pat
     [
         ("(dVmodel\n(Vtouch /tmp/x\ntp0\n0cposix\nsystem\n(Vid\ntRs.", "posix.system"),
         (f"(dVstate_dict\n(dVw\n{_TENSOR}ssVargs\ncnet\nArguments\n(tRs.", "net.Arguments"),
+        ("cposix\nsystem\n(Vid\ntR.", "what posix.system returns, not a module"),
+        ("c__builtin__\neval\n(V1\ntR.", "what __builtin__.eval returns, not a module"),
         (f"(dVnet\ncnet\nNet\n(tRsVw\n{_TENSOR}s.", "a dict with the keys net, w, not a module"),
         (f"({_TENSOR}I3\nt.", "no weights of a module, but a tuple"),
         (f"{_TENSOR}.", "no weights of a module, but a tensor"),
@@ -158,3 +160,14 @@ def test_what_is_neither_a_module_nor_weights_is_refused_unread(
     assert refused.value.code == "conversion.content"
     assert what in refused.value.what
     assert "torch.save(model" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("graph", ["{}", "[]", "{", '{"schema_version": {"major": 8}}'])
+def test_an_exported_program_without_a_graph_is_damaged(tmp_path: Path, graph: str) -> None:
+    path = tmp_path / "net.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/models/model.json", graph)
+        archive.writestr("net/archive_format", "pt2")
+    with pytest.raises(ClocheError) as refused:
+        facts_of(path)
+    assert refused.value.code == "inspection.pytorch.damaged"

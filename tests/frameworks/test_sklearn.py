@@ -48,8 +48,8 @@ def test_an_empty_text_is_missing_where_the_model_fills_that_in(
     sklearn: Saved, prepare: Prepare, local_home: LocalHome, tmp_path: Path, conversion: str
 ) -> None:
     saved = dict(np.load(sklearn.folder / "passengers.npz"))
-    assert "" in saved["port"]
-    assert "" in saved["deck"], "a category like others"
+    assert "" in saved["port"][1:16]
+    assert "" in saved["deck"][:16], "a category like others"
     example = tmp_path / "rows.npz"
     np.savez(example, **{name: saved[name][:, None] for name in ("age", "port", "deck")})
     deployment = prepare(sklearn.spec("passengers.joblib", conversion=conversion), example)
@@ -57,7 +57,7 @@ def test_an_empty_text_is_missing_where_the_model_fills_that_in(
     assert deployment.golden is not None
     assert deployment.golden.expected is not None
     answer = bodies.read(deployment.golden.expected, local_home.store)["probabilities"]
-    assert np.abs(answer - saved["answer"]).max() <= 1e-6
+    assert np.abs(answer - saved["answer"][: len(answer)]).max() <= 1e-6
 
 
 @pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import json
 import re
+import sys
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ _MODULES = "torch.nn.modules."
 _COLLECTIONS = frozenset({"dict", "collections.OrderedDict", "collections.defaultdict"})
 _PLAIN = frozenset({"tuple", "str", "int", "bytes", "NoneType"})
 """Types that are no module."""
+_REBUILDING = frozenset({"copyreg", "copy_reg"})
+"""What old protocols of pickle make an object of any class with."""
 _HARMLESS = frozenset({
     "argparse.Namespace", "_codecs.encode", "numpy.dtype", "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
@@ -106,7 +109,7 @@ def contents(path: Path) -> Contents | None:
             return _of_pickles(path)
         if marks.kind is Kind.TORCHSCRIPT:
             return Contents(marks.kind, classes=_operators(path))
-        return Contents(marks.kind, _release(path, marks.program) if marks.program else None)
+        return _of_program(path, marks.program) if marks.program else None
     except (zipfile.BadZipFile, OSError, NotImplementedError):
         return None
 
@@ -148,17 +151,22 @@ def _is_program(name: str) -> bool:
     )
 
 
-def _release(path: Path, program: str) -> str | None:
-    """Return the release of PyTorch that an exported program records."""
+def _of_program(path: Path, program: str) -> Contents | None:
+    """Return what an exported program is, with the release that it records; None without a graph.
+
+    A graph that is too large to be read here is left to PyTorch.
+    """
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo(program).file_size > _LARGEST_TEXT:
-            return None
+            return Contents(Kind.EXPORTED)
         try:
             document: Any = json.loads(archive.read(program))
         except ValueError:
             return None
-    written = document.get("torch_version") if isinstance(document, dict) else None
-    return written.partition("+")[0] if isinstance(written, str) else None
+    if not isinstance(document, dict) or "graph_module" not in document:
+        return None
+    written = document.get("torch_version")
+    return Contents(Kind.EXPORTED, written.partition("+")[0] if isinstance(written, str) else None)
 
 
 def _of_pickles(path: Path) -> Contents:
@@ -170,7 +178,7 @@ def _of_pickles(path: Path) -> Contents:
         return Contents(Kind.STATE_DICT, other=_no_weights(found))
     if found.made in _COLLECTIONS and found.torch is not None and _HARMLESS.issuperset(classes):
         return Contents(Kind.STATE_DICT)
-    other = _named(found) if found.made in _COLLECTIONS | _PLAIN else None
+    other = _named(found) if found.made in _COLLECTIONS | _PLAIN else _of_python(found.made)
     return Contents(Kind.MODULE, classes=tuple(classes), main=found.main, other=other)
 
 
@@ -183,6 +191,13 @@ def _no_weights(found: pickles.Scan) -> str | None:
     if found.made in _COLLECTIONS and found.torch is None:
         return f"{_named(found)} without tensors"
     return None
+
+
+def _of_python(made: str | None) -> str | None:
+    """Return what a file holds that a function of Python itself makes: no module of PyTorch."""
+    first = (made or "").partition(".")[0]
+    is_pythons = first in sys.stdlib_module_names or first == "__builtin__"
+    return f"what {made} returns" if is_pythons and first not in _REBUILDING else None
 
 
 def _named(found: pickles.Scan) -> str:
