@@ -58,6 +58,9 @@ def test_a_second_machine_knows_a_conversion_and_makes_the_same(
     assert "conversion.done" in {finding["code"] for finding in known["findings"]}
     shutil.copy(first.folder / "cloche.lock", second.folder)
     assert plan_of(second) == known
+    inspected = second.run("inspect", "--json").expect(0).json["facts"]
+    assert inspected["backend"] == "onnxruntime"
+    assert "conversion.done" in {finding["code"] for finding in inspected["findings"]}
     assert not {"conversion", "prepared"} & indexed(second)
     done = second.run("deploy", "--json").expect(0)
     assert "Resolving" not in done.err

@@ -29,6 +29,7 @@ __all__ = [
     "facts",
     "golden",
     "inspect",
+    "known",
     "lock",
     "prepare",
     "provision",
@@ -96,13 +97,13 @@ def prepare(
             spec, directory, settings,
             progress=progress, environment=environment, run_model=run_model,
         )  # fmt: skip
-        known = lock_file.Known(None, outdated=False, store=store)
+        kept = lock_file.Known(None, outdated=False, store=store)
         if run_model and not anew:
-            known = lock_file.Known.of(directory, spec.service_name, given.key, store)
-        deployment = _recall(store, given.key) or (None if to_serve else known.deployment)
+            kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
+        deployment = _recall(store, given.key) or (None if to_serve else kept.deployment)
         if deployment is None:
             making = _making(given, settings, progress, environment)
-            deployment = known.made_again(making, given.snapshot)
+            deployment = kept.made_again(making, given.snapshot)
             if deployment is None:
                 deployment = making.deployment(given.snapshot, run_model=run_model)
             store.remember("prepared", given.key, artifacts.encode(deployment))
@@ -110,7 +111,7 @@ def prepare(
     # The same files may be remembered with another reference or another operation.
     facts_now = replace(
         deployment.main.facts,
-        findings=(*deployment.main.facts.findings, *known.findings(deployment)),
+        findings=(*deployment.main.facts.findings, *kept.findings(deployment)),
     )
     member = replace(deployment.main, snapshot=given.snapshot, facts=facts_now)
     return replace(
@@ -119,6 +120,26 @@ def prepare(
         operated=spec.operated(),
         name_is_derived=spec.name_is_derived,
     )
+
+
+def known(
+    spec: ServiceSpec,
+    *,
+    directory: Path,
+    settings: Settings,
+    progress: Progress,
+    environment: Mapping[str, str] = os.environ,
+) -> Deployment | None:
+    """Return the deployment of a spec as an earlier run or cloche.lock knows it; nothing runs.
+
+    Its files may be missing.
+    """
+    given = asked.of(
+        spec, directory, settings, progress=progress, environment=environment, run_model=True
+    )
+    store = composition.store(settings)
+    kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
+    return _recall(store, given.key) or kept.deployment
 
 
 def write_lock(
