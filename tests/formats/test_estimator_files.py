@@ -177,6 +177,10 @@ def test_the_spec_says_more_than_the_file() -> None:
     ("content", "code", "says"),
     [
         (pickle.dumps({"a": 1}), "conversion.content", "no estimator"),
+        (
+            b"\x80\x02}X\x05\x00\x00\x00modelcsklearn.svm._classes\nSVC\n)Rs.",
+            "conversion.content", "a dict, not an estimator",
+        ),
         (b"\x80\x02c__main__\nMine\n)R.", "conversion.class", "Mine"),
         (
             (SAMPLES / "sklearn-1.5/pipeline-4.pkl").read_bytes()[:-100],

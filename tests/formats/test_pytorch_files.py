@@ -116,3 +116,58 @@ def test_a_configuration_that_names_no_architecture(tmp_path: Path) -> None:
     with pytest.raises(ClocheError) as refused:
         facts_of(tmp_path)
     assert refused.value.code == "inspection.pytorch.timm"
+
+
+_TENSOR = (
+    "ctorch._utils\n_rebuild_tensor_v2\n"
+    "((Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI1\ntQ"
+    "I0\n(I1\nt(I1\ntI00\nccollections\nOrderedDict\n(tRtR"
+)
+"""A tensor of one element, as torch.save writes it."""
+
+
+def test_the_arguments_of_a_training_beside_its_weights_are_no_hindrance(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        pickled = f"(dVmodel\n(dVw\n{_TENSOR}ssVargs\ncargparse\nNamespace\n(tRs."
+        archive.writestr("checkpoint/data.pkl", pickled)
+    facts = facts_of(path, ModelOptions(class_name="torchvision.models.resnet18"))
+    assert facts.loading is not None
+    assert facts.loading.kind == "state_dict"
+
+
+@pytest.mark.parametrize(
+    ("pickled", "what"),
+    [
+        ("(dVmodel\n(Vtouch /tmp/x\ntp0\n0cposix\nsystem\n(Vid\ntRs.", "posix.system"),
+        (f"(dVstate_dict\n(dVw\n{_TENSOR}ssVargs\ncnet\nArguments\n(tRs.", "net.Arguments"),
+        ("cposix\nsystem\n(Vid\ntR.", "what posix.system returns, not a module"),
+        ("c__builtin__\neval\n(V1\ntR.", "what __builtin__.eval returns, not a module"),
+        (f"(dVnet\ncnet\nNet\n(tRsVw\n{_TENSOR}s.", "a dict with the keys net, w, not a module"),
+        (f"({_TENSOR}I3\nt.", "no weights of a module, but a tuple"),
+        (f"{_TENSOR}.", "no weights of a module, but a tensor"),
+        ("(dVepoch\nI3\ns.", "no weights of a module, but a dict without tensors"),
+    ],
+)
+def test_what_is_neither_a_module_nor_weights_is_refused_unread(
+    tmp_path: Path, pickled: str, what: str
+) -> None:
+    path = tmp_path / "best.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("best/data.pkl", pickled)
+    with pytest.raises(ClocheError) as refused:
+        facts_of(path, ModelOptions(class_name="torchvision.models.resnet18"))
+    assert refused.value.code == "conversion.content"
+    assert what in refused.value.what
+    assert "torch.save(model" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("graph", ["{}", "[]", "{", '{"schema_version": {"major": 8}}'])
+def test_an_exported_program_without_a_graph_is_damaged(tmp_path: Path, graph: str) -> None:
+    path = tmp_path / "net.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/models/model.json", graph)
+        archive.writestr("net/archive_format", "pt2")
+    with pytest.raises(ClocheError) as refused:
+        facts_of(path)
+    assert refused.value.code == "inspection.pytorch.damaged"

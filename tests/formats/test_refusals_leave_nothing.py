@@ -61,7 +61,16 @@ def _pickle(path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("make", [_pointer, _header, _quantised, _shard, _adapter, _pickle])
+def _pointer_in_mlflow(path: Path) -> Path:
+    path.mkdir()
+    (path / "MLmodel").write_text("flavors: {python_function: {loader_module: mlflow.sklearn}}\n")
+    (path / "model.pkl").write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 9\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "make", [_pointer_in_mlflow, _pointer, _header, _quantised, _shard, _adapter, _pickle]
+)
 def test_a_refusal_leaves_nothing(
     make: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

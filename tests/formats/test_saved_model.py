@@ -180,3 +180,10 @@ def test_the_build_for_cpus_is_taken(
     found, findings = requirements.on_cpu(lines)
     assert found == expected
     assert bool(findings) is (found != lines)
+
+
+def test_the_usual_signature_is_the_one_that_a_hint_names(tmp_path: Path) -> None:
+    several = graph(("embed", [X], [X]), ("serving_default", [X], [X]))
+    with pytest.raises(ClocheError) as refused:
+        chosen(tmp_path, several)
+    assert "`signature: serving_default`" in (refused.value.hint or "")

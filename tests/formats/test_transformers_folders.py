@@ -166,6 +166,11 @@ REFUSED: list[tuple[Files, str, str]] = [
                                 "sentence_transformers.models.Dense"),
         "1_sentence_transformers.models.Dense/config.json": {"activation_function": "os.system"},
      }), "modules", "os.system"),
+    (sentences(**{"config_sentence_transformers.json": {
+        "model_type": "CrossEncoder", "activation_fn": "torch.hub.list"}}),
+     "modules", "torch.hub.list"),
+    (model({"architectures": ["BertForSequenceClassification"],
+            "sentence_transformers": {"activation_fn": "net.Act"}}), "modules", "net.Act"),
 ]  # fmt: skip
 
 
@@ -269,6 +274,26 @@ def test_the_facts_of_sentences(tmp_path: Path) -> None:
     own = facts_of(tmp_path / "own", SENTENCES, given)
     assert (own.requirements, own.python) == (given.requirements, "3.11")
     assert not said(own, "requirements")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        sentences(**{"config_sentence_transformers.json": {
+            "model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.activation.Sigmoid"}}),
+        model({"architectures": ["BertForSequenceClassification"], "sentence_transformers": {
+            "activation_fn": "torch.nn.modules.linear.Identity", "version": "4.1.0.dev0"}}),
+        model({"architectures": ["RobertaForSequenceClassification"],
+               "sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}),
+    ],
+)  # fmt: skip
+def test_a_cross_encoder_scores_pairs(tmp_path: Path, files: Files) -> None:
+    facts = facts_of(tmp_path, files)
+    assert "CrossEncoder" in facts.framework
+    assert facts.loading is not None
+    assert facts.loading.kind == "cross"
+    assert any(line.startswith("sentence-transformers==") for line in facts.requirements)
+    assert "one score" in said(facts, "pairs")
 
 
 NEWEST = tuple(f"{name}=={releases.TESTED[name]}" for name in ("torch", "transformers"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import zipfile
@@ -287,9 +288,11 @@ def main() -> None:
     torch.save(state, FOLDER / "squeezed.pth")
     save_file(state, FOLDER / "squeezed.safetensors")
     torch.save({f"module.{key}": value for key, value in state.items()}, FOLDER / "parallel.pth")
-    checkpoint = {"epoch": 3, "optimizer_state_dict": {"lr": 0.1}, "model_state_dict": {
-        f"_orig_mod.{key}": value for key, value in state.items()
-    }}  # fmt: skip
+    checkpoint = {
+        "epoch": 3, "args": argparse.Namespace(data="images"), "best": np.float64(0.75),
+        "optimizer_state_dict": {"lr": 0.1},
+        "model_state_dict": {f"_orig_mod.{key}": value for key, value in state.items()},
+    }  # fmt: skip
     torch.save(checkpoint, FOLDER / "checkpoint.ckpt")
     torch.save({"epoch": 3, "history": [1.0, 0.5]}, FOLDER / "history.pt")
 

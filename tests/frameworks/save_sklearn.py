@@ -209,6 +209,33 @@ def functions() -> None:
     mlflow.onnx.save_model(exported, FOLDER / "exported", **common)
 
 
+def passengers() -> None:
+    """Columns of text with gaps that are filled in, and what the model says of such rows."""
+    random = np.random.default_rng(8)
+    table = pd.DataFrame({
+        "age": random.integers(18, 90, 300).astype(float),
+        "port": random.choice(["S", "C", "Q"], 300, p=[0.6, 0.2, 0.2]),
+        "deck": random.choice(["A", "B", ""], 300),
+    }).astype({"port": object, "deck": object})  # fmt: skip
+    answer = np.where((table.age > 50) ^ (table.port == "S") ^ (table.deck == "A"), "yes", "no")
+    table.loc[::9, "port"], table.loc[::7, "age"] = np.nan, np.nan
+    filled = make_pipeline(
+        SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")
+    )
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), ["age"]), (filled, ["port"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["deck"]),
+    )  # fmt: skip
+    model = make_pipeline(columns, LogisticRegression()).fit(table, answer)
+    joblib.dump(model, FOLDER / "passengers.joblib")
+    rows = table.head(20)
+    given = {name: rows[name].fillna("").to_numpy() for name in ("port", "deck")}
+    np.savez(
+        FOLDER / "passengers.npz", age=rows.age.to_numpy(), answer=model.predict_proba(rows),
+        **{name: each.astype(str) for name, each in given.items()},
+    )  # fmt: skip
+
+
 class Mine(LogisticRegression):
     """An estimator of a script."""
 
@@ -221,6 +248,7 @@ def main() -> None:
     categories()
     texts()
     functions()
+    passengers()
     joblib.dump({"model": 1, "scores": np.zeros(3)}, FOLDER / "dictionary.joblib")
     held = {"model": LogisticRegression(), "epoch": 3}
     joblib.dump(held, FOLDER / "held.joblib")

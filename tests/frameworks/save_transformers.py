@@ -17,7 +17,7 @@ import transformers
 from mlflow.models import infer_signature
 from own_net.configuration_net import NetConfig
 from own_net.modeling_net import NetForSequenceClassification
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -117,6 +117,27 @@ def save_sentences() -> SentenceTransformer:
     return model
 
 
+def save_pairs() -> None:
+    """A CrossEncoder as its library saves it today, and as most of the hub has them."""
+    torch.manual_seed(6)
+    config = transformers.BertConfig(**SIZES, num_labels=1)
+    network = transformers.BertForSequenceClassification(config).eval()
+    network.classifier.weight.data.normal_(0, 1)
+    network.config.sentence_transformers = {
+        "activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "4.1.0.dev0",
+    }  # fmt: skip
+    network.save_pretrained(FOLDER / "reranker")
+    tokenizer().save_pretrained(FOLDER / "reranker")
+    cross = CrossEncoder(str(FOLDER / "reranker"), device="cpu")
+    cross.save_pretrained(str(FOLDER / "pairs"))
+    given = [("deploy the model", "a service"), (TEXTS[0], TEXTS[1]), ("", "deploy")]
+    tokens = cross.tokenizer(
+        [one for one, _ in given], [other for _, other in given], padding=True, return_tensors="pt"
+    )
+    scores = torch.from_numpy(cross.predict(given))
+    answers(FOLDER / "pairs.npz", dict(tokens), scores)
+
+
 def save_logged(sentences: SentenceTransformer) -> None:
     model, words, common = classifier(), tokenizer(), {"pip_requirements": REQUIREMENTS}
     parts = {"model": model, "tokenizer": words}
@@ -136,6 +157,7 @@ def main() -> None:
     save_texts()
     save_pictures()
     save_own_code()
+    save_pairs()
     save_logged(save_sentences())
     (FOLDER / "done.json").write_text(json.dumps(sorted(p.name for p in FOLDER.iterdir())))
 

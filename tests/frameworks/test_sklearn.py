@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from cloche.artifacts import Deployment, Judge, Severity
+from cloche.verification import bodies
 from conftest import Prepare, described, notes, require_refused
+from fixtures.local import LocalHome
 from fixtures.saved_models import Saved
 
 pytestmark = pytest.mark.timeout(900)
@@ -39,6 +41,23 @@ def interface(deployment: Deployment) -> tuple[str, str]:
     """Return what clients see."""
     main = deployment.repository.main
     return described(main.inputs), described(main.outputs)
+
+
+@pytest.mark.parametrize("conversion", ["required", "off"])
+def test_an_empty_text_is_missing_where_the_model_fills_that_in(
+    sklearn: Saved, prepare: Prepare, local_home: LocalHome, tmp_path: Path, conversion: str
+) -> None:
+    saved = dict(np.load(sklearn.folder / "passengers.npz"))
+    assert "" in saved["port"][1:16]
+    assert "" in saved["deck"][:16], "a category like others"
+    example = tmp_path / "rows.npz"
+    np.savez(example, **{name: saved[name][:, None] for name in ("age", "port", "deck")})
+    deployment = prepare(sklearn.spec("passengers.joblib", conversion=conversion), example)
+    assert "fills in: port." in notes(deployment)["conversion.note"]
+    assert deployment.golden is not None
+    assert deployment.golden.expected is not None
+    answer = bodies.read(deployment.golden.expected, local_home.store)["probabilities"]
+    assert np.abs(answer - saved["answer"][: len(answer)]).max() <= 1e-6
 
 
 @pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)

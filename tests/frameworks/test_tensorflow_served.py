@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,24 @@ def test_a_model_of_texts_takes_any_text(user: User, tensorflow: Saved) -> None:
     found = answer(user, "texts", tensorflow.spec("texts.keras"), {"text": texts})
     expected = np.load(tensorflow.folder / "texts.npy")
     np.testing.assert_allclose(found["output_0"], expected, 1e-4, 1e-6)
+
+
+def test_nothing_is_left_outside_the_home_by_what_ran_the_model(
+    user: User, tensorflow: Saved
+) -> None:
+    outside = user.folder / "outside"
+    outside.mkdir()
+    written = user.folder / "left.json"
+    written.write_text(json.dumps({"name": "left", **tensorflow.spec("texts.keras")}))
+    # Another home for the user, too: ~/.keras, ~/.cache and ~/.config are looked at.
+    kept = {"UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv"))}
+    variables = {"TMPDIR": str(outside), "HOME": str(outside), **kept}
+    user.run("down").expect(0)
+    user.run("deploy", "-f", written, **variables).expect(0)
+    user.run("infer", "left", "--example", **variables).expect(0)
+    user.run("delete", "left", "--yes", **variables).expect(0)
+    user.run("down", **variables).expect(0)
+    assert sorted(path.name for path in outside.rglob("*")) == []
 
 
 def test_a_program_of_jax_answers_as_its_function(user: User, jax: Saved) -> None:

@@ -78,6 +78,23 @@ def test_a_classifier_answers_as_its_library_and_its_classes_have_names(
     assert np.abs(answer - expected).max() <= 1e-6
 
 
+@pytest.mark.parametrize("model", ["pairs", "reranker"])
+def test_a_cross_encoder_answers_as_its_library_scores_pairs(
+    transformers: Saved, prepare: Prepare, local_home: LocalHome, tmp_path: Path, model: str
+) -> None:
+    saved = dict(np.load(transformers.folder / "pairs.npz"))
+    expected = saved.pop("answer")
+    saved.setdefault("token_type_ids", np.zeros_like(saved["input_ids"]))
+    example = tmp_path / "request.npz"
+    np.savez(example, **saved)  # type: ignore[arg-type]
+    deployment = prepare(transformers.spec(model), example)
+    check_converted(deployment, f"{IDS}; {TYPES}", "scores FP32 ?,1")
+    assert deployment.golden is not None
+    assert deployment.golden.expected is not None
+    answer = bodies.read(deployment.golden.expected, local_home.store)["scores"]
+    assert np.abs(answer[:, 0] - expected).max() <= 1e-6
+
+
 def test_a_repository_of_the_hub_is_served_and_asked_with_text(
     transformers: Saved,
     prepare: Prepare,

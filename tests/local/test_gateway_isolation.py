@@ -149,7 +149,8 @@ def test_slow_uploads_of_any_number_keep_nobody_out(served: Pair) -> None:
     for pid in (os.getpid(), triton.process.pid):
         proc.raise_limit_of_files(pid)
     host, port = gateway.address.split(":")
-    head = b"POST /v2/models/double/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600000\r\n\r\n"
+    line = b"POST /v2/models/double/infer HTTP/1.1\r\n"
+    head = line + b"Host: localhost\r\nContent-Length: 600000\r\n\r\n"
     before = psutil.Process(triton.process.pid).num_fds()
     with ExitStack() as connections:
         for _ in range(1100):

@@ -17,7 +17,7 @@ import pytest
 from cloche import artifacts, composition
 from cloche.artifacts import ReplicaRange
 from cloche.errors import ClocheError
-from cloche.servers.triton.process import clean_shared_memory
+from cloche.servers.triton import process
 from cloche.targets import Desired, Placement, Replica, ReplicaPhase
 from cloche.targets.local import ports, processes
 from cloche.targets.local.lifecycle import Policy
@@ -220,7 +220,7 @@ def test_down_leaves_nothing(
     target.down()
     assert processes.find(home) == []
     assert not (home / "run").exists()
-    left = [clean_shared_memory(serving, name) for name in ("demo-r1-0", "demo-r1-1")]
+    left = [process.clean(serving, name) for name in ("demo-r1-0", "demo-r1-1")]
     assert left == [0, 0]
     assert not any(path.exists() or path.parent.exists() for path in bound)
     with socket.socket() as probe:

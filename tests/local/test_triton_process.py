@@ -18,7 +18,8 @@ import pytest
 
 from cloche.clients.kserve.client import InferenceClient
 from cloche.clients.kserve.tensors import decode, encode
-from cloche.servers.triton.process import clean_shared_memory, shared_memory_prefix
+from cloche.servers.triton import process
+from cloche.servers.triton.process import shared_memory_prefix
 from fixtures.cache import cache_folder
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def test_killed_with_its_stubs_its_shared_memory_can_be_removed(
     running.process.wait(timeout=30)
     assert ended(stubs, 30)
     assert shared_memory(running)
-    clean_shared_memory(running.serving, running.identity)
+    process.clean(running.serving, running.identity)
     assert shared_memory(running) == []
 
 
@@ -177,7 +178,7 @@ def test_a_model_that_cannot_load_ends_the_server_with_the_reason(
     running = triton_starter.start(tree, ["echo"], wait=False)
     assert running.process.wait(timeout=60) != 0
     assert "weights are missing" in running.log.read_text()
-    assert shared_memory(running) == [] or clean_shared_memory(running.serving, running.identity)
+    assert shared_memory(running) == [] or process.clean(running.serving, running.identity)
 
 
 def make_environment(minor: str, numpy: str) -> Path:

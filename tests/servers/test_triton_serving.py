@@ -9,9 +9,9 @@ import pytest
 
 from cloche.errors import ClocheError
 from cloche.servers import ServerAddresses
-from cloche.servers.triton import TritonInstallation
+from cloche.servers.triton import TritonInstallation, process
 from cloche.servers.triton.completeness import is_complete, top_level_fields
-from cloche.servers.triton.process import clean_shared_memory, command, shared_memory_prefix
+from cloche.servers.triton.process import command, shared_memory_prefix
 from cloche.servers.triton.serving import lay_out
 
 _SHARED = ".so" in (sysconfig.get_config_var("INSTSONAME") or "")
@@ -183,6 +183,29 @@ def test_shared_memory_of_one_replica_only_is_removed(
     others = shared_memory_prefix(tmp_path / "other", "a-r1-1")
     for prefix in (*prefixes.values(), others):
         (tmp_path / f"{prefix}0000").touch()
-    assert clean_shared_memory(serving, "a-r1-1") == 1
+    assert process.clean(serving, "a-r1-1") == 1
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {f"{prefixes['a-r1-10']}0000", f"{others}0000"}
+
+
+def test_what_a_replica_leaves_is_in_a_folder_of_its_own_which_is_removed(
+    tmp_path: Path, tree: Path, installation: TritonInstallation
+) -> None:
+    serving = lay_out(
+        tmp_path / "serving", tree, models=["plain"], environment=None, installation=installation
+    )
+    given = {"TMPDIR": "/tmp", "HOME": "/home/u", "ORT_DISABLE_TELEMETRY": "0"}
+    folders = []
+    at = ServerAddresses("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3")
+    for identity in ("x-r1-0", "x-r1-1", "x-r1-0"):
+        started = command(installation, serving, at, identity=identity, environment=given)
+        assert len({started.env[name] for name in ("TMPDIR", "MPLCONFIGDIR", "KERAS_HOME")}) == 1
+        assert started.env["ORT_DISABLE_TELEMETRY"] == "1"
+        folders.append(Path(started.env["TMPDIR"]))
+    assert folders[0] == folders[2] != folders[1]
+    for folder in folders[:2]:
+        assert folder.parent == serving
+        (folder / "code.py").touch()
+    process.clean(serving, "x-r1-0")
+    assert not folders[0].exists()
+    assert (folders[1] / "code.py").exists()

@@ -43,6 +43,8 @@ class Lock:
     """What resolving them has to say. Neither they nor the sizes are part of the digest."""
     built: tuple[BuiltWheel, ...] = ()
     """Packages that no index has as a wheel; the text has the digests of these."""
+    of: str = ""
+    """The digest of what it was resolved from: requirements, Python, choice of PyTorch's build."""
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -82,13 +82,25 @@ def command(
         )
 
 
-def prepare(here: session.Session, spec: ServiceSpec, directory: Path) -> Deployment:
-    """Prepare the deployment of a spec in the store; its paths start from `directory`."""
+def prepare(
+    here: session.Session,
+    spec: ServiceSpec,
+    directory: Path,
+    *,
+    to_serve: bool = True,
+    anew: bool = False,
+) -> Deployment:
+    """Prepare the deployment of a spec in the store; its paths start from `directory`.
+
+    Without `to_serve` its files may be missing: what a cloche.lock knows is enough. It is not read
+    if all is made `anew`.
+    """
     from cloche import pipeline
 
     return pipeline.prepare(
-        spec, directory=directory, settings=here.settings, progress=here.progress
-    )
+        spec, directory=directory, settings=here.settings, progress=here.progress,
+        to_serve=to_serve, anew=anew,
+    )  # fmt: skip
 
 
 def planned(here: session.Session, deployment: Deployment) -> DeployPlan:

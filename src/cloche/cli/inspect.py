@@ -23,7 +23,10 @@ _MOST_METRICS = 5
 @click.option("--formats", is_flag=True, help="Show what is served, and how; of no model.")
 @options.as_json
 def command(*, model: str | None, file: Path | None, formats: bool, as_json: bool) -> None:
-    """Show the facts of MODEL (or the model in cloche.yaml) without running it."""
+    """Show the facts of MODEL (or the model in cloche.yaml) without running it.
+
+    What an earlier run of it told, or cloche.lock knows, is among them.
+    """
     from cloche import pipeline
     from cloche.cli import formats_table, specification
 
@@ -40,7 +43,16 @@ def command(*, model: str | None, file: Path | None, formats: bool, as_json: boo
         settings=here.settings,
         progress=here.progress,
     )
-    rendering.show_json(_report(snapshot, facts)) if as_json else _show(snapshot, facts)
+    run = None
+    if facts.loading is not None or facts.convertible is not None:
+        run = pipeline.known(
+            spec, directory=directory, settings=here.settings, progress=here.progress
+        )
+    facts = run.main.facts if run is not None else facts
+    if as_json:
+        rendering.show_json(_report(snapshot, facts))
+    else:
+        _show(snapshot, facts, ran=run is not None)
 
 
 def _report(snapshot: ModelSnapshot, facts: ModelFacts) -> dict[str, Any]:
@@ -57,7 +69,7 @@ def _report(snapshot: ModelSnapshot, facts: ModelFacts) -> dict[str, Any]:
     }
 
 
-def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
+def _show(snapshot: ModelSnapshot, facts: ModelFacts, *, ran: bool) -> None:
     from cloche.artifacts import to_builtins
 
     inputs = [rendering.tensor_text(to_builtins(tensor)) for tensor in facts.inputs]
@@ -69,7 +81,7 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts) -> None:
     if not format_.startswith(facts.format):
         format_ = f"{facts.format}, {format_}"
     batch = "yes" if facts.batch.present else "no"
-    known = facts.loading is None or facts.loading.declared
+    known = ran or facts.loading is None or facts.loading.declared
     pairs = [
         ("model", snapshot.pinned),
         ("digest", snapshot.digest),

@@ -39,18 +39,21 @@ MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "ye
     help="Name the digest of the image on this base, as `cloche image build` would make it.",
 )
 @options.target
+@click.option("--lock", is_flag=True,
+              help="Write what is known of the model to cloche.lock.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="Push the image, and write a plan for `cloche deploy --plan`.")  # fmt: skip
 @click.option("--why", is_flag=True, help="Show where every generated value comes from.")
 @options.as_json
 def command(
     *, model: str | None, file: Path | None, name: str | None, example: Path | None,
-    base: str | None, target: str | None, out: Path | None, why: bool, as_json: bool,
+    base: str | None, target: str | None, lock: bool, out: Path | None, why: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Show what `cloche deploy` would change, and change nothing.
 
     Resolves and inspects the model and keeps it in the cache. The decision is the same as that of
-    `cloche deploy`.
+    `cloche deploy`. What a cloche.lock beside cloche.yaml knows is not found out again.
     """
     from cloche import pipeline
     from cloche.images import golden
@@ -67,8 +70,10 @@ def command(
         deployment, planned = _at_place(here, spec, directory, out)
     else:
         runtime = pipeline.require_runtime(spec)
-        deployment = deploy.prepare(here, spec, directory)
+        to_serve = lock or base is not None
+        deployment = deploy.prepare(here, spec, directory, to_serve=to_serve, anew=lock)
         planned = deploy.planned(here, deployment)
+    written = _locked(here, spec, directory, deployment) if lock else None
     findings = (*planned.findings, *runtime, *golden.findings(deployment))
     plan = replace(planned, findings=findings)
     image = _image(here, deployment, base) if base is not None else None
@@ -89,8 +94,22 @@ def command(
         click.echo(f"Its image on {image['base']}: {image['digest'] or 'known after build'}")
     if why:
         _show_reasons(plan)
+    if written is not None:
+        click.echo(f"Written to {written}: other machines know the same from it.")
     if out is not None:
         click.echo(f"Written to {out}: `cloche deploy --plan {out}` does this and nothing else.")
+
+
+def _locked(
+    here: session.Session, spec: ServiceSpec, directory: Path, deployment: Deployment
+) -> Path:
+    from cloche import pipeline
+
+    target = here.place.name if here.place is not None else ""
+    return pipeline.write_lock(
+        spec.at(target) if target else spec, deployment, target=target,
+        directory=directory, settings=here.settings, progress=here.progress,
+    )  # fmt: skip
 
 
 def _at_place(

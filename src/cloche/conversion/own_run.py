@@ -175,11 +175,7 @@ def _execute(python: Path, folder: Path, path: Path, timeout: float) -> Ended:
         [*python_argv, *scripts, str(folder), str(path)],
         cwd=folder,
         timeout=2 * timeout,  # `stop` is sooner, and says it in its own words
-        environment={
-            "PYTHONPATH": f"{_SHARED}:{_SERVED}",
-            "TMPDIR": str(folder),
-            "HOME": str(folder),
-        },
+        environment={"PYTHONPATH": f"{_SHARED}:{_SERVED}", "HOME": str(folder)},
         stop=stop,
     )
 

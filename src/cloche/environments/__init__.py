@@ -9,6 +9,6 @@ credentials. `usage` lists the environments, `clean` removes those that are not 
 from cloche.environments.cleaning import clean, usage
 from cloche.environments.construction import existing, is_complete, materialize
 from cloche.environments.pytorch import choice
-from cloche.environments.resolution import lock
+from cloche.environments.resolution import adopt, lock
 
-__all__ = ["choice", "clean", "existing", "is_complete", "lock", "materialize", "usage"]
+__all__ = ["adopt", "choice", "clean", "existing", "is_complete", "lock", "materialize", "usage"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloche import artifacts
@@ -57,16 +58,22 @@ def lock(
     if remembered is not None:
         known = artifacts.decode(Lock, remembered)
         if from_source.is_whole(known, store):
-            return known
+            return replace(known, of=key)
     parsed = recorded.parse(requirements)
     asked = count_text(len(parsed.packages), "requirement")
     with progress.task(f"Resolving the model's {asked}") as task:
         compiler = Compiler(python, environment)
         with from_source.pinned(parsed, compiler, _pins, store, task) as found:
-            new_lock = _resolve(found, pytorch_index, store)
+            new_lock = replace(_resolve(found, pytorch_index, store), of=key)
         task.note(f"{count_text(len(new_lock.packages), 'package')} for Python {python}")
     store.remember(_KIND, key, artifacts.encode(new_lock))
     return new_lock
+
+
+def adopt(known: Lock, store: Store) -> None:
+    """Have a lock that another machine resolved be the lock of the same requirements here."""
+    if known.of and store.recall(_KIND, known.of) is None:
+        store.remember(_KIND, known.of, artifacts.encode(known))
 
 
 def _resolve(found: Pinned, pytorch_index: str | None, store: Store) -> Lock:

@@ -140,6 +140,23 @@ GENERAL = (
         "log it with mlflow.pyfunc.log_model, which serves it as a Python function",
         suffixes=(".ftz",), starts=(b"\xba\x16O/",),
     ),
+    Lookalike(
+        "an archive of TorchServe, which a later version serves",
+        "unpack it (`unzip FILE`) and name the model in it, the serializedFile of"
+        " MAR-INF/MANIFEST.json: TorchScript is served as it is",
+        suffixes=(".mar",),
+    ),
+    Lookalike(
+        "a model of CatBoost in its own format",
+        "save it as ONNX, model.save_model('model.onnx', format='onnx'), or log it with"
+        " mlflow.catboost.log_model",
+        suffixes=(".cbm",), starts=(b"CBM1",),
+    ),
+    Lookalike(
+        "a model of Core ML, which runs on Apple's systems alone",
+        "name the model that it was converted from",
+        suffixes=(".mlmodel", ".mlpackage", ".mlmodelc"),
+    ),
     Lookalike("a zip archive", _UNPACK, suffixes=(".zip",), starts=(b"PK\x03\x04",)),
     Lookalike(
         "a compressed file", _UNPACK,

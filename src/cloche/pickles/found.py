@@ -11,10 +11,11 @@ from cloche.pickles.allowed import is_allowed
 from cloche.pickles.scan import Name, Scan, shown
 from cloche.pickles.streams import TooLarge, Unresolved
 from cloche.pickles.torch_files import TorchFound
+from cloche.pickles.values import type_of
 
 if TYPE_CHECKING:
     from cloche.pickles.streams import Unreadable
-    from cloche.pickles.values import Global
+    from cloche.pickles.values import Global, Value
 
 
 class Found:
@@ -27,6 +28,8 @@ class Found:
         self.pythons: set[tuple[str, ...]] = set()
         self.torch = TorchFound()
         self.pickles = 0
+        self.made: set[str] = set()
+        """The types of what the pickles make that a loader returns."""
         self.recognised = False
         """Whether anything in it was of a known kind."""
         self._decompressed = 0
@@ -58,6 +61,12 @@ class Found:
         if len(version) <= limits.LONGEST_VERSION and version.isprintable():
             self.versions.setdefault(of, set()).add(version)
 
+    def note_made(self, value: Value) -> None:
+        """Note what a pickle makes, as far as it is known."""
+        made = type_of(value)
+        if made is not None and len(self.made) < limits.MOST_NAMES:
+            self.made.add(shown(made))
+
     def decompressed(self, size: int) -> None:
         """Count what came out of compressed parts; raises TooLarge."""
         self._decompressed += size
@@ -78,6 +87,7 @@ class Found:
         self.findings |= other.findings
         self.pythons |= other.pythons
         self.pickles += other.pickles
+        self.made |= other.made
         self.torch.take(other.torch)
         for of, versions in other.versions.items():
             self.versions.setdefault(of, set()).update(versions)
@@ -91,6 +101,7 @@ class Found:
                 for found in self.findings
             ),
             pickles=self.pickles,
+            made=next(iter(self.made)) if len(self.made) == 1 else None,
             versions={of: tuple(sorted(found)) for of, found in sorted(self.versions.items())},
             pythons=tuple(sorted(self.pythons)),
             torch=self.torch.facts(),

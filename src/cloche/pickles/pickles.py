@@ -11,7 +11,7 @@ from cloche.pickles.machine import Machine
 from cloche.pickles.opcodes import read_opcodes
 from cloche.pickles.steps import STEPS
 from cloche.pickles.streams import Malformed, Stream, TooLarge, Unreadable, Unresolved
-from cloche.pickles.torch_files import LEGACY_MAGIC, LEGACY_PICKLES
+from cloche.pickles.torch_files import LEGACY_MAGIC, LEGACY_OBJECT, LEGACY_PICKLES
 from cloche.pickles.values import UNKNOWN
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class _Reading:
             self.place = self._content.place if number == 1 else f"{self._content.place}#{number}"
             machine = self._read(stream)
             legacy = legacy or (number == 1 and machine.result == LEGACY_MAGIC)
+            if number == (LEGACY_OBJECT if legacy else 1):
+                self._found.note_made(machine.result)
             if legacy and number == LEGACY_PICKLES:
                 return
             number += 1

@@ -54,6 +54,9 @@ class Scan:
     """What could not be read or resolved, and code that needs no name, such as a Lambda layer."""
     pickles: int = 0
     """How many pickles were read to their end."""
+    made: str | None = None
+    """The type of what loading it returns: `dict`, `collections.OrderedDict`, `net.Net`; None where
+    that is not known, or it holds several."""
     versions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Recorded versions by library: `scikit-learn` in full, only the major one of `numpy`."""
     pythons: tuple[tuple[str, ...], ...] = ()

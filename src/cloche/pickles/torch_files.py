@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of torch's files before 1.6; `torch.serialization.MAGIC_NUMBER`."""
-LEGACY_PICKLES = 5
+LEGACY_OBJECT, LEGACY_PICKLES = 4, 5
 """Magic number, protocol, system, the object and the keys of its storages; their bytes follow."""
 _PREFIXES = ("_orig_mod.module.", "module._orig_mod.", "module.", "_orig_mod.")
 _PARAMETERS = ("model_state_dict", "state_dict", "model")

@@ -53,6 +53,15 @@ Value: TypeAlias = (
 )
 
 
+def type_of(value: Value) -> str | None:
+    """Return the name of a value's type, `dict` or `collections.OrderedDict`; None if unknown."""
+    if isinstance(value, Instance):
+        return str(value.of) if isinstance(value.of, Global) else None
+    if isinstance(value, Unknown | Global):
+        return None
+    return type(value).__name__
+
+
 def is_call_of(value: Value, qualified: str) -> bool:
     """Return whether a value is an instance made by calling the given name."""
     return (

@@ -20,20 +20,22 @@ from typing import TYPE_CHECKING
 from cloche import artifacts, cache, composition
 from cloche.artifacts import Deployment, ModelFacts, ModelOptions, ModelSnapshot
 from cloche.errors import UsageError
+from cloche.pipeline import asked, lock_file
 from cloche.pipeline.software import Software
 from cloche.pipeline.stages import build, facts, lock, resolve
-from cloche.version import __version__
 
 __all__ = [
     "build",
     "facts",
     "golden",
     "inspect",
+    "known",
     "lock",
     "prepare",
     "provision",
     "require_runtime",
     "resolve",
+    "write_lock",
 ]
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloche.artifacts import Finding, Golden
+    from cloche.pipeline.asked import Asked
+    from cloche.pipeline.making import Making
     from cloche.progress import Progress
     from cloche.settings import Settings
     from cloche.spec import ServiceSpec
@@ -74,51 +78,107 @@ def prepare(
     progress: Progress,
     environment: Mapping[str, str] = os.environ,
     run_model: bool = True,
+    to_serve: bool = True,
+    anew: bool = False,
 ) -> Deployment:
     """Return the deployment that a spec describes; only the cache changes.
 
     Relative paths in the spec start from `directory`. The model answers a request by its own
     framework, which may install the server and the model's environment; without `run_model` nothing
-    is installed, and the deployment has no golden request. If the cache outgrows its limit, the
-    least recently used entries are evicted; what a revision needs or was used in the last hour
-    stays.
+    is installed, and the deployment has no golden request. What a cloche.lock in `directory` knows
+    is not found out again, unless all is made `anew`; without `to_serve` that is enough, and files
+    may be missing. If the cache outgrows its limit, the least recently used entries are evicted;
+    what a revision needs or was used in the last hour stays.
     Raises ClocheError for everything that is already known to make the deploy fail.
     """
-    from cloche import environments
-
-    example, example_digest = _example(spec, directory)
-    labels = _labels(spec, directory)
-    builds = environments.choice(environment, settings.environments_pytorch_index)
     store = composition.store(settings)
     with store.working():
-        snapshot = resolve(
-            spec.model, directory=directory, store=store, progress=progress,
-            environment=environment, trust=spec.trust,
+        given = asked.of(
+            spec, directory, settings,
+            progress=progress, environment=environment, run_model=run_model,
         )  # fmt: skip
-        key = _key(spec, snapshot, example_digest, labels, builds, run_model=run_model)
-        deployment = _recall(store, key)
+        kept = lock_file.Known(None, outdated=False, store=store)
+        if run_model and not anew:
+            kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
+        deployment = _recall(store, given.key) or (None if to_serve else kept.deployment)
         if deployment is None:
-            from cloche.pipeline.making import Making
-
-            locked = partial(
-                lock,
-                store=store,
-                progress=progress,
-                environment=environment,
-                pytorch_index=settings.environments_pytorch_index,
-            )
-            making = Making(spec, example, labels, store, Software(settings, progress), locked)
-            deployment = making.deployment(snapshot, run_model=run_model)
-            store.remember("prepared", key, artifacts.encode(deployment))
+            making = _making(given, settings, progress, environment)
+            deployment = kept.made_again(making, given.snapshot)
+            if deployment is None:
+                deployment = making.deployment(given.snapshot, run_model=run_model)
+            store.remember("prepared", given.key, artifacts.encode(deployment))
             cache.make_room(settings)
     # The same files may be remembered with another reference or another operation.
-    member = replace(deployment.main, snapshot=snapshot)
+    facts_now = replace(
+        deployment.main.facts,
+        findings=(*deployment.main.facts.findings, *kept.findings(deployment)),
+    )
+    member = replace(deployment.main, snapshot=given.snapshot, facts=facts_now)
     return replace(
         deployment,
         members=(member,),
         operated=spec.operated(),
         name_is_derived=spec.name_is_derived,
     )
+
+
+def known(
+    spec: ServiceSpec,
+    *,
+    directory: Path,
+    settings: Settings,
+    progress: Progress,
+    environment: Mapping[str, str] = os.environ,
+) -> Deployment | None:
+    """Return the deployment of a spec as an earlier run or cloche.lock knows it; nothing runs.
+
+    Its files may be missing.
+    """
+    given = asked.of(
+        spec, directory, settings, progress=progress, environment=environment, run_model=True
+    )
+    store = composition.store(settings)
+    kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
+    return _recall(store, given.key) or kept.deployment
+
+
+def write_lock(
+    spec: ServiceSpec,
+    deployment: Deployment,
+    *,
+    directory: Path,
+    settings: Settings,
+    progress: Progress,
+    target: str = "",
+    environment: Mapping[str, str] = os.environ,
+) -> Path:
+    """Write what is known of a prepared deployment to cloche.lock, and return the file.
+
+    `target` is the place in a cluster that the spec is for. Raises ClocheError `lock.unwritable`.
+    """
+    given = asked.of(
+        spec, directory, settings, progress=progress, environment=environment, run_model=True
+    )
+    entry = lock_file.entry_of(deployment, spec.model, target)
+    return lock_file.write(directory, given.key, entry, composition.store(settings))
+
+
+def _making(
+    given: Asked, settings: Settings, progress: Progress, environment: Mapping[str, str]
+) -> Making:
+    """Return what makes the deployment of a spec."""
+    from cloche.pipeline.making import Making
+
+    store = composition.store(settings)
+    locked = partial(
+        lock,
+        store=store,
+        progress=progress,
+        environment=environment,
+        pytorch_index=settings.environments_pytorch_index,
+    )
+    software = Software(settings, progress)
+    return Making(given.spec, given.example, given.labels, store, software, locked)
 
 
 def require_runtime(
@@ -147,25 +207,6 @@ def _refuse_gpu(spec: ServiceSpec) -> None:
         "spec.local_gpu", "`resources.gpu` is for clusters: on this machine no GPU is handed out.",
         where="resources.gpu", hint=f"{hint} Here, leave it out.",
     )  # fmt: skip
-
-
-def _example(spec: ServiceSpec, directory: Path) -> tuple[Path | None, str | None]:
-    """Return the file of a spec's example, and the digest of its content."""
-    if spec.example is None:
-        return None, None
-    from cloche.verification import spec_example
-
-    path = directory / spec.example
-    return path, spec_example.digest_of_file(path)
-
-
-def _labels(spec: ServiceSpec, directory: Path) -> tuple[str, ...]:
-    """Return the names of classes in a spec's file; empty without one."""
-    if spec.labels is None:
-        return ()
-    from cloche.inputs import label_file
-
-    return label_file.read(directory / spec.labels)
 
 
 def golden(
@@ -214,32 +255,6 @@ def provision(
                 progress,
                 store=composition.store(settings),
             )
-
-
-def _key(
-    spec: ServiceSpec,
-    snapshot: ModelSnapshot,
-    example: str | None,
-    labels: tuple[str, ...],
-    builds: str,
-    *,
-    run_model: bool,
-) -> str:
-    """Return the digest of everything that the prepared result depends on."""
-    inputs = [
-        __version__,
-        spec.service_name,
-        artifacts.asked_for(spec.served()),
-        snapshot.digest,
-        snapshot.format,
-        snapshot.entry,
-        snapshot.metadata,
-        example,
-        labels,
-        builds,
-        run_model,
-    ]
-    return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
 
 
 def _recall(store: Store, key: str) -> Deployment | None:

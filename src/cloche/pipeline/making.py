@@ -82,6 +82,20 @@ class Making:
             golden=self._golden(examined, repository, source) if run_model else None,
         )
 
+    def again(self, snapshot: ModelSnapshot, recorded: Deployment) -> Deployment | None:
+        """Make the files of a deployment that another machine recorded; nothing is asked.
+
+        A conversion is made again. None where something comes out otherwise.
+        """
+        member, made = recorded.main, None
+        if member.conversion is not None:
+            made = replace(self, lock=lambda _: member.lock)._source(snapshot).conversion
+            if made is None or made.digest != member.conversion.digest:
+                return None
+        source = _Source(snapshot, member.facts, member.lock, made)
+        repository = self._repository(source)
+        return recorded if repository.digest == recorded.repository.digest else None
+
     def _golden(self, examined: Examined, repository: ModelRepository, source: _Source) -> Golden:
         from cloche import conversion
 

@@ -56,6 +56,9 @@ class FilesSource:
             return _parse_uri(text)
         return FileReference(text, (directory / _expand(text)).absolute())
 
+    def of_page(self, address: str) -> None:
+        """Return None: files have no pages."""
+
     def current(self, text: str, context: ResolveContext) -> PinnedModel:
         """Return the path with the state of its files, without reading them."""
         path = self.parse(text, context.directory).path

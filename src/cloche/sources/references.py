@@ -29,6 +29,9 @@ def source_of(text: str, sources: Collection[Source]) -> Source:
     meant = next((s.misspelled[scheme] for s in sources if scheme in s.misspelled), None)
     if meant is not None:
         hint = f"Did you mean {meant}:/{rest}?"
+    shown = next((found for source in sources if (found := source.of_page(text))), None)
+    if shown is not None:
+        hint = f"Did you mean {shown}?"
     what = f"Cloche does not take models from {scheme}: in this version."
     raise wrong("scheme", text, what, hint)
 

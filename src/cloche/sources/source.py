@@ -63,6 +63,9 @@ class Source(Protocol):
     def parse(self, text: str, directory: Path) -> Reference:
         """Parse a reference of these schemes; raises UsageError `source.reference.…`."""
 
+    def of_page(self, address: str) -> str | None:
+        """Return the reference to the model that a page in a browser shows; None for others."""
+
     def current(self, text: str, context: ResolveContext) -> PinnedModel:
         """Return the model that a reference names now, without fetching its files."""
 

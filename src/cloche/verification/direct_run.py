@@ -111,7 +111,7 @@ def _execute(
     argv, variables = [str(model.python), "-s", "-B"], dict(environment or {})
     if model.isolated:
         argv += [str(_SCRIPTS / "isolated.py"), str(folder)]
-        variables |= {"HOME": str(folder), "TMPDIR": str(folder)}
+        variables["HOME"] = str(folder)
     return model_process.run(
         [*argv, str(_SCRIPTS / model.script), str(folder), str(model.path)],
         cwd=folder,

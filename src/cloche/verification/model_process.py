@@ -17,13 +17,14 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, TYPE_CHECKING
 
+from cloche.environments import variables
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _TAIL = 16 * 1024
-_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 _LOOK_EVERY = 0.02
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -74,7 +75,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     stop: Callable[[Usage], str | None] = lambda _: None,
 ) -> Ended:
-    """Run a program in a process group of its own.
+    """Run a program in a process group of its own, which leaves its files in `cwd`.
 
     `stop` gets what the process takes now and then, and ends it by returning why.
     Raises ClocheError `golden.environment` if it does not start and `golden.timeout` after
@@ -112,7 +113,7 @@ def _start(argv: list[str], cwd: Path, more: Mapping[str, str]) -> subprocess.Po
         return subprocess.Popen(
             argv,
             cwd=cwd,
-            env={**_environment(os.environ), **more},
+            env={**_environment(os.environ, cwd), **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -127,12 +128,14 @@ def _start(argv: list[str], cwd: Path, more: Mapping[str, str]) -> subprocess.Po
         ) from error
 
 
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
+def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return the variables that a model's process needs, without the user's secrets."""
     kept = {name: given[name] for name in _KEPT if name in given}
     return {
         "LANG": "C.UTF-8",
         **kept,
+        **variables.TELLS_NOBODY,
+        **variables.leaves_files_in(folder),
         "PYTHONUNBUFFERED": "1",
         "GIT_PYTHON_REFRESH": "quiet",
     }

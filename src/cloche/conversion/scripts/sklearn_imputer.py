@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
+import sklearn_missing
+from onnx import TensorProto, numpy_helper
 from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import (
     DoubleTensorType,
@@ -43,7 +44,10 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     if isinstance(operator.inputs[0].type, (StringTensorType, Int64TensorType)):
         if isinstance(imputer.missing_values, (str, int)):
             raise NotImplementedError("SimpleImputer of missing_values that are text or whole")
-        # Text and whole numbers have no NaN.
+        if getattr(imputer, sklearn_missing.MARK, False):
+            _fill_empty(imputer, name, output, scope, container)
+            return
+        # Whole numbers have no NaN, and text only where an empty one stands for it.
         container.add_node("Identity", [name], output, name=scope.get_unique_operator_name("same"))
         return
     wide = isinstance(operator.inputs[0].type, DoubleTensorType)
@@ -58,6 +62,23 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     container.add_node(
         "Where", [_missing(imputer, name, dtype, scope, container), fill, name], output
     )
+
+
+def _fill_empty(imputer: Any, name: str, output: str, scope: Any, container: Any) -> None:
+    """Add what fills in empty texts.
+
+    ONNX compares texts from opset 19 on alone, so they are numbered first.
+    """
+    number, empty, fill = (scope.get_unique_variable_name(each) for each in ("n", "empty", "fill"))
+    container.add_node(
+        "LabelEncoder", [name], number, op_domain="ai.onnx.ml", op_version=2,
+        name=scope.get_unique_operator_name("empty"),
+        keys_strings=[""], values_int64s=[1], default_int64=0,
+    )  # fmt: skip
+    container.add_node("Cast", [number], empty, to=TensorProto.BOOL)
+    texts = [each.encode("utf-8") for each in imputer.statistics_]
+    container.add_initializer(fill, TensorProto.STRING, [1, len(texts)], texts)
+    container.add_node("Where", [empty, fill, name], output)
 
 
 def _missing(imputer: Any, name: str, dtype: Any, scope: Any, container: Any) -> str:

@@ -16,7 +16,7 @@ import transformers_inputs
 from converting import Exported
 from interface import Interface, proven
 from own_model import Unusable
-from transformers_model import SentenceModel
+from transformers_model import CrossModel, SentenceModel, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Conversion(pytorch_conversion.Conversion):
     def framework(self) -> str:
         """Return the library that loaded the model, with its release, and PyTorch's."""
         library = f"transformers {transformers.__version__}"
-        if isinstance(self.model, SentenceModel):
+        if isinstance(self.model, (CrossModel, SentenceModel)):
             import sentence_transformers
 
             library = f"sentence-transformers {sentence_transformers.__version__}"
@@ -89,19 +89,27 @@ class Conversion(pytorch_conversion.Conversion):
 
     def is_scores(self, output: Tensor) -> bool:
         """Return whether an output is the one of a head: embeddings have no classes."""
-        return output.name == "logits"
+        return output.name in {"logits", "scores"}
 
     def _check_encoded(self, texts: list[str], request: Arrays) -> None:
-        """Raise Unusable if the modules as one do not answer as `encode` does."""
-        if not isinstance(self.model, SentenceModel):
+        """Raise Unusable if what is called does not answer as `encode` or `predict` does."""
+        if isinstance(self.model, SentenceModel):
+            called, expected = (
+                "SentenceTransformer.encode",
+                self.model.sentences.encode(texts, prompt=""),
+            )
+            got = self.model.call(request)["sentence_embedding"]
+        elif isinstance(self.model, CrossModel):
+            called, expected = "CrossEncoder.predict", self.model.cross.predict(pairs(texts))
+            got = self.model.call(request)["scores"]
+        else:
             return
-        expected = np.asarray(self.model.sentences.encode(texts, prompt=""))
-        got = self.model.call(request)["sentence_embedding"]
+        expected = np.asarray(expected).reshape(got.shape)
         if np.abs(got - expected).max() > _ENCODED * np.abs(expected).max():
             raise Unusable(
                 "conversion.answer",
-                "Its modules, called with token ids, do not answer as SentenceTransformer.encode"
-                f" does: {np.abs(got - expected).max():.3g} off.",
+                f"It does not answer token ids as {called} answers their text:"
+                f" {np.abs(got - expected).max():.3g} off.",
                 "Serve it as a Python function: log it with mlflow.sentence_transformers.",
             )
 

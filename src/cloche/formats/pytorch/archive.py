@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import json
 import re
+import sys
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,18 @@ _LARGEST_TEXT = 256 * 2**20
 _OF_WEIGHTS = ("torch.", "collections.OrderedDict")
 """How names begin that are PyTorch's own: in a state dict there are no others."""
 _MODULES = "torch.nn.modules."
+_COLLECTIONS = frozenset({"dict", "collections.OrderedDict", "collections.defaultdict"})
+_PLAIN = frozenset({"tuple", "str", "int", "bytes", "NoneType"})
+"""Types that are no module."""
+_REBUILDING = frozenset({"copyreg", "copy_reg"})
+"""What old protocols of pickle make an object of any class with."""
+_HARMLESS = frozenset({
+    "argparse.Namespace", "_codecs.encode", "numpy.dtype", "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+})  # fmt: skip
+"""What checkpoints of training hold beside weights, and `pytorch_weights.py` lets through."""
+_TENSORS = ("torch._utils._rebuild_", "torch._tensor.", "torch.nn.parameter.")
+_SHOWN = 6
 _OPERATOR = re.compile(rb"\bops\.([A-Za-z_]\w*)\.")
 _OF_TORCH = frozenset({b"aten", b"prim", b"quantized", b"prepacked", b"profiler"})
 """Namespaces of PyTorch's own operators."""
@@ -54,6 +67,8 @@ class Contents:
     """What the pickle of a module names, other than PyTorch's own."""
     main: tuple[str, ...] = ()
     """What it names of the script or notebook that wrote it."""
+    other: str | None = None
+    """What it holds in place of a module or its weights, if it is neither: `a dict`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +109,7 @@ def contents(path: Path) -> Contents | None:
             return _of_pickles(path)
         if marks.kind is Kind.TORCHSCRIPT:
             return Contents(marks.kind, classes=_operators(path))
-        return Contents(marks.kind, _release(path, marks.program) if marks.program else None)
+        return _of_program(path, marks.program) if marks.program else None
     except (zipfile.BadZipFile, OSError, NotImplementedError):
         return None
 
@@ -136,17 +151,22 @@ def _is_program(name: str) -> bool:
     )
 
 
-def _release(path: Path, program: str) -> str | None:
-    """Return the release of PyTorch that an exported program records."""
+def _of_program(path: Path, program: str) -> Contents | None:
+    """Return what an exported program is, with the release that it records; None without a graph.
+
+    A graph that is too large to be read here is left to PyTorch.
+    """
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo(program).file_size > _LARGEST_TEXT:
-            return None
+            return Contents(Kind.EXPORTED)
         try:
             document: Any = json.loads(archive.read(program))
         except ValueError:
             return None
-    written = document.get("torch_version") if isinstance(document, dict) else None
-    return written.partition("+")[0] if isinstance(written, str) else None
+    if not isinstance(document, dict) or "graph_module" not in document:
+        return None
+    written = document.get("torch_version")
+    return Contents(Kind.EXPORTED, written.partition("+")[0] if isinstance(written, str) else None)
 
 
 def _of_pickles(path: Path) -> Contents:
@@ -155,5 +175,32 @@ def _of_pickles(path: Path) -> Contents:
     named = [name for name in found.names if not name.module.startswith("__torch__")]
     classes = sorted({str(name) for name in named if not str(name).startswith(_OF_WEIGHTS)})
     if not classes and not any(name.module.startswith(_MODULES) for name in named):
+        return Contents(Kind.STATE_DICT, other=_no_weights(found))
+    if found.made in _COLLECTIONS and found.torch is not None and _HARMLESS.issuperset(classes):
         return Contents(Kind.STATE_DICT)
-    return Contents(Kind.MODULE, classes=tuple(classes), main=found.main)
+    other = _named(found) if found.made in _COLLECTIONS | _PLAIN else _of_python(found.made)
+    return Contents(Kind.MODULE, classes=tuple(classes), main=found.main, other=other)
+
+
+def _no_weights(found: pickles.Scan) -> str | None:
+    """Return what a file of tensors and plain values holds, if that is no dictionary of tensors."""
+    if found.made in _PLAIN:
+        return _named(found)
+    if found.made is not None and found.made.startswith(_TENSORS):
+        return "a tensor"
+    if found.made in _COLLECTIONS and found.torch is None:
+        return f"{_named(found)} without tensors"
+    return None
+
+
+def _of_python(made: str | None) -> str | None:
+    """Return what a file holds that a function of Python itself makes: no module of PyTorch."""
+    first = (made or "").partition(".")[0]
+    is_pythons = first in sys.stdlib_module_names or first == "__builtin__"
+    return f"what {made} returns" if is_pythons and first not in _REBUILDING else None
+
+
+def _named(found: pickles.Scan) -> str:
+    keys = found.torch.keys[:_SHOWN] if found.torch is not None else ()
+    with_keys = f" with the keys {', '.join(keys)}" if keys else ""
+    return f"a {(found.made or '').rpartition('.')[2]}{with_keys}"

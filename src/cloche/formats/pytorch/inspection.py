@@ -28,6 +28,8 @@ _KINDS = {
 }
 
 
+_SHOWN = 6
+_OF_EVERY_MODULE = frozenset({"__builtin__.set", "builtins.set"})
 _LIBRARIES = {
     "ultralytics": ("a model of Ultralytics (YOLO), in a dictionary with what its training left",
                     "Export it, YOLO(FILE).export(format='onnx'), and deploy the ONNX file."),
@@ -57,10 +59,13 @@ def loading(held: Contents, path: str, options: ModelOptions, where: str) -> Loa
     """Return how a file is loaded.
 
     Raises UsageError `inspection.pytorch.class` for weights without the class of their module, and
-    ClocheError for a file of a library, and for classes of a script.
+    ClocheError for a file of a library, for classes of a script, and `conversion.content` for what
+    is neither a module nor weights.
     """
     more: dict[str, object] = {}
     _library(held, options, where)
+    if held.other is not None:
+        raise _no_model(held, held.other, where)
     if held.main:
         raise ClocheError(
             "inspection.pytorch.main",
@@ -83,6 +88,27 @@ def loading(held: Contents, path: str, options: ModelOptions, where: str) -> Loa
             )
         more = {"class": options.class_name, "arguments": options.arguments}
     return Loading("pytorch", held.kind.value, path, more)
+
+
+def _no_model(held: Contents, other: str, where: str) -> ClocheError:
+    """Return the error for a file that is known to hold no model, before anything is installed."""
+    if held.kind is Kind.STATE_DICT:
+        return ClocheError(
+            "conversion.content",
+            f"The file holds no weights of a module, but {other}.",
+            where=where,
+            hint="Save the weights: torch.save(model.state_dict(), FILE).",
+        )
+    names = [name for name in held.classes if name not in _OF_EVERY_MODULE]
+    shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+    loading_it = f" Loading it would import {shown}." if names else ""
+    return ClocheError(
+        "conversion.content",
+        f"The file holds {other}, not a module.{loading_it}",
+        where=where,
+        hint="Save what is served alone: the whole module (torch.save(model, FILE)), or its weights"
+        " (torch.save(model.state_dict(), FILE)) with their `class:` in cloche.yaml.",
+    )
 
 
 def inspect_file(snapshot: ModelSnapshot, path: Path, options: ModelOptions) -> ModelFacts:

@@ -61,6 +61,10 @@ class Contents:
     """Names that it takes from the script which saved it."""
     pythons: tuple[tuple[str, ...], ...] = ()
     """For each kind of bytecode in it, the Python versions that may have written it."""
+    classes: tuple[str, ...] = ()
+    """The classes of those packages that it names."""
+    is_dictionary: bool = False
+    """Whether it holds a dictionary, and estimators at most in that."""
     damaged: str | None = None
     """Why it cannot be read to its end."""
 
@@ -85,7 +89,15 @@ def contents(path: Path) -> Contents:
     packages = _packages({name.module for name in scan.names})
     if "xgboost" in packages and (written := version_of_booster(path)):
         versions["xgboost"] = written
-    return Contents(Kind.PICKLE, packages, versions, scan.main, scan.pythons, damaged=_damage(scan))
+    classes = {
+        name.name: None
+        for name in scan.names
+        if name.name[:1].isupper() and ESTIMATORS.intersection(_packages({name.module}))
+    }
+    return Contents(
+        Kind.PICKLE, packages, versions, scan.main, scan.pythons, tuple(classes),
+        is_dictionary=scan.made == "dict", damaged=_damage(scan),
+    )  # fmt: skip
 
 
 def version_of_booster(path: Path) -> str | None:

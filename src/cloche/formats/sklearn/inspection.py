@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cloche.artifacts import ModelFacts, ModelOptions, ModelSnapshot
 
+_SHOWN = 6
 FRAMEWORK = "sklearn"
 """What loads and converts all of them: `sklearn_model.py`, `sklearn_conversion.py`."""
 
@@ -45,6 +46,15 @@ def inspect_file(snapshot: ModelSnapshot, path: Path, options: ModelOptions) -> 
             "The pickle holds no estimator: it names nothing of scikit-learn, XGBoost or LightGBM.",
             where=where,
             hint="Save the fitted estimator alone: joblib.dump(model, FILE).",
+        )
+    if held.is_dictionary:
+        raise ClocheError(
+            "conversion.content",
+            "The pickle holds a dict, not an estimator."
+            f" In it: {', '.join(held.classes[:_SHOWN])}.",
+            where=where,
+            hint="Save the estimator alone, joblib.dump(found['model'], FILE); of several steps one"
+            " pipeline: sklearn.pipeline.make_pipeline(STEP, …, MODEL).",
         )
     python = _python(held, options, where)
     shown = "skops" if held.kind is Kind.SKOPS else "pickled"

@@ -89,10 +89,12 @@ def _choice(held: SavedModel, asked: str | None, where: str) -> UsageError:
         f"{', '.join(spec.name for spec in each.outputs)})"
         for each in held.signatures
     )
+    names = [each.name for each in held.signatures]
+    first = SERVING if SERVING in names else names[0]
     lacks = f"no signature {asked}" if asked else "several signatures"
     return UsageError(
         "inspection.tensorflow.signature",
         f"The SavedModel has {lacks}. It has {listed}.",
         where=where,
-        hint=f"Write `signature: {held.signatures[0].name}` in cloche.yaml for the one to serve.",
+        hint=f"Write `signature: {first}` in cloche.yaml for the one to serve.",
     )

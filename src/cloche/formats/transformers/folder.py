@@ -27,6 +27,8 @@ _OF_OTHERS = frozenset({
 """Weights for other libraries, what a training leaves behind, and what people read."""
 _OPENVINO = "openvino_model.bin"
 _TOKENIZER = "tokenizer_config.json"
+_CROSS_ENCODERS = frozenset({"sentence_transformers", "sbert_ce_default_activation_function"})
+"""Keys of config.json by which sentence-transformers says what follows a CrossEncoder's logits."""
 _ABOUT = frozenset({"LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt"})
 
 
@@ -40,6 +42,17 @@ class Identity:
     sentences: Sentences | None
     code: tuple[str, ...] = ()
     """References to classes in files of the model's own."""
+
+    @property
+    def scores_pairs(self) -> bool:
+        """Return whether it is a CrossEncoder of sentence-transformers.
+
+        Before release 6 it has no list of modules, and config.json says what follows the logits.
+        """
+        if self.sentences is not None:
+            return self.sentences.scores_pairs
+        classifies = self.architecture.endswith("ForSequenceClassification")
+        return classifies and bool(_CROSS_ENCODERS & self.config.keys())
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -81,6 +94,10 @@ def identify(settings: Mapping[str, Path], names: Collection[str], where: str) -
     if refused is not None:
         raise refused
     own = [config, documents.mapping(settings.get(str(PurePosixPath(first) / _TOKENIZER)), where)]
+    for key in _CROSS_ENCODERS & config.keys():
+        told = config[key]
+        activation = told.get("activation_fn") if isinstance(told, dict) else told
+        sentences.check_activation(activation, where)
     brought = (name for each in own for name in code.beside(each, settings, first))
     return Identity(config, architecture, modules, tuple(dict.fromkeys(brought)))
 

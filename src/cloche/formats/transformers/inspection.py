@@ -53,8 +53,9 @@ def inspect_folder(
 def loading(known: Identity, path: str) -> Loading:
     """Return how the libraries load a folder."""
     kind = "model" if known.sentences is None else "sentence"
+    kind = "cross" if known.scores_pairs else kind
     options: dict[str, object] = {}
-    if known.sentences is None:
+    if kind == "model":
         options["class"] = code.made_by(known.architecture, known.config, known.code)
     if known.code:
         options["own_code"] = list(known.code)
@@ -62,6 +63,8 @@ def loading(known: Identity, path: str) -> Loading:
 
 
 def _framework(known: Identity) -> str:
+    if known.scores_pairs:
+        return f"sentence-transformers, CrossEncoder, {known.architecture}"
     if known.sentences is not None:
         return f"sentence-transformers, {known.config.get('model_type', known.architecture)}"
     return f"{FRAMEWORK}, {known.architecture}"
@@ -74,11 +77,13 @@ def _requirements(
         return options.requirements, ()
     written = known.config.get("transformers_version")
     recorded = {"transformers": str(written) if written else None}
-    if known.sentences is not None:
-        saved = known.sentences.releases
+    if known.sentences is not None or known.scores_pairs:
+        saved = known.sentences.releases if known.sentences is not None else {}
+        own = known.config.get("sentence_transformers")
+        version = own.get("version") if isinstance(own, dict) else None
         recorded = {
             "transformers": saved.get("transformers") or recorded["transformers"],
-            "sentence-transformers": saved.get("sentence_transformers"),
+            "sentence-transformers": saved.get("sentence_transformers") or version,
         }
     lines, said = releases.requirements(recorded)
     return lines, (said,)
@@ -103,7 +108,10 @@ def _findings(folder: Folder, counted: Counter[str]) -> list[Finding]:
     if counted:
         what = f"It has {counted.total():,} weights ({', '.join(sorted(counted))})."
         findings.append(Finding(Severity.NOTE, "inspection.transformers.weights", what))
-    if folder.identity.sentences is not None:
+    if folder.identity.scores_pairs:
+        what = "It is a CrossEncoder: two texts in a request have one score, as from `predict`."
+        findings.append(Finding(Severity.NOTE, "inspection.transformers.pairs", what))
+    elif folder.identity.sentences is not None:
         what = f"Its modules are served as one: {folder.identity.sentences.words}."
         findings.append(Finding(Severity.NOTE, "inspection.transformers.sentences", what))
     if any(name.startswith("tokenizer") for name in folder.files):

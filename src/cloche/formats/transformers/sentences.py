@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS = "config_sentence_transformers.json"
+CROSS_ENCODER = "CrossEncoder"
 _SERVED = frozenset({"Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout"})
 _POOLINGS = {
     "pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean",
@@ -44,6 +45,8 @@ class Sentences:
     """`mean pooling, normalised, at most 256 tokens`"""
     releases: dict[str, str]
     """Releases of the libraries that saved it, as far as it records them."""
+    scores_pairs: bool = False
+    """Whether it is a CrossEncoder, whose answer is a score of two texts."""
 
 
 def read(files: Mapping[str, Path], where: str) -> Sentences | None:
@@ -66,7 +69,11 @@ def read(files: Mapping[str, Path], where: str) -> Sentences | None:
     words = _words(dict(zip(kinds, folders, strict=True)), files, where)
     releases = settings.get("__version__")
     written = releases if isinstance(releases, dict) else {}
-    return Sentences(folders, words, {key: str(value) for key, value in written.items()})
+    scores_pairs = settings.get("model_type") == CROSS_ENCODER
+    check_activation(settings.get("activation_fn"), where)
+    return Sentences(
+        folders, words, {key: str(value) for key, value in written.items()}, scores_pairs
+    )
 
 
 def _check(types: list[str], model: str, where: str) -> None:
@@ -89,11 +96,16 @@ def _check_layers(folders: list[str], files: Mapping[str, Path], where: str) -> 
     """Refuse dense layers whose activation is imported from anywhere but PyTorch."""
     for folder in folders:
         layer = documents.mapping(files.get(f"{folder}/config.json"), where)
-        activation = str(layer.get("activation_function", "torch.nn.Tanh"))
-        if not activation.startswith("torch.nn."):
-            raise _refused(
-                f"a model of sentence-transformers with code of its own ({activation})", where
-            )
+        check_activation(layer.get("activation_function"), where)
+
+
+def check_activation(name: object, where: str) -> None:
+    """Refuse an activation that is imported from anywhere but PyTorch; None is the library's own.
+
+    Raises ClocheError `source.transformers.modules`.
+    """
+    if name is not None and not str(name).startswith("torch.nn."):
+        raise _refused(f"a model of sentence-transformers with code of its own ({name})", where)
 
 
 def _refused(what: str, where: str) -> ClocheError:

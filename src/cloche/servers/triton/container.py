@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import DATATYPES, ContainerStart, PythonStub
 from cloche.artifacts.container import SHARED_MEMORY
-from cloche.environments import interpreters
+from cloche.environments import interpreters, variables
 from cloche.servers.triton import backend_folder
 from cloche.servers.triton.process import CLOSED_APIS, HARDENED, STUB_TIMEOUT, completion
 from cloche.servers.triton.serving import asks_for_environment
@@ -65,7 +65,10 @@ def stub(python: str) -> PythonStub:
 def _script() -> bytes:
     text = Path(__file__).with_name("entrypoint.sh").read_text(encoding="utf-8")
     options = " ".join((*HARDENED, f"--backend-config={STUB_TIMEOUT}"))
-    return text.replace("@OPTIONS@", options).replace("@CLOSED_APIS@", CLOSED_APIS).encode()
+    silence = " ".join(f"{name}={value}" for name, value in variables.TELLS_NOBODY.items())
+    for mark, value in (("OPTIONS", options), ("CLOSED_APIS", CLOSED_APIS), ("SILENCE", silence)):
+        text = text.replace(f"@{mark}@", value)
+    return text.encode()
 
 
 def _shared_memory(member: RepositoryMember) -> int:

@@ -70,6 +70,9 @@ http=$cores
 # The user of the image has no folder of its own.
 [ -w "${HOME:-/}" ] || export HOME=/tmp
 
+# What is served is nobody else's business: ONNX Runtime would send its maker names and hashes.
+export @SILENCE@
+
 # Nobody knows this word, so the APIs behind it are closed to all who reach a port.
 word=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche.environments import variables
 from cloche.servers.server import ServerAddresses, ServerCommand
 from cloche.servers.triton import host
 from cloche.servers.triton.completeness import is_complete
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  POSIX shared memory on Linux
 _PASSED_ON = (
-    "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL",
+    "HOME", "USER", "LOGNAME", "TZ", "LANG", "LC_ALL",
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
 )  # fmt: skip
 EXIT_SECONDS = 30.0
@@ -49,11 +51,14 @@ def command(
     """Return the command of the replica `identity` on a folder made by `lay_out`.
 
     On SIGTERM Triton takes no new requests and waits `EXIT_SECONDS` for those it has. Passes on
-    only what a server needs of `environment` (default: this process's).
+    only what a server needs of `environment` (default: this process's). Makes the folder in which
+    the replica leaves its temporary files.
     """
     given = os.environ if environment is None else environment
     argv = _arguments(installation, serving, addresses, identity)
-    return ServerCommand(tuple(argv), _environment(installation, serving, given))
+    scratch = scratch_folder(serving, identity)
+    scratch.mkdir(parents=True, exist_ok=True)
+    return ServerCommand(tuple(argv), _environment(installation, serving, scratch, given))
 
 
 def _arguments(
@@ -108,15 +113,27 @@ def _address(service: str, address: str) -> list[str]:
 
 def shared_memory_prefix(serving: Path, identity: str) -> str:
     """Return the prefix of a replica's shared memory; no prefix begins another replica's."""
-    digest = hashlib.sha256(f"{serving.absolute()}\0{identity}".encode()).hexdigest()
-    return f"cloche-{digest[:20]}-"
+    return f"cloche-{_digest(serving, identity)[:20]}-"
 
 
-def clean_shared_memory(serving: Path, identity: str) -> int:
-    """Remove the shared memory of a killed replica; return the number of regions.
+def scratch_folder(serving: Path, identity: str) -> Path:
+    """Return the folder of a replica's temporary files.
 
-    All processes of the replica must have ended.
+    Its name is short, since processes of a model make sockets there, whose paths hold 108 bytes.
     """
+    return serving / f"tmp-{_digest(serving, identity)[:8]}"
+
+
+def _digest(serving: Path, identity: str) -> str:
+    return hashlib.sha256(f"{serving.absolute()}\0{identity}".encode()).hexdigest()
+
+
+def clean(serving: Path, identity: str) -> int:
+    """Remove the temporary files and the shared memory of a replica; return how many regions.
+
+    All its processes must have ended; those of a killed one leave both.
+    """
+    shutil.rmtree(scratch_folder(serving, identity), ignore_errors=True)
     removed = 0
     for path in _SHARED_MEMORY.glob(f"{shared_memory_prefix(serving, identity)}*"):
         path.unlink(missing_ok=True)
@@ -141,7 +158,7 @@ def _http_threads() -> int:
 
 
 def _environment(
-    installation: TritonInstallation, serving: Path, given: Mapping[str, str]
+    installation: TritonInstallation, serving: Path, scratch: Path, given: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the smallest environment for server and stubs, without the user's secrets.
 
@@ -156,6 +173,8 @@ def _environment(
     return {
         "LANG": "C.UTF-8",
         **passed_on,
+        **variables.TELLS_NOBODY,
+        **variables.leaves_files_in(scratch),
         "PATH": f"{installation.environment / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
         "PYTHONUNBUFFERED": "1",

@@ -86,5 +86,5 @@ class TritonServer:
         return base.describe(packages, python)
 
     def clean(self, serving: Path, identity: str) -> None:
-        """Remove the shared memory of a killed replica."""
-        process.clean_shared_memory(serving, identity)
+        """Remove the temporary files and the shared memory of a replica."""
+        process.clean(serving, identity)

@@ -25,6 +25,13 @@ _REFERENCE = re.compile(
     r"(?:@(?P<revision>refs/(?:pr|convert)/[^/]+|[^/]*))?(?:/(?P<path>.*))?",
     re.ASCII | re.DOTALL,
 )
+_SHOWN = (
+    rf"(?P<name>{PART}/{PART})"
+    r"(?:/(?:tree|blob|resolve|raw)/(?P<revision>refs/pr/[0-9]+|[^/]+)(?:/(?P<path>.+?))?)?/?"
+)
+_PAGE = re.compile(rf"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/{_SHOWN}", re.ASCII)
+"""How the hub's own pages name a repository, a folder or a file."""
+_LIKE_A_PAGE = re.compile(_SHOWN, re.ASCII)
 _FORBIDDEN = re.compile(r"[\s?#\\\x00-\x1f\x7f]")
 
 
@@ -56,6 +63,10 @@ def parse(text: str) -> HubReference:
     kind = _OTHERS.get(rest.partition("/")[0])
     if kind is not None and "/" in rest:
         raise wrong("kind", text, f"The reference names {kind}, which is not a model.", _HINT)
+    page = _LIKE_A_PAGE.fullmatch(rest)
+    if page is not None and page["revision"]:
+        hint = f"Did you mean {_of_parts(page)}?"
+        raise wrong("page", text, "This is how the hub's pages name a file, not a path.", hint)
     match = _REFERENCE.fullmatch(rest)
     if match is None or ".." in match["name"]:
         raise wrong("repository", text, "The reference does not name a repository.", _HINT)
@@ -65,6 +76,18 @@ def parse(text: str) -> HubReference:
     if any(part in {"", ".", ".."} for part in path.split("/")) and path:
         raise wrong("path", text, "The path leads out of the repository.", _HINT)
     return HubReference(text, match["name"], unquote(revision or "main"), path)
+
+
+def of_page(address: str) -> str | None:
+    """Return the reference to what a page of the public hub shows; None for other addresses."""
+    shown = _PAGE.fullmatch(address.partition("?")[0])
+    return _of_parts(shown) if shown else None
+
+
+def _of_parts(shown: re.Match[str]) -> str:
+    revision = f"@{shown['revision']}" if shown["revision"] else ""
+    path = f"/{shown['path']}" if shown["path"] else ""
+    return f"hf://{shown['name']}{revision}{path}"
 
 
 def _is_revision(revision: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cloche.sources.huggingface.reference import FORMS, parse
+from cloche.sources.huggingface.reference import FORMS, of_page, parse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -34,6 +34,10 @@ class HuggingFaceSource:
     def parse(self, text: str, directory: Path) -> HubReference:  # noqa: ARG002
         """Parse a reference to a repository, or to a path in it."""
         return parse(text)
+
+    def of_page(self, address: str) -> str | None:
+        """Return the reference to what a page of the hub shows."""
+        return of_page(address)
 
     def current(self, text: str, context: ResolveContext) -> PinnedModel:
         """Return the commit that a reference names now; costs one request at most."""

@@ -6,7 +6,9 @@ and an occasional listing shows the same files, the model comes from the store.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from cloche.sources.mlflow.reference import FORMS, parse
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from cloche.formats import Format
     from cloche.sources.mlflow.reference import MlflowReference
     from cloche.sources.source import PinnedModel, ResolveContext
+
+
+_PAGE = re.compile(r"^https?://[^#]+#/models/([^/]+)/versions/([0-9]+)")
 
 
 class MlflowSource:
@@ -39,6 +44,11 @@ class MlflowSource:
     def parse(self, text: str, directory: Path) -> MlflowReference:  # noqa: ARG002
         """Parse a reference to a version, an alias, a logged model or a run's model."""
         return parse(text)
+
+    def of_page(self, address: str) -> str | None:
+        """Return the reference to a version of a registered model that MLflow's page shows."""
+        shown = _PAGE.search(address)
+        return f"models:/{unquote(shown[1])}/{shown[2]}" if shown else None
 
     def current(self, text: str, context: ResolveContext) -> PinnedModel:
         """Return the version that a reference names now; costs one or two requests."""

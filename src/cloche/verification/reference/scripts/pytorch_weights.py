@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import codecs
 import importlib
 from typing import Any
 
+import numpy as np
 import torch
 from own_model import Unusable
 
@@ -50,7 +53,16 @@ def _loaded(path: str, kind: str) -> Any:
         from safetensors.torch import load_file
 
         return load_file(path)
+    if hasattr(torch.serialization, "add_safe_globals"):
+        torch.serialization.add_safe_globals(_beside_weights())
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _beside_weights() -> list[Any]:
+    """Return what checkpoints of training hold beside weights: arguments, and numbers of numpy."""
+    number = np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(code)) for code in "?bhilqBHILQefd"}
+    return [argparse.Namespace, codecs.encode, np.dtype, number, *kinds]
 
 
 def _state(loaded: Any) -> tuple[dict[str, Any], list[str]]:

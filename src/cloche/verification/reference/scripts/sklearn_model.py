@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn_boosters
+import sklearn_missing
 from own_model import OwnModel, Unusable
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class Estimator(OwnModel):
         self.names = None if names is None else [str(name) for name in names]
         """Names of the columns that it was fitted with."""
         self.categories = sklearn_boosters.categories(estimator, self.names or [])
+        self.missing = sklearn_missing.find(estimator)
+        """What a missing text is to it, by the column in which an empty one stands for that."""
+        if self.missing:
+            columns = ", ".join(self.missing)
+            self.notes.append(f"An empty text is a missing value, which it fills in: {columns}.")
 
     def call(self, arrays: Arrays) -> Arrays:
         """Return the answer by name; raises whatever the estimator raises."""
@@ -63,7 +69,10 @@ class Estimator(OwnModel):
 
         if set(arrays) == {INPUT}:
             return pd.DataFrame(arrays[INPUT], columns=self.names)
-        table = pd.DataFrame({name: _column(array) for name, array in arrays.items()})
+        given = {name: _column(array) for name, array in arrays.items()}
+        for name in self.missing.keys() & given.keys():
+            given[name] = sklearn_missing.filled(given[name], self.missing[name])
+        table = pd.DataFrame(given)
         for name, known in self.categories.items():
             table[name] = pd.Categorical(table[name], categories=known)
         return table

@@ -2,7 +2,8 @@
 
 `how` says what its folder is:
 
-    kind       model (save_pretrained of transformers), sentence (of sentence-transformers)
+    kind       model (save_pretrained of transformers), sentence (of sentence-transformers), cross
+               (its CrossEncoder)
     class      of a model: the class that config.json names, with its file if it is the model's own
     tokenizer  of a model: the folder of its tokenizer, if it is another one
     own_code   references to classes in its own files (`modeling_net.Net`), if it has such
@@ -85,6 +86,46 @@ class SentenceModel(TransformersModel):
         return {name: made[name].numpy() for name in self.parameters if name in made}
 
 
+class CrossModel(TransformersModel):
+    """A CrossEncoder of sentence-transformers: token ids of two texts in, their score out."""
+
+    def __init__(self, cross: Any, folder: str) -> None:
+        """Take a CrossEncoder."""
+        super().__init__(_Cross(cross), cross.model, folder, _inputs(cross.model))
+        self.cross = cross
+
+    def tokenized(self, texts: list[str]) -> dict[str, Any] | None:
+        """Return each text with one of the others as inputs, as `predict` makes them."""
+        made = self.cross.tokenizer(
+            texts, texts[::-1], padding=True, truncation="longest_first",
+            max_length=self.cross.max_length, return_tensors="np",
+        )  # fmt: skip
+        return dict(made)
+
+
+def pairs(texts: list[str]) -> list[tuple[str, str]]:
+    """Return each text with one of the others."""
+    return [(text, texts[-1 - index]) for index, text in enumerate(texts)]
+
+
+class _Cross(torch.nn.Module):
+    """The network of a CrossEncoder, and what `predict` makes of its logits."""
+
+    def __init__(self, cross: Any) -> None:
+        super().__init__()
+        self.network = cross.model
+        # Before its release 4 it had another name.
+        self.activation = getattr(cross, "activation_fn", None) or cross.default_activation_function
+
+    def forward(
+        self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None
+    ) -> dict[str, Any]:
+        given = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            given["token_type_ids"] = token_type_ids
+        return {"scores": self.activation(self.network(**given).logits)}
+
+
 class _Sentences(torch.nn.Module):
     def __init__(self, sentences: Any) -> None:
         super().__init__()
@@ -109,6 +150,8 @@ def load(path: str, how: dict[str, Any]) -> TransformersModel:
         _prepare_code(path, own_code)
     if how["kind"] == "sentence":
         return _sentence(path, trust=bool(own_code))
+    if how["kind"] == "cross":
+        return _cross(path, trust=bool(own_code))
     model = _model(path, how["class"])
     model.tokenizer = str(Path(path) / how.get("tokenizer", "."))
     model.own_code = bool(own_code)
@@ -145,6 +188,12 @@ def _sentence(path: str, *, trust: bool) -> TransformersModel:
 
     sentences = SentenceTransformer(path, device="cpu", trust_remote_code=trust)
     return SentenceModel(sentences, path)
+
+
+def _cross(path: str, *, trust: bool) -> TransformersModel:
+    from sentence_transformers import CrossEncoder
+
+    return CrossModel(CrossEncoder(path, device="cpu", trust_remote_code=trust), path)
 
 
 def _model(path: str, name: str) -> TransformersModel:
