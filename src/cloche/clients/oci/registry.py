@@ -103,11 +103,15 @@ class Registry:
 
     def has_manifest(self, name: str, reference: str) -> bool:
         """Return whether a tag or a digest names a manifest."""
-        answer = self._transport.ask(
-            "HEAD", f"/v2/{name}/manifests/{reference}", Access(name), expected={200, 404},
-            headers={"Accept": ", ".join((*INDEXES, *MANIFESTS))},
-        )  # fmt: skip
-        return self._found(answer, Access(name), reference)
+        return self._found(self._seen(name, reference), Access(name), reference)
+
+    def manifest_digest(self, name: str, reference: str) -> str | None:
+        """Return what a tag or a digest names now; None for nothing, or where it is not told."""
+        answer = self._seen(name, reference)
+        if not self._found(answer, Access(name), reference):
+            return None
+        named = answer.headers.get("Docker-Content-Digest", "")
+        return named if DIGEST.fullmatch(named) else None
 
     def put_manifest(self, name: str, reference: str, data: bytes, media_type: str) -> str:
         """Store a manifest under a tag or its digest, and return the digest.
@@ -136,6 +140,12 @@ class Registry:
             expected={200, 202, 204, 400, 403, 404, 405, 501},
         )  # fmt: skip
         return answer.status in {200, 202, 204}
+
+    def _seen(self, name: str, reference: str) -> Answer:
+        return self._transport.ask(
+            "HEAD", f"/v2/{name}/manifests/{reference}", Access(name), expected={200, 404},
+            headers={"Accept": ", ".join((*INDEXES, *MANIFESTS))},
+        )  # fmt: skip
 
     def _manifest(
         self, name: str, reference: str, accept: Sequence[str], expected: Collection[int]
