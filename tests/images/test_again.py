@@ -144,6 +144,14 @@ def test_a_written_file_is_not_settled_at_once(tmp_path: Path) -> None:
     assert state_beside(path) != beside
 
 
+def test_names_that_are_not_text_have_a_state(tmp_path: Path) -> None:
+    model = tmp_path / "model.bin"
+    for path in (model, tmp_path / os.fsdecode(b"caf\xe9")):
+        path.touch()
+        settle(path)
+    assert state_beside(model) == state_beside(model)
+
+
 def test_what_a_link_leads_to_is_not_followed_out_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "link").symlink_to(tmp_path)

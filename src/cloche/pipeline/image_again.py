@@ -118,7 +118,7 @@ class Asked:
         others = [_absolute(each, directory) for each in (spec.example, spec.labels) if each]
         if self.file is not None:
             others.append(self.file)
-        if model.exists():
+        if model.exists() and all(map(_is_text, (model, *others))):
             self._read = _Read(base, str(model), model.is_file(), tuple(map(str, others)))
             self._inputs = self._read.state(self.connections)
 
@@ -144,7 +144,7 @@ class Asked:
         chosen = {name: value for name, value in os.environ.items() if name.startswith(_CHOOSING)}
         words = {name: value and str(value) for name, value in self.words.items()}
         known = [__version__, str(Path.cwd()), words, chosen, settings.variables(self.settings)]
-        return digest_of(encode(known)).removeprefix("sha256:")
+        return digest_of(ascii(known).encode()).removeprefix("sha256:")
 
     def _state_of_file(self) -> str | None:
         with suppress(UnsettledError):
@@ -197,6 +197,14 @@ def _in_layout(folder: Path, made: _Made) -> str | None:
     if not index.is_file() or not all(path.is_file() for path in held):
         return None
     return digest_of(index.read_bytes())
+
+
+def _is_text(path: Path) -> bool:
+    """Return whether JSON can have a path: not every name of a file is UTF-8."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _absolute(text: str, directory: Path) -> Path:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_ABSENT = "absent"
+_ABSENT, _FOLDER = "absent", "folder"
 
 
 class UnsettledError(Exception):
@@ -34,13 +34,14 @@ def state_beside(path: Path) -> str:
 
 
 def _digest(states: list[list[str]]) -> str:
-    return digest_of(encode(sorted(states)))
+    # Of names that are not UTF-8, too.
+    return digest_of(encode(sorted([ascii(name), state] for name, state in states)))
 
 
 def _below(folder: Path) -> Iterator[list[str]]:
     for name, state in _entries(folder):
         yield [name, state]
-        if state == "folder":
+        if state == _FOLDER:
             for below, known in _below(folder / name):
                 yield [f"{name}/{below}", known]
 
@@ -50,7 +51,7 @@ def _entries(folder: Path) -> Iterator[list[str]]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    yield [entry.name, "folder"]
+                    yield [entry.name, _FOLDER]
                 elif entry.is_symlink() and entry.is_dir():
                     raise UnsettledError  # what is below it is looked at by its own name alone
                 else:
@@ -67,7 +68,7 @@ def _state(path: Path) -> str:
     except OSError as error:
         raise UnsettledError from error
     if stat.S_ISDIR(status.st_mode):
-        return "folder"
+        return _FOLDER
     if not is_settled(status):
         raise UnsettledError
     return stat_key(status)
