@@ -89,8 +89,11 @@ def commands() -> str:
 def help_section(command: click.Command, path: str) -> list[str]:
     """Return a section with a command's help, and with that of a group's commands."""
     parts = ["", f"### {path}", "", "```text", help_of(command, path), "```"]
-    for name, below in getattr(command, "commands", {}).items():
-        parts += ["", "```text", help_of(below, f"{path} {name}"), "```"]
+    if isinstance(command, click.Group):
+        with click.Context(command, info_name=path) as context:
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                parts += ["", "```text", help_of(below, f"{path} {name}"), "```"] if below else []
     return parts
 
 

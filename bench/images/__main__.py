@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _round(bench: Bench, home: Path, number: int, megabytes: int) -> dict[str, Any]:
-    """Measure a first version, the same again, and one with one file of ten changed."""
+    """Measure a first version, the same command again, and one with one file of ten changed."""
     model = models.write(bench.folder / "model", 10, megabytes * _MB // 10)
     found: dict[str, Any] = {"floor": bench.floor(model)}
     _cloche(home, "plan", str(model))
@@ -79,7 +79,7 @@ def _round(bench: Bench, home: Path, number: int, megabytes: int) -> dict[str, A
     }
     for name, build in builders.items():
         found[name] = {"first": asdict(build(f"{number}-first"))}
-        found[name]["same"] = asdict(build(f"{number}-same"))
+        found[name]["same"] = asdict(build(f"{number}-first"))
     found["changed"] = models.change(model, 3)
     _cloche(home, "plan", str(model))
     for name, build in builders.items():

@@ -84,8 +84,9 @@ class Bench:
         return seconds
 
     def image(self, builder: str, tag: str) -> str:
-        """Return the name under which a builder pushes."""
-        return f"{self.registry.host}/{builder}/weights:{tag}"
+        """Return the name under which a builder pushes; each round has a repository of its own."""
+        number, _, version = tag.rpartition("-")
+        return f"{self.registry.host}/{builder}/weights{number}:{version}"
 
     def _dockerfile(self) -> Path:
         path = self.folder / "Dockerfile"

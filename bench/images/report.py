@@ -19,9 +19,9 @@ def document(figures: Mapping[str, Any]) -> str:
     head = (
         f"`make bench-images`: {len(rounds)} rounds. From a model of {figures['megabytes']} MB in"
         " ten files of random bytes to an image in a registry (distribution 3.1.2) on loopback, on"
-        " Cloche's own base, which the registry and each builder have. Cloche has the model in its"
-        " store and knows what it is, as after `cloche plan`. A cell has the median of the rounds"
-        " and their spread.\n"
+        " Cloche's own base, which the registry and each builder have; each round pushes to new"
+        " repositories. Cloche has the model in its store and knows what it is, as after `cloche"
+        " plan`. A cell has the median of the rounds and their spread.\n"
     )
     columns = (
         "| | first version, s | against the copy | same again, s | one file changed, s"

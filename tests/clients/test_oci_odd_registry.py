@@ -35,8 +35,8 @@ def registry(odd_registry: OddRegistry) -> Iterator[Registry]:
         yield client
 
 
-def send(registry: Registry, data: bytes) -> str:
-    """Push a blob, and return its digest."""
+def send(registry: Registry, data: bytes, *, named: bool = True) -> str:
+    """Push a blob, whose digest is computed on the way where it is not named, and return that."""
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
 
     def chunks(start: int) -> Iterator[bytes]:
@@ -44,7 +44,7 @@ def send(registry: Registry, data: bytes) -> str:
             yield data[at : at + 2**20]
 
     with SilentProgress().task("push") as task:
-        registry.upload(NAME, digest, len(data), chunks, task)
+        assert registry.upload(NAME, digest if named else None, len(data), chunks, task) == digest
     return digest
 
 
@@ -162,14 +162,14 @@ def test_the_upload_of_a_mount_is_gone_on_with(
 
 
 @pytest.mark.parametrize("forgets", [False, True])
-@pytest.mark.parametrize("size", [100_000, LARGE])
+@pytest.mark.parametrize(("size", "named"), [(100_000, True), (LARGE, True), (LARGE, False)])
 def test_cut_uploads(
-    odd_registry: OddRegistry, registry: Registry, size: int, forgets: bool
+    odd_registry: OddRegistry, registry: Registry, size: int, named: bool, forgets: bool
 ) -> None:
     odd_registry.forgets = forgets
     odd_registry.cut_uploads += [0, 50_000, 70_001]
     data = random.randbytes(size)
-    digest = send(registry, data)
+    digest = send(registry, data, named=named)
     assert odd_registry.blobs[digest] == data
     # A large one goes on from the byte where the connection broke.
     goes_on = size == LARGE and not forgets
@@ -189,7 +189,7 @@ def test_the_answer_to_the_end_of_an_upload_is_lost(
     odd_registry: OddRegistry, registry: Registry
 ) -> None:
     odd_registry.lost_answers = 1
-    send(registry, random.randbytes(LARGE))
+    send(registry, random.randbytes(LARGE), named=False)
     assert odd_registry.sizes == [LARGE, 0]
 
 
@@ -225,6 +225,35 @@ def test_a_source_that_fails_leaves_nothing_there(
         )
     assert odd_registry.uploads == {}
     assert odd_registry.blobs == {}
+
+
+def test_what_changes_between_two_readings_is_found(
+    odd_registry: OddRegistry, registry: Registry
+) -> None:
+    """A blob that was hashed on its way is read again after a break, and is another one then."""
+    odd_registry.cut_uploads += [3 * 2**20]
+    odd_registry.forgets = True
+    readings = 0
+
+    def chunks(start: int) -> Iterator[bytes]:
+        nonlocal readings
+        readings += 1
+        yield from [bytes([readings]) * 2**20] * (LARGE // 2**20)
+        yield bytes(LARGE % 2**20)
+
+    with SilentProgress().task("push") as task:
+        refused = code_of(lambda: registry.upload(NAME, None, LARGE, chunks, task))
+    assert (refused, readings) == ("registry.digest", 2)
+    assert odd_registry.uploads == odd_registry.blobs == {}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 501])
+def test_a_repository_that_is_not_told_of_may_have_blobs(
+    odd_registry: OddRegistry, registry: Registry, status: int
+) -> None:
+    assert registry.is_new(NAME)
+    odd_registry.no_list = status
+    assert not registry.is_new(NAME)
 
 
 def test_what_is_under_way_can_be_stopped(odd_registry: OddRegistry) -> None:

@@ -121,6 +121,20 @@ def test_a_blob_goes_there_and_comes_back(registry: Registry, name: str, size: i
     assert b"".join(registry.blob(name, sent.digest, size // 2)) == sent.data[size // 2 :]
 
 
+def test_a_blob_is_hashed_on_its_way(registry: Registry, name: str) -> None:
+    sent = some(LARGE)
+    assert registry.upload(name, None, LARGE, sent.chunks, sent) == sent.digest
+    assert (sent.starts, sent.shown) == ([0], LARGE)
+    assert b"".join(registry.blob(name, sent.digest, size=LARGE)) == sent.data
+
+
+def test_a_repository_is_new_until_it_has_a_tag(registry: Registry, name: str) -> None:
+    assert registry.is_new(name)
+    config, layer = some(10).into(registry, name), some(20).into(registry, name)
+    registry.put_manifest(name, "1", image(config, layer), OCI_MANIFEST)
+    assert not registry.is_new(name)
+
+
 def test_blobs_go_side_by_side(registry: Registry, name: str) -> None:
     blobs = [some(size) for size in (10, SMALL, LARGE, LARGE, 77)]
     with ThreadPoolExecutor(4) as pool:

@@ -9,6 +9,7 @@ import socket
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import source_packages
@@ -17,20 +18,35 @@ from wheels import PYTHON
 
 from cloche import environments
 from cloche.artifacts import Lock, digest_of
-from cloche.environments import from_source, unpacking
+from cloche.environments import build_walls, building, from_source, unpacking
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.store import Store
 
 SILENT = SilentProgress()
 SPY = """
-import resource, socket
+import resource, socket, subprocess
 said = {{"secret": os.environ.get("MY_SECRET"), "home": os.environ["HOME"],
-         "memory": resource.getrlimit(resource.RLIMIT_AS)[0], "network": True}}
-try:
-    socket.create_connection(("127.0.0.1", {port}), timeout=5).close()
-except OSError:
-    said["network"] = False
+         "memory": resource.getrlimit(resource.RLIMIT_AS)[0], "reached": []}}
+
+def attempt(what, action):
+    try:
+        action()
+    except (OSError, subprocess.CalledProcessError):
+        return
+    said["reached"].append(what)
+
+attempt("network", lambda: socket.create_connection(("127.0.0.1", {port}), timeout=5).close())
+attempt("read", lambda: open({path!r}).read())
+attempt("list", lambda: os.listdir(os.path.dirname({path!r})))
+attempt("write", lambda: open({path!r} + ".new", "w"))
+attempt("make", lambda: os.mkdir({path!r} + ".folder"))
+attempt("shadow", lambda: open("/etc/shadow").read())
+attempt("variables", lambda: open("/proc/{pid}/environ", "rb").read())
+attempt("its files", lambda: open("/proc/{pid}/root" + {path!r}).read())
+attempt("services", lambda: [os.listdir("/run")[0]] if os.path.exists("/run") else None)
+attempt("its own", lambda: open("made", "w").close())
+attempt("programs", lambda: subprocess.run(["cat", {path!r}], check=True, capture_output=True))
 MODULE = "SAID = " + repr(said)
 """
 
@@ -107,27 +123,88 @@ def test_two_homes_build_the_same(folder, locked):
     assert locked("alone", home="one") == locked("alone", home="two")
 
 
-def test_it_is_built_once(tmp_path, folder, locked):
+def test_it_is_built_once(folder, locked, monkeypatch):
     """By any name that another model has for it."""
-    marks = tmp_path / "marks"
-    more = f"open({str(marks)!r}, 'a').write('x')"
-    source_packages.write(folder, "alone", "1.2", more=more)
+    built = []
+    really = building._build
+    monkeypatch.setattr(building, "_build", lambda *given: built.append(given) or really(*given))
+    source_packages.write(folder, "alone", "1.2")
     first = locked("alone")
-    once = marks.read_text()
     assert locked("alone==1.2", "leaf").built == first.built
-    assert marks.read_text() == once
+    assert len(built) == 1
 
 
-def test_a_build_gets_nothing_of_the_user(tmp_path, folder, locked):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        more = SPY.format(port=server.getsockname()[1])
-        source_packages.write(folder, "spy", "1.0", more=more)
-        said = read(Store(tmp_path / "store"), locked("spy"))
+@pytest.fixture
+def spied(tmp_path, folder, locked, user):
+    """What a build finds out of the user's machine."""
+    home = tmp_path / "home"
+    (home / ".docker").mkdir(parents=True)
+    secret = home / ".docker" / "config.json"
+    secret.write_text("a token")
+
+    def call() -> tuple[Lock, dict[str, Any]]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            more = SPY.format(
+                port=server.getsockname()[1], path=str(secret), pid=os.getpid()
+            )  # fmt: skip
+            source_packages.write(folder, "spy", "1.0", more=more)
+            lock = locked("spy", environ={**user, "HOME": str(home)})
+        assert secret.read_text() == "a token"
+        return lock, read(Store(tmp_path / "store"), lock)
+
+    return call
+
+
+def test_a_build_gets_nothing_of_the_user(tmp_path, spied):
+    lock, said = spied()
     assert said["secret"] is None
-    assert said["home"] != str(Path.home())
+    assert said["home"] != str(tmp_path / "home")
     assert 0 < said["memory"] <= 16 * 2**30
-    if os.geteuid() == 0:  # other users may be kept from making namespaces
-        assert said["network"] is False
+    (built,) = lock.built
+    assert "its own" in said["reached"]
+    if "files" not in built.reached:  # of an old kernel it is told
+        assert set(said["reached"]) <= {"its own", "network"}
+    # Other users than root may be kept from making namespaces, which is told.
+    assert ("network" in said["reached"]) == ("network" in built.reached)
+    assert os.geteuid() != 0 or "network" not in built.reached
+
+
+def test_what_a_kernel_cannot_close_is_told(tmp_path, spied, monkeypatch):
+    """As one without Landlock and namespaces of users answers."""
+    script = tmp_path / "build_script.py"
+    text = building._SCRIPT.read_text()
+    for missing in ("libc.unshare(", "libc.syscall("):
+        text = text.replace(missing, "(lambda *_: -1)(")
+    script.write_text(text)
+    monkeypatch.setattr(building, "_SCRIPT", script)
+    lock, said = spied()
+    assert lock.built[0].reached == ("network", "files")
+    assert {"network", "read", "list"} <= set(said["reached"])
+    note, warning = lock.findings
+    assert (note.code, warning.code) == ("environment.built", "environment.build_open")
+    assert "files and the network when spy was built" in warning.what
+
+
+@pytest.mark.parametrize(
+    ("variables", "there", "absent"),
+    [
+        ({"PATH": "/usr/bin:/home/a/tools/bin:bin:"}, "/home/a/tools/lib", "bin"),
+        ({"PATH": "/home/a"}, "/usr", "/home/a"),
+        ({"PATH": "/home"}, "/usr", "/home"),
+        ({"PATH": "/home/a/home/bin"}, "/home/a/home/bin", "/home/a/home"),
+        ({"CFLAGS": "-O2 -I/srv/include -L /srv/lib"}, "/srv/include", "-L"),
+        ({"CC": "/srv/bin/cc", "CPATH": "/srv/more:"}, "/srv/more", ""),
+        ({"CC": "/srv/bin/cc"}, "/srv/bin/cc", "/"),
+        ({"CMAKE_PREFIX_PATH": "/home/a/.local:/home/a"}, "/home/a/.local", "/home/a"),
+    ],
+)
+def test_what_a_build_reads(variables, there, absent):
+    user = {"HOME": "/home/a", "CLOCHE_HOME": "/home/a/home", **variables}
+    read = build_walls.readable(Path("/usr/bin/python3"), ["/home/a/.local/bin/uv"], user)
+    assert there in read
+    assert absent not in read
+    assert "/home/a/.local/bin/uv" in read
+    assert not {"/", "/etc", "/tmp", "/run", "/root", "/home", "/home/a"} & set(read)
 
 
 def test_a_source_that_a_source_needs_is_built(folder, locked):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tarfile
 
 import onnx
@@ -158,7 +159,7 @@ def test_a_base_that_does_not_say_what_it_holds(run, tmp_path):
     assert json.loads(failed.out)["error"]["code"] == "image.base.server"
 
 
-@pytest.mark.parametrize("what", ["symlink", "pipe"])
+@pytest.mark.parametrize("what", ["symlink", "pipe", "device", "name", "line"])
 def test_what_leaves_the_folder_of_a_model_is_refused(run, tmp_path, what):
     version = tmp_path / "repository" / "scores" / "1"
     version.mkdir(parents=True)
@@ -166,11 +167,38 @@ def test_what_leaves_the_folder_of_a_model_is_refused(run, tmp_path, what):
     (tmp_path / "scores.onnx").rename(version / "model.onnx")
     if what == "symlink":
         (version / "secret").symlink_to("/etc/passwd")
-    else:
+    elif what == "pipe":
         os.mkfifo(version / "pipe")
+    elif what == "device":
+        if os.geteuid() != 0:
+            pytest.skip("root alone makes devices")
+        os.mknod(version / "disk", stat.S_IFBLK | 0o600, os.makedev(7, 0))
+    else:
+        (version / ("one\nline" if what == "line" else os.fsdecode(b"caf\xe9"))).touch()
     failed = run("image", "build", "./repository", *BASE, "--output", "out", "--json").expect(1)
-    assert json.loads(failed.out)["error"]["code"].startswith("source.files.")
+    kinds = {"symlink": "escapes", "pipe": "special", "device": "special"}
+    assert json.loads(failed.out)["error"]["code"] == f"source.files.{kinds.get(what, 'name')}"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("with_server")
+def test_hard_links_and_names_of_any_letters(run, tmp_path):
+    version = tmp_path / "repository" / "scores" / "1"
+    version.mkdir(parents=True)
+    (version.parent / "config.pbtxt").write_text('backend: "onnxruntime"\n')
+    (tmp_path / "scores.onnx").rename(version / "model.onnx")
+    (version / "größe 模型.bin").write_bytes(b"weights")
+    os.link(version / "größe 模型.bin", version / "other.bin")
+    words = ("image", "build", "./repository", *BASE, "--no-golden", "--json")
+    built = run(*words, "--output", "out.tar").expect(0).json
+    layer = next(each for each in built["layers"] if each["what"] == "model files")
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        blob = archive.extractfile(f"blobs/{layer['digest'].replace(':', '/')}")
+        with tarfile.open(fileobj=blob) as files:
+            for name in ("größe 模型.bin", "other.bin"):
+                path = f"models/scores/1/{name}"
+                assert files.getmember(path).isreg(), "each is a file of its own in every engine"
+                assert files.extractfile(path).read() == b"weights"
 
 
 @pytest.mark.parametrize("words", [("--platform", ""), ("--base", "")])

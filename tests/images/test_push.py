@@ -15,10 +15,13 @@ import tiny_base
 
 from cloche.artifacts import Deployment
 from cloche.clients.oci import reference as references
+from cloche.clients.oci import upload
 from cloche.clients.oci.registry import Registry
 from cloche.errors import ClocheError
+from cloche.images import building
 from cloche.images.bases import base as bases
 from cloche.images.bases.base import Base
+from cloche.images.destinations import pushing
 from cloche.images.image import Image, Platform
 from cloche.images.sources import reading
 from cloche.pipeline.image import Registries, push_image, read_base, registries, write_image
@@ -97,10 +100,10 @@ def test_a_pushed_image_is_the_one_that_is_written_to_a_file(place: Place, tmp_p
 def test_a_second_push_sends_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     first = place.push()
 
-    def upload(*_: object) -> None:
+    def refused(*_: object) -> None:
         raise AssertionError("a blob is sent again")
 
-    monkeypatch.setattr(Registry, "upload", upload)
+    monkeypatch.setattr(Registry, "upload", refused)
     assert place.push("v2").descriptor == first.descriptor
     # A registry without referrers has what is attached under a tag of the digest.
     named = {tag for tag in place.registry.tags(place.name) if not tag.startswith("sha256-")}
@@ -113,11 +116,31 @@ def test_a_home_that_knows_no_digests_sends_nothing_either(
     first = place.push()
     shutil.rmtree(place.settings.layout.store / "index" / "layer")
 
-    def upload(*_: object) -> None:
+    def refused(*_: object) -> None:
         raise AssertionError("a blob is sent again")
 
-    monkeypatch.setattr(Registry, "upload", upload)
+    monkeypatch.setattr(Registry, "upload", refused)
     assert place.push("v2").descriptor == first.descriptor
+
+
+def test_a_new_repository_gets_layers_that_are_hashed_on_their_way(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (pushing, upload):
+        monkeypatch.setattr(module, "SMALL", 0)
+    hashed: list[str] = []
+
+    def before(chunks: Iterator[bytes]) -> str:
+        hashed.append(tiny_base.digest(b"".join(chunks)))
+        return hashed[-1]
+
+    monkeypatch.setattr(building, "digest_of_stream", before)
+    first = place.push()
+    assert hashed == []
+    shutil.rmtree(place.settings.layout.store / "index" / "layer")
+    assert place.push("v2").descriptor == first.descriptor
+    own = [layer.descriptor.digest for layer in first.layers[len(place.base.layers) :]]
+    assert sorted(hashed) == sorted(own), "what may be there is hashed before it is sent"
 
 
 def test_layers_of_a_base_in_the_same_registry_are_mounted(place: Place, tmp_path: Path) -> None:
@@ -202,13 +225,13 @@ def test_what_is_broken_off_is_not_under_the_tag(
 ) -> None:
     real, sent = Registry.upload, []
 
-    def upload(*arguments: Any) -> None:
+    def counted(*arguments: Any) -> str:
         if len(sent) == 2:
             raise KeyboardInterrupt
         sent.append(arguments)
-        real(*arguments)
+        return real(*arguments)
 
-    monkeypatch.setattr(Registry, "upload", upload)
+    monkeypatch.setattr(Registry, "upload", counted)
     with pytest.raises(KeyboardInterrupt):
         place.push()
     assert not place.registry.has_manifest(place.name, "v1")

@@ -18,7 +18,6 @@ from cloche.progress import SilentProgress
 class Place:
     """A destination that counts who writes, and lets them wait for each other."""
 
-    addressed = False
     mounted: frozenset[str] = frozenset()
 
     def __init__(self, parallel: int, meeting: int) -> None:
@@ -28,6 +27,9 @@ class Place:
         self._writing = 0
         self._meeting = threading.Barrier(meeting)
         self._lock = threading.Lock()
+
+    def addressed(self, size: int) -> bool:
+        return size < 0
 
     def holds(self, digest: str) -> bool:
         return digest in self.written

@@ -23,6 +23,8 @@ class BuiltWheel:
     """Bytes."""
     glibc: str | None = None
     """The oldest C library that it runs on; None for a wheel that runs anywhere."""
+    reached: tuple[str, ...] = ()
+    """What the kernel could not close to its build: `files` of the user, the `network`."""
 
 
 @dataclass(frozen=True, slots=True)

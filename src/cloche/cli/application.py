@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -73,6 +72,8 @@ class Verbs(click.Group):
         """Return the verb; an unknown word raises with the nearest verb as hint."""
         verbs = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in verbs:
+            import difflib
+
             near = difflib.get_close_matches(args[0], verbs, 1)
             raise UsageError(
                 "usage.unknown_verb",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
 import click
@@ -58,6 +57,8 @@ def render_unexpected(error: Exception, *, as_json: bool) -> int:
     if known is not None:
         render(known, as_json=as_json)
         return known.exit_code
+    import traceback
+
     details = "".join(traceback.format_exception(error))
     path = _keep(details)
     if path is None:

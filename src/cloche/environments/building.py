@@ -1,15 +1,17 @@
 """Builds a package that exists only as source, once: its wheel is in the store from then on.
 
-The build runs in a process of its own, with the model's Python: without the user's variables and
-home, with limits, and without a network where the kernel allows that (`build_script`). What it
-needs to build is installed before, from wheels alone. The same source gives the same wheel as far
-as its build does: names and times in it are fixed.
+The build runs in a process of its own, with the model's Python: without the user's variables, with
+limits, and, as far as the kernel allows that, without a network and with no files but its own and
+those of Python and compilers (`build_script`, `build_walls`). What it needs to build is installed
+before, from wheels alone. The same source gives the same wheel as far as its build does: names and
+times in it are fixed.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
+import json
 import platform
 import re
 import sys
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import BuiltWheel, decode, digest_of, encode
-from cloche.environments import interpreters, uv
+from cloche.environments import build_walls, interpreters, uv
 from cloche.environments.portable import oldest_glibc
 from cloche.errors import ClocheError
 
@@ -36,7 +38,7 @@ tarfile = importlib.import_module(
 """Earlier ones, such as Debian 12's, have no filter that keeps members inside."""
 
 _KIND = "built-wheel"
-_FORM = 1
+_FORM = 2
 """Counts the changes of how wheels are built: one is remembered for its source and this."""
 _SCRIPT = Path(__file__).with_name("build_script.py")
 _SECONDS = 3600.0
@@ -71,15 +73,18 @@ def build(
         if store.use(known.digest):
             return known
     with tempfile.TemporaryDirectory(prefix="cloche-build-") as folder:
-        path = _build(source, python, Path(folder), environment)
+        path, left = _build(source, python, Path(folder).resolve(), environment)
         data, glibc = _normalized(path), _glibc(path)
-    built = BuiltWheel(source.name, source.version, path.name, store.add_bytes(data), len(data),
-                       glibc)  # fmt: skip
+    digest = store.add_bytes(data)
+    built = BuiltWheel(source.name, source.version, path.name, digest, len(data), glibc, left)
     store.remember(_KIND, key, encode(built))
     return built
 
 
-def _build(source: SourceFile, python: str, folder: Path, environment: Mapping[str, str]) -> Path:
+def _build(
+    source: SourceFile, python: str, folder: Path, environment: Mapping[str, str]
+) -> tuple[Path, tuple[str, ...]]:
+    """Return the wheel of a source, and what its build could reach for want of walls."""
     from cloche.clients import packages
 
     project = _unpack(packages.fetch(source.address, source.digest, environment), source, folder)
@@ -94,7 +99,9 @@ def _build(source: SourceFile, python: str, folder: Path, environment: Mapping[s
         *([(*install, "--python", str(interpreter), *needed)] if needed else []),
     ):
         uv.run(arguments, environment=environment, folder=folder, timeout=_SECONDS)
-    wheels = folder / "wheels"
+    wheels, open_ = folder / "wheels", folder / "open.json"
+    read = build_walls.readable(found.executable, [uv.find()], environment)
+    walls = json.dumps({"folder": str(folder), "read": read, "open": str(open_)})
     try:
         uv.run(
             ("build", "--wheel", "--no-build-isolation", "--offline", "--no-config", "--python",
@@ -102,14 +109,14 @@ def _build(source: SourceFile, python: str, folder: Path, environment: Mapping[s
             environment=_variables(environment, folder),
             folder=folder,
             timeout=_SECONDS,
-            through=(str(interpreter), "-I", str(_SCRIPT)),
+            through=(str(interpreter), "-I", str(_SCRIPT), walls),
         )  # fmt: skip
     except uv.UvError as error:
         raise _failed(source, error.what[-_WORDS:]) from error
     made = list(wheels.glob("*.whl"))
     if len(made) != 1:
         raise _failed(source, "It makes no wheel.")
-    return made[0]
+    return made[0], tuple(json.loads(open_.read_bytes()))
 
 
 def _unpack(data: bytes, source: SourceFile, folder: Path) -> Path:

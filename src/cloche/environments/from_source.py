@@ -110,7 +110,19 @@ def findings(built: Sequence[BuiltWheel]) -> tuple[Finding, ...]:
     compiled = [wheel.name for wheel in built if wheel.glibc]
     only = f" On this kind of machine alone runs {', '.join(compiled)}." if compiled else ""
     what = f"No index has a wheel of {names} for this Python: built here, once, from source.{only}"
-    return (Finding(Severity.NOTE, "environment.built", what),)
+    return (Finding(Severity.NOTE, "environment.built", what), *_open(built))
+
+
+def _open(built: Sequence[BuiltWheel]) -> tuple[Finding, ...]:
+    """Return what is worth knowing of builds that were not kept apart from the machine."""
+    reached = sorted({each for wheel in built for each in wheel.reached})
+    if not reached:
+        return ()
+    names = ", ".join(wheel.name for wheel in built if wheel.reached)
+    what = f"Its author's code could reach your {' and the '.join(reached)} when {names} was built."
+    hint = "Landlock (Linux 5.13) closes files to a build, and namespaces of users the network."
+    hint += " Build where the kernel has both, or `--only-binary :all:` in requirements.txt."
+    return (Finding(Severity.WARNING, "environment.build_open", what, hint=hint),)
 
 
 def is_whole(lock: Lock, store: Store) -> bool:

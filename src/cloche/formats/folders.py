@@ -23,7 +23,7 @@ def list_files(folder: Path) -> dict[str, Path]:
     """Return the files under a folder by their POSIX path in it, with links resolved.
 
     Raises source.files.escapes for a link that leaves the folder, source.files.special for
-    sockets, pipes and devices, and source.files.toomany.
+    sockets, pipes and devices, source.files.name, and source.files.toomany.
     """
     root = folder.resolve()
     files: dict[str, Path] = {}
@@ -84,6 +84,7 @@ def _walk(
         if entry.name in _IGNORED:
             continue
         name, path = prefix + entry.name, folder / entry.name
+        _require_text(path)
         real = inside(root, path) if entry.is_symlink() else path
         mode = real.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -94,6 +95,22 @@ def _walk(
             yield name, real
         else:
             raise special(path)
+
+
+def _require_text(path: Path) -> None:
+    """Raise source.files.name for a name that JSON, or a list of lines, cannot have."""
+    try:
+        path.name.encode()
+        why = "has a line break" if "\n" in path.name else None
+    except UnicodeEncodeError:
+        why = "is not UTF-8"
+    if why is not None:
+        raise ClocheError(
+            "source.files.name",
+            f"The name of a file {why}.",
+            where=str(path).encode("utf-8", "backslashreplace").decode().replace("\n", "\\n"),
+            hint="Rename it.",
+        )
 
 
 def special(path: Path) -> ClocheError:

@@ -118,11 +118,12 @@ def _written(
 ) -> StoredLayer:
     """Write a layer, unless it is there; return it with its digest.
 
-    Where that has to be known before, one layer is hashed while others are sent.
+    Where that has to be known before, one layer is hashed while others are sent; else it is hashed
+    on its way.
     """
     layer, known = planned
     destination = transfer.destination
-    if known is None and destination.addressed:
+    if known is None and destination.addressed(layer.size):
         known = layer.remember(store, digest_of_stream(layer.chunks(store)))
     if known is not None and destination.holds(known.digest):
         transfer.passed(known.size)

@@ -129,10 +129,11 @@ class Artifact:
 class Destination(Protocol):
     """Where an image goes; nothing of it is seen there before `finish`."""
 
-    addressed: bool
-    """Whether the digest of a blob has to be known before it is written."""
     parallel: int
     """Blobs that are written at a time at most."""
+
+    def addressed(self, size: int) -> bool:
+        """Return whether the digest of a blob of so many bytes has to be known before."""
 
     @property
     def mounted(self) -> Set[str]:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.artifacts import to_builtins
-from cloche.cli import deploy, options, rendering, session, specification
-from cloche.cli.image import description
+from cloche.cli import options, rendering, session
 from cloche.errors import UsageError
 from cloche.images.bases import ngc
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment
     from cloche.clients.oci.reference import ImageReference
-    from cloche.spec import ServiceSpec
 
 
 @click.command()
@@ -55,11 +50,7 @@ if TYPE_CHECKING:
     "--no-golden", is_flag=True, help="Leave the golden request and its answers out of the image."
 )
 @options.as_json
-def build(
-    *, model: str | None, file: Path | None, name: str | None, example: Path | None,
-    base: str | None, output: Path | None, tag: str | None, push: bool, platform: str | None,
-    no_golden: bool, split: bool, as_json: bool,
-) -> None:  # fmt: skip
+def build(*, as_json: bool, **given: Any) -> None:
     """Make the image of MODEL, or of ./cloche.yaml, in a registry, a folder or a file.
 
     MODEL is a file, a folder or a model of a registry, as for `cloche deploy`, or the name of a
@@ -67,90 +58,30 @@ def build(
     byte for byte, the one that `cloche deploy` serves. The same inputs give the same digest
     everywhere.
     """
-    from cloche import cache
-    from cloche.images import golden, names, platforms
-    from cloche.images.bases import base as bases
-    from cloche.pipeline import base_image
+    from cloche.cli.image import description
+    from cloche.cli.image.words import Words
+    from cloche.images import names, platforms
     from cloche.pipeline import image as images
+    from cloche.pipeline.image_again import Asked
 
-    reference = checked_tag(tag, push=push)
-    require_place(output, push=push)
-    wanted = platforms.parse_all(platform) if platform is not None else (platforms.here(),)
-    called = names.parse(tag) if tag else None
+    words = Words(**given)
+    reference = checked_tag(words.tag, push=words.push)
+    require_place(words.output, push=words.push)
+    wanted = platforms.parse_all(words.platform) if words.platform is not None else ()
+    if words.tag:
+        names.parse(words.tag)
     here = session.begin()
-    how: dict[str, Any] = {"settings": here.settings, "progress": here.progress, "split": split}
-    asked_of = _asked_of(here, model, file, name, example)
-    base = base if base is not None else ngc.asked_for(asked_of.release)
-    with cache.under_way(here.settings), images.registries(os.environ) as connections:
-        asked: dict[str, Any] = {"settings": here.settings, "progress": here.progress}
-        chosen = [base_image.chosen(base, each, connections, **asked) for each in wanted]
-        for each in chosen:
-            bases.require_server(each, base)
-        if output is not None:
-            images.check_output(output, len(wanted), split=split)
-        deployment = asked_of.deployment(here)
-        if no_golden:
-            deployment = replace(deployment, golden=None)
-        if output is not None:
-            made = images.write_image(deployment, chosen, output, name=called, **how)
-        if push and reference is not None:
-            made = images.push_image(deployment, chosen, reference, connections, **how)
-    report = description.of_built(made, output)
-    report["golden"] = _golden(deployment)
-    report["findings"] += to_builtins(golden.findings(deployment))
-    if made.server is not None:
-        report["server_image"] = description.of_built(made.server, output)
-    if push:
-        report["pushed"] = str(reference)
+    with images.registries(os.environ) as connections:
+        asked = Asked(
+            given, words.spec_file, reference if words.push else None, words.output,
+            here.settings, connections,
+        )  # fmt: skip
+        report = asked.answer()
+        if report is None:
+            from cloche.cli.image import making
+
+            report = making.run(words, wanted or (platforms.here(),), here, asked)
     rendering.show_json(report) if as_json else description.show(report)
-
-
-@dataclass(frozen=True, slots=True)
-class _AskedOf:
-    """What an image is made of: what a service serves, or else a spec and the folder of it."""
-
-    recorded: Deployment | None
-    spec: ServiceSpec | None = None
-    directory: Path = Path()
-
-    @property
-    def release(self) -> str | None:
-        """Return the release of the server that it asks for."""
-        served = self.recorded.served if self.recorded is not None else None
-        if self.spec is not None:
-            served = self.spec.served()
-        return served.server.release if served is not None else None
-
-    def deployment(self, here: session.Session) -> Deployment:
-        """Return what is in the image; a model is prepared."""
-        if self.recorded is not None:
-            return self.recorded
-        assert self.spec is not None  # noqa: S101 - one of both
-        return deploy.prepare(here, self.spec, self.directory)
-
-
-def _asked_of(
-    here: session.Session,
-    model: str | None,
-    file: Path | None,
-    name: str | None,
-    example: Path | None,
-) -> _AskedOf:
-    """Return what is in the image: that of a service by its name, else that of a model."""
-    if model is not None and name is None and example is None and here.deployed():
-        from cloche.pipeline import recorded
-
-        is_word = not any(mark in model for mark in "/:.") and not Path(model).exists()
-        found = recorded.deployment_of(model, settings=here.settings) if is_word else None
-        if found is not None:
-            return _AskedOf(found)
-    return _AskedOf(None, *specification.chosen(model, file, name, example))
-
-
-def _golden(deployment: Deployment) -> dict[str, Any] | None:
-    """Return what travels to verify the image by."""
-    asked = deployment.golden
-    return {"origin": asked.origin, "judge": asked.judge, "why": asked.why} if asked else None
 
 
 def require_place(output: Path | None, *, push: bool) -> None:

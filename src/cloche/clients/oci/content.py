@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cloche.errors import ClocheError
 
@@ -11,13 +12,58 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+class Content(Protocol):
+    """The bytes to send: their number, how to read them from any byte, and their digest."""
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+
+    @property
+    def digest(self) -> str:
+        """Return `sha256:<hex>`; it may be that they have to be read before."""
+
+    def chunks(self, start: int) -> Iterator[bytes]:
+        """Yield the bytes from an offset on."""
+
+
 @dataclass(frozen=True, slots=True)
-class Content:
-    """The bytes to send: their digest, their number, and how to read them from any byte."""
+class NamedContent:
+    """Bytes whose digest is known."""
 
     digest: str
     size: int
-    chunks: Callable[[int], Iterator[bytes]]
+    read: Callable[[int], Iterator[bytes]]
+
+    def chunks(self, start: int) -> Iterator[bytes]:
+        """Yield the bytes from an offset on."""
+        return self.read(start)
+
+
+class UnnamedContent:
+    """Bytes whose digest is computed while they are sent, each byte once however often it is."""
+
+    def __init__(self, size: int, read: Callable[[int], Iterator[bytes]]) -> None:
+        self.size, self._read = size, read
+        self._sha256, self._hashed = hashlib.sha256(), 0
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of all bytes, which were read to their end."""
+        if self._hashed != self.size:
+            raise AssertionError("unreachable: the digest is asked for when all was sent")
+        return f"sha256:{self._sha256.hexdigest()}"
+
+    def chunks(self, start: int) -> Iterator[bytes]:
+        """Yield the bytes from an offset on, of which all before were read once."""
+        position = start
+        for block in self._read(start):
+            position += len(block)
+            new = position - self._hashed
+            if new > 0:
+                self._sha256.update(memoryview(block)[-new:] if new < len(block) else block)
+                self._hashed = position
+            yield block
 
 
 class BlobReader:
@@ -67,8 +113,7 @@ class BlobReader:
     def _size_error(self, how: str) -> ClocheError:
         return ClocheError(
             "registry.size",
-            f"There are {how} bytes to send than the {self._content.size} of"
-            f" {self._content.digest}.",
+            f"There are {how} bytes to send than the {self._content.size} of the blob.",
             where=self._host,
             hint="A file was changed while it was read: run the same command again.",
         )

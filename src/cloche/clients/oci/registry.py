@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from cloche.artifacts import digest_of
 from cloche.clients.oci import docker_config
 from cloche.clients.oci.answers import Access, Answer, mangled, not_registry
-from cloche.clients.oci.content import Content
+from cloche.clients.oci.content import NamedContent, UnnamedContent
 from cloche.clients.oci.download import read_blob
 from cloche.clients.oci.media_types import INDEXES, MANIFESTS, OCI_INDEX
 from cloche.clients.oci.patience import Patience
@@ -29,11 +29,13 @@ from cloche.clients.oci.upload import Session, Upload, session_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from cloche.clients.oci.content import Content
     from cloche.clients.oci.credentials import Credentials
     from cloche.progress import Task
 
 _MOST_PAGES = 1000
 _REFUSED_MOUNT = frozenset({400, 401, 403, 404, 405})
+_REFUSED_LIST = frozenset({400, 401, 403, 404, 405, 501})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +105,22 @@ class Registry:
 
     def has_manifest(self, name: str, reference: str) -> bool:
         """Return whether a tag or a digest names a manifest."""
-        answer = self._transport.ask(
-            "HEAD", f"/v2/{name}/manifests/{reference}", Access(name), expected={200, 404},
-            headers={"Accept": ", ".join((*INDEXES, *MANIFESTS))},
-        )  # fmt: skip
-        return self._found(answer, Access(name), reference)
+        return self._found(self._seen(name, reference), Access(name), reference)
+
+    def manifest_digest(self, name: str, reference: str) -> str | None:
+        """Return what a tag or a digest names now; None for nothing, or where it is not told."""
+        answer = self._seen(name, reference)
+        if not self._found(answer, Access(name), reference):
+            return None
+        named = answer.headers.get("Docker-Content-Digest", "")
+        return named if DIGEST.fullmatch(named) else None
 
     def put_manifest(self, name: str, reference: str, data: bytes, media_type: str) -> str:
         """Store a manifest under a tag or its digest, and return the digest.
 
         Where the registry does not list referrers itself, one is added to their index.
         """
-        access, digest = Access(name, push=True), _digest(data)
+        access, digest = Access(name, push=True), digest_of(data)
         answer = self._transport.ask(
             "PUT", f"/v2/{name}/manifests/{reference}", access, expected={201, 202},
             headers={"Content-Type": media_type}, content=data,
@@ -137,6 +143,12 @@ class Registry:
         )  # fmt: skip
         return answer.status in {200, 202, 204}
 
+    def _seen(self, name: str, reference: str) -> Answer:
+        return self._transport.ask(
+            "HEAD", f"/v2/{name}/manifests/{reference}", Access(name), expected={200, 404},
+            headers={"Accept": ", ".join((*INDEXES, *MANIFESTS))},
+        )  # fmt: skip
+
     def _manifest(
         self, name: str, reference: str, accept: Sequence[str], expected: Collection[int]
     ) -> Manifest | None:
@@ -147,7 +159,7 @@ class Registry:
         )  # fmt: skip
         if answer.status != 200:
             return None
-        digest = _digest(answer.body)
+        digest = digest_of(answer.body)
         named = answer.headers.get("Docker-Content-Digest", digest)
         if any(DIGEST.fullmatch(text) and text != digest for text in (named, reference)):
             raise mangled(
@@ -191,18 +203,23 @@ class Registry:
     def upload(
         self,
         name: str,
-        digest: str,
+        digest: str | None,
         size: int,
         chunks: Callable[[int], Iterator[bytes]],
         progress: Task,
-    ) -> None:
-        """Send a blob of `size` bytes, resumed after breaks; `progress` advances by bytes.
+    ) -> str:
+        """Send a blob, resumed after breaks, and return its digest; `progress` advances by bytes.
 
         `chunks` opens it at any byte; it is read from another byte after a break, and to its end.
+        A digest that is None is computed on the way; a blob of `upload.SMALL` bytes needs one.
         """
         access = Access(name, push=True)
-        session = self._sessions.pop((name, digest), None)
-        Upload(self._transport, access, Content(digest, size, chunks), progress, session).run()
+        content: Content = UnnamedContent(size, chunks)
+        if digest is not None:
+            content = NamedContent(digest, size, chunks)
+        session = self._sessions.pop((name, digest or ""), None)
+        Upload(self._transport, access, content, progress, session).run()
+        return content.digest
 
     # ── lists ─────────────────────────────────────────────────────────────────────────────────
 
@@ -213,6 +230,15 @@ class Registry:
         for answer in self._pages(f"/v2/{name}/tags/list?n=1000", access, expected={200}):
             tags += self._object(answer, access).get("tags") or []
         return tuple(str(tag) for tag in tags)
+
+    def is_new(self, name: str) -> bool:
+        """Return whether a repository has no tag yet; False where the registry does not tell."""
+        answer = self._transport.ask(
+            "GET", f"/v2/{name}/tags/list?n=1", Access(name), expected={200, *_REFUSED_LIST}
+        )
+        if answer.status != 200:
+            return answer.status == 404
+        return not self._object(answer, Access(name)).get("tags")
 
     def referrers(
         self, name: str, digest: str, artifact_type: str | None = None
@@ -272,7 +298,3 @@ class Registry:
         if not isinstance(value, dict):
             raise not_registry(self._transport.asker(access))
         return value
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cloche.clients.oci.answers import Answer, DigestError, mangled, refusal
-from cloche.clients.oci.content import BlobReader, Body, Content
+from cloche.clients.oci.content import BlobReader, Body
 from cloche.clients.patience import AgainError, Attempts
 from cloche.errors import ClocheError
 
 if TYPE_CHECKING:
     from cloche.clients.oci.answers import Access
+    from cloche.clients.oci.content import Content
     from cloche.clients.oci.transport import Transport
     from cloche.progress import Task
 

@@ -35,7 +35,6 @@ _BLOBS = "blobs/sha256"
 class ArchiveWriter:
     """The destination of an image in a new archive."""
 
-    addressed = False
     parallel = 1  # one blob lies behind the other
     mounted: frozenset[str] = frozenset()
 
@@ -47,6 +46,10 @@ class ArchiveWriter:
         for folder in ("blobs", _BLOBS):
             write_all(descriptor, tar.folder_header(folder))
         self._add(layout.MARK, layout.VERSION)
+
+    def addressed(self, size: int) -> bool:  # noqa: ARG002
+        """Return False: the header of a blob is written when its name is known."""
+        return False
 
     def holds(self, digest: str) -> bool:
         """Return whether the blob was written."""

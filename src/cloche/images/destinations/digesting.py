@@ -57,8 +57,11 @@ def checked(chunks: Iterable[bytes], digest: str, where: str) -> Iterator[bytes]
 
 
 def digest_of_stream(chunks: Iterable[bytes]) -> str:
-    """Return the digest of chunks, which are read to their end."""
-    digesting = Digesting(chunks)
-    for _ in digesting:
-        pass
+    """Return the digest of chunks, which are read to their end.
+
+    Reading takes a tenth of the time of hashing: no second thread makes this faster, and several
+    layers are hashed at a time.
+    """
+    digesting = Digesting(())
+    digesting.begin(chunks)
     return digesting.digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cloche.clients.oci.upload import SMALL
 from cloche.images.image import PARALLEL
 from cloche.progress import SilentProgress
 
@@ -23,7 +24,6 @@ class RepositoryWriter:
     `mountable` names another repository of the same registry that has a blob, by its digest.
     """
 
-    addressed = True
     parallel = PARALLEL
 
     def __init__(
@@ -32,11 +32,24 @@ class RepositoryWriter:
         self._registry, self.reference = registry, reference
         self._mountable = mountable
         self.mounted: set[str] = set()
+        self._is_new: bool | None = None
 
     def under(self, tag: str) -> RepositoryWriter:
         """Return the same repository as the destination of another image, under that tag."""
         reference = replace(self.reference, tag=tag)
         return RepositoryWriter(self._registry, reference, self._mountable)
+
+    def addressed(self, size: int) -> bool:
+        """Return whether a blob may be there, so that it is looked for before it is sent.
+
+        A repository with no tag has none: there a large one is hashed while it is sent. A small one
+        goes in one request, which begins with the digest.
+        """
+        if size <= SMALL:
+            return True
+        if self._is_new is None:  # asked twice at worst
+            self._is_new = self._registry.is_new(self.reference.name)
+        return not self._is_new
 
     def holds(self, digest: str) -> bool:
         """Return whether the repository has a blob, or shares it now with another one."""
@@ -51,11 +64,9 @@ class RepositoryWriter:
 
     def write(self, read: Read, size: int, digest: str | None = None) -> str:
         """Send a blob, resumed after breaks; raises ClocheError `registry.…`."""
-        assert digest is not None  # noqa: S101 - the destination is addressed
         # `read` tells what was taken by itself.
         with SilentProgress().task("") as task:
-            self._registry.upload(self.reference.name, digest, size, read, task)
-        return digest
+            return self._registry.upload(self.reference.name, digest, size, read, task)
 
     def has_alike(self, attachment: Attachment, subject: str) -> bool:
         """Return whether the repository has an attachment of this type with these annotations."""
