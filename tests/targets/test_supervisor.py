@@ -431,3 +431,18 @@ def test_what_has_too_much_memory_is_ended_and_started_again(
     supervised.memory_limit = 2**30
     supervisor.retry()
     until(lambda: phase(supervisor) is ReplicaPhase.READY)
+
+
+@pytest.mark.parametrize(
+    ("step", "pid", "shown"),
+    [
+        (Step.READY, 7, ReplicaPhase.READY),
+        (Step.READY, None, ReplicaPhase.RESTARTING),
+        (Step.STARTING, 7, ReplicaPhase.STARTING),
+    ],
+)
+def test_what_has_just_ended_is_not_shown_ready(
+    step: Step, pid: int | None, shown: ReplicaPhase
+) -> None:
+    life = Life(step, was_ready=step is Step.READY)
+    assert Record("gateway", "boot", life, "", pid=pid).phase is shown

@@ -235,7 +235,7 @@ class LocalGateway:
     def view(self) -> Gateway:
         """Return the Gateway that a target shows."""
         found = self.records
-        ready = [record for record in found if record.life.phase is ReplicaPhase.READY]
+        ready = [record for record in found if record.phase is ReplicaPhase.READY]
         running = [record for record in (*ready, *found) if record.pid is not None]
         return Gateway(
             ready=bool(ready),
@@ -244,14 +244,13 @@ class LocalGateway:
             pid=running[0].pid if running else None,
             detail=self._detail(),
             processes=tuple(
-                GatewayProcess(record.pid, record.life.phase, record.life.restarts)
-                for record in found
+                GatewayProcess(record.pid, record.phase, record.life.restarts) for record in found
             ),
         )
 
     def _detail(self) -> str | None:
         """Return why the gateway is not ready, as a sentence; None if a process of it is."""
-        waiting = [each for each in self.records if each.life.phase is not ReplicaPhase.READY]
+        waiting = [each for each in self.records if each.phase is not ReplicaPhase.READY]
         if len(waiting) < len(self.records):
             return None
         words = self._listener_refusal()

@@ -86,7 +86,7 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         id=record.name,
         service=placement.service,
         revision=placement.revision,
-        phase=_phase(record),
+        phase=record.phase,
         restarts=life.restarts,
         since=record.phase_since,
         url=url_of(record),
@@ -98,13 +98,6 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         unready_since=record.unready_since,
         restarted_at=record.restarted_at,
     )
-
-
-def _phase(record: Record) -> ReplicaPhase:
-    """Return the phase; a server whose process has just ended is not ready, whatever comes next."""
-    phase = record.life.phase
-    ended = phase is ReplicaPhase.READY and record.pid is None
-    return ReplicaPhase.RESTARTING if ended else phase
 
 
 def url_of(record: Record) -> str | None:

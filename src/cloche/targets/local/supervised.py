@@ -51,6 +51,12 @@ class Record:
     unready_since: str | None = None
     """When a server that was ready stopped being so."""
 
+    @property
+    def phase(self) -> ReplicaPhase:
+        """Return the phase to show: what has just ended is not ready, whatever comes next."""
+        ended = self.life.phase is ReplicaPhase.READY and self.pid is None
+        return ReplicaPhase.RESTARTING if ended else self.life.phase
+
     def entering(self, life: Life, now: str) -> Record:
         """Return the record with another life, and since when it is so; `now` is ISO 8601."""
         since = self.phase_since if life.phase is self.life.phase else now
