@@ -82,7 +82,7 @@ class _Kept:
 
 
 @dataclass(slots=True)
-class Asked:
+class BuildCommand:
     """One command: all its words, and where its image goes."""
 
     words: Mapping[str, object]

@@ -62,7 +62,7 @@ def build(*, as_json: bool, **given: Any) -> None:
     from cloche.cli.image.words import Words
     from cloche.images import names, platforms
     from cloche.pipeline import image as images
-    from cloche.pipeline.image_again import Asked
+    from cloche.pipeline.image_again import BuildCommand
 
     words = Words(**given)
     reference = checked_tag(words.tag, push=words.push)
@@ -72,7 +72,7 @@ def build(*, as_json: bool, **given: Any) -> None:
         names.parse(words.tag)
     here = session.begin()
     with images.registries(os.environ) as connections:
-        asked = Asked(
+        asked = BuildCommand(
             given, words.spec_file, reference if words.push else None, words.output,
             here.settings, connections,
         )  # fmt: skip

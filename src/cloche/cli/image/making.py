@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from cloche.images.bases.base import Base
     from cloche.images.image import Platform
     from cloche.pipeline.image import Built, Registries
-    from cloche.pipeline.image_again import Asked
+    from cloche.pipeline.image_again import BuildCommand
     from cloche.spec import ServiceSpec
 
 
 def run(
-    words: Words, wanted: Sequence[Platform], here: session.Session, asked: Asked
+    words: Words, wanted: Sequence[Platform], here: session.Session, asked: BuildCommand
 ) -> dict[str, Any]:
     """Make the image for each platform, and return what is told of it; it is remembered.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 
-UNIX = "unix:"
-"""What the address of a Unix socket begins with; its path follows."""
+from cloche.clients.kserve.client import UNIX
 
 
 class LocalConnection(http.client.HTTPConnection):

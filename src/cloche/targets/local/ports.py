@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloche.clients.kserve.client import UNIX
 from cloche.errors import UnavailableError
-from cloche.targets.local.local_http import UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

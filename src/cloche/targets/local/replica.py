@@ -6,10 +6,10 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cloche.clients.kserve.client import UNIX
 from cloche.targets import Placement, Replica, ReplicaPhase
 from cloche.targets.local.health.replica_health import ReplicaHealth, Watching
 from cloche.targets.local.lifecycle import Health, Step
-from cloche.targets.local.local_http import UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

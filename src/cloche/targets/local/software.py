@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cloche import environments
 from cloche.artifacts import Judge, Runtime
+from cloche.clients.kserve.client import UNIX
 from cloche.errors import ClocheError
 from cloche.servers import ServerAddresses
 from cloche.targets.local import ports, runtimes
@@ -14,7 +15,6 @@ from cloche.targets.local.containers import Containers
 from cloche.targets.local.health.golden_call import GoldenRequest
 from cloche.targets.local.health.judging import Judging
 from cloche.targets.local.health.replica_health import Questions
-from cloche.targets.local.local_http import UNIX
 from cloche.targets.local.replica_sockets import ReplicaSockets
 from cloche.targets.local.supervised import Launch
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloche.clients.kserve.client import UNIX
 from cloche.errors import UnavailableError
 from cloche.targets.local import socket_folder
 from cloche.targets.local.envoy import statistics
-from cloche.targets.local.local_http import UNIX, LocalConnection
+from cloche.targets.local.local_http import LocalConnection
 
 
 def socket_path(folder: Path, name: str = "admin.sock") -> Path:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from cloche.clients.kserve.client import UNIX
 from cloche.targets.local.envoy import sequences
 from cloche.targets.local.envoy.services import ClusterName
-from cloche.targets.local.local_http import UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from cloche.clients.kserve.client import UNIX
 from cloche.errors import ClocheError
 from cloche.targets.local import ports, proc, socket_peers
-from cloche.targets.local.local_http import UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection
