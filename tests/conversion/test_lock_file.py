@@ -47,7 +47,9 @@ def test_a_plan_from_it_runs_nothing(user: User) -> None:
     known = user.run("plan").expect(0)
     assert not prepared.exists()
     lock_of(user).unlink()
-    found_out = user.run("plan").expect(0)
+    assert "known after verification" in user.run("plan").expect(0).out
+    assert not prepared.exists()
+    found_out = user.run("plan", "--convert").expect(0)
     assert prepared.exists()
     assert known.out == found_out.out
 

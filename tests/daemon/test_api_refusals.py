@@ -8,7 +8,7 @@ import pytest
 from served_control import Served
 
 from cloche import artifacts
-from cloche.artifacts import Member, Operated, ReplicaRange
+from cloche.artifacts import Member, Operated, ReplicaRange, Undetermined
 from cloche.errors import ClocheError, UsageError
 from cloche.testing import deployment
 from fixtures.local import until
@@ -44,6 +44,7 @@ def bodies() -> list[tuple[bytes, int, str]]:
     right = deployment()
     other = artifacts.encode(replace(right, service="other"))
     foreign = replace(right, repository=deployment("other").repository)
+    foreseen = replace(right, undetermined=(Undetermined.BATCHES,))
     main = right.main
     wrong = replace(main.snapshot, digest="sha256:" + "0" * 64)
     forged = replace(right, members=(Member(main.name, wrong, main.facts),))
@@ -60,6 +61,7 @@ def bodies() -> list[tuple[bytes, int, str]]:
         (artifacts.encode(foreign), 422, "deployment.invalid"),
         (artifacts.encode(forged), 422, "deployment.invalid"),
         (artifacts.encode(replace(right, members=())), 422, "deployment.invalid"),
+        (artifacts.encode(foreseen), 422, "deployment.undetermined"),
         (replicas(0, 0), 422, "service.replicas"),
         (replicas(3, 2), 422, "service.replicas"),
         (replicas(1, 1001), 422, "service.replicas"),

@@ -185,6 +185,12 @@ CASES: list[tuple[str, list[TensorSpec], Any, dict[str, Any]]] = [
         [{"at": MOMENT, "who": Model()}],
         {"output": [[b'{"at": "2026-01-02T03:00:00", "who": {"name": "a", "tags": null}}']]},
     ),
+    (
+        "what is yielded",
+        [number("FP64")],
+        lambda: (one / 2 for one in (1, 2)),
+        {"output": [[0.5], [1.0]]},
+    ),
     ("an index", [number("INT64")], pd.Index([1, 2]), {"output": [[1], [2]]}),
     ("decimals", [text()], [decimal.Decimal("1.10")], {"output": [[b"1.10"]]}),
     (
@@ -207,15 +213,16 @@ def test_served_and_reference_read_an_answer_alike(
     specs: list[TensorSpec], result: Any, expected: dict[str, Any]
 ) -> None:
     rows = len(next(iter(expected.values())))
+    made = result if callable(result) else lambda: result
     served = pyfunc_outputs.Outputs([as_config(spec) for spec in specs], batches=True)
-    got = served.read(result, rows)
+    got = served.read(made(), rows)
     assert str({name: got[name].tolist() for name in expected}) == str(expected)
     own = {
         spec.name: {"datatype": spec.datatype, "shape": list(spec.shape)}
         for spec in specs
         if spec.marks is None
     }
-    answer = dict(pyfunc_answers.read(result, own))
+    answer = dict(pyfunc_answers.read(made(), own))
     declared = declared_answer.as_declared(answer, tuple(specs))
     assert str({name: declared[name].tolist() for name in expected}) == str(expected)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cloche.artifacts import (
+    AFTER_VERIFICATION,
     Cause,
     ChangeKind,
     Deployment,
@@ -24,6 +25,7 @@ from cloche.artifacts import (
     Rollout,
     ServiceRecord,
     Severity,
+    Undetermined,
 )
 from cloche.rollout.change import Recorded, decide_change
 from cloche.testing import deployment
@@ -118,6 +120,29 @@ def test_another_model_is_an_update_and_its_replicas_come_along() -> None:
     fields = {one.field for one in found.changes}
     assert {"model", "model.digest", "repository.digest", "replicas"} <= fields
     assert "instances" not in fields
+
+
+def test_what_only_a_run_tells_is_said_to_be_known_later() -> None:
+    reason = Reason("max_batch_size", "8", Origin.DEFAULT, "the first axis is open")
+    live = deployment()
+    live = replace(live, repository=replace(live.repository, reasons=(reason,)))
+    left = (Undetermined.BATCHES, Undetermined.REPOSITORY)
+    foreseen = replace(
+        live, repository=replace(live.repository, digest="sha256:1"), undetermined=left
+    )
+    found = decide_change(foreseen, recorded(live))
+    assert [(one.field, one.before, one.after) for one in found.changes] == [
+        ("revision", 1, "new"),
+        ("repository.digest", live.repository.digest, AFTER_VERIFICATION),
+        ("config.max_batch_size", "8", AFTER_VERIFICATION),
+    ]
+    assert (found.undetermined, found.reasons) == (left, ())
+    unwritten = replace(foreseen.repository, digest="", reasons=())
+    found = decide_change(
+        replace(foreseen, repository=unwritten, undetermined=tuple(Undetermined)), recorded(live)
+    )
+    assert {one.after for one in found.changes[1:]} == {AFTER_VERIFICATION}
+    assert not found.questions
 
 
 def test_a_default_that_changed_is_told_with_its_old_value() -> None:

@@ -42,6 +42,7 @@ from cloche.artifacts.model import (
     ValueRange,
 )
 from cloche.artifacts.plan import (
+    AFTER_VERIFICATION,
     Change,
     ChangeKind,
     Consent,
@@ -52,6 +53,7 @@ from cloche.artifacts.plan import (
     ObjectChange,
     PlannedEnvironment,
     Question,
+    Undetermined,
 )
 from cloche.artifacts.repository import (
     ENVIRONMENT_PARAMETER,
@@ -105,6 +107,7 @@ from cloche.artifacts.verification import (
 from cloche.artifacts.views import conversion_view, deploy_view, model_view
 
 __all__ = [
+    "AFTER_VERIFICATION",
     "DATATYPES",
     "ENVIRONMENT_PARAMETER",
     "Adopted",
@@ -180,6 +183,7 @@ __all__ = [
     "Standing",
     "TensorDifference",
     "TensorSpec",
+    "Undetermined",
     "ValueRange",
     "Verification",
     "WeightsFrom",

@@ -32,6 +32,22 @@ class Change:
     after: Any
 
 
+class Undetermined(enum.StrEnum):
+    """What only a run of the model tells, as the field of a plan that has it."""
+
+    INTERFACE = "interface"
+    """Its inputs and outputs."""
+    BACKEND = "config.backend"
+    """Whether it is converted to ONNX, or served as it is."""
+    BATCHES = "config.max_batch_size"
+    """Whether requests can be joined: rows of a batch may answer otherwise than alone."""
+    REPOSITORY = "repository.digest"
+
+
+AFTER_VERIFICATION = "known after verification"
+"""The value of what is undetermined, in a plan."""
+
+
 class Consent(enum.StrEnum):
     """What a deploy does only if the user said so."""
 
@@ -134,6 +150,8 @@ class DeployPlan:
     """The environments of the models that have one."""
     objects: tuple[ObjectChange, ...] = ()
     """How the objects of a cluster differ from those that the deploy ends with."""
+    undetermined: tuple[Undetermined, ...] = ()
+    """What is known only once the model has run; a deploy runs it."""
 
 
 class DeployAnswer(TypedDict):

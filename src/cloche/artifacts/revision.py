@@ -10,6 +10,7 @@ from cloche.artifacts.container import TF32_OVERRIDE
 from cloche.artifacts.conversion import Conversion
 from cloche.artifacts.encoding import digest_of, encode
 from cloche.artifacts.model import Finding, ModelFacts, ModelSnapshot, Severity
+from cloche.artifacts.plan import Undetermined
 from cloche.artifacts.repository import Lock, ModelRepository, Reason
 from cloche.artifacts.service import Operated, Served, asked_for
 from cloche.artifacts.verification import Golden, InferenceBody, Verification
@@ -60,6 +61,8 @@ class Deployment:
     """Why the template is as it is."""
     adopted: Adopted | None = None
     """The Deployment that it is, where it was made by hand: then its model's digest is unknown."""
+    undetermined: tuple[Undetermined, ...] = ()
+    """What only a run of the model tells. With any of it a deployment can be planned, not run."""
 
     @property
     def main(self) -> Member:

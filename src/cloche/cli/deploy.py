@@ -87,20 +87,17 @@ def prepare(
     spec: ServiceSpec,
     directory: Path,
     *,
-    to_serve: bool = True,
     anew: bool = False,
 ) -> Deployment:
     """Prepare the deployment of a spec in the store; its paths start from `directory`.
 
-    Without `to_serve` its files may be missing: what a cloche.lock knows is enough. It is not read
-    if all is made `anew`.
+    What a cloche.lock knows is found out again if all is made `anew`.
     """
     from cloche import pipeline
 
     return pipeline.prepare(
-        spec, directory=directory, settings=here.settings, progress=here.progress,
-        to_serve=to_serve, anew=anew,
-    )  # fmt: skip
+        spec, directory=directory, settings=here.settings, progress=here.progress, anew=anew
+    )
 
 
 def planned(here: session.Session, deployment: Deployment) -> DeployPlan:

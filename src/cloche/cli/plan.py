@@ -39,6 +39,8 @@ MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "ye
     help="Name the digest of the image on this base, as `cloche image build` would make it.",
 )
 @options.target
+@click.option("--convert", is_flag=True,
+              help="Run the model to tell what only a run tells.")  # fmt: skip
 @click.option("--lock", is_flag=True,
               help="Write what is known of the model to cloche.lock.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
@@ -47,13 +49,15 @@ MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "scale": ("~", "ye
 @options.as_json
 def command(
     *, model: str | None, file: Path | None, name: str | None, example: Path | None,
-    base: str | None, target: str | None, lock: bool, out: Path | None, why: bool,
+    base: str | None, target: str | None, convert: bool, lock: bool, out: Path | None, why: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Show what `cloche deploy` would change, and change nothing.
 
     Resolves and inspects the model and keeps it in the cache. The decision is the same as that of
-    `cloche deploy`. What a cloche.lock beside cloche.yaml knows is not found out again.
+    `cloche deploy`. Nothing of the model runs: what an earlier run or a cloche.lock beside
+    cloche.yaml does not know is known after verification. With --convert, and for --lock, --base
+    and --target, the model runs.
     """
     from cloche import pipeline
     from cloche.images import golden
@@ -70,8 +74,9 @@ def command(
         deployment, planned = _at_place(here, spec, directory, out)
     else:
         runtime = pipeline.require_runtime(spec)
-        to_serve = lock or base is not None
-        deployment = deploy.prepare(here, spec, directory, to_serve=to_serve, anew=lock)
+        runs = convert or lock or base is not None
+        deployment = (deploy.prepare(here, spec, directory, anew=lock) if runs
+                      else _foreseen(here, spec, directory))  # fmt: skip
         planned = deploy.planned(here, deployment)
     written = _locked(here, spec, directory, deployment) if lock else None
     findings = (*planned.findings, *runtime, *golden.findings(deployment))
@@ -98,6 +103,14 @@ def command(
         click.echo(f"Written to {written}: other machines know the same from it.")
     if out is not None:
         click.echo(f"Written to {out}: `cloche deploy --plan {out}` does this and nothing else.")
+
+
+def _foreseen(here: session.Session, spec: ServiceSpec, directory: Path) -> Deployment:
+    from cloche import pipeline
+
+    return pipeline.foreseen(
+        spec, directory=directory, settings=here.settings, progress=here.progress
+    )
 
 
 def _locked(
@@ -161,6 +174,9 @@ def _show(plan: DeployPlan) -> None:
         for environment in plan.environments:
             files = download_text(environment.sizes, environment.packages)
             click.echo(f"Its own environment: Python {environment.python}, {files}.")
+    if plan.undetermined:
+        click.echo("What is known after verification, a run of the model tells: a deploy makes it,"
+                   " and `cloche plan --convert`.")  # fmt: skip
     for question in plan.questions:
         mark = click.style("?", fg="yellow", bold=True)
         click.echo(f"{mark} {question.what}")
@@ -170,6 +186,9 @@ def _show(plan: DeployPlan) -> None:
 def _update(plan: DeployPlan) -> str:
     if plan.revision is not None:
         return f"{plan.service}: the current rollout would end, and revision {plan.revision} stay."
+    changed = {change.field for change in plan.changes}
+    if plan.undetermined and changed <= {"revision", *plan.undetermined}:
+        return f"{plan.service}: whether a new revision would take over, a run of the model tells."
     return f"{plan.service}: a new revision would take over."
 
 

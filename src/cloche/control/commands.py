@@ -72,6 +72,7 @@ class Commands:
         self, deployment: Deployment, *, accept: Collection[Consent], by: str
     ) -> DeployAnswer:
         """Record a deployment; `cloche.rollout.change` decides what it changes."""
+        requests.check_whole(deployment)
         name = deployment.service
         added: int | None = None
 

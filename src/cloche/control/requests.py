@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from cloche.artifacts import Deployment, Operated
 
 
+def check_whole(deployment: Deployment) -> None:
+    """Refuse to deploy what is for a plan alone; raises UsageError `deployment.undetermined`."""
+    if deployment.undetermined:
+        left = ", ".join(deployment.undetermined)
+        what = f"The deployment is for a plan alone: {left} is known after a run of the model."
+        raise UsageError("deployment.undetermined", what, where=deployment.service)
+
+
 def check_deployment(deployment: Deployment) -> None:
     """Refuse a deployment that no command of Cloche makes; raises UsageError."""
     name, repository = deployment.service, deployment.repository
@@ -28,6 +36,8 @@ def check_deployment(deployment: Deployment) -> None:
     trees = [(repository.files, repository.digest)]
     trees += [(member.snapshot.files, member.snapshot.digest) for member in deployment.members]
     for files, digest in trees:
+        if not digest and deployment.undetermined:
+            continue
         if digest_of_files(files) != digest:
             raise UsageError("deployment.invalid", f"{digest} is not the digest of its files.")
     replicas = deployment.operated.replicas

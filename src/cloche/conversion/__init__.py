@@ -10,7 +10,7 @@ that it answers as the original does, in numbers.
 """
 
 from cloche.conversion.conversion import Converter
-from cloche.conversion.own_run import Asked, OwnEnvironment, run
+from cloche.conversion.own_run import Asked, OwnEnvironment, recalled, run
 from cloche.conversion.served import (
     as_close_as_measured,
     as_converted,
@@ -28,6 +28,7 @@ __all__ = [
     "as_converted",
     "as_it_is",
     "converted_snapshot",
+    "recalled",
     "require",
     "run",
     "unconverted",

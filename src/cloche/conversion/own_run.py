@@ -77,11 +77,9 @@ def run(
     """
     body, header_length = _example(asked)
     key = _key(snapshot, asked, body, environment.lock)
-    remembered = store.recall(_KIND, key)
+    remembered = _recall(key, store)
     if remembered is not None:
-        outcome = artifacts.decode(OwnRun, remembered)
-        if _is_kept(outcome, store):
-            return outcome
+        return remembered
     path = store.tree_path(snapshot.digest) / asked.loading.path
     with tempfile.TemporaryDirectory(prefix="cloche-convert-") as name:
         folder = Path(name)
@@ -92,6 +90,22 @@ def run(
         outcome = _read(folder, snapshot, path, ended, store)
     store.remember(_KIND, key, artifacts.encode(outcome))
     return outcome
+
+
+def recalled(snapshot: ModelSnapshot, asked: Asked, lock: str, store: Store) -> OwnRun | None:
+    """Return what an earlier run of the same told; None without one.
+
+    `lock` is the digest of the environment's lock.
+    """
+    return _recall(_key(snapshot, asked, _example(asked)[0], lock), store)
+
+
+def _recall(key: str, store: Store) -> OwnRun | None:
+    remembered = store.recall(_KIND, key)
+    if remembered is None:
+        return None
+    outcome = artifacts.decode(OwnRun, remembered)
+    return outcome if _is_kept(outcome, store) else None
 
 
 def _is_kept(outcome: OwnRun, store: Store) -> bool:

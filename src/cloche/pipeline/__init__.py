@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING
 
 from cloche import artifacts, cache, composition
 from cloche.artifacts import Deployment, ModelFacts, ModelOptions, ModelSnapshot
-from cloche.errors import UsageError
 from cloche.pipeline import asked, lock_file
+from cloche.pipeline.runtime import provision, require_runtime
 from cloche.pipeline.software import Software
 from cloche.pipeline.stages import build, facts, lock, resolve
 
 __all__ = [
     "build",
     "facts",
+    "foreseen",
     "golden",
     "inspect",
     "known",
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from cloche.artifacts import Finding, Golden
+    from cloche.artifacts import Golden
     from cloche.pipeline.asked import Asked
     from cloche.pipeline.making import Making
     from cloche.progress import Progress
@@ -78,7 +79,6 @@ def prepare(
     progress: Progress,
     environment: Mapping[str, str] = os.environ,
     run_model: bool = True,
-    to_serve: bool = True,
     anew: bool = False,
 ) -> Deployment:
     """Return the deployment that a spec describes; only the cache changes.
@@ -86,9 +86,8 @@ def prepare(
     Relative paths in the spec start from `directory`. The model answers a request by its own
     framework, which may install the server and the model's environment; without `run_model` nothing
     is installed, and the deployment has no golden request. What a cloche.lock in `directory` knows
-    is not found out again, unless all is made `anew`; without `to_serve` that is enough, and files
-    may be missing. If the cache outgrows its limit, the least recently used entries are evicted;
-    what a revision needs or was used in the last hour stays.
+    is not found out again, unless all is made `anew`. If the cache outgrows its limit, the least
+    recently used entries are evicted; what a revision needs or was used in the last hour stays.
     Raises ClocheError for everything that is already known to make the deploy fail.
     """
     store = composition.store(settings)
@@ -100,7 +99,7 @@ def prepare(
         kept = lock_file.Known(None, outdated=False, store=store)
         if run_model and not anew:
             kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
-        deployment = _recall(store, given.key) or (None if to_serve else kept.deployment)
+        deployment = _recall(store, given.key)
         if deployment is None:
             making = _making(given, settings, progress, environment)
             deployment = kept.made_again(making, given.snapshot)
@@ -108,7 +107,44 @@ def prepare(
                 deployment = making.deployment(given.snapshot, run_model=run_model)
             store.remember("prepared", given.key, artifacts.encode(deployment))
             cache.make_room(settings)
-    # The same files may be remembered with another reference or another operation.
+    return _as_asked(deployment, given, kept)
+
+
+def foreseen(
+    spec: ServiceSpec,
+    *,
+    directory: Path,
+    settings: Settings,
+    progress: Progress,
+    environment: Mapping[str, str] = os.environ,
+) -> Deployment:
+    """Return the deployment that a spec describes as far as it is known, to be planned.
+
+    Nothing of the model runs, and nothing is installed: what an earlier run or a cloche.lock in
+    `directory` knows is in it, and what only a run tells is `undetermined`. Its files may be
+    missing. Raises ClocheError as `prepare` does, for what is known by then.
+    """
+    from cloche.pipeline import before_run
+
+    store = composition.store(settings)
+    with store.working():
+        given = asked.of(
+            spec, directory, settings, progress=progress, environment=environment, run_model=True
+        )
+        kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
+        deployment = _recall(store, given.key) or kept.deployment
+        if deployment is None:
+            making = _making(given, settings, progress, environment)
+            deployment = before_run.deployment(making, given.snapshot)
+            cache.make_room(settings)
+    return _as_asked(deployment, given, kept)
+
+
+def _as_asked(deployment: Deployment, given: Asked, kept: lock_file.Known) -> Deployment:
+    """Return a deployment as it is asked for now.
+
+    The same files may be remembered with another reference or another operation.
+    """
     facts_now = replace(
         deployment.main.facts,
         findings=(*deployment.main.facts.findings, *kept.findings(deployment)),
@@ -117,8 +153,8 @@ def prepare(
     return replace(
         deployment,
         members=(member,),
-        operated=spec.operated(),
-        name_is_derived=spec.name_is_derived,
+        operated=given.spec.operated(),
+        name_is_derived=given.spec.name_is_derived,
     )
 
 
@@ -181,34 +217,6 @@ def _making(
     return Making(given.spec, given.example, given.labels, store, software, locked)
 
 
-def require_runtime(
-    spec: ServiceSpec, environment: Mapping[str, str] = os.environ
-) -> tuple[Finding, ...]:
-    """Return what a plan tells of what the replicas of a spec run in, on this machine.
-
-    Raises UsageError `spec.local_gpu` for GPUs, and ClocheError as `replica_image.engine` if they
-    are containers and nothing runs them.
-    """
-    from cloche.pipeline import replica_image
-
-    _refuse_gpu(spec)
-    runtime, release = spec.served().runtime, spec.server.release
-    found = replica_image.findings(runtime, replica_image.engine(runtime, environment))
-    return (*found, *replica_image.release_findings(release))
-
-
-def _refuse_gpu(spec: ServiceSpec) -> None:
-    """Raise UsageError for GPUs: what runs on this machine gets those that it sees, or none."""
-    if spec.served().resources.gpu is None:
-        return
-    there = " or ".join(f"--target {name}" for name in spec.targets)
-    hint = f"Deploy to a cluster: {there}." if there else "Write the cluster under `targets:`."
-    raise UsageError(
-        "spec.local_gpu", "`resources.gpu` is for clusters: on this machine no GPU is handed out.",
-        where="resources.gpu", hint=f"{hint} Here, leave it out.",
-    )  # fmt: skip
-
-
 def golden(
     deployment: Deployment, example: Path, *, settings: Settings, progress: Progress
 ) -> Golden:
@@ -224,37 +232,6 @@ def golden(
     limit = deployment.operated.start_limit
     examined = examination.examine(member, repository.main, given, model, store, timeout=limit)
     return examined.golden(repository.main, store)
-
-
-def provision(
-    deployment: Deployment,
-    *,
-    settings: Settings,
-    progress: Progress,
-    environment: Mapping[str, str] = os.environ,
-) -> None:
-    """Install the server and the gateway and make the models' environments, if missing.
-
-    In place of the server the image of the replicas is made, if they are containers.
-    """
-    from cloche.pipeline import replica_image
-
-    engine = replica_image.engine(deployment.served.runtime, environment)
-    composition.installations(settings).install(progress, server=engine is None)
-    if engine is not None:
-        replica_image.provide(
-            deployment, engine, settings=settings, progress=progress, environment=environment
-        )
-    for member in deployment.members:
-        if member.lock is not None:
-            from cloche import environments
-
-            environments.materialize(
-                member.lock,
-                settings.layout.environments,
-                progress,
-                store=composition.store(settings),
-            )
 
 
 def _recall(store: Store, key: str) -> Deployment | None:

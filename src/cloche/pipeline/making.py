@@ -54,10 +54,10 @@ class Making:
         from cloche.verification import examination, spec_example
 
         spec, store = self.spec, self.store
-        source = self._source(snapshot)
+        source = self.source(snapshot)
         if self.labels:
             source = replace(source, facts=replace(source.facts, labels=self.labels))
-        draft = self._repository(source)
+        draft = self.built(source)
         member = Member(draft.main.name, snapshot, source.facts, source.lock, source.conversion)
         given = None
         if self.example is not None:
@@ -71,7 +71,7 @@ class Making:
         examined.refuse_batches(spec.batching.max_batch_size)
         repository = draft
         if examined.facts != source.facts:
-            repository = self._repository(replace(source, facts=examined.facts))
+            repository = self.built(replace(source, facts=examined.facts))
         return Deployment(
             service=spec.service_name,
             members=(replace(member, facts=examined.facts),),
@@ -89,20 +89,20 @@ class Making:
         """
         member, made = recorded.main, None
         if member.conversion is not None:
-            made = replace(self, lock=lambda _: member.lock)._source(snapshot).conversion
+            made = replace(self, lock=lambda _: member.lock).source(snapshot).conversion
             if made is None or made.digest != member.conversion.digest:
                 return None
-        source = _Source(snapshot, member.facts, member.lock, made)
-        repository = self._repository(source)
+        source = Source(snapshot, member.facts, member.lock, made)
+        repository = self.built(source)
         return recorded if repository.digest == recorded.repository.digest else None
 
-    def _golden(self, examined: Examined, repository: ModelRepository, source: _Source) -> Golden:
+    def _golden(self, examined: Examined, repository: ModelRepository, source: Source) -> Golden:
         from cloche import conversion
 
         made = examined.golden(repository.main, self.store)
         return conversion.as_close_as_measured(made, source.conversion)
 
-    def _repository(self, source: _Source) -> ModelRepository:
+    def built(self, source: Source) -> ModelRepository:
         """Build the repository; a converted model needs no environment to be served."""
         from cloche.conversion import converted_snapshot
 
@@ -113,7 +113,7 @@ class Making:
             self.spec.service_name, served, source.facts, lock, self.spec, self.store
         )
 
-    def _source(self, snapshot: ModelSnapshot) -> _Source:
+    def source(self, snapshot: ModelSnapshot) -> Source:
         """Return what the model is served from; it runs if only that tells how."""
         from cloche import conversion
         from cloche.formats import require_servable
@@ -125,16 +125,16 @@ class Making:
             return self._converted_or_not(snapshot, known, known.convertible)
         lock = self.lock(known)
         if known.loading is None or known.loading.declared or lock is None:
-            return _Source(snapshot, known, lock)
+            return Source(snapshot, known, lock)
         shown = self._own_run(snapshot, known, known.loading, lock)
         if shown.conversion is None:
             conversion.require(options, shown.why, snapshot)
-            return _Source(snapshot, conversion.as_it_is(known, shown), lock, None, shown.sample)
+            return Source(snapshot, conversion.as_it_is(known, shown), lock, None, shown.sample)
         return self._of_conversion(snapshot, known, shown, shown.conversion, lock)
 
     def _converted_or_not(
         self, snapshot: ModelSnapshot, known: ModelFacts, loading: Loading
-    ) -> _Source:
+    ) -> Source:
         """Return what a model is served from that is served either way: nothing here may fail."""
         from cloche import conversion
         from cloche.errors import ClocheError
@@ -154,7 +154,7 @@ class Making:
             why = shown.why or "nothing converts it"
         conversion.require(self.spec.served().model, why, snapshot)
         known = conversion.unconverted(known, why)
-        return _Source(snapshot, known, lock or self.lock(known))
+        return Source(snapshot, known, lock or self.lock(known))
 
     def _of_conversion(
         self,
@@ -163,12 +163,12 @@ class Making:
         shown: OwnRun,
         converted: Conversion,
         lock: Lock,
-    ) -> _Source:
+    ) -> Source:
         from cloche import conversion
 
         onnx = stages.facts(conversion.converted_snapshot(snapshot, converted), self.store)
         facts = conversion.as_converted(known, onnx, shown)
-        return _Source(snapshot, facts, lock, converted, shown.sample)
+        return Source(snapshot, facts, lock, converted, shown.sample)
 
     def _own_run(
         self, snapshot: ModelSnapshot, known: ModelFacts, loading: Loading, lock: Lock
@@ -204,7 +204,7 @@ class Making:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
     """What a repository is built from: the model as it was resolved, or what it became."""
 
     snapshot: ModelSnapshot

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Change, ChangeKind, DeployPlan, Origin, PlannedEnvironment
+from cloche.artifacts import (
+    AFTER_VERIFICATION,
+    Change,
+    ChangeKind,
+    DeployPlan,
+    Origin,
+    PlannedEnvironment,
+    Undetermined,
+)
 from cloche.rollout import consent
 from cloche.spec import written
 
@@ -14,6 +22,7 @@ if TYPE_CHECKING:
         Deployment,
         Lock,
         Operated,
+        Reason,
         Revision,
         ServiceRecord,
         Verification,
@@ -82,8 +91,10 @@ def _served_changes(deployment: Deployment, recorded: Recorded) -> list[Change]:
         return []  # another reference to the same bytes makes no difference
     if current is None:
         return _differences(ChangeKind.UPDATE, {}, _revision_values(deployment))
-    before = _revision_values(current.deployment) | _chosen_values(current.deployment)
-    after = _revision_values(deployment) | _chosen_values(deployment)
+    before, after = _revision_values(current.deployment), _revision_values(deployment)
+    if deployment.repository.digest:
+        before |= _chosen_values(current.deployment)
+        after |= _chosen_values(deployment)
     return _differences(ChangeKind.UPDATE, before, after)
 
 
@@ -91,9 +102,14 @@ def _chosen_values(deployment: Deployment) -> dict[str, Any]:
     """Return the values of config.pbtxt that Cloche chose: another version may choose others."""
     return {
         f"config.{reason.field}": reason.value
-        for reason in deployment.repository.reasons
+        for reason in _determined(deployment.repository.reasons, deployment)
         if reason.origin in {Origin.DEFAULT, Origin.MEASURED}
     }
+
+
+def _determined(reasons: tuple[Reason, ...], deployment: Deployment) -> tuple[Reason, ...]:
+    """Return the reasons of values that a run of the model leaves as they are."""
+    return tuple(each for each in reasons if f"config.{each.field}" not in deployment.undetermined)
 
 
 def _first_values(deployment: Deployment) -> list[Change]:
@@ -113,12 +129,13 @@ def _plan(
         service=deployment.service,
         kind=kind,
         changes=tuple(changes),
-        reasons=deployment.reasons,
+        reasons=_determined(deployment.reasons, deployment),
         findings=deployment.findings,
         revision=revision,
         environments=tuple(
             _environment(member.lock) for member in deployment.members if member.lock is not None
         ),
+        undetermined=deployment.undetermined,
     )
 
 
@@ -140,13 +157,14 @@ def _revision_values(deployment: Deployment) -> dict[str, Any]:
         **({"lock.digest": member.lock.digest} if member.lock else {}),
         **({"example.digest": deployment.example.digest} if deployment.example else {}),
         **written.served(deployment.served),
-        "repository.digest": deployment.repository.digest or None,
+        Undetermined.REPOSITORY: deployment.repository.digest or None,
         **({"image": deployment.image} if deployment.image else {}),
         **{
             field: value
             for field, value in _pod_values(deployment.pod or {}).items()
             if value != deployment.image
         },
+        **{str(each): AFTER_VERIFICATION for each in deployment.undetermined},
     }
 
 

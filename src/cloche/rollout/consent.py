@@ -97,7 +97,7 @@ def _has_a_weaker_judge(deployment: Deployment, judged: Verification | None) -> 
 
 def _changes_interface(deployment: Deployment, live: Revision | None) -> Question | None:
     """Ask where clients of the live revision would be answered otherwise, or not at all."""
-    if live is None:
+    if live is None or not deployment.repository.digest:  # then a run of the model tells
         return None
     changed = interface.changes(live.deployment.repository, deployment.repository)
     if not changed:

@@ -138,8 +138,10 @@ def _found(result: Any, names: list[str]) -> dict[str, Any]:
     """Return what the model returned by name; an array or a list has the name `output`.
 
     A mapping with a single value in it is one row, and a list of mappings whose keys are declared
-    is a table.
+    is a table. A `predict` that yields its answer is asked for all of it.
     """
+    if hasattr(result, "__next__"):
+        result = list(result)
     if hasattr(result, "columns"):
         columns = [result.iloc[:, index] for index in range(len(result.columns))]
         return {str(name): _plain_column(column) for name, column in zip(result.columns, columns)}  # noqa: B905

@@ -82,6 +82,8 @@ def _read_lists(value: Any, depth: int) -> tuple[Array, Array]:
 
 
 def _parts(result: Any, declared: Declared) -> Iterator[tuple[str, Any]]:
+    if hasattr(result, "__next__"):  # of a `predict` that yields
+        result = list(result)
     if hasattr(result, "iloc") and hasattr(result, "columns"):
         for position, label in enumerate(result.columns):
             yield str(label), result.iloc[:, position]
