@@ -196,6 +196,13 @@ def target(settings: Settings) -> LocalTarget:
     return targets()["local"](settings)
 
 
+def running(settings: Settings) -> dict[str, int]:
+    """Return the pid of each server of this home that runs, by its name, recorded or not."""
+    from cloche.targets.local import processes
+
+    return {each.marker.name: each.pid for each in processes.find(settings.home) if each.leads}
+
+
 def recorded_state(settings: Settings) -> State:
     """Return what this home has recorded now of services and revisions; nothing is written."""
     from cloche.state.sqlite import SqliteState

@@ -16,10 +16,17 @@ from cloche.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 ENDED = "Nothing runs here: `cloche down` ended it."
 """Why a home with services has no control plane, no gateway and no replica."""
+BRINGS_BACK = "`cloche up` brings back what was deployed here, as does any `cloche deploy`."
+
+
+def ended(home: Path) -> ClocheError:
+    """Return the error for what needs services to run, in a home whose services were ended."""
+    return ClocheError("control.down", ENDED, where=str(home), hint=BRINGS_BACK)
 
 
 def not_a_name(name: str) -> UsageError:

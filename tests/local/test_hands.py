@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pandas as pd
+import psutil
 import pytest
 from onnx import TensorProto, helper
 
 import cloche
-from cloche.errors import ClocheError, UsageError
+from cloche.errors import ClocheError, UnavailableError, UsageError
 from fixtures.command_line import User, a_user, end
 from fixtures.local import until
 
@@ -190,7 +192,7 @@ def test_doctor_finds_nothing_wrong(cloche_command, double):
 
 
 def test_down_without_a_control_plane_ends_what_it_left(user, cloche_command, double):
-    """The last of this module."""
+    """The last but one of this module."""
     control = user.control_pid()
     os.kill(control, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{control}").exists())
@@ -198,3 +200,24 @@ def test_down_without_a_control_plane_ends_what_it_left(user, cloche_command, do
     assert ended["replicas"]
     assert ended["gateway"]
     assert json.loads(cloche_command("down", "--json"))["ended"]["replicas"] == []
+    with cloche.Client(user.home) as client:  # reads what is recorded, and starts nothing
+        (service,) = client.status()["services"]
+        assert service["service"] == client.status(service["service"])["service"]
+        assert client.history(service["service"])[-1].verification
+        with pytest.raises(ClocheError, match="ended"):
+            client.scale(service["service"], 2)
+    with pytest.raises(UnavailableError):
+        user.control_pid()
+
+
+def test_down_ends_what_a_removed_home_left(user, cloche_command, double):
+    """The last of this module."""
+    cloche_command("up")
+    control = user.control_pid()
+    shutil.rmtree(user.home)
+    until(lambda: not Path(f"/proc/{control}").exists())
+    ended = json.loads(cloche_command("down", "--json"))["ended"]
+    assert [each["id"].partition("-r")[0] for each in ended["replicas"]][:1] == [double["service"]]
+    assert ended["gateway"] in ended["gateway_processes"]
+    until(lambda: not any(psutil.pid_exists(each["pid"]) for each in ended["replicas"]))
+    assert "Nothing was running." in cloche_command("down")

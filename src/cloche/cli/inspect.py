@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _MOST_METRICS = 5
 
 
+_AFTER_A_RUN = "known once the model has run: `cloche plan --convert`"
+
+
 @click.command()
 @options.model
 @options.file
@@ -88,7 +91,7 @@ def _show(snapshot: ModelSnapshot, facts: ModelFacts, *, ran: bool) -> None:
         *_recorded(snapshot.metadata),
         ("format", format_),
         ("size", size),
-        ("backend", facts.backend if known else "known once the model has run: `cloche plan`"),
+        ("backend", facts.backend if known else _AFTER_A_RUN),
         *([("batching", f"{batch} ({facts.batch.certainty}): {facts.batch.why}")] if known else []),
         *zip(["inputs", *[""] * len(inputs)], inputs, strict=False),
         *zip(["outputs", *[""] * len(outputs)], outputs, strict=False),

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 NOTHING = "Nothing has been deployed here yet."
 _OPENED = "cloche.opened"
 """Under this name the context of a command has the place that it opened."""
-BRINGS_BACK = "`cloche up` brings back what was deployed here, as does any `cloche deploy`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,7 @@ class Session:
 
         self.require_deployed()
         if self.ended():
-            raise ClocheError(
-                "control.down",
-                refusals.ENDED,
-                where=str(self.settings.home),
-                hint=BRINGS_BACK,
-            )
+            raise refusals.ended(self.settings.home)
         return _close_at_end(control.connect_or_start(self.settings, self.progress))
 
     @contextmanager

@@ -91,7 +91,7 @@ def _show(report: dict[str, Any], *, whole: bool) -> None:
     rows = [_row(service, ended=ended) for service in report["services"]]
     click.echo(rendering.table(header, rows))
     if ended:
-        click.echo(session.BRINGS_BACK)
+        click.echo(refusals.BRINGS_BACK)
     for service in report["services"]:
         for line in _problems(service):
             click.echo(line)

@@ -149,10 +149,10 @@ class Client:
     def status(self, name: str | None = None) -> dict[str, Any]:
         """Return `{gateway, services, kept, problems}`, or one service's status.
 
-        docs/reference/json.md has both.
+        docs/reference/json.md has both. After `down` it is what is recorded.
         """
-        control = self._place.control()
-        return control.status() if name is None else control.service(name)
+        with self._place.reading() as control:
+            return control.status() if name is None else control.service(name)
 
     def infer(
         self,
@@ -198,8 +198,9 @@ class Client:
             )  # fmt: skip
 
     def history(self, name: str) -> tuple[RevisionStatus, ...]:
-        """Return the revisions of a service, oldest first."""
-        return self._place.control().revisions(name)
+        """Return the revisions of a service, oldest first; after `down`, too."""
+        with self._place.reading() as control:
+            return control.revisions(name)
 
     def scale(self, name: str, replicas: int | ReplicaRange) -> dict[str, Any]:
         """Change the number of replicas without a new revision; return the service's status.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from cloche.client.place import Begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from cloche.artifacts import Consent, KubernetesPlace
@@ -36,6 +37,9 @@ class InCluster:
 
     def control(self) -> ControlPlane:
         return self._looked().engine
+
+    def reading(self) -> AbstractContextManager[ControlPlane]:
+        return nullcontext(self.control())
 
     @contextmanager
     def acting(self, service: str) -> Iterator[Callable[[], ControlPlane]]:

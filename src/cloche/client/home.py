@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from cloche.spec import ServiceSpec
 
 
+_GATEWAY = re.compile(r"gateway(-\d+)?")
+"""The names of its processes."""
+
+
 class Home:
     """Implements `Place`."""
 
@@ -38,6 +43,13 @@ class Home:
 
     def control(self) -> ControlPlane:
         return self._connection()
+
+    def reading(self) -> AbstractContextManager[ControlPlane]:
+        if self._given is None and self._home.was_ended():
+            from cloche.pipeline import recorded
+
+            return recorded.at_rest(self._settings)
+        return nullcontext(self._connection())
 
     @contextmanager
     def acting(self, service: str) -> Iterator[Callable[[], ControlPlane]]:  # noqa: ARG002
@@ -101,12 +113,18 @@ class Home:
     def _end_without_control(self) -> dict[str, Any]:
         from cloche import composition
 
-        target = composition.target(self._settings)
-        replicas, gateway = target.replicas(), target.gateway()
-        target.down()
+        running = composition.running(self._settings)
+        replicas: dict[str, int | None] = {
+            name: pid for name, pid in running.items() if not _GATEWAY.fullmatch(name)
+        }
+        gateway = sorted(running.keys() - replicas.keys())
+        if running or self._home.has_services():  # a folder that was removed leaves servers
+            target = composition.target(self._settings)
+            replicas |= {replica.id: replica.pid for replica in target.replicas()}
+            target.down()
         return {
-            "replicas": [{"id": replica.id, "pid": replica.pid} for replica in replicas],
-            "gateway": gateway.pid,
-            "gateway_processes": [each.pid for each in gateway.processes if each.pid is not None],
+            "replicas": [{"id": name, "pid": pid} for name, pid in sorted(replicas.items())],
+            "gateway": running.get("gateway"),
+            "gateway_processes": [running[name] for name in gateway],
             "control": None,
         }

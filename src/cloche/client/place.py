@@ -33,7 +33,10 @@ class Place(Protocol):
     """A home, or a place in a cluster."""
 
     def control(self) -> ControlPlane:
-        """Return a control plane for queries."""
+        """Return a control plane that answers for what runs."""
+
+    def reading(self) -> AbstractContextManager[ControlPlane]:
+        """Yield a control plane for queries, also where all was ended on purpose."""
 
     def acting(self, service: str) -> AbstractContextManager[Callable[[], ControlPlane]]:
         """Yield what returns the control plane that carries out what is recorded of a service.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cloche import refusals
 from cloche.clients.control import record
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class HomeConnection:
     def control(self, *, start: bool = False, launched: Launched | None = None) -> ControlClient:
         """Return the control plane; if it crashed in a home with services, start it again.
 
-        `start` starts one that was ended on purpose, too. Raises NotRunningError.
+        `start` starts one that was ended on purpose, too. Raises NotRunningError, and ClocheError
+        `control.down` where it was.
         """
         from cloche.clients.control import finding
 
@@ -48,6 +50,8 @@ class HomeConnection:
         if self._control is not None and running is not None and running == self._record:
             return self._control
         crashed = record.has_services(home) and not record.was_ended(home)
+        if not start and self.was_ended():
+            raise refusals.ended(home)
         if start or crashed:
             self._control = finding.connect_or_start(self._settings, self._progress, launched)
         else:
@@ -55,17 +59,24 @@ class HomeConnection:
         self._record = record.read_record(home)
         return self._control
 
+    def has_services(self) -> bool:
+        """Return whether the home has a record of services."""
+        return record.has_services(self._settings.home)
+
+    def was_ended(self) -> bool:
+        """Return whether the services of the home were ended on purpose, and only recorded now."""
+        return self.has_services() and record.was_ended(self._settings.home)
+
     def down(self) -> dict[str, Any] | None:
         """End the control plane with all that it runs, and return what ended.
 
         That is `replicas` (id, pid), `gateway` and `control` (pids, or None), and all processes of
-        the gateway in `gateway_processes`. None: no control plane runs, though the home has
-        services.
+        the gateway in `gateway_processes`. None: no control plane runs.
         """
         from cloche.clients.control import finding
 
-        if not record.has_services(self._settings.home):
-            return {"replicas": [], "gateway": None, "gateway_processes": [], "control": None}
+        if not self.has_services():
+            return None
         try:
             control = finding.connect(self._settings, any_version=True)
         except finding.NotRunningError:
