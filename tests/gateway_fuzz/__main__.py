@@ -2,6 +2,8 @@
 
     make fuzz ARGS="--requests 100000 --seed 7 --seconds 1800"
 
+Of the calls over gRPC a third is given up while they are answered, by the client or its deadline.
+
 It fails if the replica or the gateway ends, grows beyond a bound or keeps files open, or if a good
 request is answered wrongly. The same seed sends the same requests.
 """

@@ -27,6 +27,8 @@ _METHODS = (
     "RepositoryIndex", "RepositoryModelUnload", "SystemSharedMemoryRegister", "TraceSetting",
     "LogSettings", "Nothing",
 )  # fmt: skip
+_PATIENCE = (0.001, 0.004, 0.02)
+"""Seconds: a call of the small model takes about two milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class GrpcCall:
     data: bytes
     metadata: tuple[tuple[str, str], ...]
     stream: bool
+    cancelled_after: float | None = None
+    """Seconds until the client gives it up; None if it waits for the answer."""
 
 
 def make(chance: random.Random, model: str) -> GrpcCall:
@@ -55,7 +59,9 @@ def make(chance: random.Random, model: str) -> GrpcCall:
     named = (("cloche-service", model),) if chance.random() < 0.5 else ()
     if chance.random() < 0.05:
         named += chance.choice(_LONG_METADATA)
-    return GrpcCall(SERVICE + method, data, named, stream)
+    waits = chance.random() < 0.7
+    given_up = None if waits else chance.random() * chance.choice(_PATIENCE)
+    return GrpcCall(SERVICE + method, data, named, stream, given_up)
 
 
 def _request(chance: random.Random, model: str) -> service_pb2.ModelInferRequest:

@@ -14,6 +14,7 @@ from http.client import HTTPException, HTTPResponse
 import grpc
 
 from gateway_fuzz import grpc_messages, http_requests
+from gateway_fuzz.grpc_messages import GrpcCall
 from gateway_fuzz.http_requests import HttpRequest
 
 _ANSWER_SECONDS = 30.0
@@ -75,6 +76,9 @@ class Sender(threading.Thread):
         self.sent.last.append(call)
         before = time.monotonic()
         kind = "gRPC stream" if call.stream else "gRPC"
+        if call.cancelled_after is not None:
+            self.sent.note(f"{kind}, cancelled", self._give_up(channel, call), 0.0)
+            return
         try:
             if call.stream:
                 asked = channel.stream_stream(call.method)
@@ -88,6 +92,22 @@ class Sender(threading.Thread):
         except grpc.RpcError as error:
             answer = error.code().name
         self.sent.note(kind, answer, time.monotonic() - before)
+
+    @staticmethod
+    def _give_up(channel: grpc.Channel, call: GrpcCall) -> str:
+        """Cancel a call, half of them by a deadline; return how it ended."""
+        after = call.cancelled_after or 0.0
+        deadline = after if len(call.data) % 2 else None
+        if call.stream:
+            asked = channel.stream_stream(call.method)
+            made = asked(iter([call.data]), metadata=call.metadata, timeout=deadline)
+        else:
+            asked = channel.unary_unary(call.method)
+            made = asked.future(call.data, metadata=call.metadata, timeout=deadline)
+        if deadline is None:
+            time.sleep(after)
+            made.cancel()
+        return str(made.code().name)
 
     def _ask(self, request: HttpRequest) -> None:
         self.sent.last.append(request)

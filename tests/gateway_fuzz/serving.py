@@ -39,3 +39,4 @@ def serving(starter: TritonStarter, folder: Path) -> Iterator[tuple[str, list[Wa
             *(Watched(f"Envoy {number}", envoy) for number, envoy in enumerate(envoys, 1)),
         ]  # fmt: skip
         assert "lua" not in gateway.log()
+        triton.kill()  # It keeps some of what was given up, and would wait for it.

@@ -232,7 +232,7 @@ def doubling(
     triton = starter.start(tree, ["double"])
     with running(folder / "home", installed(), **options) as gateway:
         endpoint = Endpoint(triton.addresses.http, triton.addresses.grpc)
-        revision = RevisionEndpoints(1, 100, (endpoint,))
+        revision = RevisionEndpoints(1, 100, (endpoint,), as_streams=True)
         gateway.gateway.apply(
             GatewayState((ServiceRoutes("double", ("double",), (revision,), plain=("double",)),))
         )
@@ -259,7 +259,12 @@ class Calls:
     def __init__(self, address: str, **options: Any) -> None:
         unlimited = [("grpc.max_send_message_length", -1), *options.pop("more", [])]
         self.channel = grpc.insecure_channel(address, options=unlimited, **options)
-        self.stub = service_pb2_grpc.GRPCInferenceServiceStub(self.channel)
+        self.stub = self.over(self.channel)
+
+    @staticmethod
+    def over(channel: grpc.Channel) -> Any:
+        """Return the methods of a channel."""
+        return service_pb2_grpc.GRPCInferenceServiceStub(channel)
 
     def infer(self, model: str, *metadata: tuple[str, str], size: int = 1) -> Any:
         request = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[bytes(size)])

@@ -162,7 +162,8 @@ def test_only_what_could_reach_a_wrong_replica_is_refused(
 
 
 def test_what_was_applied_is_read_back() -> None:
-    revisions = (revision(1, 2, stateful=True), revision(2, 2, stateful=False))
+    known = RevisionEndpoints(3, 0, decoupled=True, as_streams=True)
+    revisions = (revision(1, 2, stateful=True), revision(2, 2, stateful=False), known)
     state = GatewayState((ServiceRoutes("a", ("a",), revisions),))
     assert decode(asdict(state)) == state
 

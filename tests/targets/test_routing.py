@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,21 @@ def test_a_model_with_state_is_spread_by_what_is_wanted_and_what_is_there(
     found = placed("a", 1, *[Step.READY] * ready, wanted=wanted, sequence_idle=sequence_idle)
     (revision,) = gateway_state([Route("a", 1, 100)], [found]).services[0].revisions
     assert (revision.stateful, revision.spread) == expected
+
+
+@pytest.mark.parametrize(
+    ("models", "decoupled"), [((False,), False), ((True,), True), ((True, False), False)]
+)
+def test_a_revision_refuses_single_calls_only_if_all_its_models_answer_with_streams(
+    models: tuple[bool, ...], decoupled: bool
+) -> None:
+    found = placed("a", 1, Step.READY)
+    repository = found.placement.repository
+    members = tuple(replace(repository.main, decoupled=each) for each in models)
+    placement = replace(found.placement, repository=replace(repository, members=members))
+    told = replace(found, placement=placement, as_streams=True)
+    (revision,) = gateway_state([Route("a", 1, 100)], [told]).services[0].revisions
+    assert (revision.decoupled, revision.as_streams) == (decoupled, True)
 
 
 def test_what_a_registry_calls_a_model_is_a_name_of_it_unless_another_model_is_called_so() -> None:

@@ -104,6 +104,8 @@ class Server(Protocol):
     metrics: ServerMetrics
     model_program: str | None
     """The program of the children in which it runs models written in Python, if it does so."""
+    survives_cancelled_calls: bool
+    """Whether it goes on when a client cancels a call over gRPC while it is answered."""
     exit_limit: float
     """Seconds to finish its requests after it is asked to end."""
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cloche.artifacts import ContainerStart, ModelRepository, ServerBase
     from cloche.progress import Progress
 
+_CANCELLATION_MENDED = "25.04"
+"""The first release with https://github.com/triton-inference-server/server/pull/8078."""
+
 
 class TritonServer:
     """NVIDIA Triton from its wheel; implements `cloche.servers.Server`."""
@@ -34,6 +37,7 @@ class TritonServer:
         pending="nv_inference_pending_request_count",
     )
     model_program: str | None = backend_folder.STUB
+    survives_cancelled_calls = release >= _CANCELLATION_MENDED
     exit_limit = process.EXIT_SECONDS
 
     def check_host(self) -> None:

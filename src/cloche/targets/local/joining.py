@@ -29,6 +29,8 @@ class Placed:
 
     placement: Placement
     replicas: tuple[Record, ...]
+    as_streams: bool = False
+    """Whether single calls over gRPC are passed on to it as streams."""
 
 
 def gateway_state(routes: Iterable[Route], placed: Iterable[Placed]) -> GatewayState:
@@ -70,7 +72,13 @@ def _revision(share: Route, placed: Placed) -> RevisionEndpoints:
     # By the wanted number, too: whoever must send a header learns it whatever is ready just now.
     several = max(placed.placement.replicas.minimum, len(endpoints)) > 1
     return RevisionEndpoints(
-        share.revision, share.weight, endpoints, stateful=stateful, spread=stateful and several
+        share.revision,
+        share.weight,
+        endpoints,
+        stateful=stateful,
+        spread=stateful and several,
+        decoupled=all(member.decoupled for member in placed.placement.repository.members),
+        as_streams=placed.as_streams,
     )
 
 

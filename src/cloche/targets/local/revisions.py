@@ -166,7 +166,7 @@ class RevisionRunner:
 
     def placed(self) -> Placed:
         """Return the placement and the records of its replicas, for routing."""
-        return Placed(self.placement, self._records())
+        return Placed(self.placement, self._records(), self._context.software.as_streams)
 
     def replicas(self) -> tuple[Replica, ...]:
         """Return the replicas as a target shows them."""

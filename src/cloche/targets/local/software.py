@@ -49,6 +49,11 @@ class ReplicaServer:
         """Return what the replicas of a placement are."""
         return runtimes.chosen(placement.runtime, self._server).runtime
 
+    @property
+    def as_streams(self) -> bool:
+        """Return whether the gateway passes single calls over gRPC on as streams."""
+        return not self._server.survives_cancelled_calls
+
     def lay_out(self, placement: Placement, serving: Path) -> None:
         """Make the folder that the replicas of a revision share, atomically."""
         repository = placement.repository

@@ -94,6 +94,7 @@ def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
         "type": "STATIC",
         "connect_timeout": "1s",
         **sequences.balancing(revision),
+        **(sequences.room(revision) if grpc else {}),
         "circuit_breakers": {"thresholds": [_LIMITS]},
         # What a caller sends can end a connection to Triton: it repeats names in its errors, and
         # an error of more than 64 KiB is one that HTTP/2 cannot carry. So none is shared.

@@ -12,6 +12,7 @@ local NAME_IT = "name the service with the metadata cloche-service or the host N
 local SAY_SEQUENCE = "the model keeps the state of a sequence, and each of its replicas has its own"
   .. " sequences: send the header (over gRPC the metadata) cloche-sequence, with the same value in"
   .. " all requests of a sequence, such as its ID; or use a gRPC stream"
+local SAY_STREAM = "ModelInfer RPC doesn't support models with decoupled transaction policy"
 
 local INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNIMPLEMENTED = 3, 5, 7, 12
 
@@ -52,6 +53,7 @@ end
 
 local function of_grpc(headers)
   if headers:get("cloche-lacks-sequence") then return INVALID_ARGUMENT, SAY_SEQUENCE end
+  if headers:get("cloche-decoupled") then return UNIMPLEMENTED, SAY_STREAM end
   local method = path_of(headers):match("^/inference%.GRPCInferenceService/(%w+)$")
   if not method then
     return UNIMPLEMENTED, "the gateway passes calls of inference.GRPCInferenceService only"

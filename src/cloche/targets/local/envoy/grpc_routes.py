@@ -6,7 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from cloche.targets.local.envoy import clusters, protobuf, renaming, replies, revision_routes
+from cloche.targets.local.envoy import (
+    clusters,
+    protobuf,
+    renaming,
+    replies,
+    revision_routes,
+    unary,
+)
 from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, equals, present
 from cloche.targets.local.envoy.services import plain_owners
 
@@ -25,7 +32,6 @@ MODEL_HEADER = "cloche-model-of-message"
 
 _FILTER_TYPE = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 _INFER_CALL = f"/{protobuf.SERVICE}/ModelInfer"
-_STREAM_CALL = f"/{protobuf.SERVICE}/ModelStreamInfer"
 _UNARY_CALLS = re.escape(f"/{protobuf.SERVICE}/") + "({})".format(
     "|".join(call for call in sorted(protobuf.NAME_FIELDS) if call != "ModelStreamInfer")
 )
@@ -80,16 +86,25 @@ def _routes_of(
     filters: Json | None = None,
 ) -> list[Json]:
     """Return the routes of calls that match `more` and `headers`; those to replicas `filters`."""
-    stream_call = {"path": _STREAM_CALL} | more
-    stream = revision_routes.routes(service, "grpc", stream_call, headers, settings, stream=True)
-    unary = {"safe_regex": {"regex": _UNARY_CALLS}} | more
-    to_replicas = [
-        *({**route, **_per_filter(body_size_limit=False)} for route in stream),
-        *revision_routes.routes(service, "grpc", unary, headers, settings, stream=False),
+    infer, any_unary = {"path": _INFER_CALL}, {"safe_regex": {"regex": _UNARY_CALLS}}
+
+    def routes(match: Json, *, stream: bool = False) -> list[Json]:
+        return revision_routes.routes(
+            service, "grpc", match | more, headers, settings, stream=stream
+        )
+
+    streams = [
+        {**route, **_per_filter(body_size_limit=False)}
+        for route in routes({"path": unary.STREAM_CALL}, stream=True)
     ]
+    if any(revision.as_streams for revision in service.revisions):
+        spread = any(revision.spread for revision in service.revisions)
+        passed = [unary.passed_as_stream(route, marked=spread) for route in routes(infer)]
+        streams = [*passed, *map(unary.safe_stream, streams)]
     return [
-        *revision_routes.lacking_sequence(service, {"path": _INFER_CALL} | more, headers),
-        *(_with_filters(route, filters or {}) for route in to_replicas),
+        *revision_routes.lacking_sequence(service, infer | more, headers),
+        *revision_routes.decoupled(service, infer | more, headers),
+        *(_with_filters(route, filters or {}) for route in [*streams, *routes(any_unary)]),
     ]
 
 
@@ -116,13 +131,15 @@ def _by_name(settings: Settings) -> list[Json]:
     }
     # The route that is chosen then says whether the last of these filters has something to do.
     reading = {"grpc_field_extraction": True, "set_filter_state": True, "lua": True}
+    answering = _per_filter(**reading)
+    answering["typed_per_filter_config"] |= _enabled(unary.FILTER)
     return [
-        {"match": {"path": _STREAM_CALL, "headers": [uncompressed]}}
+        {"match": {"path": unary.STREAM_CALL, "headers": [uncompressed]}}
         | rest
         | _per_filter(body_size_limit=False, **reading),
         {"match": {"safe_regex": {"regex": _UNARY_CALLS}, "headers": [uncompressed]}}
         | rest
-        | _per_filter(**reading),
+        | answering,
     ]
 
 
@@ -138,9 +155,11 @@ def _answers() -> list[Json]:
 
 
 def _per_filter(**enabled: bool) -> Json:
+    filters = [_enabled(f"envoy.filters.http.{name}", on) for name, on in enabled.items()]
     return {
-        "typed_per_filter_config": {
-            f"envoy.filters.http.{name}": {"@type": _FILTER_TYPE, "config": {}, "disabled": not on}
-            for name, on in enabled.items()
-        }
+        "typed_per_filter_config": {key: value for each in filters for key, value in each.items()}
     }
+
+
+def _enabled(name: str, on: bool = True) -> Json:
+    return {name: {"@type": _FILTER_TYPE, "config": {}, "disabled": not on}}

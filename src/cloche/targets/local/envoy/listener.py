@@ -13,6 +13,7 @@ from cloche.targets.local.envoy import (
     renaming,
     replies,
     routes,
+    unary,
     visitors,
 )
 
@@ -143,6 +144,8 @@ def _http2(settings: Settings, folder: Path) -> Json:
                 "http.grpc_stats.v3.FilterConfig",
                 stats_for_all_methods=False,
             ),
+            # Sees an answer first, so that the status that it makes is counted.
+            unary.http_filter(),
         ],
         more={
             "http2_protocol_options": {"max_concurrent_streams": 1024},

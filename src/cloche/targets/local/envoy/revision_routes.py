@@ -22,7 +22,8 @@ Json = dict[str, Any]
 SERVICE_HEADER = "cloche-service"
 REVISION_HEADER = "cloche-revision"
 _LACKING_HEADER = "cloche-lacks-sequence"
-"""Passes to the gateway's own answers why a request is refused."""
+_DECOUPLED_HEADER = "cloche-decoupled"
+"""Pass to the gateway's own answers why a request is refused."""
 _STREAM_IDLE_SECONDS = 600
 
 
@@ -66,16 +67,28 @@ def by_weight(
 
 def lacking_sequence(service: ServiceRoutes, match: Json, headers: list[Json]) -> list[Json]:
     """Return the routes that refuse an inference which does not say its sequence and has to."""
-    told = {"header": {"key": _LACKING_HEADER, "value": "true"}}
     return [
-        {
-            "match": match | {"headers": [*headers, chosen, absent(SEQUENCE_HEADER)]},
-            "route": {"cluster": ANSWERS},
-            "request_headers_to_add": [told],
-        }
+        _refusing(match, [*headers, chosen, absent(SEQUENCE_HEADER)], _LACKING_HEADER)
         for chosen, shares in _choices(service)
         if any(revision.spread for revision in shares)
     ]
+
+
+def decoupled(service: ServiceRoutes, match: Json, headers: list[Json]) -> list[Json]:
+    """Return the routes that refuse single calls of models which answer with streams alone."""
+    return [
+        _refusing(match, [*headers, chosen], _DECOUPLED_HEADER)
+        for chosen, shares in _choices(service)
+        if all(revision.decoupled for revision in shares)
+    ]
+
+
+def _refusing(match: Json, headers: list[Json], why: str) -> Json:
+    return {
+        "match": match | {"headers": headers},
+        "route": {"cluster": ANSWERS},
+        "request_headers_to_add": [{"header": {"key": why, "value": "true"}}],
+    }
 
 
 _Choice = tuple[Json, list["RevisionEndpoints"]]

@@ -36,6 +36,8 @@ _PLACES = 512
 """Places of a replica on the ring: its share of the sequences differs by some percent."""
 _UNKNOWN_HEADER = "cloche-unknown-sequence"
 """Marks an answer that says so; no client sees it."""
+_MOST_HELD = 2**30
+"""Bytes of the answer to a call that is passed on as a stream: it is held to see what it says."""
 
 
 def balancing(revision: RevisionEndpoints) -> Json:
@@ -74,6 +76,13 @@ def filters(revision: RevisionEndpoints) -> Json:
             {"name": "envoy.filters.http.upstream_codec", "typed_config": sending},
         ]
     }
+
+
+def room(revision: RevisionEndpoints) -> Json:
+    """Return what lets a cluster hold the answers that `filters` looks into."""
+    if not revision.as_streams or not filters(revision):
+        return {}
+    return {"per_connection_buffer_limit_bytes": _MOST_HELD}
 
 
 def action(shares: Sequence[RevisionEndpoints]) -> Json:

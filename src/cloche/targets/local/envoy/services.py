@@ -36,6 +36,10 @@ class RevisionEndpoints:
     """Whether all requests of a sequence have to reach one replica."""
     spread: bool = False
     """Whether it is stateful and has, or will have, more than one replica."""
+    decoupled: bool = False
+    """Whether all its models answer a request with a stream, so that ModelInfer is refused."""
+    as_streams: bool = False
+    """Whether each ModelInfer is passed on as a stream: one that is cancelled ends the server."""
 
 
 @dataclass(frozen=True, slots=True)

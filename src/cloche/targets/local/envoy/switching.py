@@ -93,6 +93,8 @@ def decode(document: dict[str, Any]) -> GatewayState:
                         tuple(Endpoint(**each) for each in revision["endpoints"]),
                         revision.get("stateful", False),
                         revision.get("spread", False),
+                        revision.get("decoupled", False),
+                        revision.get("as_streams", False),
                     )
                     for revision in service["revisions"]
                 ),
