@@ -30,6 +30,7 @@ from cloche.targets.kubernetes.objects import (
     account,
     autoscaler,
     disruption,
+    horizontal,
     measures,
     monitor,
     network,
@@ -101,9 +102,12 @@ are read every five seconds.""",
     "ScaledObject of a revision": """\
 With `autoscale`, here `{requests_per_second: 100, queue_time: 5ms}` for 2 to 20 replicas
 ([guide](../guides/autoscaling.md)).""",
+    "HorizontalPodAutoscaler of a revision": """\
+With `autoscaler: prometheus-adapter`, in place of the ScaledObject.""",
     "Role of who deploys": """\
 The rights that a deploy needs; those for HTTPRoute, BackendTrafficPolicy, PodMonitor and
-ScaledObject only where they are used. Bind it to the user of the context.""",
+ScaledObject only where they are used; with prometheus-adapter the last is
+`horizontalpodautoscalers` of `autoscaling`. Bind it to the user of the context.""",
     "ClusterRole to see GPUs": """\
 What a service with GPUs is better off with: which nodes run its image, and which GPUs are free
 ([guide](../guides/gpu-cluster.md)). Without it nothing is refused, and less is known.""",
@@ -137,6 +141,9 @@ def _objects() -> dict[str, dict[str, Any]]:
             ReplicaRange(2, 20),
             "http://prometheus.monitoring.svc:9090",
             measures.of(one, NAMESPACE, FOLLOWED, 5.0),
+        ),
+        "HorizontalPodAutoscaler of a revision": horizontal.of(
+            one, NAMESPACE, ReplicaRange(2, 20), measures.of(one, NAMESPACE, FOLLOWED, 5.0)
         ),
         "Role of who deploys": rights.role(
             [*needed, *rights.kept(kinds.SCALED_OBJECT)], NAMESPACE, "cloche"

@@ -12,52 +12,12 @@ import tritonclient.grpc as over_grpc
 import cloche
 from cloche.errors import UsageError
 from fixtures.command_line import User, a_user
-from fixtures.streams import COUNTDOWN, STREAM, repository
+from fixtures.streams import COUNTDOWN, COUNTER, SEQUENCE, STREAM, repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.timeout(300)
-
-COUNTER = """
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    def initialize(self, args):
-        self.totals = {}
-
-    def execute(self, requests):
-        return [self.answer(request) for request in requests]
-
-    def answer(self, request):
-        names = ("x", "START", "CORRID")
-        value, start, key = (
-            pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()[0] for name in names
-        )
-        self.totals[key] = value + (0 if start else self.totals[key])
-        total = np.array([[self.totals[key]]], np.float32)
-        return pb_utils.InferenceResponse([pb_utils.Tensor("total", total)])
-"""
-SEQUENCE = """
-backend: "python"
-max_batch_size: 4
-input { name: "x" data_type: TYPE_FP32 dims: [1] }
-output { name: "total" data_type: TYPE_FP32 dims: [1] }
-sequence_batching {
-  max_sequence_idle_microseconds: 500000
-  oldest { max_candidate_sequences: 4 }
-  control_input {
-    name: "START"
-    control { kind: CONTROL_SEQUENCE_START fp32_false_true: [0, 1] }
-  }
-  control_input {
-    name: "CORRID"
-    control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 }
-  }
-}
-"""
 
 
 @pytest.fixture(scope="module")

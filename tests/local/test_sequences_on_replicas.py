@@ -12,13 +12,13 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc as over_grpc
-from test_sequences_and_streams import COUNTER, SEQUENCE, repository
 from tritonclient.utils import InferenceServerException
 
 import cloche
 from fixtures.asking import client_at
 from fixtures.command_line import User, a_user
 from fixtures.local import until
+from fixtures.streams import COUNTER, SEQUENCE, repository
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -69,6 +69,8 @@ def test_releases_are_ordered_and_known_once() -> None:
         ("24.10", Cuda(12, 6), Capability(6, 0)),
         ("26.07", Cuda(13, 3), Capability(7, 5)),
         ("26.07.1", Cuda(13, 3), Capability(7, 5)),
+        ("26.08", Cuda(13, 4), Capability(7, 5)),
+        ("26.09", Cuda(13, 4), Capability(7, 5)),
         ("24.12", Cuda(12, 6), None),
     ],
 )
@@ -113,7 +115,8 @@ def test_which_driver_runs_which_cuda(
 
 @pytest.mark.parametrize(
     ("cuda", "has", "by_compatibility"),
-    [("13.3", "580.95.05", True), ("13.3", "610.43.02", False), ("13.4", "610.43.02", False),
+    [("13.3", "580.95.05", True), ("13.3", "610.43.02", False), ("13.4", "610.43.02", True),
+     ("13.4", "615.61", False),
      ("12.4", "535.183.01", True), ("12.4", "550.54.15", False)],
 )  # fmt: skip
 def test_a_driver_of_an_older_cuda_is_said(cuda: str, has: str, by_compatibility: bool) -> None:

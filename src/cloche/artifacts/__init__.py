@@ -8,7 +8,14 @@ where the bytes are, so a value means the same on every machine.
 """
 
 from cloche.artifacts.adoption import Adopted, Front
-from cloche.artifacts.cluster import Expose, Exposure, KubernetesPlace, PodOptions, WeightsFrom
+from cloche.artifacts.cluster import (
+    Expose,
+    Exposure,
+    KubernetesPlace,
+    PodOptions,
+    ScaledBy,
+    WeightsFrom,
+)
 from cloche.artifacts.container import (
     ContainerStart,
     ImageFile,
@@ -173,6 +180,7 @@ __all__ = [
     "RevisionStatus",
     "Rollout",
     "Runtime",
+    "ScaledBy",
     "Served",
     "ServerBase",
     "ServerOptions",

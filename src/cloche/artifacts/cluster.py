@@ -19,6 +19,15 @@ class Expose(enum.StrEnum):
     """Through a load balancer of the cloud, which may be public."""
 
 
+class ScaledBy(enum.StrEnum):
+    """What reads the metrics that the number of replicas follows."""
+
+    KEDA = "keda"
+    """KEDA, which asks Prometheus itself."""
+    PROMETHEUS_ADAPTER = "prometheus-adapter"
+    """prometheus-adapter, which serves them to Kubernetes by its rules."""
+
+
 class WeightsFrom(enum.StrEnum):
     """What brings the weights of a model to its pods."""
 
@@ -45,6 +54,7 @@ class Exposure:
     """Base URL of that Prometheus, as the cluster reaches it."""
     scrape_interval: float | None = None
     """Seconds between two readings of a pod's metrics; None for the default."""
+    scaled_by: ScaledBy = ScaledBy.KEDA
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from cloche import artifacts
 from cloche.artifacts import Deployment, Golden, ReplicaRange
 from cloche.errors import ClocheError, UsageError
 from cloche.units import size_text
@@ -80,7 +81,7 @@ async def read_body(request: Request, kind: type[T]) -> T:
             what = f"The body is larger than {size_text(_LARGEST_BODY)}."
             raise TooLargeError("api.too_large", what)
     try:
-        return msgspec.json.decode(bytes(data) or b"{}", type=kind)
+        return artifacts.decode(kind, bytes(data) or b"{}")
     except msgspec.ValidationError as error:
         what = f"The body is not a valid {kind.__name__}: {error}."
         raise UsageError("api.invalid", what) from error

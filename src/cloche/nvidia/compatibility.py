@@ -27,12 +27,12 @@ MINIMUM = {
 OWN = {
     Cuda(11, 7): 515, Cuda(11, 8): 520, Cuda(12, 1): 530, Cuda(12, 2): 535, Cuda(12, 3): 545,
     Cuda(12, 4): 550, Cuda(12, 5): 555, Cuda(12, 6): 560, Cuda(12, 8): 570, Cuda(12, 9): 575,
-    Cuda(13, 0): 580, Cuda(13, 1): 590, Cuda(13, 2): 595, Cuda(13, 3): 610,
+    Cuda(13, 0): 580, Cuda(13, 1): 590, Cuda(13, 2): 595, Cuda(13, 3): 610, Cuda(13, 4): 615,
 }  # fmt: skip
 """The branch of the driver that comes with a version of CUDA, from the sources of `releases`."""
 BRANCHES = (
     384, 390, 396, 410, 415, 418, 430, 435, 440, 450, 455, 460, 465, 470, 495, 510, 515, 520, 525,
-    530, 535, 545, 550, 555, 560, 565, 570, 575, 580, 590, 595, 610,
+    530, 535, 545, 550, 555, 560, 565, 570, 575, 580, 590, 595, 610, 615,
 )  # fmt: skip
 """Branches of drivers for Linux that a node may have, the oldest first."""
 

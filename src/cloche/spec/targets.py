@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from cloche.artifacts import Expose, Exposure, KubernetesPlace, PodOptions, WeightsFrom
+from cloche.artifacts import (
+    Expose,
+    Exposure,
+    KubernetesPlace,
+    PodOptions,
+    ScaledBy,
+    WeightsFrom,
+)
 from cloche.spec import names
 from cloche.spec.gpus import Gpus
 from cloche.spec.quantities import Duration, Memory, Processors, Replicas, problem
@@ -102,6 +109,9 @@ class KubernetesTarget(Section):
     """How many pods answer there, if not as many as elsewhere."""
     autoscale: Autoscale | None = None
     """What the number of pods follows there, where `replicas` is a range."""
+    autoscaler: Literal["keda", "prometheus-adapter"] = "keda"
+    """What reads the metrics that autoscale follows: keda, or prometheus-adapter with the rules of
+    `cloche export prometheus-adapter`; default keda."""
     resources: TargetResources = TargetResources()
     pull_secret: Subdomain | None = None
     """The secret with which nodes pull from the registry."""
@@ -201,4 +211,5 @@ class KubernetesTarget(Section):
             Expose(self.expose), gateway, self.host, self.prometheus,
             prometheus_url=self.prometheus_url and self.prometheus_url.rstrip("/"),
             scrape_interval=None if interval is None else interval / 1e6,
+            scaled_by=ScaledBy(self.autoscaler),
         )  # fmt: skip

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from test_kubernetes_target import placed, target
 
-from cloche.artifacts import Autoscale, Exposure, Operated, ReplicaRange
+from cloche.artifacts import Autoscale, Exposure, Operated, ReplicaRange, ScaledBy
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import Cluster, connect
 from cloche.errors import ClocheError, ErrorGroup
@@ -21,9 +21,11 @@ from cluster.harness.programs import Programs
 from fixtures.local import until
 
 METRICS = "v1beta1.external.metrics.k8s.io"
+OF_PODS = "v1beta1.custom.metrics.k8s.io"
 FOLLOWED = Autoscale(requests_per_second=100.0, queue_time=0.005)
 AT = Exposure(prometheus="monitoring", prometheus_url="http://prometheus.monitoring.svc:9090")
 OPERATED = Operated(ReplicaRange(2, 8), autoscale=FOLLOWED, exposure=AT)
+BY_ADAPTER = replace(OPERATED, exposure=Exposure(scaled_by=ScaledBy.PROMETHEUS_ADAPTER))
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +56,19 @@ def namespace(scaling_server: ApiServer) -> str:
     return name
 
 
-def metrics_api(**service: Any) -> dict[str, Any]:
-    """Return the API of KEDA's metrics, of a Service or (as far as it is seen) of the server."""
-    group, version = "external.metrics.k8s.io", "v1beta1"
+def metrics_api(api: str = METRICS, **service: Any) -> dict[str, Any]:
+    """Return an API of metrics, of a Service or (as far as it is seen) of the server."""
+    version, _, group = api.partition(".")
     spec = {"group": group, "version": version, "groupPriorityMinimum": 100, "versionPriority": 100}
     backed = {"service": service, "insecureSkipTLSVerify": True} if service else {}
     return {
         "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-        "metadata": {"name": METRICS}, "spec": {**spec, **backed},
+        "metadata": {"name": api}, "spec": {**spec, **backed},
     }  # fmt: skip
 
 
-def condition(cluster: Cluster) -> str | None:
-    found = cluster.get(kinds.API_SERVICE, METRICS) or {}
+def condition(cluster: Cluster, name: str = METRICS) -> str | None:
+    found = cluster.get(kinds.API_SERVICE, name) or {}
     conditions = (found.get("status") or {}).get("conditions") or ()
     return next((each["status"] for each in conditions if each["type"] == "Available"), None)
 
@@ -226,7 +228,7 @@ def test_what_keeps_a_service_from_being_scaled(keda: Cluster, namespace: str) -
 def test_metrics_that_nobody_answers(keda: Cluster, namespace: str) -> None:
     keda.apply(
         kinds.API_SERVICE,
-        metrics_api(name="keda-metrics-apiserver", namespace="keda"), force=True,
+        metrics_api(METRICS, name="keda-metrics-apiserver", namespace="keda"), force=True,
     )  # fmt: skip
     until(lambda: condition(keda) == "False", 30)
     with pytest.raises(ClocheError, match="keda-metrics-apiserver") as caught:
@@ -236,3 +238,86 @@ def test_metrics_that_nobody_answers(keda: Cluster, namespace: str) -> None:
 
 def test_a_cluster_without_keda(api_cluster: Cluster, api_namespace: str) -> None:
     assert codes(api_cluster, api_namespace, OPERATED) == {"target.kubernetes.keda"}
+
+
+# ── prometheus-adapter ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def adapter(keda: Cluster) -> Cluster:
+    """A cluster where the metrics of pods can be read as well, as far as anybody sees."""
+    keda.apply(kinds.API_SERVICE, metrics_api(OF_PODS), force=True)
+    until(lambda: condition(keda, OF_PODS) == "True", 30)
+    return keda
+
+
+def horizontal(cluster: Cluster, namespace: str, number: int = 1) -> dict[str, Any] | None:
+    return cluster.get(kinds.HORIZONTAL_POD_AUTOSCALER, f"digits-r{number}", namespace)
+
+
+def test_kubernetes_scales_by_what_the_adapter_measures(adapter: Cluster, namespace: str) -> None:
+    here, one = target(adapter, namespace), wanted(1, live=1, operated=BY_ADAPTER)
+    here.admit(one)
+    here.apply(one)
+    first = horizontal(adapter, namespace)
+    assert first is not None
+    assert (first["spec"]["minReplicas"], first["spec"]["maxReplicas"]) == (2, 8)
+    assert scaler(adapter, namespace) is None
+    scale(adapter, namespace, 7)  # a surge
+    here.apply(one)
+    assert count(adapter, namespace) == 7
+    assert here.diff(one) == ()
+    assert "target.kubernetes.scaled" not in {each.code for each in here.foresee(one)}
+
+    here.apply(wanted(1, 2, live=1, operated=BY_ADAPTER))
+    held = horizontal(adapter, namespace, 2)
+    assert held is not None
+    assert (count(adapter, namespace, 2), held["spec"]["minReplicas"]) == (7, 7)
+    fixed = replace(BY_ADAPTER, replicas=ReplicaRange.exactly(3))
+    changes = {each.what for each in here.diff(wanted(2, live=2, operated=fixed))}
+    assert "delete HorizontalPodAutoscaler digits-r2" in changes
+    here.apply(wanted(2, live=2, operated=fixed))
+    assert horizontal(adapter, namespace, 2) is None
+    assert count(adapter, namespace, 2) == 3
+    here.apply(Desired("digits", operated=fixed))
+    assert adapter.list(kinds.HORIZONTAL_POD_AUTOSCALER, namespace).items in ([], [first])
+
+
+def test_one_scales_instead_of_the_other(adapter: Cluster, namespace: str) -> None:
+    here = target(adapter, namespace)
+    here.apply(wanted(1, live=1))
+    scale(adapter, namespace, 6)
+    here.apply(wanted(1, live=1, operated=BY_ADAPTER))
+    assert scaler(adapter, namespace) is None
+    assert horizontal(adapter, namespace) is not None
+    assert count(adapter, namespace) == 6
+    here.apply(wanted(1, live=1))
+    assert horizontal(adapter, namespace) is None
+    assert scaler(adapter, namespace) is not None
+    assert count(adapter, namespace) == 6
+
+
+def test_what_the_adapter_measures_is_seen(adapter: Cluster, namespace: str) -> None:
+    here = target(adapter, namespace)
+    here.apply(wanted(1, live=1, operated=BY_ADAPTER))
+    assert here.observe("digits").scaling[1].measured == {}
+    current = {
+        "metric": {"name": "cloche_requests_per_second"}, "current": {"averageValue": "212500m"},
+    }  # fmt: skip
+    status = {
+        "desiredReplicas": 5, "currentReplicas": 2,
+        "conditions": [{"type": "ScalingActive", "status": "True"}],
+        "currentMetrics": [{"type": "Pods", "pods": current}],
+    }  # fmt: skip
+    where = kinds.HORIZONTAL_POD_AUTOSCALER, "digits-r1", namespace
+    adapter.patch(*where, {"status": status}, subresource="status")
+    now = here.observe("digits").scaling[1]
+    assert (now.minimum, now.maximum, now.replicas, now.trouble) == (2, 8, 5, None)
+    assert now.measured == {"requests-per-second": "212.5 of 100"}
+    status["conditions"] = [{"type": "ScalingActive", "status": "False", "message": "no metrics"}]
+    adapter.patch(*where, {"status": status}, subresource="status")
+    assert here.observe("digits").scaling[1].trouble == "no metrics"
+
+
+def test_a_cluster_without_the_adapter(api_cluster: Cluster, api_namespace: str) -> None:
+    assert codes(api_cluster, api_namespace, BY_ADAPTER) == {"target.kubernetes.metrics_api"}

@@ -123,7 +123,7 @@ def test_nodes_with_gpus(doctor: Doctor, api_nodes: Callable[..., None], tmp_pat
     asked = {"spec": {"resources": {"gpu": 1}}}
     chosen, total, *nodes, free = doctor(**asked)["nodes"]
     assert total["what"] == "nvidia.com/gpu: 3 of 3 free."
-    assert "tritonserver:26.07" in chosen["what"]
+    assert "tritonserver:26.08" in chosen["what"]
     assert [each["state"] for each in nodes] == ["ok", "warning"]
     assert "new (Tesla-T4): native" in nodes[0]["what"]
     assert "For now it is not-ready" in nodes[0]["what"]

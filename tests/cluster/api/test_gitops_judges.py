@@ -14,7 +14,7 @@ from cloche.artifacts import Exposure, Operated, ReplicaRange
 from cloche.targets.kubernetes.gitops import files, folder
 from cluster.harness.api_server import ApiServer
 from cluster.harness.programs import Programs
-from fixtures.exports import FIXED, SCALED, of
+from fixtures.exports import BY_ADAPTER, FIXED, SCALED, of
 
 PLAIN = Operated(ReplicaRange.exactly(2), exposure=Exposure())
 NAMESPACE = "vision"
@@ -44,7 +44,7 @@ def without_namespace(bodies: dict[str, Any]) -> dict[str, Any]:
     return bodies
 
 
-@pytest.mark.parametrize("operated", [PLAIN, FIXED, SCALED])
+@pytest.mark.parametrize("operated", [PLAIN, FIXED, SCALED, BY_ADAPTER])
 def test_all_forms_are_the_same_objects(
     programs: Programs, tmp_path: Path, operated: Operated
 ) -> None:
@@ -77,6 +77,16 @@ def test_the_values_of_a_chart_change_what_they_name(programs: Programs, tmp_pat
     assert pod["nodeSelector"]["disk"] == "ssd"
     assert found["ScaledObject/digits"]["spec"]["maxReplicaCount"] == 40
     assert found["HTTPRoute/digits"]["spec"]["hostnames"] == given["hostnames"]
+
+
+def test_the_range_of_either_autoscaler_is_a_value(programs: Programs, tmp_path: Path) -> None:
+    chart = files.helm(of(BY_ADAPTER).values(), "digits", "1.0.0", "models:/digits/3")
+    folder.write(tmp_path, chart, overwrite=False)
+    words = ("template", "x", tmp_path, "--set", "minReplicas=3,maxReplicas=40")
+    found = printed(programs.path("helm"), *words)
+    spec = found["HorizontalPodAutoscaler/digits"]["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 40)
+    assert "replicas" not in found["Deployment/digits"]["spec"]
 
 
 def test_an_api_server_takes_them(api_server: ApiServer, api_namespace: str) -> None:

@@ -175,7 +175,7 @@ def test_the_release_is_that_for_all_targets(
         "registry": "127.0.0.1:1/vision", "node_selector": {"pool": "old"},
     }  # fmt: skip
     alone = chosen()
-    assert alone.base == "nvcr.io/nvidia/tritonserver:26.07-py3"
+    assert alone.base == "nvcr.io/nvidia/tritonserver:26.08-py3"
     assert "test (580.95.05)" in alone.reasons[0].why
     both = chosen(prod=other)
     assert both.base == "nvcr.io/nvidia/tritonserver:25.07-py3"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from test_asking_by_job import target_pod
-from test_autoscaling import OPERATED
+from test_autoscaling import BY_ADAPTER, OPERATED
 from test_kubernetes_target import IMAGE, OPTIONS, START, desired, placed, probe_files
 from test_plan_objects import exported
 
@@ -132,11 +132,16 @@ def test_the_objects_of_a_service(
     assert ("HTTPRoute" in made) == ("BackendTrafficPolicy" in made) == (exposure == GATEWAY)
 
 
-def test_the_autoscaler_of_a_service(everywhere: Cluster, judge: Judge) -> None:
-    ranged = replace(placed(), replicas=OPERATED.replica_range)
-    objects = exported(everywhere, "vision", Desired("digits", (ranged,), {1: 100}, OPERATED))
+@pytest.mark.parametrize(
+    ("operated", "kind"), [(OPERATED, "ScaledObject"), (BY_ADAPTER, "HorizontalPodAutoscaler")]
+)
+def test_the_autoscaler_of_a_service(
+    everywhere: Cluster, judge: Judge, operated: Operated, kind: str
+) -> None:
+    ranged = replace(placed(), replicas=operated.replica_range)
+    objects = exported(everywhere, "vision", Desired("digits", (ranged,), {1: 100}, operated))
     assert judge(objects) == []
-    assert "ScaledObject" in {each["kind"] for each in objects}
+    assert kind in {each["kind"] for each in objects}
 
 
 def test_the_job_that_asks_a_pod(judge: Judge) -> None:

@@ -388,7 +388,8 @@ def test_nothing_takes_one_list_for_each_kind(api_cluster: Cluster, namespace: s
     counted = Counted(api_cluster)
     assert target(cast("Cluster", counted), namespace).compare(asked) == ()
     assert counted.calls.keys() <= {"list", "serves"}
-    assert set(counted.calls["list"]) <= set(seen.OF_REVISIONS + seen.OF_SERVICES + seen.OPTIONAL)
+    known = seen.OF_REVISIONS + seen.OF_SERVICES + seen.OPTIONAL + seen.SCALERS
+    assert set(counted.calls["list"]) <= set(known)
     assert len(counted.calls["list"]) == len(set(counted.calls["list"]))
 
 

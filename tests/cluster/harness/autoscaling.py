@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 from base64 import b64encode
 from pathlib import Path
@@ -24,6 +25,7 @@ SCRAPE_SECONDS = 5
 _PROGRAMS = {"keda-operator": "keda-operator", "keda-metrics-apiserver": "keda-adapter"}
 """The program of each Deployment of KEDA."""
 _METRICS = "/apis/external.metrics.k8s.io/v1beta1"
+_OF_PODS = "/apis/custom.metrics.k8s.io/v1beta1"
 _LIMIT = "--timeout=180s"
 
 
@@ -36,9 +38,28 @@ def install(kubectl: Kubectl, host: str, programs: Programs) -> None:
     wait_until(lambda: answers(kubectl), "KEDA's metrics API")
 
 
-def answers(kubectl: Kubectl) -> bool:
-    """Return whether autoscalers can read what KEDA measures."""
-    return kubectl.run("get", "--raw", _METRICS).returncode == 0
+def install_adapter(
+    kubectl: Kubectl, host: str, programs: Programs, rules: list[dict[str, Any]]
+) -> None:
+    """Run Prometheus and prometheus-adapter with some rules, and wait until it answers."""
+    if answers(kubectl, _OF_PODS):
+        return
+    if kubectl.run("-n", MONITORING, "get", "deployment", "prometheus").returncode:
+        _install_prometheus(kubectl, host, programs)
+    image = images.push_program(
+        host, "prometheus-adapter", programs.path("prometheus-adapter")
+    )  # fmt: skip
+    path = Path(__file__).parent / "manifests" / "prometheus-adapter.yaml"
+    config = json.dumps({"rules": rules}).replace("'", "''")
+    values = {"image": image, "namespace": MONITORING, "url": PROMETHEUS_URL, "rules": config}
+    kubectl.apply(Template(path.read_text(encoding="utf-8")).substitute(values))
+    _wait(kubectl, MONITORING, "prometheus-adapter")
+    wait_until(lambda: answers(kubectl, _OF_PODS), "the API of prometheus-adapter")
+
+
+def answers(kubectl: Kubectl, api: str = _METRICS) -> bool:
+    """Return whether autoscalers can read what KEDA measures, or what another API serves."""
+    return kubectl.run("get", "--raw", api).returncode == 0
 
 
 def _install_prometheus(kubectl: Kubectl, host: str, programs: Programs) -> None:

@@ -167,10 +167,12 @@ def _gateway_kinds() -> Mapping[str, Build]:
 
 def _scaling(kubernetes: str) -> Mapping[str, Build]:
     prometheus = go.Module("github.com/prometheus/prometheus", pins.PROMETHEUS)
+    adapter = go.Module("sigs.k8s.io/prometheus-adapter", pins.PROMETHEUS_ADAPTER)
     return {
         "prometheus": lambda target: go.build_in_place(
             prometheus, "cmd/prometheus", target, tags="remove_all_sd,enable_kubernetes_sd"
         ),
+        "prometheus-adapter": lambda target: go.build_in_place(adapter, "cmd/adapter", target),
         "keda-operator": lambda target: go.build_in_place(_KEDA, "cmd/operator", target),
         "keda-adapter": lambda target: go.build_in_place(_KEDA, "cmd/adapter", target),
         "keda.yaml": _kustomized(_KEDA, "config/minimal"),

@@ -1,4 +1,4 @@
-"""A service follows its load: real KEDA, real Prometheus, real Triton on real nodes."""
+"""A service follows its load: real KEDA and prometheus-adapter, Prometheus and Triton."""
 
 from __future__ import annotations
 
@@ -69,10 +69,14 @@ class Steady:
                 sender.join()
 
     def _send(self, pool: ThreadPoolExecutor, over: threading.Event) -> None:
-        while not over.wait(1 / self.rate if self.rate else 0.1):
-            if self.rate:
-                self.sent += 1
-                pool.submit(self._ask, self.sent % ROWS)
+        due = time.monotonic()
+        while not over.wait(max(0.0, due - time.monotonic())):
+            if not self.rate:
+                due = time.monotonic() + 0.1
+                continue
+            due += 1 / self.rate  # whatever sending takes: a rate is what is measured
+            self.sent += 1
+            pool.submit(self._ask, self.sent % ROWS)
 
     def _ask(self, row: int) -> None:
         given = {"name": "row", "datatype": "INT64", "shape": [1, 1], "data": [row]}
@@ -111,16 +115,25 @@ def test_a_prometheus_that_does_not_know_the_service(
     assert "warning[deploy.autoscaler]" in told.err
 
 
+@pytest.fixture(params=["keda", "prometheus-adapter"])
+def measured(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What a target says of what measures, which runs in the cluster."""
+    if request.param == "keda":
+        return {"prometheus_url": request.getfixturevalue("autoscaling")}
+    request.getfixturevalue("prometheus_adapter")
+    return {"autoscaler": request.param}
+
+
 def test_a_surge_is_met_and_a_lost_metric_changes_nothing(
     cluster_user: ClusterUser,
     gateway_entry: Entry,
-    autoscaling: str,
+    measured: dict[str, str],
     model: Path,
 ) -> None:
     ann = cluster_user
     at = {
         **ann.through(gateway_entry, NAME), "prometheus": "monitoring",
-        "prometheus_url": autoscaling, "scrape_interval": "5s",
+        "scrape_interval": "5s", **measured,
     }  # fmt: skip
     ann.declare(
         NAME, model, target=at, replicas=f"{LEAST}..{MOST}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
@@ -10,6 +11,7 @@ from fixtures.asking import Answer, Load
 from fixtures.cluster_users import ClusterUser, Entry
 from fixtures.command_line import finished, scaled_maximum
 from fixtures.local import until
+from fixtures.streams import COUNTDOWN, COUNTER, SEQUENCE, STREAM, repository
 
 NAME = "asked"
 KILL_MODEL = """
@@ -51,6 +53,41 @@ def test_a_pod_that_answers_wrongly_gets_no_request(
     assert "The values of the output y are not the expected ones." in failed["error"]["what"]
     assert "Revision 1 is still live" in failed["error"]["hint"]
     assert cluster_user.ready_pods(NAME, 2) == []
+
+
+def test_a_stream_that_ends_wrongly_gets_no_request(cluster_user: ClusterUser) -> None:
+    """As above, for a model that answers with streams: its pods are asked over gRPC."""
+    folder = cluster_user.user.folder
+    down = repository(folder / "down", NAME, STREAM, COUNTDOWN)
+    up = repository(folder / "up", NAME, STREAM, COUNTDOWN.replace("reversed(", "iter("))
+    cluster_user.declare(NAME, down, example=example(folder / "down.json", 0))
+    first = cluster_user.deploy()
+    assert (first["phase"], first["verification"]["judge"]) == ("live", "expected")
+    wrong = {"containers": [{"name": "server", "image": image_of(cluster_user, 1)}]}
+    patches = {"Deployment": {"spec": {"template": {"spec": wrong}}}}
+    right = example(folder / "up.json", 2)
+    cluster_user.declare(NAME, up, example=right, target={"patches": patches})
+    failed = cluster_user.deploy(code=1)
+    assert "The values of the output left are not the expected ones." in failed["error"]["what"]
+    assert cluster_user.ready_pods(NAME, 2) == []
+    cluster_user.declare(NAME, up, example=right)
+    assert cluster_user.deploy()["phase"] == "live"
+
+
+def example(path: Path, last: int) -> str:
+    """Write a request for three answers, of which the last is known."""
+    path.write_text(json.dumps({"inputs": {"n": [3]}, "outputs": {"left": [last]}}))
+    return str(path)
+
+
+def test_pods_of_a_stateful_model_are_asked(cluster_user: ClusterUser) -> None:
+    made = repository(cluster_user.user.folder / "counter", NAME, SEQUENCE, COUNTER)
+    cluster_user.declare(NAME, made)
+    assert cluster_user.deploy()["phase"] == "live"
+    (pod,) = cluster_user.ready_pods(NAME, 1)
+    probe = pod["spec"]["containers"][0]["startupProbe"]
+    assert probe["exec"]["command"][-1].endswith("ask.py")
+    cluster_user.run("verify", NAME).expect(0)
 
 
 def test_a_model_whose_process_was_killed_is_started_again(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cloche.cli.export import dockerfile, kaniko, manifests
+from cloche.cli.export import adapter, dockerfile, kaniko, manifests
 
 
 @click.group()
@@ -17,3 +17,4 @@ command.add_command(kaniko.kaniko)
 command.add_command(manifests.kubernetes)
 command.add_command(manifests.kustomize)
 command.add_command(manifests.helm)
+command.add_command(adapter.prometheus_adapter)

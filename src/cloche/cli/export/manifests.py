@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloche.artifacts import ScaledBy
 from cloche.cli import deploy, options, rendering, session, specification
 from cloche.refusals import no_prometheus
 from cloche.targets.kubernetes.gitops.objects import ADDONS
@@ -86,7 +87,9 @@ def _export(
     spec, directory = specification.chosen(model, file, name, example)
     place = spec.place(target, file)
     spec = spec.at(target)
-    if spec.autoscale is not None and place.exposure.prometheus_url is None:
+    exposure = place.exposure
+    needs_url = exposure.scaled_by is ScaledBy.KEDA and exposure.prometheus_url is None
+    if spec.autoscale is not None and needs_url:
         hint = "Write prometheus_url, such as http://prometheus.monitoring.svc:9090."
         raise no_prometheus(f"targets.{target}", hint)
     folder.check(output, overwrite=overwrite)

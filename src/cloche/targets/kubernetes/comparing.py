@@ -108,7 +108,7 @@ class _Comparison:
     def _with(self, workload: dict[str, Any]) -> Iterator[ObjectChange]:
         """Yield the objects that go with a Deployment, which owns them."""
         name, number = workload["metadata"]["name"], _revision_of(workload)
-        for kind in (kinds.SERVICE, kinds.POD_DISRUPTION_BUDGET, kinds.SCALED_OBJECT):
+        for kind in (kinds.SERVICE, kinds.POD_DISRUPTION_BUDGET, *seen.SCALERS):
             owned = self.found.get(kind, name)
             if owned is not None:
                 yield _deleted(kind, owned)

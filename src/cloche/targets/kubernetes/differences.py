@@ -31,12 +31,12 @@ def _gpus(cluster: Cluster, desired: Desired) -> Iterator[Finding]:
 
 
 def _scaled_by_others(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Finding]:
-    kinds_read = (kinds.DEPLOYMENT, kinds.SCALED_OBJECT)
+    kinds_read = (kinds.DEPLOYMENT, *seen.SCALERS)
     found = seen.read(cluster, namespace, desired.service, kinds_read)
     foreign = [
         each
         for name, each in found.objects[kinds.DEPLOYMENT].items()
-        if writing.is_foreign(each) and not found.get(kinds.SCALED_OBJECT, name)
+        if writing.is_foreign(each) and not found.scaler(name)
     ]
     if not foreign:
         return

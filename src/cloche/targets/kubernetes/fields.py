@@ -187,4 +187,4 @@ def _equal(one: Any, other: Any, path: str) -> bool:
 
 def _is_quantity(path: str) -> bool:
     *_, before, last = ["", *path.split(".")]
-    return before in _QUANTITIES or last == "sizeLimit"
+    return before in _QUANTITIES or last in ("sizeLimit", "averageValue")

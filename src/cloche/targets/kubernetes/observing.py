@@ -23,7 +23,7 @@ _FINAL = frozenset({
     "NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", "UnsupportedValue",
 })  # fmt: skip
 """Reasons of a refusal that waiting does not change."""
-_WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD, kinds.SCALED_OBJECT)
+_WANTED = (kinds.DEPLOYMENT, kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POD, *seen.SCALERS)
 
 
 def observe(cluster: Cluster, namespace: str, service: str) -> ServiceObservation:

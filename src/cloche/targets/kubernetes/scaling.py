@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Exposure
+from cloche.artifacts import Exposure, ScaledBy
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.errors import ClocheError, ConflictError, UsageError
 from cloche.refusals import no_prometheus
 from cloche.targets.kubernetes import names, rights
+from cloche.targets.kubernetes.objects import horizontal
 from cloche.targets.kubernetes.quantities import amount
 from cloche.targets.target import Scaling
 
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
     from cloche.targets.desired import Desired
     from cloche.targets.kubernetes.seen import Seen
 
-METRICS = "v1beta1.external.metrics.k8s.io"
-"""The API from which autoscalers of a cluster read what KEDA measures."""
+METRICS = {
+    ScaledBy.KEDA: "v1beta1.external.metrics.k8s.io",
+    ScaledBy.PROMETHEUS_ADAPTER: "v1beta1.custom.metrics.k8s.io",
+}
+"""The APIs from which autoscalers of a cluster read what is measured."""
+_PROGRAMS = {
+    ScaledBy.KEDA: "KEDA's metrics server", ScaledBy.PROMETHEUS_ADAPTER: "prometheus-adapter",
+}  # fmt: skip
 _FIXED = "write a number of replicas."
 _PROMETHEUS_PORT = 9090
 _METRIC = re.compile(r"s(\d+)-")
@@ -51,6 +58,9 @@ def problems(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Clo
         )
         return
     exposure = desired.operated.exposure or Exposure()
+    if exposure.scaled_by is ScaledBy.PROMETHEUS_ADAPTER:
+        yield from _reading(cluster, namespace, desired, kinds.HORIZONTAL_POD_AUTOSCALER)
+        return
     if exposure.prometheus_url is None:
         hint = f"Write prometheus_url at the target{_likely(cluster, exposure)}"
         yield no_prometheus("targets", hint)
@@ -59,11 +69,19 @@ def problems(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Clo
             "target.kubernetes.keda",
             "The cluster has no KEDA, which scales by what Prometheus measures.",
             where=where,
-            hint=f"Install KEDA 2.17 or newer (https://keda.sh), or {_FIXED}",
+            hint="Install KEDA 2.17 or newer (https://keda.sh), write autoscaler:"
+            f" prometheus-adapter at the target where that runs, or {_FIXED}",
         )
         return
-    yield from rights.missing(cluster, namespace, rights.kept(kinds.SCALED_OBJECT))
-    yield from _unanswered(cluster)
+    yield from _reading(cluster, namespace, desired, kinds.SCALED_OBJECT)
+
+
+def _reading(
+    cluster: Cluster, namespace: str, desired: Desired, kind: Kind
+) -> Iterator[ClocheError]:
+    """Yield why autoscalers of a kind cannot be made, read nothing, or are others' already."""
+    yield from rights.missing(cluster, namespace, rights.kept(kind))
+    yield from _unanswered(cluster, (desired.operated.exposure or Exposure()).scaled_by)
     yield from _others(cluster, namespace, desired)
 
 
@@ -86,10 +104,11 @@ def _listed(cluster: Cluster, kind: Kind, namespace: str | None) -> Sequence[dic
         return ()
 
 
-def _unanswered(cluster: Cluster) -> Iterator[ClocheError]:
-    """Yield that KEDA is there and what autoscalers read from it does not answer."""
+def _unanswered(cluster: Cluster, scaled_by: ScaledBy) -> Iterator[ClocheError]:
+    """Yield that what autoscalers read does not answer."""
+    api, program = METRICS[scaled_by], _PROGRAMS[scaled_by]
     try:
-        served = cluster.get(kinds.API_SERVICE, METRICS)
+        served = cluster.get(kinds.API_SERVICE, api)
     except ForbiddenError:
         return  # what does not answer then shows with the first replica
     trouble = (
@@ -98,9 +117,9 @@ def _unanswered(cluster: Cluster) -> Iterator[ClocheError]:
     if trouble is not None:
         yield ClocheError(
             "target.kubernetes.metrics_api",
-            f"KEDA is installed, and no autoscaler can read its metrics: {trouble}",
-            where=f"context {cluster.context}, APIService {METRICS}",
-            hint="Look at the pods of KEDA's metrics server.",
+            f"No autoscaler can read the metrics of {program}: {trouble}",
+            where=f"context {cluster.context}, APIService {api}",
+            hint=f"Look at the pods of {program}.",
             retriable=True,
         )
 
@@ -122,10 +141,38 @@ def _others(cluster: Cluster, namespace: str, desired: Desired) -> Iterator[Cloc
 
 def observed(cluster: Cluster, namespace: str, found: Seen) -> dict[int, Scaling]:
     """Return what autoscalers make of the revisions that have one."""
-    return {
+    own = {
+        number: _of_status(scaler, _of_pods(scaler))
+        for number, scaler in found.of_revision(kinds.HORIZONTAL_POD_AUTOSCALER).items()
+    }
+    by_keda = {
         number: _scaling(cluster, namespace, scaler)
         for number, scaler in found.of_revision(kinds.SCALED_OBJECT).items()
     }
+    return own | by_keda
+
+
+def _of_status(works: dict[str, Any], measured: Iterable[tuple[str, str]]) -> Scaling:
+    """Return what a HorizontalPodAutoscaler says of itself."""
+    spec, wants = works["spec"], (works.get("status") or {}).get("desiredReplicas")
+    trouble = _why(works, "ScalingActive", "False")
+    least, most = spec.get("minReplicas", 1), spec["maxReplicas"]
+    return Scaling(least, most, wants, dict(measured), trouble)
+
+
+def _of_pods(works: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what was measured last of the pods of a revision: the mean, and what it is to be."""
+    asked = {
+        each["pods"]["metric"]["name"]: each["pods"]["target"]["averageValue"]
+        for each in works["spec"].get("metrics") or ()
+        if each["type"] == "Pods"
+    }
+    for each in (works.get("status") or {}).get("currentMetrics") or ():
+        pods = each.get("pods") or {}
+        name, current = pods.get("metric", {}).get("name"), pods.get("current", {})
+        value, limit = amount(str(current.get("averageValue", ""))), amount(asked.get(name, ""))
+        if value is not None and limit is not None:
+            yield horizontal.measure_of(name), f"{value:.4g} of {limit.normalize():f}"
 
 
 def _scaling(cluster: Cluster, namespace: str, scaler: dict[str, Any]) -> Scaling:

@@ -22,6 +22,8 @@ OPTIONAL = (
     kinds.HTTP_ROUTE, kinds.BACKEND_TRAFFIC_POLICY, kinds.POD_MONITOR, kinds.SCALED_OBJECT,
 )  # fmt: skip
 """Kinds that a cluster may lack."""
+SCALERS = (kinds.SCALED_OBJECT, kinds.HORIZONTAL_POD_AUTOSCALER)
+"""What sets the number of replicas of a revision, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,10 @@ class Seen:
     def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
         """Return an object; None if it is not there."""
         return self.objects.get(kind, {}).get(name)
+
+    def scaler(self, name: str) -> dict[str, Any] | None:
+        """Return the autoscaler of a revision; None if it has none."""
+        return next((body for kind in SCALERS if (body := self.get(kind, name))), None)
 
     def of_revision(self, kind: Kind) -> dict[int, dict[str, Any]]:
         """Return the objects of a kind that belong to revisions, by number."""
@@ -68,7 +74,7 @@ def read(
 ) -> Seen:
     """Return the objects of a service; `wanted` names some of the kinds."""
     found: dict[Kind, dict[str, dict[str, Any]]] = {}
-    for kind in wanted or (*OF_REVISIONS, *OF_SERVICES, *OPTIONAL):
+    for kind in wanted or (*OF_REVISIONS, *OF_SERVICES, *OPTIONAL, SCALERS[1]):
         if kind in OPTIONAL and not cluster.serves(kind):
             continue
         items = _listed(cluster, kind, namespace, service)
@@ -99,8 +105,17 @@ def adopted_pods(
 def _listed(cluster: Cluster, kind: Kind, namespace: str, service: str) -> Sequence[dict[str, Any]]:
     """Return the objects of a kind; no autoscalers where a user has no right to any."""
     try:
-        return cluster.list(kind, namespace, labels=names.selector_text(service)).items
+        found = cluster.list(kind, namespace, labels=names.selector_text(service)).items
     except ForbiddenError:
-        if kind is kinds.SCALED_OBJECT:
+        if kind in SCALERS:
             return ()
         raise
+    if kind is kinds.HORIZONTAL_POD_AUTOSCALER:
+        return [each for each in found if not _is_of_keda(each)]
+    return found
+
+
+def _is_of_keda(scaler: dict[str, Any]) -> bool:
+    """Return whether KEDA made an autoscaler, which then has the labels of its ScaledObject."""
+    owners = scaler["metadata"].get("ownerReferences") or ()
+    return any(owner["kind"] == kinds.SCALED_OBJECT.name for owner in owners)

@@ -190,7 +190,7 @@ class KubernetesTarget:
         if placement.restarted_at is not None:
             self._writer.restart(placement.service, workload, placement.restarted_at)
         if replicas is not None:
-            is_ours = placement.exact or found.get(kinds.SCALED_OBJECT, name) is not None
+            is_ours = placement.exact or found.scaler(name) is not None
             self._writer.scale(kind, workload, replicas, is_ours=is_ours)
         for kind, body in wanted.of_revision(
             placement, desired, found, workload,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloche.artifacts import Expose, ReplicaRange
+from cloche.artifacts import Expose, ReplicaRange, ScaledBy
 from cloche.clients.kubernetes import kinds
 from cloche.targets.kubernetes import names
 from cloche.targets.kubernetes.objects import (
@@ -13,6 +13,7 @@ from cloche.targets.kubernetes.objects import (
     autoscaler,
     deployment,
     disruption,
+    horizontal,
     measures,
     metadata,
     monitor,
@@ -88,8 +89,13 @@ def of_revision(
     if within.maximum >= disruption.LEAST:
         yield kinds.POD_DISRUPTION_BUDGET, _owned(disruption.of(placement, namespace), owner)
     follows, exposure = _follows(placement, desired), _exposure(desired)
-    if follows is not None and exposure.prometheus_url is not None:
-        asked = measures.of(placement, namespace, follows, _scrape_interval(exposure, serves))
+    if follows is None:
+        return
+    asked = measures.of(placement, namespace, follows, _scrape_interval(exposure, serves))
+    if exposure.scaled_by is ScaledBy.PROMETHEUS_ADAPTER:
+        scaler = horizontal.of(placement, namespace, within, asked)
+        yield kinds.HORIZONTAL_POD_AUTOSCALER, _owned(scaler, owner)
+    elif exposure.prometheus_url is not None:
         scaler = autoscaler.of(placement, namespace, within, exposure.prometheus_url, asked)
         yield kinds.SCALED_OBJECT, _owned(scaler, owner)
 
@@ -97,9 +103,11 @@ def of_revision(
 def surplus(placement: Placement, desired: Desired, found: Seen) -> Iterator[Object]:
     """Yield the objects that went with the Deployment of a revision and no longer do."""
     name = names.of_revision(placement.service, placement.revision)
+    scaled_by = _exposure(desired).scaled_by if _follows(placement, desired) is not None else None
     kept = {
         kinds.POD_DISRUPTION_BUDGET: _within(placement, desired, found).maximum >= disruption.LEAST,
-        kinds.SCALED_OBJECT: _follows(placement, desired) is not None,
+        kinds.SCALED_OBJECT: scaled_by is ScaledBy.KEDA,
+        kinds.HORIZONTAL_POD_AUTOSCALER: scaled_by is ScaledBy.PROMETHEUS_ADAPTER,
     }
     for kind, is_kept in kept.items():
         body = found.get(kind, name)
@@ -165,7 +173,7 @@ def is_asked(template: Mapping[str, Any]) -> bool:
 def replicas(placement: Placement, desired: Desired, found: Seen) -> int | None:
     """Return how many replicas a revision gets; None once an autoscaler sets the number."""
     name = names.of_revision(placement.service, placement.revision)
-    if _follows(placement, desired) is not None and found.get(kinds.SCALED_OBJECT, name):
+    if _follows(placement, desired) is not None and found.scaler(name):
         return None
     within = _within(placement, desired, found)
     return max(within.minimum, min(placement.returns, within.maximum))

@@ -96,6 +96,8 @@ def _settable(body: Object) -> list[tuple[str, Any, str]]:
             return [
                 ("minReplicas", spec, "minReplicaCount"), ("maxReplicas", spec, "maxReplicaCount"),
             ]  # fmt: skip
+        case "HorizontalPodAutoscaler":
+            return [("minReplicas", spec, "minReplicas"), ("maxReplicas", spec, "maxReplicas")]
         case "HTTPRoute":
             return [("hostnames", spec, "hostnames"), ("parentRefs", spec, "parentRefs")]
     return []

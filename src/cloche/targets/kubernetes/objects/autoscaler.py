@@ -22,7 +22,7 @@ _POLLING_SECONDS = 5
 _FAILURES = 3
 _PERIOD_SECONDS = 15
 """How often a Kubernetes looks at its autoscalers, unless it is told otherwise."""
-_BEHAVIOR = {
+BEHAVIOR: dict[str, Any] = {
     # A surge of ten times is met in one step: nine more for each that runs.
     "scaleUp": {
         "stabilizationWindowSeconds": 0,
@@ -69,7 +69,7 @@ def of(
             "maxReplicaCount": within.maximum,
             "pollingInterval": _POLLING_SECONDS,
             **({"fallback": stays} if shared else {}),
-            "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _BEHAVIOR}},
+            "advanced": {"horizontalPodAutoscalerConfig": {"behavior": BEHAVIOR}},
             "triggers": triggers,
         },
     }

@@ -40,16 +40,21 @@ def of(
     """Yield the measures of a revision; `interval` is the seconds between two readings."""
     pods = f'namespace="{namespace}",pod=~"{_pods(placement)}"'
     model = f'{pods},model="{placement.repository.main.name}"'
-    window = f"[{round(interval * _SAMPLES * 1000)}ms]"
+    within = window(interval)
     if autoscale.requests_per_second is not None:
-        query = _requests(model, window)
+        query = _requests(model, within)
         yield Measure("requests-per-second", query, autoscale.requests_per_second, True)
     if autoscale.queue_time is not None:
         yield Measure(
-            "queue-time-ms", _queue(pods, model, window), autoscale.queue_time * 1e3, False
+            "queue-time-ms", _queue(pods, model, within), autoscale.queue_time * 1e3, False
         )
     if autoscale.gpu_utilization is not None:
         yield Measure("gpu-utilization", _gpus(pods), autoscale.gpu_utilization, False)
+
+
+def window(interval: float) -> str:
+    """Return the time over which a rate is taken, as PromQL has it."""
+    return f"[{round(interval * _SAMPLES * 1000)}ms]"
 
 
 def _pods(placement: Placement) -> str:
@@ -57,17 +62,17 @@ def _pods(placement: Placement) -> str:
     return f"{names.of_revision(placement.service, placement.revision)}-[a-z0-9]+-[a-z0-9]+"
 
 
-def _requests(model: str, window: str) -> str:
+def _requests(model: str, within: str) -> str:
     """Return requests a second, refused ones too: they are load as well."""
-    answered = f"sum(rate(nv_inference_request_success{{{model}}}{window}))"
-    refused = f"(sum(rate(nv_inference_request_failure{{{model}}}{window})) or vector(0))"
+    answered = f"sum(rate(nv_inference_request_success{{{model}}}{within}))"
+    refused = f"(sum(rate(nv_inference_request_failure{{{model}}}{within})) or vector(0))"
     return f"{answered} + {refused}"
 
 
-def _queue(pods: str, model: str, window: str) -> str:
+def _queue(pods: str, model: str, within: str) -> str:
     """Return the milliseconds that a request waits in its models' queues, on average."""
-    waited = f"sum(rate(nv_inference_queue_duration_us{{{pods}}}{window})) / 1000"
-    answered = f"sum(rate(nv_inference_request_success{{{model}}}{window}))"
+    waited = f"sum(rate(nv_inference_queue_duration_us{{{pods}}}{within})) / 1000"
+    answered = f"sum(rate(nv_inference_request_success{{{model}}}{within}))"
     return f"{waited} / ({answered} > 0) or 0 * {answered}"
 
 

@@ -29,20 +29,17 @@ _LIMIT = 70
 """Seconds for the golden request, a little more than the script allows itself."""
 ASK = Path(__file__).parents[1] / "probe" / "ask.py"
 ALIVE = ASK.with_name("alive.py")
+STREAM = (ASK.with_name("stream.py"), ASK.with_name("send_grpc.py"))
+"""What else asks a model that answers with streams."""
 EXCHANGE = Path(scripts.__file__).with_name("exchange.py")
 MARK = "The golden request failed: "
 """How the script begins a line that says that an answer is not right."""
 
 
 def is_asked(deployment: Deployment) -> bool:
-    """Return whether the pods of a deployment are asked over HTTP before they are ready."""
-    golden, model = deployment.golden, deployment.repository.main
-    return (
-        golden is not None
-        and golden.judge is not Judge.NONE
-        and not model.stateful
-        and not model.decoupled
-    )
+    """Return whether the pods of a deployment are asked before they are ready."""
+    golden = deployment.golden
+    return golden is not None and golden.judge is not Judge.NONE
 
 
 def of(deployment: Deployment) -> dict[str, Any]:
@@ -79,13 +76,14 @@ def volumes(deployment: Deployment) -> list[dict[str, Any]]:
 def content(deployment: Deployment, read: Callable[[str], bytes]) -> dict[str, bytes]:
     """Return the files of the ConfigMap; `read` returns the bytes of a digest.
 
-    An answer that is too large is left out: then types and shapes are judged.
+    An answer that is too large is left out: then types, shapes and finite values are judged.
     """
     golden, model = deployment.golden, deployment.repository.main
     if golden is None or not is_asked(deployment):
         return {}
     answer = b"" if golden.expected is None else read(golden.expected.digest)
     has_answer = golden.expected is not None and len(answer) <= _LARGEST
+    length = None if golden.expected is None else golden.expected.header_length
     asked = {
         "model": model.name,
         "requests": [
@@ -96,17 +94,29 @@ def content(deployment: Deployment, read: Callable[[str], bytes]) -> dict[str, b
             {"name": output.name, "datatype": output.datatype, "shape": output.shape}
             for output in model.outputs
         ],
-        "expected": {"file": "expected", "header_length": golden.expected.header_length}
-        if has_answer and golden.expected is not None
-        else None,
+        "expected": {"file": "expected", "header_length": length} if has_answer else None,
         "tolerances": _tolerances(deployment),
+        "finite": _finite(answer, length) if answer and not has_answer else [],
+        "streams": model.decoupled,
     }
+    run = (ASK, EXCHANGE, *(STREAM if model.decoupled else ()))
     return {
-        ASK.name: ASK.read_bytes(),
-        EXCHANGE.name: EXCHANGE.read_bytes(),
+        **{each.name: each.read_bytes() for each in run},
         "asked.json": encode(asked),
         **({"expected": answer} if has_answer else {}),
     }
+
+
+def _finite(answer: bytes, header_length: int | None) -> list[str]:
+    """Return the outputs of an answer that are floats, all of them finite."""
+    from cloche.verification import answers, comparison
+
+    found = answers.read(answer, header_length)
+    return [
+        name
+        for name, array in found.tensors.items()
+        if array.dtype.kind == "f" and not comparison.nonfinite(array)
+    ]
 
 
 def _tolerances(deployment: Deployment) -> dict[str, float | None]:
@@ -128,7 +138,7 @@ def reasons(deployment: Deployment) -> tuple[Reason, ...]:
     else:
         startup = Reason(
             "pod.startupProbe", "/v2/health/ready", model,
-            "No request is known that can be asked again and again over HTTP.",
+            "No request is known that the model accepts.",
         )  # fmt: skip
     return (
         startup,

@@ -1,9 +1,11 @@
 """Asks the server of this pod its golden request, and exits with 0 if it may answer others.
 
 `asked.json` beside this script: {model, requests: [{file, header_length}], outputs: [{name,
-datatype, shape}], expected: {file, header_length} or null, tolerances: {name: number or null}}. The
-requests are tried in turn until one is accepted. What is wrong is the last line of the output: it
-begins with MARK if the server answered, and the answer is not right.
+datatype, shape}], expected: {file, header_length} or null, tolerances: {name: number or null},
+finite: [name], streams: whether it answers with streams}. The requests are tried in turn until one
+is accepted; of a stream each answer has its types judged, and the last one its values. What is
+wrong is the last line of the output: it begins with MARK if the server answered, and the answer is
+not right.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from typing import Any
 import numpy as np
 from exchange import DTYPES, decode  # type: ignore[import-not-found]
 
-PORT = 8000
+PORT, GRPC_PORT = 8000, 8001
 FOLDER = Path(__file__).parent
 MARK = "The golden request failed: "
 LIMIT = 60.0
+
+FLOATS = ("FP16", "BF16", "FP32", "FP64")
 
 DTYPES.setdefault("BF16", "<u2")
 
@@ -30,7 +34,7 @@ def main() -> int:
     try:
         status, _, _ = _exchange("GET", "/v2/health/ready")
         said = MARK + _problem(asked) if status == 200 else "The models are not loaded yet."
-    except OSError as error:
+    except (OSError, EOFError) as error:
         said = f"The server does not answer: {error}."
     if said != MARK:
         sys.stdout.write(f"{said}\n")
@@ -53,21 +57,24 @@ def _exchange(
 
 def _problem(asked: dict[str, Any]) -> str:
     """Return what is wrong with the answers, empty if nothing is."""
-    refusal = ""
+    send, refusal = _stream if asked["streams"] else _ask, ""
     for request in asked["requests"]:
-        status, body, length = _ask(asked["model"], request)
-        if status != 200:
-            refusal = refusal or body[:500].decode("utf-8", "replace")
+        answers, why = send(asked["model"], request)
+        if not answers:
+            refusal = refusal or why
             continue
-        got, datatypes = _tensors(body, int(length) if length else None)
-        problems = _types(asked["outputs"], got, datatypes)
+        problems: list[str] = []
+        for body, length in answers:
+            got, datatypes = _tensors(body, length)
+            problems = problems or _types(asked["outputs"], got, datatypes)
         if not problems and asked["expected"]:
             problems = _values(asked["expected"], asked["tolerances"], got)
-        return " ".join(problems)
+        return " ".join(problems or _finite(asked["finite"], got, datatypes))
     return refusal
 
 
-def _ask(model: str, request: dict[str, Any]) -> tuple[int, bytes, str | None]:
+def _ask(model: str, request: dict[str, Any]) -> tuple[list[tuple[bytes, int | None]], str]:
+    """Return the answer with the length of its JSON, or none and why."""
     headers = {"Content-Type": "application/json"}
     if request["header_length"] is not None:
         headers = {
@@ -75,7 +82,22 @@ def _ask(model: str, request: dict[str, Any]) -> tuple[int, bytes, str | None]:
             "Inference-Header-Content-Length": str(request["header_length"]),
         }
     body = Path(request["file"]).read_bytes()
-    return _exchange("POST", f"/v2/models/{model}/infer", body, headers)
+    status, answer, length = _exchange("POST", f"/v2/models/{model}/infer", body, headers)
+    if status != 200:
+        return [], answer[:500].decode("utf-8", "replace") or f"Status {status}."
+    return [(answer, int(length) if length else None)], ""
+
+
+def _stream(model: str, request: dict[str, Any]) -> tuple[list[tuple[bytes, int]], str]:
+    """Return the answers of a stream, each with the length of its JSON, or none and why."""
+    import stream  # type: ignore[import-not-found]
+
+    body, length = Path(request["file"]).read_bytes(), request["header_length"]
+    try:
+        answers = stream.ask(model, body, length, port=GRPC_PORT, limit=LIMIT)
+    except stream.RefusedError as error:
+        return [], str(error)
+    return answers, "The stream ended without an answer."
 
 
 def _tensors(body: bytes, length: int | None) -> tuple[dict[str, Any], dict[str, str]]:
@@ -121,11 +143,19 @@ def _values(
     return problems
 
 
+def _finite(names: list[str], got: dict[str, Any], datatypes: dict[str, str]) -> list[str]:
+    return [
+        f"The output {name} has values that are not finite."
+        for name in names
+        if not np.isfinite(_floats(got[name], datatypes[name])).all()
+    ]
+
+
 def _agree(wanted: Any, got: Any, datatype: str, tolerance: float) -> bool:
     """Compare as `cloche.verification.comparison` does: by the largest finite magnitude."""
     if wanted.shape != got.shape:
         return False
-    if datatype not in ("FP16", "BF16", "FP32", "FP64"):
+    if datatype not in FLOATS:
         return _texts(wanted) == _texts(got) if datatype == "BYTES" else bool((wanted == got).all())
     wanted, got = _floats(wanted, datatype), _floats(got, datatype)
     known = np.abs(wanted[np.isfinite(wanted)])
