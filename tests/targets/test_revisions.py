@@ -49,6 +49,8 @@ IMPATIENT = Policy(start_limit=0.01, end_limit=5.0, start_check_every=0.01)
 class ScriptSoftware:
     """Starts servers that are ready once `loaded` is there."""
 
+    as_streams = False
+
     def __init__(self, loaded: Path) -> None:
         self.loaded = loaded
 
