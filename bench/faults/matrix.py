@@ -22,6 +22,8 @@ class Fault:
     hits: tuple[Hit, ...] = ()
     poison: float | None = None
     """A value by which the model hangs, or answers wrongly from then on."""
+    given_up: int = 0
+    """How many calls over gRPC other clients give up while they are answered."""
     deploys: bool = False
     """Whether a new version is being deployed meanwhile."""
 
@@ -37,6 +39,7 @@ FAULTS = (
     Fault("keeper and control killed", (Hit("keeper", _KILL), Hit("control", _KILL))),
     Fault("model hangs", poison=HANG),
     Fault("model answers wrongly", poison=TURN),
+    Fault("20,000 calls given up", given_up=20_000),
     Fault("replica and control killed", (Hit("replica", _KILL), Hit("control", _KILL))),
     Fault("model and control killed", (Hit("model", _KILL), Hit("control", _KILL))),
     Fault("gateway and control killed", (Hit("gateway", _KILL), Hit("control", _KILL))),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import psutil
 
+from bench.faults.giving_up import give_up
 from bench.faults.matrix import HANG, TURN
 from cloche.clients.control.record import read_record
 from cloche.targets.local import processes
@@ -93,8 +94,10 @@ class Scene:
                 before = self._replicas(name)
                 clients.poison(fault.poison)
                 self._until_replaced(name, before)
+            give_up(self._user.address, name, fault.given_up)
+            over = time.monotonic() if fault.given_up else began
             time.sleep(1.0)  # what happened is seen by then
-            whole = self._until_whole(name, _LONGEST, since=began)
+            whole = self._until_whole(name, _LONGEST, since=over)
             time.sleep(max(0.0, _AFTER - (time.monotonic() - began)))
         if deploying is not None:
             deploying.communicate(timeout=_LONGEST)

@@ -24,7 +24,8 @@ from cloche.targets.local.envoy.services import (
     RevisionEndpoints,
     ServiceRoutes,
 )
-from fixtures.local import CONFIGURATION
+from cloche.targets.local.envoy.statistics import Counts
+from fixtures.local import CONFIGURATION, until
 from fixtures.triton import RunningTriton, TritonStarter
 
 MODEL = """
@@ -185,6 +186,24 @@ def test_an_error_is_cut_where_clients_would_not_take_it(
     assert status == "INVALID_ARGUMENT"
     assert said.startswith("unexpected inference input 'éé")
     assert set(said[60:]) == {"é"}
+
+
+def counted(gateway: Running) -> Counts:
+    """Return what all processes have counted of the first service."""
+    found = gateway.gateway.counts().values()
+    return sum((each.get(("double", 1), Counts()) for each in found), Counts())
+
+
+def test_the_status_that_is_made_is_what_is_counted(
+    served: tuple[RunningTriton, Running],
+) -> None:
+    _, gateway = served
+    before = counted(gateway)
+    for values, version in (((40,), "1"), ((40,), "2"), ((-1,), "1")):
+        outcome(gateway.address, request(*values, model_version=version))
+    until(lambda: counted(gateway).answered >= before.answered + 3)
+    found = counted(gateway).since(before)
+    assert (found.errors, found.lost) == (1, 0)
 
 
 def given_up(address: str, seed: int, count: int) -> Counter[str]:
