@@ -40,7 +40,7 @@ class OwnReference:
         path = store.tree_path(snapshot.digest) / facts.loading.path
         how = described(facts.loading)
         python, name = interpreters.own, snapshot.reference
-        return Model("run_own.py", python, path, how, VARIANTS, name, isolated=True)
+        return Model("run_own.py", python, path, how, VARIANTS, name, confined=True)
 
 
 def described(loading: Loading) -> dict[str, object]:

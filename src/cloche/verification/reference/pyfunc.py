@@ -53,7 +53,10 @@ class PyfuncReference:
             "whole": _is_whole(snapshot.metadata.signature),
         }
         python, name = interpreters.own, snapshot.reference
-        return Model("run_pyfunc.py", python, folder, description, VARIANTS, name)
+        return Model(
+            "run_pyfunc.py", python, folder, description, VARIANTS, name, confined=True,
+            network=True,
+        )  # fmt: skip
 
 
 def _is_whole(signature: Signature | None) -> bool:
