@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import socket
+import tarfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -229,6 +231,27 @@ def test_a_user_opens_files_and_they_are_at_their_place(user: User, tmp_path: Pa
     assert (logs / "log").read_text() == "1"
     told = ask(user, "opened", f"open({str(person / '.netrc')!r}).read()")
     assert told in {"PermissionError", "FileNotFoundError"}
+
+
+def test_an_environment_in_an_archive_is_unpacked(user: User) -> None:
+    repository = finished(
+        user.folder / "packed", "packed", "x * int(__import__('os').environ['FACTOR'])"
+    )
+    model = repository / "packed"
+    configuration = (model / "config.pbtxt").read_text()
+    named = "$$TRITON_MODEL_DIRECTORY/own.tar.gz"
+    asks = f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{named}" }} }}'
+    (model / "config.pbtxt").write_text(f"{configuration}{asks}\n")
+    contents = {"bin/activate": b"export FACTOR=3\n", "lib/nothing": b""}
+    with tarfile.open(model / "own.tar.gz", "w:gz") as archive:
+        for name, data in contents.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    user.run("deploy", repository, "--name", "packed", "--json").expect(0)
+    (user.folder / "x.json").write_text('{"x": [1, 2, 3, 4]}')
+    answer = user.run("infer", "packed", "--input", "x.json", "--json").expect(0).json
+    assert answer["outputs"][0]["data"] == [3, 6, 9, 12]
 
 
 def test_a_sandbox_that_is_off_is_said(user: User) -> None:

@@ -112,7 +112,7 @@ def _show_details(service: dict[str, Any]) -> None:
         click.echo(f"  {_scaling_text(scaling)}")
     if any(each["runtime"] == "container" for each in service["replicas"]["items"]):
         click.echo("  replicas: containers of the service's image.")
-    for line in _sandbox_lines(service["replicas"]["items"]):
+    for line in _sandbox_lines(service):
         click.echo(f"  sandbox: {line}")
     if conversion is not None:
         close = rendering.parity_text(conversion["parity"], conversion["requests"])
@@ -124,8 +124,11 @@ def _show_details(service: dict[str, Any]) -> None:
         _tell(f"warning[{warning['code']}]", warning["what"])
 
 
-def _sandbox_lines(replicas: list[dict[str, Any]]) -> list[str]:
-    """Return what is unusual of what the model's code reaches."""
+def _sandbox_lines(service: dict[str, Any]) -> list[str]:
+    """Return what is unusual of what the code of the live revision reaches."""
+    replicas = [
+        each for each in service["replicas"]["items"] if each["revision"] == service["live"]
+    ]
     told = [each["closed"] for each in replicas if each.get("closed") is not None]
     lines = []
     if any("files" not in closed for closed in told):

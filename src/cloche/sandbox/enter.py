@@ -42,7 +42,8 @@ def main(walls: dict[str, Any], command: list[str]) -> None:
     if walls["files"]:
         instead = {} if closed.get("sockets") else walls["instead"]
         closed["files"] = landlock.restrict(_rules(walls, instead))
-        _drop_capabilities()
+        if sys.platform.startswith("linux"):
+            _drop_capabilities()
     left = [what for what, is_closed in closed.items() if not is_closed]
     if walls["open"]:
         with open(walls["open"], "w", encoding="utf-8") as file:  # noqa: PTH123

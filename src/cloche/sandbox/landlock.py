@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 
 def version() -> int:
     """Return the version of the kernel's Landlock; less than 1 if it has none."""
+    if not sys.platform.startswith("linux"):
+        return 0
     return int(ctypes.CDLL(None).syscall(_CREATE_RULESET, None, 0, _GET_VERSION))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2  # of prctl(2)
 _SYSTEMS = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
@@ -25,7 +26,7 @@ _LOCAL = (1, 16)
 def leave_network() -> bool:
     """Give up all sockets but local ones; return whether that worked."""
     system = _SYSTEMS.get(os.uname().machine)
-    if system is None:
+    if system is None or not sys.platform.startswith("linux"):
         return False
     architecture, socket = system
     steps = [
