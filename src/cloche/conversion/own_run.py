@@ -89,7 +89,10 @@ def run(
         if body is not None:
             (folder / "example").write_bytes(body)
         _put(folder, asked, header_length)
-        ended = _execute(environment.python, folder, path, timeout, sandbox)
+        files = store.tree_path(snapshot.digest)
+        ended = _execute(
+            environment.python, folder, path, timeout=timeout, files=files, sandbox=sandbox
+        )
         outcome = _read(folder, snapshot, path, ended, store)
     store.remember(_KIND, key, artifacts.encode(outcome))
     return outcome
@@ -160,7 +163,9 @@ def _put(folder: Path, asked: Asked, header_length: int) -> None:
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
 
 
-def _execute(python: Path, folder: Path, path: Path, timeout: float, sandbox: Sandbox) -> Ended:
+def _execute(
+    python: Path, folder: Path, path: Path, *, timeout: float, files: Path, sandbox: Sandbox
+) -> Ended:
     free, first = model_process.available_memory(), time.monotonic()
 
     def stop(usage: Usage) -> str | None:
@@ -173,7 +178,7 @@ def _execute(python: Path, folder: Path, path: Path, timeout: float, sandbox: Sa
     script = str(_SCRIPTS / "convert.py")
     argv = [str(python), "-s", "-B", "-W", "ignore", script, str(folder), str(path)]
     return model_process.run(
-        model_process.confined(argv, folder, python=python, read=[path], sandbox=sandbox),
+        model_process.confined(argv, folder, python=python, read=[files], sandbox=sandbox),
         cwd=folder,
         timeout=2 * timeout,  # `stop` is sooner, and says it in its own words
         environment={"PYTHONPATH": f"{_SHARED}:{_SERVED}", "HOME": str(folder)},

@@ -38,8 +38,8 @@ class Model:
     """Ways to run it that show how far its own answers differ."""
     name: str = ""
     """What the user calls it, for errors; its path is one of the cache."""
-    confined: bool = False
-    """Whether it is code of the model, which sees only what it needs of the machine."""
+    confined_to: Path | None = None
+    """All files of the model, if it is code of the model: that sees nothing else of the user."""
     network: bool = False
     """Whether that code needs the network, as long as the sandbox leaves it."""
     sandbox: Sandbox = field(default_factory=Sandbox)

@@ -110,16 +110,18 @@ def _execute(
     # -I would hide the sibling module that the scripts import; -P needs Python 3.11.
     script = str(_SCRIPTS / model.script)
     argv = [str(model.python), "-s", "-B", script, str(folder), str(model.path)]
-    if model.confined:
+    variables = dict(environment or {})
+    if model.confined_to is not None:
+        variables["HOME"] = str(folder)
         argv = model_process.confined(
-            argv, folder, python=model.python, read=[model.path], sandbox=model.sandbox,
+            argv, folder, python=model.python, read=[model.confined_to], sandbox=model.sandbox,
             network=model.network,
         )  # fmt: skip
     return model_process.run(
         argv,
         cwd=folder,
         timeout=max(timeout, 0.0),
-        environment={**(environment or {}), **({"HOME": str(folder)} if model.confined else {})},
+        environment=variables,
         stop=Limits(folder / "begun.json", [r.origin for r in requests]).exceeded,
     )
 
