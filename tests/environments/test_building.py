@@ -22,6 +22,7 @@ from cloche.environments import build_walls, building, from_source, unpacking
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from cloche.store import Store
+from fixtures.kernels import lacking
 
 SILENT = SilentProgress()
 SPY = """
@@ -171,12 +172,7 @@ def test_a_build_gets_nothing_of_the_user(tmp_path, spied):
 
 def test_what_a_kernel_cannot_close_is_told(tmp_path, spied, monkeypatch):
     """As one without Landlock and namespaces of users answers."""
-    script = tmp_path / "build_script.py"
-    text = building._SCRIPT.read_text()
-    for missing in ("libc.unshare(", "libc.syscall("):
-        text = text.replace(missing, "(lambda *_: -1)(")
-    script.write_text(text)
-    monkeypatch.setattr(building, "_SCRIPT", script)
+    lacking(tmp_path, monkeypatch, "libc.unshare(", "libc.syscall(", "libc.prctl(")
     lock, said = spied()
     assert lock.built[0].reached == ("network", "files")
     assert {"network", "read", "list"} <= set(said["reached"])

@@ -86,6 +86,40 @@ def store(tmp_path: Path) -> Store:
             "environment",
             "m/config.pbtxt",
         ),
+        (
+            {
+                "m/config.pbtxt": PYTHON + 'default_model_filename: "../../secret"',
+                "m/1/model.py": "",
+                "secret": "",
+            },
+            "file",
+            "m/1/../../secret",
+        ),
+        *[
+            (
+                {"m/config.pbtxt": PYTHON + more, "m/1/model.py": "", "secret": ""},
+                "outside",
+                "m/config.pbtxt",
+            )
+            for more in (
+                'runtime: "/usr/lib/evil.so"',
+                'cc_model_filenames { key: "8.0" value: "../model.py" }',
+                'output { name: "z" data_type: TYPE_FP32 dims: [1] label_filename: "../secret" }',
+                'model_warmup { inputs { key: "x" value { input_data_file: "../../../secret" } } }',
+                'sequence_batching { state { initial_state { data_file: "../../secret" } } }',
+                'model_operations { op_library_filename: "/tmp/evil.so" }',
+                'model_repository_agents { agents { name: "../evil" } }',
+                *(
+                    f'parameters {{ key: "{key}" value {{ string_value: "{path}" }} }}'
+                    for key, path in (
+                        ("words", "$$TRITON_MODEL_DIRECTORY/../../secret"),
+                        ("EXECUTION_ENV_PATH", "/home/me/env"),
+                        ("EXECUTION_ENV_PATH", "../env"),
+                        ("EXECUTION_ENV_PATH", "x/$$TRITON_MODEL_DIRECTORY/env"),
+                    )
+                ),
+            )
+        ],
         ({"README.md": "", "docs/x": ""}, "empty", None),
     ],
 )

@@ -61,6 +61,9 @@ def test_the_sockets_of_a_replica_go_with_it(local_place: LocalPlace) -> None:
     sockets = [Path(path) for path in sockets_of(local_place)]
     assert all(path.is_socket() for path in sockets)
     local_place.serve("demo", {1: 2})
-    assert len(list(sockets[0].parent.iterdir())) == 6
+    folders = sockets[0].parent.parent
+    assert len(list(folders.iterdir())) == 2
+    assert len(list(folders.glob("*/*"))) == 6
     local_place.serve("demo", {1: 1})
-    local_place.until(lambda: len(list(sockets[0].parent.iterdir())) == 3)
+    local_place.until(lambda: len(list(folders.iterdir())) == 1)
+    assert len(list(folders.glob("*/*"))) == 3

@@ -75,7 +75,8 @@ def test_a_model_without_a_configuration_gets_one(store: Store) -> None:
     [
         {},
         {"m/requirements.txt": "# nothing\n"},
-        {"m/config.pbtxt": PYTHON + OWN % "/opt/env", "m/requirements.txt": "leaf"},
+        {"m/config.pbtxt": PYTHON + OWN % "$$TRITON_MODEL_DIRECTORY/env",
+         "m/env/bin/activate": "", "m/requirements.txt": "leaf"},
         {"m/config.pbtxt": PYTHON + OWN % "$$TRITON_MODEL_DIRECTORY/e.tar.gz",
          "m/e.tar.gz": "", "m/requirements.txt": "leaf"},
         {"m/environment/bin/python": "", "m/requirements.txt": "leaf"},

@@ -52,23 +52,22 @@ def test_what_cannot_be_told_counts_as_connected(
     assert ReplicaSockets.usable(tmp_path) is None
 
 
-def test_each_start_of_each_replica_has_names_of_its_own(
+def test_each_start_of_each_replica_has_a_folder_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket_folder, "_PATH_LIMIT", 1000)
     sockets = ReplicaSockets(tmp_path / "sockets")
-    folder = sockets.make()
-    assert folder == tmp_path / "sockets"
-    assert folder.stat().st_mode & 0o777 == 0o700
     markers = [Marker.new(tmp_path, name) for name in ("a-r1-0", "a-r1-0", "a-r1-1")]
-    names = [sockets.name(marker) for marker in markers]
-    assert len(set(names)) == 3
-    for name in names:
-        (folder / f"{name}.http").touch()
+    folders = [sockets.make(marker) for marker in markers]
+    assert len(set(folders)) == 3
+    for folder in folders:
+        assert folder.parent == tmp_path / "sockets"
+        assert folder.stat().st_mode & folder.parent.stat().st_mode & 0o777 == 0o700
+        (folder / "s.http").touch()
     sockets.remove("a-r1-0")
-    assert [path.stem for path in folder.iterdir()] == [names[2]]
+    assert list((tmp_path / "sockets").iterdir()) == folders[2:]
     sockets.remove_all()
-    assert not folder.exists()
+    assert not (tmp_path / "sockets").exists()
 
 
 def test_a_long_home_has_its_sockets_elsewhere(
@@ -76,8 +75,9 @@ def test_a_long_home_has_its_sockets_elsewhere(
 ) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     long = tmp_path / ("long" * 30)
-    folder = ReplicaSockets(long).make()
-    assert folder != ReplicaSockets(tmp_path / ("other" * 30)).make()
+    marker = Marker.new(long, "a-r1-0")
+    folder = ReplicaSockets(long).make(marker).parent
+    assert folder != ReplicaSockets(tmp_path / ("other" * 30)).make(marker).parent
     assert len(str(folder)) < 100
     assert folder.parent.stat().st_mode & 0o777 == folder.stat().st_mode & 0o777 == 0o700
 

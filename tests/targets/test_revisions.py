@@ -63,7 +63,7 @@ class ScriptSoftware:
     def listens(self, serving: Path, name: str, record: Record) -> bool:
         return record.pid is not None and ports.listens(record.pid, ports.of(record.addresses))
 
-    def launch(self, serving: Path, marker: Marker, memory: int | None) -> Launch:
+    def launch(self, serving: Path, marker: Marker, placement: Placement, log: Path) -> Launch:
         taken = ports.choose(3)
         words = (str(self.loaded), *map(str, taken))
         return Launch((sys.executable, "-c", SERVER, *words), {}, tuple(map(ports.address, taken)))

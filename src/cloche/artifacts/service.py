@@ -113,6 +113,25 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Sandbox:
+    """What a model's code reaches of the machine that it runs on, beside what it needs."""
+
+    files: bool | None = None
+    """Whether the files of the user are closed to it."""
+    network: bool | None = None
+    """Whether it keeps the network while it serves."""
+    read: tuple[str, ...] | None = None
+    """Paths that it may read all the same; `~/` begins one in the user's home."""
+    write: tuple[str, ...] | None = None
+    """Paths that it may also change."""
+
+    @property
+    def opens_files(self) -> bool:
+        """Return whether it gives more of the files than what a model needs."""
+        return self.files is False or bool(self.read or self.write)
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """The part of a spec that defines what is served; a change of it makes a revision."""
 
@@ -122,6 +141,7 @@ class Served:
     server: ServerOptions = field(default_factory=ServerOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     runtime: Runtime | None = None
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
 
 @dataclass(frozen=True, slots=True)

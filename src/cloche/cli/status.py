@@ -112,6 +112,8 @@ def _show_details(service: dict[str, Any]) -> None:
         click.echo(f"  {_scaling_text(scaling)}")
     if any(each["runtime"] == "container" for each in service["replicas"]["items"]):
         click.echo("  replicas: containers of the service's image.")
+    for line in _sandbox_lines(service):
+        click.echo(f"  sandbox: {line}")
     if conversion is not None:
         close = rendering.parity_text(conversion["parity"], conversion["requests"])
         _tell("converted", f"{conversion['converter']}: {close}.")
@@ -120,6 +122,20 @@ def _show_details(service: dict[str, Any]) -> None:
         _tell("verified", f"{judged}. {verification['why'] or ''}".rstrip())
     for warning in service["warnings"]:
         _tell(f"warning[{warning['code']}]", warning["what"])
+
+
+def _sandbox_lines(service: dict[str, Any]) -> list[str]:
+    """Return what is unusual of what the code of the live revision reaches."""
+    replicas = [
+        each for each in service["replicas"]["items"] if each["revision"] == service["live"]
+    ]
+    told = [each["closed"] for each in replicas if each.get("closed") is not None]
+    lines = []
+    if any("files" not in closed for closed in told):
+        lines.append("none: the model's code reads and changes whatever you may.")
+    if told and all("network" in closed for closed in told):
+        lines.append("the model's code has no network.")
+    return lines
 
 
 def _tell(what: str, text: str) -> None:

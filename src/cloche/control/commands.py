@@ -88,9 +88,7 @@ class Commands:
             number = plan.revision or added or 0
             changed = self._change_record(stored, deployment, plan, number, accept=accept, by=by)
             operated = changed.record.operated
-            foreseen = self._target.foresee(
-                Desired(name, operated=operated, asked=deployment.repository)
-            )
+            foreseen = self._target.foresee(planning.asked_for(deployment, operated))
             self._records.put(stored, changed)
             answer = DeployAnswer(change=_CHANGES[plan.kind], revision=number)
             return {**answer, "findings": foreseen} if foreseen else answer

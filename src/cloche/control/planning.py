@@ -29,13 +29,7 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     requests.check_deployment(deployment)
     operated = operated_now(recorded, deployment)
     requests.check_capacity(deployment.service, operated)
-    desired = Desired(
-        deployment.service,
-        operated=operated,
-        asked=deployment.repository,
-        runtime=deployment.served.runtime,
-        asked_pod=deployment.pod,
-    )
+    desired = replace(asked_for(deployment, operated), asked_pod=deployment.pod)
     target.admit(desired)
     against = objection.known_before(deployment.golden, operated)
     if against is not None:
@@ -43,6 +37,17 @@ def plan_deploy(deployment: Deployment, recorded: Recorded | None, target: Targe
     plan = decide_change(deployment, recorded)
     foreseen = (*_outage(plan, recorded, operated), *target.foresee(desired))
     return replace(plan, findings=plan.findings + foreseen)
+
+
+def asked_for(deployment: Deployment, operated: Operated) -> Desired:
+    """Return what a target is asked before a deployment changes anything."""
+    return Desired(
+        deployment.service,
+        operated=operated,
+        asked=deployment.repository,
+        runtime=deployment.served.runtime,
+        sandbox=deployment.served.sandbox,
+    )
 
 
 def _outage(plan: DeployPlan, recorded: Recorded | None, operated: Operated) -> tuple[Finding, ...]:

@@ -22,7 +22,7 @@ from cloche.verification.reference import own
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cloche.artifacts import Loading, ModelSnapshot
+    from cloche.artifacts import Loading, ModelSnapshot, Sandbox
     from cloche.store import Store
     from cloche.verification.asked import Tensors
     from cloche.verification.model_process import Ended, Usage
@@ -69,6 +69,7 @@ def run(
     store: Store,
     *,
     timeout: float,
+    sandbox: Sandbox,
 ) -> OwnRun:
     """Return what a model shows in its environment, and its conversion; the files are stored.
 
@@ -86,7 +87,10 @@ def run(
         if body is not None:
             (folder / "example").write_bytes(body)
         _put(folder, asked, header_length)
-        ended = _execute(environment.python, folder, path, timeout)
+        files = store.tree_path(snapshot.digest)
+        ended = _execute(
+            environment.python, folder, path, timeout=timeout, files=files, sandbox=sandbox
+        )
         outcome = _read(folder, snapshot, path, ended, store)
     store.remember(_KIND, key, artifacts.encode(outcome))
     return outcome
@@ -173,7 +177,9 @@ def _put(folder: Path, asked: Asked, header_length: int) -> None:
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
 
 
-def _execute(python: Path, folder: Path, path: Path, timeout: float) -> Ended:
+def _execute(
+    python: Path, folder: Path, path: Path, *, timeout: float, files: Path, sandbox: Sandbox
+) -> Ended:
     free, first = model_process.available_memory(), time.monotonic()
 
     def stop(usage: Usage) -> str | None:
@@ -183,10 +189,10 @@ def _execute(python: Path, folder: Path, path: Path, timeout: float) -> Ended:
             return f"more than {timeout:.0f} seconds"
         return None
 
-    python_argv = [str(python), "-s", "-B", "-W", "ignore"]
-    scripts = [str(_SHARED / "isolated.py"), str(folder), str(_SCRIPTS / "convert.py")]
+    script = str(_SCRIPTS / "convert.py")
+    argv = [str(python), "-s", "-B", "-W", "ignore", script, str(folder), str(path)]
     return model_process.run(
-        [*python_argv, *scripts, str(folder), str(path)],
+        model_process.confined(argv, folder, python=python, read=[files], sandbox=sandbox),
         cwd=folder,
         timeout=2 * timeout,  # `stop` is sooner, and says it in its own words
         environment={"PYTHONPATH": f"{_SHARED}:{_SERVED}", "HOME": str(folder)},

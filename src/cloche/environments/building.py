@@ -2,7 +2,7 @@
 
 The build runs in a process of its own, with the model's Python: without the user's variables, with
 limits, and, as far as the kernel allows that, without a network and with no files but its own and
-those of Python and compilers (`build_script`, `build_walls`). What it needs to build is installed
+those of Python and compilers (`sandbox`, `build_walls`). What it needs to build is installed
 before, from wheels alone. The same source gives the same wheel as far as its build does: names and
 times in it are fixed.
 """
@@ -25,6 +25,7 @@ from cloche.artifacts import BuiltWheel, decode, digest_of, encode
 from cloche.environments import build_walls, interpreters, uv
 from cloche.environments.portable import oldest_glibc
 from cloche.errors import ClocheError
+from cloche.sandbox import SOCKETS, Walls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,6 @@ tarfile = importlib.import_module(
 _KIND = "built-wheel"
 _FORM = 2
 """Counts the changes of how wheels are built: one is remembered for its source and this."""
-_SCRIPT = Path(__file__).with_name("build_script.py")
 _SECONDS = 3600.0
 _TOOLS = ("setuptools", "wheel")
 """What a source needs that does not say it (PEP 517)."""
@@ -51,6 +51,11 @@ _PASSED = (
 """Variables of the user that say how to compile."""
 _EPOCH = "315532800"
 """1980, the first time that a wheel can have."""
+_LIMITS = {
+    "RLIMIT_AS": 16 * 2**30, "RLIMIT_FSIZE": 4 * 2**30, "RLIMIT_CPU": 2 * 3600, "RLIMIT_CORE": 0,
+}  # fmt: skip
+"""Bytes of memory and of a file, seconds of a process, bytes of a dump."""
+_SERVICES = "/run"
 _TIME = (1980, 1, 1, 0, 0, 0)
 _WORDS = 1200
 _MISSING = re.compile(r"(gcc|g\+\+|cc|clang|cmake|cargo|gfortran)\b.{0,40}(not found|No such)")
@@ -101,7 +106,10 @@ def _build(
         uv.run(arguments, environment=environment, folder=folder, timeout=_SECONDS)
     wheels, open_ = folder / "wheels", folder / "open.json"
     read = build_walls.readable(found.executable, [uv.find()], environment)
-    walls = json.dumps({"folder": str(folder), "read": read, "open": str(open_)})
+    walls = Walls(
+        tuple(read), (str(folder),), network=False, hide={_SERVICES: None}, limits=_LIMITS,
+        mask=0o022, open=str(open_),
+    )  # fmt: skip
     try:
         uv.run(
             ("build", "--wheel", "--no-build-isolation", "--offline", "--no-config", "--python",
@@ -109,14 +117,16 @@ def _build(
             environment=_variables(environment, folder),
             folder=folder,
             timeout=_SECONDS,
-            through=(str(interpreter), "-I", str(_SCRIPT), walls),
+            through=walls.around(),
         )  # fmt: skip
     except uv.UvError as error:
         raise _failed(source, error.what[-_WORDS:]) from error
     made = list(wheels.glob("*.whl"))
     if len(made) != 1:
         raise _failed(source, "It makes no wheel.")
-    return made[0], tuple(json.loads(open_.read_bytes()))
+    # What acts for a user in sockets needs their files or the network to be of use.
+    left = json.loads(open_.read_bytes())
+    return made[0], tuple(each for each in left if each != SOCKETS)
 
 
 def _unpack(data: bytes, source: SourceFile, folder: Path) -> Path:

@@ -228,7 +228,9 @@ def golden(
 
     store, member, repository = composition.store(settings), deployment.main, deployment.repository
     given = spec_example.keep(example, member.facts, repository, store)
-    model = Software(settings, progress).reference_run(member, repository, store)
+    model = Software(settings, progress).reference_run(
+        member, repository, store, deployment.served.sandbox
+    )
     limit = deployment.operated.start_limit
     examined = examination.examine(member, repository.main, given, model, store, timeout=limit)
     return examined.golden(repository.main, store)

@@ -62,7 +62,8 @@ class Making:
         given = None
         if self.example is not None:
             given = spec_example.keep(self.example, source.facts, draft, store)
-        model = self.software.reference_run(member, draft, store) if run_model else None
+        sandbox = spec.sandbox.artifact()
+        model = self.software.reference_run(member, draft, store, sandbox) if run_model else None
         limit = spec.operated().start_limit
         with self.software.progress.task("Asking the model") if model else nullcontext():
             examined = examination.examine(
@@ -185,7 +186,10 @@ class Making:
             declared=known.inputs_declared,
         )
         limit = self.spec.operated().start_limit
-        return self.software.own_run(snapshot, asked, lock, self.store, timeout=limit)
+        return self.software.own_run(
+            snapshot, asked, lock, self.store, timeout=limit,
+            sandbox=self.spec.sandbox.artifact(),
+        )  # fmt: skip
 
     def _request(self, known: ModelFacts) -> Tensors | None:
         """Return the user's example before the model has run; None if it does not fit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche import composition
@@ -10,7 +10,7 @@ from cloche import composition
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloche.artifacts import Lock, Member, ModelRepository, ModelSnapshot, OwnRun
+    from cloche.artifacts import Lock, Member, ModelRepository, ModelSnapshot, OwnRun, Sandbox
     from cloche.conversion import Asked
     from cloche.progress import Progress
     from cloche.settings import Settings
@@ -26,7 +26,7 @@ class Software:
     progress: Progress
 
     def reference_run(
-        self, member: Member, repository: ModelRepository, store: Store
+        self, member: Member, repository: ModelRepository, store: Store, sandbox: Sandbox
     ) -> Model | None:
         """Return how to run a model by its own framework, with what that needs installed.
 
@@ -36,7 +36,7 @@ class Software:
         from cloche.verification.reference import direct_model
 
         layout, progress = self.settings.layout, self.progress
-        return direct_model(
+        model = direct_model(
             member,
             repository,
             store,
@@ -44,9 +44,17 @@ class Software:
             server=lambda: runtimes.interpreter(composition.server(), layout.servers, progress),
             environment=self._environment,
         )
+        return None if model is None else replace(model, sandbox=sandbox)
 
     def own_run(
-        self, snapshot: ModelSnapshot, asked: Asked, lock: Lock, store: Store, *, timeout: float
+        self,
+        snapshot: ModelSnapshot,
+        asked: Asked,
+        lock: Lock,
+        store: Store,
+        *,
+        timeout: float,
+        sandbox: Sandbox,
     ) -> OwnRun:
         """Return what a model shows in its own environment, which is made; see `conversion.run`."""
         from cloche import conversion
@@ -55,7 +63,9 @@ class Software:
         environment = conversion.OwnEnvironment(python, lock.digest)
         title = "Converting the model" if asked.convert else "Loading the model"
         with self.progress.task(f"{title} ({asked.loading.framework})"):
-            return conversion.run(snapshot, asked, environment, store, timeout=timeout)
+            return conversion.run(
+                snapshot, asked, environment, store, timeout=timeout, sandbox=sandbox
+            )
 
     def _environment(self, lock: Lock) -> Path:
         from cloche import environments

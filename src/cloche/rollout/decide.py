@@ -247,6 +247,7 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         probe=operated.probe is not False,
         request_limit=operated.timeout,
         runtime=deployment.served.runtime,
+        sandbox=deployment.served.sandbox,
         image=deployment.image,
         pod=deployment.pod,
         aliases=() if registered is None or known else (registered,),

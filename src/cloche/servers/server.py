@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ class ServerCommand:
 
     argv: tuple[str, ...]
     env: dict[str, str]
+    scratch: Path
+    """The folder of its temporary files."""
+    reads: tuple[Path, ...] = ()
+    """The files and folders that it reads beside those of the system."""
+    instead: dict[str, bool] = field(default_factory=dict)
+    """Where it makes temporary folders whatever it is told, and whether it puts files there."""
 
 
 @dataclass(frozen=True, slots=True)

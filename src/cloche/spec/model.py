@@ -23,7 +23,7 @@ from cloche.spec import names, scaling
 from cloche.spec.inputs import Inputs
 from cloche.spec.quantities import Replicas, StartTimeout, Timeout, Tolerance, problem
 from cloche.spec.scaling import Autoscale
-from cloche.spec.sections import Batching, Health, Resources, Rollout, Section, Server
+from cloche.spec.sections import Batching, Health, Resources, Rollout, Sandbox, Section, Server
 from cloche.spec.targets import KubernetesTarget, Label
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class ServiceSpec(Section):
     ones or with those of the model's own framework; default false."""
     rollout: Rollout = Rollout()
     server: Server = Server()
+    sandbox: Sandbox = Sandbox()
     targets: dict[Label, KubernetesTarget] = Field(default_factory=dict)
     """Named places beside this machine, for --target: what differs there."""
     _derived: bool = PrivateAttr(default=False)
@@ -214,6 +215,7 @@ class ServiceSpec(Section):
                 inputs=tuple(each.declared(name) for name, each in self.inputs.items()) or None,
             ),
             runtime=Runtime(self.runtime) if self.runtime else None,
+            sandbox=self.sandbox.artifact(),
         )
 
     def operated(self) -> Operated:
@@ -253,12 +255,33 @@ class ServiceSpec(Section):
         return found.place(target)
 
     def at(self, target: str) -> ServiceSpec:
-        """Return the spec as it is at one of its targets."""
+        """Return the spec as it is at one of its targets.
+
+        Raises UsageError `spec.cluster_sandbox` for a sandbox that no cluster gives.
+        """
         there = self.targets[target]
+        self._refuse_sandbox()
         own: dict[str, Any] = {"replicas": there.replicas, "autoscale": there.autoscale}
         if there.resources.gpu is not None:
             own["resources"] = self.resources.model_copy(update={"gpu": there.resources.gpu})
         return self.model_copy(update={key: value for key, value in own.items() if value})
+
+    def _refuse_sandbox(self) -> None:
+        """Raise UsageError for what a sandbox opens or closes: a pod has its image's files alone.
+
+        Its network is the cluster's to close.
+        """
+        asked = self.sandbox.artifact()
+        written = [key for key in ("network", "read", "write") if getattr(asked, key) is not None]
+        if written:
+            keys = " and ".join(f"`sandbox.{key}`" for key in written)
+            raise UsageError(
+                "spec.cluster_sandbox",
+                f"{keys} is for this machine: in a cluster a model has the files of its image, and"
+                " its network is the cluster's to close.",
+                where="sandbox",
+                hint="Leave it out. In a cluster, deny what a pod may reach by a NetworkPolicy.",
+            )
 
     def _resources(self) -> artifacts.Resources:
         """Return what a replica gets; no GPU and a number of none are the same."""

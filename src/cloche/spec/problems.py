@@ -9,7 +9,7 @@ from cloche.errors import UsageError
 from cloche.spec.inputs import Input
 from cloche.spec.model import ServiceSpec
 from cloche.spec.scaling import Autoscale
-from cloche.spec.sections import Batching, Health, Resources, Rollout, Server
+from cloche.spec.sections import Batching, Health, Resources, Rollout, Sandbox, Server
 from cloche.spec.targets import KubernetesTarget, Limits, TargetResources, Toleration
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     ("health",): Health,
     ("resources",): Resources,
     ("rollout",): Rollout,
+    ("sandbox",): Sandbox,
     ("server",): Server,
     ("targets", "NAME"): KubernetesTarget,
     ("targets", "NAME", "autoscale"): Autoscale,
@@ -62,6 +63,7 @@ _KINDS: dict[str, str] = {
     "dict_type": "a group of keys",
     "tuple_type": "a list",
     "list_type": "a list",
+    "bool_type": "true or false",
 }
 _PATTERNS: dict[str | int | None, tuple[str, str]] = {
     "class": ("a class by its module", "Write one like torchvision.models.resnet50."),
@@ -85,6 +87,7 @@ _PATTERNS: dict[str | int | None, tuple[str, str]] = {
 }
 """What a value is that does not fit its pattern, by its key, and the hint."""
 _HINTS = {
+    "true or false": "Write true or false.",
     "a whole number": "Write a number, such as 2.",
     "text": "Write one line of text.",
     "a group of keys": "Write keys below it, one per line, or in braces: {key: value}.",

@@ -1,8 +1,9 @@
-"""The sections of cloche.yaml: batching, resources, server, rollout, health."""
+"""The sections of cloche.yaml: batching, resources, server, rollout, health, sandbox."""
 
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,8 +15,10 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 
+from cloche import artifacts
 from cloche.artifacts import ENVIRONMENT_PARAMETER
 from cloche.artifacts.service import DEFAULT_KEEP, MOST_KEPT
 from cloche.spec.gpus import Gpus
@@ -157,3 +160,46 @@ class Health(Section):
 
     probe: Annotated[bool, Strict()] = True
     """Whether a replica that answers nothing else is asked the golden request; default true."""
+
+
+def _reachable(value: Any) -> Any:
+    """Return a path that a sandbox opens, as it is written."""
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 4096:
+        raise problem("a path is one line of text", "Write one like /data/words or ~/words.")
+    path = PurePosixPath(re.sub("^/+", "/", value))
+    if not value.startswith(("/", "~/")) or ".." in path.parts:
+        raise problem(f"{value} is not a whole path", "Write one like /data/words or ~/words.")
+    if path == PurePosixPath("/"):
+        raise problem("/ is everything there is", "Write files: false to open all files.")
+    return str(path)
+
+
+ReachablePath = Annotated[str, BeforeValidator(_reachable)]
+
+
+class Sandbox(Section):
+    """What the model's code reaches of this machine, beside what it needs to serve."""
+
+    files: Annotated[bool, Strict()] = True
+    """Whether your files, and those of other models, are closed to it; default true."""
+    network: Annotated[bool, Strict()] = True
+    """Whether it keeps the network; default true."""
+    read: Annotated[tuple[ReachablePath, ...], Field(max_length=64)] = ()
+    """Files and folders that it may read all the same, such as ~/.cache/huggingface/hub."""
+    write: Annotated[tuple[ReachablePath, ...], Field(max_length=64)] = ()
+    """Files and folders that it may also change, such as /var/log/answers."""
+
+    @model_validator(mode="after")
+    def _opens_what_is_closed(self) -> Sandbox:
+        if not self.files and (self.read or self.write):
+            raise problem("read and write mean nothing with files: false", "Remove one of them.")
+        return self
+
+    def artifact(self) -> artifacts.Sandbox:
+        """Return what is asked for, without what is so anyway."""
+        return artifacts.Sandbox(
+            files=None if self.files else False,
+            network=None if self.network else False,
+            read=tuple(sorted(set(self.read))) or None,
+            write=tuple(sorted(set(self.write))) or None,
+        )

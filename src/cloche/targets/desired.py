@@ -14,6 +14,7 @@ from cloche.artifacts import (
     ReplicaRange,
     Resources,
     Runtime,
+    Sandbox,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Placement:
     """Whether it served before: its replicas are then started again without end."""
     runtime: Runtime | None = None
     """What a replica is, where a target has a choice; None for its default."""
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    """What its model's code reaches of the machine."""
     image: str | None = None
     """Its image in a registry, `HOST/NAME@sha256:…`, for targets that run images."""
     pod: dict[str, Any] | None = None
@@ -80,6 +83,8 @@ class Desired:
     """The repository that a command is about; only `admit` and `foresee` look at it."""
     runtime: Runtime | None = None
     """What the replicas of `asked` are to be."""
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    """What the model's code of `asked` may reach."""
     asked_pod: dict[str, Any] | None = None
     """The template of the pods of `asked`, for targets that run pods."""
 

@@ -60,6 +60,8 @@ class Replica:
     """Its process, if it runs on this machine."""
     runtime: Runtime | None = None
     """What it is, where a target has a choice."""
+    closed: tuple[str, ...] | None = None
+    """What is closed to its model's code: `files`, `network`; None where a target does not say."""
     detail: str | None = None
     """Why it is not ready, or what is wrong though it is, as a sentence."""
     last_log: tuple[str, ...] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cloche.artifacts import Sandbox
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,8 +38,11 @@ class Model:
     """Ways to run it that show how far its own answers differ."""
     name: str = ""
     """What the user calls it, for errors; its path is one of the cache."""
-    isolated: bool = False
-    """Whether it gets no network, and writes nowhere but in its folder."""
+    confined_to: Path | None = None
+    """All files of the model, if it is code of the model: that sees nothing else of the user."""
+    network: bool = False
+    """Whether that code needs the network, as long as the sandbox leaves it."""
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
     def named_in(self, text: str) -> str:
         """Return a text with the model's path replaced by its name."""

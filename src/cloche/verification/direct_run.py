@@ -108,12 +108,17 @@ def _execute(
 ) -> Ended:
     _put(folder / "model.json", model.description)
     # -I would hide the sibling module that the scripts import; -P needs Python 3.11.
-    argv, variables = [str(model.python), "-s", "-B"], dict(environment or {})
-    if model.isolated:
-        argv += [str(_SCRIPTS / "isolated.py"), str(folder)]
+    script = str(_SCRIPTS / model.script)
+    argv = [str(model.python), "-s", "-B", script, str(folder), str(model.path)]
+    variables = dict(environment or {})
+    if model.confined_to is not None:
         variables["HOME"] = str(folder)
+        argv = model_process.confined(
+            argv, folder, python=model.python, read=[model.confined_to], sandbox=model.sandbox,
+            network=model.network,
+        )  # fmt: skip
     return model_process.run(
-        [*argv, str(_SCRIPTS / model.script), str(folder), str(model.path)],
+        argv,
         cwd=folder,
         timeout=max(timeout, 0.0),
         environment=variables,

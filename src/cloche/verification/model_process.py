@@ -12,19 +12,23 @@ import subprocess
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import IO, TYPE_CHECKING
 
 from cloche.environments import variables
 from cloche.errors import ClocheError
+from cloche.sandbox import surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cloche.artifacts import Sandbox
 
 _TAIL = 16 * 1024
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+_SCRIPTS = Path(__file__).parents[1]
 _LOOK_EVERY = 0.02
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -98,6 +102,32 @@ def run(
         _end(process)
         reader.join(timeout=5)
     return Ended(process.returncode, b"".join(tail).decode("utf-8", "replace"), stopped)
+
+
+def confined(
+    argv: list[str],
+    folder: Path,
+    *,
+    python: Path,
+    read: Iterable[Path],
+    sandbox: Sandbox,
+    network: bool = False,
+) -> list[str]:
+    """Return a command in a sandbox: it sees nothing of the user, and writes in `folder` alone.
+
+    `python` runs it, and it reads its files, those of `read` and Cloche's own scripts. What the
+    kernel here cannot close stays open: it is the user's own model.
+    """
+    opened = [Path(each).expanduser() for each in (*(sandbox.read or ()), *(sandbox.write or ()))]
+    made = surroundings.walls(
+        os.environ,
+        folder,
+        read=[*surroundings.python(python), _SCRIPTS, *read, *opened],
+        network=network and sandbox.network is not False,
+    )
+    if sandbox.files is False:
+        made = replace(made, files=False, hide={})
+    return list(made.around(*argv))
 
 
 def available_memory() -> int:

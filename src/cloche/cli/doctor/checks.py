@@ -122,6 +122,29 @@ def replicas(settings: Settings) -> Outcome:
     return Outcome("replicas", State.OK, what)
 
 
+def sandbox(settings: Settings) -> Outcome:  # noqa: ARG001
+    """Try what a sandbox closes to a model's code on this machine."""
+    from cloche.sandbox import trial
+
+    held = trial.held()
+    if not held.files:
+        what = "A model's code reads and changes whatever you may: there is no Landlock here."
+        hint = "Landlock needs Linux 5.13 or newer, and a container engine that allows it."
+        return Outcome("sandbox", State.WARNING, what, hint)
+    what = "A model's code sees no file of yours"
+    if not held.network:
+        hint = "Namespaces for users (user.max_user_namespaces), or seccomp, close it."
+        what += "; `sandbox: {network: false}` cannot be had."
+        return Outcome("sandbox", State.WARNING, what, hint)
+    if not held.sockets:
+        hint = "Agents (ssh, gpg) and engines of containers are hidden where users may make"
+        hint += " namespaces (user.max_user_namespaces, AppArmor)."
+        what += ", but finds sockets of your agents; the network can be closed to it."
+        return Outcome("sandbox", State.WARNING, what, hint)
+    what += " and no socket of an agent; the network can be closed to it."
+    return Outcome("sandbox", State.OK, what)
+
+
 def disk(settings: Settings) -> Outcome:
     """Compare the free space with the needs of servers and environments."""
     folder = _existing(settings.home)
@@ -248,6 +271,7 @@ CHECKS: tuple[tuple[str, Callable[[Settings], Outcome]], ...] = (
     ("memory", memory),
     ("home", home),
     ("replicas", replicas),
+    ("sandbox", sandbox),
     ("disk", disk),
     ("triton", triton),
     ("envoy", envoy),

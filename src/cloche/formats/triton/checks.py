@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cloche.artifacts import DATATYPES, Finding, Severity
+from cloche.artifacts import DATATYPES, ENVIRONMENT_PARAMETER, Finding, Severity
 from cloche.errors import UsageError
+from cloche.formats.triton import outside
 from cloche.model_config.names import CONFIG, ENSEMBLE, MODEL_DIRECTORY
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def errors_of(
         yield from _ensemble_errors(model, models)
     else:
         yield from _version_errors(model, served)
+    yield from outside.errors_of(model)
     yield from _environment_errors(model)
 
 
@@ -146,14 +148,15 @@ def findings_of(model: FinishedModel) -> Iterator[Finding]:
     """Yield findings about a model that loads."""
     config = model.config
     for key, parameter in sorted(config.parameters.items()):
-        if parameter.string_value.startswith("/"):
+        if parameter.string_value.startswith("/") and key != ENVIRONMENT_PARAMETER:
             yield Finding(
                 Severity.WARNING,
                 "repository.absolute_path",
                 f"The parameter {key} is an absolute path, {parameter.string_value}: the "
                 "repository works only where that path exists.",
                 model.where,
-                f"Write a path that begins with {MODEL_DIRECTORY}.",
+                f"Write a path that begins with {MODEL_DIRECTORY}. In a home or a temporary folder,"
+                " `sandbox.read` in cloche.yaml has to name it, too.",
             )
     if model.needs_gpu:
         yield Finding(

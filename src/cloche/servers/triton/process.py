@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.environments import variables
+from cloche.sandbox import surroundings
 from cloche.servers.server import ServerAddresses, ServerCommand
 from cloche.servers.triton import host
 from cloche.servers.triton.completeness import is_complete
-from cloche.servers.triton.serving import LIBRARIES, MODELS
+from cloche.servers.triton.serving import LIBRARIES, MODELS, unpacks_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from cloche.servers.triton.installation import TritonInstallation
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  POSIX shared memory on Linux
+_UNPACKED = "/tmp"  # noqa: S108
+"""Where Triton unpacks a model's packed environment, or makes an empty folder: it knows no other
+place."""
 _PASSED_ON = (
     "HOME", "USER", "LOGNAME", "TZ", "LANG", "LC_ALL",
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
@@ -58,7 +62,22 @@ def command(
     argv = _arguments(installation, serving, addresses, identity)
     scratch = scratch_folder(serving, identity)
     scratch.mkdir(parents=True, exist_ok=True)
-    return ServerCommand(tuple(argv), _environment(installation, serving, scratch, given))
+    return ServerCommand(
+        tuple(argv),
+        _environment(installation, serving, scratch, given),
+        scratch,
+        tuple(_reads(installation, serving)),
+        {_UNPACKED: unpacks_environment(serving)},
+    )
+
+
+def _reads(installation: TritonInstallation, serving: Path) -> Iterator[Path]:
+    """Yield what a replica reads: its own repository, the server, and the Pythons of both."""
+    for folder in (serving / MODELS, serving / LIBRARIES):
+        yield folder
+        yield from surroundings.leads_out(folder)
+    yield installation.root
+    yield from surroundings.python(installation.interpreter)
 
 
 def _arguments(

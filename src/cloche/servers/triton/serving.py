@@ -14,6 +14,7 @@ a file while a replica uses it. Files that a model writes beside its own never r
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 MODELS = "models"
 LIBRARIES = "libraries"
+_ENVIRONMENT_ARCHIVE = re.compile(rb"\bEXECUTION_ENV_PATH\b[^}]*\.(tar|tgz|zip)", re.DOTALL)
 _ASKS_FOR_IT = OWN_ENVIRONMENT.encode()
 
 
@@ -82,6 +84,14 @@ def asks_for_environment(model: Path) -> bool:
     configuration = model / CONFIG
     asks = configuration.is_file() and _ASKS_FOR_IT in configuration.read_bytes()
     return asks and not (model / ENVIRONMENT).exists()
+
+
+def unpacks_environment(serving: Path) -> bool:
+    """Return whether a model of a serving folder brings its environment in an archive."""
+    return any(
+        _ENVIRONMENT_ARCHIVE.search(configuration.read_bytes())
+        for configuration in (serving / MODELS).glob(f"*/{CONFIG}")
+    )
 
 
 def _lay_out_model(destination: Path, source: Path, environment: Path | None) -> bool:

@@ -6,8 +6,10 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cloche.artifacts import Runtime
 from cloche.clients.kserve.client import UNIX
 from cloche.targets import Placement, Replica, ReplicaPhase
+from cloche.targets.local import confinement
 from cloche.targets.local.health.replica_health import ReplicaHealth, Watching
 from cloche.targets.local.lifecycle import Health, Step
 
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cloche.artifacts import Runtime
     from cloche.targets.local.processes import Marker
     from cloche.targets.local.software import ReplicaServer
     from cloche.targets.local.supervised import Launch, Record
@@ -53,7 +54,7 @@ class ReplicaProcess:
         )
 
     def prepare(self, marker: Marker) -> Launch:
-        return self._software.launch(self._serving, marker, self.placement.resources.memory)
+        return self._software.launch(self._serving, marker, self.placement, self.log)
 
     def health(self, record: Record) -> Health:
         if record.pid is None:
@@ -93,6 +94,7 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         grpc=record.addresses[1] if running else None,
         pid=record.pid,
         runtime=runtime,
+        closed=confinement.closed(placement.sandbox) if runtime is Runtime.PROCESS else None,
         detail=_detail(record, placement),
         last_log=record.last_log if life.phase in _TELLING else (),
         unready_since=record.unready_since,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from cloche.targets.local.processes import Marker
 
+NAME = "s"
+"""What the names of sockets begin with, in a folder of their own."""
 _LONGEST_NAME = 32
 
 
@@ -30,19 +32,17 @@ class ReplicaSockets:
         """
         return cls(folder) if socket_peers.are_known() else None
 
-    def make(self) -> Path:
-        """Make the folder, and return it."""
+    def make(self, marker: Marker) -> Path:
+        """Make the folder of the sockets of one start of a replica, which it alone changes."""
         socket_folder.make(self._folder)
-        return self._folder
-
-    def name(self, marker: Marker) -> str:
-        """Return what the names of the sockets of one start of a replica begin with."""
-        return f"{_mark(marker.name)}-{marker.run[:8]}"
+        own = self._folder / f"{_mark(marker.name)}-{marker.run[:8]}"
+        own.mkdir(mode=0o700, exist_ok=True)
+        return own
 
     def remove(self, replica: str) -> None:
         """Remove the sockets of a replica; all its processes must have ended."""
-        for path in self._folder.glob(f"{_mark(replica)}-*"):
-            path.unlink(missing_ok=True)
+        for folder in self._folder.glob(f"{_mark(replica)}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def remove_all(self) -> None:
         """Remove the folder."""

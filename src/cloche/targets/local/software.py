@@ -10,12 +10,12 @@ from cloche.artifacts import Judge, Runtime
 from cloche.clients.kserve.client import UNIX
 from cloche.errors import ClocheError
 from cloche.servers import ServerAddresses
-from cloche.targets.local import ports, runtimes
+from cloche.targets.local import confinement, ports, runtimes
 from cloche.targets.local.containers import Containers
 from cloche.targets.local.health.golden_call import GoldenRequest
 from cloche.targets.local.health.judging import Judging
 from cloche.targets.local.health.replica_health import Questions
-from cloche.targets.local.replica_sockets import ReplicaSockets
+from cloche.targets.local.replica_sockets import NAME, ReplicaSockets
 from cloche.targets.local.supervised import Launch
 
 if TYPE_CHECKING:
@@ -68,21 +68,28 @@ class ReplicaServer:
             environment=environment,
         )
 
-    def launch(self, serving: Path, marker: Marker, memory: int | None) -> Launch:
-        """Return how to start a replica on the folder of its revision."""
+    def launch(self, serving: Path, marker: Marker, placement: Placement, log: Path) -> Launch:
+        """Return how to start a replica on the folder of its revision, in its sandbox.
+
+        A model that writes to its output by name opens the log.
+        """
         name, image = marker.name, self._containers.image(serving)
         if image is not None:
+            memory = placement.resources.memory
             return self._containers.launch(image, name, self._free_ports(name), memory)
-        addresses = self._addresses(marker)
+        folder = self._sockets.make(marker) if self._sockets is not None else None
+        addresses = self._addresses(marker, folder)
         command = self._installation().command(serving, addresses, identity=name)
+        own = [log] if folder is None else [log, folder]
+        command = confinement.confined(command, placement.sandbox, own)
         return Launch(
             command.argv, command.env, (addresses.http, addresses.grpc, addresses.metrics)
         )
 
-    def _addresses(self, marker: Marker) -> ServerAddresses:
-        if self._sockets is None:
+    def _addresses(self, marker: Marker, folder: Path | None) -> ServerAddresses:
+        if folder is None:
             return ServerAddresses(*self._free_ports(marker.name))
-        return self._installation().sockets(self._sockets.make(), self._sockets.name(marker))
+        return self._installation().sockets(folder, NAME)
 
     def _free_ports(self, name: str) -> tuple[str, ...]:
         return tuple(map(ports.address, self._ports.take(name, _PORTS)))

@@ -13,7 +13,7 @@ from cloche import environments
 from cloche.artifacts import Finding, Runtime, Severity
 from cloche.errors import ClocheError, UnavailableError, UsageError
 from cloche.refusals import needs_gpu
-from cloche.targets.local import logs, replica_images, runtimes, sequences
+from cloche.targets.local import confinement, logs, replica_images, runtimes, sequences
 from cloche.targets.local.differences import difference
 from cloche.targets.local.host import LocalHost
 from cloche.targets.target import (
@@ -77,13 +77,17 @@ class LocalTarget:
             self._require_gpu(placement.repository, placement.runtime)
         if desired.asked is not None:
             self._require_gpu(desired.asked, desired.runtime)
+            confinement.require(desired.sandbox, container=self._in_containers(desired.runtime))
+
+    def _in_containers(self, runtime: Runtime | None) -> bool:
+        return runtimes.chosen(runtime, self._server).runtime is Runtime.CONTAINER
 
     def _require_gpu(self, repository: ModelRepository, runtime: Runtime | None) -> None:
         """Raise ClocheError for models that ask for a GPU if their replicas would have none."""
         models = repository.gpu_models
         if models and not self._server.has_gpu():
             raise needs_gpu("target.local.gpu", models)
-        if models and runtimes.chosen(runtime, self._server).runtime is Runtime.CONTAINER:
+        if models and self._in_containers(runtime):
             raise ClocheError(
                 "target.local.container_gpu",
                 f"Containers get no GPU, and these models need one: {', '.join(models)}.",
@@ -132,6 +136,7 @@ class LocalTarget:
             *_not_scaled(desired.operated),
             *self._addresses_taken(service, repository),
             *sequences.foreseen(service, repository.main, wanted, now),
+            *confinement.findings(desired.sandbox, container=self._in_containers(desired.runtime)),
         )
 
     def _addresses_taken(self, service: str, repository: ModelRepository) -> tuple[Finding, ...]:
@@ -185,7 +190,7 @@ class LocalTarget:
                 where=f"{placement.service} revision {placement.revision}",
                 hint="Deploy its model again.",
             )
-        if runtimes.chosen(placement.runtime, self._server).runtime is Runtime.CONTAINER:
+        if self._in_containers(placement.runtime):
             digest = placement.repository.digest
             replica_images.existing(self._layout.containers, placement.service, digest)
         if placement.lock is not None:

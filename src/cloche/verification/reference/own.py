@@ -37,10 +37,11 @@ class OwnReference:
             return None
         if interpreters.own is None:
             raise ClocheError("golden.environment", "The model's own environment is missing.")
-        path = store.tree_path(snapshot.digest) / facts.loading.path
+        files = store.tree_path(snapshot.digest)
+        path = files / facts.loading.path
         how = described(facts.loading)
         python, name = interpreters.own, snapshot.reference
-        return Model("run_own.py", python, path, how, VARIANTS, name, isolated=True)
+        return Model("run_own.py", python, path, how, VARIANTS, name, confined_to=files)
 
 
 def described(loading: Loading) -> dict[str, object]:

@@ -34,7 +34,8 @@ class PyfuncReference:
             return None
         if interpreters.own is None:
             raise ClocheError("golden.environment", "The model's own environment is missing.")
-        folder = store.tree_path(snapshot.digest) / PurePosixPath(snapshot.entry).parent
+        files = store.tree_path(snapshot.digest)
+        folder = files / PurePosixPath(snapshot.entry).parent
         inputs = [spec for spec in facts.inputs if spec.marks is None]
         outputs = () if facts.outputs_assumed else facts.outputs
         lists = {spec.marks for spec in outputs if spec.name == f"{spec.marks}{LENGTHS}"}
@@ -53,7 +54,10 @@ class PyfuncReference:
             "whole": _is_whole(snapshot.metadata.signature),
         }
         python, name = interpreters.own, snapshot.reference
-        return Model("run_pyfunc.py", python, folder, description, VARIANTS, name)
+        return Model(
+            "run_pyfunc.py", python, folder, description, VARIANTS, name, confined_to=files,
+            network=True,
+        )  # fmt: skip
 
 
 def _is_whole(signature: Signature | None) -> bool:
