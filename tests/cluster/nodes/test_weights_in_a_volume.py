@@ -32,10 +32,10 @@ def test_versions_share_the_image_of_the_server(
     model = tmp_path / "model.onnx"
 
     ann.declare(NAME, scaled_maximum(model, 2), target=at)
-    planned = ann.run("plan", "--why").expect(0).out
-    (why,) = (line for line in planned.splitlines() if line.startswith("pod.weights"))
-    assert "volume" in why
-    assert "nodes can mount it" in why
+    reasons = ann.run("plan", "--json").expect(0).json["reasons"]
+    (reason,) = (each for each in reasons if each["field"] == "pod.weights")
+    assert reason["value"] == "volume"
+    assert "nodes can mount it" in reason["why"]
     assert ann.deploy()["phase"] == "live"
     assert ann.deploy()["change"] == "none"
     first = container(ann, 1)
