@@ -15,7 +15,7 @@ from cloche.pipeline import stages
 from cloche.pipeline.software import Software
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Lock, ModelFacts, ModelSnapshot, OwnRun
+    from cloche.artifacts import Lock, ModelFacts, ModelSnapshot, OwnRun, Sandbox
     from cloche.pipeline.making import Making
     from cloche.store import Store
 
@@ -38,7 +38,8 @@ class _Remembered(Software):
         lock: Lock,
         store: Store,
         *,
-        timeout: float,  # noqa: ARG002 - nothing takes time
+        timeout: float,  # noqa: ARG002 - nothing runs
+        sandbox: Sandbox,  # noqa: ARG002 - the same
     ) -> OwnRun:
         told = conversion.recalled(snapshot, asked, lock.digest, store)
         if told is None:
