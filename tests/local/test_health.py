@@ -65,8 +65,9 @@ def user() -> Iterator[User]:
 
 def faulty(user: User, name: str, replicas: int, **keys: Any) -> Path:
     """Deploy a model that fails when it is asked to; return a file without which none starts."""
-    folder, needed = user.folder / name, user.folder / f"{name}.needed"
+    folder, needed = user.folder / name, user.folder / "switches" / f"{name}.needed"
     (folder / "1").mkdir(parents=True)
+    needed.parent.mkdir(exist_ok=True)
     needed.touch()
     (folder / "config.pbtxt").write_text(f'name: "{name}"\n{_CONFIGURATION}')
     code = _MODEL.replace("REQUIRED", repr(str(needed)))
@@ -76,7 +77,8 @@ def faulty(user: User, name: str, replicas: int, **keys: Any) -> Path:
     given = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 0]}
     expected = {"name": "y", "shape": [1, 1], "datatype": "FP32", "data": [2]}
     example.write_text(json.dumps({"inputs": [given], "outputs": [expected]}))
-    spec = {"name": name, "model": f"./{name}", "replicas": replicas, "example": f"./{name}.json"}
+    spec = {"name": name, "model": f"./{name}", "replicas": replicas, "example": f"./{name}.json",
+            "sandbox": {"read": [str(needed.parent)]}}  # fmt: skip
     (user.folder / f"{name}.yaml").write_text(json.dumps(spec | {"timeout": f"{LIMIT:g}s"} | keys))
     user.run("deploy", "-f", f"{name}.yaml", "--json").expect(0)
     until(lambda: ready(user, name) == replicas, 60)

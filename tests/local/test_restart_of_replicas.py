@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -71,14 +72,17 @@ def test_it_goes_on_after_kill_9_of_the_control_plane(user: User) -> None:
 
 
 def test_a_replica_that_does_not_come_up_leaves_the_others(user: User) -> None:
-    needed = user.folder / "needed.txt"
+    needed = user.folder / "switches" / "needed.txt"
+    needed.parent.mkdir()
     needed.write_text("0")
     made = finished(user.folder / "fragile", "shaky", "x * 2")
     code = made / "shaky" / "1" / "model.py"
     code.write_text(
         code.read_text().replace("sleep(0)", f"sleep(float(open({str(needed)!r}).read()))")
     )
-    user.deploy(made, "shaky")
+    spec = {"name": "shaky", "model": str(made), "sandbox": {"read": [str(needed.parent)]}}
+    (user.folder / "shaky.yaml").write_text(json.dumps(spec))
+    user.run("deploy", "-f", "shaky.yaml", "--json").expect(0)
     before = processes(user, "shaky")
     needed.unlink()
     failed = user.run("restart", "shaky", "--json").expect(1).json["error"]

@@ -233,6 +233,16 @@ def test_a_user_opens_files_and_they_are_at_their_place(user: User, tmp_path: Pa
     assert told in {"PermissionError", "FileNotFoundError"}
 
 
+def test_a_model_that_lacks_a_file_is_told_how_to_open_it(user: User) -> None:
+    person = Path(user.environment["HOME"])
+    repository = finished(user.folder / "lacks", "lacks", f"open({str(person / '.netrc')!r})")
+    code = repository / "lacks" / "1" / "model.py"
+    code.write_text(f"open({str(person / '.netrc')!r})\n{code.read_text()}")
+    done = user.run("deploy", repository, "--name", "lacks", "--json").expect(1).json
+    assert "`sandbox: {read: [PATH]}`" in done["failure"]["hint"]
+    assert ".netrc" in "".join(done["failure"]["log"])
+
+
 def test_an_environment_in_an_archive_is_unpacked(user: User) -> None:
     repository = finished(
         user.folder / "packed", "packed", "x * int(__import__('os').environ['FACTOR'])"

@@ -83,6 +83,8 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
     """Return the Replica that a target shows for a record."""
     life = record.life
     running = record.pid is not None
+    told = record.last_log if life.phase in _TELLING else ()
+    closed = confinement.closed(placement.sandbox) if runtime is Runtime.PROCESS else None
     return Replica(
         id=record.name,
         service=placement.service,
@@ -94,9 +96,10 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         grpc=record.addresses[1] if running else None,
         pid=record.pid,
         runtime=runtime,
-        closed=confinement.closed(placement.sandbox) if runtime is Runtime.PROCESS else None,
+        closed=closed,
         detail=_detail(record, placement),
-        last_log=record.last_log if life.phase in _TELLING else (),
+        last_log=told,
+        remedy=confinement.remedy(closed or (), told),
         unready_since=record.unready_since,
         restarted_at=record.restarted_at,
     )
