@@ -18,21 +18,11 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 FILTER = "envoy.filters.http.lua"
-_SCRIPT = "rename"
-_TYPES = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
 
 
 def http_filter() -> Json:
     """Return the filter that renames, which runs only where a route says so."""
-    text = scripts.joined("rename.lua")
-    return {
-        "name": FILTER,
-        "disabled": True,
-        "typed_config": {
-            "@type": f"{_TYPES}.Lua",
-            "source_codes": {_SCRIPT: {"inline_string": text}},
-        },
-    }
+    return scripts.of_routes(FILTER, "rename.lua")
 
 
 def per_route(service: ServiceRoutes, name: str) -> Json:
@@ -40,6 +30,6 @@ def per_route(service: ServiceRoutes, name: str) -> Json:
     known = service.server_name(name)
     if known is None:
         return {}
-    context = {"name": name, "model": known, "json": json.dumps(name, ensure_ascii=False)[1:-1]}
-    config = {"@type": f"{_TYPES}.LuaPerRoute", "name": _SCRIPT, "filter_context": context}
+    quoted = json.dumps(name, ensure_ascii=False)[1:-1]
+    config = scripts.on_route(name=name, model=known, json=quoted)
     return {"typed_per_filter_config": {FILTER: config}}

@@ -20,8 +20,6 @@ Json = dict[str, Any]
 
 FILTER = "cloche.unary"
 STREAM_CALL = f"/{protobuf.SERVICE}/ModelStreamInfer"
-_SCRIPT = "unary"
-_TYPES = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
 _ERRORS_AS_STATUS = "triton_grpc_error"
 _MARK: Json = {"header": {"key": "cloche-as-stream", "value": "true"}}
 """Tells unknown_sequence.lua that it may hold the answer."""
@@ -29,20 +27,11 @@ _MARK: Json = {"header": {"key": "cloche-as-stream", "value": "true"}}
 
 def http_filter() -> Json:
     """Return the filter that makes the answers, which runs only where a route says so."""
-    text = scripts.joined("unary.lua")
-    return {
-        "name": FILTER,
-        "disabled": True,
-        "typed_config": {
-            "@type": f"{_TYPES}.Lua",
-            "source_codes": {_SCRIPT: {"inline_string": text}},
-        },
-    }
+    return scripts.of_routes(FILTER, "unary.lua")
 
 
 def passed_as_stream(route: Json, *, marked: bool) -> Json:
     """Return the route of calls of ModelInfer that passes them on as streams."""
-    config = {"@type": f"{_TYPES}.LuaPerRoute", "name": _SCRIPT}
     return {
         **route,
         "route": {**route["route"], "prefix_rewrite": STREAM_CALL},
@@ -51,7 +40,7 @@ def passed_as_stream(route: Json, *, marked: bool) -> Json:
         **({"request_headers_to_add": [_MARK]} if marked else {}),
         "typed_per_filter_config": {
             **route.get("typed_per_filter_config", {}),
-            FILTER: config,
+            FILTER: scripts.on_route(),
         },
     }
 
