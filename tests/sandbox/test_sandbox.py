@@ -42,6 +42,8 @@ attempts = {
     "connect": lambda: socket.create_connection(("127.0.0.1", int(port)), 5).close(),
     "send a datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(
         b"x", ("127.0.0.1", int(port))),
+    "name a thread": lambda: open("/proc/self/comm", "w").write("x"),
+    "change the kernel": lambda: open("/proc/sys/kernel/core_pattern", "r+").close(),
     "talk to itself": lambda: (lambda pair: pair[0].send(b"x"))(socket.socketpair()),
     "send a signal": lambda: os.kill(int(process), 0),
     "look at a process": lambda: open("/proc/" + process + "/environ").read(),
@@ -57,8 +59,9 @@ print(json.dumps(done))
 """
 NEEDED = {
     "write in its folder", "write to /dev/null", "share memory", "read of the system",
-    "talk to itself",
+    "name a thread", "talk to itself",
 }  # fmt: skip
+"""A GPU is reached only by programs that may name threads: CUDA does."""
 NETWORK = {"connect", "send a datagram"}
 
 
@@ -110,6 +113,20 @@ def test_a_program_sees_nothing_of_the_user(
     assert (folders[1] / "kept").read_text() == "kept"
     expected = ["sockets"] if hide and not held.sockets else []
     assert json.loads((folders[0] / "open").read_text()) == expected
+
+
+@pytest.mark.parametrize("hide", [True, False])
+def test_a_child_names_threads_where_it_changes_nothing_else(folders, *, hide: bool) -> None:
+    held = trial.held()
+    if not held.files:
+        pytest.skip("needs a kernel with Landlock")
+    command = around(folders[0], network=True, hide=hide).around(
+        "/bin/sh", "-c", "sh -c 'echo x > /proc/$$/comm'; true"
+    )
+    run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    changes = os.access("/proc/sys/kernel/core_pattern", os.W_OK)
+    is_open = not changes or (hide and held.sockets)
+    assert ("denied" in run.stderr) is not is_open, run.stderr
 
 
 def test_without_namespaces_a_filter_closes_the_network(folders, tmp_path, monkeypatch) -> None:

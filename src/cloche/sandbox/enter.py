@@ -25,6 +25,7 @@ _DEVICES = (
     "nvidia*", "dxg", "dri", "kfd", "infiniband",
 )  # fmt: skip
 """What programs open of /dev: never a disk, or memory."""
+_OF_MACHINE = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger")
 _DROP_BOUND = 24  # PR_CAPBSET_DROP of prctl(2)
 _KEPT = {0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 14, 18, 23, 29, 31}
 """Capabilities that root keeps: those of a container, without that to make devices."""
@@ -72,10 +73,21 @@ def _rules(walls: dict[str, Any], instead: dict[str, bool]) -> list[tuple[str, i
     devices = [path for name in _DEVICES for path in glob.glob(f"/dev/{name}")]  # noqa: PTH207
     return [
         ("/dev", landlock.READ_FOLDER),
+        (_processes(), landlock.READ | landlock.CHANGE_FILE),
         *((path, landlock.READ) for path in walls["read"]),
         *((path, landlock.WRITE) for path in (*walls["write"], *devices)),
         *((path, landlock.WRITE if all_ else landlock.FOLDERS) for path, all_ in instead.items()),
     ]
+
+
+def _processes() -> str:
+    """Return where names of threads may be written: CUDA does not start where it cannot.
+
+    Memory of other processes is closed by Landlock, which bounds ptrace(2). Where root could change
+    the machine by what else is in /proc, children name no threads.
+    """
+    changes_machine = any(os.access(path, os.W_OK) for path in _OF_MACHINE)
+    return f"/proc/{os.getpid()}" if changes_machine else "/proc"
 
 
 def _drop_capabilities() -> None:

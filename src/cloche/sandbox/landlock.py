@@ -25,6 +25,7 @@ _MAKE_CHARACTER, _MAKE_BLOCK = 1 << 6, 1 << 11
 FOLDERS = 1 << 4 | 1 << 7
 """To make folders, and to remove empty ones."""
 _REFER, TRUNCATE = 1 << 13, 1 << 14
+CHANGE_FILE = WRITE_FILE | TRUNCATE
 _BASIC = (1 << 13) - 1
 READ = EXECUTE | READ_FILE | READ_FOLDER
 WRITE = (_BASIC | _REFER | TRUNCATE) & ~(_MAKE_CHARACTER | _MAKE_BLOCK)

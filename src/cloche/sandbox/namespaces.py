@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _NEW_MOUNTS, _NEW_USER, _NEW_NETWORK = 0x20000, 0x10000000, 0x40000000  # CLONE_NEW*
 _READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _SLAVE = 0x1, 0x20, 0x1000, 0x4000, 0x80000  # MS_*
 SHARED_MEMORY = "/dev/shm"  # noqa: S108
+_OF_KERNEL = (
+    "/proc/acpi", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/mtrr", "/proc/scsi", "/proc/sys",
+    "/proc/sysrq-trigger",
+)  # fmt: skip
+"""What root changes the machine by, as container engines close it."""
 _SAME_FLAGS = 0x2 | 0x4 | 0x8 | 0x400 | 0x800
 """What statvfs(3) and mount(2) write in the same bits: nosuid, nodev, noexec, times of access."""
 _IS_RELATIVE, _RELATIVE_TIMES = 0x1000, 1 << 21
@@ -49,6 +54,7 @@ def _hide(roots: Mapping[str, str | None], needed: dict[str, bool]) -> bool:
         for path, file in sorted(opened):
             _show(path, file, changes=needed[path])
             os.close(file)
+        _keep_kernel()
         for root, place in roots.items():
             if place is None and root != SHARED_MEMORY and os.path.isdir(root):  # noqa: PTH112
                 _mount("none", root, None, _REMOUNT | _READ_ONLY, _EMPTY)
@@ -77,6 +83,16 @@ def _show(path: str, file: int, *, changes: bool) -> None:
     _mount(f"/proc/self/fd/{file}", path, None, _BIND | _RECURSIVE)
     if not changes:
         _mount("none", path, None, _REMOUNT | _BIND | _READ_ONLY | _flags(file))
+
+
+def _keep_kernel() -> None:
+    """Make what changes the machine read-only to root: it is another user's to everybody else."""
+    for path in _OF_KERNEL if os.geteuid() == 0 else ():
+        if os.path.exists(path):  # noqa: PTH110
+            _mount(path, path, None, _BIND | _RECURSIVE)
+            file = _open(path)
+            _mount("none", path, None, _REMOUNT | _BIND | _READ_ONLY | _flags(file))
+            os.close(file)
 
 
 def _size(root: str) -> bytes:
