@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections import Counter
@@ -76,19 +77,25 @@ def test_a_rollback_goes_on_after_kill_9_of_the_control_plane(user: User) -> Non
 
 
 def test_a_revision_that_fails_now_leaves_what_is_live(user: User) -> None:
-    factor = user.folder / "factor.txt"
+    factor = user.folder / "opened" / "factor.txt"
+    factor.parent.mkdir()
     factor.write_text("2")
     fragile = finished(user.folder / "fragile", "shaky", f"x * float(open({str(factor)!r}).read())")
-    user.deploy(fragile, "shaky")
+    closed = user.deploy(fragile, "shaky", code=1)["error"]
+    assert closed["code"] == "rollout.verification"
+    assert "`sandbox: {read: [PATH]}`" in closed["hint"]
+    spec = {"name": "shaky", "model": str(fragile), "sandbox": {"read": [str(factor.parent)]}}
+    (user.folder / "shaky.yaml").write_text(json.dumps(spec))
+    first = user.run("deploy", "-f", "shaky.yaml", "--json").expect(0).json["revision"]
     user.deploy(finished(user.folder / "solid", "shaky", "x * 3"), "shaky")
     factor.unlink()
     failed = user.run("rollback", "shaky", "--json").expect(1).json
     assert failed["error"]["code"] == "rollout.verification"
-    assert "Revision 2 is still live." in failed["error"]["hint"]
-    assert user.service("shaky")["live"] == 2
+    assert f"Revision {first + 1} is still live." in failed["error"]["hint"]
+    assert user.service("shaky")["live"] == first + 1
     until(lambda: ready(user, "shaky") == 1, 60)
     factor.write_text("2")
-    user.run("rollback", "shaky", "--to", "1").expect(0)
+    user.run("rollback", "shaky", "--to", str(first)).expect(0)
     user.run("delete", "shaky", "--yes").expect(0)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cloche.artifacts import Capacity, Phase
 from cloche.errors import ClocheError
 from cloche.rollout.objection import objection
+from cloche.sandbox import FILES, remedies
 from cloche.targets import ReplicaPhase
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def failure(situation: Situation, rollout: Rollout) -> Failure | None:
             return _replica_failure(situation.record, rollout, replica), logged
     verification = rollout.verification
     if verification is not None and not verification.passed:
-        return _verification_failure(situation.record, rollout, verification), None
+        return _verification_failure(situation, rollout, verification), None
     if verification is not None and rollout.phase is Phase.VERIFYING:
         against = objection(rollout, verification, situation.live, situation.record.operated)
         if against is not None:
@@ -85,10 +86,13 @@ def _replica_failure(record: ServiceRecord, rollout: Rollout, replica: Replica) 
 
 
 def _verification_failure(
-    record: ServiceRecord, rollout: Rollout, verification: Verification
+    situation: Situation, rollout: Rollout, verification: Verification
 ) -> dict[str, Any]:
+    record, replicas = situation.record, situation.observation.of(rollout.to)
+    confined = any(FILES in (replica.closed or ()) for replica in replicas)
+    remedy = remedies.of_files([verification.detail or ""]) if confined else None
     detail = verification.detail or "the answer is not the expected one"
-    hint = f"`cloche history {record.name} --json` has the difference of each output."
+    hint = remedy or f"`cloche history {record.name} --json` has the difference of each output."
     what = f"The golden request failed: {detail}"
     where = _where(record, rollout)
     hint = _with_live(record, hint)

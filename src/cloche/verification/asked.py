@@ -44,6 +44,11 @@ class Model:
     """Whether that code needs the network, as long as the sandbox leaves it."""
     sandbox: Sandbox = field(default_factory=Sandbox)
 
+    @property
+    def closes_files(self) -> bool:
+        """Return whether it runs in a sandbox that has no file of the user."""
+        return self.confined_to is not None and self.sandbox.files is not False
+
     def named_in(self, text: str) -> str:
         """Return a text with the model's path replaced by its name."""
         return text.replace(str(self.path), self.name) if self.name else text

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloche.artifacts import RequestOrigin, TensorSpec
 from cloche.errors import ClocheError
+from cloche.sandbox import remedies
 from cloche.verification import model_process
 from cloche.verification.asked import Accepted, Attempts, Refused
 from cloche.verification.limits import Limits
@@ -153,11 +154,13 @@ def _crashed(model: Model, ended: Ended) -> ClocheError:
             " the model runs. Or export it for the locale C, which is everywhere; for skl2onnx:"
             " options={TfidfVectorizer: {'locale': 'C'}}.",
         )
+    remedy = remedies.of_files([ended.last_line]) if model.closes_files else None
     return ClocheError(
         "golden.crashed",
         f"The direct run of the model ended with {ended.how}: {model.named_in(ended.last_line)}",
         where=model.name or None,
-        hint="Load the model with its own framework, in the versions that it was saved with, to see"
+        hint=remedy
+        or "Load the model with its own framework, in the versions that it was saved with, to see"
         " all that it says.",
     )
 

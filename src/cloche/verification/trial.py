@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, RequestOrigin, Severity
 from cloche.errors import ClocheError
+from cloche.sandbox import remedies
 from cloche.verification import declared_answer, direct_run, noise
 from cloche.verification.comparison import Answer, Tolerances, compare
 
@@ -62,7 +63,7 @@ def run(model: Model, requests: Sequence[Request], facts: ModelFacts, *, timeout
     attempts = direct_run.attempt(model, requests, outputs=declared, timeout=timeout)
     accepted = attempts.accepted
     if accepted is None:
-        return _without_answer(attempts, requests)
+        return _without_answer(model, attempts, requests)
     request = requests[accepted.request]
     mixing: str | None = None
     measured: Noise = {}
@@ -87,17 +88,17 @@ def _refused_example(refused: Sequence[Refused], requests: Sequence[Request]) ->
     return None
 
 
-def _without_answer(attempts: Attempts, requests: Sequence[Request]) -> Trial:
+def _without_answer(model: Model, attempts: Attempts, requests: Sequence[Request]) -> Trial:
     """Return the trial of a model that refuses every request; raises if its input is not why."""
     for refused in attempts.refused:
         given = requests[refused.request].origin is RequestOrigin.GIVEN
         if refused.kind == "model":
-            raise _failed(refused)
+            raise _failed(model, refused)
         if given:
             raise _refused_given(refused)
     by_input = [refused for refused in attempts.refused if refused.kind == "input"]
     if not by_input:
-        raise _failed(attempts.refused[0])
+        raise _failed(model, attempts.refused[0])
     return Trial(
         tuple(requests[refused.request] for refused in by_input[:_REPEATED]),
         None,
@@ -114,15 +115,16 @@ def _brief(error: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
-def _failed(refused: Refused) -> ClocheError:
+def _failed(model: Model, refused: Refused) -> ClocheError:
     hint = {
         "model": "The request is not the cause: correct the model's code or its requirements, and"
         " log it again.",
         "memory": "Give it a smaller request: deploy with --example FILE, or write `example: FILE`"
         " in cloche.yaml.",
     }.get(refused.kind, "Give it a request that it can answer: deploy with --example FILE.")
+    remedy = remedies.of_files([refused.error]) if model.closes_files else None
     what = f"The model, run directly, fails: {refused.error.strip()}"
-    return ClocheError("golden.failed", what, hint=hint)
+    return ClocheError("golden.failed", what, hint=remedy or hint)
 
 
 def _refused_given(refused: Refused) -> ClocheError:

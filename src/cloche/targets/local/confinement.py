@@ -18,13 +18,11 @@ from cloche.sandbox import FILES, NETWORK, surroundings, trial
 from cloche.targets.local import socket_peers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from cloche.artifacts import Sandbox
     from cloche.servers import ServerCommand
 
-_CLOSED = ("PermissionError", "Permission denied", "No such file", "Read-only file system")
-"""What a model says that is kept from a file."""
 _OF_GPUS = Path("/tmp/nvidia-mps")  # noqa: S108
 """Where programs meet that share a GPU by NVIDIA's MPS."""
 _OF_THE_SERVER_ALONE = ("LD_LIBRARY_PATH",)
@@ -67,19 +65,6 @@ def closed(sandbox: Sandbox) -> tuple[str, ...]:
     files = sandbox.files is not False and trial.held().files
     network = sandbox.network is False
     return tuple(name for name, is_closed in ((FILES, files), (NETWORK, network)) if is_closed)
-
-
-def remedy(closed: Collection[str], log: Iterable[str]) -> str | None:
-    """Return what to do about a model that finds no file of its user, as a sentence.
-
-    `closed` is what is closed to it.
-    """
-    if FILES not in closed or not any(said in line for line in log for said in _CLOSED):
-        return None
-    return (
-        "A model finds no file of your home or of /tmp, and changes none: what it needs beside its"
-        " own files, name with `sandbox: {read: [PATH]}`, or `write`, in cloche.yaml."
-    )
 
 
 def require(sandbox: Sandbox, *, container: bool) -> None:

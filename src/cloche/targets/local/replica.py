@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloche.artifacts import Runtime
 from cloche.clients.kserve.client import UNIX
+from cloche.sandbox import FILES, remedies
 from cloche.targets import Placement, Replica, ReplicaPhase
 from cloche.targets.local import confinement
 from cloche.targets.local.health.replica_health import ReplicaHealth, Watching
@@ -99,7 +100,7 @@ def describe(placement: Placement, record: Record, runtime: Runtime) -> Replica:
         closed=closed,
         detail=_detail(record, placement),
         last_log=told,
-        remedy=confinement.remedy(closed or (), told),
+        remedy=remedies.of_files(told) if closed and FILES in closed else None,
         unready_since=record.unready_since,
         restarted_at=record.restarted_at,
     )
