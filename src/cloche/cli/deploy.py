@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloche.cli import cluster_deploy, consents, options, rollouts, session
+from cloche.cli import cluster_deploy, consents, options, rollouts, session, usage
 
 if TYPE_CHECKING:
     from cloche.artifacts import Consent, Deployment, DeployPlan
@@ -52,7 +52,7 @@ def command(
     if plan is not None:
         others = {"MODEL": model, "--file": file, "--name": name, "--example": example}
         for other, value in {**others, "--target": target}.items():
-            options.refuse_together(**{other: value, "--plan": plan})
+            usage.refuse_together(**{other: value, "--plan": plan})
         return cluster_deploy.run_plan(plan, given, wait=wait, timeout=timeout, as_json=as_json)
     with session.nothing_on_interrupt():
         here = session.begin()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.cli import options, rendering, session
+from cloche.cli import options, rendering, session, usage
 from cloche.units import size_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def command(*, model: str | None, file: Path | None, formats: bool, as_json: boo
     from cloche.cli import formats_table, specification
 
     if formats:
-        options.refuse_together(MODEL=model, **{"--file": file, "--formats": formats})
+        usage.refuse_together(MODEL=model, **{"--file": file, "--formats": formats})
         formats_table.show(as_json=as_json)
         return
     here = session.begin()

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloche.errors import UsageError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -67,17 +65,6 @@ def replicas(text: str) -> ReplicaRange:
     if found.minimum < 1:
         raise click.BadParameter("0 is below 1. `cloche delete` removes a service.")
     return found
-
-
-def refuse_together(**given: object) -> None:
-    """Raise UsageError if more than one of the named values was given."""
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) > 1:
-        raise UsageError(
-            "usage.exclusive",
-            f"{' and '.join(names)} were given together.",
-            hint="Give one of them.",
-        )
 
 
 replace = click.option(

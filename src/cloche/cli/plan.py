@@ -17,6 +17,7 @@ from cloche.cli import (
     rendering,
     session,
     specification,
+    usage,
 )
 from cloche.errors import UsageError
 from cloche.units import download_text
@@ -62,7 +63,7 @@ def command(
     from cloche import pipeline
     from cloche.images import golden
 
-    options.refuse_together(**{"--base": base, "--target": target})
+    usage.refuse_together(**{"--base": base, "--target": target})
     if out is not None and target is None:
         what = "Only the plan of a place in a cluster is written to a file."
         raise UsageError("plan.out", what, hint="Name the place with --target.")

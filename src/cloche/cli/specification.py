@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloche.cli import session
-from cloche.cli.options import refuse_together
+from cloche.cli.usage import refuse_together
 from cloche.errors import UsageError
 
 if TYPE_CHECKING:
