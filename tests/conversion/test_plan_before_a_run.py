@@ -60,3 +60,12 @@ def test_a_model_that_has_to_be_loaded_is_planned_without_its_environment(user: 
     assert [each["python"] for each in planned["environments"]] == [spec["python"]]
     assert planned["reasons"] == []
     assert {line.split(" ")[0] for line in done.err.splitlines()} <= {"Resolving"}
+
+
+def test_what_is_wrong_without_a_run_is_refused_in_a_plan(user: User) -> None:
+    scaled_maximum(user.folder / "model.onnx", 2)
+    (user.folder / "labels.txt").write_text("ant\nbee\n")
+    spec = {"name": "peak", "model": "./model.onnx", "labels": "labels.txt"}
+    (user.folder / "cloche.yaml").write_text(json.dumps(spec))
+    refused = user.run("plan", "--json").expect(2).json["error"]
+    assert refused["code"] == "repository.labels"

@@ -126,9 +126,24 @@ class Sandbox:
     """Paths that it may also change."""
 
     @property
+    def closes_files(self) -> bool:
+        """Return whether the files of the user are closed, as they are by default."""
+        return self.files is not False
+
+    @property
+    def keeps_network(self) -> bool:
+        """Return whether the network stays, as it does by default."""
+        return self.network is not False
+
+    @property
+    def opened(self) -> tuple[str, ...]:
+        """Return the paths that are opened, to be read or changed, as they were written."""
+        return (*(self.read or ()), *(self.write or ()))
+
+    @property
     def opens_files(self) -> bool:
         """Return whether it gives more of the files than what a model needs."""
-        return self.files is False or bool(self.read or self.write)
+        return not self.closes_files or bool(self.opened)
 
 
 @dataclass(frozen=True, slots=True)

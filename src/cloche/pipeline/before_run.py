@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from cloche import conversion
 from cloche.artifacts import Deployment, Member, ModelRepository, RepositoryMember, Undetermined
-from cloche.pipeline import stages
 from cloche.pipeline.software import Software
 
 if TYPE_CHECKING:
@@ -55,10 +54,11 @@ def deployment(making: Making, snapshot: ModelSnapshot) -> Deployment:
     from cloche.verification import spec_example
 
     software = _Remembered(making.software.settings, making.software.progress)
+    known = making.known(snapshot)
     try:
-        source = replace(making, software=software).source(snapshot)
+        source = replace(making, software=software).source(snapshot, known)
     except _NotRunError as error:
-        return _unknown(making, snapshot, error.lock)
+        return _unknown(making, snapshot, known, error.lock)
     repository = making.built(source)
     example = None
     if making.example is not None:
@@ -79,10 +79,9 @@ def deployment(making: Making, snapshot: ModelSnapshot) -> Deployment:
     )
 
 
-def _unknown(making: Making, snapshot: ModelSnapshot, lock: Lock) -> Deployment:
+def _unknown(making: Making, snapshot: ModelSnapshot, facts: ModelFacts, lock: Lock) -> Deployment:
     """Return the deployment of a model that has to run before a repository can be written."""
     spec = making.spec
-    facts = stages.facts(snapshot, making.store, spec.served().model, service=spec.service_name)
     left = list(Undetermined)
     if spec.conversion == "off":
         left.remove(Undetermined.BACKEND)

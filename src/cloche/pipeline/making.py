@@ -54,9 +54,7 @@ class Making:
         from cloche.verification import examination, spec_example
 
         spec, store = self.spec, self.store
-        source = self.source(snapshot)
-        if self.labels:
-            source = replace(source, facts=replace(source.facts, labels=self.labels))
+        source = self.source(snapshot, self.known(snapshot))
         draft = self.built(source)
         member = Member(draft.main.name, snapshot, source.facts, source.lock, source.conversion)
         given = None
@@ -90,7 +88,8 @@ class Making:
         """
         member, made = recorded.main, None
         if member.conversion is not None:
-            made = replace(self, lock=lambda _: member.lock).source(snapshot).conversion
+            known, locked = self.known(snapshot), replace(self, lock=lambda _: member.lock)
+            made = locked.source(snapshot, known).conversion
             if made is None or made.digest != member.conversion.digest:
                 return None
         source = Source(snapshot, member.facts, member.lock, made)
@@ -114,14 +113,25 @@ class Making:
             self.spec.service_name, served, source.facts, lock, self.spec, self.store
         )
 
-    def source(self, snapshot: ModelSnapshot) -> Source:
-        """Return what the model is served from; it runs if only that tells how."""
-        from cloche import conversion
+    def known(self, snapshot: ModelSnapshot) -> ModelFacts:
+        """Return what inspection finds; raises ClocheError for a model that nothing serves."""
         from cloche.formats import require_servable
 
         options = self.spec.served().model
         known = stages.facts(snapshot, self.store, options, service=self.spec.service_name)
         require_servable(known, snapshot.pinned)
+        return known
+
+    def source(self, snapshot: ModelSnapshot, known: ModelFacts) -> Source:
+        """Return what the model is served from; it runs if only that tells how."""
+        source = self._unlabelled(snapshot, known)
+        if not self.labels:
+            return source
+        return replace(source, facts=replace(source.facts, labels=self.labels))
+
+    def _unlabelled(self, snapshot: ModelSnapshot, known: ModelFacts) -> Source:
+        from cloche import conversion
+
         if known.convertible is not None:
             return self._converted_or_not(snapshot, known, known.convertible)
         lock = self.lock(known)
@@ -129,7 +139,7 @@ class Making:
             return Source(snapshot, known, lock)
         shown = self._own_run(snapshot, known, known.loading, lock)
         if shown.conversion is None:
-            conversion.require(options, shown.why, snapshot)
+            conversion.require(self.spec.served().model, shown.why, snapshot)
             return Source(snapshot, conversion.as_it_is(known, shown), lock, None, shown.sample)
         return self._of_conversion(snapshot, known, shown, shown.conversion, lock)
 

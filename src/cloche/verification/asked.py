@@ -47,7 +47,7 @@ class Model:
     @property
     def closes_files(self) -> bool:
         """Return whether it runs in a sandbox that has no file of the user."""
-        return self.confined_to is not None and self.sandbox.files is not False
+        return self.confined_to is not None and self.sandbox.closes_files
 
     def named_in(self, text: str) -> str:
         """Return a text with the model's path replaced by its name."""

@@ -118,14 +118,14 @@ def confined(
     `python` runs it, and it reads its files, those of `read` and Cloche's own scripts. What the
     kernel here cannot close stays open: it is the user's own model.
     """
-    opened = [Path(each).expanduser() for each in (*(sandbox.read or ()), *(sandbox.write or ()))]
+    opened = [Path(each).expanduser() for each in sandbox.opened]
     made = surroundings.walls(
         os.environ,
         folder,
         read=[*surroundings.python(python), _SCRIPTS, *read, *opened],
-        network=network and sandbox.network is not False,
+        network=network and sandbox.keeps_network,
     )
-    if sandbox.files is False:
+    if not sandbox.closes_files:
         made = replace(made, files=False, hide={})
     return list(made.around(*argv))
 

@@ -31,8 +31,7 @@ _OF_THE_SERVER_ALONE = ("LD_LIBRARY_PATH",)
 
 def confined(command: ServerCommand, sandbox: Sandbox, write: Iterable[Path]) -> ServerCommand:
     """Return a command in its sandbox, in which it also changes the files of `write`."""
-    closes_files, keeps_network = sandbox.files is not False, sandbox.network is not False
-    if not closes_files and keeps_network:
+    if not sandbox.closes_files and sandbox.keeps_network:
         return command
     opened = opened_by(sandbox)
     walls = surroundings.walls(
@@ -40,14 +39,14 @@ def confined(command: ServerCommand, sandbox: Sandbox, write: Iterable[Path]) ->
         command.scratch,
         read=[*command.reads, *opened],
         write=[*write, _OF_GPUS, *map(_path, sandbox.write or ())],
-        network=keeps_network,
-        needs=() if keeps_network else (NETWORK,),
+        network=sandbox.keeps_network,
+        needs=() if sandbox.keeps_network else (NETWORK,),
         temporary=command.scratch,
     )
     variables = dict(command.env)
     own = {name: variables.pop(name) for name in _OF_THE_SERVER_ALONE if name in variables}
     walls = replace(walls, variables=own, start=str(command.scratch), instead=command.instead)
-    if closes_files:
+    if sandbox.closes_files:
         variables["HOME"] = str(command.scratch)
         _put_in_home(command.scratch, opened)
     else:
@@ -57,19 +56,19 @@ def confined(command: ServerCommand, sandbox: Sandbox, write: Iterable[Path]) ->
 
 def opened_by(sandbox: Sandbox) -> list[Path]:
     """Return the paths that a user opens to a model."""
-    return [_path(each) for each in (*(sandbox.read or ()), *(sandbox.write or ()))]
+    return [_path(each) for each in sandbox.opened]
 
 
 def closed(sandbox: Sandbox) -> tuple[str, ...]:
     """Return what is closed to the model's code of a replica here."""
-    files = sandbox.files is not False and trial.held().files
-    network = sandbox.network is False
-    return tuple(name for name, is_closed in ((FILES, files), (NETWORK, network)) if is_closed)
+    files = sandbox.closes_files and trial.held().files
+    closed_here = ((FILES, files), (NETWORK, not sandbox.keeps_network))
+    return tuple(name for name, is_closed in closed_here if is_closed)
 
 
 def require(sandbox: Sandbox, *, container: bool) -> None:
     """Raise ClocheError `sandbox.…` if replicas cannot be had in a sandbox."""
-    closes_network = sandbox.network is False
+    closes_network = not sandbox.keeps_network
     if container and (closes_network or sandbox.opens_files):
         raise UsageError(
             "sandbox.container",
@@ -99,7 +98,7 @@ def findings(sandbox: Sandbox, *, container: bool) -> Iterator[Finding]:
     """Yield what a user should know of what a model's code reaches."""
     if container:
         return
-    if sandbox.files is False:
+    if not sandbox.closes_files:
         what = "Its code reads and changes whatever you may, as `sandbox.files` is false."
         yield Finding(Severity.NOTE, "sandbox.off", what, where="sandbox.files")
     elif not trial.held().files:
