@@ -23,7 +23,7 @@ from cloche.daemon import keeper, signs
 from cloche.daemon.keeper import Keeper
 from cloche.daemon.signs import KeptBy, kept_by
 from cloche.home import HomeLayout
-from fixtures.local import until
+from fixtures.local import is_up, until
 
 STAND_IN = """
 import json, os, signal, sys, time
@@ -86,11 +86,6 @@ class Kept:
         self.first.wait(10)
         self.thread.join(30)
         assert not self.thread.is_alive()
-
-
-def is_up(pid: int) -> bool:
-    """Return whether a process runs, and is not a zombie."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture

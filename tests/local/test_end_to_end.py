@@ -26,7 +26,7 @@ from cloche.artifacts import Standing
 from cloche.clients.control.record import is_running
 from fixtures.command_line import User, a_user, end, ensemble, finished, in_fives, scaled_maximum
 from fixtures.load import Load, grpc_input, ready, rows
-from fixtures.local import until
+from fixtures.local import is_up, until
 
 LARGE = 64 * 2**20
 SHARED_MEMORY = Path("/dev/shm")
@@ -331,7 +331,7 @@ def test_the_later_of_two_deploys_wins(user: User) -> None:
 
 def killed(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
+    until(lambda: not is_up(pid))
 
 
 def test_a_deploy_goes_on_after_kill_9_of_the_control_plane(user: User, largest: Path) -> None:
