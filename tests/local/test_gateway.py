@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,28 @@ def envoy() -> EnvoyInstallation:
     return installed()
 
 
-@pytest.fixture(scope="module")
-def shared(envoy: EnvoyInstallation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Two services: `a` with a canary, and `b`, which has a model of the same name later."""
+@pytest.fixture(scope="module", params=["", "a", "ab"], ids="own routes of: {}".format)
+def shared(
+    envoy: EnvoyInstallation,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Running]:
+    """Two services: `a` with a canary, and `b`, which has a model of the same name later.
+
+    Those that the parameter names have routes of their own, with the gateway's own timeout.
+    """
     with running(tmp_path_factory.mktemp("shared"), envoy, **LIMITS) as gateway:
         one, two, other = (gateway.replica(label) for label in ("a1", "a2", "b1"))
+        services = (
+            service("a", (100, one), (0, two), models=("a", "same")),
+            service("b", (100, other), models=("b", "same", "its-own"), plain=("b", "its-own")),
+        )
+        limit = gateway.gateway.settings.gateway_request_timeout
         gateway.gateway.apply(
             GatewayState(
-                (
-                    service("a", (100, one), (0, two), models=("a", "same")),
-                    service(
-                        "b", (100, other), models=("b", "same", "its-own"), plain=("b", "its-own")
-                    ),
+                tuple(
+                    replace(each, timeout=limit) if each.name in request.param else each
+                    for each in services
                 )
             )
         )
@@ -177,6 +188,12 @@ def test_the_server_as_a_whole_is_answered_without_any_service(gateway: Running)
             404,
             "unknown model: 'its-own' is not found",
         ),
+        (
+            "/v2/models/a/infer",
+            {"host": "nope.localhost"},
+            404,
+            "unknown model: 'a' is not found in service 'nope'",
+        ),
         ("/v2/models/a/versions/2/infer", {}, 404, "has no version 2"),
         ("/", {}, 404, "nothing is at /"),
         ("/v2/repository/index", {}, 403, "does not pass /v2/repository/index"),
@@ -247,6 +264,17 @@ def test_calls_that_go_nowhere_are_told_why(
         calls.infer(model, *metadata)
     assert caught.value.code().name == code
     assert words in caught.value.details()
+
+
+def test_a_call_under_the_host_of_no_service_is_told_so(shared: Running) -> None:
+    calls = Calls(shared.address, more=[("grpc.default_authority", "nope.localhost:1")])
+    try:
+        with pytest.raises(grpc.RpcError) as caught:
+            calls.infer("a")
+        assert caught.value.code().name == "NOT_FOUND"
+        assert "no service is called 'nope'" in caught.value.details()
+    finally:
+        calls.channel.close()
 
 
 def test_calls_that_change_the_server_do_not_pass(shared: Running, calls: Calls) -> None:

@@ -6,6 +6,7 @@ it reads the files when it starts, or goes on.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloche.errors import UnavailableError
@@ -71,15 +72,23 @@ class Admins:
         return {pid: counts for pid, counts in found if pid is not None}
 
     def _ask(self, question: Callable[[Admin], T]) -> list[T]:
-        """Return the answer of each process that runs; there is at least one."""
-        answers, silent = list[T](), None
-        for admin in self._each:
+        """Return the answer of each process that runs; there is at least one.
+
+        All are asked at once: each may take a while, as it reads what was just written.
+        """
+
+        def answer(admin: Admin) -> T | UnavailableError:
             try:
-                answers.append(question(admin))
+                return question(admin)
             except UnavailableError as error:
                 if admin.running():
                     raise
-                silent = error
+                return error
+
+        with ThreadPoolExecutor(max(1, len(self._each))) as threads:
+            found = list(threads.map(answer, self._each))
+        answers = [each for each in found if not isinstance(each, UnavailableError)]
         if not answers:
-            raise silent or UnavailableError("gateway.admin", "The gateway has no process.")
+            silent = (each for each in found if isinstance(each, UnavailableError))
+            raise next(silent, UnavailableError("gateway.admin", "The gateway has no process."))
         return answers

@@ -30,6 +30,8 @@ Json = dict[str, Any]
 PROTOCOLS = ("http", "grpc")
 ANSWERS = "cloche.answers"
 """The cluster of the gateway's own answers."""
+REVISION_METADATA = ("cloche", "revision")
+"""The namespace and the key of a cluster's metadata that have its revision, as text."""
 
 _TYPES = "type.googleapis.com/envoy"
 CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
@@ -83,6 +85,7 @@ def clusters_in(
 def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
     """Return the cluster of a revision; the health check is that of `model`."""
     grpc = name.protocol == "grpc"
+    namespace, key = REVISION_METADATA
     protocol: Json = {"http2_protocol_options" if grpc else "http_protocol_options": {}}
     replicas = [
         _endpoint(name, each) | sequences.place(revision, each)
@@ -91,6 +94,7 @@ def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
     return {
         "@type": CLUSTER_TYPE,
         "name": str(name),
+        "metadata": {"filter_metadata": {namespace: {key: str(name.revision)}}},
         "type": "STATIC",
         "connect_timeout": "1s",
         **sequences.balancing(revision),

@@ -162,14 +162,13 @@ class EnvoyGateway:
 
     def sweep(self) -> tuple[str, ...]:
         """Remove clusters without routes and requests; return those that still have requests."""
-        routed = self._files.clusters_with_routes()
         present = xds.read_resources(self._files.clusters_file)
-        retired = [each["name"] for each in present if each["name"] not in routed]
+        retired = self._files.without_routes([each["name"] for each in present])
         if not retired:
             return ()
         busy = {host.cluster for host in self._hosts() if host.active}
-        left = tuple(name for name in retired if name in busy)
-        kept = [each for each in present if each["name"] in routed or each["name"] in left]
+        left = tuple(sorted(retired & busy))
+        kept = [each for each in present if each["name"] not in retired or each["name"] in left]
         xds.publish(
             self._files.clusters_file, clusters.CLUSTER_TYPE, kept, reserve=self._files.reserve
         )

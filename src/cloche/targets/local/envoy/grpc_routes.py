@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cloche.targets.local.envoy import (
     clusters,
+    common_routes,
     protobuf,
     renaming,
     replies,
     revision_routes,
     unary,
 )
-from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, equals, present
-from cloche.targets.local.envoy.services import plain_owners
+from cloche.targets.local.envoy.revision_routes import (
+    REVISION_HEADER,
+    SERVICE_HEADER,
+    absent,
+    equals,
+    present,
+)
+from cloche.targets.local.envoy.services import ANY_HOST, SERVICE_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cloche.settings import Settings
-    from cloche.targets.local.envoy.services import GatewayState, ServiceRoutes
+    from cloche.targets.local.envoy.common_routes import CommonRoutes
+    from cloche.targets.local.envoy.services import ServiceRoutes
 
 Json = dict[str, Any]
 
@@ -30,6 +38,14 @@ MODEL_STATE = "cloche.model"
 MODEL_HEADER = "cloche-model-of-message"
 """Passes a name without a route to the gateway's own answers."""
 
+_MODEL: Json = {
+    "request_headers_to_add": [
+        {
+            "header": {"key": MODEL_HEADER, "value": f"%FILTER_STATE({MODEL_STATE}:PLAIN)%"},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }
+    ],
+}
 _FILTER_TYPE = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 _INFER_CALL = f"/{protobuf.SERVICE}/ModelInfer"
 _UNARY_CALLS = re.escape(f"/{protobuf.SERVICE}/") + "({})".format(
@@ -38,32 +54,72 @@ _UNARY_CALLS = re.escape(f"/{protobuf.SERVICE}/") + "({})".format(
 _SERVER_CALLS = ("ServerLive", "ServerReady", "ServerMetadata")
 
 
-def of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
-    """Return the routes under any host."""
-    return _only_grpc(_routes_of_everyone(state, settings))
-
-
-def of_host(service: ServiceRoutes, settings: Settings) -> list[Json]:
-    """Return the routes under a service's host."""
-    return _only_grpc([*_routes_of(service, settings, {}, []), *_answers()])
-
-
-def _only_grpc(routes: Iterable[Json]) -> list[Json]:
-    return [{**route, "match": {**route["match"], "grpc": {}}} for route in routes]
-
-
-def _routes_of_everyone(state: GatewayState, settings: Settings) -> list[Json]:
-    routes: list[Json] = []
-    for service in state.services:
-        routes += _routes_of(service, settings, {}, [equals(SERVICE_HEADER, service.name)])
-    for name, owner in sorted(plain_owners(state).items()):
-        renamed = renaming.per_route(owner, name)
-        routes += _routes_of(owner, settings, _names_model(name), [], renamed)
-    unknown = {
-        "match": {"prefix": f"/{protobuf.SERVICE}/Model", "headers": [present(SERVICE_HEADER)]},
-        "route": {"cluster": clusters.ANSWERS},
+def hosts(common: CommonRoutes, settings: Settings) -> dict[str, list[Json]]:
+    """Return the routes by domain."""
+    found = {
+        ANY_HOST: [
+            *_of_others(common, settings),
+            *_in_common(common, settings),
+            *_unknown_service(),
+            *_by_name(settings),
+            *_answers(),
+        ],
+        SERVICE_HOSTS: [*_common_calls(common, settings), *_answers()],
     }
-    return [*routes, unknown, *_by_name(settings), *_answers()]
+    for service in common.others:
+        found[service.host] = [*_routes_of(service, settings, {}, []), *_answers()]
+    return {
+        domain: [{**route, "match": {**route["match"], "grpc": {}}} for route in routes]
+        for domain, routes in found.items()
+    }
+
+
+def _of_others(common: CommonRoutes, settings: Settings) -> list[Json]:
+    """Return the routes of services with routes of their own."""
+    routes: list[Json] = []
+    for service in common.others:
+        routes += _routes_of(service, settings, {}, [equals(SERVICE_HEADER, service.name)])
+    for name, owner in common.others_owned.items():
+        renamed = renaming.per_route(owner, name)
+        routes += _routes_of(owner, settings, _names_model([name]), [], renamed)
+    return routes
+
+
+def _in_common(common: CommonRoutes, settings: Settings) -> list[Json]:
+    """Return the routes that services have in common: by header, and by the model's name."""
+    if not common.services:
+        return []
+    by_name: list[Json] = []
+    ways = (
+        (absent(REVISION_HEADER), common_routes.GRPC_MODELS),
+        (present(REVISION_HEADER), common_routes.GRPC_REVISIONS),
+    )
+    for chosen, specifier in ways if common.owned else ():
+        routes = _common_calls(common, settings, _names_model(None), [chosen], specifier)
+        by_name += [route | _MODEL for route in routes]
+    return [*_common_calls(common, settings, {}, [present(SERVICE_HEADER)]), *by_name]
+
+
+def _common_calls(
+    common: CommonRoutes,
+    settings: Settings,
+    more: Json | None = None,
+    headers: Iterable[Json] = (),
+    specifier: str = common_routes.GRPC_CALLS,
+) -> list[Json]:
+    if not common.services:
+        return []
+
+    def routes(match: Json, *, stream: bool = False) -> list[Json]:
+        whole = {"match": match | (more or {}) | {"headers": list(headers)}}
+        return [whole | common_routes.to(specifier, settings, stream=stream)]
+
+    return _calls(routes, as_streams=common.as_streams, marked=False)
+
+
+def _unknown_service() -> list[Json]:
+    match = {"prefix": f"/{protobuf.SERVICE}/Model", "headers": [present(SERVICE_HEADER)]}
+    return [{"match": match, "route": {"cluster": clusters.ANSWERS}}]
 
 
 def _with_filters(route: Json, more: Json) -> Json:
@@ -72,10 +128,10 @@ def _with_filters(route: Json, more: Json) -> Json:
     return route | {key: route.get(key, {}) | more[key]} if more else route
 
 
-def _names_model(model: str) -> Json:
-    """Return a matcher for calls whose first message was read and names a model."""
-    state = json.dumps([model], ensure_ascii=False)
-    return {"filter_state": [{"key": MODEL_STATE, "string_match": {"exact": state}}]}
+def _names_model(models: list[str] | None) -> Json:
+    """Return a matcher for calls whose first message was read and names this model, or any."""
+    read = {"prefix": "["} if models is None else {"exact": json.dumps(models, ensure_ascii=False)}
+    return {"filter_state": [{"key": MODEL_STATE, "string_match": read}]}
 
 
 def _routes_of(
@@ -86,26 +142,43 @@ def _routes_of(
     filters: Json | None = None,
 ) -> list[Json]:
     """Return the routes of calls that match `more` and `headers`; those to replicas `filters`."""
-    infer, any_unary = {"path": _INFER_CALL}, {"safe_regex": {"regex": _UNARY_CALLS}}
 
     def routes(match: Json, *, stream: bool = False) -> list[Json]:
         return revision_routes.routes(
             service, "grpc", match | more, headers, settings, stream=stream
         )
 
+    infer = {"path": _INFER_CALL} | more
+    calls = _calls(
+        routes,
+        as_streams=any(revision.as_streams for revision in service.revisions),
+        marked=any(revision.spread for revision in service.revisions),
+    )
+    return [
+        *revision_routes.lacking_sequence(service, infer, headers),
+        *revision_routes.decoupled(service, infer, headers),
+        *(_with_filters(route, filters or {}) for route in calls),
+    ]
+
+
+class _Routes(Protocol):
+    """Makes the routes of the calls that match; those of a stream may last."""
+
+    def __call__(self, match: Json, *, stream: bool = False) -> list[Json]: ...
+
+
+def _calls(routes: _Routes, *, as_streams: bool, marked: bool) -> list[Json]:
+    """Return the routes of each kind of call; `as_streams` and `marked` as in `unary`."""
+    infer: list[Json] = []
     streams = [
         {**route, **_per_filter(body_size_limit=False)}
         for route in routes({"path": unary.STREAM_CALL}, stream=True)
     ]
-    if any(revision.as_streams for revision in service.revisions):
-        spread = any(revision.spread for revision in service.revisions)
-        passed = [unary.passed_as_stream(route, marked=spread) for route in routes(infer)]
-        streams = [*passed, *map(unary.safe_stream, streams)]
-    return [
-        *revision_routes.lacking_sequence(service, infer | more, headers),
-        *revision_routes.decoupled(service, infer | more, headers),
-        *(_with_filters(route, filters or {}) for route in [*streams, *routes(any_unary)]),
-    ]
+    if as_streams:
+        passed = routes({"path": _INFER_CALL})
+        infer = [unary.passed_as_stream(route, marked=marked) for route in passed]
+        streams = [unary.safe_stream(route) for route in streams]
+    return [*infer, *streams, *routes({"safe_regex": {"regex": _UNARY_CALLS}})]
 
 
 def _by_name(settings: Settings) -> list[Json]:
@@ -122,13 +195,7 @@ def _by_name(settings: Settings) -> list[Json]:
     rest = {
         "route": {"cluster": clusters.ANSWERS, "timeout": "0s"},
         "request_body_buffer_limit": replies.name_limit(settings),
-        "request_headers_to_add": [
-            {
-                "header": {"key": MODEL_HEADER, "value": f"%FILTER_STATE({MODEL_STATE}:PLAIN)%"},
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-            }
-        ],
-    }
+    } | _MODEL
     # The route that is chosen then says whether the last of these filters has something to do.
     reading = {"grpc_field_extraction": True, "set_filter_state": True, "lua": True}
     answering = _per_filter(**reading)

@@ -85,14 +85,16 @@ class Publisher:
             self._routed[name] = versions[name], routes.clusters_of(table)
         return versions
 
-    def clusters_with_routes(self) -> set[str]:
-        """Return the clusters of all routes: of the last state, on disk, and in use."""
-        names = {str(name) for name, _, _ in clusters.clusters_in(self.written_state())}
+    def without_routes(self, names: Collection[str]) -> set[str]:
+        """Return the clusters that no route leads to: of the last state, on disk, or in use."""
+        routed = {str(name) for name, _, _ in clusters.clusters_in(self.written_state())}
         for name in (routes.HTTP_TABLE, routes.GRPC_TABLE):
-            names |= self._clusters_on_disk(name)
+            routed |= self._clusters_on_disk(name)
+        if routed.issuperset(names):
+            return set()  # and nothing has to be asked
         for _, table in self.tables().values():
-            names |= routes.clusters_of(table)
-        return names
+            routed |= routes.clusters_of(table)
+        return set(names) - routed
 
     def _clusters_on_disk(self, name: str) -> set[str]:
         """Return the clusters that a table on disk leads to; it is read only if that is new."""
@@ -149,8 +151,9 @@ class Publisher:
         if self._admin.clusters_versions() <= {xds.read_version(self.clusters_file)}:
             return present
         wanted = {each["name"] for service in state.services for each in _clusters_of(service)}
-        needed = (self._admin.clusters() | self.clusters_with_routes()) - wanted
-        return [each for each in present if each["name"] in needed]
+        others = {each["name"] for each in present} - wanted
+        unused = self.without_routes(others - self._admin.clusters())
+        return [each for each in present if each["name"] in others - unused]
 
     def offer_routes(self, after: GatewayState) -> tuple[bool, GatewayState, dict[str, str]]:
         """Make Envoy have the routes of a state, but for services that it refuses.

@@ -137,10 +137,15 @@ def _to(
 
 def _action(service: ServiceRoutes, settings: Settings, stream: bool, rewrite: str | None) -> Json:
     limit = settings.gateway_request_timeout if service.timeout is None else service.timeout
-    action: Json = {"timeout": f"{limit:g}s"}
-    if stream:
-        action = {"timeout": "0s", "idle_timeout": f"{_STREAM_IDLE_SECONDS}s"}
+    action = lasting(limit, stream=stream)
     return action if rewrite is None else action | {"prefix_rewrite": rewrite}
+
+
+def lasting(seconds: float, *, stream: bool) -> Json:
+    """Return how long an answer may take; a stream may last for ever, but not be silent."""
+    if stream:
+        return {"timeout": "0s", "idle_timeout": f"{_STREAM_IDLE_SECONDS}s"}
+    return {"timeout": f"{seconds:g}s"}
 
 
 def _revision_header(revision: RevisionEndpoints) -> list[Json]:

@@ -12,6 +12,8 @@ as a whole has the form of a call of some model.
 The service follows from, in this order: the host (`NAME.localhost`), the header `cloche-service`,
 the model's name in the path or message. A model's name leads to the service that had it first. The
 revision follows from the header `cloche-revision`, else from the weights.
+
+A service has routes of its own only where they differ from those of others (see `common_routes`).
 """
 
 from __future__ import annotations
@@ -19,13 +21,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from cloche.targets.local.envoy import clusters, grpc_routes, renaming, revision_routes, visitors
+from cloche.targets.local.envoy import (
+    clusters,
+    common_routes,
+    grpc_routes,
+    renaming,
+    revision_routes,
+    visitors,
+)
 from cloche.targets.local.envoy.retries import RETRIES
-from cloche.targets.local.envoy.revision_routes import SERVICE_HEADER, absent, equals
-from cloche.targets.local.envoy.services import ClusterName, plain_owners
+from cloche.targets.local.envoy.revision_routes import (
+    REVISION_HEADER,
+    SERVICE_HEADER,
+    absent,
+    equals,
+)
+from cloche.targets.local.envoy.services import ANY_HOST, SERVICE_HOSTS, ClusterName
 
 if TYPE_CHECKING:
     from cloche.settings import Settings
+    from cloche.targets.local.envoy.common_routes import CommonRoutes
     from cloche.targets.local.envoy.services import GatewayState, ServiceRoutes
 
 Json = dict[str, Any]
@@ -44,32 +59,31 @@ _CALLS = (
     ("/generate_stream", True),
 )
 """The end of a call's path, and whether the answer is a stream."""
+_INFERENCE = r"/v2/models/[^/?]+/infer"
 _INFERENCES = "/(infer|generate|generate_stream)"
 _ANY_VERSION = "[1-9][0-9]*"
 
 
 def http_table(state: GatewayState, settings: Settings) -> Json:
     """Return the routes of HTTP/1.1 requests."""
-    everyone, hosts = _http_routes(state, settings)
-    return _table(HTTP_TABLE, state, everyone, hosts, visitors.of_host(settings))
+    common = common_routes.divide(state)
+    hosts = _http_hosts(common, settings)
+    specifiers = common_routes.http_specifiers(common)
+    more = visitors.of_host(settings)
+    return _table(HTTP_TABLE, state, hosts, specifiers, more)
 
 
 def grpc_table(state: GatewayState, settings: Settings) -> Json:
     """Return the routes of HTTP/2 requests: gRPC calls, and all HTTP/1.1 routes."""
-    everyone, hosts = _http_routes(state, settings)
-    calls = grpc_routes.of_everyone(state, settings)
-    return _table(
-        GRPC_TABLE,
-        state,
-        [*calls, *everyone],
-        {
-            service.name: [
-                *grpc_routes.of_host(service, settings),
-                *hosts[service.name],
-            ]
-            for service in state.services
-        },
-    )
+    common = common_routes.divide(state)
+    calls = grpc_routes.hosts(common, settings)
+    hosts = _http_hosts(common, settings)
+    specifiers = [
+        *common_routes.http_specifiers(common),
+        *common_routes.grpc_specifiers(common, grpc_routes.MODEL_STATE),
+    ]
+    both = {domain: [*calls[domain], *routes] for domain, routes in hosts.items()}
+    return _table(GRPC_TABLE, state, both, specifiers)
 
 
 def shares_of(table: Json) -> set[tuple[str, int, int]]:
@@ -93,11 +107,11 @@ def clusters_of(table: Json) -> set[str]:
 def _table(
     name: str,
     state: GatewayState,
-    everyone: list[Json],
     hosts: dict[str, list[Json]],
+    specifiers: list[Json],
     more: Json | None = None,
 ) -> Json:
-    """Return a table; each virtual host has `more`, too."""
+    """Return a table of routes by domain; each virtual host has `more`, too."""
     shares = [
         {"service": service.name, "revision": each.revision, "weight": each.weight}
         for service in state.services
@@ -109,19 +123,14 @@ def _table(
         # Read back from the running gateway to see what it serves.
         "metadata": {"filter_metadata": {"cloche": {"routes": shares}}},
         "ignore_port_in_host_matching": True,
-        "virtual_hosts": [
-            _host("everyone", "*", everyone) | (more or {}),
-            *(
-                _host(service, f"{service}.localhost", routes) | (more or {})
-                for service, routes in sorted(hosts.items())
-            ),
-        ],
+        "cluster_specifier_plugins": specifiers,
+        "virtual_hosts": [_host(domain, routes) | (more or {}) for domain, routes in hosts.items()],
     }
 
 
-def _host(name: str, domain: str, routes: list[Json]) -> Json:
+def _host(domain: str, routes: list[Json]) -> Json:
     return {
-        "name": name,
+        "name": domain,
         "domains": [domain],
         "retry_policy": RETRIES,
         "request_body_buffer_limit": _LARGEST_RETRIED,
@@ -132,38 +141,56 @@ def _host(name: str, domain: str, routes: list[Json]) -> Json:
 # ── HTTP ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _http_routes(
-    state: GatewayState, settings: Settings
-) -> tuple[list[Json], dict[str, list[Json]]]:
-    """Return the routes under any host, and those under each service's host."""
+def _http_hosts(common: CommonRoutes, settings: Settings) -> dict[str, list[Json]]:
+    """Return the routes by domain."""
     by_path = [
-        (owner, name, [absent(SERVICE_HEADER)])
-        for name, owner in sorted(plain_owners(state).items())
+        (owner, name, [absent(SERVICE_HEADER)]) for name, owner in common.others_owned.items()
     ]
     by_header = [
         (service, name, [equals(SERVICE_HEADER, service.name)])
-        for service in state.services
+        for service in common.others
         for name in service.models
     ]
-    everyone = [*_model_routes([*by_path, *by_header], settings), *_http_answers()]
+    infer, calls = _model_routes([*by_path, *by_header], settings)
+    common_infer, common_calls = _common_routes(common, settings)
     hosts = {
-        service.name: [
-            *_model_routes([(service, name, []) for name in service.models], settings),
-            *_http_answers(),
-        ]
-        for service in state.services
+        ANY_HOST: [*infer, *common_infer, *calls, *common_calls, *_http_answers()],
+        SERVICE_HOSTS: [*common_calls, *_http_answers()],
     }
-    return everyone, hosts
+    for service in sorted(common.others, key=lambda service: service.name):
+        infer, calls = _model_routes([(service, name, []) for name in service.models], settings)
+        hosts[service.host] = [*infer, *calls, *_http_answers()]
+    return hosts
+
+
+def _common_routes(common: CommonRoutes, settings: Settings) -> tuple[list[Json], list[Json]]:
+    """Return the routes in common: of inference by the model's name alone, and of all calls."""
+
+    def to(specifier: str, path: str, *headers: Json, stream: bool = False) -> Json:
+        form = {"name": ":path", "string_match": {"safe_regex": {"regex": path}}}
+        match = {"prefix": "/v2/models/", "headers": [form, *headers]}
+        return {"match": match} | common_routes.to(specifier, settings, stream=stream)
+
+    if not common.services:
+        return [], []
+    alone = absent(SERVICE_HEADER), absent(REVISION_HEADER)
+    infer = [to(common_routes.HTTP_INFERENCE, _INFERENCE, *alone)] if common.owned else []
+    calls = [
+        to(common_routes.HTTP_CALLS, _CALL.format(versions="1", call=call), stream=stream)
+        for call, stream in _CALLS
+    ]
+    return infer, calls
 
 
 def _model_routes(
     models: list[tuple[ServiceRoutes, str, list[Json]]], settings: Settings
-) -> list[Json]:
+) -> tuple[list[Json], list[Json]]:
     """Return the routes of `(service, model, headers that requests must have)`.
 
-    Envoy searches a table from its top, and nearly all traffic is inference: its routes come first,
-    as exact paths, which are cheap to compare. The other calls share few routes, since the tables
-    of hundreds of services are written, read and compared as a whole.
+    Envoy searches a table from its top, and nearly all traffic is inference: its routes, which are
+    returned first, are to come first, as exact paths, which are cheap to compare. The other calls
+    share few routes, since the tables of hundreds of services are written, read and compared as a
+    whole.
     """
     infer: list[Json] = []
     calls: list[Json] = []
@@ -187,7 +214,7 @@ def _model_routes(
                 stream=stream, rewrite=rewritten,
             )  # fmt: skip
             calls += [route | renamed for route in found]
-    return [*infer, *calls]
+    return infer, calls
 
 
 def _is_call(call: str, service: ServiceRoutes) -> Json:

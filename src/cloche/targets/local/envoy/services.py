@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ANY_HOST = "*"
+SERVICE_HOSTS = "*.localhost"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
@@ -60,6 +63,11 @@ class ServiceRoutes:
     """Further names of its first model, by which the server does not know it."""
     timeout: float | None = None
     """Seconds that a request may take; None for the gateway's own limit."""
+
+    @property
+    def host(self) -> str:
+        """The host under which every path and call is for this service."""
+        return f"{self.name}.localhost"
 
     def server_name(self, name: str) -> str | None:
         """Return the name by which the server knows a model, None if it is `name` itself."""

@@ -1,0 +1,34 @@
+-- Chooses the cluster of a request to one of the services that have their routes in common. The
+-- lines that say which they are follow (see common_routes). A request that is for none of them goes
+-- to the gateway's own answers.
+
+local SERVICES, OWNERS = {}, {}
+
+-- `models` are the names in paths, as they are sent, and `owned` those that lead here by themselves;
+-- none where the message has the name.
+local function serve(name, live, revisions, models, owned)
+  local service = { live = tostring(live), revisions = {}, prefix = name .. ".r" }
+  for _, revision in ipairs(revisions) do service.revisions[tostring(revision)] = true end
+  if models then
+    service.models = {}
+    for _, model in ipairs(models) do service.models[model] = true end
+    for _, model in ipairs(owned) do OWNERS[model] = service end
+  end
+  SERVICES[name] = service
+end
+
+local function chosen(headers)
+  local host = (headers:get(":authority") or ""):lower():gsub(":%d*$", "")
+  local model = headers:get(":path"):match("^/v2/models/([^/?]+)")
+  local name = host:match("^([^.]+)%.localhost$") or headers:get("cloche-service")
+  local service
+  if name then service = SERVICES[name] else service = OWNERS[model] end
+  if not service or service.models and not service.models[model] then return nil end
+  local revision = headers:get("cloche-revision") or service.live
+  return service.revisions[revision] and service.prefix .. revision
+end
+
+function envoy_on_route(handle)
+  local cluster = chosen(handle:headers())
+  return cluster and cluster .. "." .. PROTOCOL or ANSWERS
+end
