@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -73,13 +74,17 @@ def test_each_start_of_each_replica_has_a_folder_of_its_own(
 def test_a_long_home_has_its_sockets_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    long = tmp_path / ("long" * 30)
-    marker = Marker.new(long, "a-r1-0")
-    folder = ReplicaSockets(long).make(marker).parent
-    assert folder != ReplicaSockets(tmp_path / ("other" * 30)).make(marker).parent
-    assert len(str(folder)) < 100
-    assert folder.parent.stat().st_mode & 0o777 == folder.stat().st_mode & 0o777 == 0o700
+    # Not under pytest's folder, whose path has the name of the user.
+    with tempfile.TemporaryDirectory(prefix="cloche-test-") as temporary:
+        monkeypatch.setattr("tempfile.gettempdir", lambda: temporary)
+        long = tmp_path / ("long" * 30)
+        folder = ReplicaSockets(long).make(Marker.new(long, "a-r1-0")).parent
+        assert (
+            folder
+            != ReplicaSockets(tmp_path / ("other" * 30)).make(Marker.new(long, "a-r1-0")).parent
+        )
+        assert len(str(folder)) < 100
+        assert folder.parent.stat().st_mode & 0o777 == folder.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder to another user takes root")

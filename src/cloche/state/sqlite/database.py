@@ -12,6 +12,7 @@ for a writer. Errors of SQLite become a ClocheError:
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -126,6 +127,8 @@ def _open(path: Path) -> sqlite3.Connection:
     # and the next process to close its own would take away the WAL file under them.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    if not os.access(path, os.W_OK):  # SQLite would open it to be read, and fail at a write
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
