@@ -64,15 +64,23 @@ def main() -> int:
         try:
             for outcome in ask_all(questions, folder, Store(folder / "store", _STORE), starter):
                 outcomes.append(outcome)
-                print(f"\r{len(outcomes)} of {len(questions)}", end="", file=sys.stderr, flush=True)
+                _show(len(outcomes), len(questions))
         finally:
             starter.stop_all()
-    print(file=sys.stderr)
     page = _page(len(cases), excluded.values(), outcomes)
     PAGE.write_text("\n".join([page, *_made(made)]) + "\n", encoding="utf-8")
     counts = Counter(outcome.verdict for outcome in outcomes)
     print("\n".join(f"{counts[verdict]:5} {verdict}" for verdict in VERDICTS))
     return int(any(counts[verdict] for verdict in VERDICTS[3:]))
+
+
+def _show(done: int, total: int) -> None:
+    """Show how far it is: on a terminal in one line, else a line now and then."""
+    ends = "\n" if done == total else "\r"
+    if sys.stderr.isatty():
+        print(f"{done} of {total}", end=ends, file=sys.stderr, flush=True)
+    elif done % 100 == 0 or done == total:
+        print(f"{done} of {total}", file=sys.stderr, flush=True)
 
 
 def _page(total: int, excluded: Iterable[str], outcomes: list[Outcome]) -> str:
