@@ -1,4 +1,4 @@
-"""`python -m bench.routing`: one more service among many, until both gateways have its routes.
+"""`python -m bench.routing`: one more service among many, until the gateway has its routes.
 
 The gateway is the real one, of two processes. All services lead to one small server, which answers
 their health checks: what is measured is the gateway's tables, not the start of replicas. A service

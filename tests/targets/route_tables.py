@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from lupa.luajit21 import LuaRuntime
 
-from cloche.targets.local.envoy.grpc_routes import MODEL_STATE
+from cloche.targets.local.envoy.revision_routes import MODEL_STATE, state_of
+from cloche.targets.local.envoy.services import Endpoint, RevisionEndpoints, ServiceRoutes
 
 Json = dict[str, Any]
+
+ENDPOINT = Endpoint("127.0.0.1:18001", "127.0.0.1:18002")
+
+
+def service(name: str, *models: str, weights: tuple[int, ...] = (100,)) -> ServiceRoutes:
+    """Return a service whose models' names all lead to it."""
+    revisions = tuple(
+        RevisionEndpoints(number, weight, (ENDPOINT,))
+        for number, weight in enumerate(weights, start=1)
+    )
+    names = models or (name,)
+    return ServiceRoutes(name, names, revisions, plain=names)
 
 
 def everyone(table: Json) -> list[Json]:
@@ -44,7 +56,7 @@ def call_leads_to(
     first = next(route for route in routes if matches(route, path, given))
     reading = first.get("typed_per_filter_config", {}).get("envoy.filters.http.set_filter_state")
     if reading is not None and not reading["disabled"]:
-        given |= {MODEL_STATE: json.dumps([model], ensure_ascii=False)}
+        given |= {MODEL_STATE: state_of(model)}
     return _led(table, routes, path, given)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from route_tables import call_leads_to, leads_to, matches, routes_of, specified
+from route_tables import call_leads_to, leads_to, matches, routes_of, service, specified
 
 from cloche.settings import Settings
 from cloche.targets.local.envoy import clusters, routes
@@ -20,12 +20,6 @@ from cloche.targets.local.envoy.services import (
 )
 
 SETTINGS = Settings(home=Path("/nowhere"))
-
-
-def service(name: str, *models: str, weights: tuple[int, ...] = (100,)) -> ServiceRoutes:
-    revisions = tuple(RevisionEndpoints(at, weight) for at, weight in enumerate(weights, start=1))
-    names = models or (name,)
-    return ServiceRoutes(name, names, revisions, plain=names)
 
 
 def test_the_tables_of_many_services_stay_small() -> None:

@@ -17,6 +17,7 @@ from route_tables import (
     leads_to,
     matches,
     routes_of,
+    service,
     targets,
 )
 
@@ -31,16 +32,6 @@ from cloche.targets.local.envoy.services import (
 )
 
 SETTINGS = Settings(home=Path("/nowhere"))
-ENDPOINT = Endpoint("127.0.0.1:18001", "127.0.0.1:18002")
-
-
-def service(name: str, *models: str, weights: tuple[int, ...] = (100,)) -> ServiceRoutes:
-    revisions = tuple(
-        RevisionEndpoints(number, weight, (ENDPOINT,))
-        for number, weight in enumerate(weights, start=1)
-    )
-    names = models or (name,)
-    return ServiceRoutes(name, names, revisions, plain=names)
 
 
 @pytest.mark.parametrize(

@@ -78,11 +78,9 @@ def test_a_long_home_has_its_sockets_elsewhere(
     with tempfile.TemporaryDirectory(prefix="cloche-test-") as temporary:
         monkeypatch.setattr("tempfile.gettempdir", lambda: temporary)
         long = tmp_path / ("long" * 30)
-        folder = ReplicaSockets(long).make(Marker.new(long, "a-r1-0")).parent
-        assert (
-            folder
-            != ReplicaSockets(tmp_path / ("other" * 30)).make(Marker.new(long, "a-r1-0")).parent
-        )
+        marker = Marker.new(long, "a-r1-0")
+        folder = ReplicaSockets(long).make(marker).parent
+        assert folder != ReplicaSockets(tmp_path / ("other" * 30)).make(marker).parent
         assert len(str(folder)) < 100
         assert folder.parent.stat().st_mode & 0o777 == folder.stat().st_mode & 0o777 == 0o700
 

@@ -68,5 +68,5 @@ def _direct(path: str, body: bytes, content_type: str) -> Json:
     }
 
 
-EXPLANATION = scripts.joined("json_string.lua", "explanation.lua")
+EXPLANATION = scripts.joined("json_string.lua", "named_service.lua", "explanation.lua")
 """Explains why a request has no route. It decides nothing: it only gets requests without one."""

@@ -18,10 +18,8 @@ local function serve(name, live, revisions, models, owned)
 end
 
 local function chosen(headers)
-  local host = (headers:get(":authority") or ""):lower():gsub(":%d*$", "")
   local model = headers:get(":path"):match("^/v2/models/([^/?]+)")
-  local name = host:match("^([^.]+)%.localhost$") or headers:get("cloche-service")
-  local service
+  local name, service = named_service(headers), nil
   if name then service = SERVICES[name] else service = OWNERS[model] end
   if not service or service.models and not service.models[model] then return nil end
   local revision = headers:get("cloche-revision") or service.live

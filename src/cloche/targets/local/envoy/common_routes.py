@@ -11,7 +11,6 @@ https://www.envoyproxy.io/docs/envoy/latest/configuration/http/cluster_specifier
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -114,32 +113,30 @@ def http_specifiers(common: CommonRoutes) -> list[Json]:
     return [*found, _matcher(HTTP_INFERENCE, _header(":path"), paths)] if paths else found
 
 
-def grpc_specifiers(common: CommonRoutes, model_state: str) -> list[Json]:
-    """Return the specifiers of the routes of gRPC; empty if no service has them.
-
-    `model_state` is the filter state that has the model's name, as JSON: `["digits"]`.
-    """
+def grpc_specifiers(common: CommonRoutes) -> list[Json]:
+    """Return the specifiers of the routes of gRPC; empty if no service has them."""
     if not common.services:
         return []
     found = [_script(GRPC_CALLS, "grpc", [_line(service) for service in common.services])]
     if not common.owned:
         return found
-    by_name = {
-        json.dumps([name], ensure_ascii=False): owner for name, owner in common.owned.items()
-    }
-    live = {name: _action(_live(owner, "grpc")) for name, owner in by_name.items()}
-    revisions = {name: _by_revision(owner, "grpc") for name, owner in by_name.items()}
-    state = _input(_FILTER_STATE, key=model_state)
+    by_state = {revision_routes.state_of(name): owner for name, owner in common.owned.items()}
+    live = {state: _action(_live(owner, "grpc")) for state, owner in by_state.items()}
+    revisions = {state: _by_revision(owner, "grpc") for state, owner in by_state.items()}
+    model = _input(_FILTER_STATE, key=revision_routes.MODEL_STATE)
     return [
         *found,
-        _matcher(GRPC_MODELS, state, live),
-        _matcher(GRPC_REVISIONS, state, revisions),
+        _matcher(GRPC_MODELS, model, live),
+        _matcher(GRPC_REVISIONS, model, revisions),
     ]
 
 
 def _live(service: ServiceRoutes, protocol: str) -> str:
-    live = next(each.revision for each in service.revisions if each.weight > 0)
-    return str(ClusterName(service.name, live, protocol))
+    return str(ClusterName(service.name, _live_revision(service), protocol))
+
+
+def _live_revision(service: ServiceRoutes) -> int:
+    return next(each.revision for each in service.revisions if each.weight > 0)
 
 
 # ── the matcher ───────────────────────────────────────────────────────────────────────────────
@@ -184,7 +181,7 @@ def _input(kind: str, **fields: str) -> Json:
 
 def _script(name: str, protocol: str, lines: Iterable[str]) -> Json:
     constants = [f"local PROTOCOL, ANSWERS = {_text(protocol)}, {_text(ANSWERS)}"]
-    code = "\n".join([*constants, scripts.joined("choosing.lua"), *lines])
+    code = "\n".join([*constants, scripts.joined("named_service.lua", "choosing.lua"), *lines])
     specifier = {
         "@type": f"{_SPECIFIERS}.lua.v3.LuaConfig",
         "source_code": {"inline_string": code},
@@ -195,10 +192,10 @@ def _script(name: str, protocol: str, lines: Iterable[str]) -> Json:
 
 def _line(service: ServiceRoutes, common: CommonRoutes | None = None) -> str:
     """Return the line of a service; with the names of its models, where these are in the path."""
-    live = next(each.revision for each in service.revisions if each.weight > 0)
-    values = [_text(service.name), str(live), _list(str(r.revision) for r in service.revisions)]
+    live = str(_live_revision(service))
+    values = [_text(service.name), live, _list(str(r.revision) for r in service.revisions)]
     if common is not None:
-        owned = [name for name, owner in common.owned.items() if owner.name == service.name]
+        owned = [name for name in service.models if common.owned.get(name) is service]
         values += [_list(map(_in_path, service.models)), _list(map(_in_path, owned))]
     return f"serve({', '.join(values)})"
 

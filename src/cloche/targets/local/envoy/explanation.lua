@@ -20,14 +20,9 @@ local function path_of(headers)
   return (headers:get(":path"):gsub("%?.*$", ""))
 end
 
--- The service that a request names itself.
-local function service_of(headers)
-  return headers:get(":authority"):lower():match("^([^.:]+)%.localhost%f[%z:]") or headers:get("cloche-service")
-end
-
 -- The words are Triton's, by which its clients tell what is wrong.
 local function unknown_model(name, headers)
-  local service, revision = service_of(headers), headers:get("cloche-revision")
+  local service, revision = named_service(headers), headers:get("cloche-revision")
   return "Request for unknown model: '" .. name .. "' is not found"
     .. (service and (" in service '" .. service .. "'") or "")
     .. (revision and (" in revision " .. revision) or "") .. SEE
@@ -66,7 +61,7 @@ local function of_grpc(headers)
   if not METHODS[method] then
     return PERMISSION_DENIED, "the gateway does not pass " .. method .. ": " .. PASSED
   end
-  local service = service_of(headers)
+  local service = named_service(headers)
   local model = (headers:get("cloche-model-of-message") or ""):match('^%["(.+)"%]$')
   if model then return NOT_FOUND, unknown_model(model, headers) end
   local encoding = headers:get("grpc-encoding") or "identity"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,11 +15,13 @@ from cloche.targets.local.envoy import (
     unary,
 )
 from cloche.targets.local.envoy.revision_routes import (
+    MODEL_STATE,
     REVISION_HEADER,
     SERVICE_HEADER,
     absent,
     equals,
     present,
+    state_of,
 )
 from cloche.targets.local.envoy.services import ANY_HOST, SERVICE_HOSTS
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-MODEL_STATE = "cloche.model"
-"""The filter state that holds the model's name from the first message, as JSON: `["digits"]`."""
 MODEL_HEADER = "cloche-model-of-message"
 """Passes a name without a route to the gateway's own answers."""
 
@@ -81,7 +80,7 @@ def _of_others(common: CommonRoutes, settings: Settings) -> list[Json]:
         routes += _routes_of(service, settings, {}, [equals(SERVICE_HEADER, service.name)])
     for name, owner in common.others_owned.items():
         renamed = renaming.per_route(owner, name)
-        routes += _routes_of(owner, settings, _names_model([name]), [], renamed)
+        routes += _routes_of(owner, settings, _names_model(name), [], renamed)
     return routes
 
 
@@ -128,9 +127,9 @@ def _with_filters(route: Json, more: Json) -> Json:
     return route | {key: route.get(key, {}) | more[key]} if more else route
 
 
-def _names_model(models: list[str] | None) -> Json:
+def _names_model(model: str | None) -> Json:
     """Return a matcher for calls whose first message was read and names this model, or any."""
-    read = {"prefix": "["} if models is None else {"exact": json.dumps(models, ensure_ascii=False)}
+    read = {"prefix": "["} if model is None else {"exact": state_of(model)}
     return {"filter_state": [{"key": MODEL_STATE, "string_match": read}]}
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from cloche.targets.local.envoy import (
     answers,
     bounds,
-    grpc_routes,
     protobuf,
     renaming,
     replies,
+    revision_routes,
     routes,
     unary,
     visitors,
@@ -160,7 +160,7 @@ def _model_of_message() -> Json:
     read = "%DYNAMIC_METADATA(envoy.filters.http.grpc_field_extraction:{})%".format
     fields = sorted(set(protobuf.NAME_FIELDS.values()))
     return {
-        "object_key": grpc_routes.MODEL_STATE,
+        "object_key": revision_routes.MODEL_STATE,
         "factory_key": "envoy.string",
         "format_string": {
             "text_format_source": {"inline_string": "".join(read(field) for field in fields)},

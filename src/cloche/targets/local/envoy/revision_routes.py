@@ -6,6 +6,7 @@ refused, since it could reach any of them (see `sequences`).
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kserve.sequences import HEADER as SEQUENCE_HEADER
@@ -21,6 +22,8 @@ Json = dict[str, Any]
 
 SERVICE_HEADER = "cloche-service"
 REVISION_HEADER = "cloche-revision"
+MODEL_STATE = "cloche.model"
+"""The filter state that holds the model's name from the first message (see `state_of`)."""
 _LACKING_HEADER = "cloche-lacks-sequence"
 _DECOUPLED_HEADER = "cloche-decoupled"
 """Pass to the gateway's own answers why a request is refused."""
@@ -151,6 +154,11 @@ def lasting(seconds: float, *, stream: bool) -> Json:
 def _revision_header(revision: RevisionEndpoints) -> list[Json]:
     # It is appended, which is cheaper than replacing: no replica sends this header itself.
     return [{"header": {"key": REVISION_HEADER, "value": str(revision.revision)}}]
+
+
+def state_of(model: str) -> str:
+    """Return the filter state of calls for a model: `["digits"]`, as JSON."""
+    return json.dumps([model], ensure_ascii=False)
 
 
 def equals(header: str, value: str) -> Json:

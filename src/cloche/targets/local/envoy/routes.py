@@ -80,7 +80,7 @@ def grpc_table(state: GatewayState, settings: Settings) -> Json:
     hosts = _http_hosts(common, settings)
     specifiers = [
         *common_routes.http_specifiers(common),
-        *common_routes.grpc_specifiers(common, grpc_routes.MODEL_STATE),
+        *common_routes.grpc_specifiers(common),
     ]
     both = {domain: [*calls[domain], *routes] for domain, routes in hosts.items()}
     return _table(GRPC_TABLE, state, both, specifiers)
