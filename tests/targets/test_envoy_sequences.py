@@ -164,7 +164,10 @@ def test_only_what_could_reach_a_wrong_replica_is_refused(
 def test_what_was_applied_is_read_back() -> None:
     known = RevisionEndpoints(3, 0, decoupled=True, as_streams=True)
     revisions = (revision(1, 2, stateful=True), revision(2, 2, stateful=False), known)
-    state = GatewayState((ServiceRoutes("a", ("a",), revisions),))
+    slow = ServiceRoutes(
+        "b", ("m",), revisions, numbered=True, plain=("m", "M"), aliases=("M",), timeout=2.5
+    )
+    state = GatewayState((ServiceRoutes("a", ("a",), revisions), slow))
     assert decode(asdict(state)) == state
 
 

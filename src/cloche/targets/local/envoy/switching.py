@@ -101,6 +101,7 @@ def decode(document: dict[str, Any]) -> GatewayState:
                 service.get("numbered", False),
                 tuple(service.get("plain", ())),
                 tuple(service.get("aliases", ())),
+                service.get("timeout"),
             )
             for service in document["services"]
         )
