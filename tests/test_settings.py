@@ -40,6 +40,7 @@ def test_every_field_is_in_the_table_and_nothing_else() -> None:
         cache_max_size=st.integers(0, 2**50),
         environments_pytorch_index=st.sampled_from(["https://x/y", "http://10.0.0.1:8080/whl/cpu"]),
         images_debian_mirror=st.sampled_from(["https://x", "http://10.0.0.1:8080/mirrors"]),
+        images_trusted=st.sampled_from([(), ("registry.example.com/team", "127.0.0.1:5000")]),
     )
 )
 def test_variables_are_read_back_as_the_same_settings(settings: Settings) -> None:

@@ -21,6 +21,7 @@
 
     [images]
     debian_mirror = "https://deb.debian.org"  # CLOCHE_IMAGES_DEBIAN_MIRROR
+    trusted = []              # CLOCHE_IMAGES_TRUSTED: registries whose verdicts are believed
 
 Everything that Cloche keeps is in one folder, `CLOCHE_HOME` (default `~/.cloche`).
 """
@@ -51,6 +52,7 @@ DEBIAN_MIRROR = "https://deb.debian.org"
 _MOST_PROCESSES = 8
 _LABELS = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*"
 _HOST = re.compile(rf"(\*\.)?{_LABELS}", re.IGNORECASE)
+_REPOSITORY = re.compile(r"[A-Za-z0-9.-]+(:\d+)?(/[a-z0-9][a-z0-9._-]*)*/?")
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_LABELS}|\[[0-9a-f:.]+\])(:\d+)?", re.IGNORECASE)
 
 
@@ -74,6 +76,9 @@ class Settings:
     cache_max_size: int = 50 * 2**30
     environments_pytorch_index: str = PYTORCH_INDEX
     images_debian_mirror: str = DEBIAN_MIRROR
+    images_trusted: tuple[str, ...] = ()
+    """Registries, or repositories in them, `registry.example.com/team`: who may push there may say
+    what a model of yours becomes."""
 
     @property
     def layout(self) -> HomeLayout:
@@ -128,6 +133,13 @@ def _origins(value: str | list[str]) -> tuple[str, ...]:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin!r} is not an origin, such as https://app.example.com")
     return _texts(value)
+
+
+def _repositories(value: str | list[str]) -> tuple[str, ...]:
+    for name in _texts(value):
+        if not _REPOSITORY.fullmatch(name):
+            raise ValueError(f"{name!r} is no registry, such as registry.example.com/team")
+    return tuple(name.rstrip("/") for name in _texts(value))
 
 
 def _texts(value: str | list[str]) -> tuple[str, ...]:
@@ -188,6 +200,7 @@ KEYS = (
     Key("cache", "max_size", parse_size),
     Key("environments", "pytorch_index", _address),
     Key("images", "debian_mirror", _address),
+    Key("images", "trusted", _repositories, _joined),
 )
 _BY_PLACE = {(key.section, key.key): key for key in KEYS}
 

@@ -47,7 +47,7 @@ def require_refused(prepare: Prepare, content: dict[str, object], code: str, wor
 def require_converted_again(prepare: Prepare, content: dict[str, object], home: LocalHome) -> None:
     """Check that a conversion, once it is forgotten, is made again to the same bytes."""
     first = prepare(content).main.conversion
-    for kind in ("prepared", "conversion"):
+    for kind in ("prepared", "conversion", "verdict"):
         shutil.rmtree(home.settings.layout.store / "index" / kind)
     again = prepare(content).main.conversion
     assert first is not None

@@ -11,7 +11,7 @@ import onnx
 import pytest
 import tiny_base
 
-from cloche.images import golden, sbom
+from cloche.images import golden, sbom, verdicts
 from formats.onnx_models import mlp
 
 
@@ -61,7 +61,7 @@ def test_several_platforms_under_one_name(run, tmp_path):
     assert built["name"] == "a.example/scores:1"
     entry, *attached = json.loads((tmp_path / "out" / "index.json").read_bytes())["manifests"]
     assert entry["digest"] == built["digest"]
-    assert len(attached) == 4, "golden answers and a bill of materials of each image"
+    assert len(attached) == 6, "golden answers, a verdict and a bill of materials of each image"
     assert entry["annotations"]["org.opencontainers.image.ref.name"] == "a.example/scores:1"
     for image in built["images"]:
         platform = image["platform"]
@@ -111,9 +111,10 @@ def test_the_users_example_travels_unless_it_is_left_out(run, tmp_path):
     assert (bare["golden"], bare["findings"]) == (None, [])
     assert bare["layers"] == built["layers"][:-1]
     assert golden.LAYER not in bare["annotations"]
-    entry, bill = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
+    entry, *attached = json.loads((tmp_path / "bare" / "index.json").read_bytes())["manifests"]
     assert entry["digest"] == bare["digest"]
-    assert bill["artifactType"] == sbom.MEDIA_TYPE
+    types = [each["artifactType"] for each in attached]
+    assert types == [verdicts.ARTIFACT, sbom.MEDIA_TYPE]
 
 
 def test_inspect_of_any_image(run):

@@ -70,6 +70,7 @@ from cloche.artifacts.repository import (
     Origin,
     Reason,
     RepositoryMember,
+    digest_of_lock,
 )
 from cloche.artifacts.revision import (
     Attached,
@@ -104,6 +105,7 @@ from cloche.artifacts.service import (
     ServerOptions,
     asked_for,
 )
+from cloche.artifacts.verdict import Verdict
 from cloche.artifacts.verification import (
     Golden,
     InferenceBody,
@@ -195,6 +197,7 @@ __all__ = [
     "TensorSpec",
     "Undetermined",
     "ValueRange",
+    "Verdict",
     "Verification",
     "WeightsFrom",
     "asked_for",
@@ -204,6 +207,7 @@ __all__ = [
     "deploy_view",
     "digest_of",
     "digest_of_files",
+    "digest_of_lock",
     "encode",
     "model_view",
     "to_builtins",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cloche.artifacts.encoding import digest_of
 from cloche.artifacts.model import FileEntry, Finding, TensorSpec
 
 
@@ -49,9 +50,19 @@ class Lock:
     """The digest of what it was resolved from: requirements, Python, choice of PyTorch's build."""
 
     @property
+    def names_itself(self) -> bool:
+        """Return whether the digest is that of the Python and the text."""
+        return self.digest == digest_of_lock(self.python, self.text)
+
+    @property
     def packages(self) -> tuple[str, ...]:
         """Return the names of the packages, in the order of the text."""
         return tuple(re.findall(r"^[A-Za-z0-9][A-Za-z0-9._-]*", self.text, re.MULTILINE))
+
+
+def digest_of_lock(python: str, text: str) -> str:
+    """Return the digest of a lock."""
+    return digest_of(f"python {python}\n{text}".encode())
 
 
 class Origin(enum.StrEnum):

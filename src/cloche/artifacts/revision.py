@@ -63,6 +63,8 @@ class Deployment:
     """The Deployment that it is, where it was made by hand: then its model's digest is unknown."""
     undetermined: tuple[Undetermined, ...] = ()
     """What only a run of the model tells. With any of it a deployment can be planned, not run."""
+    verdict: str = ""
+    """The digest of what its model was asked in a run; empty where that is not known."""
 
     @property
     def main(self) -> Member:

@@ -87,7 +87,7 @@ def _resolve(found: Pinned, pytorch_index: str | None, store: Store) -> Lock:
     sizes_kept = {name: size for name, size in sizes.items() if name not in left_out}
     findings = (*from_source.findings(found.built), *pytorch.findings(built, parsed, sizes_kept))
     return Lock(
-        artifacts.digest_of(f"python {compiler.python}\n{text}".encode()),
+        artifacts.digest_of_lock(compiler.python, text),
         compiler.python,
         text,
         sizes_kept,

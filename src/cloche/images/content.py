@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cloche.images import golden, sbom
+from cloche.images import golden, sbom, verdicts
 from cloche.images.layering.layers import Layer, LayerFile, LayerLink, divide
 from cloche.version import __version__
 
@@ -109,7 +109,10 @@ def content_of(
         ports=start.ports,
         annotations=_annotations(deployment),
         golden=golden.layer_files(deployment, store),
-        attached=(golden.answers(asked, store),) if asked is not None else (),
+        attached=(
+            *((golden.answers(asked, store),) if asked is not None else ()),
+            *verdicts.attachments(deployment),
+        ),
         bill=partial(sbom.attachment, deployment, base),
         findings=tuple(finding for each in environments.values() for finding in each.findings),
     )

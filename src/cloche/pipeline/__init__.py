@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from cloche import artifacts, cache, composition
 from cloche.artifacts import Deployment, ModelFacts, ModelOptions, ModelSnapshot
-from cloche.pipeline import asked, lock_file
+from cloche.pipeline import asked, lock_file, told, verdicts
 from cloche.pipeline.runtime import provision, require_runtime
 from cloche.pipeline.software import Software
 from cloche.pipeline.stages import build, facts, lock, resolve
@@ -96,18 +96,21 @@ def prepare(
             spec, directory, settings,
             progress=progress, environment=environment, run_model=run_model,
         )  # fmt: skip
-        kept = lock_file.Known(None, outdated=False, store=store)
+        kept, before = lock_file.Known(None, outdated=False, store=store), None
         if run_model and not anew:
             kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
+            before = verdicts.known(given, store)
         deployment = _recall(store, given.key)
         if deployment is None:
             making = _making(given, settings, progress, environment)
             deployment = kept.made_again(making, given.snapshot)
             if deployment is None:
-                deployment = making.deployment(given.snapshot, run_model=run_model)
+                deployment = told.made(making, given.snapshot, before, run_model=run_model)
             store.remember("prepared", given.key, artifacts.encode(deployment))
+            if run_model:
+                verdicts.keep(deployment, given, store)
             cache.make_room(settings)
-    return _as_asked(deployment, given, kept)
+    return _as_asked(deployment, given, kept, before, verdict=given.verdict if run_model else "")
 
 
 def foreseen(
@@ -133,21 +136,33 @@ def foreseen(
         )
         kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
         deployment = _recall(store, given.key) or kept.deployment
+        before = verdicts.known(given, store)
         if deployment is None:
             making = _making(given, settings, progress, environment)
-            deployment = before_run.deployment(making, given.snapshot)
+            deployment = before_run.deployment(making, given.snapshot, before)
             cache.make_room(settings)
-    return _as_asked(deployment, given, kept)
+    return _as_asked(deployment, given, kept, before, verdict=given.verdict)
 
 
-def _as_asked(deployment: Deployment, given: Asked, kept: lock_file.Known) -> Deployment:
+def _as_asked(
+    deployment: Deployment,
+    given: Asked,
+    kept: lock_file.Known,
+    before: verdicts.Kept | None,
+    *,
+    verdict: str,
+) -> Deployment:
     """Return a deployment as it is asked for now.
 
     The same files may be remembered with another reference or another operation.
     """
     facts_now = replace(
         deployment.main.facts,
-        findings=(*deployment.main.facts.findings, *kept.findings(deployment)),
+        findings=(
+            *deployment.main.facts.findings,
+            *kept.findings(deployment),
+            *verdicts.findings(before, deployment),
+        ),
     )
     member = replace(deployment.main, snapshot=given.snapshot, facts=facts_now)
     return replace(
@@ -155,6 +170,7 @@ def _as_asked(deployment: Deployment, given: Asked, kept: lock_file.Known) -> De
         members=(member,),
         operated=given.spec.operated(),
         name_is_derived=given.spec.name_is_derived,
+        verdict=verdict,
     )
 
 
@@ -166,16 +182,22 @@ def known(
     progress: Progress,
     environment: Mapping[str, str] = os.environ,
 ) -> Deployment | None:
-    """Return the deployment of a spec as an earlier run or cloche.lock knows it; nothing runs.
+    """Return the deployment of a spec as an earlier run, an image or cloche.lock knows it.
 
-    Its files may be missing.
+    Nothing runs, and its files may be missing.
     """
+    from cloche.pipeline import before_run
+
     given = asked.of(
         spec, directory, settings, progress=progress, environment=environment, run_model=True
     )
     store = composition.store(settings)
     kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
-    return _recall(store, given.key) or kept.deployment
+    found, before = _recall(store, given.key) or kept.deployment, verdicts.known(given, store)
+    if found is None and before is not None:
+        making = _making(given, settings, progress, environment)
+        found = before_run.deployment(making, given.snapshot, before)
+    return found
 
 
 def write_lock(

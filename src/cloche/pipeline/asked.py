@@ -31,6 +31,8 @@ class Asked:
     """The names of classes in its file; empty without one."""
     key: str
     """The digest of everything that the prepared result depends on."""
+    verdict: str
+    """The digest of what a run of the model depends on, whatever its service is called."""
 
 
 def of(
@@ -55,21 +57,18 @@ def of(
         spec.model, directory=directory, store=composition.store(settings), progress=progress,
         environment=environment, trust=spec.trust,
     )  # fmt: skip
-    inputs = [
-        __version__,
-        spec.service_name,
-        artifacts.asked_for(spec.served()),
-        snapshot.digest,
-        snapshot.format,
-        snapshot.entry,
-        snapshot.metadata,
-        digest,
-        labels,
-        builds,
-        run_model,
-    ]
-    key = artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
-    return Asked(spec, snapshot, example, labels, key)
+    model = [__version__, snapshot.digest, snapshot.format, snapshot.entry, digest, labels, builds]
+    served = spec.served()
+    whole = [*model, spec.service_name, artifacts.asked_for(served), snapshot.metadata, run_model]
+    said = snapshot.metadata
+    recorded = [said.signature, said.input_example, said.requirements, said.python]
+    how = [artifacts.asked_for(served.model), artifacts.asked_for(served.sandbox)]
+    verdict = _hex_of([*model, recorded, how])
+    return Asked(spec, snapshot, example, labels, _hex_of(whole), verdict)
+
+
+def _hex_of(inputs: list[object]) -> str:
+    return artifacts.digest_of(artifacts.encode(inputs)).removeprefix("sha256:")
 
 
 def _example(spec: ServiceSpec, directory: Path) -> tuple[Path | None, str | None]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from cloche import conversion
 from cloche.artifacts import Deployment, Member, ModelRepository, RepositoryMember, Undetermined
+from cloche.pipeline import told, verdicts
 from cloche.pipeline.software import Software
 
 if TYPE_CHECKING:
     from cloche.artifacts import Lock, ModelFacts, ModelSnapshot, OwnRun, Sandbox
     from cloche.pipeline.making import Making
+    from cloche.pipeline.verdicts import Kept
     from cloche.store import Store
 
 
@@ -40,60 +42,63 @@ class _Remembered(Software):
         timeout: float,  # noqa: ARG002 - nothing runs
         sandbox: Sandbox,  # noqa: ARG002 - the same
     ) -> OwnRun:
-        told = conversion.recalled(snapshot, asked, lock.digest, store)
-        if told is None:
+        known = conversion.recalled(snapshot, asked, lock.digest, store)
+        if known is None:
             raise _NotRunError(lock)
-        return told
+        return known
 
 
-def deployment(making: Making, snapshot: ModelSnapshot) -> Deployment:
+def deployment(making: Making, snapshot: ModelSnapshot, kept: Kept | None = None) -> Deployment:
     """Return a deployment as far as it is known; `undetermined` has what is not.
 
-    Its repository has no digest and no files where nothing tells yet what would be in it.
+    Its repository has no digest and no files where nothing tells yet what would be in it. `kept`
+    has what an earlier run of the model told, or an image.
     """
-    from cloche.verification import spec_example
-
+    if kept is not None:
+        return told.foreseen(making, snapshot, kept) or _without_files(making, snapshot, kept)
     software = _Remembered(making.software.settings, making.software.progress)
     known = making.known(snapshot)
     try:
         source = replace(making, software=software).source(snapshot, known)
     except _NotRunError as error:
         return _unknown(making, snapshot, known, error.lock)
-    repository = making.built(source)
-    example = None
-    if making.example is not None:
-        example = spec_example.keep(making.example, source.facts, repository, making.store).request
+    found = making.unasked(snapshot, source)
     left = [Undetermined.REPOSITORY]
-    if repository.main.max_batch_size > 1 and not making.spec.batching.max_batch_size:
+    if found.repository.main.max_batch_size > 1 and not making.spec.batching.max_batch_size:
         left.insert(0, Undetermined.BATCHES)
-    return Deployment(
-        service=making.spec.service_name,
-        members=(
-            Member(repository.main.name, snapshot, source.facts, source.lock, source.conversion),
-        ),
-        repository=repository,
-        served=making.spec.served(),
-        operated=making.spec.operated(),
-        example=example,
-        undetermined=tuple(left),
-    )
+    return replace(found, undetermined=tuple(left))
 
 
 def _unknown(making: Making, snapshot: ModelSnapshot, facts: ModelFacts, lock: Lock) -> Deployment:
     """Return the deployment of a model that has to run before a repository can be written."""
-    spec = making.spec
     left = list(Undetermined)
-    if spec.conversion == "off":
+    if making.spec.conversion == "off":
         left.remove(Undetermined.BACKEND)
     if facts.inputs and facts.outputs:
         left.remove(Undetermined.INTERFACE)
+    member = Member(making.spec.service_name, snapshot, facts, lock)
+    return _unbuilt(making, member, tuple(left))
+
+
+def _without_files(making: Making, snapshot: ModelSnapshot, kept: Kept) -> Deployment:
+    """Return the deployment of a model that converts to files which are not here."""
+    verdict = kept.verdict
+    facts = verdicts.facts_of(kept, making.known(snapshot))
+    name = making.spec.service_name
+    member = Member(name, snapshot, facts, verdict.lock, verdict.conversion)
+    found = _unbuilt(making, member, (Undetermined.BATCHES, Undetermined.REPOSITORY))
+    return replace(found, golden=verdict.golden)
+
+
+def _unbuilt(making: Making, member: Member, left: tuple[Undetermined, ...]) -> Deployment:
+    spec = making.spec
     return Deployment(
         service=spec.service_name,
-        members=(Member(spec.service_name, snapshot, facts, lock),),
-        repository=_unwritten(spec.service_name, facts),
+        members=(member,),
+        repository=_unwritten(spec.service_name, member.facts),
         served=spec.served(),
         operated=spec.operated(),
-        undetermined=tuple(left),
+        undetermined=left,
     )
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Copied:
     """What was copied."""
 
-    digest: str
+    node: Node
     name: str | None
     """Under which it is at its place, where it has one."""
     platforms: tuple[str, ...]
@@ -39,6 +39,11 @@ class Copied:
     """Manifests that refer to it, such as golden answers, and were taken along."""
     amounts: Amounts
     seconds: float
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of what was copied."""
+        return self.node.digest
 
 
 def copy(
@@ -61,7 +66,7 @@ def copy(
     with _destination(target, chosen.node, source, connections) as destination:
         amounts = copying.copy(chosen.node, name, destination, progress)
     return Copied(
-        digest=chosen.node.digest,
+        node=chosen.node,
         name=name.full or name.short if name is not None else None,
         platforms=tuple(str(image.platform) for image in images),
         referrers=_referrers(chosen.node),

@@ -49,12 +49,17 @@ class Making:
     software: Software
     lock: Callable[[ModelFacts], Lock | None]
 
-    def deployment(self, snapshot: ModelSnapshot, *, run_model: bool) -> Deployment:
-        """Inspect a model, let it answer, and build its repository from what it is seen to do."""
+    def deployment(
+        self, snapshot: ModelSnapshot, *, run_model: bool, source: Source | None = None
+    ) -> Deployment:
+        """Inspect a model, let it answer, and build its repository from what it is seen to do.
+
+        `source` is what it is served from, where that is known.
+        """
         from cloche.verification import examination, spec_example
 
         spec, store = self.spec, self.store
-        source = self.source(snapshot, self.known(snapshot))
+        source = source or self.source(snapshot, self.known(snapshot))
         draft = self.built(source)
         member = Member(draft.main.name, snapshot, source.facts, source.lock, source.conversion)
         given = None
@@ -79,6 +84,24 @@ class Making:
             operated=spec.operated(),
             example=given.request if given is not None else None,
             golden=self._golden(examined, repository, source) if run_model else None,
+        )
+
+    def unasked(self, snapshot: ModelSnapshot, source: Source) -> Deployment:
+        """Build the repository of what a model is served from; it is asked nothing."""
+        from cloche.verification import spec_example
+
+        spec, repository = self.spec, self.built(source)
+        example = None
+        if self.example is not None:
+            example = spec_example.keep(self.example, source.facts, repository, self.store).request
+        name = repository.main.name
+        return Deployment(
+            service=spec.service_name,
+            members=(Member(name, snapshot, source.facts, source.lock, source.conversion),),
+            repository=repository,
+            served=spec.served(),
+            operated=spec.operated(),
+            example=example,
         )
 
     def again(self, snapshot: ModelSnapshot, recorded: Deployment) -> Deployment | None:

@@ -86,4 +86,5 @@ def examine(
 
 
 def _noted(facts: ModelFacts, findings: tuple[Finding, ...]) -> ModelFacts:
-    return replace(facts, findings=(*facts.findings, *findings)) if findings else facts
+    new = tuple(each for each in findings if each not in facts.findings)
+    return replace(facts, findings=(*facts.findings, *new)) if new else facts

@@ -11,8 +11,10 @@ from cloche.cli import rendering
 from cloche.units import size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from cloche.artifacts import Verdict
     from cloche.images.bases.base import BaseSoftware
     from cloche.images.sources.reading import ReadImage
     from cloche.pipeline.image import Built
@@ -22,8 +24,8 @@ _DIGITS = 19
 _WHAT = 60
 
 
-def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
-    """Return what is in an image, as the JSON of the verbs."""
+def of(image: ReadImage, path: Path | None, told: Iterable[Verdict] = ()) -> dict[str, Any]:
+    """Return what is in an image, and what is `told` beside it, as the JSON of the verbs."""
     from cloche.images.bases import base
     from cloche.images.config import what_of_layers
 
@@ -46,24 +48,41 @@ def of(image: ReadImage, path: Path | None) -> dict[str, Any]:
         "server": _server(software),
         "annotations": {**(container.get("Labels") or {}), **image.annotations},
         "layers": layers,
+        "verdicts": verdicts(told),
         "findings": findings(software),
     }
 
 
-def of_built(built: Built, path: Path | None) -> dict[str, Any]:
+def of_built(built: Built, path: Path | None, told: tuple[Verdict, ...] = ()) -> dict[str, Any]:
     """Return what was built as JSON: one image as by `of`, or the index of several and these."""
     from cloche.images.sources import reading
 
     name = built.name.full or built.name.short
-    images = [of(reading.of(image, name), path) for image in built.images]
-    told = [*images[0]["findings"], *to_builtins(built.findings)]
+    images = [of(reading.of(image, name), path, told) for image in built.images]
+    said = [*images[0]["findings"], *to_builtins(built.findings)]
     if len(images) == 1:
-        return {**images[0], "findings": told}
+        return {**images[0], "findings": said}
     return {
         "path": images[0]["path"], "name": name, "digest": built.digest,
         "platforms": [image["platform"] for image in images], "images": images,
-        "findings": told,
+        "findings": said,
     }  # fmt: skip
+
+
+def verdicts(told: Iterable[Verdict]) -> list[dict[str, Any]]:
+    """Return what runs told of the model in an image, as JSON."""
+    from cloche.images import verdicts as beside
+
+    return [beside.described(each) for each in told]
+
+
+def verdict_text(verdict: dict[str, Any]) -> str:
+    """Return a verdict in a line."""
+    joined = "requests are joined" if verdict["joins_requests"] else "requests are not joined"
+    if verdict["converter"] is None:
+        return f"served by {verdict['backend']}; {joined}"
+    close = rendering.parity_text(verdict["parity"], verdict["requests"])
+    return f"converted by {verdict['converter']}, {close}; {joined}"
 
 
 def _server(software: BaseSoftware) -> dict[str, Any]:
@@ -114,6 +133,7 @@ def show(report: dict[str, Any]) -> None:
         ("user", report["user"]),
         ("entrypoint", " ".join(report["entrypoint"])),
         ("golden", _golden(report.get("golden"))),
+        *(("verdict", verdict_text(each)) for each in report.get("verdicts", ())),
     ]
     click.echo(rendering.fields((name, value) for name, value in pairs if value))
     rows = [

@@ -11,7 +11,7 @@ from cloche.artifacts import to_builtins
 from cloche.cli import deploy, session, specification
 from cloche.cli.image import description
 from cloche.clients.oci import reference as references
-from cloche.images import golden, names
+from cloche.images import golden, names, verdicts
 from cloche.images.bases import base as bases
 from cloche.images.bases import ngc
 from cloche.pipeline import base_image
@@ -77,7 +77,8 @@ def _made(
 
 
 def _report(words: Words, deployment: Deployment, made: Built) -> dict[str, Any]:
-    report = description.of_built(made, words.output)
+    told = verdicts.of(deployment)
+    report = description.of_built(made, words.output, (told,) if told is not None else ())
     report["golden"] = _golden(deployment)
     report["findings"] += to_builtins(golden.findings(deployment))
     if made.server is not None:

@@ -96,7 +96,7 @@ class _Layer:
         stream = Stream(itertools.chain((first,), chunks))
         try:
             with tarfile.open(
-                fileobj=cast("IO[bytes]", stream), mode="r|*", tarinfo=_Member
+                fileobj=cast("IO[bytes]", stream), mode="r|*", tarinfo=BoundedMember
             ) as archive:
                 for member in archive:
                     self._add(archive, member)
@@ -126,7 +126,7 @@ class _Layer:
             self.files[path] = File(member.size, _digest(archive, member))
 
 
-class _Member(tarfile.TarInfo):
+class BoundedMember(tarfile.TarInfo):
     """A member whose headers have a limit: they are read whole."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:

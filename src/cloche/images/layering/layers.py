@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 LARGE = 64 * 10**6
 """Bytes from which on a file has a layer of its own."""
+SMALL_FILES = "model files"
+"""What the layer of all other files of a model is called."""
 _CHUNK = 2**20
 _KIND = "layer"
 _FORM = 1
@@ -179,7 +181,7 @@ def divide(
     alone = set(by_size[: free - 1])
     rest = tuple(file for file in files if file not in alone)
     weights = [Layer(file.path, (file,)) for file in files if file in alone]
-    return (*([Layer("model files", rest, links)] if rest or links else []), *weights)
+    return (*([Layer(SMALL_FILES, rest, links)] if rest or links else []), *weights)
 
 
 def check_paths(files: Sequence[LayerFile]) -> None:

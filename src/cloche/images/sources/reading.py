@@ -82,6 +82,24 @@ def of(image: Image, name: str) -> ReadImage:
     return ReadImage(config, image.layers, image.platform, digest, name, annotations)
 
 
+def of_digest(path: Path, digest: str) -> ReadImage:
+    """Return the image in an OCI layout or an archive whose manifest has a digest.
+
+    Raises ClocheError `image.…` as `read`.
+    """
+    place = places.opened(path)
+    found = place.find("index.json")
+    try:
+        entries = _entries(place, places.document(place, found), (), 0) if found else iter(())
+        images = (_image(place, each) for each in entries if each.descriptor["digest"] == digest)
+        image = next(images, None)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise places.broken(place.path, f"its manifests lack {error}") from error
+    if image is None:
+        raise places.unknown(place.path, f"it has no image of {digest}")
+    return image
+
+
 def attached(path: Path, digest: str, artifact_type: str | None = None) -> tuple[Artifact, ...]:
     """Return the artefacts whose subject is the manifest of a digest, of one type or of all.
 

@@ -1,0 +1,111 @@
+"""The verdicts beside an image: shown, and kept by a machine that pulls it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cloche import composition, environments
+from cloche.artifacts import Finding, Severity, Verdict
+from cloche.clients.oci.reference import ImageReference
+from cloche.errors import ClocheError
+from cloche.images import golden, verdicts
+from cloche.images.copying import copying, model_files
+from cloche.images.sources import reading, remote
+from cloche.images.verdicts import Read
+from cloche.pipeline import verdicts as known
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloche.images.addresses import Address
+    from cloche.images.sources.reading import ReadImage
+    from cloche.pipeline.image import Registries
+    from cloche.pipeline.image_copy import Copied
+    from cloche.progress import Progress
+    from cloche.settings import Settings
+    from cloche.store import Store
+
+_NOTHING = Read((), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a machine knows from an image that it pulled."""
+
+    verdicts: tuple[Verdict, ...]
+    """Those that it keeps."""
+    trusted: bool
+    """Whether a deploy goes by them."""
+    findings: tuple[Finding, ...]
+
+
+def beside(image: ReadImage, address: Address, connections: Registries) -> Read:
+    """Return the verdicts beside an image that was read; what cannot be read is a finding."""
+    if image.digest is None:
+        return _NOTHING
+    try:
+        if isinstance(address, ImageReference):
+            registry = connections.at(address.host)
+            attached = remote.attached(registry, address.name, image.digest, verdicts.ARTIFACT)
+        else:
+            attached = reading.attached(address.path, image.digest, verdicts.ARTIFACT)
+    except ClocheError as error:
+        if not error.code.startswith("image."):
+            raise
+        return Read((), (_unreadable(error),))
+    return verdicts.read(image, attached)
+
+
+def take(
+    copied: Copied, path: Path, source: ImageReference, settings: Settings, progress: Progress
+) -> Taken:
+    """Keep the verdicts beside an image that was pulled to a path, and the files that they name.
+
+    Only a registry that the settings trust gives locks, and verdicts that a deploy goes by. Nothing
+    here makes a pull fail.
+    """
+    trusted = is_trusted(source, settings)
+    kept: list[Verdict] = []
+    findings: list[Finding] = []
+    store = composition.store(settings)
+    for node in copying.images_of(copied.node):
+        try:
+            image = reading.of_digest(path, node.digest)
+            found = verdicts.read(image, reading.attached(path, node.digest, verdicts.ARTIFACT))
+            findings += found.findings
+            for verdict in found.verdicts:
+                told = known.Kept(verdict, str(source), trusted)
+                _keep(told, image, store, progress)
+                kept += [verdict] if verdict not in kept else []
+        except ClocheError as error:
+            findings.append(_unreadable(error))
+    return Taken(tuple(kept), trusted, tuple(dict.fromkeys(findings)))
+
+
+def is_trusted(source: ImageReference, settings: Settings) -> bool:
+    """Return whether an image lies in a registry or a repository that the settings trust."""
+    place = f"{source.host}/{source.name}/"
+    return any(place.startswith(f"{each}/") for each in settings.images_trusted)
+
+
+def _keep(kept: known.Kept, image: ReadImage, store: Store, progress: Progress) -> None:
+    """Keep a verdict, with the request that it names and the files of its conversion."""
+    verdict = kept.verdict
+    made = verdict.conversion
+    with store.working():
+        if verdict.golden is not None:
+            golden.read(image, (), store)
+        if made is not None:
+            size = sum(each.size for each in made.files)
+            with progress.task("Keeping the converted model", size) as task:
+                if model_files.bring(image, made.files, store, task):
+                    store.put_tree(made.files, label="converted")
+        if kept.trusted and verdict.lock is not None and not verdict.lock.built:
+            environments.adopt(verdict.lock, store)
+        known.give(kept, store)
+
+
+def _unreadable(error: ClocheError) -> Finding:
+    what = f"What lies beside the image is not used: {error.what}"
+    return Finding(Severity.WARNING, "image.verdict", what, where=error.where)
