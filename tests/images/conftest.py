@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +14,36 @@ import own_base
 import pytest
 import tiny_base
 from docker_engine import Docker
+from image_output import Output
 from run_command import RunCommand
 
 from cloche import composition, pipeline, spec
-from cloche.artifacts import Deployment, Golden, Judge, RequestOrigin
+from cloche.artifacts import (
+    Conversion,
+    Deployment,
+    FileEntry,
+    Finding,
+    Golden,
+    Judge,
+    Lock,
+    Parity,
+    RequestOrigin,
+    Severity,
+    digest_of_files,
+    digest_of_lock,
+)
 from cloche.cli import main
 from cloche.images.bases import base as bases
 from cloche.images.bases.base import Base
 from cloche.images.image import Image, Platform
+from cloche.pipeline.image import registries
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.store import Store
 from cloche.verification import bodies
 from fixtures.cache import cache_folder
 from fixtures.commands import Outcome
+from fixtures.registries import logged_in, nobody
 from formats.onnx_models import mlp
 
 AMD64 = Platform("linux", "amd64")
@@ -109,6 +126,40 @@ def asked(deployment: Deployment, store: Store) -> Deployment:
         RequestOrigin.MADE, Judge.REFERENCE, (request,), expected, noise={"y": 1e-7}
     )  # fmt: skip
     return replace(deployment, golden=found)
+
+
+@pytest.fixture
+def told(asked: Deployment) -> Deployment:
+    """The deployment as if its file were a conversion that a run had measured."""
+    (model,) = [file for file in asked.repository.files if file.path.endswith(".onnx")]
+    files = (FileEntry("model.onnx", model.size, model.digest),)
+    parity = Parity("y", "FP32", 20, 7.2, 7e-4, 5e-6, 1e-6, 2e-5, labels=(20, 20))
+    made = Conversion(digest_of_files(files), files, "model.onnx", "a converter", (parity,), 6)
+    text = "onnx==1.22.0 --hash=sha256:00\n"
+    lock = Lock(digest_of_lock("3.11", text), "3.11", text, of="a" * 64)
+    where = asked.main.snapshot.pinned
+    noted = Finding(Severity.NOTE, "conversion.note", f"{where} was read.", where=where)
+    facts = replace(asked.main.facts, findings=(*asked.main.facts.findings, noted))
+    member = replace(asked.main, facts=facts, conversion=made, lock=lock)
+    return replace(asked, members=(member,), verdict="5e" * 32)
+
+
+@pytest.fixture(params=["out", "out.tar", "open_registry", "old_registry"])
+def output(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    base: Base,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Output]:
+    """Each place that an image goes to; the old registry lists no referrers itself."""
+    name: str = request.param
+    host = request.getfixturevalue(name) if name.endswith("registry") else None
+    place = f"t{uuid.uuid4().hex[:12]}/scores" if host else name
+    environment = logged_in(tmp_path, host) if host else nobody()
+    monkeypatch.setenv("DOCKER_CONFIG", environment.get("DOCKER_CONFIG", str(tmp_path / "none")))
+    with registries(environment) as opened:
+        yield Output(place, tmp_path, base, settings, opened, host)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import gzip
 import json
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,6 @@ import tiny_base
 
 from cloche import composition
 from cloche.artifacts import Deployment, Judge, RequestOrigin, encode
-from cloche.clients.oci import reference as references
 from cloche.clients.oci.referrers import subject_of
 from cloche.errors import ClocheError
 from cloche.images import golden, manifest, sbom
@@ -28,48 +26,17 @@ from cloche.images.image import (
     Artifact,
     Attachment,
     Descriptor,
-    Image,
     Platform,
     SmallBlob,
 )
-from cloche.images.sources import reading, remote
+from cloche.images.sources import reading
 from cloche.images.sources.reading import ReadImage
-from cloche.pipeline.image import Registries, push_image, registries, write_image
+from cloche.pipeline.image import write_image
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from cloche.verification import bodies
-from fixtures.registries import logged_in, nobody
 
 AMD64 = Platform("linux", "amd64")
-
-
-@dataclass(frozen=True)
-class Output:
-    """A layout, an archive or a repository that no other test has."""
-
-    place: str
-    folder: Path
-    base: Base
-    settings: Settings
-    connections: Registries
-    host: str | None = None
-
-    def build(self, deployment: Deployment) -> Image:
-        """Write the image of a deployment."""
-        how = {"settings": self.settings, "progress": SilentProgress()}
-        if self.host is None:
-            return write_image(deployment, [self.base], self.folder / self.place, **how).images[0]
-        reference = references.parse(f"{self.host}/{self.place}:v1")
-        return push_image(deployment, [self.base], reference, self.connections, **how).images[0]
-
-    def read(self) -> tuple[ReadImage, tuple[Artifact, ...]]:
-        """Read the image and what is attached to it."""
-        if self.host is None:
-            found = reading.read(self.folder / self.place)
-            return found, reading.attached(self.folder / self.place, found.digest)
-        registry = self.connections.at(self.host)
-        found = remote.read(registry, references.parse(f"{self.host}/{self.place}:v1"), AMD64)
-        return found, remote.attached(registry, self.place, found.digest)
 
 
 @pytest.fixture
@@ -77,19 +44,6 @@ def image(tmp_path: Path, asked: Deployment, base: Base, settings: Settings) -> 
     """The image of that deployment, as it is read from a layout."""
     write_image(asked, [base], tmp_path / "out", settings=settings, progress=SilentProgress())
     return reading.read(tmp_path / "out")
-
-
-@pytest.fixture(params=["out", "out.tar", "open_registry", "old_registry"])
-def output(
-    request: pytest.FixtureRequest, tmp_path: Path, base: Base, settings: Settings
-) -> Iterator[Output]:
-    """Each place that an image goes to; the old registry lists no referrers itself."""
-    name: str = request.param
-    host = request.getfixturevalue(name) if name.endswith("registry") else None
-    place = f"t{uuid.uuid4().hex[:12]}/scores" if host else name
-    environment = logged_in(tmp_path, host) if host else nobody()
-    with registries(environment) as opened:
-        yield Output(place, tmp_path, base, settings, opened, host)
 
 
 def test_what_is_written_is_read_back(output, asked, tmp_path):

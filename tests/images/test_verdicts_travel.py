@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from image_output import Output
 
 from cloche import composition
 from cloche.artifacts import (
-    Conversion,
     Deployment,
     FileEntry,
-    Finding,
-    Lock,
     Parity,
-    Severity,
     Verdict,
-    digest_of_files,
-    digest_of_lock,
     encode,
 )
-from cloche.clients.oci import reference as references
 from cloche.images import manifest, verdicts
 from cloche.images.bases.base import Base
 from cloche.images.copying import model_files
@@ -34,92 +28,20 @@ from cloche.images.image import (
     Artifact,
     Attachment,
     Descriptor,
-    Image,
     Platform,
     SmallBlob,
 )
-from cloche.images.sources import reading, remote
+from cloche.images.sources import reading
 from cloche.images.sources.reading import ReadImage
-from cloche.pipeline.image import Registries, push_image, registries, write_image
+from cloche.pipeline import verdicts as known
+from cloche.pipeline.image import write_image
 from cloche.progress import SilentProgress
 from cloche.settings import Settings
-from cloche.store import Store
 from fixtures.commands import Outcome
-from fixtures.registries import logged_in, nobody
 
 AMD64 = Platform("linux", "amd64")
 ASKED = "5e" * 32
 PARITY = Parity("y", "FP32", 20, 7.2, 7e-4, 5e-6, 1e-6, 2e-5, labels=(20, 20))
-
-
-@dataclass(frozen=True)
-class Output:
-    """A layout, an archive or a repository that no other test has."""
-
-    place: str
-    folder: Path
-    base: Base
-    settings: Settings
-    connections: Registries
-    host: str | None = None
-
-    @property
-    def text(self) -> str:
-        """As a user writes it."""
-        return f"{self.host}/{self.place}:v1" if self.host else str(self.folder / self.place)
-
-    def build(self, deployment: Deployment) -> Image:
-        """Write the image of a deployment."""
-        how: dict[str, Any] = {"settings": self.settings, "progress": SilentProgress()}
-        if self.host is None:
-            return write_image(deployment, [self.base], self.folder / self.place, **how).images[0]
-        reference = references.parse(self.text)
-        return push_image(deployment, [self.base], reference, self.connections, **how).images[0]
-
-    def read(self) -> tuple[ReadImage, tuple[Artifact, ...]]:
-        """Read the image, and the verdicts that are attached to it."""
-        if self.host is None:
-            found = reading.read(self.folder / self.place)
-            assert found.digest is not None
-            path = self.folder / self.place
-            return found, reading.attached(path, found.digest, verdicts.ARTIFACT)
-        registry = self.connections.at(self.host)
-        found = remote.read(registry, references.parse(self.text), AMD64)
-        assert found.digest is not None
-        return found, remote.attached(registry, self.place, found.digest, verdicts.ARTIFACT)
-
-
-@pytest.fixture(params=["out", "out.tar", "open_registry", "old_registry"])
-def output(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    base: Base,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Output]:
-    """Each place that an image goes to; the old registry lists no referrers itself."""
-    name: str = request.param
-    host = request.getfixturevalue(name) if name.endswith("registry") else None
-    place = f"t{uuid.uuid4().hex[:12]}/scores" if host else name
-    environment = logged_in(tmp_path, host) if host else nobody()
-    monkeypatch.setenv("DOCKER_CONFIG", environment.get("DOCKER_CONFIG", str(tmp_path / "none")))
-    with registries(environment) as opened:
-        yield Output(place, tmp_path, base, settings, opened, host)
-
-
-@pytest.fixture
-def told(asked: Deployment) -> Deployment:
-    """The deployment as if its file were a conversion that a run had measured."""
-    (model,) = [file for file in asked.repository.files if file.path.endswith(".onnx")]
-    files = (FileEntry("model.onnx", model.size, model.digest),)
-    made = Conversion(digest_of_files(files), files, "model.onnx", "a converter", (PARITY,), 6)
-    text = "onnx==1.22.0 --hash=sha256:00\n"
-    lock = Lock(digest_of_lock("3.11", text), "3.11", text, of="a" * 64)
-    where = asked.main.snapshot.pinned
-    noted = Finding(Severity.NOTE, "conversion.note", f"{where} was read.", where=where)
-    facts = replace(asked.main.facts, findings=(*asked.main.facts.findings, noted))
-    member = replace(asked.main, facts=facts, conversion=made, lock=lock)
-    return replace(asked, members=(member,), verdict=ASKED)
 
 
 @pytest.fixture
@@ -148,7 +70,7 @@ def artifact(image: ReadImage, *documents: bytes) -> Artifact:
 
 def test_what_is_written_is_read_back(output: Output, told: Deployment) -> None:
     output.build(told)
-    found = verdicts.read(*output.read())
+    found = verdicts.read(*output.read(verdicts.ARTIFACT))
     assert found == verdicts.Read((verdict_of(told),), ())
     (verdict,) = found.verdicts
     assert verdict.conversion == told.main.conversion
@@ -161,10 +83,10 @@ def test_it_changes_no_digest_and_names_no_path(
     output: Output, told: Deployment, tmp_path: Path
 ) -> None:
     without = output.build(replace(told, verdict=""))
-    assert output.read()[1] == ()
+    assert output.read(verdicts.ARTIFACT)[1] == ()
     built = output.build(told)
     assert built.descriptor == without.descriptor
-    (there,) = output.read()[1]
+    (there,) = output.read(verdicts.ARTIFACT)[1]
     data = b"".join(b"".join(blob.chunks()) for blob in there.blobs)
     assert str(tmp_path).encode() not in data
 
@@ -175,12 +97,12 @@ def test_numbers_that_are_measured_anew_do_not_pile_up(output: Output, told: Dep
     assert made is not None
     other = replace(made, parity=(replace(PARITY, max_absolute=6e-6),))
     output.build(replace(told, members=(replace(told.main, conversion=other),)))
-    assert len(output.read()[1]) == 1
+    assert len(output.read(verdicts.ARTIFACT)[1]) == 1
 
 
 def test_a_deployment_whose_model_did_not_run_has_none(output: Output, asked: Deployment) -> None:
     output.build(asked)
-    assert output.read()[1] == ()
+    assert output.read(verdicts.ARTIFACT)[1] == ()
 
 
 # ── taken along ───────────────────────────────────────────────────────────────────────────────
@@ -326,14 +248,31 @@ def test_a_stranger_breaks_neither_inspect_nor_pull(
         assert told_codes.count("image.verdict") == 2
 
 
-def test_a_store_that_knows_better_keeps_it(told: Deployment, store: Store) -> None:
+def test_a_home_that_knows_better_keeps_it(told: Deployment, settings: Settings) -> None:
     """What was measured here stays, and so does what a trusted registry told."""
-    from cloche.pipeline import verdicts as known
-
     verdict = verdict_of(told)
-    stranger = known.Kept(verdict, "a.example/x:1", trusted=False)
-    trusted = known.Kept(verdict, "b.example/x:1", trusted=True)
-    assert known.give(stranger, store)
-    assert known.give(trusted, store)
-    assert not known.give(stranger, store)
-    assert known.give(trusted, store)
+    trusting = replace(settings, images_trusted=("b.example/team", "c.example:5000"))
+    assert known.give(verdict, "b.example/teams/x:1", trusting)
+    assert known.give(verdict, "b.example/team/x:1", trusting)
+    assert not known.give(verdict, "b.example/other/team:1", trusting)
+    assert known.give(verdict, "c.example:5000/x:1", trusting)
+    assert known.give(verdict, "b.example/other:1", settings), "it is no longer trusted"
+
+
+@pytest.mark.parametrize(
+    ("image", "trusted"),
+    [
+        ("b.example/team/x:1", True),
+        ("b.example/team/more/x@sha256:" + "0" * 64, True),
+        ("b.example/team:1", True),
+        ("b.example/teams/x:1", False),
+        ("b.example/x:1", False),
+        ("b.example.evil/team/x:1", False),
+        ("b.example:444/team/x:1", False),
+        ("evil.example/b.example/team/x:1", False),
+        (None, True),
+    ],
+)
+def test_what_is_trusted(image: str | None, *, trusted: bool, tmp_path: Path) -> None:
+    settings = Settings(tmp_path, images_trusted=("b.example/team",))
+    assert known.is_trusted(image, settings) is trusted

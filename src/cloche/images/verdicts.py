@@ -7,7 +7,6 @@ stranger: bounded, whole, and of no other model and no other conversion than the
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -18,19 +17,16 @@ from cloche.artifacts import (
     Severity,
     Verdict,
     decode,
-    digest_of_files,
     encode,
 )
-from cloche.clients.oci.reference import DIGEST
-from cloche.errors import ClocheError
-from cloche.images import golden
+from cloche.errors import ClocheError, UnavailableError
+from cloche.images import golden, verdict_checks
 from cloche.images.image import Attachment, SmallBlob
-from cloche.store import trees
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Mapping
 
-    from cloche.artifacts import Conversion, Deployment, Lock
+    from cloche.artifacts import Deployment
     from cloche.images.image import Artifact
     from cloche.images.sources.reading import ReadImage
 
@@ -39,9 +35,8 @@ ARTIFACT = "application/vnd.cloche.verdict.v1+json"
 SCHEMA = 1
 _LARGEST = 4 * 2**20
 """Bytes of a document at most; one of a model with a long lock has some hundred thousand."""
-_MOST = 16
+MOST = 16
 """Verdicts that are read of one image."""
-_KEY = re.compile(r"[0-9a-f]{64}")
 _OF_THIS_MACHINE = ("lock.", "verdict.")
 """Codes of findings that compare what was made with what is known: the next one compares anew."""
 _MODEL = "cloche:model"
@@ -104,14 +99,17 @@ def attachments(deployment: Deployment) -> tuple[Attachment, ...]:
 def read(image: ReadImage, attached: Iterable[Artifact]) -> Read:
     """Return the verdicts beside an image; what does not hold together is a finding.
 
-    Of several that answer the same, one that does not join requests counts.
+    Of several that answer the same, one that does not join requests counts. Raises UnavailableError
+    `registry.…`.
     """
     verdicts: dict[str, Verdict] = {}
     findings = []
     of_type = [each for each in attached if each.artifact_type == ARTIFACT]
-    for artifact in of_type[:_MOST]:
+    for artifact in of_type[:MOST]:
         try:
             found = _checked(_document(artifact), golden.labels(image))
+        except UnavailableError:
+            raise
         except (ValueError, RecursionError, ClocheError) as error:
             why = error.what if isinstance(error, ClocheError) else str(error)
             findings.append(_unusable(artifact.descriptor.digest, why))
@@ -119,8 +117,8 @@ def read(image: ReadImage, attached: Iterable[Artifact]) -> Read:
         known = verdicts.get(found.asked)
         if known is None or known.facts.batch.present:
             verdicts[found.asked] = found
-    if len(of_type) > _MOST:
-        findings.append(_unusable(image.digest or "", f"there are more than {_MOST}"))
+    if len(of_type) > MOST:
+        findings.append(_unusable(image.digest or "", f"there are more than {MOST}"))
     return Read(tuple(verdicts.values()), tuple(findings))
 
 
@@ -158,43 +156,16 @@ class _Header:
     schema: int
 
 
-def _checked(data: bytes, labels: dict[str, str]) -> Verdict:
-    """Return a verdict that is whole, and of the model and the conversion that labels name.
-
-    Labels are part of the image's digest.
-    """
+def _checked(data: bytes, labels: Mapping[str, str]) -> Verdict:
+    """Return a verdict that is whole, and of what the labels of the image name."""
     if decode(_Header, data).schema != SCHEMA:
         raise ValueError("another version of Cloche wrote it")
     found = decode(Verdict, data)
-    if not DIGEST.fullmatch(found.model) or not _KEY.fullmatch(found.asked):
-        raise ValueError("it does not say what was asked of which model")
-    if found.model != labels.get("cloche.model.digest"):
-        raise ValueError("it is of another model than the image's")
-    if found.facts.format != labels.get("cloche.model.format"):
-        raise ValueError("it is of another format than the image's model")
-    made = found.conversion.digest if found.conversion is not None else None
-    if made != labels.get("cloche.conversion.digest"):
-        raise ValueError("it is of another conversion than the image's")
-    for problem in (*_of_conversion(found.conversion), *_of_lock(found.lock)):
+    if verdict_checks.hidden(data):
+        raise ValueError("it has characters that no text has")
+    for problem in verdict_checks.problems(found, labels):
         raise ValueError(problem)
     return found
-
-
-def _of_conversion(made: Conversion | None) -> Iterator[str]:
-    if made is None:
-        return
-    trees.check_paths(made.files)
-    if made.digest != digest_of_files(made.files):
-        yield "the digest of the conversion is not that of its files"
-    if not all(DIGEST.fullmatch(each.digest) and each.size >= 0 for each in made.files):
-        yield "a file of the conversion has no digest of SHA-256"
-    if made.entry not in {each.path for each in made.files}:
-        yield f"the conversion lacks {made.entry!r}"
-
-
-def _of_lock(lock: Lock | None) -> Iterator[str]:
-    if lock is not None and not lock.names_itself:
-        yield "the digest of the lock is not that of its text"
 
 
 def _unusable(where: str, why: str) -> Finding:

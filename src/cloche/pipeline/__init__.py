@@ -99,7 +99,7 @@ def prepare(
         kept, before = lock_file.Known(None, outdated=False, store=store), None
         if run_model and not anew:
             kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
-            before = verdicts.known(given, store)
+            before = verdicts.known(given, settings)
         deployment = _recall(store, given.key)
         if deployment is None:
             making = _making(given, settings, progress, environment)
@@ -136,7 +136,7 @@ def foreseen(
         )
         kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
         deployment = _recall(store, given.key) or kept.deployment
-        before = verdicts.known(given, store)
+        before = verdicts.known(given, settings)
         if deployment is None:
             making = _making(given, settings, progress, environment)
             deployment = before_run.deployment(making, given.snapshot, before)
@@ -193,7 +193,7 @@ def known(
     )
     store = composition.store(settings)
     kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
-    found, before = _recall(store, given.key) or kept.deployment, verdicts.known(given, store)
+    found, before = _recall(store, given.key) or kept.deployment, verdicts.known(given, settings)
     if found is None and before is not None:
         making = _making(given, settings, progress, environment)
         found = before_run.deployment(making, given.snapshot, before)

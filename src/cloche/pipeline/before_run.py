@@ -55,7 +55,11 @@ def deployment(making: Making, snapshot: ModelSnapshot, kept: Kept | None = None
     has what an earlier run of the model told, or an image.
     """
     if kept is not None:
-        return told.foreseen(making, snapshot, kept) or _without_files(making, snapshot, kept)
+        foreseen = told.foreseen(making, snapshot, kept)
+        if foreseen is None and told.lacks_files(kept, making.store):
+            foreseen = _without_files(making, snapshot, kept)
+        if foreseen is not None:
+            return foreseen
     software = _Remembered(making.software.settings, making.software.progress)
     known = making.known(snapshot)
     try:
@@ -83,7 +87,7 @@ def _unknown(making: Making, snapshot: ModelSnapshot, facts: ModelFacts, lock: L
 def _without_files(making: Making, snapshot: ModelSnapshot, kept: Kept) -> Deployment:
     """Return the deployment of a model that converts to files which are not here."""
     verdict = kept.verdict
-    facts = verdicts.facts_of(kept, making.known(snapshot))
+    facts = verdicts.facts_of(kept, making.known(snapshot), None)
     name = making.spec.service_name
     member = Member(name, snapshot, facts, verdict.lock, verdict.conversion)
     found = _unbuilt(making, member, (Undetermined.BATCHES, Undetermined.REPOSITORY))

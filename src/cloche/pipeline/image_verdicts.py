@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloche import composition, environments
+from cloche import composition
 from cloche.artifacts import Finding, Severity, Verdict
 from cloche.clients.oci.reference import ImageReference
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, UnavailableError
 from cloche.images import golden, verdicts
 from cloche.images.copying import copying, model_files
 from cloche.images.sources import reading, remote
@@ -47,12 +47,14 @@ def beside(image: ReadImage, address: Address, connections: Registries) -> Read:
     try:
         if isinstance(address, ImageReference):
             registry = connections.at(address.host)
-            attached = remote.attached(registry, address.name, image.digest, verdicts.ARTIFACT)
+            attached = remote.attached(
+                registry, address.name, image.digest, verdicts.ARTIFACT, most=verdicts.MOST + 1
+            )
         else:
             attached = reading.attached(address.path, image.digest, verdicts.ARTIFACT)
+    except UnavailableError:
+        raise
     except ClocheError as error:
-        if not error.code.startswith("image."):
-            raise
         return Read((), (_unreadable(error),))
     return verdicts.read(image, attached)
 
@@ -62,10 +64,8 @@ def take(
 ) -> Taken:
     """Keep the verdicts beside an image that was pulled to a path, and the files that they name.
 
-    Only a registry that the settings trust gives locks, and verdicts that a deploy goes by. Nothing
-    here makes a pull fail.
+    Nothing here makes a pull fail.
     """
-    trusted = is_trusted(source, settings)
     kept: list[Verdict] = []
     findings: list[Finding] = []
     store = composition.store(settings)
@@ -75,23 +75,17 @@ def take(
             found = verdicts.read(image, reading.attached(path, node.digest, verdicts.ARTIFACT))
             findings += found.findings
             for verdict in found.verdicts:
-                told = known.Kept(verdict, str(source), trusted)
-                _keep(told, image, store, progress)
+                _bring(verdict, image, store, progress)
+                known.give(verdict, str(source), settings)
                 kept += [verdict] if verdict not in kept else []
         except ClocheError as error:
             findings.append(_unreadable(error))
+    trusted = known.is_trusted(str(source), settings)
     return Taken(tuple(kept), trusted, tuple(dict.fromkeys(findings)))
 
 
-def is_trusted(source: ImageReference, settings: Settings) -> bool:
-    """Return whether an image lies in a registry or a repository that the settings trust."""
-    place = f"{source.host}/{source.name}/"
-    return any(place.startswith(f"{each}/") for each in settings.images_trusted)
-
-
-def _keep(kept: known.Kept, image: ReadImage, store: Store, progress: Progress) -> None:
-    """Keep a verdict, with the request that it names and the files of its conversion."""
-    verdict = kept.verdict
+def _bring(verdict: Verdict, image: ReadImage, store: Store, progress: Progress) -> None:
+    """Have the store hold the request that a verdict names, and the files of its conversion."""
     made = verdict.conversion
     with store.working():
         if verdict.golden is not None:
@@ -101,9 +95,6 @@ def _keep(kept: known.Kept, image: ReadImage, store: Store, progress: Progress) 
             with progress.task("Keeping the converted model", size) as task:
                 if model_files.bring(image, made.files, store, task):
                     store.put_tree(made.files, label="converted")
-        if kept.trusted and verdict.lock is not None and not verdict.lock.built:
-            environments.adopt(verdict.lock, store)
-        known.give(kept, store)
 
 
 def _unreadable(error: ClocheError) -> Finding:

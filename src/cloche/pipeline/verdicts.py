@@ -1,6 +1,6 @@
 """What runs of models told, here or elsewhere: recorded by the model's digest and what was asked.
 
-What this machine measured counts. What came with an image counts as much if the image lies in a
+What this machine measured counts. What came with an image counts as much while the image lies in a
 registry that the settings trust: then its conversion and its lock are taken, too. Of any other
 image a plan tells it, and a deploy finds it out again.
 """
@@ -11,13 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cloche import artifacts
+from cloche import artifacts, composition
 from cloche.artifacts import Finding, Severity, Verdict
+from cloche.clients.oci import reference as references
 from cloche.images import verdicts
 
 if TYPE_CHECKING:
     from cloche.artifacts import Deployment, ModelFacts
     from cloche.pipeline.asked import Asked
+    from cloche.settings import Settings
     from cloche.store import Store
 
 _KIND = "verdict"
@@ -27,25 +29,41 @@ _SAFETY = "pickle."
 
 
 @dataclass(frozen=True, slots=True)
+class _Recorded:
+    verdict: Verdict
+    image: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """A verdict, and where it comes from."""
 
     verdict: Verdict
-    image: str | None = None
+    image: str | None
     """The image that it came with; None for what was measured here."""
-    trusted: bool = True
+    trusted: bool
     """Whether a deploy goes by it."""
 
 
-def known(asked: Asked, store: Store) -> Kept | None:
+def known(asked: Asked, settings: Settings) -> Kept | None:
     """Return what is known of just what is asked; None without anything."""
-    data = store.recall(_KIND, asked.verdict)
-    if data is None:
+    found = _recorded(asked.verdict, settings)
+    if found is None:
         return None
-    with suppress(ValueError):  # another state of this version wrote it
-        found = artifacts.decode(Kept, data)
-        return replace(found, verdict=verdicts.told_of(found.verdict, asked.snapshot))
-    return None
+    verdict = verdicts.told_of(found.verdict, asked.snapshot)
+    return Kept(verdict, found.image, is_trusted(found.image, settings))
+
+
+def is_trusted(image: str | None, settings: Settings) -> bool:
+    """Return whether a deploy goes by what came with an image: its registry is trusted now.
+
+    None stands for what was measured here.
+    """
+    if image is None:
+        return True
+    found = references.parse(image)
+    place = f"{found.host}/{found.name}/"
+    return any(place.startswith(f"{each}/") for each in settings.images_trusted)
 
 
 def keep(deployment: Deployment, asked: Asked, store: Store) -> None:
@@ -54,45 +72,66 @@ def keep(deployment: Deployment, asked: Asked, store: Store) -> None:
         return
     found = verdicts.of(replace(deployment, verdict=asked.verdict))
     if found is not None:
-        store.remember(_KIND, found.asked, artifacts.encode(Kept(found)))
+        store.remember(_KIND, found.asked, artifacts.encode(_Recorded(found, None)))
 
 
-def give(kept: Kept, store: Store) -> bool:
-    """Record what came with an image, and return whether it was; what was measured here stays."""
-    data = store.recall(_KIND, kept.verdict.asked)
-    with suppress(ValueError):
-        there = artifacts.decode(Kept, data) if data else None
-        if there is not None and (there.image is None or there.trusted > kept.trusted):
+def give(verdict: Verdict, image: str, settings: Settings) -> bool:
+    """Record what came with an image, and return whether it was.
+
+    What was measured here stays, and what came from a trusted registry where this one is none.
+    """
+    there = _recorded(verdict.asked, settings)
+    if there is not None:
+        is_stronger = is_trusted(there.image, settings) and not is_trusted(image, settings)
+        if there.image is None or is_stronger:
             return False
-    store.remember(_KIND, kept.verdict.asked, artifacts.encode(kept))
+    store = composition.store(settings)
+    store.remember(_KIND, verdict.asked, artifacts.encode(_Recorded(verdict, image)))
     return True
 
 
-def facts_of(kept: Kept, known: ModelFacts) -> ModelFacts:
-    """Return the facts of a model as a run told them; `known` are those of its inspection here.
+def _recorded(key: str, settings: Settings) -> _Recorded | None:
+    data = composition.store(settings).recall(_KIND, key)
+    with suppress(ValueError):  # another state of this version wrote it
+        return artifacts.decode(_Recorded, data) if data is not None else None
+    return None
 
-    How it is loaded, and what its pickles would run, is for this machine to say.
+
+def facts_of(kept: Kept, known: ModelFacts, converted: ModelFacts | None) -> ModelFacts:
+    """Return the facts of a model with what only a run tells of it.
+
+    All else is as inspection finds it here: in the model, or in what it was `converted` to.
     """
     told = kept.verdict.facts
     said = (each for each in known.findings if each.code.startswith(_SAFETY))
     notes = (_told(kept),) if kept.image is not None else ()
     return replace(
-        told,
+        converted or known,
         format=known.format,
+        framework=told.framework,
+        backend=told.backend,
         python=known.python,
         requirements=known.requirements,
         loading=known.loading,
         convertible=told.convertible and known.convertible,
         columns=known.columns,
         inputs_declared=known.inputs_declared,
+        inputs=told.inputs,
+        outputs=told.outputs,
+        outputs_assumed=told.outputs_assumed,
+        batch=told.batch,
+        labels=told.labels,
         findings=tuple(dict.fromkeys((*told.findings, *said, *notes))),
     )
 
 
 def findings(kept: Kept | None, deployment: Deployment) -> tuple[Finding, ...]:
     """Return what is to be said of a deployment where an image told something of its model."""
-    if kept is None or kept.image is None or deployment.undetermined:
+    if kept is None or kept.image is None:
         return ()
+    if deployment.undetermined:
+        said = any(each.code == _TOLD for each in deployment.main.facts.findings)
+        return () if said else (_unfit(kept),)
     return () if _agrees(kept.verdict, deployment) else (_differs(kept),)
 
 
@@ -102,6 +141,11 @@ def _told(kept: Kept) -> Finding:
     if not kept.trusted:
         hint = "A deploy finds it out again: the registry is not among `images.trusted`."
     return Finding(Severity.NOTE, _TOLD, what, hint=hint)
+
+
+def _unfit(kept: Kept) -> Finding:
+    what = f"What came with {kept.image} does not fit this model, and is not used."
+    return Finding(Severity.WARNING, "verdict.unfit", what, hint="A deploy finds it out here.")
 
 
 def _agrees(verdict: Verdict, deployment: Deployment) -> bool:

@@ -56,15 +56,22 @@ def read(registry: Registry, reference: ImageReference, platform: Platform | Non
 
 
 def attached(
-    registry: Registry, name: str, digest: str, artifact_type: str | None = None
+    registry: Registry,
+    name: str,
+    digest: str,
+    artifact_type: str | None = None,
+    *,
+    most: int | None = None,
 ) -> tuple[Artifact, ...]:
     """Return the artefacts whose subject is the manifest of a digest, of one type or of all.
+
+    `most` is how many are read; without it all.
 
     Raises ClocheError `registry.…`, and `image.broken`.
     """
     return tuple(
         _artifact(registry, name, found.digest)
-        for found in registry.referrers(name, digest, artifact_type)
+        for found in registry.referrers(name, digest, artifact_type)[:most]
         if found.media_type == MANIFEST
     )
 
