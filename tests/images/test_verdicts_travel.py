@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import uuid
 from collections.abc import Callable
@@ -20,15 +21,16 @@ from cloche.artifacts import (
     Verdict,
     encode,
 )
+from cloche.errors import ClocheError
 from cloche.images import manifest, verdicts
 from cloche.images.bases.base import Base
 from cloche.images.copying import model_files
 from cloche.images.image import (
+    LAYER,
     MANIFEST,
     Artifact,
     Attachment,
     Descriptor,
-    Platform,
     SmallBlob,
 )
 from cloche.images.sources import reading
@@ -39,8 +41,6 @@ from cloche.progress import SilentProgress
 from cloche.settings import Settings
 from fixtures.commands import Outcome
 
-AMD64 = Platform("linux", "amd64")
-ASKED = "5e" * 32
 PARITY = Parity("y", "FP32", 20, 7.2, 7e-4, 5e-6, 1e-6, 2e-5, labels=(20, 20))
 
 
@@ -143,6 +143,25 @@ def test_the_files_of_a_conversion_come_out_of_the_image(
         assert not model_files.bring(image, [unknown], elsewhere, task)
     assert not elsewhere.use(unknown.digest)
     assert not list((tmp_path / "elsewhere" / "store" / "partial").iterdir())
+
+
+def test_no_file_comes_out_of_layers_that_others_made(
+    image: ReadImage, told: Deployment, tmp_path: Path
+) -> None:
+    """Compressed anew they may unpack to any size; a layer that is damaged is told."""
+    made = told.main.conversion
+    assert made is not None
+    elsewhere = composition.store(Settings(home=tmp_path / "elsewhere"))
+    squeezed = tuple(
+        SmallBlob(gzip.compress(b"".join(layer.chunks())), f"{LAYER}+gzip")
+        for layer in image.layers
+    )
+    broken = tuple(SmallBlob(b"no tar stream" * 100, LAYER) for _ in image.layers)
+    with SilentProgress().task("") as task:
+        assert not model_files.bring(replace(image, layers=squeezed), made.files, elsewhere, task)
+        with pytest.raises(ClocheError) as refused:
+            model_files.bring(replace(image, layers=broken), made.files, elsewhere, task)
+    assert refused.value.code == "image.broken"
 
 
 # ── from a stranger ───────────────────────────────────────────────────────────────────────────

@@ -28,7 +28,7 @@ _AFTER_A_RUN = "known once the model has run: `cloche plan --convert`"
 def command(*, model: str | None, file: Path | None, formats: bool, as_json: bool) -> None:
     """Show the facts of MODEL (or the model in cloche.yaml) without running it.
 
-    What an earlier run of it told, or cloche.lock knows, is among them.
+    What an earlier run of it told, or a pulled image or cloche.lock knows, is among them.
     """
     from cloche import pipeline
     from cloche.cli import formats_table, specification

@@ -56,9 +56,9 @@ def command(
     """Show what `cloche deploy` would change, and change nothing.
 
     Resolves and inspects the model and keeps it in the cache. The decision is the same as that of
-    `cloche deploy`. Nothing of the model runs: what an earlier run or a cloche.lock beside
-    cloche.yaml does not know is known after verification. With --convert, and for --lock, --base
-    and --target, the model runs.
+    `cloche deploy`. Nothing of the model runs: what an earlier run, a pulled image or a
+    cloche.lock beside cloche.yaml does not know is known after verification. With --convert, and
+    for --lock, --base and --target, the model runs.
     """
     from cloche import pipeline
     from cloche.images import golden
