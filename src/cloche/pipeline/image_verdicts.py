@@ -66,6 +66,7 @@ def take(
 
     Nothing here makes a pull fail.
     """
+    trusted = known.is_trusted(str(source), settings)
     kept: list[Verdict] = []
     findings: list[Finding] = []
     store = composition.store(settings)
@@ -75,26 +76,25 @@ def take(
             found = verdicts.read(image, reading.attached(path, node.digest, verdicts.ARTIFACT))
             findings += found.findings
             for verdict in found.verdicts:
+                if trusted and verdict.golden is not None:
+                    golden.read(image, (), store)  # a deploy asks that request first
                 _bring(verdict, image, store, progress)
                 known.give(verdict, str(source), settings)
                 kept += [verdict] if verdict not in kept else []
         except ClocheError as error:
             findings.append(_unreadable(error))
-    trusted = known.is_trusted(str(source), settings)
     return Taken(tuple(kept), trusted, tuple(dict.fromkeys(findings)))
 
 
 def _bring(verdict: Verdict, image: ReadImage, store: Store, progress: Progress) -> None:
-    """Have the store hold the request that a verdict names, and the files of its conversion."""
+    """Have the store hold the files of the conversion that a verdict names."""
     made = verdict.conversion
-    with store.working():
-        if verdict.golden is not None:
-            golden.read(image, (), store)
-        if made is not None:
-            size = sum(each.size for each in made.files)
-            with progress.task("Keeping the converted model", size) as task:
-                if model_files.bring(image, made.files, store, task):
-                    store.put_tree(made.files, label="converted")
+    if made is None:
+        return
+    size = sum(each.size for each in made.files)
+    with store.working(), progress.task("Keeping the converted model", size) as task:
+        if model_files.bring(image, made.files, store, task):
+            store.put_tree(made.files, label="converted")
 
 
 def _unreadable(error: ClocheError) -> Finding:
