@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from cloche.errors import (
@@ -35,9 +36,11 @@ def not_a_name(name: str) -> UsageError:
     return UsageError("service.name", f"{name!r} is not a service name.", hint=hint)
 
 
-def unknown_service(name: str) -> NotFoundError:
-    """Return the error for a service that does not exist."""
-    hint = "`cloche status` lists the services."
+def unknown_service(name: str, known: Sequence[str] = ()) -> NotFoundError:
+    """Return the error for a service that does not exist; `known` are those that do."""
+    # A model of a registry is often called with "_", and its service with "-".
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1, cutoff=0.8)
+    hint = f"Did you mean {near[0]}?" if near else "`cloche status` lists the services."
     return NotFoundError("service.unknown", f"There is no service {name}.", where=name, hint=hint)
 
 

@@ -239,12 +239,16 @@ def test_it_listens_where_it_was_told_and_nowhere_else(replica: Replica) -> None
         paths = {connection.laddr for connection in process.net_connections("unix")}
         assert {each.removeprefix("unix:") for each in addresses} <= paths
         addresses = ()
-    listening = {
-        f"{connection.laddr.ip.removeprefix('::ffff:')}:{connection.laddr.port}"
+    found = [
+        connection
         for connection in process.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
+    ]
+    listening = {
+        f"{connection.laddr.ip.removeprefix('::ffff:')}:{connection.laddr.port}"
+        for connection in found
     }
-    assert listening == set(addresses)
+    assert listening == set(addresses), found
 
 
 def test_it_speaks_http(server: Server, replica: Replica) -> None:

@@ -56,9 +56,11 @@ def test_restart(served: Served) -> None:
 
     until(replaced)
     assert "@" in next(e.by for e in served.control.events("digits") if e.kind == "restarted")
-    with pytest.raises(ClocheError) as caught:
-        served.control.restart("nothing")
-    assert caught.value.code == "service.unknown"
+    for name, hint in (("nothing", "cloche status"), ("Digit_s", "Did you mean digits?")):
+        with pytest.raises(ClocheError, match=f"There is no service {name}") as caught:
+            served.control.restart(name)
+        assert caught.value.code == "service.unknown"
+        assert hint in str(caught.value.hint)
 
 
 def test_verify_replays_the_golden_request(served: Served) -> None:

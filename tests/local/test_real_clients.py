@@ -104,20 +104,22 @@ def address(
     with running(tmp_path_factory.mktemp("gateway"), installed()) as gateway:
         endpoint = Endpoint(triton.addresses.http, triton.addresses.grpc)
         revision = RevisionEndpoints(1, 100, (endpoint,))
-        services = [served(name, revision) for name in names]
+        own = served("simple-identity", revision, name="own", alias="Own %1")
+        services = [*(served(name, revision) for name in names), replace(own, timeout=60)]
         assert gateway.gateway.apply(GatewayState(tuple(services))).refused == {}
         until(lambda: all(host.healthy for host in gateway.gateway._hosts()))
         yield gateway.address
         assert gateway.log() == ""
 
 
-def served(name: str, revision: RevisionEndpoints) -> ServiceRoutes:
-    """Return the routes of a service, which a registry calls the same with `_`."""
-    service = ServiceRoutes(name, (name,), (revision,), plain=(name,))
-    alias = name.replace("-", "_")
-    if alias == name:
-        return service
-    return replace(service, aliases=(alias,), plain=(name, alias))
+def served(
+    model: str, revision: RevisionEndpoints, name: str | None = None, alias: str | None = None
+) -> ServiceRoutes:
+    """Return the routes of a service, which a registry calls the same with `_` if not `alias`."""
+    called = alias or model.replace("-", "_")
+    plain = dict.fromkeys([*([model] if name is None else []), called])
+    aliases = () if called == model else (called,)
+    return ServiceRoutes(name or model, (model,), (revision,), plain=tuple(plain), aliases=aliases)
 
 
 def run(*command: str | Path) -> str:
@@ -185,14 +187,16 @@ def test_a_client_of_the_protocol_passes(clients_python: Path, address: str, scr
     run(clients_python, "-W", "ignore", "-c", script, address)
 
 
+@pytest.mark.parametrize("name", ["simple_identity", "Own %1"], ids=["common", "own"])
 @pytest.mark.parametrize("library", [tritonclient.http, tritonclient.grpc], ids=["http", "grpc"])
-def test_every_call_takes_the_name_of_the_registry(address: str, library: Any) -> None:
-    client, name = library.InferenceServerClient(address), "simple_identity"
+def test_every_call_takes_the_name_of_the_registry(address: str, library: Any, name: str) -> None:
+    client = library.InferenceServerClient(address)
     as_json = {} if library is tritonclient.http else {"as_json": True}
     try:
         assert client.is_model_ready(name)
         assert client.is_model_ready(name, "1")
         assert client.get_model_metadata(name, **as_json)["name"] == name
+        assert client.get_model_metadata(name, "1", **as_json)["name"] == name
         config = client.get_model_config(name, **as_json)
         assert config.get("config", config)["name"] == name
         statistics = client.get_inference_statistics(name, **as_json)["model_stats"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from lupa.luajit21 import LuaRuntime
 
+from cloche.targets.local.envoy import renaming
 from cloche.targets.local.envoy.revision_routes import MODEL_STATE, state_of
 from cloche.targets.local.envoy.services import Endpoint, RevisionEndpoints, ServiceRoutes
 
@@ -45,6 +46,26 @@ def leads_to(table: Json, path: str, given: dict[str, str] | None = None) -> dic
     given = dict(given or {})
     routes = routes_of(table, given.get("host", ""))
     return _led(table, (route for route in routes if "grpc" not in route["match"]), path, given)
+
+
+def seen_path(table: Json, path: str, given: dict[str, str], models: dict[str, str]) -> str:
+    """Return the path as the server sees it; `models` are those of services, in paths."""
+    routes = routes_of(table, given.get("host", ""))
+    http = (route for route in routes if "grpc" not in route["match"])
+    route = next(route for route in http if matches(route, path, given))
+    led = next(iter(leads_to(table, path, given)))
+    action, bare = route["route"], path.partition("?")[0]
+    if "prefix_rewrite" in action:
+        return str(action["prefix_rewrite"]) + path.removeprefix(bare)
+    if "path_rewrite" in action:
+        model = models[led.partition(".")[0]]
+        rewritten: str = action["path_rewrite"].replace("%METADATA(CLUSTER:cloche:model)%", model)
+        return rewritten + path.removeprefix(bare)
+    config = route.get("typed_per_filter_config", {}).get(renaming.FILTER)
+    if config is None:
+        return path
+    name = path.split("/")[3].partition("?")[0]
+    return path.replace(name, config["filter_context"][name]["path"], 1)
 
 
 def call_leads_to(
@@ -104,6 +125,10 @@ def _has(matcher: Json, sent: dict[str, str]) -> bool:
         return value is not None and value.startswith(wanted["prefix"])
     if "safe_regex" in wanted:
         return value is not None and bool(re.fullmatch(wanted["safe_regex"]["regex"], value))
+    if "custom" in wanted:
+        lua = LuaRuntime()
+        lua.execute(wanted["custom"]["typed_config"]["source_code"]["inline_string"])
+        return value is not None and lua.globals().envoy_match(value) is True
     return (value is not None) != matcher.get("invert_match", False)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cloche.artifacts import Event, EventKind
-from cloche.errors import StaleError
+from cloche.errors import ClocheError, StaleError
 from cloche.refusals import lost_record, unknown_service
 from cloche.rollout.record import CLOCHE, Changed
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloche.artifacts import ServiceRecord
-    from cloche.errors import ClocheError
     from cloche.state import Journal, State, Stored
 
 _ATTEMPTS = 10
@@ -48,7 +47,13 @@ class Records:
 
     def absent(self, name: str) -> ClocheError:
         """Return why a service has no record: there is no such service, or the record was lost."""
-        return self.lost(name) or unknown_service(name)
+        return self.lost(name) or unknown_service(name, self._known())
+
+    def _known(self) -> tuple[str, ...]:
+        try:
+            return self.state.services()
+        except ClocheError:
+            return ()  # in a cluster, for users who may read a record and not list them
 
     def lost(self, name: str) -> ClocheError | None:
         """Return the error for a record that was lost; None if no revision is left without it."""

@@ -4,8 +4,8 @@
 
 local SERVICES, OWNERS = {}, {}
 
--- `models` are the names in paths, as they are sent, and `owned` those that lead here by themselves;
--- none where the message has the name.
+-- `models` are the names in paths, as they are sent, for requests that name the service, and `owned`
+-- those that lead here by themselves; none where the message has the name.
 local function serve(name, live, revisions, models, owned)
   local service = { live = tostring(live), revisions = {}, prefix = name .. ".r" }
   for _, revision in ipairs(revisions) do service.revisions[tostring(revision)] = true end
@@ -19,9 +19,9 @@ end
 
 local function chosen(headers)
   local model = headers:get(":path"):match("^/v2/models/([^/?]+)")
-  local name, service = named_service(headers), nil
-  if name then service = SERVICES[name] else service = OWNERS[model] end
-  if not service or service.models and not service.models[model] then return nil end
+  local name = named_service(headers)
+  local service = name and SERVICES[name] or not name and OWNERS[model]
+  if not service or name and service.models and not service.models[model] then return nil end
   local revision = headers:get("cloche-revision") or service.live
   return service.revisions[revision] and service.prefix .. revision
 end

@@ -30,8 +30,11 @@ Json = dict[str, Any]
 PROTOCOLS = ("http", "grpc")
 ANSWERS = "cloche.answers"
 """The cluster of the gateway's own answers."""
-REVISION_METADATA = ("cloche", "revision")
-"""The namespace and the key of a cluster's metadata that have its revision, as text."""
+METADATA = "cloche"
+"""The namespace of a cluster's metadata, all of which is text."""
+REVISION = "revision"
+MODEL = "model"
+"""The first model by which the servers know it, as it stands in a path."""
 
 _TYPES = "type.googleapis.com/envoy"
 CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
@@ -85,8 +88,8 @@ def clusters_in(
 def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
     """Return the cluster of a revision; the health check is that of `model`."""
     grpc = name.protocol == "grpc"
-    namespace, key = REVISION_METADATA
     protocol: Json = {"http2_protocol_options" if grpc else "http_protocol_options": {}}
+    known = {REVISION: str(name.revision), MODEL: quote(model, safe="")}
     replicas = [
         _endpoint(name, each) | sequences.place(revision, each)
         for each in sorted(revision.endpoints)
@@ -94,7 +97,7 @@ def cluster(name: ClusterName, model: str, revision: RevisionEndpoints) -> Json:
     return {
         "@type": CLUSTER_TYPE,
         "name": str(name),
-        "metadata": {"filter_metadata": {namespace: {key: str(name.revision)}}},
+        "metadata": {"filter_metadata": {METADATA: known}},
         "type": "STATIC",
         "connect_timeout": "1s",
         **sequences.balancing(revision),

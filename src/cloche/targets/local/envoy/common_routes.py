@@ -59,6 +59,13 @@ class CommonRoutes:
     as_streams: bool
     """Whether each ModelInfer to one of the services is passed on as a stream."""
 
+    @property
+    def renamed(self) -> dict[str, ServiceRoutes]:
+        """The names in `owned` by which the servers do not know the models."""
+        return {
+            name: owner for name, owner in self.owned.items() if owner.server_name(name) is not None
+        }
+
 
 def divide(state: GatewayState) -> CommonRoutes:
     """Return which services of a state have their routes in common."""
@@ -69,8 +76,7 @@ def divide(state: GatewayState) -> CommonRoutes:
     names = {service.name for service in services}
     owned, others_owned = dict[str, "ServiceRoutes"](), dict[str, "ServiceRoutes"]()
     for name, owner in sorted(plain_owners(state).items()):
-        common = owner.name in names and owner.server_name(name) is None
-        (owned if common else others_owned)[name] = owner
+        (owned if owner.name in names else others_owned)[name] = owner
     others = tuple(service for service in state.services if service.name not in names)
     return CommonRoutes(services, others, owned, others_owned, as_streams)
 
@@ -92,12 +98,22 @@ def _is_ordinary(service: ServiceRoutes) -> bool:
 def to(specifier: str, settings: Settings, *, stream: bool) -> Json:
     """Return where a route in common leads: the specifier chooses the cluster."""
     action = revision_routes.lasting(settings.gateway_request_timeout, stream=stream)
-    namespace, key = clusters.REVISION_METADATA
-    revision = {"key": REVISION_HEADER, "value": f"%METADATA(CLUSTER:{namespace}:{key})%"}
+    revision = {"key": REVISION_HEADER, "value": _of_cluster(clusters.REVISION)}
     return {
         "route": action | {"cluster_specifier_plugin": specifier},
         "response_headers_to_add": [{"header": revision}],
     }
+
+
+def with_known_model(route: Json) -> Json:
+    """Return a route of inference whose path has the name by which the server knows the model."""
+    path = f"/v2/models/{_of_cluster(clusters.MODEL)}/infer"
+    return {**route, "route": {**route["route"], "path_rewrite": path}}
+
+
+def _of_cluster(key: str) -> str:
+    """Return the command that stands for a value of the chosen cluster's metadata."""
+    return f"%METADATA(CLUSTER:{clusters.METADATA}:{key})%"
 
 
 def http_specifiers(common: CommonRoutes) -> list[Json]:
@@ -195,7 +211,7 @@ def _line(service: ServiceRoutes, common: CommonRoutes | None = None) -> str:
     live = str(_live_revision(service))
     values = [_text(service.name), live, _list(str(r.revision) for r in service.revisions)]
     if common is not None:
-        owned = [name for name in service.models if common.owned.get(name) is service]
+        owned = [name for name in service.plain if common.owned.get(name) is service]
         values += [_list(map(_in_path, service.models)), _list(map(_in_path, owned))]
     return f"serve({', '.join(values)})"
 

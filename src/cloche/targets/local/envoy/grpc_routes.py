@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -79,7 +80,7 @@ def _of_others(common: CommonRoutes, settings: Settings) -> list[Json]:
     for service in common.others:
         routes += _routes_of(service, settings, {}, [equals(SERVICE_HEADER, service.name)])
     for name, owner in common.others_owned.items():
-        renamed = renaming.per_route(owner, name)
+        renamed = renaming.of_messages({name: owner})
         routes += _routes_of(owner, settings, _names_model(name), [], renamed)
     return routes
 
@@ -93,10 +94,17 @@ def _in_common(common: CommonRoutes, settings: Settings) -> list[Json]:
         (absent(REVISION_HEADER), common_routes.GRPC_MODELS),
         (present(REVISION_HEADER), common_routes.GRPC_REVISIONS),
     )
-    for chosen, specifier in ways if common.owned else ():
-        routes = _common_calls(common, settings, _names_model(None), [chosen], specifier)
-        by_name += [route | _MODEL for route in routes]
-    return [*_common_calls(common, settings, {}, [present(SERVICE_HEADER)]), *by_name]
+    names = [(_names_model(None), Json())]
+    if common.renamed:
+        one_of = {"filter_state": [renaming.in_message(common.renamed)]}
+        names.insert(0, (one_of, renaming.of_messages(common.renamed)))
+    for (named, filters), (chosen, specifier) in itertools.product(names, ways):
+        routes = _common_calls(common, settings, named, [chosen], specifier)
+        by_name += [_with_filters(route, filters) | _MODEL for route in routes]
+    return [
+        *_common_calls(common, settings, {}, [present(SERVICE_HEADER)]),
+        *(by_name if common.owned else []),
+    ]
 
 
 def _common_calls(

@@ -1,13 +1,13 @@
 -- Lets a model answer under another name than the server knows it by. It runs only for requests by
--- such a name. The route has chosen the service and rewrites the path; here the name inside the
--- messages follows.
+-- such a name, for which the route has chosen the service: here the path follows, and the name
+-- inside the messages. The context of the route has an entry for each name (see renaming).
 --
 -- Of a field that occurs twice in a protobuf message the last value counts, and messages in it are
 -- merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins). So a name is replaced by
 -- appending it; nothing of the message is parsed, and a body passes piece by piece.
 
 local NAMED = { ModelInfer = true, ModelMetadata = true }
-local CALL = "cloche.call"
+local CALL, STATE = "cloche.call", "cloche.model"
 
 local function field_1(text)
   local size, encoded = #text, ""
@@ -61,24 +61,37 @@ local function rename_json(handle, from, to)
   handle:headers():replace("content-length", size)
 end
 
+-- Returns what the rest of a path asks for, after the name of the model.
+local function asked(rest)
+  rest = rest:gsub("%?.*$", "")
+  return (rest == "" or rest:match("^/versions/%d+$") or rest:match("/config$")) and "about" or ""
+end
+
 function envoy_on_request(handle)
-  local path = handle:headers():get(":path"):gsub("%?.*$", "")
-  local method = path:match("^/inference%.GRPCInferenceService/(%w+)$")
-  local call = method or path:match("^/v2/models/[^/]+$") and "about" or path:match("/config$") and "about"
-  handle:streamInfo():dynamicMetadata():set(CALL, "call", call or "")
-  if method then append(handle, field_1(handle:filterContext():get("model"))) end
+  local path = handle:headers():get(":path")
+  local call = path:match("^/inference%.GRPCInferenceService/(%w+)$")
+  local name, rest = path:match("^/v2/models/([^/?]+)(.*)$")
+  local key = call and handle:streamInfo():filterState():get(STATE) or name
+  local entry = handle:filterContext():get(key)
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set(CALL, "key", key)
+  metadata:set(CALL, "call", call or asked(rest))
+  if call then
+    append(handle, field_1(entry["model"]))
+  else
+    handle:headers():replace(":path", "/v2/models/" .. entry["path"] .. rest)
+  end
 end
 
 function envoy_on_response(handle)
-  local context = handle:filterContext()
-  local known = handle:streamInfo():dynamicMetadata():get(CALL) or {}
-  local call = known["call"]
-  if handle:headers():get(":status") ~= "200" then return end
+  local known = handle:streamInfo():dynamicMetadata():get(CALL)
+  if not known or handle:headers():get(":status") ~= "200" then return end
+  local entry, call = handle:filterContext():get(known["key"]), known["call"]
   if NAMED[call] then
-    append(handle, field_1(context:get("name")))
+    append(handle, field_1(entry["name"]))
   elseif call == "ModelConfig" then
-    append(handle, field_1(field_1(context:get("name"))))
+    append(handle, field_1(field_1(entry["name"])))
   elseif call == "about" then
-    rename_json(handle, context:get("model"), context:get("json"))
+    rename_json(handle, entry["model"], entry["json"])
   end
 end

@@ -38,13 +38,9 @@ def routes(
     settings: Settings,
     *,
     stream: bool,
-    rewrite: str | None = None,
 ) -> list[Json]:
-    """Return the route by weight, then the route of each revision by its header.
-
-    `rewrite` replaces what is matched of the path.
-    """
-    action = _action(service, settings, stream, rewrite)
+    """Return the route by weight, then the route of each revision by its header."""
+    action = _action(service, settings, stream=stream)
     return [
         {"match": match | {"headers": [*headers, chosen]}} | _to(service, protocol, shares, action)
         for chosen, shares in _choices(service)
@@ -60,8 +56,12 @@ def by_weight(
     *,
     rewrite: str | None = None,
 ) -> list[Json]:
-    """Return the route of requests without a revision header; empty if no revision has weight."""
-    action = _action(service, settings, stream=False, rewrite=rewrite)
+    """Return the route of requests without a revision header; empty if no revision has weight.
+
+    `rewrite` replaces what is matched of the path.
+    """
+    action = _action(service, settings, stream=False)
+    action |= {} if rewrite is None else {"prefix_rewrite": rewrite}
     return [
         {"match": match | {"headers": [*headers, chosen]}} | _to(service, protocol, shares, action)
         for chosen, shares in _weighted(service)
@@ -138,10 +138,9 @@ def _to(
     return {"route": action | by_sequence | {"weighted_clusters": split}, **hidden}
 
 
-def _action(service: ServiceRoutes, settings: Settings, stream: bool, rewrite: str | None) -> Json:
+def _action(service: ServiceRoutes, settings: Settings, *, stream: bool) -> Json:
     limit = settings.gateway_request_timeout if service.timeout is None else service.timeout
-    action = lasting(limit, stream=stream)
-    return action if rewrite is None else action | {"prefix_rewrite": rewrite}
+    return lasting(limit, stream=stream)
 
 
 def lasting(seconds: float, *, stream: bool) -> Json:

@@ -152,9 +152,16 @@ def _http_hosts(common: CommonRoutes, settings: Settings) -> dict[str, list[Json
         for name in service.models
     ]
     infer, calls = _model_routes([*by_path, *by_header], settings)
-    common_infer, common_calls = _common_routes(common, settings)
+    common_infer, renamed_calls, common_calls = _common_routes(common, settings)
     hosts = {
-        ANY_HOST: [*infer, *common_infer, *calls, *common_calls, *_http_answers()],
+        ANY_HOST: [
+            *infer,
+            *common_infer,
+            *calls,
+            *renamed_calls,
+            *common_calls,
+            *_http_answers(),
+        ],
         SERVICE_HOSTS: [*common_calls, *_http_answers()],
     }
     for service in sorted(common.others, key=lambda service: service.name):
@@ -163,23 +170,44 @@ def _http_hosts(common: CommonRoutes, settings: Settings) -> dict[str, list[Json
     return hosts
 
 
-def _common_routes(common: CommonRoutes, settings: Settings) -> tuple[list[Json], list[Json]]:
-    """Return the routes in common: of inference by the model's name alone, and of all calls."""
+def _common_routes(
+    common: CommonRoutes, settings: Settings
+) -> tuple[list[Json], list[Json], list[Json]]:
+    """Return the routes in common: of inference by the model's name alone, and of all calls.
+
+    The calls by names that the servers do not know come first, apart from the others.
+    """
 
     def to(specifier: str, path: str, *headers: Json, stream: bool = False) -> Json:
         form = {"name": ":path", "string_match": {"safe_regex": {"regex": path}}}
         match = {"prefix": "/v2/models/", "headers": [form, *headers]}
         return {"match": match} | common_routes.to(specifier, settings, stream=stream)
 
+    def all_calls(*headers: Json) -> list[Json]:
+        return [
+            to(
+                common_routes.HTTP_CALLS,
+                _CALL.format(versions="1", call=call),
+                *headers,
+                stream=stream,
+            )
+            for call, stream in _CALLS
+        ]
+
     if not common.services:
-        return [], []
+        return [], [], []
     alone = absent(SERVICE_HEADER), absent(REVISION_HEADER)
     infer = [to(common_routes.HTTP_INFERENCE, _INFERENCE, *alone)] if common.owned else []
-    calls = [
-        to(common_routes.HTTP_CALLS, _CALL.format(versions="1", call=call), stream=stream)
-        for call, stream in _CALLS
-    ]
-    return infer, calls
+    if not common.renamed:
+        return infer, [], all_calls()
+    renamed = renaming.in_path(common.renamed)
+    by_name = to(common_routes.HTTP_INFERENCE, _INFERENCE, *alone, renamed)
+    filters = renaming.of_paths(common.renamed)
+    return (
+        [common_routes.with_known_model(by_name), *infer],
+        [route | filters for route in all_calls(absent(SERVICE_HEADER), renamed)],
+        all_calls(),
+    )
 
 
 def _model_routes(
@@ -196,8 +224,8 @@ def _model_routes(
     calls: list[Json] = []
     for service, name, headers in models:
         known = service.server_name(name)
-        path, rewritten = _path_of(name), _path_of(known) if known is not None else None
-        renamed = renaming.per_route(service, name)
+        path = _path_of(name)
+        renamed = renaming.of_paths({name: service})
         infer += revision_routes.lacking_sequence(
             service,
             {"path_separated_prefix": path},
@@ -205,13 +233,12 @@ def _model_routes(
         )
         infer += revision_routes.by_weight(
             service, "http", {"path": path + _INFER}, headers, settings,
-            rewrite=None if rewritten is None else rewritten + _INFER,
+            rewrite=None if known is None else _path_of(known) + _INFER,
         )  # fmt: skip
         for call, stream in _CALLS:
             whole = [*headers, _is_call(call, service)]
             found = revision_routes.routes(
-                service, "http", {"path_separated_prefix": path}, whole, settings,
-                stream=stream, rewrite=rewritten,
+                service, "http", {"path_separated_prefix": path}, whole, settings, stream=stream
             )  # fmt: skip
             calls += [route | renamed for route in found]
     return infer, calls

@@ -30,7 +30,7 @@ def of_routes(name: str, script: str) -> Json:
     }
 
 
-def on_route(**context: str) -> Json:
+def on_route(context: Json | None = None) -> Json:
     """Return the configuration of a route on which the script of a filter runs, with a context."""
     given = {"filter_context": context} if context else {}
     return {"@type": f"{_TYPES}.LuaPerRoute", "name": _NAME, **given}
