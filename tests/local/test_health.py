@@ -214,7 +214,7 @@ def test_deploying_the_same_again_starts_what_waits_to_be_started(user: User) ->
     needed = faulty(user, "broken", 1)
     needed.unlink()
     os.kill(items(user, "broken")[0]["pid"], signal.SIGKILL)
-    until(lambda: items(user, "broken")[0]["restarts"] >= 4, 60)
+    until(lambda: items(user, "broken")[0]["restarts"] >= 5, 60)
     shown = user.run("status", "broken").expect(0).out
     assert "restarted" in shown
     # It has just failed again, and waits for some seconds: longer than a deploy takes to ask.
