@@ -30,7 +30,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images bench-kubernetes bench-routing faults fuzz sync clean
+.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images bench-kubernetes bench-rollback bench-routing faults fuzz sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -57,6 +57,7 @@ help:
 	@echo "make bench-images   from a model to an image in a registry, beside other builders"
 	@echo "make bench-routing  one more service among 200, until the gateway has its routes"
 	@echo "make bench-kubernetes  a thousand services applied and planned, beside kubectl"
+	@echo "make bench-rollback a rollback to a warm revision, on a cluster of two nodes"
 
 demo: sync
 	@$(RUN) cloche demo $(ARGS)
@@ -143,6 +144,10 @@ bench-images: sync
 bench-kubernetes: sync
 	@$(HARNESS) build api
 	PYTHONPATH=tests $(RUN) python -m bench.kubernetes $(ARGS)
+
+bench-rollback: sync
+	@$(HARNESS) build api nodes gateway
+	PYTHONPATH=tests $(RUN) python -m bench.rollback $(ARGS)
 
 bench-routing: sync
 	PYTHONPATH=tests:tests/local $(RUN) python -m bench.routing $(ARGS)
