@@ -75,6 +75,7 @@ def test_help_and_import_load_nothing_heavy(program):
         (["deploy", "--nmae", "x"], "usage.arguments", "--nmae"),
         (["scale", "digits"], "usage.arguments", "REPLICAS"),
         (["scale", "digits", "many"], "usage.arguments", "many"),
+        (["scale", "digits", "--", "-1"], "usage.arguments", "-1 is below 1"),
         (["deploy", "a.onnx", "-f", "b.yaml"], "usage.exclusive", "MODEL and --file"),
         (["deploy"], "usage.no_model", "cloche init MODEL"),
         (["deploy", "-f", "absent.yaml"], "spec.not_found", "absent.yaml"),

@@ -59,7 +59,7 @@ def replicas(text: str) -> ReplicaRange:
     from cloche.spec.quantities import replica_range
 
     try:
-        found = replica_range(int(text) if text.isdigit() else text)
+        found = replica_range(int(text) if text.removeprefix("-").isdecimal() else text)
     except PydanticCustomError as error:
         raise click.BadParameter(f"{error.message()}. Write a number, or a range: 2..10.") from None
     if found.minimum < 1:
