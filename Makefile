@@ -4,16 +4,19 @@ TOOLS ?= $(HOME)/.cache/cloche-tools
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
 RUN := $(UV) run --frozen --no-sync
-# Tests that start real servers: one group at a time and two files of it, in the order of their
-# names: the longest have few tests, and would come last.
+# Tests that start real servers, in the order of their names: the longest have few tests, and would
+# come last.
 SERVERS := $(wildcard tests/local tests/models tests/contract tests/conformance)
 # Tests against a real API server, and on real nodes; of those the story of the README runs each time.
 CLUSTER := tests/cluster
 STORY := tests/cluster/nodes/test_story.py
-# Tests that load models with their own frameworks, which waits much: two files at a time.
+# Tests that load models with their own frameworks.
 FRAMEWORKS := tests/frameworks
 PYTEST := $(RUN) pytest
-PAIRS := $(PYTEST) -n 2 --dist loadfile
+# Files of tests that run at once: three for two processors, since they wait for servers and disks.
+WORKERS ?= 3
+PARALLEL := $(PYTEST) -n $(WORKERS) --dist loadfile
+IN_ORDER := $(PARALLEL) --no-loadscope-reorder
 HARNESS := PYTHONPATH=tests $(RUN) python -m cluster.harness
 
 # uv trusts the authorities of this machine, as git and curl do, unless it is told whom to trust. The
@@ -86,13 +89,12 @@ lint: sync
 	$(RUN) lint-imports
 
 units: sync
-	$(PAIRS) $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS) $(CLUSTER)) tests
+	$(PARALLEL) $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS) $(CLUSTER)) tests
 
 servers: sync kubernetes-api
-	@set -e; for group in $(SERVERS); do $(PAIRS) --no-loadscope-reorder $$group; done
-	$(PAIRS) $(CLUSTER)/api
-	$(PYTEST) $(STORY)
-	$(PAIRS) $(FRAMEWORKS)
+	$(IN_ORDER) $(SERVERS)
+	$(IN_ORDER) $(STORY) $(CLUSTER)/api
+	$(PARALLEL) $(FRAMEWORKS)
 
 # Built once, in a few minutes. Where it cannot be, the tests that need it say so and are skipped.
 kubernetes-api: sync
