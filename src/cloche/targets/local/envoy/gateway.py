@@ -136,9 +136,7 @@ class EnvoyGateway:
         self.sweep()
         before = self._files.written_state()
         if not self._admin.running():
-            self._files.write_clusters(
-                state.services, xds.read_resources(self._files.clusters_file)
-            )
+            self._files.write_clusters(state.services, self._files.clusters_on_disk())
             self._files.write_routes(state)
             self._files.keep(state)
             return Applied(seen=False)
@@ -162,7 +160,7 @@ class EnvoyGateway:
 
     def sweep(self) -> tuple[str, ...]:
         """Remove clusters without routes and requests; return those that still have requests."""
-        present = xds.read_resources(self._files.clusters_file)
+        present = self._files.clusters_on_disk()
         retired = self._files.without_routes([each["name"] for each in present])
         if not retired:
             return ()

@@ -47,6 +47,8 @@ class Publisher:
         self._logs = logs
         self._routed: dict[str, tuple[str | None, set[str]]] = {}
         """By table: its version on disk, and the clusters that its routes lead to."""
+        self._present: tuple[str | None, tuple[Json, ...]] = (None, ())
+        """The version of the file of clusters when it was last read, and what it had."""
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────
 
@@ -60,6 +62,13 @@ class Publisher:
     def keep(self, state: GatewayState) -> None:
         """Record the state of the route tables."""
         xds.replace(self._applied, json.dumps(asdict(state)).encode(), reserve=self.reserve)
+
+    def clusters_on_disk(self) -> tuple[Json, ...]:
+        """Return all clusters that are on disk; they are read only if they are new."""
+        version = xds.read_version(self.clusters_file)
+        if version is None or version != self._present[0]:
+            self._present = version, tuple(xds.read_resources(self.clusters_file))
+        return self._present[1]
 
     def write_clusters(self, services: Iterable[ServiceRoutes], base: Sequence[Json]) -> str:
         """Write the clusters of services beside earlier ones, and return the file's version."""
@@ -141,13 +150,13 @@ class Publisher:
 
         return isolate(changed, offer)
 
-    def _clusters_taken(self, state: GatewayState) -> list[Json]:
+    def _clusters_taken(self, state: GatewayState) -> Sequence[Json]:
         """Return the clusters on disk that need not be offered.
 
         That is all of them if Envoy took the file as a whole. Otherwise it is not known whether it
         has those of `state` as they are; of the others, those that it has or that routes lead to.
         """
-        present = xds.read_resources(self.clusters_file)
+        present = self.clusters_on_disk()
         if self._admin.clusters_versions() <= {xds.read_version(self.clusters_file)}:
             return present
         wanted = {each["name"] for service in state.services for each in _clusters_of(service)}

@@ -7,6 +7,7 @@ refused, since it could reach any of them (see `sequences`).
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kserve.sequences import HEADER as SEQUENCE_HEADER
@@ -155,6 +156,7 @@ def _revision_header(revision: RevisionEndpoints) -> list[Json]:
     return [{"header": {"key": REVISION_HEADER, "value": str(revision.revision)}}]
 
 
+@lru_cache(maxsize=4096)
 def state_of(model: str) -> str:
     """Return the filter state of calls for a model: `["digits"]`, as JSON."""
     return json.dumps([model], ensure_ascii=False)
