@@ -31,10 +31,14 @@ def target_pod(namespace: str, placement: Placement) -> dict[str, Any]:
     return {**template, "metadata": metadata, "status": {"podIP": "10.0.0.1"}}
 
 
-@pytest.mark.parametrize("placement", [placed(), from_volume()], ids=["image", "volume"])
+@pytest.mark.parametrize("way", ["image", "volume"])
 def test_the_job_is_admitted_and_is_no_replica(
-    api_cluster: Cluster, namespace: str, placement: Placement
+    api_cluster: Cluster, namespace: str, request: pytest.FixtureRequest, way: str
 ) -> None:
+    placement = placed()
+    if way == "volume":
+        request.getfixturevalue("mounts_images")
+        placement = from_volume()
     enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
     api_cluster.patch(kinds.NAMESPACE, namespace, None, {"metadata": {"labels": enforce}})
     there = target_pod(namespace, placement)

@@ -17,6 +17,7 @@ from cloche.errors import ClocheError
 from cloche.targets import Desired, Placement
 from cloche.targets.kubernetes import image_volumes, rights
 from cloche.targets.kubernetes.objects import placing, pod, weights
+from cloche.targets.kubernetes.requirements import version_of
 from cloche.testing import deployment
 from cluster.harness.api_server import ApiServer
 from fixtures.cluster_state import connected
@@ -67,6 +68,7 @@ def from_volume(options: PodOptions = PLAIN) -> Placement:
     return replace(placed(options=options), image=IMAGE, pod=template)
 
 
+@pytest.mark.usefixtures("mounts_images")
 def test_a_volume_where_every_node_can_mount_one(api_cluster: Cluster, join: Join) -> None:
     join("a", NEW)
     join("b", ("v1.35.0-gke.7", "cri-o://1.34.1"))
@@ -77,6 +79,7 @@ def test_a_volume_where_every_node_can_mount_one(api_cluster: Cluster, join: Joi
     assert image_volumes.chosen(api_cluster, WeightsFrom.IMAGE, {}) is None
 
 
+@pytest.mark.usefixtures("mounts_images")
 @pytest.mark.parametrize(
     ("says", "words"),
     [
@@ -99,6 +102,7 @@ def test_one_node_that_cannot_decides(
     assert words in caught.value.what
 
 
+@pytest.mark.usefixtures("mounts_images")
 def test_only_nodes_count_that_take_its_pods(api_cluster: Cluster, join: Join) -> None:
     join("new", NEW)
     join("kept", OLD, {"key": "own", "value": "yes", "effect": "NoSchedule"})
@@ -110,6 +114,15 @@ def test_only_nodes_count_that_take_its_pods(api_cluster: Cluster, join: Join) -
     elsewhere = replace(PLAIN, node_selector={"test": "nowhere"})
     assert "no node for its pods yet" in chosen(api_cluster, WeightsFrom.AUTO, elsewhere).why
     assert chosen(api_cluster, WeightsFrom.VOLUME, elsewhere).volume
+
+
+def test_an_old_api_server_decides_alone(api_cluster: Cluster, join: Join) -> None:
+    join("new", NEW)
+    version = api_cluster.version()
+    choice = chosen(api_cluster, WeightsFrom.AUTO)
+    is_old = (version_of(version) or (0, 0)) < (1, 35)
+    assert choice.volume is not is_old
+    assert (f"new: API server {version} is older than 1.35" in choice.why) is is_old
 
 
 def test_who_may_not_list_nodes_gets_the_whole_image(
@@ -140,6 +153,7 @@ def test_the_pods_of_a_volume_are_admitted(
     assert here.compare(Desired("digits", (wanted,), {1: 100})) == ()
 
 
+@pytest.mark.usefixtures("mounts_images")
 def test_a_revision_from_a_volume_needs_a_node_that_mounts_it(
     api_cluster: Cluster, namespace: str, join: Join
 ) -> None:
