@@ -55,16 +55,11 @@ class CommonRoutes:
     services: tuple[ServiceRoutes, ...]
     others: tuple[ServiceRoutes, ...]
     owned: dict[str, ServiceRoutes]
+    renamed: dict[str, ServiceRoutes]
+    """Those in `owned` by which the servers do not know the models."""
     others_owned: dict[str, ServiceRoutes]
     as_streams: bool
     """Whether each ModelInfer to one of the services is passed on as a stream."""
-
-    @property
-    def renamed(self) -> dict[str, ServiceRoutes]:
-        """The names in `owned` by which the servers do not know the models."""
-        return {
-            name: owner for name, owner in self.owned.items() if owner.server_name(name) is not None
-        }
 
 
 def divide(state: GatewayState) -> CommonRoutes:
@@ -78,7 +73,8 @@ def divide(state: GatewayState) -> CommonRoutes:
     for name, owner in sorted(plain_owners(state).items()):
         (owned if owner.name in names else others_owned)[name] = owner
     others = tuple(service for service in state.services if service.name not in names)
-    return CommonRoutes(services, others, owned, others_owned, as_streams)
+    renamed = {name: owner for name, owner in owned.items() if owner.server_name(name) is not None}
+    return CommonRoutes(services, others, owned, renamed, others_owned, as_streams)
 
 
 def _as_streams(service: ServiceRoutes) -> bool:

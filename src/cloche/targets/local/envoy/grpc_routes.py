@@ -94,17 +94,14 @@ def _in_common(common: CommonRoutes, settings: Settings) -> list[Json]:
         (absent(REVISION_HEADER), common_routes.GRPC_MODELS),
         (present(REVISION_HEADER), common_routes.GRPC_REVISIONS),
     )
-    names = [(_names_model(None), Json())]
+    names = [(_names_model(None), Json())] if common.owned else []
     if common.renamed:
         one_of = {"filter_state": [renaming.in_message(common.renamed)]}
         names.insert(0, (one_of, renaming.of_messages(common.renamed)))
     for (named, filters), (chosen, specifier) in itertools.product(names, ways):
         routes = _common_calls(common, settings, named, [chosen], specifier)
         by_name += [_with_filters(route, filters) | _MODEL for route in routes]
-    return [
-        *_common_calls(common, settings, {}, [present(SERVICE_HEADER)]),
-        *(by_name if common.owned else []),
-    ]
+    return [*_common_calls(common, settings, {}, [present(SERVICE_HEADER)]), *by_name]
 
 
 def _common_calls(

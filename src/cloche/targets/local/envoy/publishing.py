@@ -98,14 +98,14 @@ class Publisher:
         """Return the clusters that no route leads to: of the last state, on disk, or in use."""
         routed = {str(name) for name, _, _ in clusters.clusters_in(self.written_state())}
         for name in (routes.HTTP_TABLE, routes.GRPC_TABLE):
-            routed |= self._clusters_on_disk(name)
+            routed |= self._routed_on_disk(name)
         if routed.issuperset(names):
             return set()  # and nothing has to be asked
         for _, table in self.tables().values():
             routed |= routes.clusters_of(table)
         return set(names) - routed
 
-    def _clusters_on_disk(self, name: str) -> set[str]:
+    def _routed_on_disk(self, name: str) -> set[str]:
         """Return the clusters that a table on disk leads to; it is read only if that is new."""
         file = self._table_file(name)
         version = xds.read_version(file)
