@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from onnx import TensorProto, helper
 import cloche
 from cloche import testing
 from cloche.control import Engine
+from cloche.home import HomeLayout
+from cloche.targets.local import home_lock
 
 
 @pytest.fixture
@@ -110,3 +113,15 @@ def test_a_target_that_is_nowhere_is_refused_before_anything_is_asked(tmp_path, 
             client.rollback("digits", wait=False)
         with pytest.raises(cloche.ClocheError, match="no kubeconfig"):
             client.status()
+
+
+def test_down_waits_for_who_takes_up_what_was_killed(tmp_path, monkeypatch):
+    layout = HomeLayout(tmp_path / "home")
+    layout.root.mkdir()
+    layout.state.touch()
+    held = [home_lock.take(layout.target_lock, layout.root)]
+    monkeypatch.setattr("cloche.client.home.time.sleep", lambda _: os.close(held.pop()))
+    with cloche.Client(layout.root) as client:
+        assert client.down()["replicas"] == []
+    assert not held
+    assert not layout.run.exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,6 @@ from cloche.cli import cluster_deploy, consents, options, rollouts, session, usa
 
 if TYPE_CHECKING:
     from cloche.artifacts import Consent, Deployment, DeployPlan
-    from cloche.clients.control.launch import Launched
-    from cloche.control import ControlPlane
     from cloche.spec import ServiceSpec
 
 
@@ -46,15 +44,14 @@ def command(
     A service without a written name is called as its model. If another model has that name
     already, a terminal asks; without one, --replace says yes.
     """
-    from cloche import cache, pipeline
-    from cloche.cli import specification
-
     if plan is not None:
         others = {"MODEL": model, "--file": file, "--name": name, "--example": example}
         for other, value in {**others, "--target": target}.items():
             usage.refuse_together(**{other: value, "--plan": plan})
         return cluster_deploy.run_plan(plan, given, wait=wait, timeout=timeout, as_json=as_json)
     with session.nothing_on_interrupt():
+        from cloche.cli import specification
+
         here = session.begin()
         spec, directory = specification.chosen(model, file, name, example)
     if target is not None:
@@ -64,10 +61,19 @@ def command(
             create_namespace=create_namespace,
             wait=wait, timeout=timeout, as_json=as_json,
         )  # fmt: skip
-    with session.nothing_on_interrupt():
-        launched = here.launch()
-    with cache.under_way(here.settings):
+    return _run_here(here, spec, directory, given, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def _run_here(
+    here: session.Session, spec: ServiceSpec, directory: Path, given: frozenset[Consent],
+    *, wait: bool, timeout: float, as_json: bool,
+) -> int:  # fmt: skip
+    with ExitStack() as held:
         with session.nothing_on_interrupt():
+            from cloche import cache, pipeline
+
+            launched = here.launch()
+            held.enter_context(cache.under_way(here.settings))
             pipeline.require_runtime(spec)
             deployment = prepare(here, spec, directory)
             accepted = consents.asked(
@@ -75,8 +81,10 @@ def command(
                 lambda: planned(here, deployment) if here.deployed() else None,
                 as_json=as_json,
             )
-        control = _provision(here, deployment, launched)
-        answer = control.deploy(deployment, accept=accepted)
+            pipeline.provision(deployment, settings=here.settings, progress=here.progress)
+            control = here.started_control(launched)
+        with session.perhaps_on_interrupt(deployment.service):
+            answer = control.deploy(deployment, accept=accepted)
         return rollouts.conclude(
             here, control, deployment.service, answer, wait=wait, timeout=timeout, as_json=as_json
         )
@@ -114,14 +122,3 @@ def planned(here: session.Session, deployment: Deployment) -> DeployPlan:
     recorded = closing(composition.state(here.settings)) if here.deployed() else nullcontext()
     with recorded as state:
         return planning.offline(deployment, state, composition.target(here.settings))
-
-
-def _provision(
-    here: session.Session, deployment: Deployment, launched: Launched | None
-) -> ControlPlane:
-    """Install what serving needs, and return the control plane."""
-    from cloche import pipeline
-
-    with session.nothing_on_interrupt():
-        pipeline.provision(deployment, settings=here.settings, progress=here.progress)
-        return here.started_control(launched)

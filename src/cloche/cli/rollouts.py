@@ -28,17 +28,17 @@ def conclude(
 
     A failed rollout is an error that carries the result.
     """
-    from cloche.artifacts import deploy_view
-    from cloche.cli import rendering
-    from cloche.clients.control.rollout_events import (
-        GOES_ON,
-        STANDS_STILL,
-        error_of,
-        see_through,
-    )
-
     number = int(answer["revision"])
     with _recorded_on_interrupt(here, service, number):
+        from cloche.artifacts import deploy_view
+        from cloche.cli import rendering
+        from cloche.clients.control.rollout_events import (
+            GOES_ON,
+            STANDS_STILL,
+            error_of,
+            see_through,
+        )
+
         revision = control.revision(service, number)
         if wait and not revision.phase.ended:
             revision = see_through(

@@ -198,6 +198,16 @@ def nothing_on_interrupt() -> Iterator[None]:
 
 
 @contextmanager
+def perhaps_on_interrupt(service: str) -> Iterator[None]:
+    """Say after ctrl-C within the block, which asks for a rollout, where to see if it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\nIf the rollout was recorded, `cloche status {service}` shows it.", err=True)
+        raise
+
+
+@contextmanager
 def recorded_on_interrupt(here: Session, what: str) -> Iterator[None]:
     """Say after ctrl-C within the block how what is recorded of a service goes on."""
     try:

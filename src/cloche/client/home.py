@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from cloche.client.place import Begun
 from cloche.clients.control.connection import HomeConnection
-from cloche.errors import UsageError
+from cloche.errors import BusyError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _GATEWAY = re.compile(r"gateway(-\d+)?")
 """The names of its processes."""
+
+_TAKEN_UP_SECONDS = 15.0
+"""Seconds in which a control plane that was killed, and is started again, answers."""
+_PAUSE = 0.05
 
 
 class Home:
@@ -94,7 +99,14 @@ class Home:
             what = "The control plane was passed to this client; the client does not end it."
             raise UsageError("client.down", what, hint="End it in the code that made it.")
         self.close()
-        return self._home.down() or self._end_without_control()
+        deadline = time.monotonic() + _TAKEN_UP_SECONDS
+        while True:
+            try:
+                return self._home.down() or self._end_without_control()
+            except BusyError:  # what was killed has been started again meanwhile
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
