@@ -81,6 +81,9 @@ def save_texts() -> None:
     tags = transformers.RobertaForTokenClassification(config)
     tags.save_pretrained(FOLDER / "sharded", max_shard_size="40KB")
 
+    alone = transformers.MPNetModel(transformers.MPNetConfig(**SIZES))
+    alone.save_pretrained(FOLDER / "wordless")  # no tokenizer is beside it
+
     random = FOLDER / "headless"  # the configuration names a head that nobody trained
     transformers.BertModel(model.config).save_pretrained(random)
     shutil.copy(FOLDER / "classifier" / "config.json", random)

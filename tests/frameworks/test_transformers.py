@@ -25,6 +25,7 @@ TYPES = "token_type_ids INT64 ?,?"
 CONVERTED = [
     ("binary", f"{IDS}; {TYPES}", "last_hidden_state FP32 ?,?,32"),
     ("sharded", IDS, "logits FP32 ?,?,5"),
+    ("wordless", IDS, "last_hidden_state FP32 ?,?,32; pooler_output FP32 ?,32"),
     ("resnet", "pixel_values FP32 ?,3,48,48", "logits FP32 ?,2"),
     ("swin", "pixel_values FP32 ?,3,32,32", "logits FP32 ?,2"),
 ]

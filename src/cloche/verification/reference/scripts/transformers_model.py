@@ -57,17 +57,21 @@ class TransformersModel(TorchModel):
         return True
 
     def tokenized(self, texts: list[str]) -> dict[str, Any] | None:
-        """Return texts as inputs, padded to one length; None without a tokenizer in the folder."""
+        """Return texts as inputs, padded to one length; None without a tokenizer in the folder.
+
+        Some releases make one without words where the folder has none, which fails when it is used.
+        """
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 self.tokenizer, trust_remote_code=self.own_code
             )
+            longest = min(_longest(self.network.config), tokenizer.model_max_length)
+            made = tokenizer(
+                texts, padding=True, truncation=True, max_length=longest, return_tensors="np"
+            )
         except Exception:  # noqa: BLE001 - a folder without a tokenizer is served all the same
             return None
-        longest = min(_longest(self.network.config), tokenizer.model_max_length)
-        return dict(
-            tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="np")
-        )
+        return dict(made)
 
 
 class SentenceModel(TransformersModel):
