@@ -101,7 +101,7 @@ def test_a_stopped_replica_finishes_the_request_that_it_has(local_place: LocalPl
     until(lambda: ("demo-r1-0", "taken") in place.target.logs("demo", 1, lines=5, follow=False))
     place.target.apply(Desired("demo"))
     until(lambda: place.of("demo", 1)[0].phase is ReplicaPhase.STOPPING)
-    assert ask(base, "demo").status == 404
+    until(lambda: ask(base, "demo").status == 404)
     assert answers == []
     thread.join()
     assert answers == [Answer(200, "1", (8.0,))]
