@@ -131,11 +131,19 @@ def named(*architectures: str) -> Files:
     return model({"architectures": list(architectures)})
 
 
+def both(architecture: str, **more: object) -> Files:
+    """An encoder with a decoder."""
+    return model({"architectures": [architecture], "is_encoder_decoder": True, **more})
+
+
 INDEX = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
 REFUSED: list[tuple[Files, str, str]] = [
     (named("LlamaForCausalLM"), "language", "LlamaForCausalLM generates"),
     (named("GPT2LMHeadModel"), "language", "step by step"),
-    (model({"is_encoder_decoder": True}), "language", "step by step"),
+    (both("BartModel", vocab_size=9), "language", "step by step"),
+    (both("VisionEncoderDecoderModel"), "language", "step by step"),
+    (both("SpeechT5ForTextToSpeech", vocab_size=9), "language", "step by step"),
+    (both("InformerForPrediction"), "language", "step by step"),
     ({"model_index.json": {}, "unet/model.safetensors": b"x"}, "diffusers", "diffusers"),
     ({"adapter_config.json": {}, "adapter_model.safetensors": b"x"}, "adapter", "PEFT"),
     ({"model.Q4_0.gguf": b"GGUF", "tokenizer.json": {}}, "gguf", "GGUF"),
@@ -186,6 +194,16 @@ def test_what_is_recognised_and_not_served(
     assert refused.value.where == str(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "architecture",
+    ["BartForSequenceClassification", "T5EncoderModel", "DetrForObjectDetection", "DetrModel",
+     "WhisperForAudioClassification"],
+)  # fmt: skip
+def test_a_decoder_that_answers_in_one_step_is_served(tmp_path: Path, architecture: str) -> None:
+    words = {} if architecture.startswith("Detr") else {"vocab_size": 9}
+    assert architecture in facts_of(tmp_path, both(architecture, **words)).framework
+
+
 # ── facts ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -203,6 +221,15 @@ def facts_of(folder: Path, files: Files, options: ModelOptions | None = None) ->
 def said(facts: ModelFacts, name: str) -> str:
     return next(
         (each.what for each in facts.findings if each.code == f"inspection.transformers.{name}"), ""
+    )
+
+
+@pytest.mark.parametrize(
+    "written", [{"use_timm_backbone": True}, {"backbone_config": {"model_type": "timm_backbone"}}]
+)
+def test_a_backbone_of_timm_needs_timm(tmp_path: Path, written: dict[str, object]) -> None:
+    assert (
+        "timm==1.0.31" in facts_of(tmp_path, both("DetrForObjectDetection", **written)).requirements
     )
 
 

@@ -15,7 +15,8 @@ _LATER = "A later version serves them; until then use"
 _SERVER = f"{_LATER} a server of language models, such as vLLM or llama.cpp."
 _GENERATING = (
     "ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForSpeechSeq2Seq",
-    "ForImageTextToText", "ForVision2Seq",
+    "ForImageTextToText", "ForVision2Seq", "EncoderDecoderModel", "ForTextToSpeech",
+    "ForSpeechToText", "ForSpeechToSpeech",
 )  # fmt: skip
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
@@ -89,8 +90,7 @@ def of_configuration(
             where=where,
             hint="Name the model that it was made from, with weights of FP32, FP16 or BF16.",
         )
-    decodes = config.get("is_encoder_decoder") and not architecture.endswith("EncoderModel")
-    if decodes or architecture.endswith(_GENERATING):
+    if _generates(config, architecture):
         return ClocheError(
             "source.transformers.language",
             f"{architecture} generates its output step by step (a language model, or an encoder"
@@ -99,6 +99,20 @@ def of_configuration(
             hint=_SERVER,
         )
     return None
+
+
+def _generates(config: Mapping[str, Any], architecture: str) -> bool:
+    """Return whether an answer is made step by step.
+
+    A decoder alone does not say so: with BART's classes are told, and with DETR's things are found,
+    in one step.
+    """
+    if architecture.endswith(_GENERATING):
+        return True
+    if not config.get("is_encoder_decoder"):
+        return False
+    bare = architecture.endswith("Model") and not architecture.endswith("EncoderModel")
+    return (bare and "vocab_size" in config) or architecture.endswith("ForPrediction")
 
 
 def of_code(classes: Collection[str], paths: Collection[str], where: str) -> ClocheError:

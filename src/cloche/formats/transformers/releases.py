@@ -22,21 +22,25 @@ TESTED = {
     "torch": PYTORCH["torch"],
     "transformers": "5.24.0",
     "sentence-transformers": "6.2.0",
+    "timm": PYTORCH["timm"],
 }
 """The newest releases that were tried here."""
 _OLDEST = {"transformers": Version("4.38"), "sentence-transformers": Version("2.7")}
 """The first releases that were tried with the newest PyTorch and numpy."""
 
 
-def requirements(recorded: Mapping[str, str | None]) -> tuple[tuple[str, ...], Finding]:
+def requirements(
+    recorded: Mapping[str, str | None], beside: tuple[str, ...] = ()
+) -> tuple[tuple[str, ...], Finding]:
     """Return what a model needs; `recorded` has the releases that saved it, by package.
 
-    With `sentence-transformers` in it the model is one of that library.
+    With `sentence-transformers` in it the model is one of that library. Packages `beside` them are
+    taken as they were tested.
     """
     known = {name: version for name, text in recorded.items() if (version := _version(text))}
     kept = len(known) == len(recorded) and all(known[name] >= _OLDEST[name] for name in known)
     versions = {**TESTED, **(known if kept else {})}
-    lines = tuple(f"{name}=={versions[name]}" for name in ("torch", *recorded))
+    lines = tuple(f"{name}=={versions[name]}" for name in ("torch", *recorded, *beside))
     if kept:
         said = "those that saved it, with the newest PyTorch that was tested"
     else:
