@@ -51,10 +51,17 @@ class Conversion(pytorch_conversion.Conversion):
 
     def interface(self, told: list[dict[str, Any]] | None) -> Interface:
         """Return the inputs that the configuration or another example tells, and an answer."""
-        own = set(self.model.parameters)
-        if self.example is not None and set(self.example) != own:
-            return pytorch_interface.discover(self.model, told, self.example, self.values())
-        inputs, values = transformers_inputs.tensors(self.model), self.values()
+        own, values = set(self.model.parameters), self.values()
+        inputs = transformers_inputs.tensors(self.model)
+        differs = self.example is not None and set(self.example) != own
+        if differs or (inputs is None and (self.example or told)):
+            return pytorch_interface.discover(self.model, told, self.example, values)
+        if inputs is None:
+            raise Unusable(
+                "conversion.inputs",
+                f"Its configuration does not tell the shape of {', '.join(self.model.parameters)}.",
+                "Deploy with --example FILE, a request that the model answers.",
+            )
         refused: Exception | None = None
         for rows in (2, 1):
             sample = transformers_inputs.sample(self.model, inputs, values, rows)

@@ -26,6 +26,7 @@ TEXTS = (
     ("text outside ASCII", ["Été naïf, straße – 日本語 🙂", "Ωμέγα"]),
 )  # fmt: skip
 """What is tokenized, each with its words for a report; the first is the sample."""
+_TOKENS = {"input_ids", "attention_mask", "token_type_ids"}
 _SECONDS_OF_SOUND, _SAMPLES = 1, 16_000
 _PICTURE = 224
 
@@ -37,6 +38,7 @@ class TokenValues(Values):
         """Take the model, whose configuration has the sizes of its tables."""
         super().__init__(example)
         config = model.network.config
+        config = getattr(config, "text_config", None) or config
         self._tables = {
             "input_ids": int(getattr(config, "vocab_size", 2)),
             "token_type_ids": int(getattr(config, "type_vocab_size", 1) or 1),
@@ -54,16 +56,21 @@ class TokenValues(Values):
         return super().of(tensor, sizes, seed)
 
 
-def tensors(model: TransformersModel) -> list[Tensor]:
-    """Return the inputs of a model; an axis of -1 is open."""
+def tensors(model: TransformersModel) -> list[Tensor] | None:
+    """Return the inputs of a model, None where its configuration does not tell them.
+
+    An axis of -1 is open. A model of texts and pictures takes as many as it likes of each.
+    """
+    both = {"input_ids", "pixel_values"} <= set(model.parameters)
     found = []
     for name in model.parameters:
-        if name == "pixel_values":
-            found.append(Tensor(name, "FP32", [-1, *_picture(model)]))
-        elif name == "input_values":
-            found.append(Tensor(name, "FP32", [-1, -1]))
-        else:
-            found.append(Tensor(name, "INT64", [-1, -1]))
+        datatype, shape = "FP32", _shapes(model, name)
+        if shape is None:
+            return None
+        if name in _TOKENS:
+            datatype = "INT64"
+        symbols = {0: "texts" if name in _TOKENS else "pictures"} if both else {}
+        found.append(Tensor(name, datatype, [-1, *shape], symbols))
     return found
 
 
@@ -76,15 +83,47 @@ def sample(model: TransformersModel, inputs: list[Tensor], values: Values, rows:
 
 
 def completed(made: Arrays, tokens: Arrays) -> Arrays:
-    """Return tokenized text as the inputs of a request; types that it lacks are 0."""
+    """Return a request with tokenized text as its ids; types that it lacks are 0."""
     ids = tokens["input_ids"]
     blank = {"attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    return {name: tokens.get(name, blank.get(name, ids)).astype(np.int64) for name in made}
+    texts = {name: tokens.get(name, blank.get(name, ids)).astype(np.int64) for name in _TOKENS}
+    return {name: texts.get(name, array) for name, array in made.items()}
+
+
+def _shapes(model: TransformersModel, name: str) -> list[int] | None:
+    """Return the shape of one text, picture, film, sound or series; None if nothing tells it."""
+    config = model.network.config
+    if name in _TOKENS:
+        return [-1]
+    if name == "pixel_values":
+        return [*_sizes(config, "num_frames"), *_picture(model)]
+    if name == "input_values":  # a spectrogram, or sound as it is
+        return _sizes(config, "max_length", "num_mel_bins") or [-1]
+    if name == "input_features":
+        return _features(config)
+    series = _sizes(config, "context_length", "num_input_channels")
+    return series if series and name == "past_values" else None
+
+
+def _features(config: Any) -> list[int] | None:
+    """Return the shape of what is made of sound beforehand."""
+    whisper = _sizes(config, "num_mel_bins", "max_source_positions")
+    if whisper:  # its first layers halve the time
+        return [whisper[0], 2 * whisper[1]]
+    others = _sizes(config, "feature_projection_input_dim")
+    return [-1, *others] if others else None
+
+
+def _sizes(config: Any, *names: str) -> list[int]:
+    """Return the sizes of these names in a configuration; empty unless it has them all."""
+    found = [getattr(config, name, None) for name in names]
+    return [each for each in found if isinstance(each, int)] if None not in found else []
 
 
 def _picture(model: TransformersModel) -> list[int]:
     """Return channels, height and width: of the configuration, else of the image processor."""
     config = model.network.config
+    config = getattr(config, "vision_config", None) or config
     size = getattr(config, "image_size", None)
     if size is None:
         path = Path(model.folder) / "preprocessor_config.json"

@@ -243,9 +243,11 @@ def _inputs(network: Any) -> list[str]:
     if main != "input_ids":
         return [main]
     names = ["input_ids", "attention_mask"]
-    takes_types = "token_type_ids" in inspect.signature(network.forward).parameters
-    if takes_types and getattr(network.config, "type_vocab_size", 0) > 1:
+    taken = inspect.signature(network.forward).parameters
+    if "token_type_ids" in taken and getattr(network.config, "type_vocab_size", 0) > 1:
         names.append("token_type_ids")
+    if "pixel_values" in taken and getattr(network.config, "vision_config", None) is not None:
+        names.append("pixel_values")
     return names
 
 
