@@ -132,11 +132,17 @@ def _plan(
         reasons=_determined(deployment.reasons, deployment),
         findings=deployment.findings,
         revision=revision,
-        environments=tuple(
-            _environment(member.lock) for member in deployment.members if member.lock is not None
-        ),
+        environments=tuple(map(_environment, _made_locks(deployment))),
         undetermined=deployment.undetermined,
     )
+
+
+def _made_locks(deployment: Deployment) -> tuple[Lock, ...]:
+    """Return the locks of the environments that a deploy makes: to serve, to convert and to ask."""
+    golden = deployment.golden
+    if golden is not None and golden.answer_from is not None:
+        return deployment.installed_locks
+    return tuple(each.lock for each in deployment.members if each.lock is not None)
 
 
 def _environment(lock: Lock) -> PlannedEnvironment:
