@@ -1,4 +1,4 @@
-"""The verdicts beside an image: shown, and kept by a machine that pulls it."""
+"""The verdicts beside an image: shown, and kept by a machine that pulls it or plans for it."""
 
 from __future__ import annotations
 
@@ -84,6 +84,30 @@ def take(
             findings += found.findings
             kept += [each for each in found.verdicts if each not in kept]
     return Taken(tuple(kept), trusted, tuple(dict.fromkeys(findings)))
+
+
+def take_remote(
+    source: ImageReference,
+    model: str,
+    connections: Registries,
+    settings: Settings,
+    progress: Progress,
+) -> Taken:
+    """Keep the verdicts beside an image in a registry, with all that a plan of its model needs.
+
+    Nothing is taken of an image of another `model`, a digest. Raises ClocheError `registry.…`,
+    `image.…` and `store.…`.
+    """
+    from cloche.pipeline import image as images
+
+    trusted = known.is_trusted(str(source), settings)
+    image = images.read_image(str(source), None, connections)
+    if image.digest is None or golden.labels(image).get("cloche.model.digest") != model:
+        return Taken((), trusted, ())
+    registry = connections.at(source.host)
+    attached = partial(remote.attached, registry, source.name, image.digest, most=verdicts.MOST + 1)
+    found = _take(image, attached, str(source), settings, progress, judge=True)
+    return Taken(found.verdicts, trusted, found.findings)
 
 
 def _take(
