@@ -98,40 +98,31 @@ def verdict_of(user: User) -> Path:
     return found
 
 
-def test_a_plan_knows_it_and_a_trusting_deploy_goes_by_it(first: User, trusting: User) -> None:
-    known = plan_of(trusting)
+def test_a_plan_knows_it_and_a_trusting_deploy_goes_by_it(
+    first: User, bare: User, image: str
+) -> None:
+    """No environment is made: what judges it came with the image, and all that show it say so."""
+    known = plan_of(bare)
     assert changes(known) == changes(plan_of(first))
-    assert {"verdict.told", "conversion.done"} <= codes(known)
+    assert {"verdict.told", "verdict.answer", "conversion.done"} <= codes(known)
     assert known["undetermined"] == []
-    assert not {"conversion", "prepared"} & indexed(trusting)
-    inspected = trusting.run("inspect", "--json").expect(0).json["facts"]
+    assert known["environments"] == []
+    assert not {"conversion", "prepared"} & indexed(bare)
+    inspected = bare.run("inspect", "--json").expect(0).json["facts"]
     assert inspected["backend"] == "onnxruntime"
-    done = trusting.run("deploy", "--json").expect(0)
-    assert "Resolving" not in done.err
-    assert "Converting" not in done.err
-    assert "conversion" not in indexed(trusting)
-    assert "verdict.told" in codes(plan_of(trusting))
-    assert plan_of(trusting)["kind"] == "none"
-
-
-def test_a_trusting_deploy_makes_no_environment(bare: User, image: str) -> None:
-    """What judges it came with the image, and everything that shows a verification says so."""
-    told = plan_of(bare)
-    assert "verdict.answer" in codes(told)
-    assert told["environments"] == []
     done = bare.run("deploy", "--json").expect(0)
-    assert not {"Asking the model", "Making the model"} & set(done.err.splitlines())
-    assert not (bare.home / "environments").exists()
+    assert not any(words in done.err for words in ("Resolving", "Converting", "Asking", "Making"))
+    assert "conversion" not in indexed(bare)
     verified = bare.run("verify", "net", "--json").expect(0).json
     for each in (done.json["verification"], verified):
         assert (each["passed"], each["judge"]) == (True, "reference")
         assert each["answer_from"] == image
-    again = bare.run("verify", "net").expect(0).out
-    assert f"framework on another machine, as {image} tells" in " ".join(again.split())
-    assert f"as {image} tells" in " ".join(bare.run("status", "net").expect(0).out.split())
+    for verb in ("verify", "status", "events"):
+        shown = " ".join(bare.run(verb, "net").expect(0).out.split())
+        assert f"own framework on another machine, as {image} tells" in shown
     assert "reference (elsewhere)" in bare.run("history", "net").expect(0).out
-    events = bare.run("events", "net").expect(0).out
-    assert f"as {image} tells" in " ".join(events.split())
+    assert "verdict.told" in codes(plan_of(bare))
+    assert plan_of(bare)["kind"] == "none"
     assert not (bare.home / "environments").exists()
 
 

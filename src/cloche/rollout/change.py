@@ -132,17 +132,9 @@ def _plan(
         reasons=_determined(deployment.reasons, deployment),
         findings=deployment.findings,
         revision=revision,
-        environments=tuple(map(_environment, _made_locks(deployment))),
+        environments=tuple(map(_environment, deployment.made_locks)),
         undetermined=deployment.undetermined,
     )
-
-
-def _made_locks(deployment: Deployment) -> tuple[Lock, ...]:
-    """Return the locks of the environments that a deploy makes: to serve, to convert and to ask."""
-    golden = deployment.golden
-    if golden is not None and golden.answer_from is not None:
-        return deployment.installed_locks
-    return tuple(each.lock for each in deployment.members if each.lock is not None)
 
 
 def _environment(lock: Lock) -> PlannedEnvironment:
