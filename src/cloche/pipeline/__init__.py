@@ -85,17 +85,15 @@ def prepare(
 
     Relative paths in the spec start from `directory`. The model answers a request by its own
     framework, which may install the server and the model's environment; without `run_model` nothing
-    is installed, and the deployment has no golden request. What a cloche.lock in `directory` knows
-    is not found out again, unless all is made `anew`. If the cache outgrows its limit, the least
-    recently used entries are evicted; what a revision needs or was used in the last hour stays.
-    Raises ClocheError for everything that is already known to make the deploy fail.
+    is installed, and the deployment has no golden request. What a cloche.lock in `directory` or a
+    trusted image knows is not found out again, unless all is made `anew`. What the cache has above
+    its limit is evicted, as `cloche.cache.make_room`. Raises ClocheError for everything that is
+    already known to make the deploy fail.
     """
     store = composition.store(settings)
     with store.working():
-        given = asked.of(
-            spec, directory, settings,
-            progress=progress, environment=environment, run_model=run_model,
-        )  # fmt: skip
+        given = asked.of(spec, directory, settings, progress=progress, environment=environment,
+                         run_model=run_model)  # fmt: skip
         kept, before = lock_file.Known(None, outdated=False, store=store), None
         if run_model and not anew:
             kept = lock_file.Known.of(directory, spec.service_name, given.key, store)

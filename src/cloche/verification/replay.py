@@ -49,7 +49,6 @@ def verify(
     """Send the golden request to the server at a base URL and judge the answer.
 
     A decoupled model is asked over gRPC at the address `grpc`, and each of its answers is judged.
-
     `noise` measures how far the model's own answers differ; it is asked only if an answer differs
     by more than the floors, which are wider for one that may use `tf32`. A server that refuses the
     request or violates the protocol fails the verification. Raises UnavailableError if there was no
