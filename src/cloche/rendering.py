@@ -124,15 +124,21 @@ def verification_text(verification: dict[str, Any] | None) -> str:
     if verification is None:
         return "-"
     outcome = "passed" if verification["passed"] else "failed"
+    judge, told = verification["judge"], verification.get("answer_from")
     request = f"{verification['origin']} request"
-    return f"{outcome} ({verification['judge']}, {request}, {verification['duration_ms']:.1f} ms)"
+    said = f"{judge} of another machine" if told else judge
+    return f"{outcome} ({said}, {request}, {verification['duration_ms']:.1f} ms)"
 
 
-def judged_text(origin: str, judge: str) -> str:
-    """Return where a golden request comes from and what judges its answer, in words."""
+def judged_text(origin: str, judge: str, answer_from: str | None = None) -> str:
+    """Return where a golden request comes from and what judges its answer, in words.
+
+    `answer_from` is the image that the right answer came with.
+    """
     if judge == "none":
         return _JUDGES[judge]
-    return f"{_ORIGINS[origin]}, {_JUDGES[judge]}"
+    there = f" on another machine, as {answer_from} tells" if answer_from else ""
+    return f"{_ORIGINS[origin]}, {_JUDGES[judge]}{there}"
 
 
 _ORIGINS = {

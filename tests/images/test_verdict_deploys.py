@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import tiny_base
 
+from cloche import composition
 from fixtures.command_line import User, a_user
 from fixtures.saved_models import Saved, give_locks
 
@@ -57,6 +58,16 @@ def trusting(second: User, image: str) -> User:
     return second
 
 
+@pytest.fixture
+def bare(pytorch: Saved, image: str) -> Iterator[User]:
+    """The same, who has no environment at all."""
+    with a_user(cleans=True) as one:
+        written(one, pytorch)
+        one.environment["CLOCHE_IMAGES_TRUSTED"] = image.rpartition("/")[0]
+        one.run("image", "pull", image, "./pulled", "--json").expect(0)
+        yield one
+
+
 def written(user: User, saved: Saved, **more: object) -> None:
     shutil.copy(saved.folder / MODEL, user.folder)
     spec = saved.spec(MODEL, **{"name": "net", **more}) | {"model": f"./{MODEL}"}
@@ -87,21 +98,90 @@ def verdict_of(user: User) -> Path:
     return found
 
 
-def test_a_plan_knows_it_and_a_trusting_deploy_goes_by_it(first: User, trusting: User) -> None:
-    known = plan_of(trusting)
+def test_a_plan_knows_it_and_a_trusting_deploy_goes_by_it(
+    first: User, bare: User, image: str
+) -> None:
+    """No environment is made: what judges it came with the image, and all that show it say so."""
+    known = plan_of(bare)
     assert changes(known) == changes(plan_of(first))
-    assert {"verdict.told", "conversion.done"} <= codes(known)
+    assert {"verdict.told", "verdict.answer", "conversion.done"} <= codes(known)
     assert known["undetermined"] == []
-    assert not {"conversion", "prepared"} & indexed(trusting)
-    inspected = trusting.run("inspect", "--json").expect(0).json["facts"]
+    assert known["environments"] == []
+    assert not {"conversion", "prepared"} & indexed(bare)
+    inspected = bare.run("inspect", "--json").expect(0).json["facts"]
     assert inspected["backend"] == "onnxruntime"
+    done = bare.run("deploy", "--json").expect(0)
+    assert not any(words in done.err for words in ("Resolving", "Converting", "Asking", "Making"))
+    assert "conversion" not in indexed(bare)
+    verified = bare.run("verify", "net", "--json").expect(0).json
+    for each in (done.json["verification"], verified):
+        assert (each["passed"], each["judge"]) == (True, "reference")
+        assert each["answer_from"] == image
+    for verb in ("verify", "status", "events"):
+        shown = " ".join(bare.run(verb, "net").expect(0).out.split())
+        assert f"own framework on another machine, as {image} tells" in shown
+    assert "reference (elsewhere)" in bare.run("history", "net").expect(0).out
+    assert "verdict.told" in codes(plan_of(bare))
+    assert plan_of(bare)["kind"] == "none"
+    assert not (bare.home / "environments").exists()
+
+
+def test_a_wrong_answer_of_the_image_lets_nothing_go_live(bare: User, image: str) -> None:
+    """And without the trust the model's own framework is asked here."""
+    found = json.loads(verdict_of(bare).read_text())
+    golden = found["verdict"]["golden"]
+    body = golden["expected"]
+    path = next((bare.home / "store").rglob(body["digest"].removeprefix("sha256:")))
+    data = bytearray(path.read_bytes())
+    data[-3:] = b"\x41\x41\x41"
+    store = composition.store(bare.settings)
+    body["digest"] = store.add_bytes(bytes(data))
+    verdict_of(bare).write_text(json.dumps(found))
+    refused = bare.run("deploy", "--json").expect(1).json
+    assert "images.trusted" in json.dumps(refused)
+    assert bare.run("status", "--json").expect(0).json["services"][0]["live"] is None
+
+
+def test_without_the_right_answer_it_is_asked_here(trusting: User) -> None:
+    golden = json.loads(verdict_of(trusting).read_text())["verdict"]["golden"]
+    digest = golden["expected"]["digest"].removeprefix("sha256:")
+    for path in (trusting.home / "store").rglob(digest):
+        path.unlink()
+    plan = plan_of(trusting)
+    (said,) = [each for each in plan["findings"] if each["code"] == "verdict.asked_here"]
+    assert "right answer is not on this machine" in said["what"]
+    assert len(plan["environments"]) == 1
     done = trusting.run("deploy", "--json").expect(0)
-    assert "Resolving" not in done.err
+    assert "Asking the model" in done.err
     assert "Converting" not in done.err
-    assert "conversion" not in indexed(trusting)
-    assert done.json["verification"]["judge"] == "reference"
-    assert "verdict.told" in codes(plan_of(trusting))
-    assert plan_of(trusting)["kind"] == "none"
+    assert done.json["verification"]["answer_from"] is None
+
+
+def test_other_batches_than_there_are_asked_here(trusting: User, pytorch: Saved) -> None:
+    written(trusting, pytorch, batching={"max_batch_size": 1})
+    (said,) = [e for e in plan_of(trusting)["findings"] if e["code"] == "verdict.asked_here"]
+    assert "joined otherwise" in said["what"]
+
+
+def test_another_example_is_found_out_here(trusting: User, image: str) -> None:
+    shutil.copy(trusting.folder / "cloche.yaml", trusting.folder / "other.yaml")
+    (trusting.folder / "one.json").write_text(json.dumps({"x": [[0.5] * 64]}))
+    plan = plan_of(trusting, "-f", "other.yaml", "--example", "one.json")
+    assert plan["undetermined"]
+    (said,) = [each for each in plan["findings"] if each["code"] == "verdict.other"]
+    assert image in said["what"]
+
+
+def test_what_went_by_an_image_is_made_again_without_the_trust(trusting: User) -> None:
+    told = trusting.run("deploy", "--json").expect(0).json
+    assert told["verification"]["answer_from"]
+    trusting.environment["CLOCHE_IMAGES_TRUSTED"] = ""
+    (said,) = [e for e in plan_of(trusting)["findings"] if e["code"] == "verdict.told"]
+    assert "images.trusted" in said["hint"]
+    give_locks(trusting.home)
+    done = trusting.run("deploy", "--json").expect(0)
+    assert "Converting" in done.err
+    assert done.json["change"] == "none"
 
 
 def test_it_holds_for_the_model_whatever_the_service_is_called(trusting: User) -> None:

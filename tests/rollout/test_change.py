@@ -232,6 +232,21 @@ def test_a_plan_has_the_environments_with_their_sizes() -> None:
     assert decide_change(made, None).environments == ()
 
 
+def test_what_another_machine_answered_for_needs_no_environment_of_its_own() -> None:
+    made = deployment()
+    said = Finding(Severity.WARNING, "environment.cuda_build", "It is large.")
+    text = "a==1 \\\n    --hash=sha256:00\n"
+    lock = Lock("sha256:" + "1" * 64, "3.11", text, findings=(said,))
+    golden = replace(made.golden, answer_from="a.example/x:1") if made.golden else None
+    told = replace(made, members=(replace(made.main, lock=lock),), golden=golden)
+    plan = decide_change(told, None)
+    assert plan.environments == ()
+    assert said not in plan.findings
+    served = replace(told.repository.main, lock_digest=lock.digest)
+    runs_in_it = replace(told, repository=replace(told.repository, members=(served,)))
+    assert [each.lock for each in decide_change(runs_in_it, None).environments] == [lock.digest]
+
+
 def test_a_plan_tells_what_resolving_the_packages_found() -> None:
     said = Finding(Severity.NOTE, "environment.left_out", "Left out.")
     lock = Lock("sha256:" + "1" * 64, "3.11", "", findings=(said,))

@@ -27,7 +27,7 @@ from rollout_situations import (
     verifying,
 )
 
-from cloche.artifacts import Operated, Outcome, Phase, ReplicaRange, Revision
+from cloche.artifacts import Lock, Operated, Outcome, Phase, ReplicaRange, Revision
 from cloche.rollout.decide import ROLLING, Advance, Complete, Decision, decide, placement
 from cloche.rollout.situation import Situation
 from cloche.targets import Replica, ReplicaPhase
@@ -72,6 +72,18 @@ def test_a_placement_has_the_name_of_the_registry(
     made = replace(made, members=(replace(made.main, snapshot=snapshot),))
     one = Revision("digits", 1, made.digest, made, "2026")
     assert placement(one, made.operated).aliases == aliases
+
+
+def test_a_placement_has_the_lock_that_its_model_runs_in() -> None:
+    """That of a converted model made it, and nothing runs in it."""
+    made = deployment("digits")
+    lock = Lock("sha256:" + "1" * 64, "3.11", "a==1")
+    made = replace(made, members=(replace(made.main, lock=lock),))
+    one = Revision("digits", 1, made.digest, made, "2026")
+    assert placement(one, made.operated).lock is None
+    served = replace(made.repository.main, lock_digest=lock.digest)
+    made = replace(made, repository=replace(made.repository, members=(served,)))
+    assert placement(replace(one, deployment=made), made.operated).lock == lock
 
 
 def test_a_ready_replica_is_asked() -> None:

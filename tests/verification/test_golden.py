@@ -32,7 +32,14 @@ from cloche.artifacts import (
 from cloche.clients.kserve.tensors import decode
 from cloche.errors import ClocheError
 from cloche.store import Store
-from cloche.verification import asked, bodies, declared_answer, examination, model_example
+from cloche.verification import (
+    asked,
+    bodies,
+    declared_answer,
+    examination,
+    golden,
+    model_example,
+)
 from cloche.verification import spec_example as given_example
 from cloche.verification.reference.scripts import exchange
 
@@ -418,6 +425,28 @@ def test_examples_without_names_and_of_structures(
     path.write_text(json.dumps(example))
     read, _ = model_example.read(path, specs)
     assert {name: array.tolist() for name, array in read.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "specs", "fits"),
+    [
+        (8, 8, (X, Y), True),
+        (8, 32, (X, Y), True),
+        (8, 0, (X, Y), True),
+        (8, 1, (X, Y), False),  # two rows are refused
+        (1, 8, (X, Y), False),  # one row shows no mixing
+        (8, 8, (TensorSpec("x", "FP32", (-1,)), Y), False),
+        (8, 8, (X, TensorSpec("y", "FP32", (-1, 2, 1))), False),
+        (8, 8, (X, TensorSpec("z", "FP32", (-1, 2))), False),
+    ],
+)
+def test_a_golden_request_of_another_machine_fits_what_is_served_alike(
+    there: int, here: int, specs: tuple[TensorSpec, TensorSpec], fits: bool, store: Store
+) -> None:
+    deployed = deployment(store, (X,), (X,), (Y,), most=there)
+    made = make(deployed, store, "return {'y': inputs['x'] * 2}")
+    served = RepositoryMember("m", "onnxruntime", specs[:1], specs[1:], here)
+    assert golden.fits(made, served, store) is fits
 
 
 NAMED = (TensorSpec("yhat", "FP64", (-1, 1)), TensorSpec("yhat_lower", "FP64", (-1, 1)))

@@ -31,11 +31,6 @@ class Member:
     conversion: Conversion | None = None
     """The converted model; None if the snapshot is served unconverted."""
 
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Return what inspection, a run of the model and its lock have to say."""
-        return self.facts.findings + (self.lock.findings if self.lock is not None else ())
-
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -117,9 +112,19 @@ class Deployment:
         }.values())  # fmt: skip
 
     @property
+    def made_locks(self) -> tuple[Lock, ...]:
+        """Return the locks of the environments that a deploy makes: to serve, convert and ask."""
+        if self.golden is not None and self.golden.answer_from is not None:
+            return self.installed_locks
+        return tuple(member.lock for member in self.members if member.lock is not None)
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """Return what inspection, a run of the model, its lock and its repository have to say."""
-        found = [finding for member in self.members for finding in member.findings]
+        made, found = self.made_locks, list[Finding]()
+        for member in self.members:
+            found += member.facts.findings
+            found += member.lock.findings if member.lock in made else ()
         return tuple(dict.fromkeys((*found, *self.repository.findings)))
 
     def warnings(self) -> tuple[Finding, ...]:

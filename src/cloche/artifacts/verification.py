@@ -74,6 +74,8 @@ class Golden:
     noise: dict[str, float | None] = field(default_factory=dict)
     """By output: how far the reference's own answers differ, as a fraction of the output's largest
     magnitude; None where they differ in more than rounding. Empty if it was not measured."""
+    answer_from: str | None = None
+    """The image that the right answer came with; None where it was found on this machine."""
 
     def bodies(self) -> tuple[InferenceBody, ...]:
         """Return the bodies that must be in the store to send and judge the request."""
@@ -115,6 +117,8 @@ class Verification:
     """What went wrong, as a sentence; None when it passed."""
     why: str | None = None
     """Why nothing stronger judged, as a sentence."""
+    answer_from: str | None = None
+    """The image that the right answer came with; None where it was found on this machine."""
 
     @property
     def nonfinite(self) -> tuple[str, ...]:

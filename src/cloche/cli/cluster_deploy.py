@@ -99,16 +99,25 @@ def _require_wait(*, wait: bool) -> None:
         )
 
 
-def packaged(here: Session, spec: ServiceSpec, directory: Path, *, push: bool = True) -> Deployment:
+def packaged(
+    here: Session,
+    spec: ServiceSpec,
+    directory: Path,
+    *,
+    push: bool = True,
+    run_model: bool = True,
+) -> Deployment:
     """Prepare a deployment for the place, and bring its image into the registry there.
 
-    What the place can never serve is refused before.
+    What the place can never serve is refused before. Without `run_model` the model runs only where
+    nothing tells what it would.
     """
     from cloche.pipeline import cluster_package
 
     deployment, findings = cluster_package.prepared(
         spec, directory, here.opened(),
-        push=push, settings=here.settings, progress=here.progress, environment=os.environ,
+        push=push, run_model=run_model,
+        settings=here.settings, progress=here.progress, environment=os.environ,
     )  # fmt: skip
     for finding in findings:
         if finding.code != _NETWORK:  # which the deployment says of its base

@@ -58,7 +58,8 @@ def command(
     Resolves and inspects the model and keeps it in the cache. The decision is the same as that of
     `cloche deploy`. Nothing of the model runs: what an earlier run, a pulled image or a
     cloche.lock beside cloche.yaml does not know is known after verification. With --convert, and
-    for --lock, --base and --target, the model runs.
+    for --lock, --base and --out, the model runs; for --target where no image in the registry of
+    the target tells, either.
     """
     from cloche import pipeline
     from cloche.images import golden
@@ -72,7 +73,7 @@ def command(
     runtime: tuple[Finding, ...] = ()
     if target is not None:
         here = here.at(spec.place(target, file))
-        deployment, planned = _at_place(here, spec, directory, out)
+        deployment, planned = _at_place(here, spec, directory, out, run_model=convert or lock)
     else:
         runtime = pipeline.require_runtime(spec)
         runs = convert or lock or base is not None
@@ -127,13 +128,15 @@ def _locked(
 
 
 def _at_place(
-    here: session.Session, spec: ServiceSpec, directory: Path, out: Path | None
+    here: session.Session, spec: ServiceSpec, directory: Path, out: Path | None, *, run_model: bool
 ) -> tuple[Deployment, DeployPlan]:
     """Return the plan of a place in a cluster; with `out` it is written there, to be kept."""
     from cloche.pipeline import plan_file
 
-    opened = here.opened()
-    deployment = cluster_deploy.packaged(here, spec, directory, push=out is not None)
+    opened, push = here.opened(), out is not None
+    deployment = cluster_deploy.packaged(
+        here, spec, directory, push=push, run_model=run_model or push
+    )
     if out is None:
         return deployment, opened.engine.plan(deployment)
     basis = plan_file.basis_of(opened.cluster, opened.state, opened.place, deployment.service)

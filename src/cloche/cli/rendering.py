@@ -111,10 +111,16 @@ def finding_text(finding: Finding) -> str:
 
 
 def judge_text(verification: dict[str, Any] | None) -> str:
-    """Return what a golden request was judged by, `no` if it failed, `-` if there was none."""
+    """Return what a golden request was judged by, `no` if it failed, `-` if there was none.
+
+    An answer that came with an image is marked `elsewhere`.
+    """
     if verification is None:
         return "-"
-    return str(verification["judge"]) if verification["passed"] else "no"
+    if not verification["passed"]:
+        return "no"
+    there = " (elsewhere)" if verification.get("answer_from") else ""
+    return f"{verification['judge']}{there}"
 
 
 def value_text(value: Any) -> str:

@@ -118,7 +118,9 @@ def _show_details(service: dict[str, Any]) -> None:
         close = rendering.parity_text(conversion["parity"], conversion["requests"])
         _tell("converted", f"{conversion['converter']}: {close}.")
     if verification is not None:
-        judged = rendering.judged_text(verification["origin"], verification["judge"])
+        judged = rendering.judged_text(
+            verification["origin"], verification["judge"], verification.get("answer_from")
+        )
         _tell("verified", f"{judged}. {verification['why'] or ''}".rstrip())
     for warning in service["warnings"]:
         _tell(f"warning[{warning['code']}]", warning["what"])

@@ -61,7 +61,9 @@ def show(name: str, verification: Verification) -> None:
     """Print the outcome of a golden request."""
     outcome = "passed" if verification.passed else "FAILED"
     click.echo(f"{name}: {outcome} ({verification.duration_ms:.1f} ms) at {verification.url}")
-    judged = rendering.judged_text(verification.origin, verification.judge)
+    judged = rendering.judged_text(
+        verification.origin, verification.judge, verification.answer_from
+    )
     click.echo(f"  {judged[0].upper()}{judged[1:]}. {verification.why or ''}".rstrip())
     if verification.detail:
         click.echo(f"  {verification.detail}")

@@ -8,7 +8,7 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cloche.artifacts import (
@@ -111,8 +111,9 @@ def layer_files(deployment: Deployment, store: Store) -> tuple[LayerFile, ...]:
 
 
 def answers(golden: Golden, store: Store) -> Attachment:
-    """Return what judges the answer of a golden request."""
-    blobs = [SmallBlob(encode(golden), ARTIFACT, {_TITLE: "golden.json"})]
+    """Return what judges the answer of a golden request; where it came from stays here."""
+    document = encode(replace(golden, answer_from=None))
+    blobs = [SmallBlob(document, ARTIFACT, {_TITLE: "golden.json"})]
     if golden.expected is not None:
         data, kind = store.read(golden.expected.digest), content_type(golden.expected)
         blobs.append(SmallBlob(data, kind, {_TITLE: "expected"}))
@@ -182,7 +183,7 @@ def _answers(
                 store.add_bytes(golden_files.whole(blobs[found.expected.digest], where))
         except (KeyError, ValueError) as error:
             raise golden_files.broken(where, f"its answers lack {error}") from error
-        yield found
+        yield replace(found, answer_from=None)  # that is for whoever reads it to say
 
 
 def findings(deployment: Deployment) -> tuple[Finding, ...]:

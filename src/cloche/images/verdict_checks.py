@@ -110,6 +110,8 @@ def _of_lock(lock: Lock | None) -> Iterator[str]:
 def _of_golden(asked: Golden | None) -> Iterator[str]:
     if asked is None:
         return
+    if asked.answer_from is not None:
+        yield "it names where its answer came from"
     bodies = asked.bodies()
     if not asked.requests or not all(DIGEST.fullmatch(body.digest) for body in bodies):
         yield "a request that it names has no digest of SHA-256"

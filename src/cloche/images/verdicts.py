@@ -67,7 +67,7 @@ def of(deployment: Deployment) -> Verdict | None:
         facts=replace(member.facts, findings=tuple(map(_anywhere, said))),
         lock=member.lock,
         conversion=member.conversion,
-        golden=deployment.golden,
+        golden=deployment.golden and replace(deployment.golden, answer_from=None),
     )
     for where in (member.snapshot.pinned, member.snapshot.reference):
         found = _renamed(found, where, _MODEL) if "/" in where else found

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche import artifacts, cache, composition
-from cloche.artifacts import Deployment, ModelFacts, ModelOptions, ModelSnapshot
+from cloche.artifacts import Deployment, Finding, ModelFacts, ModelOptions, ModelSnapshot
 from cloche.pipeline import asked, lock_file, told, verdicts
 from cloche.pipeline.runtime import provision, require_runtime
 from cloche.pipeline.software import Software
@@ -85,22 +85,20 @@ def prepare(
 
     Relative paths in the spec start from `directory`. The model answers a request by its own
     framework, which may install the server and the model's environment; without `run_model` nothing
-    is installed, and the deployment has no golden request. What a cloche.lock in `directory` knows
-    is not found out again, unless all is made `anew`. If the cache outgrows its limit, the least
-    recently used entries are evicted; what a revision needs or was used in the last hour stays.
-    Raises ClocheError for everything that is already known to make the deploy fail.
+    is installed, and the deployment has no golden request. What a cloche.lock in `directory` or a
+    trusted image knows is not found out again, unless all is made `anew`. What the cache has above
+    its limit is evicted, as `cloche.cache.make_room`. Raises ClocheError for everything that is
+    already known to make the deploy fail.
     """
     store = composition.store(settings)
     with store.working():
-        given = asked.of(
-            spec, directory, settings,
-            progress=progress, environment=environment, run_model=run_model,
-        )  # fmt: skip
+        given = asked.of(spec, directory, settings, progress=progress, environment=environment,
+                         run_model=run_model)  # fmt: skip
         kept, before = lock_file.Known(None, outdated=False, store=store), None
         if run_model and not anew:
             kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
             before = verdicts.known(given, settings)
-        deployment = _recall(store, given.key)
+        deployment = _recall(store, given.key, before)
         if deployment is None:
             making = _making(given, settings, progress, environment)
             deployment = kept.made_again(making, given.snapshot)
@@ -110,7 +108,8 @@ def prepare(
             if run_model:
                 verdicts.keep(deployment, given, store)
             cache.make_room(settings)
-    return _as_asked(deployment, given, kept, before, verdict=given.verdict if run_model else "")
+    said = *kept.findings(deployment), *verdicts.findings(before, deployment, given, settings)
+    return _as_asked(deployment, given, said, verdict=given.verdict if run_model else "")
 
 
 def foreseen(
@@ -135,35 +134,25 @@ def foreseen(
             spec, directory, settings, progress=progress, environment=environment, run_model=True
         )
         kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
-        deployment = _recall(store, given.key) or kept.deployment
         before = verdicts.known(given, settings)
+        deployment = _recall(store, given.key, before) or kept.deployment
         if deployment is None:
             making = _making(given, settings, progress, environment)
             deployment = before_run.deployment(making, given.snapshot, before)
             cache.make_room(settings)
-    return _as_asked(deployment, given, kept, before, verdict=given.verdict)
+    said = *kept.findings(deployment), *verdicts.findings(before, deployment, given, settings)
+    return _as_asked(deployment, given, said, verdict=given.verdict)
 
 
 def _as_asked(
-    deployment: Deployment,
-    given: Asked,
-    kept: lock_file.Known,
-    before: verdicts.Kept | None,
-    *,
-    verdict: str,
+    deployment: Deployment, given: Asked, said: tuple[Finding, ...], *, verdict: str
 ) -> Deployment:
-    """Return a deployment as it is asked for now.
+    """Return a deployment as it is asked for now, with what is `said` of it.
 
     The same files may be remembered with another reference or another operation.
     """
-    facts_now = replace(
-        deployment.main.facts,
-        findings=(
-            *deployment.main.facts.findings,
-            *kept.findings(deployment),
-            *verdicts.findings(before, deployment),
-        ),
-    )
+    facts = deployment.main.facts
+    facts_now = replace(facts, findings=(*facts.findings, *said))
     member = replace(deployment.main, snapshot=given.snapshot, facts=facts_now)
     return replace(
         deployment,
@@ -193,7 +182,8 @@ def known(
     )
     store = composition.store(settings)
     kept = lock_file.Known.of(directory, spec.service_name, given.key, store)
-    found, before = _recall(store, given.key) or kept.deployment, verdicts.known(given, settings)
+    before = verdicts.known(given, settings)
+    found = _recall(store, given.key, before) or kept.deployment
     if found is None and before is not None:
         making = _making(given, settings, progress, environment)
         found = before_run.deployment(making, given.snapshot, before)
@@ -258,8 +248,11 @@ def golden(
     return examined.golden(repository.main, store)
 
 
-def _recall(store: Store, key: str) -> Deployment | None:
-    """Return a remembered deployment if its bytes are still in the store."""
+def _recall(store: Store, key: str, before: verdicts.Kept | None) -> Deployment | None:
+    """Return a remembered deployment if its bytes are still in the store.
+
+    One that went by what came with an image is not remembered where that no longer counts.
+    """
     import msgspec
 
     data = store.recall("prepared", key)
@@ -268,6 +261,8 @@ def _recall(store: Store, key: str) -> Deployment | None:
     try:
         deployment = artifacts.decode(Deployment, data)
     except msgspec.ValidationError:  # an earlier state of this version wrote it
+        return None
+    if not verdicts.holds(deployment, before):
         return None
     if not all(store.use(digest) for digest in _digests(deployment)):
         return None

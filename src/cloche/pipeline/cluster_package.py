@@ -40,6 +40,7 @@ def prepared(
     opened: Opened,
     *,
     push: bool = True,
+    run_model: bool = True,
     settings: Settings,
     progress: Progress,
     environment: Mapping[str, str],
@@ -47,21 +48,21 @@ def prepared(
     """Return the deployment that a spec describes at a place, and what there is to know of it.
 
     Its image is then in the registry there, with `push`; what the place can never serve is refused
-    before. Raises as `cloche.pipeline.prepare` and `package` do.
+    before. Without `run_model` the model runs only where nothing tells what it would. Raises as
+    `cloche.pipeline.prepare` and `package` do.
     """
-    from cloche import pipeline
-    from cloche.pipeline import gpu_release
+    from cloche.pipeline import cluster_verdicts, gpu_release
     from cloche.targets import Desired
 
-    deployment = pipeline.prepare(
-        spec.at(opened.place.name), directory=directory,
+    deployment, unread = cluster_verdicts.deployment(
+        spec.at(opened.place.name), directory, opened, run_model=run_model,
         settings=settings, progress=progress, environment=environment,
     )  # fmt: skip
     operated = cluster.operated_at(deployment, opened.place)
     opened.target.admit(Desired(deployment.service, operated=operated, asked=deployment.repository))
     release = gpu_release.choose(spec, opened.place, opened.cluster, environment)
     made = package(deployment, opened, release, push=push, settings=settings, progress=progress)
-    return made, (*release.findings, *gpu_release.idle(deployment))
+    return made, (*unread, *release.findings, *gpu_release.idle(deployment))
 
 
 def package(

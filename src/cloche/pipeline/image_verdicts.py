@@ -1,8 +1,9 @@
-"""The verdicts beside an image: shown, and kept by a machine that pulls it."""
+"""The verdicts beside an image: shown, and kept by a machine that pulls it or plans for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cloche import composition
@@ -16,9 +17,11 @@ from cloche.images.verdicts import Read
 from cloche.pipeline import verdicts as known
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from cloche.images.addresses import Address
+    from cloche.images.image import Artifact
     from cloche.images.sources.reading import ReadImage
     from cloche.pipeline.image import Registries
     from cloche.pipeline.image_copy import Copied
@@ -64,26 +67,67 @@ def take(
 ) -> Taken:
     """Keep the verdicts beside an image that was pulled to a path, and the files that they name.
 
-    Nothing here makes a pull fail.
+    Of a trusted one the golden request and its answer are kept, too. Nothing here makes a pull
+    fail.
     """
     trusted = known.is_trusted(str(source), settings)
     kept: list[Verdict] = []
     findings: list[Finding] = []
-    store = composition.store(settings)
     for node in copying.images_of(copied.node):
         try:
             image = reading.of_digest(path, node.digest)
-            found = verdicts.read(image, reading.attached(path, node.digest, verdicts.ARTIFACT))
-            findings += found.findings
-            for verdict in found.verdicts:
-                if trusted and verdict.golden is not None:
-                    golden.read(image, (), store)  # a deploy asks that request first
-                _bring(verdict, image, store, progress)
-                known.give(verdict, str(source), settings)
-                kept += [verdict] if verdict not in kept else []
+            attached = partial(reading.attached, path, node.digest)
+            found = _take(image, attached, str(source), settings, progress, judge=trusted)
         except ClocheError as error:
             findings.append(_unreadable(error))
+        else:
+            findings += found.findings
+            kept += [each for each in found.verdicts if each not in kept]
     return Taken(tuple(kept), trusted, tuple(dict.fromkeys(findings)))
+
+
+def take_remote(
+    source: ImageReference,
+    model: str,
+    connections: Registries,
+    settings: Settings,
+    progress: Progress,
+) -> Taken:
+    """Keep the verdicts beside an image in a registry, with all that a plan of its model needs.
+
+    Nothing is taken of an image of another `model`, a digest. Raises ClocheError `registry.…`,
+    `image.…` and `store.…`.
+    """
+    from cloche.pipeline import image as images
+
+    trusted = known.is_trusted(str(source), settings)
+    image = images.read_image(str(source), None, connections)
+    if image.digest is None or golden.labels(image).get("cloche.model.digest") != model:
+        return Taken((), trusted, ())
+    registry = connections.at(source.host)
+    attached = partial(remote.attached, registry, source.name, image.digest, most=verdicts.MOST + 1)
+    found = _take(image, attached, str(source), settings, progress, judge=True)
+    return Taken(found.verdicts, trusted, found.findings)
+
+
+def _take(
+    image: ReadImage,
+    attached: Callable[[str], Iterable[Artifact]],
+    source: str,
+    settings: Settings,
+    progress: Progress,
+    *,
+    judge: bool,
+) -> Read:
+    """Keep what is beside an image: its verdicts, with `judge` what judges an answer, too."""
+    store = composition.store(settings)
+    found = verdicts.read(image, attached(verdicts.ARTIFACT))
+    if judge and found.verdicts:
+        golden.read(image, attached(golden.ARTIFACT), store)
+    for verdict in found.verdicts:
+        _bring(verdict, image, store, progress)
+        known.give(verdict, source, settings)
+    return found
 
 
 def _bring(verdict: Verdict, image: ReadImage, store: Store, progress: Progress) -> None:

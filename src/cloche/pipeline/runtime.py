@@ -52,7 +52,7 @@ def provision(
     progress: Progress,
     environment: Mapping[str, str] = os.environ,
 ) -> None:
-    """Install the server and the gateway and make the models' environments, if missing.
+    """Install the server and the gateway and make the environments that models run in, if missing.
 
     In place of the server the image of the replicas is made, if they are containers.
     """
@@ -64,13 +64,9 @@ def provision(
         replica_image.provide(
             deployment, engine, settings=settings, progress=progress, environment=environment
         )
-    for member in deployment.members:
-        if member.lock is not None:
-            from cloche import environments
+    for lock in deployment.installed_locks:
+        from cloche import environments
 
-            environments.materialize(
-                member.lock,
-                settings.layout.environments,
-                progress,
-                store=composition.store(settings),
-            )
+        environments.materialize(
+            lock, settings.layout.environments, progress, store=composition.store(settings)
+        )

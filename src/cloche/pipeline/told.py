@@ -1,17 +1,23 @@
-"""Deployments from what an earlier run of a model told, here or on another machine."""
+"""Deployments from what an earlier run of a model told, here or on another machine.
+
+A model that is served as what it became needs its own framework for one thing alone: to be asked
+what is right. Where a trusted image brings the right answer, too, that framework, and the
+environment it takes, is not needed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cloche.artifacts import Finding, Severity
 from cloche.conversion import converted_snapshot
 from cloche.errors import ClocheError
 from cloche.pipeline import stages, verdicts
 from cloche.pipeline.making import Source
 
 if TYPE_CHECKING:
-    from cloche.artifacts import Deployment, ModelFacts, ModelSnapshot
+    from cloche.artifacts import Deployment, Golden, ModelFacts, ModelSnapshot
     from cloche.pipeline.making import Making
     from cloche.pipeline.verdicts import Kept
     from cloche.store import Store
@@ -23,7 +29,8 @@ def foreseen(making: Making, snapshot: ModelSnapshot, kept: Kept) -> Deployment 
         source = _source(making, snapshot, kept)
         if source is None:
             return None
-        return replace(making.unasked(snapshot, source), golden=kept.verdict.golden)
+        source, golden = _judged(making, source, kept)
+        return replace(making.unasked(snapshot, source), golden=golden or kept.verdict.golden)
     except ClocheError:
         if kept.trusted:
             raise
@@ -35,11 +42,17 @@ def made(
 ) -> Deployment:
     """Return the deployment of a model; what a trusted verdict tells is not found out again.
 
-    The model answers all the same: no verdict judges what is served, its own framework does.
+    Its own framework answers all the same: here, or where the image of a converted model comes
+    from.
     """
-    believed = kept is not None and kept.trusted
-    source = _source(making, snapshot, kept) if kept is not None and believed else None
-    return making.deployment(snapshot, run_model=run_model, source=source)
+    source, golden = None, None
+    if kept is not None and kept.trusted:
+        source = _source(making, snapshot, kept)
+        if source is not None:
+            source, golden = _judged(making, source, kept)
+    if source is None or golden is None:
+        return making.deployment(snapshot, run_model=run_model, source=source)
+    return replace(making.unasked(snapshot, source), golden=golden)
 
 
 def lacks_files(kept: Kept, store: Store) -> bool:
@@ -84,3 +97,50 @@ def _tensors(facts: ModelFacts) -> list[list[tuple[str, str]]]:
         [(each.name, each.datatype) for each in tensors if each.marks is None]
         for tensors in (facts.inputs, facts.outputs)
     ]
+
+
+# ── what judges it ────────────────────────────────────────────────────────────────────────────
+
+
+def _judged(making: Making, source: Source, kept: Kept) -> tuple[Source, Golden | None]:
+    """Return a source that says what judges it, and the golden request that its image brought.
+
+    None where the model's own framework is asked here: it serves the model, or nothing that is to
+    be trusted came with the image.
+    """
+    if kept.image is None or not kept.trusted or source.conversion is None:
+        return source, None
+    golden = kept.verdict.golden
+    why = _why_asked_here(making, source, golden)
+    said = _asked_there(kept.image) if why is None else _asked_here(kept.image, why)
+    facts = replace(source.facts, findings=(*source.facts.findings, said))
+    judge = replace(golden, answer_from=kept.image) if golden is not None and not why else None
+    return replace(source, facts=facts), judge
+
+
+def _why_asked_here(making: Making, source: Source, golden: Golden | None) -> str | None:
+    """Return why a model is asked here, although what it became came with an image; None if not."""
+    from cloche.verification import golden as requests
+
+    store = making.store
+    if golden is None or not all(store.use(body.digest) for body in golden.bodies()):
+        return "the right answer is not on this machine"
+    if making.spec.batching.max_batch_size and not source.facts.batch.present:
+        return "batching.max_batch_size is set, although requests were not joined there"
+    if not requests.fits(golden, making.built(source).main, store):
+        return "requests are joined otherwise than there"
+    return None
+
+
+def _asked_there(image: str) -> Finding:
+    what = (
+        f"Its answer is compared with that of the model's own framework on another machine, which"
+        f" came with {image}: no environment is made for that here."
+    )
+    return Finding(Severity.NOTE, "verdict.answer", what)
+
+
+def _asked_here(image: str, why: str) -> Finding:
+    what = f"The model's own framework is asked here, in an environment of its own: {why}."
+    hint = f"`cloche image pull` brings the answer with {image}, where it lies beside it."
+    return Finding(Severity.NOTE, "verdict.asked_here", what, hint=hint)

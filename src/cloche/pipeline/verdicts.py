@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cloche.store import Store
 
 _KIND = "verdict"
+_OF_MODEL = "verdict-model"
+"""The image that last told something of a model, by the model's digest."""
 _TOLD = "verdict.told"
 _SAFETY = "pickle."
 """How the codes begin of what is found in a model's pickles."""
@@ -66,9 +68,23 @@ def is_trusted(image: str | None, settings: Settings) -> bool:
     return any(place.startswith(f"{each}/") for each in settings.images_trusted)
 
 
+def holds(deployment: Deployment, kept: Kept | None) -> bool:
+    """Return whether a deployment that was made earlier would be made again so.
+
+    One that went by what came with an image does so only while that is trusted.
+    """
+    if not _is_told(deployment):
+        return True
+    return kept is not None and kept.image is not None and kept.trusted
+
+
+def _is_told(deployment: Deployment) -> bool:
+    return any(each.code == _TOLD for each in deployment.main.facts.findings)
+
+
 def keep(deployment: Deployment, asked: Asked, store: Store) -> None:
     """Record what a run here told; what only came with an image stays that."""
-    if any(each.code == _TOLD for each in deployment.main.facts.findings):
+    if _is_told(deployment):
         return
     found = verdicts.of(replace(deployment, verdict=asked.verdict))
     if found is not None:
@@ -80,12 +96,13 @@ def give(verdict: Verdict, image: str, settings: Settings) -> bool:
 
     What was measured here stays, and what came from a trusted registry where this one is none.
     """
+    store = composition.store(settings)
+    store.remember(_OF_MODEL, verdict.model.removeprefix("sha256:"), image.encode())
     there = _recorded(verdict.asked, settings)
     if there is not None:
         is_stronger = is_trusted(there.image, settings) and not is_trusted(image, settings)
         if there.image is None or is_stronger:
             return False
-    store = composition.store(settings)
     store.remember(_KIND, verdict.asked, artifacts.encode(_Recorded(verdict, image)))
     return True
 
@@ -125,14 +142,31 @@ def facts_of(kept: Kept, known: ModelFacts, converted: ModelFacts | None) -> Mod
     )
 
 
-def findings(kept: Kept | None, deployment: Deployment) -> tuple[Finding, ...]:
+def findings(
+    kept: Kept | None, deployment: Deployment, asked: Asked, settings: Settings
+) -> tuple[Finding, ...]:
     """Return what is to be said of a deployment where an image told something of its model."""
-    if kept is None or kept.image is None:
+    if kept is None:
+        return _of_others(asked, settings)
+    if kept.image is None:
         return ()
     if deployment.undetermined:
-        said = any(each.code == _TOLD for each in deployment.main.facts.findings)
-        return () if said else (_unfit(kept),)
+        return () if _is_told(deployment) else (_unfit(kept),)
     return () if _agrees(kept.verdict, deployment) else (_differs(kept),)
+
+
+def _of_others(asked: Asked, settings: Settings) -> tuple[Finding, ...]:
+    """Return what is to be said where an image told something of the model, and not of this."""
+    key = asked.snapshot.digest.removeprefix("sha256:")
+    image = composition.store(settings).recall(_OF_MODEL, key)
+    if image is None or _recorded(asked.verdict, settings) is not None:
+        return ()
+    what = (
+        f"What came with {image.decode()} is of another example, cloche.yaml or version of Cloche:"
+        " it is not used."
+    )
+    hint = "A deploy finds it out here, in an environment of the model's own."
+    return (Finding(Severity.NOTE, "verdict.other", what, hint=hint),)
 
 
 def _told(kept: Kept) -> Finding:

@@ -132,9 +132,7 @@ def _plan(
         reasons=_determined(deployment.reasons, deployment),
         findings=deployment.findings,
         revision=revision,
-        environments=tuple(
-            _environment(member.lock) for member in deployment.members if member.lock is not None
-        ),
+        environments=tuple(map(_environment, deployment.made_locks)),
         undetermined=deployment.undetermined,
     )
 

@@ -232,6 +232,7 @@ def placement(revision: Revision, operated: Operated) -> Placement:
     """Return the placement of a revision of a service that is operated like `operated`."""
     deployment = revision.deployment
     registered = registered_name(deployment.main.snapshot)
+    locks = deployment.installed_locks
     known = registered is None or registered in deployment.repository.models
     return Placement(
         service=revision.service,
@@ -241,7 +242,7 @@ def placement(revision: Revision, operated: Operated) -> Placement:
         start_limit=operated.start_limit,
         schedule_limit=operated.schedule_timeout,
         resources=deployment.served.resources,
-        lock=deployment.main.lock,
+        lock=locks[0] if locks else None,
         golden=deployment.golden,
         warm_up=deployment.served.server.warmup is not False,
         probe=operated.probe is not False,

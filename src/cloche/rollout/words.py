@@ -48,7 +48,7 @@ def shifted(number: int, weight: int) -> str:
 def verified(number: int, verification: Verification) -> str:
     """Return the sentence for the outcome of a golden request."""
     if verification.passed:
-        judged = judged_text(verification.origin, verification.judge)
+        judged = judged_text(verification.origin, verification.judge, verification.answer_from)
         return (
             f"Revision {number} passed its golden request in {verification.duration_ms:.1f} ms"
             f" ({judged})."

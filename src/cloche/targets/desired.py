@@ -35,7 +35,7 @@ class Placement:
     """Seconds that it may wait for a machine that is being added; None for the target's default."""
     resources: Resources = field(default_factory=Resources)
     lock: Lock | None = None
-    """The lock of the model's dependencies, if it has any."""
+    """The lock of the environment that the model runs in; None if the server alone runs it."""
     golden: Golden | None = None
     """The golden request, for targets that ask each replica themselves."""
     warm_up: bool = True

@@ -110,6 +110,27 @@ def _resized(request: Request, served: RepositoryMember) -> Request:
     return replace(request, tensors=resized, rows=wanted)
 
 
+def fits(known: Golden, served: RepositoryMember, store: Store) -> bool:
+    """Return whether a golden request, and its answer, are what a repository would be asked.
+
+    A model that is served with other batches is asked other rows.
+    """
+    for body in known.requests:
+        asked = bodies.request(body, known.origin, store)
+        if not _has_ranks(asked.tensors, served.inputs):
+            return False
+        rows = {name: array.shape for name, array in asked.tensors.items()}
+        resized = _resized(asked, served).tensors
+        if rows != {name: array.shape for name, array in resized.items()}:
+            return False
+    return known.expected is None or _has_ranks(bodies.read(known.expected, store), served.outputs)
+
+
+def _has_ranks(tensors: Tensors, specs: tuple[TensorSpec, ...]) -> bool:
+    ranks = {spec.name: len(spec.shape) for spec in specs}
+    return all(ranks.get(name) == array.ndim for name, array in tensors.items())
+
+
 def of_trial(
     trial: Trial, served: RepositoryMember, store: Store, *, expected: InferenceBody | None = None
 ) -> Golden:

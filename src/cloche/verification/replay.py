@@ -49,7 +49,6 @@ def verify(
     """Send the golden request to the server at a base URL and judge the answer.
 
     A decoupled model is asked over gRPC at the address `grpc`, and each of its answers is judged.
-
     `noise` measures how far the model's own answers differ; it is asked only if an answer differs
     by more than the floors, which are wider for one that may use `tf32`. A server that refuses the
     request or violates the protocol fails the verification. Raises UnavailableError if there was no
@@ -72,8 +71,9 @@ def verify(
         duration_ms=round(server.duration_ms, 3),
         at=at,
         url=url,
-        detail=judgement.detail,
+        detail=_with_origin(judgement.detail, request),
         why=judgement.why or request.why,
+        answer_from=request.answer_from,
     )
 
 
@@ -244,6 +244,16 @@ def _judge_refusals(request: Golden, server: _Server) -> Judgement:
         if any(fault in got for fault in _FAULTS):
             return Judgement(request.judge, detail=got)
     return Judgement(request.judge)
+
+
+def _with_origin(detail: str | None, request: Golden) -> str | None:
+    """Return what is wrong with what can be done where the right answer came from elsewhere."""
+    if detail is None or request.answer_from is None:
+        return detail
+    return (
+        f"{detail} The right answer came with {request.answer_from}: while `images.trusted` does"
+        " not have its registry, a deploy asks the model's own framework here."
+    )
 
 
 def _detail(outputs: tuple[TensorDifference, ...]) -> str | None:

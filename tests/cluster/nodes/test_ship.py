@@ -56,6 +56,9 @@ def test_from_staging_to_production(
     assert images[0] != images[1]
     assert images[0].partition("@")[2] == images[1].partition("@")[2]
     assert f"/{prod}/" in images[1]
+    shown = [ben.user.run("image", "inspect", each, "--json").expect(0).json for each in images]
+    assert shown[0]["verdicts"]
+    assert shown[1]["verdicts"] == shown[0]["verdicts"]
     path = "jsonpath={.items[0].spec.template.metadata.labels.stage} {.items[0].spec.replicas}"
     assert ann.cluster.kubectl("-n", prod, "get", "deployments", "-o", path) == "prod 2"
 

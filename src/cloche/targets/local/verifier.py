@@ -1,7 +1,8 @@
 """Judging the answers of replicas, with the installations of this machine.
 
-The command that sends a deployment installs the server and makes the model's environment first, so
-both are on this machine when it arrives.
+The command that sends a deployment installs the server, and makes the environment that the model
+runs in, so both are on this machine when it arrives. That of a converted model may be missing: how
+far its own answers differ is then not measured.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from cloche.verification.asked import Model
     from cloche.verification.noise import Noise
     from cloche.verification.reference import Reference
+
+_NO_ENVIRONMENT = "environment.missing"
 
 
 class LocalVerifier:
@@ -80,7 +83,12 @@ class LocalVerifier:
         remembered = noise.recall(repository, request, self._store)
         if remembered is not None:
             return remembered
-        model = self._model(revision)
+        try:
+            model = self._model(revision)
+        except ClocheError as error:
+            if error.code != _NO_ENVIRONMENT:
+                raise
+            return {}
         measured: Noise = {}
         if model is not None and request.expected is not None:
             own = bodies.request(request.requests[0], request.origin, self._store)
