@@ -13,29 +13,32 @@ from cloche.errors import ClocheError
 from conftest import Prepare, described, notes, require_converted_again, require_refused
 from fixtures.local import LocalHome
 from fixtures.saved_models import Saved
+from fixtures.thorough import thorough
 
 pytestmark = pytest.mark.timeout(900)
 
 CONVERTED = [
     ("training.pt", "input FP32 ?,3,?,?", "output FP32 ?,5"),
-    ("gpu.pt", "input FP32 ?,3,?,?", "output FP32 ?,5"),
     ("digits.pt", "input FP32 ?,1,28,28", "output FP32 ?,10"),
     ("half.pt", "input FP16 ?,3,?,?", "output FP16 ?,5"),
     ("traced.pth", "input FP32 ?,3,?,?", "output FP32 ?,5"),
     ("brain.pt", "input FP32 ?,4", "output FP32 ?,2"),
     ("compiled.pt", "input FP32 ?,4", "output FP32 ?,2"),
-    ("encoder.pt", "src FP32 ?,?,16", "output FP32 ?,?,16"),
-    ("keywords.pt2", "wide FP32 ?,4; deep FP32 ?,3", "output FP32 ?,8"),
-    ("e.pt2", "input FP32 ?,3,24,24", "output FP32 ?,5"),
     (
         "reader.pt2",
         "tokens INT64 ?,?; mask FP32 ?,?",
         "logits FP32 ?,3; states FP32 ?,?,8",
     ),
 ]
+MORE_CONVERTED = [
+    ("gpu.pt", "input FP32 ?,3,?,?", "output FP32 ?,5"),
+    ("encoder.pt", "src FP32 ?,?,16", "output FP32 ?,?,16"),
+    ("keywords.pt2", "wide FP32 ?,4; deep FP32 ?,3", "output FP32 ?,8"),
+    ("e.pt2", "input FP32 ?,3,24,24", "output FP32 ?,5"),
+]
 
 
-@pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)
+@pytest.mark.parametrize(("model", "inputs", "outputs"), [*CONVERTED, *thorough(MORE_CONVERTED)])
 def test_a_model_is_converted_and_its_parity_is_known(
     pytorch: Saved, prepare: Prepare, model: str, inputs: str, outputs: str
 ) -> None:
@@ -53,6 +56,7 @@ def test_a_model_is_converted_and_its_parity_is_known(
     assert deployment.repository.main.lock_digest is None, "ONNX needs no environment"
 
 
+@pytest.mark.thorough
 def test_values_that_belong_together_come_from_the_program(
     pytorch: Saved, prepare: Prepare
 ) -> None:
@@ -119,6 +123,7 @@ def test_arguments_of_a_script_that_are_no_tensors(pytorch: Saved, prepare: Prep
     assert "keeps one value" in notes(deployment)["conversion.none"]
 
 
+@pytest.mark.thorough
 def test_a_script_that_calls_operators_of_torchvision(pytorch: Saved, prepare: Prepare) -> None:
     content = pytorch.spec("kept.pt", inputs={"boxes": "FP32 [boxes, 4]"})
     assert prepare(content).golden is not None
@@ -139,7 +144,7 @@ def test_nested_and_fixed_arguments_of_a_program(pytorch: Saved, prepare: Prepar
     [
         ("backwards.pt", "ids INT64 ?,?"),
         ("quantised.pt", "input FP32 ?,4"),
-        ("bag.pt", "input INT64 ?,?"),
+        *thorough([("bag.pt", "input INT64 ?,?")]),
     ],
 )
 def test_what_layers_tell_of_the_inputs(
@@ -158,7 +163,8 @@ def test_a_list_of_tensors_is_one_of_its_items(pytorch: Saved, prepare: Prepare)
 
 
 @pytest.mark.parametrize(
-    "model", ["squeezed.pth", "squeezed.safetensors", "parallel.pth", "checkpoint.ckpt"]
+    "model",
+    ["squeezed.safetensors", "parallel.pth", "checkpoint.ckpt", *thorough([("squeezed.pth",)])],
 )
 def test_weights_alone_are_served_with_their_class(
     pytorch: Saved, prepare: Prepare, model: str
@@ -177,18 +183,18 @@ DECLARED: list[tuple[str, dict[str, object], str, str]] = [
     ("bilinear.pt", {"inputs": BILINEAR}, "left FP32 ?,3; right FP32 ?,4", "output FP32 ?,2"),
     ("recurrent.pth", {"inputs": STEPS, **GRU}, "input FP32 ?,?,4", "output_0 FP32 ?,?,6"),
     (
-        "attention.pt",
-        {"inputs": {"memory": "FP32 [batch, words, 8]", "query": "FP32 [batch, steps, 8]"}},
-        "query FP32 ?,?,8; memory FP32 ?,?,8", "output FP32 ?,?,8",
-    ),
-    (
         "scripted.pt", {"inputs": {"x": "FP32 [batch, 3]"}, "conversion": "off"},
         "x FP32 ?,3", "output FP32 ?,3",
     ),
 ]  # fmt: skip
+ATTENTION: tuple[str, dict[str, object], str, str] = (
+    "attention.pt",
+    {"inputs": {"memory": "FP32 [batch, words, 8]", "query": "FP32 [batch, steps, 8]"}},
+    "query FP32 ?,?,8; memory FP32 ?,?,8", "output FP32 ?,?,8",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("case", DECLARED, ids=lambda case: case[0])
+@pytest.mark.parametrize("case", [*DECLARED, *thorough([(ATTENTION,)])], ids=lambda case: case[0])
 def test_declared_inputs_are_proven_where_nothing_else_tells_them(
     pytorch: Saved, prepare: Prepare, case: tuple[str, dict[str, object], str, str]
 ) -> None:
@@ -287,8 +293,8 @@ ON_GPU = Path(__file__).parent / "on_gpu"
 @pytest.mark.parametrize(
     ("model", "answer"),
     [
-        ("module.pt", "sequential"), ("scripted.pt", "shifted"), ("traced.pt", "shifted"),
-        ("exported.pt2", "shifted"),
+        ("module.pt", "sequential"), ("traced.pt", "shifted"), ("exported.pt2", "shifted"),
+        *thorough([("scripted.pt", "shifted")]),
     ],
 )  # fmt: skip
 def test_a_model_that_was_saved_on_a_gpu_answers_without_one(
