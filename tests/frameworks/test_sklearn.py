@@ -23,23 +23,21 @@ TEXT_LABELS = "label BYTES ?; probabilities FP64 ?,2"
 IRIS = "label INT64 ?; probabilities FP32 ?,3"
 CONVERTED = [
     *((f"{name}.joblib", TABLE, TEXT_LABELS) for name in (
-        "forest", "histogram", "lightgbm", "strict"
+        "forest", "histogram", "lightgbm"
     )),
     *((name, TABLE, TEXT_LABELS) for name in ("forest.pkl", "forest.skops", "xz.model")),
     *((f"early.{suffix}", "input FP32 ?,4", IRIS) for suffix in ("json", "ubj")),
     ("light.txt", "input FP32 ?,4", IRIS.replace("FP32", "FP64")),
     ("two.joblib", "input FP32 ?,4", "output FP64 ?,2"),
     ("ascii.joblib", "input BYTES ?", TEXT_LABELS),
-    *((f"{name}.joblib", "input FP32 ?,4", IRIS.replace("FP32", "FP64")) for name in (
-        "linear", "vote", "RobustScaler"
-    )),
+    ("RobustScaler.joblib", "input FP32 ?,4", IRIS.replace("FP32", "FP64")),
 ]  # fmt: skip
 MORE_CONVERTED = [
-    *((f"{name}.joblib", TABLE, TEXT_LABELS) for name in ("logistic", "boosting")),
+    *((f"{name}.joblib", TABLE, TEXT_LABELS) for name in ("logistic", "boosting", "strict")),
     ("gzip.model", TABLE, TEXT_LABELS),
     ("early.pkl", "input FP32 ?,4", IRIS),
     *((f"{name}.joblib", "input FP32 ?,4", IRIS.replace("FP32", "FP64")) for name in (
-        "search", "StandardScaler", "MaxAbsScaler", "MinMaxScaler"
+        "linear", "search", "vote", "StandardScaler", "MaxAbsScaler", "MinMaxScaler"
     )),
 ]  # fmt: skip
 
