@@ -12,7 +12,10 @@ CLUSTER := tests/cluster
 STORY := tests/cluster/nodes/test_story.py
 # Tests that load models with their own frameworks.
 FRAMEWORKS := tests/frameworks
+UNITS := $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS) $(CLUSTER)) tests
 PYTEST := $(RUN) pytest
+# What the usual run leaves out, and says so at its end: further combinations, which take long.
+USUAL := -m "not thorough"
 # Files of tests that run at once: three for two processors, since they wait for servers and disks.
 WORKERS ?= 3
 PARALLEL := $(PYTEST) -n $(WORKERS) --dist loadfile
@@ -33,7 +36,7 @@ endif
 # Where this is set nothing keeps its bytecode, and each command is compiled anew at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo install examples resnet50 test lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images bench-kubernetes bench-rollback bench-routing faults fuzz sync clean
+.PHONY: help demo install examples resnet50 test test-thorough lint units servers kubernetes-api cluster cluster-down cluster-tests cluster-tests-oldest conformance formats docs base-packages bench-serving bench-formats bench-deploy bench-images bench-kubernetes bench-rollback bench-routing faults fuzz sync clean
 
 help:
 	@echo "make demo           a model from a registry to verified answers, on this machine"
@@ -41,6 +44,7 @@ help:
 	@echo "make examples       register the models that the README deploys, in examples/mlflow.db"
 	@echo "make resnet50       register torchvision's ResNet-50 there as well; PyTorch is large"
 	@echo "make test           everything that CI runs: lint, units, real servers"
+	@echo "make test-thorough  further combinations, which make test leaves out and says so"
 	@echo "make lint           ruff, mypy, import arrows"
 	@echo "make units          tests that start no server"
 	@echo "make servers        tests against real Triton, Envoy, MLflow and Kubernetes"
@@ -89,12 +93,17 @@ lint: sync
 	$(RUN) lint-imports
 
 units: sync
-	$(PARALLEL) $(addprefix --ignore=,$(SERVERS) $(FRAMEWORKS) $(CLUSTER)) tests
+	$(PARALLEL) $(USUAL) $(UNITS)
 
 servers: sync kubernetes-api
-	$(IN_ORDER) $(SERVERS)
-	$(IN_ORDER) $(STORY) $(CLUSTER)/api
-	$(PARALLEL) $(FRAMEWORKS)
+	$(IN_ORDER) $(USUAL) $(SERVERS)
+	$(IN_ORDER) $(USUAL) $(STORY) $(CLUSTER)/api
+	$(PARALLEL) $(USUAL) $(FRAMEWORKS)
+
+# In the same groups, of which most have no such test: pytest then ends with 5.
+test-thorough: sync kubernetes-api
+	@for group in "$(UNITS)" "$(SERVERS)" "$(STORY) $(CLUSTER)/api" "$(FRAMEWORKS)"; do \
+	$(PARALLEL) -m thorough $$group || [ $$? = 5 ] || exit 1; done
 
 # Built once, in a few minutes. Where it cannot be, the tests that need it say so and are skipped.
 kubernetes-api: sync

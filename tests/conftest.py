@@ -17,6 +17,7 @@ pytest_plugins = [
     "fixtures.kubernetes_client",
     "fixtures.cluster_users",
     "fixtures.saved_models",
+    "fixtures.thorough",
 ]
 
 # How long one example takes says more about the machine than about the code.

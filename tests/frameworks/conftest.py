@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from cloche.artifacts import Deployment, TensorSpec
 from cloche.errors import ClocheError
 from cloche.progress import SilentProgress
 from fixtures.cache import cache_folder
-from fixtures.local import LocalHome
+from fixtures.local import LocalHome, a_local_home
 from fixtures.saved_models import give_locks
 
 Prepare = Callable[..., Deployment]
@@ -55,12 +55,19 @@ def require_converted_again(prepare: Prepare, content: dict[str, object], home: 
     assert first.digest == again.digest
 
 
+@pytest.fixture(scope="module")
+def local_home() -> Iterator[LocalHome]:
+    """A home for the tests of a file: a model that one of them ran is known to the next."""
+    with a_local_home() as home:
+        layout = home.settings.layout
+        layout.environments.symlink_to(cache_folder() / "environments")
+        give_locks(layout.root)
+        yield home
+
+
 @pytest.fixture
 def prepare(local_home: LocalHome) -> Prepare:
     """Prepare the deployment of the content of a cloche.yaml, with an example in a file."""
-    layout, cache = local_home.settings.layout, cache_folder()
-    layout.environments.symlink_to(cache / "environments")
-    give_locks(layout.root)
 
     def prepared(content: dict[str, object], example: Path | None = None) -> Deployment:
         written = spec.parse(json.dumps(content), directory=Path.cwd())

@@ -8,12 +8,12 @@ from cloche.artifacts import Deployment, Judge
 from conftest import Prepare, described, notes, require_converted_again, require_refused
 from fixtures.local import LocalHome
 from fixtures.saved_models import Saved
+from fixtures.thorough import thorough
 
 pytestmark = pytest.mark.timeout(900)
 
 CONVERTED = [
     ("plain.keras", {}, "input_layer FP32 ?,4", "output_0 FP32 ?,3"),
-    ("two.keras", {}, "wide FP32 ?,4; narrow FP32 ?,3", "total FP32 ?,2; side FP32 ?,1"),
     ("reader.keras", {}, "input_layer_1 FP32 ?,?", "output_0 FP32 ?,2"),
     ("network.keras", {}, "image UINT8 ?,32,32,3", "output_0 FP32 ?,5"),
     ("old.h5", {}, "input_layer FP32 ?,4", "output_0 FP32 ?,3"),
@@ -23,6 +23,9 @@ CONVERTED = [
         "flag BOOL ?; whole INT64 ?,3", "next INT64 ?,3; not BOOL ?",
     ),
 ]  # fmt: skip
+TWO: tuple[str, dict[str, object], str, str] = (
+    "two.keras", {}, "wide FP32 ?,4; narrow FP32 ?,3", "total FP32 ?,2; side FP32 ?,1"
+)  # fmt: skip
 
 
 def require_converted(deployment: Deployment) -> None:
@@ -38,7 +41,7 @@ def require_converted(deployment: Deployment) -> None:
     assert deployment.repository.main.lock_digest is None, "ONNX needs no environment"
 
 
-@pytest.mark.parametrize("case", CONVERTED, ids=lambda case: case[0])
+@pytest.mark.parametrize("case", [*CONVERTED, *thorough([(TWO,)])], ids=lambda case: case[0])
 def test_a_model_is_converted_and_its_parity_is_known(
     tensorflow: Saved, prepare: Prepare, case: tuple[str, dict[str, object], str, str]
 ) -> None:
@@ -75,7 +78,7 @@ def test_a_model_of_texts_is_served_by_tensorflow_with_the_reason(
     ("model", "inputs", "outputs"),
     [
         ("logged", "wide FP32 ?,4; narrow FP32 ?,3", "total FP32 ?,2; side FP32 ?,1"),
-        ("doubles", "input FP64 ?,4", "output FP32 ?,3"),
+        *thorough([("doubles", "input FP64 ?,4", "output FP32 ?,3")]),
     ],
 )
 def test_what_mlflow_logs_is_served_under_the_names_and_types_of_its_signature(

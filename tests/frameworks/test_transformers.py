@@ -17,6 +17,7 @@ from conftest import Prepare, described, notes, require_refused
 from fixtures.hub import LocalHub
 from fixtures.local import LocalHome
 from fixtures.saved_models import Saved
+from fixtures.thorough import thorough
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -26,9 +27,9 @@ CONVERTED = [
     ("binary", f"{IDS}; {TYPES}", "last_hidden_state FP32 ?,?,32"),
     ("sharded", IDS, "logits FP32 ?,?,5"),
     ("wordless", IDS, "last_hidden_state FP32 ?,?,32; pooler_output FP32 ?,32"),
-    ("resnet", "pixel_values FP32 ?,3,48,48", "logits FP32 ?,2"),
     ("swin", "pixel_values FP32 ?,3,32,32", "logits FP32 ?,2"),
 ]
+RESNET = ("resnet", "pixel_values FP32 ?,3,48,48", "logits FP32 ?,2")
 
 
 def check_converted(deployment: Deployment, inputs: str, outputs: str) -> None:
@@ -48,7 +49,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize(("model", "inputs", "outputs"), CONVERTED)
+@pytest.mark.parametrize(("model", "inputs", "outputs"), [*CONVERTED, *thorough([RESNET])])
 def test_a_folder_is_converted_and_its_parity_is_known(
     transformers: Saved, prepare: Prepare, model: str, inputs: str, outputs: str
 ) -> None:
@@ -79,7 +80,7 @@ def test_a_classifier_answers_as_its_library_and_its_classes_have_names(
     assert np.abs(answer - expected).max() <= 1e-6
 
 
-@pytest.mark.parametrize("model", ["pairs", "reranker"])
+@pytest.mark.parametrize("model", ["pairs", *thorough([("reranker",)])])
 def test_a_cross_encoder_answers_as_its_library_scores_pairs(
     transformers: Saved, prepare: Prepare, local_home: LocalHome, tmp_path: Path, model: str
 ) -> None:

@@ -34,6 +34,7 @@ from cloche.images.sources.reading import ReadImage
 from cloche.pipeline import base_image, export, image
 from cloche.settings import Settings
 from fixtures.command_line import finished
+from fixtures.thorough import thorough
 from formats.onnx_models import mlp
 
 AMD64 = Platform("linux", "amd64")
@@ -170,7 +171,7 @@ def wide(exporter: Exporter):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("python", ["3.11", "3.12"])
+@pytest.mark.parametrize("python", ["3.11", *thorough([("3.12",)])])
 def test_docker_installs_the_environment_of_a_model(exporter, builder, wide, tmp_path, python):
     """With the Python of the base, and with one that the base has the server's program for."""
     deployment = wide(python)
@@ -259,6 +260,7 @@ def test_kaniko_builds_the_same(exporter, kaniko, asked, open_registry, tmp_path
         assert image.read_image(tag, AMD64, connections).digest == theirs.digest
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_kaniko_installs_the_environment_of_a_model(exporter, kaniko, wide, open_registry, docker):
     tag = f"{open_registry}/k{uuid.uuid4().hex[:12]}:1"

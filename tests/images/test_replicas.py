@@ -16,22 +16,19 @@ import own_base
 import pytest
 from docker_engine import Docker
 
-from cloche.images.image import Image, Platform
+from cloche.images.image import Image
 from cloche.settings import Settings
 from fixtures.command_line import User, a_user, scaled_maximum
 from fixtures.local import until
 
-AMD64 = Platform("linux", "amd64")
 SPEC = "name: largest\nmodel: ./model.onnx\nruntime: container\n"
 
 
 @pytest.fixture
 def user(bridged: Docker, kept: Settings, made: Image) -> Iterator[User]:
     """Somebody whose home has the base: nothing outside can be reached from where they are."""
-    del made  # its packages and wheels are there then
-    with a_user(inside=bridged.inside) as somebody:
-        own_base.bring_packages(kept, somebody.settings)
-        own_base.make(somebody.settings, AMD64)
+    with a_user(cleans=True, inside=bridged.inside) as somebody:
+        own_base.bring(made, kept, somebody.settings)
         somebody.environment["DOCKER_HOST"] = f"unix://{bridged.socket}"
         (somebody.folder / "cloche.yaml").write_text(SPEC)
         yield somebody

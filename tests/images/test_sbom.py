@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from cloche.artifacts import Deployment, Lock
 from cloche.images import sbom
@@ -21,6 +20,9 @@ LOCK = Lock(
 
 def composed(deployment: Deployment, base: Base) -> dict:
     text = sbom.compose(deployment, base, DIGEST).decode()
+    # Its import takes seconds, which each process that collects tests would wait for.
+    from cyclonedx.validation.json import JsonStrictValidator
+
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     return json.loads(text)
 
