@@ -106,8 +106,8 @@ def test_the_commands_of_the_guides(reader: Reader, port: dict[str, str], hub: L
         "CLOCHE_HOME": str(reader.home / "guides"),
         "PATH": f"{reader.home}/.local/bin:{reader.home}/.cache/cloche-tools/bin:{os.defpath}",
     }
-    # What was made before need not be downloaded again.
-    reader.bash("mkdir -p $CLOCHE_HOME && ln -s ~/.cloche/servers ~/.cloche/environments -t "
+    # What was made before need not be downloaded, or converted, again.
+    reader.bash("mkdir -p $CLOCHE_HOME && ln -s ~/.cloche/{servers,environments,store} -t "
                 "$CLOCHE_HOME && rm -f examples/cloche.yaml", **variables)  # fmt: skip
     examples = reader.clone / "examples"
     said = {
