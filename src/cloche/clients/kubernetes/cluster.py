@@ -84,14 +84,9 @@ class Cluster:
             return None
 
     def list(
-        self,
-        kind: Kind,
-        namespace: str | None = None,
-        *,
-        labels: str = "",
-        fields: str = "",
-        since: str = "",
-    ) -> Listing:
+        self, kind: Kind, namespace: str | None = None,
+        *, labels: str = "", fields: str = "", since: str = "",
+    ) -> Listing:  # fmt: skip
         """Return all objects of a kind in a namespace, or (None) in the cluster.
 
         `labels` and `fields` are selectors. `since` is the version of an object of this kind that

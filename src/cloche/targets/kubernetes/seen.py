@@ -7,11 +7,13 @@ is as new as the store, and costs more the more objects of others there are.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes.at_once import at_once
 from cloche.targets.kubernetes.objects import adopted
 
 if TYPE_CHECKING:
@@ -87,12 +89,13 @@ def read(
 
     `named` are the names that can be told beforehand, where others of a kind make no difference.
     """
-    found: dict[Kind, dict[str, dict[str, Any]]] = {}
-    for kind in wanted or EVERY:
-        if kind in OPTIONAL and not cluster.serves(kind):
-            continue
-        items = _read_kind(cluster, kind, namespace, service, (named or {}).get(kind))
-        found[kind] = {each["metadata"]["name"]: each for each in items}
+    served = [each for each in wanted or EVERY if each not in OPTIONAL or cluster.serves(each)]
+
+    def items(kind: Kind) -> dict[str, dict[str, Any]]:
+        objects = _read_kind(cluster, kind, namespace, service, (named or {}).get(kind))
+        return {each["metadata"]["name"]: each for each in objects}
+
+    found = dict(zip(served, at_once(partial(items, kind) for kind in served), strict=True))
     if kinds.POD in found:
         workloads = found.get(kinds.DEPLOYMENT, {}).values()
         found[kinds.POD] |= {

@@ -7,6 +7,7 @@ without Cloche.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kubernetes import kinds
@@ -26,12 +27,13 @@ from cloche.targets.kubernetes import (
     seen,
     wanted,
 )
+from cloche.targets.kubernetes.at_once import at_once
 from cloche.targets.kubernetes.objects import golden, metadata, pod, weights
 from cloche.targets.kubernetes.writing import Writer, replicas_of
 from cloche.targets.target import ApplyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from cloche.artifacts import Adopted, Finding, ObjectChange
@@ -172,8 +174,14 @@ class KubernetesTarget:
 
     def _apply_service(self, desired: Desired, found: seen.Seen) -> None:
         """Bring the objects of the whole service to what they should be."""
-        for kind, body in wanted.of_service(desired, self._namespace, self._cluster.serves):
-            self._writer.apply(kind, body, found.get(kind, body["metadata"]["name"]))
+        self._apply_all(wanted.of_service(desired, self._namespace, self._cluster.serves), found)
+
+    def _apply_all(self, objects: Iterable[wanted.Object], found: seen.Seen) -> None:
+        """Bring objects of which none needs another to what they should be."""
+        at_once(
+            partial(self._writer.apply, kind, body, found.get(kind, body["metadata"]["name"]))
+            for kind, body in objects
+        )
 
     def _place(self, placement: Placement, desired: Desired, found: seen.Seen) -> str:
         """Bring the objects of a revision to what they should be.
@@ -187,39 +195,52 @@ class KubernetesTarget:
         kind, body = wanted.workload(placement, self._namespace)
         current = found.get(kind, name)
         workload = self._writer.apply(kind, body, current)
-        is_up = bool(workload.get("status", {}).get("readyReplicas"))
-        if not is_up and wanted.is_asked(workload["spec"]["template"]):
-            self._add_probe(placement, workload, is_new=current is None)
-        for other, body in wanted.surplus(placement, desired, found):
-            self._writer.remove(placement.service, other, body)
-        replicas = wanted.replicas(placement, desired, found)
+        for other, part in wanted.surplus(placement, desired, found):
+            self._writer.remove(placement.service, other, part)
         if placement.restarted_at is not None:
             self._writer.restart(placement.service, workload, placement.restarted_at)
-        if replicas is not None:
-            is_ours = placement.exact or found.scaler(name) is not None
-            self._writer.scale(kind, workload, replicas, is_ours=is_ours)
-        for kind, body in wanted.of_revision(
+        at_once(
+            (
+                lambda: self._add_probe(placement, workload, is_new=current is None),
+                lambda: self._scale(placement, desired, found, workload),
+            )
+        )
+        with_it = wanted.of_revision(
             placement, desired, found, workload,
             namespace=self._namespace, serves=self._cluster.serves,
-        ):  # fmt: skip
-            self._writer.apply(kind, body, found.get(kind, name))
+        )  # fmt: skip
+        self._apply_all(with_it, found)
         return _written(workload, current)
 
     def _place_adopted(
         self, placement: Placement, adopted: Adopted, desired: Desired, found: seen.Seen
     ) -> None:
-        """Mark a Deployment that was made by hand as a revision; one of no replicas gets some."""
+        """Mark a Deployment that was made by hand as a revision."""
         adoption.require_same(self._cluster, self._namespace, adopted)
         kind, body = wanted.workload(placement, self._namespace)
         workload = self._writer.apply(kind, body, found.get(kind, adopted.deployment))
+        self._scale(placement, desired, found, workload)
+
+    def _scale(
+        self, placement: Placement, desired: Desired, found: seen.Seen, workload: dict[str, Any]
+    ) -> None:
+        """Set the replicas of a revision where nobody else does; an adopted one gets some."""
         replicas = wanted.replicas(placement, desired, found)
-        if replicas is not None:
-            is_ours = placement.exact or not replicas_of(workload)
-            self._writer.scale(kind, workload, replicas, is_ours=is_ours)
+        if replicas is None:
+            return
+        if placement.adopted is not None:
+            is_ours = not replicas_of(workload)
+        else:
+            is_ours = found.scaler(workload["metadata"]["name"]) is not None
+        is_ours = is_ours or placement.exact
+        self._writer.scale(kinds.DEPLOYMENT, workload, replicas, is_ours=is_ours)
 
     def _add_probe(self, placement: Placement, workload: dict[str, Any], *, is_new: bool) -> None:
         """Make the ConfigMap that the pods of a new revision wait for, if it is missing."""
-        name = names.of_revision(placement.service, placement.revision)
+        is_up = bool(workload.get("status", {}).get("readyReplicas"))
+        if is_up or not wanted.is_asked(workload["spec"]["template"]):
+            return
+        name = workload["metadata"]["name"]
         if not is_new and self._cluster.get(kinds.CONFIG_MAP, name, self._namespace) is not None:
             return
         content = self._probe_files(placement.service, placement.revision)
