@@ -174,14 +174,16 @@ class KubernetesTarget:
 
     def _apply_service(self, desired: Desired, found: seen.Seen) -> None:
         """Bring the objects of the whole service to what they should be."""
-        self._apply_all(wanted.of_service(desired, self._namespace, self._cluster.serves), found)
+        objects = wanted.of_service(desired, self._namespace, self._cluster.serves)
+        at_once(self._applying(objects, found))
 
-    def _apply_all(self, objects: Iterable[wanted.Object], found: seen.Seen) -> None:
-        """Bring objects of which none needs another to what they should be."""
-        at_once(
-            partial(self._writer.apply, kind, body, found.get(kind, body["metadata"]["name"]))
-            for kind, body in objects
-        )
+    def _applying(
+        self, objects: Iterable[wanted.Object], found: seen.Seen
+    ) -> Iterator[Callable[[], object]]:
+        """Yield what brings objects to what they should be, none of which needs another."""
+        for kind, body in objects:
+            current = found.get(kind, body["metadata"]["name"])
+            yield partial(self._writer.apply, kind, body, current)
 
     def _place(self, placement: Placement, desired: Desired, found: seen.Seen) -> str:
         """Bring the objects of a revision to what they should be.
@@ -199,17 +201,16 @@ class KubernetesTarget:
             self._writer.remove(placement.service, other, part)
         if placement.restarted_at is not None:
             self._writer.restart(placement.service, workload, placement.restarted_at)
-        at_once(
-            (
-                lambda: self._add_probe(placement, workload, is_new=current is None),
-                lambda: self._scale(placement, desired, found, workload),
-            )
-        )
         with_it = wanted.of_revision(
             placement, desired, found, workload,
             namespace=self._namespace, serves=self._cluster.serves,
         )  # fmt: skip
-        self._apply_all(with_it, found)
+        works: list[Callable[[], object]] = [
+            partial(self._add_probe, placement, workload, is_new=current is None),
+            partial(self._scale, placement, desired, found, workload),
+            *self._applying(with_it, found),
+        ]
+        at_once(works)
         return _written(workload, current)
 
     def _place_adopted(
