@@ -16,7 +16,7 @@ from cloche.artifacts.container import SHARED_MEMORY
 from cloche.clients.kubernetes.cluster import Cluster, connect
 from cloche.rollout.decide import placement
 from cloche.targets import Desired
-from cloche.targets.kubernetes import comparing, seen, wanted, writing
+from cloche.targets.kubernetes import comparing, reading, seen, wanted, writing
 from cloche.targets.kubernetes.objects import golden, pod, probes
 from cloche.targets.kubernetes.target import KubernetesTarget
 from cloche.testing import deployment
@@ -51,12 +51,12 @@ def measure(kubeconfig: str, count: int) -> dict[str, Any]:
 
 def _own_time(cluster: Cluster, one: Desired) -> float:
     """Return the seconds of a plan without what is asked of the cluster."""
-    found = seen.read(cluster, "ours", one.service)
+    found = reading.everything(cluster, "ours", one)
 
     def read(*_: Any) -> seen.Seen:
         return found
 
-    with _replaced(seen, "read", read):
+    with _replaced(reading, "everything", read):
         times = []
         for _ in range(20):
             began = time.monotonic()

@@ -90,7 +90,8 @@ def count(cluster: Cluster, namespace: str, number: int = 1) -> int:
 
 def scale(cluster: Cluster, namespace: str, replicas: int, number: int = 1) -> None:
     """Set the number of replicas, as an autoscaler does."""
-    cluster.scale(kinds.DEPLOYMENT, f"digits-r{number}", namespace, replicas)
+    body = {"spec": {"replicas": replicas}}
+    cluster.patch(kinds.DEPLOYMENT, f"digits-r{number}", namespace, body, subresource="scale")
 
 
 def scale_by(cluster: Cluster, namespace: str, name: str) -> None:

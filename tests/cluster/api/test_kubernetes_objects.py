@@ -135,7 +135,8 @@ def test_what_cannot_change_is_told(client: Cluster, api_namespace: str) -> None
 
 def test_scale_changes_the_replicas_alone(client: Cluster, api_namespace: str) -> None:
     client.apply(kinds.DEPLOYMENT, deployment("a", api_namespace))
-    client.scale(kinds.DEPLOYMENT, "a", api_namespace, 3)
+    three = {"spec": {"replicas": 3}}
+    client.patch(kinds.DEPLOYMENT, "a", api_namespace, three, subresource="scale")
     found = client.get(kinds.DEPLOYMENT, "a", api_namespace)
     assert found is not None
     assert found["spec"]["replicas"] == 3
@@ -151,6 +152,10 @@ def test_lists_are_whole_whatever_their_length(client: Cluster, api_namespace: s
     found = client.list(kinds.CONFIG_MAP, api_namespace)
     assert {item["metadata"]["name"] for item in found.items} == names
     assert {(item["apiVersion"], item["kind"]) for item in found.items} == {("v1", "ConfigMap")}
+    last = client.apply(kinds.CONFIG_MAP, config_map("c", api_namespace))["metadata"]
+    since = client.list(kinds.CONFIG_MAP, api_namespace, since=last["resourceVersion"])
+    assert {item["metadata"]["name"] for item in since.items} == names | {"c"}
+    assert int(since.version) >= int(last["resourceVersion"])
     assert len(client.list(kinds.CONFIG_MAP, api_namespace, labels="even=true").items) == 115
     assert len(client.list(kinds.CONFIG_MAP, labels="even=false").items) >= 115
 

@@ -156,9 +156,42 @@ def test_traffic_moves_whole_and_what_left_goes(api_cluster: Cluster, namespace:
     here.apply(desired(one, two, split=2))
     assert dict(here.observe("digits").split) == {2: 100}
     here.apply(desired(two, split=2))
-    first = api_cluster.get(kinds.DEPLOYMENT, "digits-r1", namespace)
-    # A controller would end it; it is told to.
-    assert first is None or first["metadata"]["deletionTimestamp"]
+    assert_going(api_cluster, namespace, "digits-r1")
+
+
+def test_a_revision_that_nobody_knows_of_goes(api_cluster: Cluster, namespace: str) -> None:
+    here = target(api_cluster, namespace)
+    two, three = placed(number=2), placed(number=3)
+    target(api_cluster, namespace).apply(desired(placed(number=9), split=9))
+    here.apply(desired(two, split=2))
+    assert_going(api_cluster, namespace, "digits-r9")
+    here.apply(desired(two, three, split=2))
+    target(api_cluster, namespace).apply(desired(two, three, placed(number=8), split=2))
+    here.apply(desired(two, three, split=2))  # nothing else is to be written
+    assert_going(api_cluster, namespace, "digits-r8")
+
+
+def assert_going(cluster: Cluster, namespace: str, name: str) -> None:
+    """Have a controller be told to end a Deployment."""
+    found = cluster.get(kinds.DEPLOYMENT, name, namespace)
+    assert found is None or found["metadata"]["deletionTimestamp"]
+
+
+def test_what_only_has_the_name_stays(api_cluster: Cluster, namespace: str) -> None:
+    here, wanted = target(api_cluster, namespace), desired(placed(replicas=1), split=None)
+    here.apply(wanted)
+    meta = {"name": "digits-r1", "namespace": namespace}
+    spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "another"}}}
+    api_cluster.create(
+        kinds.POD_DISRUPTION_BUDGET,
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta, "spec": spec},
+    )
+    service = {"metadata": {**meta, "name": "digits"}, "spec": {"ports": [{"port": 80}]}}
+    api_cluster.create(kinds.SERVICE, {"apiVersion": "v1", "kind": "Service", **service})
+    assert here.diff(wanted) == ()
+    here.apply(wanted)
+    assert api_cluster.get(kinds.POD_DISRUPTION_BUDGET, "digits-r1", namespace) is not None
+    assert api_cluster.get(kinds.SERVICE, "digits", namespace) is not None
 
 
 def test_a_candidate_has_as_many_replicas_as_the_live_one(
@@ -167,7 +200,9 @@ def test_a_candidate_has_as_many_replicas_as_the_live_one(
     here = target(api_cluster, namespace)
     one, two = placed(number=1, replicas=1), placed(number=2, replicas=1)
     here.apply(desired(one))
-    api_cluster.scale(kinds.DEPLOYMENT, "digits-r1", namespace, 4)
+    api_cluster.patch(
+        kinds.DEPLOYMENT, "digits-r1", namespace, {"spec": {"replicas": 4}}, subresource="scale"
+    )
     here.apply(desired(one, two, split=1))
     second = api_cluster.get(kinds.DEPLOYMENT, "digits-r2", namespace)
     assert second is not None

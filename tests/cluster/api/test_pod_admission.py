@@ -169,7 +169,9 @@ def test_the_pods_of_a_new_revision_come_beside_the_live_ones_alone(
         here.require_room(three())
     here.require_room(three(Capacity.RECREATE))
     # As many as the live one has now, whoever set the number.
-    api_cluster.scale(kinds.DEPLOYMENT, "digits-r2", namespace, 5)
+    api_cluster.patch(
+        kinds.DEPLOYMENT, "digits-r2", namespace, {"spec": {"replicas": 5}}, subresource="scale"
+    )
     with pytest.raises(ConflictError, match="room for 2 of the 5 pods"):
         here.require_room(three())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from cloche.clients.kubernetes import kubeconfig
 from cloche.clients.kubernetes.credentials import Credentials
 from cloche.clients.kubernetes.errors import FieldConflictError, MissingObjectError
-from cloche.clients.kubernetes.listing import Listing, listing
+from cloche.clients.kubernetes.listing import Listing, listing, selectors
 from cloche.clients.kubernetes.logs import log
 from cloche.clients.kubernetes.transport import PATIENCE, Request, Transport
 from cloche.clients.kubernetes.watching import Change, watch
@@ -84,13 +84,15 @@ class Cluster:
             return None
 
     def list(
-        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
-    ) -> Listing:
+        self, kind: Kind, namespace: str | None = None,
+        *, labels: str = "", fields: str = "", since: str = "",
+    ) -> Listing:  # fmt: skip
         """Return all objects of a kind in a namespace, or (None) in the cluster.
 
-        `labels` and `fields` are selectors.
+        `labels` and `fields` are selectors. `since` is the version of an object of this kind that
+        was written a moment ago: the list is at least as new, and need not be the newest.
         """
-        return listing(self._transport, kind, namespace, labels, fields)
+        return listing(self._transport, kind, namespace, selectors(labels, fields), since)
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────
 
@@ -146,10 +148,6 @@ class Cluster:
             parameters=_STRICT | {"fieldManager": manager}, body=body,
             content_type="application/merge-patch+json",
         )  # fmt: skip
-
-    def scale(self, kind: Kind, name: str, namespace: str, replicas: int) -> None:
-        """Set the number of replicas."""
-        self.patch(kind, name, namespace, {"spec": {"replicas": replicas}}, subresource="scale")
 
     def delete(
         self,

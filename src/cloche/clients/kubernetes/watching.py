@@ -57,7 +57,7 @@ def watch(
     Raises StaleError if the version is too old: list again.
     """
     if not version:
-        now = listing(transport, kind, namespace, labels, fields)
+        now = listing(transport, kind, namespace, selectors(labels, fields))
         for item in now.items:
             yield Change("ADDED", item, item["metadata"]["resourceVersion"])
         version = now.version

@@ -1,7 +1,7 @@
 """How the objects of a service differ from those that it should have; changes nothing.
 
-What is there is read with one list for each kind, and where no field of ours differs nothing more
-is asked. Else a dry run says what the cluster would make of it, with its defaults and webhooks.
+What is there is read once, and where no field of ours differs nothing more is asked. Else a dry run
+says what the cluster would make of it, with its defaults and webhooks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cloche.artifacts import FieldChange, ObjectAction, ObjectChange
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.cluster import OWN
 from cloche.clients.kubernetes.errors import FieldConflictError, ForbiddenError
-from cloche.targets.kubernetes import fields, names, room, seen, wanted, writing
+from cloche.targets.kubernetes import fields, names, reading, room, seen, wanted, writing
 from cloche.targets.target import TargetChange
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def compare(cluster: Cluster, namespace: str, desired: Desired) -> tuple[ObjectC
 
     Raises ClocheError `kubernetes.…` for an object that the cluster refuses.
     """
-    found = seen.read(cluster, namespace, desired.service)
+    found = reading.everything(cluster, namespace, desired)
     return tuple(_Comparison(cluster, namespace, desired, found).changes())
 
 

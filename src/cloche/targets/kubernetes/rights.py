@@ -36,7 +36,7 @@ class Right:
         return f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
 
     def __str__(self) -> str:
-        """Return the right as a sentence has it: `patch deployments.apps/scale`."""
+        """Return the right as a sentence has it: `get pods/log`."""
         inner = f"/{self.subresource}" if self.subresource else ""
         return f"{self.verb} {self.kind.resource}{inner}"
 
@@ -70,7 +70,6 @@ def needed(cluster: Cluster, exposure: Exposure) -> tuple[Right, ...]:
     ]
     return (
         *(Right(verb, kind) for kind, verbs in of_kinds for verb in verbs),
-        Right("patch", kinds.DEPLOYMENT, "scale"),
         Right("get", kinds.POD, "log"),
         FORWARD,
     )

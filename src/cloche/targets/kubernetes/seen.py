@@ -1,17 +1,23 @@
-"""What a cluster has of one service, read with one list for each kind."""
+"""What a cluster has of one service, read with one list for each kind, or by names.
+
+An object by its name comes from the store of the API server. A list waits until the server's cache
+is as new as the store, and costs more the more objects of others there are.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kubernetes import kinds
 from cloche.clients.kubernetes.errors import ForbiddenError
 from cloche.targets.kubernetes import names
+from cloche.targets.kubernetes.at_once import at_once
 from cloche.targets.kubernetes.objects import adopted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from cloche.clients.kubernetes.cluster import Cluster
     from cloche.clients.kubernetes.kinds import Kind
@@ -24,6 +30,9 @@ OPTIONAL = (
 """Kinds that a cluster may lack."""
 SCALERS = (kinds.SCALED_OBJECT, kinds.HORIZONTAL_POD_AUTOSCALER)
 """What sets the number of replicas of a revision, by its name."""
+EVERY = (*OF_REVISIONS, *OF_SERVICES, *OPTIONAL, SCALERS[1])
+_FEW = 2
+"""So many objects are asked for one by one; one list is less work for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +79,23 @@ class Seen:
 
 
 def read(
-    cluster: Cluster, namespace: str, service: str, wanted: tuple[Kind, ...] | None = None
+    cluster: Cluster,
+    namespace: str,
+    service: str,
+    wanted: Iterable[Kind] | None = None,
+    named: Mapping[Kind, Collection[str]] | None = None,
 ) -> Seen:
-    """Return the objects of a service; `wanted` names some of the kinds."""
-    found: dict[Kind, dict[str, dict[str, Any]]] = {}
-    for kind in wanted or (*OF_REVISIONS, *OF_SERVICES, *OPTIONAL, SCALERS[1]):
-        if kind in OPTIONAL and not cluster.serves(kind):
-            continue
-        items = _listed(cluster, kind, namespace, service)
-        found[kind] = {each["metadata"]["name"]: each for each in items}
+    """Return the objects of a service; `wanted` names some of the kinds.
+
+    `named` are the names that can be told beforehand, where others of a kind make no difference.
+    """
+    served = [each for each in wanted or EVERY if each not in OPTIONAL or cluster.serves(each)]
+
+    def items(kind: Kind) -> dict[str, dict[str, Any]]:
+        objects = _read_kind(cluster, kind, namespace, service, (named or {}).get(kind))
+        return {each["metadata"]["name"]: each for each in objects}
+
+    found = dict(zip(served, at_once(partial(items, kind) for kind in served), strict=True))
     if kinds.POD in found:
         workloads = found.get(kinds.DEPLOYMENT, {}).values()
         found[kinds.POD] |= {
@@ -102,17 +119,29 @@ def adopted_pods(
             yield {**pod, "metadata": {**metadata, "labels": metadata["labels"] | ours}}
 
 
-def _listed(cluster: Cluster, kind: Kind, namespace: str, service: str) -> Sequence[dict[str, Any]]:
+def _read_kind(
+    cluster: Cluster, kind: Kind, namespace: str, service: str, named: Collection[str] | None
+) -> list[dict[str, Any]]:
     """Return the objects of a kind; no autoscalers where a user has no right to any."""
     try:
-        found = cluster.list(kind, namespace, labels=names.selector_text(service)).items
+        if named is not None and len(named) <= _FEW:
+            asked = [cluster.get(kind, name, namespace) for name in named]
+            found = [each for each in asked if each is not None and _is_of(service, each)]
+        else:
+            found = [*cluster.list(kind, namespace, labels=names.selector_text(service)).items]
     except ForbiddenError:
         if kind in SCALERS:
-            return ()
+            return []
         raise
     if kind is kinds.HORIZONTAL_POD_AUTOSCALER:
         return [each for each in found if not _is_of_keda(each)]
     return found
+
+
+def _is_of(service: str, body: dict[str, Any]) -> bool:
+    """Return whether an object is one that a list would have: another may have its name."""
+    labels = body["metadata"].get("labels") or {}
+    return labels.get(names.MANAGED_BY) == names.CLOCHE and labels.get(names.SERVICE) == service
 
 
 def _is_of_keda(scaler: dict[str, Any]) -> bool:

@@ -6,6 +6,8 @@ without Cloche.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloche.clients.kubernetes import kinds
@@ -20,16 +22,18 @@ from cloche.targets.kubernetes import (
     names,
     observing,
     reaching,
+    reading,
     room,
     seen,
     wanted,
 )
+from cloche.targets.kubernetes.at_once import at_once
 from cloche.targets.kubernetes.objects import golden, metadata, pod, weights
 from cloche.targets.kubernetes.writing import Writer, replicas_of
 from cloche.targets.target import ApplyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from cloche.artifacts import Adopted, Finding, ObjectChange
@@ -109,15 +113,16 @@ class KubernetesTarget:
         return differences.foreseen(self._cluster, self._namespace, desired)
 
     def apply(self, desired: Desired) -> None:
-        found = seen.read(self._cluster, self._namespace, desired.service)
+        found = reading.placed(self._cluster, self._namespace, desired)
         errors: dict[int | None, ClocheError] = {}
+        written = ""
         try:
             self._apply_service(desired, found)
         except ClocheError as error:
             raise ApplyError(desired.service, {None: error}) from error
         for placement in desired.placements:
             try:
-                self._place(placement, desired, found)
+                written = self._place(placement, desired, found) or written
             except StaleError:
                 pass  # it changed meanwhile: the next apply reads it anew
             except ClocheError as error:
@@ -125,7 +130,7 @@ class KubernetesTarget:
         try:
             if not errors:
                 self._route(desired, found)
-            self._remove_leaving(desired, found)
+            self._remove_leaving(desired, found, written)
         except StaleError:
             pass  # as above
         except ClocheError as error:
@@ -169,55 +174,80 @@ class KubernetesTarget:
 
     def _apply_service(self, desired: Desired, found: seen.Seen) -> None:
         """Bring the objects of the whole service to what they should be."""
-        for kind, body in wanted.of_service(desired, self._namespace, self._cluster.serves):
-            self._writer.apply(kind, body, found.get(kind, body["metadata"]["name"]))
+        objects = wanted.of_service(desired, self._namespace, self._cluster.serves)
+        at_once(self._applying(objects, found))
 
-    def _place(self, placement: Placement, desired: Desired, found: seen.Seen) -> None:
-        """Bring the objects of a revision to what they should be."""
+    def _applying(
+        self, objects: Iterable[wanted.Object], found: seen.Seen
+    ) -> Iterator[Callable[[], object]]:
+        """Yield what brings objects to what they should be, none of which needs another."""
+        for kind, body in objects:
+            current = found.get(kind, body["metadata"]["name"])
+            yield partial(self._writer.apply, kind, body, current)
+
+    def _place(self, placement: Placement, desired: Desired, found: seen.Seen) -> str:
+        """Bring the objects of a revision to what they should be.
+
+        Return the version of its Deployment if that was written since it was read, else "".
+        """
         if placement.adopted is not None:
             self._place_adopted(placement, placement.adopted, desired, found)
-            return
+            return ""
         name = names.of_revision(placement.service, placement.revision)
         kind, body = wanted.workload(placement, self._namespace)
         current = found.get(kind, name)
         workload = self._writer.apply(kind, body, current)
-        is_up = bool(workload.get("status", {}).get("readyReplicas"))
-        if not is_up and wanted.is_asked(workload["spec"]["template"]):
-            self._add_probe(placement, workload)
-        for other, body in wanted.surplus(placement, desired, found):
-            self._writer.remove(placement.service, other, body)
-        replicas = wanted.replicas(placement, desired, found)
+        for other, part in wanted.surplus(placement, desired, found):
+            self._writer.remove(placement.service, other, part)
         if placement.restarted_at is not None:
             self._writer.restart(placement.service, workload, placement.restarted_at)
-        if replicas is not None:
-            is_ours = placement.exact or found.scaler(name) is not None
-            self._writer.scale(kind, workload, replicas, is_ours=is_ours)
-        for kind, body in wanted.of_revision(
+        with_it = wanted.of_revision(
             placement, desired, found, workload,
             namespace=self._namespace, serves=self._cluster.serves,
-        ):  # fmt: skip
-            self._writer.apply(kind, body, found.get(kind, name))
+        )  # fmt: skip
+        works: list[Callable[[], object]] = [
+            partial(self._add_probe, placement, workload, is_new=current is None),
+            partial(self._scale, placement, desired, found, workload),
+            *self._applying(with_it, found),
+        ]
+        at_once(works)
+        return _written(workload, current)
 
     def _place_adopted(
         self, placement: Placement, adopted: Adopted, desired: Desired, found: seen.Seen
     ) -> None:
-        """Mark a Deployment that was made by hand as a revision; one of no replicas gets some."""
+        """Mark a Deployment that was made by hand as a revision."""
         adoption.require_same(self._cluster, self._namespace, adopted)
         kind, body = wanted.workload(placement, self._namespace)
         workload = self._writer.apply(kind, body, found.get(kind, adopted.deployment))
-        replicas = wanted.replicas(placement, desired, found)
-        if replicas is not None:
-            is_ours = placement.exact or not replicas_of(workload)
-            self._writer.scale(kind, workload, replicas, is_ours=is_ours)
+        self._scale(placement, desired, found, workload)
 
-    def _add_probe(self, placement: Placement, workload: dict[str, Any]) -> None:
+    def _scale(
+        self, placement: Placement, desired: Desired, found: seen.Seen, workload: dict[str, Any]
+    ) -> None:
+        """Set the replicas of a revision where nobody else does; an adopted one gets some."""
+        replicas = wanted.replicas(placement, desired, found)
+        if replicas is None:
+            return
+        if placement.adopted is not None:
+            is_ours = not replicas_of(workload)
+        else:
+            is_ours = found.scaler(workload["metadata"]["name"]) is not None
+        is_ours = is_ours or placement.exact
+        self._writer.scale(kinds.DEPLOYMENT, workload, replicas, is_ours=is_ours)
+
+    def _add_probe(self, placement: Placement, workload: dict[str, Any], *, is_new: bool) -> None:
         """Make the ConfigMap that the pods of a new revision wait for, if it is missing."""
-        name = names.of_revision(placement.service, placement.revision)
-        if self._cluster.get(kinds.CONFIG_MAP, name, self._namespace) is not None:
+        is_up = bool(workload.get("status", {}).get("readyReplicas"))
+        if is_up or not wanted.is_asked(workload["spec"]["template"]):
+            return
+        name = workload["metadata"]["name"]
+        if not is_new and self._cluster.get(kinds.CONFIG_MAP, name, self._namespace) is not None:
             return
         content = self._probe_files(placement.service, placement.revision)
         body = golden.of(placement, self._namespace, content)
-        self._cluster.apply(kinds.CONFIG_MAP, metadata.owned_by(body, workload))
+        with suppress(StaleError):  # it is there
+            self._cluster.create(kinds.CONFIG_MAP, metadata.owned_by(body, workload))
 
     def _route(self, desired: Desired, found: seen.Seen) -> None:
         """Have the traffic go where it should; with no share left there is no address."""
@@ -231,10 +261,22 @@ class KubernetesTarget:
         for kind, each in wanted.unrouted(desired, found):
             self._writer.remove(desired.service, kind, each)
 
-    def _remove_leaving(self, desired: Desired, found: seen.Seen) -> None:
-        """Remove revisions without a placement, and with the last one the service's own objects."""
+    def _remove_leaving(self, desired: Desired, found: seen.Seen, written: str) -> None:
+        """Remove revisions without a placement, and with the last one the service's own objects.
+
+        `written` is the version of a Deployment that this apply has written, if it has.
+        """
+        if reading.stays(desired):
+            found = reading.workloads(self._cluster, self._namespace, desired.service, written)
         for kind, each in wanted.leaving(desired, found):
             self._writer.remove(desired.service, kind, each)
+
+
+def _written(body: dict[str, Any], before: dict[str, Any] | None) -> str:
+    """Return the version of an object that was written since it was read; "" if it was not."""
+    version = str(body["metadata"]["resourceVersion"])
+    is_same = before is not None and before["metadata"]["resourceVersion"] == version
+    return "" if is_same else version
 
 
 def _require_accepted(routed: dict[str, Any]) -> None:

@@ -57,15 +57,15 @@ class Writer:
     def scale(self, kind: Kind, current: dict[str, Any], replicas: int, *, is_ours: bool) -> None:
         """Set the number of replicas, unless someone else has set it; `is_ours` says nobody has.
 
-        What it was and will be is noted first: the scale subresource records no owner.
+        What it was and will be is noted with it: an autoscaler sets the number without a note.
         """
         now = replicas_of(current)
         if now == replicas or (is_foreign(current) and not is_ours):
             return
         name, namespace = current["metadata"]["name"], current["metadata"]["namespace"]
-        noted = {"metadata": {"annotations": {names.REPLICAS: f"{now},{replicas}"}}}
-        self._cluster.patch(kind, name, namespace, noted)
-        self._cluster.scale(kind, name, namespace, replicas)
+        noted = {"annotations": {names.REPLICAS: f"{now},{replicas}"}}
+        body = {"metadata": noted, "spec": {"replicas": replicas}}
+        self._cluster.patch(kind, name, namespace, body)
 
     def restart(self, service: str, current: dict[str, Any], restarted_at: str) -> None:
         """Have the pods of a Deployment replaced by new ones, unless they are for this restart.
