@@ -37,6 +37,13 @@ from fixtures.local import CONFIGURATION, DOUBLING, until
 from fixtures.triton import RunningTriton, TritonStarter
 
 
+class _Server(ThreadingHTTPServer):
+    """Takes as many connections at once as the checks of many clusters make."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+
 class Replica(service_pb2_grpc.GRPCInferenceServiceServicer):
     """An HTTP and a gRPC server that answer with their label, and remember who asked for what."""
 
@@ -87,8 +94,7 @@ class Replica(service_pb2_grpc.GRPCInferenceServiceServicer):
             def log_message(self, *arguments: object) -> None:
                 """Say nothing."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
         self._thread.start()
         unlimited = [("grpc.max_receive_message_length", -1)]
