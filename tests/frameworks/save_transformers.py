@@ -100,6 +100,29 @@ def save_pictures() -> None:
     transformers.SwinForImageClassification(swin).save_pretrained(FOLDER / "swin")
 
 
+def save_pictures_of_more() -> None:
+    """CLIP takes texts beside pictures, and DETR finds things with a decoder."""
+    torch.manual_seed(5)
+    texts = {**SIZES, "eos_token_id": 3, "bos_token_id": 2, "max_position_embeddings": 64}
+    seen = {**SIZES, "image_size": 32, "patch_size": 8}
+    sizes = {"text_config": texts, "vision_config": seen, "projection_dim": 16}
+    clip = transformers.CLIPModel(transformers.CLIPConfig(**sizes))
+    clip.save_pretrained(FOLDER / "clip")
+    tokenizer().save_pretrained(FOLDER / "clip")
+
+    layers = {f"{part}_{name}": size for part in ("encoder", "decoder") for name, size in
+              (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}  # fmt: skip
+    backbone = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], layer_type="basic",
+        out_features=["stage4"],
+    )  # fmt: skip
+    config = transformers.DetrConfig(
+        use_timm_backbone=False, backbone=None, backbone_config=backbone, d_model=32,
+        num_queries=5, num_labels=2, **layers,
+    )  # fmt: skip
+    transformers.DetrForObjectDetection(config).save_pretrained(FOLDER / "detr")
+
+
 def save_own_code() -> None:
     torch.manual_seed(5)
     NetConfig.register_for_auto_class()
@@ -159,6 +182,7 @@ def save_logged(sentences: SentenceTransformer) -> None:
 def main() -> None:
     save_texts()
     save_pictures()
+    save_pictures_of_more()
     save_own_code()
     save_pairs()
     save_logged(save_sentences())

@@ -64,6 +64,28 @@ def test_a_folder_is_converted_and_its_parity_is_known(
         assert "transformers.exporters" in by, "PyTorch's own cannot take it"
 
 
+@pytest.mark.thorough
+def test_texts_beside_pictures(transformers: Saved, prepare: Prepare) -> None:
+    facts = prepare(transformers.spec("clip")).main.facts
+    assert facts.backend == "onnxruntime"
+    texts, mask, pictures = facts.inputs
+    assert described((texts, mask)) == IDS
+    assert described((pictures,)) == "pixel_values FP32 ?,3,32,32"
+    by_name = {output.name: output for output in facts.outputs}
+    assert by_name["logits_per_image"].shape == (-1, -1)
+    assert not facts.batch.present, "there are as many texts and pictures as you like"
+
+
+@pytest.mark.thorough
+def test_a_detector_with_a_decoder(transformers: Saved, prepare: Prepare) -> None:
+    deployment = prepare(transformers.spec("detr"))
+    outputs = {output.name: output.shape for output in deployment.main.facts.outputs}
+    assert outputs["logits"] == (-1, 5, 3)
+    assert outputs["pred_boxes"] == (-1, 5, 4)
+    assert deployment.golden is not None
+    assert deployment.golden.judge is Judge.REFERENCE
+
+
 def test_a_classifier_answers_as_its_library_and_its_classes_have_names(
     transformers: Saved, prepare: Prepare, local_home: LocalHome, tmp_path: Path
 ) -> None:
