@@ -225,11 +225,18 @@ def said(facts: ModelFacts, name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "written", [{"use_timm_backbone": True}, {"backbone_config": {"model_type": "timm_backbone"}}]
+    ("written", "package"),
+    [
+        ({"use_timm_backbone": True}, "timm==1.0.31"),
+        ({"backbone_config": {"model_type": "timm_backbone"}}, "timm==1.0.31"),
+        ({"model_type": "mask2former"}, "scipy==1.17.1"),
+    ],
 )
-def test_a_backbone_of_timm_needs_timm(tmp_path: Path, written: dict[str, object]) -> None:
-    assert (
-        "timm==1.0.31" in facts_of(tmp_path, both("DetrForObjectDetection", **written)).requirements
+def test_packages_that_a_class_asks_for_are_there(
+    tmp_path: Path, written: dict[str, object], package: str
+) -> None:
+    assert facts_of(tmp_path, both("NetForObjectDetection", **written)).requirements[2:] == (
+        package,
     )
 
 

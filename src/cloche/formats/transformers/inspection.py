@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cloche.artifacts import Finding, Loading, Severity
 from cloche.formats import unloaded
@@ -85,17 +85,8 @@ def _requirements(
             "transformers": saved.get("transformers") or recorded["transformers"],
             "sentence-transformers": saved.get("sentence_transformers") or version,
         }
-    lines, said = releases.requirements(recorded, ("timm",) if _has_timm(known.config) else ())
+    lines, said = releases.requirements(recorded, releases.beside(known.config))
     return lines, (said,)
-
-
-def _has_timm(config: Mapping[str, Any]) -> bool:
-    """Return whether a part of the network is a class of timm."""
-    backbone = config.get("backbone_config")
-    kinds = [each.get("model_type") for each in (config, backbone) if isinstance(each, dict)]
-    return bool(config.get("use_timm_backbone")) or any(
-        str(kind).startswith("timm_") for kind in kinds
-    )
 
 
 def _labels(known: Identity) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ served, or need numpy 1; what is in such folders has stayed the same, so current
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -23,10 +23,24 @@ TESTED = {
     "transformers": "5.24.0",
     "sentence-transformers": "6.2.0",
     "timm": PYTORCH["timm"],
+    "scipy": "1.17.1",
 }
 """The newest releases that were tried here."""
 _OLDEST = {"transformers": Version("4.38"), "sentence-transformers": Version("2.7")}
 """The first releases that were tried with the newest PyTorch and numpy."""
+
+
+_WITH_SCIPY = ("eomt", "mask2former", "maskformer", "oneformer", "videomt")
+"""How kinds of models begin whose classes ask for SciPy when they are made."""
+
+
+def beside(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the packages that the class of a model asks for beside transformers."""
+    backbone = config.get("backbone_config")
+    kinds = [each.get("model_type") for each in (config, backbone) if isinstance(each, dict)]
+    timm = config.get("use_timm_backbone") or any(str(kind).startswith("timm_") for kind in kinds)
+    scipy = str(config.get("model_type")).startswith(_WITH_SCIPY)
+    return (*(("timm",) if timm else ()), *(("scipy",) if scipy else ()))
 
 
 def requirements(

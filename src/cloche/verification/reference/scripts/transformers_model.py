@@ -233,7 +233,16 @@ def _model(path: str, name: str) -> TransformersModel:
 
 
 def _loaded(made: Any, path: str, **options: Any) -> tuple[Any, list[str]]:
-    network, told = made.from_pretrained(path, output_loading_info=True, **options)
+    try:
+        network, told = made.from_pretrained(path, output_loading_info=True, **options)
+    except ImportError as error:
+        said = " ".join(str(error).split()).partition(". ")[0]
+        raise Unusable(
+            "conversion.module",
+            f"Its class cannot be made: {said}.",
+            f"Write `requirements: [torch=={torch.__version__.partition('+')[0]},"
+            f" transformers=={transformers.__version__}, …]` in cloche.yaml, with that package.",
+        ) from error
     return network, sorted(told["missing_keys"])
 
 
