@@ -1,9 +1,9 @@
 """What a module's class, configuration or first layer tells of its input.
 
-torchvision's models document 224 × 224 pixels (299 for Inception), timm's carry `default_cfg`. The
-weights of a first layer tell the features, channels or indices that it takes, in a script as well;
-where sizes stay unknown some are tried, and layers after it where what it takes is refused. Syntax
-for Python 3.8.
+torchvision's models document 224 × 224 pixels (299 for Inception), and 16 of them for films (of
+112 × 112 for its ResNets); timm's carry `default_cfg`. The weights of a first layer tell the
+features, channels or indices that it takes, in a script as well; where sizes stay unknown some are
+tried, and layers after it where what it takes is refused. Syntax for Python 3.8.
 """
 
 from __future__ import annotations
@@ -51,10 +51,13 @@ def _of_class(module: Any) -> list[int] | None:
     if isinstance(configured, dict) and "input_size" in configured:
         return list(configured["input_size"])
     name = type(module).__module__
-    if not name.startswith("torchvision.models."):
+    if not name.startswith("torchvision.models.") or ".detection." in name:
         return None
+    if ".video." in name:
+        size = 112 if name.endswith("resnet") else 224
+        return [3, 16, size, size]
     size = 299 if name.endswith("inception") else getattr(module, "image_size", 224)
-    return [3, size, size] if ".detection." not in name and ".video." not in name else None
+    return [3, size, size]
 
 
 TABLES = ("Embedding", "EmbeddingBag")
