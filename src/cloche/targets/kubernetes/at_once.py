@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     _Begun = tuple[Future[_Result], Callable[[], _Result]]
 
 _NAME = "cloche-cluster"
+_LOOK_EVERY = 0.2
 _MOST = 4
 """Requests at the same time: each has a connection of its own."""
 
@@ -31,7 +32,8 @@ def at_once(works: Iterable[Callable[[], _Result]]) -> list[_Result]:
         for _ in range(min(len(begun), _MOST)):
             # Nobody who is interrupted, and leaves, waits for an answer that may never come.
             threading.Thread(target=_take, args=(left,), name=_NAME, daemon=True).start()
-        wait(futures)
+        while wait(futures, _LOOK_EVERY).not_done:
+            pass  # a signal that comes just before a wait begins is noticed only after it
     finally:
         for future in futures:
             future.cancel()
