@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-import cloche
 
-SOURCE = Path(cloche.__file__).parent
-FOLDERS = (SOURCE / "conversion" / "scripts", SOURCE / "verification" / "reference" / "scripts")
+@pytest.fixture(scope="module")
+def scripts(imported: Callable[[str], Any]) -> Any:
+    """The script `interface`."""
+    return imported("interface")
 
 
 @pytest.fixture(scope="module")
-def scripts() -> Iterator[Any]:
-    """The script `interface`, as a model's interpreter imports it."""
-    with pytest.MonkeyPatch.context() as patched:
-        for folder in FOLDERS:
-            patched.syspath_prepend(folder)
-        yield importlib.import_module("interface")
+def cases(imported: Callable[[str], Any]) -> Any:
+    return imported("interface_cases").cases
 
 
 @pytest.fixture(scope="module")
-def declaring(scripts: Any) -> Any:
-    return importlib.import_module("declaring")
+def declaring(imported: Callable[[str], Any]) -> Any:
+    return imported("declaring")
 
 
 Told = list[dict[str, Any]]
@@ -75,13 +70,12 @@ def found(scripts: Any, call: Any, inputs: Told) -> Any:
         (of_eight, told(x=["rows", 16]), {0: "rows"}),
     ],
 )
-def test_axes_that_are_called_alike_have_one_size(
-    scripts: Any, declaring: Any, call: Any, inputs: Told, answer: dict[int, str]
+def test_axes_that_are_called_alike_have_one_size(  # noqa: PLR0917 - a case, and what it needs
+    scripts: Any, declaring: Any, cases: Any, call: Any, inputs: Told, answer: dict[int, str]
 ) -> None:
     interface = found(scripts, call, inputs)
     declaring.require(interface, scripts.told_tensors(inputs))
     (output,) = interface.outputs
-    cases = importlib.import_module("interface_cases").cases
     assert output.labels == answer
     asked = [words for words, request in cases(interface, scripts.Values()) if call(request)]
     assert len(asked) >= 6, "each is answered"
@@ -106,11 +100,10 @@ def test_what_is_declared_and_not_so_is_said(  # noqa: PLR0917 - a case, and wha
     assert refused.value.hint
 
 
-@pytest.mark.usefixtures("scripts")
-def test_the_question_has_a_line_to_paste() -> None:
+def test_the_question_has_a_line_to_paste(imported: Callable[[str], Any]) -> None:
     from cloche import spec
 
-    hint = importlib.import_module("asking").ask(["tokens", "income (EUR)"])
+    hint = imported("asking").ask(["tokens", "income (EUR)"])
     line = hint.partition("`")[2].partition("`")[0]
     assert list(spec.parse(f"model: x\n{line}").inputs) == ["tokens", "income (EUR)"]
     assert "--example" in hint

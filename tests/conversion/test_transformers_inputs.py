@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,21 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import cloche
-
-SOURCE = Path(cloche.__file__).parent
-FOLDERS = (SOURCE / "conversion" / "scripts", SOURCE / "verification" / "reference" / "scripts")
 WHISPER = {"num_mel_bins": 80, "max_source_positions": 1500}
 PICTURES = SimpleNamespace(image_size=32, num_channels=1)
 WORDS = SimpleNamespace(vocab_size=5)
 
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patched:
-        for folder in FOLDERS:
-            patched.syspath_prepend(folder)
-        yield importlib.import_module("transformers_inputs")
+def script(imported: Callable[[str], Any]) -> Any:
+    return imported("transformers_inputs")
 
 
 def model(folder: Path, parameters: str, **config: Any) -> SimpleNamespace:

@@ -423,8 +423,15 @@ def test_what_has_too_much_memory_is_ended_and_started_again(
     supervised = ScriptServer(tmp_path, f"import runpy; runpy.run_path({str(script)!r})")
     supervised.memory_limit = 64 * 2**20
     supervisor = keeper.start(supervised)
-    until(lambda: supervisor.record.life.restarts >= 1)
-    detail = supervisor.record.life.detail
+    detail: str | None = None
+
+    def was_ended() -> bool:
+        nonlocal detail
+        life = supervisor.record.life
+        detail = life.detail  # none again while the next one is up, until it has too much as well
+        return life.restarts >= 1 and detail is not None
+
+    until(was_ended)
     assert detail is not None
     assert detail.startswith("It had ")
     assert detail.endswith(" MiB of memory; `resources.memory` allows 64.0 MiB.")

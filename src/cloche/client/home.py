@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _GATEWAY = re.compile(r"gateway(-\d+)?")
 """The names of its processes."""
 
-_TAKEN_UP_SECONDS = 15.0
-"""Seconds in which a control plane that was killed, and is started again, answers."""
 _PAUSE = 0.05
 
 
@@ -98,8 +96,10 @@ class Home:
         if self._given is not None:
             what = "The control plane was passed to this client; the client does not end it."
             raise UsageError("client.down", what, hint="End it in the code that made it.")
+        from cloche.clients.control import finding
+
         self.close()
-        deadline = time.monotonic() + _TAKEN_UP_SECONDS
+        deadline = time.monotonic() + finding.ANSWER_SECONDS
         while True:
             try:
                 return self._home.down() or self._end_without_control()

@@ -64,9 +64,10 @@ def provision(
         replica_image.provide(
             deployment, engine, settings=settings, progress=progress, environment=environment
         )
-    for lock in deployment.installed_locks:
+    locks = deployment.installed_locks
+    if locks:
         from cloche import environments
 
-        environments.materialize(
-            lock, settings.layout.environments, progress, store=composition.store(settings)
-        )
+        folder, store = settings.layout.environments, composition.store(settings)
+        for lock in locks:
+            environments.materialize(lock, folder, progress, store=store)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cloche.progress import Progress
     from cloche.settings import Settings
 
-_ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 15.0
 """Seconds that a control plane with the lock may take to answer."""
 
 
@@ -36,7 +36,7 @@ def connect(settings: Settings, *, any_version: bool = False) -> ControlClient:
     Raises NotRunningError, or ClocheError `control.version` if it has another version of Cloche
     and `any_version` is False.
     """
-    deadline = time.monotonic() + _ANSWER_SECONDS
+    deadline = time.monotonic() + ANSWER_SECONDS
     while True:
         record = home.read_record(settings.home)
         if record is not None:

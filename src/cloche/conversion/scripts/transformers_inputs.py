@@ -64,13 +64,12 @@ def tensors(model: TransformersModel) -> list[Tensor] | None:
     both = {"input_ids", "pixel_values"} <= set(model.parameters)
     found = []
     for name in model.parameters:
-        datatype, shape = "FP32", _shapes(model, name)
+        is_text = name in _TOKENS
+        shape = [-1] if is_text else _shape(model, name)
         if shape is None:
             return None
-        if name in _TOKENS:
-            datatype = "INT64"
-        symbols = {0: "texts" if name in _TOKENS else "pictures"} if both else {}
-        found.append(Tensor(name, datatype, [-1, *shape], symbols))
+        symbols = {0: "texts" if is_text else "pictures"} if both else {}
+        found.append(Tensor(name, "INT64" if is_text else "FP32", [-1, *shape], symbols))
     return found
 
 
@@ -90,19 +89,18 @@ def completed(made: Arrays, tokens: Arrays) -> Arrays:
     return {name: texts.get(name, array) for name, array in made.items()}
 
 
-def _shapes(model: TransformersModel, name: str) -> list[int] | None:
-    """Return the shape of one text, picture, film, sound or series; None if nothing tells it."""
+def _shape(model: TransformersModel, name: str) -> list[int] | None:
+    """Return the shape of one picture, film, sound or series; None if nothing tells it."""
     config = model.network.config
-    if name in _TOKENS:
-        return [-1]
     if name == "pixel_values":
         return [*_sizes(config, "num_frames"), *_picture(model)]
     if name == "input_values":  # a spectrogram, or sound as it is
         return _sizes(config, "max_length", "num_mel_bins") or [-1]
     if name == "input_features":
         return _features(config)
-    series = _sizes(config, "context_length", "num_input_channels")
-    return series if series and name == "past_values" else None
+    if name == "past_values":
+        return _sizes(config, "context_length", "num_input_channels") or None
+    return None
 
 
 def _features(config: Any) -> list[int] | None:

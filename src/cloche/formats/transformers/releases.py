@@ -28,8 +28,6 @@ TESTED = {
 """The newest releases that were tried here."""
 _OLDEST = {"transformers": Version("4.38"), "sentence-transformers": Version("2.7")}
 """The first releases that were tried with the newest PyTorch and numpy."""
-
-
 _WITH_SCIPY = ("eomt", "mask2former", "maskformer", "oneformer", "videomt")
 """How kinds of models begin whose classes ask for SciPy when they are made."""
 
@@ -44,17 +42,17 @@ def beside(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def requirements(
-    recorded: Mapping[str, str | None], beside: tuple[str, ...] = ()
+    recorded: Mapping[str, str | None], more: tuple[str, ...] = ()
 ) -> tuple[tuple[str, ...], Finding]:
     """Return what a model needs; `recorded` has the releases that saved it, by package.
 
-    With `sentence-transformers` in it the model is one of that library. Packages `beside` them are
-    taken as they were tested.
+    With `sentence-transformers` in it the model is one of that library. `more` packages are taken
+    as they were tested.
     """
     known = {name: version for name, text in recorded.items() if (version := _version(text))}
     kept = len(known) == len(recorded) and all(known[name] >= _OLDEST[name] for name in known)
     versions = {**TESTED, **(known if kept else {})}
-    lines = tuple(f"{name}=={versions[name]}" for name in ("torch", *recorded, *beside))
+    lines = tuple(f"{name}=={versions[name]}" for name in ("torch", *recorded, *more))
     if kept:
         said = "those that saved it, with the newest PyTorch that was tested"
     else:

@@ -91,7 +91,7 @@ def _foreign(cluster: Cluster, namespace: str, service: str) -> Iterator[ClocheE
         if kind is kinds.HTTP_ROUTE and not cluster.serves(kind):
             continue
         found = cluster.get(kind, name, namespace)
-        if found is not None and not _is_ours(found, service):
+        if found is not None and not names.is_of(service, found):
             yield ConflictError(
                 "target.kubernetes.foreign",
                 f"{kind.name} {name} in {namespace} is not of Cloche{_keeper(found)}.",
@@ -159,13 +159,6 @@ def _account(cluster: Cluster, namespace: str, service: str, asked: dict[str, An
     return account
 
 
-def _is_ours(found: dict[str, Any], service: str) -> bool:
-    labels = found["metadata"].get("labels") or {}
-    return bool(
-        labels.get(names.SERVICE) == service and labels.get(names.MANAGED_BY) == names.CLOCHE
-    )
-
-
 def _keeper(found: dict[str, Any]) -> str:
     """Return who keeps an object, as far as it says so: `: Helm keeps it`."""
     keeper = keepers.keeper_of(found)
@@ -195,7 +188,7 @@ def _gateway(
         )
     for other in _routes_of_host(cluster, exposure):
         metadata = other["metadata"]
-        if metadata["namespace"] != namespace or not _is_ours(other, service):
+        if metadata["namespace"] != namespace or not names.is_of(service, other):
             yield ConflictError(
                 "target.kubernetes.host",
                 f"The hostname {exposure.host} belongs to HTTPRoute"

@@ -84,6 +84,12 @@ def selector_text(service: str) -> str:
     return f"{MANAGED_BY}={CLOCHE},{SERVICE}={service}"
 
 
+def is_of(service: str, body: Mapping[str, Any]) -> bool:
+    """Return whether an object has the labels that `selector_text` chooses."""
+    found = body["metadata"].get("labels") or {}
+    return found.get(MANAGED_BY) == CLOCHE and found.get(SERVICE) == service
+
+
 def chosen_text(selector: Mapping[str, Any]) -> str:
     """Return a selector of labels, as a Deployment has it, in the form in which lists ask."""
     words = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]

@@ -126,7 +126,8 @@ def _read_kind(
     try:
         if named is not None and len(named) <= _FEW:
             asked = [cluster.get(kind, name, namespace) for name in named]
-            found = [each for each in asked if each is not None and _is_of(service, each)]
+            # What another made may have the name: a list would not have it.
+            found = [each for each in asked if each is not None and names.is_of(service, each)]
         else:
             found = [*cluster.list(kind, namespace, labels=names.selector_text(service)).items]
     except ForbiddenError:
@@ -136,12 +137,6 @@ def _read_kind(
     if kind is kinds.HORIZONTAL_POD_AUTOSCALER:
         return [each for each in found if not _is_of_keda(each)]
     return found
-
-
-def _is_of(service: str, body: dict[str, Any]) -> bool:
-    """Return whether an object is one that a list would have: another may have its name."""
-    labels = body["metadata"].get("labels") or {}
-    return labels.get(names.MANAGED_BY) == names.CLOCHE and labels.get(names.SERVICE) == service
 
 
 def _is_of_keda(scaler: dict[str, Any]) -> bool:

@@ -177,14 +177,18 @@ def _prepare_code(path: str, references: list[str]) -> None:
     named = {name for file in files for name in dynamic_module_utils.get_imports(file)}
     missing = sorted(name for name in named if importlib.util.find_spec(name) is None)
     if missing:
-        have = f"torch=={torch.__version__.partition('+')[0]}, "
-        have += f"transformers=={transformers.__version__}"
         raise Unusable(
             "conversion.module",
             f"The model's own code imports {', '.join(missing)}, which its environment lacks.",
-            f"Write `requirements: [{have}, {', '.join(missing)}]` in cloche.yaml, with the names"
-            " of their packages.",
+            f"Write `requirements: [{_releases()}, {', '.join(missing)}]` in cloche.yaml, with the"
+            " names of their packages.",
         )
+
+
+def _releases() -> str:
+    """Return the releases that are here, as requirements have them."""
+    torch_release = torch.__version__.partition("+")[0]
+    return f"torch=={torch_release}, transformers=={transformers.__version__}"
 
 
 def _sentence(path: str, *, trust: bool) -> TransformersModel:
@@ -240,8 +244,7 @@ def _loaded(made: Any, path: str, **options: Any) -> tuple[Any, list[str]]:
         raise Unusable(
             "conversion.module",
             f"Its class cannot be made: {said}.",
-            f"Write `requirements: [torch=={torch.__version__.partition('+')[0]},"
-            f" transformers=={transformers.__version__}, …]` in cloche.yaml, with that package.",
+            f"Write `requirements: [{_releases()}, …]` in cloche.yaml, with that package.",
         ) from error
     return network, sorted(told["missing_keys"])
 
